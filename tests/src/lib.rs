@@ -1,0 +1,3 @@
+//! Guards and tests on real kernels with real sockets.
+
+pub mod vm;
