@@ -1,0 +1,36 @@
+//! `cargo xtask build`: the eBPF object and the binary that carries it.
+
+use anyhow::Result;
+
+use crate::{build_ebpf, process, setup::InstallArgs, workspace};
+
+/// Build the eBPF object and the `redirector` binary that carries it
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Build the binary with optimisations
+    #[arg(long)]
+    release: bool,
+    #[command(flatten)]
+    ebpf: build_ebpf::Args,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    build_ebpf::run(&args.ebpf)?;
+    binary(args.release)?;
+    println!("built {}", workspace::redirector_binary(args.release).display());
+    Ok(())
+}
+
+/// Builds the object and the release binary quietly: what tests, demo and benches run on.
+pub(crate) fn release(install: InstallArgs) -> Result<()> {
+    build_ebpf::run(&build_ebpf::Args { log: false, install })?;
+    binary(true)
+}
+
+fn binary(release: bool) -> Result<()> {
+    let mut cargo = workspace::cargo(["build", "--package", "redirector"]);
+    if release {
+        cargo.arg("--release");
+    }
+    process::run(cargo.env("REDIRECTOR_BPF_OBJECT", workspace::bpf_object()))
+}

@@ -1,0 +1,90 @@
+//! `cargo xtask lint`: format, clippy on the host and for the BPF target, docs, dependencies.
+
+use anyhow::{Result, bail};
+
+use crate::{
+    build_ebpf, process,
+    setup::{self, Group, InstallArgs, toolchain::Toolchain},
+    workspace,
+};
+
+/// Check format, lints, documentation and dependencies; warnings are errors
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) install: InstallArgs,
+}
+
+type Check = fn() -> Result<()>;
+
+/// Runs every check, also after one has failed, and names those that did.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    setup::ensure(&[Group::Build, Group::Lint], args.install)?;
+    let checks: [(&str, Check); 5] = [
+        ("format", format),
+        ("clippy on the host", clippy),
+        ("clippy for the BPF target", clippy_for_bpf),
+        ("documentation", documentation),
+        ("dependencies", dependencies),
+    ];
+    let mut failed = Vec::new();
+    for (name, check) in checks {
+        println!("lint: {name}");
+        if let Err(error) = check() {
+            eprintln!("lint: {name}: {error:#}");
+            failed.push(name);
+        }
+    }
+    if !failed.is_empty() {
+        bail!("lint failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+fn format() -> Result<()> {
+    process::run(&mut workspace::cargo(["fmt", "--all", "--check"]))
+}
+
+fn clippy() -> Result<()> {
+    process::run(
+        workspace::cargo(["clippy", "--workspace", "--all-targets"]).args(["--", "-D", "warnings"]),
+    )
+}
+
+/// The programs proper exist only for that target; the host sees no more than the library.
+fn clippy_for_bpf() -> Result<()> {
+    let Some(toolchain) = Toolchain::find() else { bail!("no Rust toolchain for eBPF") };
+    for features in ["", "log"] {
+        let mut cargo = match toolchain.clippy() {
+            // `cargo clippy` would call the clippy of the cargo at hand, which cannot read the
+            // libraries of another compiler. This is what it does, with the one that fits.
+            Some(driver) => {
+                let mut cargo = build_ebpf::cargo(&toolchain, "check");
+                cargo
+                    .env("RUSTC_WORKSPACE_WRAPPER", driver)
+                    .env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__");
+                cargo
+            }
+            None => build_ebpf::cargo(&toolchain, "clippy"),
+        };
+        cargo.args(["--features", features]);
+        if toolchain.clippy().is_none() {
+            cargo.args(["--", "-D", "warnings"]);
+        }
+        process::run(&mut cargo)?;
+    }
+    Ok(())
+}
+
+fn documentation() -> Result<()> {
+    let mut cargo = workspace::cargo(["doc", "--no-deps", "--workspace"]);
+    process::run(cargo.env("RUSTDOCFLAGS", "-Dwarnings"))
+}
+
+fn dependencies() -> Result<()> {
+    if process::find("cargo-deny").is_none() {
+        println!("lint: dependencies: not checked, cargo-deny is not on the PATH");
+        return Ok(());
+    }
+    process::run(&mut workspace::cargo(["deny", "check"]))
+}

@@ -1,0 +1,50 @@
+//! `cargo xtask`: everything that is done to this repository, one file per subcommand.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "CLI output")]
+
+mod build;
+mod build_ebpf;
+mod ci;
+mod lint;
+mod process;
+mod setup;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, tests, lints and shows Redirector, and sets up what that takes.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask", version = None)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    BuildEbpf(build_ebpf::Args),
+    Build(build::Args),
+    Lint(lint::Args),
+    Test(test::Args),
+    Ci(ci::Args),
+}
+
+fn main() -> ExitCode {
+    let done = |()| ExitCode::SUCCESS;
+    let result = match Cli::parse().command {
+        Command::BuildEbpf(args) => build_ebpf::run(&args).map(done),
+        Command::Build(args) => build::run(&args).map(done),
+        Command::Lint(args) => lint::run(&args).map(done),
+        Command::Test(args) => test::run(&args),
+        Command::Ci(args) => ci::run(&args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Runs other programs and turns their failures into errors that name the command.
+
+use std::{
+    env,
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+/// Runs `command` with our own output. An exit code other than 0 is an error.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot run `{}`", shown(command)))?;
+    if !status.success() {
+        bail!("`{}` failed: {status}", shown(command));
+    }
+    Ok(())
+}
+
+/// Says which command it runs, then does.
+pub(crate) fn announce_and_run(command: &mut Command) -> Result<()> {
+    println!("+ {}", shown(command));
+    run(command)
+}
+
+/// What `command` prints on stdout; None if it cannot run or fails.
+pub(crate) fn stdout_of(command: &mut Command) -> Option<String> {
+    let output = command.stderr(Stdio::null()).stdin(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The command as it would be typed into a shell.
+pub(crate) fn shown(command: &Command) -> String {
+    let variables = command
+        .get_envs()
+        .filter_map(|(name, value)| Some(format!("{}={}", name.to_string_lossy(), quoted(value?))));
+    let program = Path::new(command.get_program());
+    let program =
+        if is_found(program) { program.file_name() } else { None }.unwrap_or(command.get_program());
+    let words = [program].into_iter().chain(command.get_args()).map(quoted);
+    variables.chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// The program's path, looked for in PATH and where Debian keeps an administrator's programs
+/// (`su` without `-` leaves them out).
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .map(|dir| dir.join(program))
+        .find(|candidate| candidate.is_file())
+}
+
+/// Whether a shell would find the same program by its bare name.
+fn is_found(program: &Path) -> bool {
+    let Some(name) = program.file_name().and_then(OsStr::to_str) else { return false };
+    program.is_absolute() && find(name).is_some()
+}
+
+fn quoted(word: &OsStr) -> String {
+    let word = word.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%^".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.into_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}

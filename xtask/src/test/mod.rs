@@ -1,0 +1,64 @@
+//! `cargo xtask test`: builds what is tested, runs every suite, counts.
+
+mod outcome;
+mod report;
+mod skips;
+mod suites;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+pub(crate) use report::Report;
+
+use crate::{
+    build,
+    setup::{self, Group, InstallArgs},
+};
+
+/// Run the tests as root: unit tests first, then each suite on this kernel and on others
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The suites to run; all of them when none is named
+    suites: Vec<String>,
+    /// Only list the suites
+    #[arg(long)]
+    list: bool,
+    #[command(flatten)]
+    install: InstallArgs,
+}
+
+impl Args {
+    pub(crate) fn all(install: InstallArgs) -> Self {
+        Self { suites: Vec::new(), list: false, install }
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    if args.list {
+        for suite in suites::all()? {
+            println!("{:<20} {}", suite.name(), suite.about());
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let report = report(args)?;
+    report.print();
+    Ok(if report.is_green() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs the suites in order, also after one has failed.
+pub(crate) fn report(args: &Args) -> Result<Report> {
+    let suites = suites::select(&args.suites)?;
+    setup::require_root("test")?;
+    setup::ensure(&[Group::Build, Group::Test], args.install)?;
+    build::release(args.install)?;
+    // Compiled ahead, so that the time of a suite is that of its tests. One that does not compile
+    // fails below, with what the compiler says.
+    suites::compile(&suites);
+    let mut report = Report::default();
+    for suite in &suites {
+        println!("\n== {}", suite.name());
+        report.add(suite.name(), suite.run()?);
+    }
+    Ok(report)
+}

@@ -1,0 +1,168 @@
+//! Which suites there are and how each is run.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read},
+    path::Path,
+    process::{Command, Stdio},
+    sync::{Mutex, PoisonError},
+    thread,
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::outcome::Outcome;
+use crate::workspace;
+
+/// Suites whose tests may run side by side. All others share what there is one of: the cgroup
+/// hooks' counters, the two cores that a load test wants.
+const PARALLEL: &[&str] = &["unit", "kernels"];
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Suite {
+    /// Libraries, binaries and examples in the documentation of every crate but the tests crate.
+    Unit,
+    /// One file of `tests/tests`, by its name.
+    Integration(String),
+}
+
+/// The unit tests, then the files of `tests/tests` by name.
+pub(super) fn all() -> Result<Vec<Suite>> {
+    let dir = workspace::root().join("tests/tests");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))? {
+        names.extend(name_of(&entry?.path()));
+    }
+    names.sort();
+    Ok([Suite::Unit].into_iter().chain(names.into_iter().map(Suite::Integration)).collect())
+}
+
+/// The suites with these names, in the order in which they always run; all when none is named.
+pub(super) fn select(names: &[String]) -> Result<Vec<Suite>> {
+    let all = all()?;
+    if let Some(unknown) = names.iter().find(|name| !all.iter().any(|suite| suite.name() == **name))
+    {
+        let known: Vec<_> = all.iter().map(Suite::name).collect();
+        bail!("there is no suite \"{unknown}\"; there are: {}", known.join(", "));
+    }
+    let is_wanted = |suite: &Suite| names.is_empty() || names.iter().any(|n| n == suite.name());
+    Ok(all.into_iter().filter(is_wanted).collect())
+}
+
+/// Compiles what `suites` run. Whether that worked shows when they run.
+pub(super) fn compile(suites: &[Suite]) {
+    for suite in suites {
+        let _ = suite.cargo().arg("--no-run").arg("--quiet").stderr(Stdio::null()).status();
+    }
+}
+
+impl Suite {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Unit => "unit",
+            Self::Integration(name) => name,
+        }
+    }
+
+    /// The first line of the file, which says what it is about.
+    pub(super) fn about(&self) -> String {
+        let Self::Integration(name) = self else {
+            return "The tests inside the crates, and the examples in their documentation.".into();
+        };
+        let dir = workspace::root().join("tests/tests");
+        let source = fs::read_to_string(dir.join(format!("{name}.rs")))
+            .or_else(|_| fs::read_to_string(dir.join(name).join("main.rs")))
+            .unwrap_or_default();
+        source.lines().next().and_then(|line| line.strip_prefix("//! ")).unwrap_or("").to_owned()
+    }
+
+    /// Runs it to its end. What tests print is shown as it comes; the noise of compilers and
+    /// agents, on stderr, only when something failed.
+    pub(super) fn run(&self) -> Result<Outcome> {
+        let start = Instant::now();
+        let mut cargo = self.cargo();
+        cargo.args(["--no-fail-fast", "--", "--show-output"]);
+        if !PARALLEL.contains(&self.name()) {
+            cargo.arg("--test-threads=1");
+        }
+        let (is_success, output) = self.follow(&mut cargo)?;
+        let outcome = Outcome::new(self.name(), &output, is_success, start.elapsed());
+        let log = workspace::target().join("test-logs").join(format!("{}.log", self.name()));
+        if let Some(dir) = log.parent() {
+            fs::create_dir_all(dir)?;
+        }
+        fs::write(&log, &output).with_context(|| format!("cannot write {}", log.display()))?;
+        if !is_success {
+            println!("{}", output.trim_end());
+            println!("== {} failed; this output is kept in {}", self.name(), log.display());
+        }
+        Ok(outcome)
+    }
+
+    /// Runs `command` and collects the lines of both its outputs.
+    fn follow(&self, command: &mut Command) -> Result<(bool, String)> {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot run the suite {}", self.name()))?;
+        let output = Mutex::new(String::new());
+        let keep = |line: &str| {
+            let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+            output.push_str(line);
+            output.push('\n');
+        };
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        thread::scope(|scope| {
+            scope.spawn(|| lines(stderr, &keep));
+            lines(stdout, |line| {
+                keep(line);
+                if self.shows(line) {
+                    println!("{line}");
+                }
+            });
+        });
+        let status = child.wait().context("cannot wait for a suite")?;
+        Ok((status.success(), output.into_inner().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Unit tests are too many to be shown one by one.
+    fn shows(&self, line: &str) -> bool {
+        match self {
+            Self::Unit => line.starts_with("test result: "),
+            Self::Integration(_) => !line.trim().is_empty(),
+        }
+    }
+
+    fn cargo(&self) -> Command {
+        let mut cargo = workspace::cargo(["test"]);
+        match self {
+            Self::Unit => cargo.args(["--workspace", "--exclude", "redirector-tests"]),
+            Self::Integration(name) => {
+                cargo.args(["--package", "redirector-tests", "--test", name])
+            }
+        };
+        cargo
+            .env("REDIRECTOR_BIN", workspace::redirector_binary(true))
+            .env("REDIRECTOR_BPF_OBJECT", workspace::bpf_object());
+        cargo
+    }
+}
+
+/// The suite that cargo makes of a file or folder in `tests/tests`.
+fn name_of(path: &Path) -> Option<String> {
+    let is_suite = path.extension().is_some_and(|extension| extension == "rs")
+        || path.join("main.rs").is_file();
+    is_suite.then(|| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))?
+}
+
+/// Calls `each` with every line until the writers have closed their end.
+fn lines(source: Option<impl Read>, mut each: impl FnMut(&str)) {
+    let Some(source) = source else { return };
+    for line in BufReader::new(source).split(b'\n') {
+        let Ok(line) = line else { return };
+        each(&String::from_utf8_lossy(&line));
+    }
+}
