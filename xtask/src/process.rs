@@ -11,9 +11,9 @@ use anyhow::{Context as _, Result, bail};
 
 /// Runs `command` with our own output. An exit code other than 0 is an error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("cannot run `{}`", shown(command)))?;
+    let status = command.status().with_context(|| format!("cannot run `{}`", words(command)))?;
     if !status.success() {
-        bail!("`{}` failed: {status}", shown(command));
+        bail!("`{}` failed: {status}", words(command));
     }
     Ok(())
 }
@@ -30,32 +30,31 @@ pub(crate) fn stdout_of(command: &mut Command) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The command as it would be typed into a shell.
+/// The command as it would be typed into a shell, with the environment it needs.
 pub(crate) fn shown(command: &Command) -> String {
-    let variables = command
-        .get_envs()
-        .filter_map(|(name, value)| Some(format!("{}={}", name.to_string_lossy(), quoted(value?))));
-    let program = Path::new(command.get_program());
-    let program =
-        if is_found(program) { program.file_name() } else { None }.unwrap_or(command.get_program());
-    let words = [program].into_iter().chain(command.get_args()).map(quoted);
-    variables.chain(words).collect::<Vec<_>>().join(" ")
+    let variables = command.get_envs().filter_map(|(name, value)| {
+        Some(format!("{}={} ", name.to_string_lossy(), quoted(value?)))
+    });
+    variables.chain([words(command)]).collect()
+}
+
+/// The program and its arguments.
+fn words(command: &Command) -> String {
+    let program = command.get_program();
+    // A bare name reads better where a shell would find a program by it.
+    let name = Path::new(program).file_name().filter(|name| find(name).is_some());
+    let words = [name.unwrap_or(program)].into_iter().chain(command.get_args());
+    words.map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 /// The program's path, looked for in PATH and where Debian keeps an administrator's programs
 /// (`su` without `-` leaves them out).
-pub(crate) fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: impl AsRef<Path>) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])
-        .map(|dir| dir.join(program))
+        .map(|dir| dir.join(&program))
         .find(|candidate| candidate.is_file())
-}
-
-/// Whether a shell would find the same program by its bare name.
-fn is_found(program: &Path) -> bool {
-    let Some(name) = program.file_name().and_then(OsStr::to_str) else { return false };
-    program.is_absolute() && find(name).is_some()
 }
 
 fn quoted(word: &OsStr) -> String {

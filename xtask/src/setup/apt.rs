@@ -37,6 +37,6 @@ pub(super) fn install(packages: &[&str]) -> Command {
 fn apt_get() -> Command {
     let mut apt = Command::new("apt-get");
     // A machine that has just booted may be installing updates: wait for it.
-    apt.env("DEBIAN_FRONTEND", "noninteractive").args(["-o", "DPkg::Lock::Timeout=300"]);
+    apt.env("DEBIAN_FRONTEND", "noninteractive").args(["-qq", "-o", "DPkg::Lock::Timeout=300"]);
     apt
 }

@@ -55,7 +55,7 @@ pub(crate) fn ensure(groups: &[Group], args: InstallArgs) -> Result<()> {
         bail!("not installed because of --no-install; to do it by hand:\n{}", commands.join("\n"));
     }
     if let Some(mut update) = update {
-        require_root_to_install(&missing)?;
+        require_root_to_install()?;
         process::announce_and_run(&mut update)?;
     }
     for _ in 0..ROUNDS {
@@ -81,10 +81,9 @@ pub(crate) fn require_root(subcommand: &str) -> Result<()> {
     Ok(())
 }
 
-fn require_root_to_install(missing: &[Missing]) -> Result<()> {
+fn require_root_to_install() -> Result<()> {
     if !nix::unistd::geteuid().is_root() {
-        let names: Vec<_> = missing.iter().map(|need| need.what.as_str()).collect();
-        bail!("installing {} takes root: run as root or see --no-install", names.join(", "));
+        bail!("installing Debian packages takes root: run as root, or see --no-install");
     }
     Ok(())
 }
@@ -92,7 +91,7 @@ fn require_root_to_install(missing: &[Missing]) -> Result<()> {
 fn announce(missing: &[Missing]) {
     println!("set-up: {} missing", missing.len());
     for Missing { what, why, fix: _ } in missing {
-        println!("  {what:<28} {why}");
+        println!("  {what:<32} {why}");
     }
 }
 
