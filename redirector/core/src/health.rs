@@ -1,0 +1,1 @@
+//! Whether a backend may receive new connections, as its probes see it.

@@ -1,0 +1,18 @@
+//! What Redirector decides: which backends exist, which are healthy, which carry traffic, and
+//! which stores bring the kernel there.
+//!
+//! Nothing here does I/O, reads a clock, draws a random number or iterates in hash order: news
+//! and time come in as [`Input`] and [`Moment`], decisions go out as [`Transition`]s, [`Tables`]
+//! and [`Plan`](plan::Plan)s. The same inputs give the same bytes.
+
+pub mod health;
+pub mod input;
+pub mod locality;
+pub mod plan;
+pub mod service;
+pub mod tables;
+pub mod world;
+
+pub use input::{Input, Moment, Transition};
+pub use tables::Tables;
+pub use world::World;

@@ -1,0 +1,170 @@
+//! What a source says about a service: frontends, backends and their places, policy.
+//!
+//! Plain data, already validated by the source that made it.
+
+use std::{fmt, net::IpAddr, sync::Arc};
+
+use redirector_common::{AllDown, PROTOCOL_TCP, PROTOCOL_UDP};
+
+/// Name of a service, `namespace/name` by convention.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceRef(pub Arc<str>);
+
+impl fmt::Display for ServiceRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// TCP or UDP; everything else passes untouched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// Transmission Control Protocol.
+    Tcp,
+    /// User Datagram Protocol.
+    Udp,
+}
+
+impl Protocol {
+    /// The IP protocol number.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Tcp => PROTOCOL_TCP,
+            Self::Udp => PROTOCOL_UDP,
+        }
+    }
+
+    /// The protocol of that number, if it is one of ours.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            PROTOCOL_TCP => Some(Self::Tcp),
+            PROTOCOL_UDP => Some(Self::Udp),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
+    }
+}
+
+/// An address that applications dial. Canonical: never a v4-mapped IPv6 address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Frontend {
+    /// Where applications connect to.
+    pub address: IpAddr,
+    /// Host order, 1 to 65,535.
+    pub port: u16,
+    /// With the address it is the key: one address and port may be two services.
+    pub protocol: Protocol,
+}
+
+impl fmt::Display for Frontend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", std::net::SocketAddr::new(self.address, self.port), self.protocol)
+    }
+}
+
+/// Identity of a backend: where it answers. Services that list the same one share its health.
+/// Canonical: never a v4-mapped IPv6 address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BackendRef {
+    /// Where it answers.
+    pub address: IpAddr,
+    /// Host order, 1 to 65,535.
+    pub port: u16,
+    /// That of the service.
+    pub protocol: Protocol,
+}
+
+impl fmt::Display for BackendRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", std::net::SocketAddr::new(self.address, self.port), self.protocol)
+    }
+}
+
+/// Where something runs. `None` is unknown, and equal to nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Locality {
+    /// Name of the node.
+    pub node: Option<Arc<str>>,
+    /// `topology.kubernetes.io/zone`.
+    pub zone: Option<Arc<str>>,
+    /// `topology.kubernetes.io/region`.
+    pub region: Option<Arc<str>>,
+    /// Name of the cluster; `None` is the client's own.
+    pub cluster: Option<Arc<str>>,
+}
+
+/// One backend of one service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// Which backend.
+    pub backend: BackendRef,
+    /// Where it runs.
+    pub locality: Locality,
+    /// Share among the backends of its tier, 1 to 65,535.
+    pub weight: u16,
+}
+
+/// A service and everything that decides where its connections go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Which service.
+    pub name: ServiceRef,
+    /// Addresses of one protocol, of either family.
+    pub frontends: Vec<Frontend>,
+    /// Session affinity in seconds, 1 to 86,400; `None` is off.
+    pub affinity_seconds: Option<u32>,
+    /// In any order; no two equal.
+    pub backends: Vec<Backend>,
+    /// What its owner declared.
+    pub policy: Policy,
+}
+
+/// What the owner of a service declared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// When later tiers carry load.
+    pub mode: Mode,
+    /// What happens when no backend is usable.
+    pub all_down: AllDown,
+    /// How its backends are probed; `None` is not at all.
+    pub probe: Option<Probe>,
+}
+
+/// When a later tier carries load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// A tier carries everything while one of its backends is healthy: Linkerd's and Consul's
+    /// behaviour.
+    #[default]
+    LastResort,
+}
+
+/// An active probe. A backend of several services is probed with the strictest of each field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Milliseconds from one probe's begin to the next one's, 100 to 3,600,000.
+    pub interval_ms: u32,
+    /// Milliseconds, 10 to 60,000, not above the interval.
+    pub timeout_ms: u32,
+    /// Consecutive failures that eject, 1 to 100.
+    pub unhealthy: u8,
+    /// Consecutive successes that re-admit, 1 to 100.
+    pub healthy: u8,
+}
+
+impl Default for Probe {
+    /// DESIGN section 4: every second, 500 ms, out after 2, back after 3.
+    fn default() -> Self {
+        Self { interval_ms: 1_000, timeout_ms: 500, unhealthy: 2, healthy: 3 }
+    }
+}
