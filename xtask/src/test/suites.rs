@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{Mutex, PoisonError},
     thread,
@@ -25,6 +25,13 @@ pub(super) enum Suite {
     Unit,
     /// One file of `tests/tests`, by its name.
     Integration(String),
+}
+
+#[derive(Debug, Default)]
+struct Output {
+    all: String,
+    /// What was not shown as it came.
+    hidden: String,
 }
 
 /// The unit tests, then the files of `tests/tests` by name.
@@ -78,8 +85,8 @@ impl Suite {
         source.lines().next().and_then(|line| line.strip_prefix("//! ")).unwrap_or("").to_owned()
     }
 
-    /// Runs it to its end. What tests print is shown as it comes; the noise of compilers and
-    /// agents, on stderr, only when something failed.
+    /// Runs it to its end. What tests print is shown as it comes; the rest, such as the noise of
+    /// compilers and agents on stderr, only when something failed.
     pub(super) fn run(&self) -> Result<Outcome> {
         let start = Instant::now();
         let mut cargo = self.cargo();
@@ -87,54 +94,55 @@ impl Suite {
         if !PARALLEL.contains(&self.name()) {
             cargo.arg("--test-threads=1");
         }
-        let (is_success, output) = self.follow(&mut cargo)?;
-        let outcome = Outcome::new(self.name(), &output, is_success, start.elapsed());
-        let log = workspace::target().join("test-logs").join(format!("{}.log", self.name()));
-        if let Some(dir) = log.parent() {
-            fs::create_dir_all(dir)?;
-        }
-        fs::write(&log, &output).with_context(|| format!("cannot write {}", log.display()))?;
+        let (is_success, Output { all, hidden }) = self.follow(&mut cargo)?;
+        let outcome = Outcome::new(self.name(), &all, is_success, start.elapsed());
+        let log = self.keep(&all)?;
         if !is_success {
-            println!("{}", output.trim_end());
-            println!("== {} failed; this output is kept in {}", self.name(), log.display());
+            println!("{}", hidden.trim_end());
+            println!("== {} failed; all its output is in {}", self.name(), log.display());
         }
         Ok(outcome)
     }
 
     /// Runs `command` and collects the lines of both its outputs.
-    fn follow(&self, command: &mut Command) -> Result<(bool, String)> {
+    fn follow(&self, command: &mut Command) -> Result<(bool, Output)> {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot run the suite {}", self.name()))?;
-        let output = Mutex::new(String::new());
-        let keep = |line: &str| {
+        let output = Mutex::new(Output::default());
+        let keep = |line: &str, is_shown: bool| {
             let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
-            output.push_str(line);
-            output.push('\n');
+            output.all.extend([line, "\n"]);
+            if is_shown {
+                println!("{line}");
+            } else {
+                output.hidden.extend([line, "\n"]);
+            }
         };
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         thread::scope(|scope| {
-            scope.spawn(|| lines(stderr, &keep));
-            lines(stdout, |line| {
-                keep(line);
-                if self.shows(line) {
-                    println!("{line}");
-                }
-            });
+            scope.spawn(|| lines(stderr, |line| keep(line, false)));
+            lines(stdout, |line| keep(line, self.shows_stdout()));
         });
         let status = child.wait().context("cannot wait for a suite")?;
         Ok((status.success(), output.into_inner().unwrap_or_else(PoisonError::into_inner)))
     }
 
+    fn keep(&self, output: &str) -> Result<PathBuf> {
+        let dir = workspace::target().join("test-logs");
+        let log = dir.join(format!("{}.log", self.name()));
+        fs::create_dir_all(&dir)
+            .and_then(|()| fs::write(&log, output))
+            .with_context(|| format!("cannot write {}", log.display()))?;
+        Ok(log)
+    }
+
     /// Unit tests are too many to be shown; the table has their number.
-    fn shows(&self, line: &str) -> bool {
-        match self {
-            Self::Unit => false,
-            Self::Integration(_) => !line.trim().is_empty(),
-        }
+    fn shows_stdout(&self) -> bool {
+        *self != Self::Unit
     }
 
     fn cargo(&self) -> Command {
