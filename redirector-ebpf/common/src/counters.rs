@@ -1,0 +1,63 @@
+//! Why a program ended the way it did: one named counter for each exit.
+
+use crate::MAX_TIERS;
+
+macro_rules! reasons {
+    ($( $(#[$doc:meta])* $name:ident = $text:literal ),+ $(,)?) => {
+        /// Why a program ended as it did, or what it met on the way. The number is the index of
+        /// its counter in `COUNTERS`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[repr(u32)]
+        pub enum Reason { $( $(#[$doc])* $name ),+ }
+
+        impl Reason {
+            /// In the order of their numbers.
+            pub const ALL: &'static [Self] = &[ $( Self::$name ),+ ];
+
+            /// Snake case, the label of the metric.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $( Self::$name => $text ),+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The address is no frontend: untouched.
+    NotService = "not_service",
+    /// Neither TCP nor UDP: untouched.
+    OtherProtocol = "other_protocol",
+    /// The frontend has no table yet: untouched.
+    Unpublished = "unpublished",
+    /// A table does not fit its word, or an index lies outside a map: untouched.
+    Inconsistent = "inconsistent",
+    /// The service has no backends in this family: refused.
+    NoBackends = "no_backends",
+    /// No usable backend, policy `Panic`: one of all.
+    AllDownPanic = "all_down_panic",
+    /// No usable backend, policy `Refuse`: refused.
+    AllDownRefused = "all_down_refused",
+    /// No usable backend, policy `PassThrough`: untouched.
+    AllDownPassed = "all_down_passed",
+    /// Sampling met only unusable backends: the bounded scan was asked.
+    Scanned = "scanned",
+    /// There may be an earlier choice to resume (session affinity, UDP): its program was asked.
+    Undecided = "undecided",
+    /// There was none, or it does not hold any more: a new choice was made.
+    Unheld = "unheld",
+    /// The earlier backend of the socket (UDP) or of the client (session affinity) was used again.
+    Resumed = "resumed",
+    /// Redirected, but the kernel had no memory to remember it for this socket.
+    NotRemembered = "not_remembered",
+    /// A UDP socket with more than 8 service destinations: the oldest was forgotten.
+    Forgotten = "forgotten",
+    /// A peer or source address was shown as the service address.
+    Translated = "translated",
+}
+
+/// First of the [`MAX_TIERS`] counters of selections per tier, after those of the reasons.
+pub const TIER_COUNTERS: u32 = Reason::ALL.len() as u32;
+
+/// Counters in all.
+pub const COUNTERS: usize = Reason::ALL.len() + MAX_TIERS;

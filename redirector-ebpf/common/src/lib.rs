@@ -1,0 +1,62 @@
+//! Plain data shared by the kernel and the user side: keys, values, words, reasons, limits.
+//!
+//! Nothing here decides anything. Every type is `repr(C)`, has no hidden padding (bytemuck proves
+//! it) and a size asserted beside it. No enum, bool or Option crosses the kernel boundary.
+
+#![no_std]
+
+mod counters;
+mod frontend;
+mod socket;
+mod table;
+mod words;
+
+pub use counters::{COUNTERS, Reason, TIER_COUNTERS};
+pub use frontend::{FrontendKey4, FrontendKey6, PROTOCOL_TCP, PROTOCOL_UDP};
+pub use socket::{
+    AffinityKey, AffinityValue, DESTINATIONS, SendsValue, SocketValue, affinity_check,
+};
+pub use table::{
+    ALWAYS, Address6, AllDown, Entry, Header, MAX_TIERS, RANGES, SETTINGS, SLOT, SLOTS_PER_LINE,
+    Settings, Slot, TierRange, UnknownAllDown,
+};
+pub use words::{
+    BackendValue, GENERATIONS, HealthByte, HealthWord, NO_NODE, NodeWord, ServiceName, ServiceWord,
+};
+
+/// Version of everything in the pinned maps but the per-socket state. It is part of the pin path:
+/// another layout is built beside the old one.
+pub const LAYOUT: u32 = 1;
+
+/// Entries of one tier, at most: alias indices are 16 bits wide.
+pub const MAX_TIER_ENTRIES: usize = 65_535;
+
+#[cfg(feature = "aya")]
+mod pod {
+    use super::{
+        AffinityKey, AffinityValue, BackendValue, FrontendKey4, FrontendKey6, ServiceName, Slot,
+    };
+
+    // SAFETY: each of these is `bytemuck::Pod` (derived, so proven by the compiler), which is a
+    // stronger promise than aya's: any bytes are a valid value, and there is no padding.
+    macro_rules! aya_pod {
+        ($($name:ty),+ $(,)?) => { $(
+            const _: () = {
+                const fn is_pod<T: bytemuck::Pod>() {}
+                is_pod::<$name>();
+            };
+            // SAFETY: see above the macro.
+            unsafe impl aya::Pod for $name {}
+        )+ };
+    }
+
+    aya_pod!(
+        AffinityKey,
+        AffinityValue,
+        BackendValue,
+        FrontendKey4,
+        FrontendKey6,
+        ServiceName,
+        Slot
+    );
+}

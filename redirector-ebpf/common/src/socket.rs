@@ -1,0 +1,139 @@
+//! State that belongs to one socket, or to one client: what was dialled, and what was chosen.
+
+use bytemuck::{Pod, Zeroable};
+
+/// Where one `connect` or `sendmsg` of a socket went. The value of `SOCKETS`.
+///
+/// Addresses are canonical, IPv4 as `::ffff:a.b.c.d` whichever family the socket has, and in the
+/// words of a `sockaddr_in6`, as the programs see them: network order in memory.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct SocketValue {
+    /// The service address that the application dialled.
+    pub dialled: [u32; 4],
+    /// Echo of the backend chosen: compared with the peer that the kernel reports, because the
+    /// socket may have been connected elsewhere since.
+    pub chosen: [u32; 4],
+    /// Host order; 0 if this is no longer a redirected destination.
+    pub dialled_port: u16,
+    /// Host order.
+    pub chosen_port: u16,
+    /// Index into `HEALTH`.
+    pub backend: u32,
+    /// Generation of that index when it was chosen.
+    pub generation: u32,
+    /// Epoch of the service's table when it was chosen: an equal one still lists the backend.
+    pub epoch: u16,
+    /// Index into `NODES`.
+    pub node: u16,
+    /// The tier it was chosen from.
+    pub tier: u32,
+    /// When this destination was used last, in [`SendsValue::clock`] ticks.
+    pub stamp: u32,
+}
+
+const _: () = assert!(size_of::<SocketValue>() == 56);
+
+/// Destinations that one unconnected UDP socket remembers; the oldest is replaced.
+pub const DESTINATIONS: usize = 8;
+
+/// The value of `SENDS`: what an unconnected UDP socket has been sending to.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct SendsValue {
+    /// Counts sends: where two destinations share a backend, a reply shows the one used last.
+    pub clock: u32,
+    /// Destinations seen so far: the next one goes to this slot, modulo [`DESTINATIONS`].
+    pub next: u32,
+    /// In the order of first use, then overwritten round about.
+    pub slots: [SocketValue; DESTINATIONS],
+}
+
+const _: () = assert!(size_of::<SendsValue>() == 8 + 56 * DESTINATIONS);
+
+/// Key of `AFFINITY`: one client of one service.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct AffinityKey {
+    /// Cookie of the client's network namespace.
+    pub client: u64,
+    /// [`Header::service`](crate::Header::service).
+    pub service: u32,
+    /// Always 0.
+    pub _pad: u32,
+}
+
+const _: () = assert!(size_of::<AffinityKey>() == 16);
+
+/// Value of `AFFINITY`. Each word is stored whole; the first proves that it belongs to its key,
+/// because an element of an LRU map can be recycled under a reader.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct AffinityValue {
+    /// Backend in bits 0 to 23, its generation in 24 to 47, a check of the key in 48 to 63.
+    pub choice: u64,
+    /// When it was used last, in seconds of `CLOCK_MONOTONIC`, times 8, plus the tier. Read with
+    /// the wrong `choice` it makes at worst a new choice: the tier is searched for the backend.
+    pub used: u64,
+}
+
+impl AffinityValue {
+    /// A choice that proves its key.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(
+        backend: u32,
+        generation: u32,
+        tier: u32,
+        key: &AffinityKey,
+        now: u64,
+    ) -> Self {
+        let choice = (backend & 0xff_ffff) as u64
+            | ((generation & 0xff_ffff) as u64) << 24
+            | (affinity_check(key) as u64) << 48;
+        Self { choice, used: now << 3 | (tier & 7) as u64 }
+    }
+
+    /// The tier it was chosen from.
+    #[inline(always)]
+    #[must_use]
+    pub const fn tier(&self) -> u32 {
+        (self.used & 7) as u32
+    }
+
+    /// When it was used last, in seconds of `CLOCK_MONOTONIC`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn used_seconds(&self) -> u64 {
+        self.used >> 3
+    }
+
+    /// Index into `HEALTH`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn backend(&self) -> u32 {
+        (self.choice & 0xff_ffff) as u32
+    }
+
+    /// Generation of that index when it was chosen.
+    #[inline(always)]
+    #[must_use]
+    pub const fn generation(&self) -> u32 {
+        (self.choice >> 24 & 0xff_ffff) as u32
+    }
+
+    /// Whether this value was written for `key`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_of(&self, key: &AffinityKey) -> bool {
+        (self.choice >> 48) as u16 == affinity_check(key)
+    }
+}
+
+/// 16 bits that tell one key's value from another's.
+#[inline(always)]
+#[must_use]
+pub const fn affinity_check(key: &AffinityKey) -> u16 {
+    let mixed = (key.client ^ (key.service as u64) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 48) as u16 | 1
+}

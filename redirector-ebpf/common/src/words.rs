@@ -1,0 +1,215 @@
+//! The 64-bit words that are all the mutable state readers depend on: each changes by one store.
+
+use core::net::{Ipv4Addr, Ipv6Addr};
+
+use bytemuck::{Pod, Zeroable};
+
+/// What `SERVICES` holds for a frontend: where its table is. 0 is "nothing published yet".
+///
+/// Bits 0 to 31 are the slot of the header in `TABLE`, 32 to 47 the epoch, the rest is 0.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct ServiceWord(pub u64);
+
+impl ServiceWord {
+    /// A word that publishes the header at `slot`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(slot: u32, epoch: u16) -> Self {
+        Self(slot as u64 | (epoch as u64) << 32)
+    }
+
+    /// Slot of the header; never 0 once published.
+    #[inline(always)]
+    #[must_use]
+    pub const fn slot(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Equal to the header's, or the header is not the one meant.
+    #[inline(always)]
+    #[must_use]
+    pub const fn epoch(self) -> u16 {
+        (self.0 >> 32) as u16
+    }
+}
+
+/// Generations wrap at 2^24.
+pub const GENERATIONS: u32 = 1 << 24;
+
+/// What `HEALTH` holds for a backend: usable if its low 40 bits are 0.
+///
+/// Bytes 0 to 4 belong to one writer each ([`HealthByte`]); bits 40 to 63 are the generation of
+/// the index, so that one load says "usable" and "still the same backend".
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct HealthWord(pub u64);
+
+impl HealthWord {
+    const BYTES: u64 = (1 << 40) - 1;
+
+    /// A word with no objection.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(generation: u32) -> Self {
+        Self((generation as u64) << 40)
+    }
+
+    /// Whether nobody objects to new connections.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_usable(self) -> bool {
+        self.0 & Self::BYTES == 0
+    }
+
+    /// 24 bits.
+    #[inline(always)]
+    #[must_use]
+    pub const fn generation(self) -> u32 {
+        (self.0 >> 40) as u32
+    }
+
+    /// One writer's byte; 0 is "no objection".
+    #[inline(always)]
+    #[must_use]
+    pub const fn byte(self, byte: HealthByte) -> u8 {
+        (self.0 >> (8 * byte as u64)) as u8
+    }
+
+    /// The same word with one writer's byte replaced.
+    #[inline(always)]
+    #[must_use]
+    pub const fn with(self, byte: HealthByte, value: u8) -> Self {
+        let shift = 8 * byte as u64;
+        Self(self.0 & !(0xff << shift) | (value as u64) << shift)
+    }
+}
+
+/// Who may object to a backend. The number is the byte of the [`HealthWord`], counted from the
+/// least significant one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum HealthByte {
+    /// No synced service lists the backend any more.
+    Discovery = 0,
+    /// Active probes fail.
+    Prober = 1,
+    /// An operator drains it.
+    Operator = 2,
+    /// The kernel saw its connects fail.
+    Passive = 3,
+    /// Its local listener is gone.
+    Listener = 4,
+}
+
+impl HealthByte {
+    /// In the order of the bytes.
+    pub const ALL: [Self; 5] =
+        [Self::Discovery, Self::Prober, Self::Operator, Self::Passive, Self::Listener];
+
+    /// Lower case, for people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Discovery => "discovery",
+            Self::Prober => "prober",
+            Self::Operator => "operator",
+            Self::Passive => "passive",
+            Self::Listener => "listener",
+        }
+    }
+}
+
+/// Index in `NODES` of a backend whose node nobody named. Its word is always 0.
+pub const NO_NODE: u16 = 0;
+
+/// What `NODES` holds: usable if the low byte is 0; the other 56 bits say which node it is, so
+/// that the index can be adopted after a restart.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Pod, Zeroable)]
+pub struct NodeWord(pub u64);
+
+impl NodeWord {
+    /// A healthy node of that name. The identity is 56 bits of FNV-1a (never 0): with 5,000 nodes
+    /// two share it with a probability of 2 in 10^10, and then share their fate.
+    #[must_use]
+    pub const fn named(name: &str) -> Self {
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        let bytes = name.as_bytes();
+        let mut i = 0;
+        while i < bytes.len() {
+            hash = (hash ^ bytes[i] as u64).wrapping_mul(0x0100_0000_01b3);
+            i += 1;
+        }
+        Self(hash << 8 | 1 << 8)
+    }
+
+    /// Whether backends on it may receive new connections.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_usable(self) -> bool {
+        self.0 & 0xff == 0
+    }
+
+    /// The word with its low byte cleared: which node, not how it is.
+    #[must_use]
+    pub const fn identity(self) -> Self {
+        Self(self.0 & !0xff)
+    }
+}
+
+/// Who a backend index is, for people and for adoption; write-once while the index is in use.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Pod, Zeroable)]
+pub struct BackendValue {
+    /// IPv6, or IPv4 as `::ffff:a.b.c.d`.
+    pub address: [u8; 16],
+    /// Host order.
+    pub port: u16,
+    /// IP protocol number; 0 if the index has never been used.
+    pub protocol: u8,
+    /// Always 0.
+    pub _pad: [u8; 5],
+}
+
+const _: () = assert!(size_of::<BackendValue>() == 24);
+
+impl BackendValue {
+    /// An IPv4 backend.
+    #[must_use]
+    pub const fn new4(address: Ipv4Addr, port: u16, protocol: u8) -> Self {
+        Self::new6(address.to_ipv6_mapped(), port, protocol)
+    }
+
+    /// An IPv6 backend.
+    #[must_use]
+    pub const fn new6(address: Ipv6Addr, port: u16, protocol: u8) -> Self {
+        Self { address: address.octets(), port, protocol, _pad: [0; 5] }
+    }
+}
+
+/// What `NAMES` holds per service id, for people: UTF-8, cut at a character boundary, zero-filled.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct ServiceName(pub [u8; 64]);
+
+impl ServiceName {
+    /// As much of `name` as fits.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        let mut text = [0; 64];
+        let mut end = name.len().min(text.len());
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        text[..end].copy_from_slice(&name.as_bytes()[..end]);
+        Self(text)
+    }
+
+    /// The text, up to the first zero byte.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(self.0.len());
+        core::str::from_utf8(&self.0[..end]).unwrap_or("?")
+    }
+}

@@ -1,0 +1,126 @@
+//! The hook's context: reads the address once, writes the rewritten one, knows its two shapes.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::bpf_sock_addr,
+    helpers::generated::{bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_set_retval},
+    programs::SockAddrContext,
+};
+
+/// `ECONNREFUSED`.
+const ECONNREFUSED: i32 = 111;
+/// The third word of `::ffff:0:0/96`, in network order.
+const MAPPED: u32 = 0xffff_u32.to_be();
+
+/// Whether this kernel has `bpf_set_retval` (5.18): set by the loader. Behind a constant of
+/// `.rodata` the verifier never sees the call where the helper is unknown.
+#[unsafe(no_mangle)]
+static HAS_SET_RETVAL: u8 = 0;
+
+/// An address and port as the programs compare them: canonical words in network order, port in
+/// host order.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Address {
+    pub words: [u32; 4],
+    pub port: u16,
+}
+
+impl Address {
+    /// Whether it is IPv4, plain or v4-mapped.
+    #[inline(always)]
+    pub fn is_v4(&self) -> bool {
+        let other = self.words[0] | self.words[1] | (self.words[2] ^ MAPPED);
+        // SAFETY: a volatile load of a local: else the compiler makes three branches of it, and
+        // the verifier explores all that follows three times.
+        unsafe { (&raw const other).read_volatile() == 0 }
+    }
+
+    /// The IPv4 address `word`, in network order, as a canonical one.
+    #[inline(always)]
+    pub fn v4(word: u32, port: u16) -> Self {
+        Self { words: [0, 0, MAPPED, word], port }
+    }
+}
+
+/// The context of a socket address hook; `V6` says whose address field it fills.
+pub struct Hook<const V6: bool> {
+    pub inner: SockAddrContext,
+}
+
+impl<const V6: bool> Hook<V6> {
+    #[inline(always)]
+    fn raw(&self) -> *mut bpf_sock_addr {
+        self.inner.sock_addr
+    }
+
+    /// IP protocol number of the socket.
+    #[inline(always)]
+    pub fn protocol(&self) -> u8 {
+        // SAFETY: the kernel passes a valid context for the whole call.
+        unsafe { (*self.raw()).protocol as u8 }
+    }
+
+    /// The address as it stands.
+    #[inline(always)]
+    pub fn address(&self) -> Address {
+        // SAFETY: the kernel passes a valid context for the whole call. Volatile, so that each
+        // word is one access of four bytes: the verifier refuses narrower ones of user_ip6.
+        unsafe {
+            let port = u16::from_be((&raw const (*self.raw()).user_port).read_volatile() as u16);
+            if V6 {
+                let words = (&raw const (*self.raw()).user_ip6).cast::<u32>();
+                let words = [
+                    words.read_volatile(),
+                    words.add(1).read_volatile(),
+                    words.add(2).read_volatile(),
+                    words.add(3).read_volatile(),
+                ];
+                Address { words, port }
+            } else {
+                Address::v4((&raw const (*self.raw()).user_ip4).read_volatile(), port)
+            }
+        }
+    }
+
+    /// Replaces the address, of the same shape as before.
+    #[inline(always)]
+    pub fn rewrite(&self, address: &Address) {
+        // SAFETY: as above.
+        unsafe {
+            if V6 {
+                let words = (&raw mut (*self.raw()).user_ip6).cast::<u32>();
+                words.write_volatile(address.words[0]);
+                words.add(1).write_volatile(address.words[1]);
+                words.add(2).write_volatile(address.words[2]);
+                words.add(3).write_volatile(address.words[3]);
+            } else {
+                (&raw mut (*self.raw()).user_ip4).write_volatile(address.words[3]);
+            }
+            (&raw mut (*self.raw()).user_port).write_volatile(u32::from(address.port.to_be()));
+        }
+    }
+
+    /// Makes the syscall fail with `ECONNREFUSED` (`EPERM` before 5.18) once the program refuses.
+    #[inline(always)]
+    pub fn refuse(&self) {
+        // SAFETY: a plain load of a constant that the loader may replace.
+        if unsafe { (&raw const HAS_SET_RETVAL).read_volatile() } != 0 {
+            // SAFETY: the helper takes any number.
+            unsafe { bpf_set_retval(-ECONNREFUSED) };
+        }
+    }
+
+    /// Cookie of the socket.
+    #[inline(always)]
+    pub fn socket_cookie(&self) -> u64 {
+        // SAFETY: the helper takes this context.
+        unsafe { bpf_get_socket_cookie(self.inner.as_ptr()) }
+    }
+
+    /// Cookie of the socket's network namespace: the client, as session affinity sees it.
+    #[inline(always)]
+    pub fn netns_cookie(&self) -> u64 {
+        // SAFETY: the helper takes this context.
+        unsafe { bpf_get_netns_cookie(self.inner.as_ptr()) }
+    }
+}

@@ -1,0 +1,274 @@
+//! A connect or a send: from the address dialled to the address rewritten, or to a reason.
+
+use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
+use redirector_common::{
+    AffinityKey, AffinityValue, FrontendKey4, FrontendKey6, Header, PROTOCOL_TCP, PROTOCOL_UDP,
+    Reason, SocketValue,
+};
+use redirector_ebpf::{Choice, Earlier, Service, all_down, resume, scan, seed_of, select, service};
+
+use crate::{
+    context::{Address, Hook},
+    maps::{AFFINITY, FRONTENDS4, FRONTENDS6, Maps},
+    memory::{self, Redirection, Remembered},
+    programs::{count, count_tier},
+};
+
+/// Which protocols remember the address dialled, so that `getpeername` and UDP replies show it:
+/// set by the loader (`--peer-name`).
+#[unsafe(no_mangle)]
+static REMEMBER_TCP: u8 = 1;
+#[unsafe(no_mangle)]
+static REMEMBER_UDP: u8 = 1;
+
+/// The first program of a hook: what most dials need, and nothing else.
+pub const FIRST: u32 = u32::MAX;
+/// The second: an earlier choice, of the client (session affinity) or of the socket (UDP), that
+/// the first could not simply repeat. The numbers are the indices in the `NEXT_…` arrays.
+pub const RESUME: u32 = 0;
+/// The third: there is no such choice, or it does not hold any more.
+pub const CHOOSE: u32 = 1;
+/// The last: sampling found nobody.
+pub const SCAN: u32 = 2;
+
+/// Redirects one dial: a connect, or (`SEND`) a UDP send. `STEP` is the program: each looks the
+/// service up again and calls another one when its own means do not do. In one program the
+/// verifier would combine them all (766,956 instructions; now each takes less than 8,000).
+///
+/// # Errors
+///
+/// Why the address was left alone or is refused; [`Reason::Undecided`], [`Reason::Unheld`] and
+/// [`Reason::Scanned`] ask for the program [`RESUME`], [`CHOOSE`] and [`SCAN`].
+#[inline(always)]
+pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
+    hook: &Hook<V6>,
+) -> Result<(), Reason> {
+    let protocol = hook.protocol();
+    if protocol != PROTOCOL_TCP && protocol != PROTOCOL_UDP {
+        return Err(Reason::OtherProtocol);
+    }
+    let dialled = hook.address();
+    let Some(frontend) = frontend::<V6, SEND>(&dialled, protocol) else {
+        if SEND {
+            memory::sent_elsewhere(&hook.inner, &dialled);
+        } else {
+            memory::connected_elsewhere(&hook.inner);
+        }
+        return Err(Reason::NotService);
+    };
+    let remembers = remembers(protocol);
+    let service = service(&Maps, frontend)?;
+    let has_affinity = service.header.flags & Header::AFFINITY != 0;
+    if STEP == FIRST {
+        if SEND && let Some(earlier) = memory::earlier_send(&hook.inner, &dialled) {
+            if !holds(earlier, &service) {
+                return Err(Reason::Undecided);
+            }
+            count(Reason::Resumed);
+            hook.rewrite(&Address { words: earlier.chosen, port: earlier.chosen_port });
+            return Ok(());
+        }
+        if has_affinity {
+            return Err(Reason::Undecided);
+        }
+    }
+
+    let choice = if STEP == RESUME {
+        let earlier = earlier::<V6, SEND>(hook, &service, &dialled).ok_or(Reason::Unheld)?;
+        let choice = resume(&Maps, &service, earlier)?.ok_or(Reason::Unheld)?;
+        count(Reason::Resumed);
+        choice
+    } else {
+        let choice = choose::<V6, STEP>(hook, &service, protocol)?;
+        count_tier(choice.tier);
+        choice
+    };
+    let redirection = redirection(&service, &choice, dialled)?;
+    if STEP != FIRST && has_affinity {
+        remember_affinity(hook, &service, &choice);
+    }
+    if remembers {
+        let remembered = if SEND {
+            memory::sent(&hook.inner, &redirection)
+        } else {
+            memory::connected(&hook.inner, &redirection)
+        };
+        match remembered {
+            Remembered::Yes => {}
+            Remembered::InsteadOfOldest => count(Reason::Forgotten),
+            Remembered::No => count(Reason::NotRemembered),
+        }
+    }
+    hook.rewrite(&redirection.chosen);
+    Ok(())
+}
+
+/// The frontend's index. A v4-mapped address is an IPv4 frontend's; the kernel passes UDP sends to
+/// one through `sendmsg4`.
+#[inline(always)]
+fn frontend<const V6: bool, const SEND: bool>(dialled: &Address, protocol: u8) -> Option<u32> {
+    let key4 = FrontendKey4 {
+        address: dialled.words[3].to_ne_bytes(),
+        port: dialled.port,
+        protocol,
+        _pad: 0,
+    };
+    if !V6 {
+        // SAFETY: a frontend's value never changes during its life, and no element is recycled
+        // under a reader (removal, grace period, insertion).
+        return unsafe { FRONTENDS4.get(&key4) }.copied();
+    }
+    // SAFETY: four words are sixteen bytes.
+    let address = unsafe { core::mem::transmute::<[u32; 4], [u8; 16]>(dialled.words) };
+    let key6 = FrontendKey6 { address, port: dialled.port, protocol, _pad: 0 };
+    if SEND {
+        // SAFETY: as above.
+        return unsafe { FRONTENDS6.get(&key6) }.copied();
+    }
+    // Both keys stand on the stack before the branch, so that it looks alike after it: else the
+    // verifier explores all that follows twice.
+    // SAFETY: volatile stores to locals.
+    let (key4, key6) = unsafe {
+        let mut keys = (key4, key6);
+        (&raw mut keys).write_volatile((key4, key6));
+        keys
+    };
+    if dialled.is_v4() {
+        // SAFETY: as above.
+        unsafe { FRONTENDS4.get(&key4) }.copied()
+    } else {
+        // SAFETY: as above.
+        unsafe { FRONTENDS6.get(&key6) }.copied()
+    }
+}
+
+/// Whether an earlier send's choice still holds without asking the table.
+#[inline(always)]
+fn holds(slot: &SocketValue, service: &Service<'_>) -> bool {
+    use redirector_ebpf::Tables as _;
+    slot.epoch == service.header.epoch
+        && Maps
+            .health(slot.backend)
+            .is_some_and(|health| health.is_usable() && health.generation() == slot.generation)
+        && Maps.node(slot.node).is_some_and(redirector_common::NodeWord::is_usable)
+}
+
+/// Who dials, as session affinity sees it.
+#[inline(always)]
+fn client<const V6: bool>(hook: &Hook<V6>, service: &Service<'_>) -> AffinityKey {
+    AffinityKey { client: hook.netns_cookie(), service: service.header.service, _pad: 0 }
+}
+
+/// What to resume: where this socket sent before, else the backend this client had last, unless
+/// that was too long ago.
+#[inline(always)]
+fn earlier<const V6: bool, const SEND: bool>(
+    hook: &Hook<V6>,
+    service: &Service<'_>,
+    dialled: &Address,
+) -> Option<Earlier> {
+    if SEND && let Some(sent) = memory::earlier_send(&hook.inner, dialled) {
+        return Some(Earlier {
+            backend: sent.backend,
+            generation: sent.generation,
+            tier: sent.tier,
+        });
+    }
+    if service.header.flags & Header::AFFINITY == 0 {
+        return None;
+    }
+    let client = client(hook, service);
+    let timeout = Maps.settings(service.slot)?.affinity_seconds;
+    // SAFETY: both words are loaded whole; one that belongs to another key is refused.
+    let value = unsafe { AFFINITY.get_ptr(client)?.read_volatile() };
+    let is_fresh = value.used_seconds() + u64::from(timeout) > now();
+    (value.is_of(&client) && is_fresh).then_some(Earlier {
+        backend: value.backend(),
+        generation: value.generation(),
+        tier: value.tier(),
+    })
+}
+
+#[inline(always)]
+fn remember_affinity<const V6: bool>(hook: &Hook<V6>, service: &Service<'_>, choice: &Choice<'_>) {
+    let client = client(hook, service);
+    let backend = choice.entry.backend;
+    let value = AffinityValue::new(backend, choice.generation, choice.tier, &client, now());
+    if let Some(known) = AFFINITY.get_ptr_mut(client) {
+        // SAFETY: two aligned stores of eight bytes into an element that the lookup returned.
+        unsafe {
+            (&raw mut (*known).choice).write_volatile(value.choice);
+            (&raw mut (*known).used).write_volatile(value.used);
+        }
+    } else {
+        // A full map evicts; a failure costs this client its affinity once.
+        let _ = AFFINITY.insert(client, &value, 0);
+    }
+}
+
+/// Seconds of `CLOCK_MONOTONIC`.
+#[inline(always)]
+fn now() -> u64 {
+    // SAFETY: the helper takes nothing.
+    unsafe { aya_ebpf::helpers::generated::bpf_ktime_get_ns() / 1_000_000_000 }
+}
+
+/// By sampling; in the scan's program by the scan, else by the all-down policy.
+#[inline(always)]
+fn choose<'t, const V6: bool, const STEP: u32>(
+    hook: &Hook<V6>,
+    service: &Service<'t>,
+    protocol: u8,
+) -> Result<Choice<'t>, Reason> {
+    let seed = if protocol == PROTOCOL_UDP {
+        seed_of(hook.socket_cookie(), service.header.service)
+    } else {
+        // SAFETY: the helper takes nothing.
+        unsafe { bpf_get_prandom_u32() }
+    };
+    if STEP != SCAN {
+        return select(&Maps, service, seed);
+    }
+    match scan(&Maps, service, seed) {
+        Err(Reason::AllDownPanic) => {
+            count(Reason::AllDownPanic);
+            all_down(&Maps, service, seed)
+        }
+        other => other,
+    }
+}
+
+#[inline(always)]
+fn redirection(
+    service: &Service<'_>,
+    choice: &Choice<'_>,
+    dialled: Address,
+) -> Result<Redirection, Reason> {
+    Ok(Redirection {
+        dialled,
+        chosen: address_of(choice, service).ok_or(Reason::Inconsistent)?,
+        backend: choice.entry.backend,
+        generation: choice.generation,
+        epoch: service.header.epoch,
+        node: choice.entry.node,
+        tier: choice.tier,
+    })
+}
+
+/// The chosen address, of the family of its table.
+#[inline(always)]
+fn address_of(choice: &Choice<'_>, service: &Service<'_>) -> Option<Address> {
+    if service.header.flags & Header::IPV6 == 0 {
+        return Some(Address::v4(u32::from_ne_bytes(choice.entry.address), choice.entry.port));
+    }
+    let words = Maps.address6(choice.slot)?;
+    Some(Address { words, port: choice.entry.port })
+}
+
+#[inline(always)]
+fn remembers(protocol: u8) -> bool {
+    let flag =
+        if protocol == PROTOCOL_UDP { &raw const REMEMBER_UDP } else { &raw const REMEMBER_TCP };
+    // SAFETY: a plain load of a constant that the loader may replace.
+    (unsafe { flag.read_volatile() }) != 0
+}

@@ -1,0 +1,137 @@
+//! The maps, and the decision's view of them.
+//!
+//! Every one is a BTF map, so that `bpftool map dump` prints field names. Capacities here are
+//! what `redirector load` uses unless its flags say otherwise.
+
+use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
+    btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, SkStorage},
+    macros::btf_map,
+};
+use redirector_common::{
+    Address6, AffinityKey, AffinityValue, BackendValue, COUNTERS as COUNTER_COUNT, Entry,
+    FrontendKey4, FrontendKey6, Header, HealthWord, NodeWord, SETTINGS, SendsValue, ServiceName,
+    ServiceWord, Settings, SocketValue, TierRange,
+};
+use redirector_ebpf::Tables;
+
+const MMAPABLE: usize = BPF_F_MMAPABLE as usize;
+
+/// A slot of the arena as `bpftool` shows it: all its readings side by side.
+#[repr(C)]
+pub union SlotView {
+    pub header: Header,
+    pub settings: Settings,
+    pub range: TierRange,
+    pub entry: Entry,
+    pub address6: Address6,
+}
+
+/// Address, port and protocol to the frontend's word in `SERVICES`.
+#[btf_map]
+pub static FRONTENDS4: HashMap<FrontendKey4, u32, 65536> = HashMap::new();
+#[btf_map]
+pub static FRONTENDS6: HashMap<FrontendKey6, u32, 65536> = HashMap::new();
+/// One published word per frontend.
+#[btf_map]
+pub static SERVICES: Array<u64, 131072, MMAPABLE> = Array::new();
+/// The arena.
+#[btf_map]
+pub static TABLE: Array<SlotView, 2097152, MMAPABLE> = Array::new();
+/// One word per backend.
+#[btf_map]
+pub static HEALTH: Array<u64, 262144, MMAPABLE> = Array::new();
+/// One word per node.
+#[btf_map]
+pub static NODES: Array<u64, 65536, MMAPABLE> = Array::new();
+/// Who each backend index is. The programs do not read it.
+#[btf_map]
+pub static BACKENDS: Array<BackendValue, 262144, MMAPABLE> = Array::new();
+/// What each service id is called. The programs do not read it.
+#[btf_map]
+pub static NAMES: Array<ServiceName, 65536, MMAPABLE> = Array::new();
+/// Where a socket was connected to.
+#[btf_map]
+pub static SOCKETS: SkStorage<SocketValue> = SkStorage::new();
+/// Where an unconnected UDP socket sends to.
+#[btf_map]
+pub static SENDS: SkStorage<SendsValue> = SkStorage::new();
+/// Which backend a client had last.
+#[btf_map]
+pub static AFFINITY: LruHashMap<AffinityKey, AffinityValue, 65536> = LruHashMap::new();
+/// One counter per reason, then one per tier.
+#[btf_map]
+pub static COUNTERS: PerCpuArray<u64, COUNTER_COUNT> = PerCpuArray::new();
+
+/// The programs that a hook's first one may call (`dial::RESUME` and the following). One array per
+/// hook: a program array belongs to one attach type.
+#[btf_map]
+pub static NEXT_CONNECT4: ProgramArray<3> = ProgramArray::new();
+#[btf_map]
+pub static NEXT_CONNECT6: ProgramArray<3> = ProgramArray::new();
+#[btf_map]
+pub static NEXT_SENDMSG4: ProgramArray<3> = ProgramArray::new();
+#[btf_map]
+pub static NEXT_SENDMSG6: ProgramArray<3> = ProgramArray::new();
+
+/// The decision's view of the maps above.
+pub struct Maps;
+
+impl Tables for Maps {
+    #[inline(always)]
+    fn word(&self, frontend: u32) -> Option<ServiceWord> {
+        load(SERVICES.get_ptr(frontend)?).map(ServiceWord)
+    }
+
+    #[inline(always)]
+    fn header(&self, slot: u32) -> Option<&Header> {
+        // SAFETY: every reading of a slot is plain data of 16 bytes.
+        Some(unsafe { &TABLE.get(slot)?.header })
+    }
+
+    #[inline(always)]
+    fn range(&self, slot: u32) -> Option<&TierRange> {
+        // SAFETY: as above.
+        Some(unsafe { &TABLE.get(slot)?.range })
+    }
+
+    #[inline(always)]
+    fn entry(&self, slot: u32) -> Option<&Entry> {
+        // SAFETY: as above.
+        Some(unsafe { &TABLE.get(slot)?.entry })
+    }
+
+    #[inline(always)]
+    fn health(&self, backend: u32) -> Option<HealthWord> {
+        load(HEALTH.get_ptr(backend)?).map(HealthWord)
+    }
+
+    #[inline(always)]
+    fn node(&self, node: u16) -> Option<NodeWord> {
+        load(NODES.get_ptr(u32::from(node))?).map(NodeWord)
+    }
+}
+
+impl Maps {
+    /// The settings of the service whose header is at `slot`.
+    #[inline(always)]
+    pub fn settings(&self, slot: u32) -> Option<&Settings> {
+        // SAFETY: as above.
+        Some(unsafe { &TABLE.get(slot + SETTINGS)?.settings })
+    }
+
+    /// The address of the IPv6 entry at `slot`, in the words of a `sockaddr_in6`.
+    #[inline(always)]
+    pub fn address6(&self, slot: u32) -> Option<[u32; 4]> {
+        let view = core::ptr::from_ref(TABLE.get(slot + 1)?);
+        // SAFETY: as above; slots are 16 bytes apart, so the words are aligned.
+        Some(unsafe { view.cast::<[u32; 4]>().read() })
+    }
+}
+
+#[inline(always)]
+fn load(word: *const u64) -> Option<u64> {
+    // SAFETY: the pointer comes from a lookup that succeeded; volatile, because userspace stores
+    // to it meanwhile and it must be read exactly once.
+    Some(unsafe { word.read_volatile() })
+}

@@ -1,0 +1,182 @@
+//! What a socket remembers of its redirections, and the answer to "who is my peer?".
+
+use aya_ebpf::programs::SockAddrContext;
+use redirector_common::{DESTINATIONS, SendsValue, SocketValue};
+
+use crate::{
+    context::Address,
+    maps::{SENDS, SOCKETS},
+};
+
+/// What to remember of one redirection.
+pub struct Redirection {
+    pub dialled: Address,
+    pub chosen: Address,
+    pub backend: u32,
+    pub generation: u32,
+    pub epoch: u16,
+    pub node: u16,
+    pub tier: u32,
+}
+
+impl Redirection {
+    #[inline(always)]
+    fn store(&self, value: &mut SocketValue, stamp: u32) {
+        *value = SocketValue {
+            dialled: self.dialled.words,
+            chosen: self.chosen.words,
+            dialled_port: self.dialled.port,
+            chosen_port: self.chosen.port,
+            backend: self.backend,
+            generation: self.generation,
+            epoch: self.epoch,
+            node: self.node,
+            tier: self.tier,
+            stamp,
+        };
+    }
+}
+
+/// Remembers a connect.
+#[inline(always)]
+pub fn connected(context: &SockAddrContext, redirection: &Redirection) -> Remembered {
+    // SAFETY: the storage belongs to this socket, which the caller of the hook holds.
+    let Some(value) = (unsafe { SOCKETS.get_or_insert_ptr_mut(context, None).as_mut() }) else {
+        return Remembered::No;
+    };
+    redirection.store(value, 0);
+    Remembered::Yes
+}
+
+/// Forgets the connect before: this one goes to no service.
+#[inline(always)]
+pub fn connected_elsewhere(context: &SockAddrContext) {
+    // SAFETY: as above.
+    if let Some(value) = unsafe { SOCKETS.get_ptr_mut(context).as_mut() } {
+        value.dialled_port = 0;
+    }
+}
+
+/// The earlier send of this socket to the same service address.
+#[inline(always)]
+pub fn earlier_send<'s>(
+    context: &'s SockAddrContext,
+    dialled: &Address,
+) -> Option<&'s mut SocketValue> {
+    // SAFETY: as above.
+    let sends = unsafe { SENDS.get_ptr_mut(context).as_mut()? };
+    sends.clock = sends.clock.wrapping_add(1);
+    let (found, number) = find(sends, dialled);
+    if found == 0 {
+        return None;
+    }
+    let slot = &mut sends.slots[number as usize % DESTINATIONS];
+    slot.stamp = sends.clock;
+    Some(slot)
+}
+
+/// Whether a destination is remembered (0 or 1), and in which slot. Without branches, so that
+/// what follows is verified once and not once per slot. No destination stands in two slots.
+#[inline(always)]
+fn find(sends: &SendsValue, dialled: &Address) -> (u64, u64) {
+    let mut found = 0;
+    let mut number = 0;
+    for (i, slot) in sends.slots.iter().enumerate() {
+        let equal = is_equal(&slot.dialled, slot.dialled_port, dialled);
+        found |= equal;
+        number |= equal * i as u64;
+    }
+    (found, number)
+}
+
+/// 1 if they are equal, else 0, by arithmetic alone.
+#[inline(always)]
+fn is_equal(words: &[u32; 4], port: u16, address: &Address) -> u64 {
+    let difference = (words[0] ^ address.words[0])
+        | (words[1] ^ address.words[1])
+        | (words[2] ^ address.words[2])
+        | (words[3] ^ address.words[3])
+        | u32::from(port ^ address.port);
+    let equal = u64::from(difference).wrapping_sub(1) >> 63;
+    // SAFETY: a volatile load of a local: else the compiler makes a comparison and a branch of it.
+    unsafe { (&raw const equal).read_volatile() }
+}
+
+/// How a redirection was remembered.
+pub enum Remembered {
+    Yes,
+    /// The oldest destination made room.
+    InsteadOfOldest,
+    /// No memory.
+    No,
+}
+
+/// Remembers a send to a service address: in the slot of that address, else in the next one.
+#[inline(always)]
+pub fn sent(context: &SockAddrContext, redirection: &Redirection) -> Remembered {
+    // SAFETY: as above.
+    let Some(sends) = (unsafe { SENDS.get_or_insert_ptr_mut(context, None).as_mut() }) else {
+        return Remembered::No;
+    };
+    let (found, number) = find(sends, &redirection.dialled);
+    let is_new = found.wrapping_sub(1);
+    let next = sends.next;
+    let slot = number | (u64::from(next) & is_new);
+    sends.next = next.wrapping_add(is_new as u32 & 1);
+    sends.clock = sends.clock.wrapping_add(1);
+    redirection.store(&mut sends.slots[slot as usize % DESTINATIONS], sends.clock);
+    if found != 0 || (next as usize) < DESTINATIONS {
+        Remembered::Yes
+    } else {
+        Remembered::InsteadOfOldest
+    }
+}
+
+/// Forgets the sends that went to this very address as a backend: now it is dialled itself.
+#[inline(always)]
+pub fn sent_elsewhere(context: &SockAddrContext, dialled: &Address) {
+    // SAFETY: as above.
+    let Some(sends) = (unsafe { SENDS.get_ptr_mut(context).as_mut() }) else {
+        return;
+    };
+    for slot in &mut sends.slots {
+        let keep = (is_equal(&slot.chosen, slot.chosen_port, dialled) as u16).wrapping_sub(1);
+        slot.dialled_port &= keep;
+        slot.chosen_port &= keep;
+    }
+}
+
+/// The service address behind the connected peer `actual`.
+#[inline(always)]
+pub fn peer(context: &SockAddrContext, actual: &Address) -> Option<Address> {
+    // SAFETY: as above.
+    let value = unsafe { SOCKETS.get_ptr_mut(context).as_ref()? };
+    dialled(value, actual)
+}
+
+/// The service address behind the sender `actual` of a datagram: of those sent to, the last.
+#[inline(always)]
+pub fn sender(context: &SockAddrContext, actual: &Address) -> Option<Address> {
+    // SAFETY: as above.
+    let sends = unsafe { SENDS.get_ptr_mut(context).as_ref()? };
+    let mut best = None;
+    let mut best_age = u32::MAX;
+    for slot in &sends.slots {
+        if slot.dialled_port != 0
+            && slot.chosen_port == actual.port
+            && slot.chosen == actual.words
+            && sends.clock.wrapping_sub(slot.stamp) < best_age
+        {
+            best_age = sends.clock.wrapping_sub(slot.stamp);
+            best = Some(Address { words: slot.dialled, port: slot.dialled_port });
+        }
+    }
+    best
+}
+
+#[inline(always)]
+fn dialled(value: &SocketValue, actual: &Address) -> Option<Address> {
+    let is_current =
+        value.dialled_port != 0 && value.chosen_port == actual.port && value.chosen == actual.words;
+    is_current.then_some(Address { words: value.dialled, port: value.dialled_port })
+}

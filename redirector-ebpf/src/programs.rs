@@ -1,0 +1,137 @@
+//! One program per hook. A program is a shell and a try: only the shell knows verdicts.
+
+use aya_ebpf::{macros::cgroup_sock_addr, programs::SockAddrContext};
+use redirector_common::{Reason, TIER_COUNTERS};
+
+use crate::{
+    context::Hook,
+    dial::{CHOOSE, FIRST, RESUME, SCAN, dial},
+    maps::{COUNTERS, NEXT_CONNECT4, NEXT_CONNECT6, NEXT_SENDMSG4, NEXT_SENDMSG6},
+    memory,
+};
+
+/// The syscall goes on, with the address as it stands.
+const PROCEED: i32 = 1;
+/// The syscall fails.
+const REFUSE: i32 = 0;
+
+/// The four programs of a hook that dials.
+macro_rules! dials {
+    ($( $hook:ident: $first:ident $resume:ident $choose:ident $scan:ident, $next:ident, v6: $v6:literal, send: $send:literal; )+) => {
+        $( dials!(@ $hook $first FIRST $next $v6 $send);
+        dials!(@ $hook $resume RESUME $next $v6 $send);
+        dials!(@ $hook $choose CHOOSE $next $v6 $send);
+        dials!(@ $hook $scan SCAN $next $v6 $send); )+
+    };
+    (@ $hook:ident $name:ident $step:ident $next:ident $v6:literal $send:literal) => {
+        #[cgroup_sock_addr($hook)]
+        pub fn $name(context: SockAddrContext) -> i32 {
+            let hook = Hook::<$v6> { inner: context };
+            let result = dial::<$v6, $send, $step>(&hook);
+            if let Err(reason) = result
+                && let Some(next) = next_step(reason)
+            {
+                count(reason);
+                // SAFETY: a program of the same hook. If it is missing the address is left alone.
+                unsafe { $next.tail_call(&hook.inner, next) };
+                return PROCEED;
+            }
+            verdict(&hook, result)
+        }
+    };
+}
+
+dials! {
+    connect4: connect4 connect4_resume connect4_choose connect4_scan, NEXT_CONNECT4, v6: false, send: false;
+    connect6: connect6 connect6_resume connect6_choose connect6_scan, NEXT_CONNECT6, v6: true, send: false;
+    sendmsg4: sendmsg4 sendmsg4_resume sendmsg4_choose sendmsg4_scan, NEXT_SENDMSG4, v6: false, send: true;
+    sendmsg6: sendmsg6 sendmsg6_resume sendmsg6_choose sendmsg6_scan, NEXT_SENDMSG6, v6: true, send: true;
+}
+
+/// The program that a reason asks for.
+#[inline(always)]
+fn next_step(reason: Reason) -> Option<u32> {
+    match reason {
+        Reason::Undecided => Some(RESUME),
+        Reason::Unheld => Some(CHOOSE),
+        Reason::Scanned => Some(SCAN),
+        _ => None,
+    }
+}
+
+/// What becomes of the syscall. Fails open: only two reasons refuse.
+#[inline(always)]
+#[must_use]
+fn verdict<const V6: bool>(hook: &Hook<V6>, result: Result<(), Reason>) -> i32 {
+    let Err(reason) = result else {
+        return PROCEED;
+    };
+    count(reason);
+    if matches!(reason, Reason::NoBackends | Reason::AllDownRefused) {
+        hook.refuse();
+        return REFUSE;
+    }
+    PROCEED
+}
+
+#[cgroup_sock_addr(getpeername4)]
+pub fn getpeername4(context: SockAddrContext) -> i32 {
+    translate_peer(&Hook::<false> { inner: context })
+}
+
+#[cgroup_sock_addr(getpeername6)]
+pub fn getpeername6(context: SockAddrContext) -> i32 {
+    translate_peer(&Hook::<true> { inner: context })
+}
+
+#[cgroup_sock_addr(recvmsg4)]
+pub fn recvmsg4(context: SockAddrContext) -> i32 {
+    translate_sender(&Hook::<false> { inner: context })
+}
+
+#[cgroup_sock_addr(recvmsg6)]
+pub fn recvmsg6(context: SockAddrContext) -> i32 {
+    translate_sender(&Hook::<true> { inner: context })
+}
+
+/// Shows the service address instead of the backend's. The kernel accepts no other verdict here.
+#[inline(always)]
+fn translate_peer<const V6: bool>(hook: &Hook<V6>) -> i32 {
+    if let Some(dialled) = memory::peer(&hook.inner, &hook.address()) {
+        hook.rewrite(&dialled);
+        count(Reason::Translated);
+    }
+    PROCEED
+}
+
+#[inline(always)]
+fn translate_sender<const V6: bool>(hook: &Hook<V6>) -> i32 {
+    let actual = hook.address();
+    if let Some(dialled) =
+        memory::peer(&hook.inner, &actual).or_else(|| memory::sender(&hook.inner, &actual))
+    {
+        hook.rewrite(&dialled);
+        count(Reason::Translated);
+    }
+    PROCEED
+}
+
+/// One more of these, on this CPU.
+#[inline(always)]
+pub fn count(reason: Reason) {
+    increment(reason as u32);
+}
+
+/// One more new choice in `tier`.
+#[inline(always)]
+pub fn count_tier(tier: u32) {
+    increment(TIER_COUNTERS + tier);
+}
+
+#[inline(always)]
+fn increment(index: u32) {
+    if let Some(counter) = COUNTERS.get_ptr_mut(index) {
+        // SAFETY: this CPU's own slot. A program interrupting this one may cost a count.
+        unsafe { *counter += 1 };
+    }
+}

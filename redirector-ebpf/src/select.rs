@@ -1,0 +1,174 @@
+//! Chooses one usable backend: by sampling, else by a bounded scan, else by the all-down policy.
+//!
+//! Sampling again, not "the next entry": a dead backend's share must spread over all the healthy,
+//! not land on its neighbour.
+
+use redirector_common::{AllDown, Entry, Header, Reason};
+
+use crate::tables::{Service, Tables, Tier};
+
+/// Samples of one decision, at most.
+pub const SAMPLES: u32 = 16;
+/// Samples in one tier while later ones remain.
+const SAMPLES_PER_TIER: u32 = 4;
+/// Entries that one scan looks at, at most.
+pub const SCANNED: u32 = 64;
+
+/// The entry chosen, and where it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice<'t> {
+    /// Backend, node, port and (IPv4) address.
+    pub entry: &'t Entry,
+    /// Its slot in the arena; an IPv6 address is in the next one.
+    pub slot: u32,
+    /// Its tier.
+    pub tier: u32,
+    /// Generation of the backend's index when its health was read.
+    pub generation: u32,
+}
+
+/// A stream of draws from one seed: Knuth's linear congruential generator, upper half.
+struct Draws(u64);
+
+impl Draws {
+    #[inline(always)]
+    fn new(seed: u32) -> Self {
+        let mut draws = Self(u64::from(seed));
+        draws.next();
+        draws
+    }
+
+    #[inline(always)]
+    fn next(&mut self) -> u32 {
+        const MULTIPLIER: u64 = 6_364_136_223_846_793_005;
+        const INCREMENT: u64 = 1_442_695_040_888_963_407;
+        self.0 = self.0.wrapping_mul(MULTIPLIER).wrapping_add(INCREMENT);
+        (self.0 >> 32) as u32
+    }
+
+    /// A number below `bound`, and 16 bits of fraction that are independent of it while `bound`
+    /// is at most 65,536.
+    #[inline(always)]
+    fn below(&mut self, bound: u32) -> (u32, u16) {
+        let product = u64::from(self.next()) * u64::from(bound);
+        ((product >> 32) as u32, (product >> 16) as u16)
+    }
+}
+
+/// Draws entries until one is usable.
+///
+/// In order: the first tier whose cumulative load exceeds a random percentage; the next tier
+/// after every fourth draw while there is one; at most 16 draws in all.
+///
+/// # Errors
+///
+/// [`Reason::Scanned`] if every draw met an unusable backend: ask [`scan`].
+#[inline(always)]
+pub fn select<'t, T: Tables>(
+    tables: &'t T,
+    service: &Service<'t>,
+    seed: u32,
+) -> Result<Choice<'t>, Reason> {
+    let mut draws = Draws::new(seed);
+    let mut tier = service.tier_at(draws.below(100).0);
+    let mut entries = service.tier(tables, tier)?;
+    for sample in 1..=SAMPLES {
+        let (entry, slot) = draw(tables, entries, &mut draws)?;
+        if let Some(generation) = usable(tables, entry.backend, entry.node)? {
+            return Ok(Choice { entry, slot, tier, generation });
+        }
+        if sample % SAMPLES_PER_TIER == 0 && tier + 1 < u32::from(service.header.tiers) {
+            tier += 1;
+            entries = service.tier(tables, tier)?;
+        }
+    }
+    Err(Reason::Scanned)
+}
+
+/// Looks at up to 64 entries, tiers in order, the first tier from a random start.
+///
+/// # Errors
+///
+/// [`Reason::AllDownPanic`], [`Reason::AllDownRefused`] or [`Reason::AllDownPassed`], as the
+/// service's policy says, if none is usable.
+#[inline(always)]
+pub fn scan<'t, T: Tables>(
+    tables: &'t T,
+    service: &Service<'t>,
+    seed: u32,
+) -> Result<Choice<'t>, Reason> {
+    // The tiers' entries follow each other, so one counter walks through all of them. Whatever
+    // else the loop carries the verifier would combine with it (294,301 instructions).
+    let first = service.tier(tables, 0)?;
+    let start = Draws::new(seed).below(first.length).0;
+    let entries = service.entries(tables, first)?;
+    for step in 0..SCANNED {
+        if step >= entries {
+            break;
+        }
+        let number = first.rotated(step, start);
+        let slot = first.slot(number);
+        let entry = tables.entry(slot).ok_or(Reason::Inconsistent)?;
+        if let Some(generation) = usable(tables, entry.backend, entry.node)? {
+            return Ok(Choice {
+                entry,
+                slot,
+                tier: service.tier_of(tables, first, number)?,
+                generation,
+            });
+        }
+    }
+    Err(match AllDown::try_from(service.header.flags & Header::ALL_DOWN) {
+        Ok(AllDown::Panic) => Reason::AllDownPanic,
+        Ok(AllDown::Refuse) => Reason::AllDownRefused,
+        Ok(AllDown::PassThrough) => Reason::AllDownPassed,
+        Err(_) => Reason::Inconsistent,
+    })
+}
+
+/// One of all, usable or not: the policy `Panic`.
+///
+/// # Errors
+///
+/// [`Reason::Inconsistent`] if the table points outside the arena.
+#[inline(always)]
+pub fn all_down<'t, T: Tables>(
+    tables: &'t T,
+    service: &Service<'t>,
+    seed: u32,
+) -> Result<Choice<'t>, Reason> {
+    let mut draws = Draws::new(seed);
+    let tier = service.tier_at(draws.below(100).0);
+    let (entry, slot) = draw(tables, service.tier(tables, tier)?, &mut draws)?;
+    let health = tables.health(entry.backend).ok_or(Reason::Inconsistent)?;
+    Ok(Choice { entry, slot, tier, generation: health.generation() })
+}
+
+/// The generation of a backend that may receive new connections.
+#[inline(always)]
+pub(crate) fn usable<T: Tables>(
+    tables: &T,
+    backend: u32,
+    node: u16,
+) -> Result<Option<u32>, Reason> {
+    let health = tables.health(backend).ok_or(Reason::Inconsistent)?;
+    let node = tables.node(node).ok_or(Reason::Inconsistent)?;
+    Ok((health.is_usable() && node.is_usable()).then_some(health.generation()))
+}
+
+/// One draw by the alias method: an entry at random, or the one it yields to.
+#[inline(always)]
+fn draw<'t, T: Tables>(
+    tables: &'t T,
+    entries: Tier,
+    draws: &mut Draws,
+) -> Result<(&'t Entry, u32), Reason> {
+    let (number, fraction) = draws.below(entries.length);
+    let slot = entries.slot(number);
+    let entry = tables.entry(slot).ok_or(Reason::Inconsistent)?;
+    if fraction <= entry.probability {
+        return Ok((entry, slot));
+    }
+    let slot = entries.slot(u32::from(entry.alias));
+    Ok((tables.entry(slot).ok_or(Reason::Inconsistent)?, slot))
+}
