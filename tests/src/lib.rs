@@ -1,3 +1,13 @@
 //! Guards and tests on real kernels with real sockets.
 
+pub mod agent;
+pub mod bpffs;
+pub mod cgroup;
+pub mod dialer;
+pub mod lab;
+pub mod names;
+pub mod netns;
+pub mod place;
+pub mod programs;
+pub mod replica;
 pub mod vm;

@@ -1,0 +1,129 @@
+//! The guard's half: starts the dialling process, gives it orders and reads what it reports.
+
+use std::{
+    io::{BufRead as _, BufReader, Lines, Write as _},
+    process::{Child, ChildStdin, ChildStdout, Stdio},
+    sync::mpsc::{self, Receiver},
+    thread,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{Dial, Dialled, Line, Load, Order, Second};
+use crate::{
+    place::Place,
+    programs::{self, Role},
+};
+
+/// A dialling process. Dropping it kills the process.
+#[derive(Debug)]
+pub struct Client {
+    process: Process,
+    orders: ChildStdin,
+    reports: Lines<BufReader<ChildStdout>>,
+}
+
+/// A load under way in a process of its own. Dropping it kills the process.
+#[derive(Debug)]
+pub struct LoadRun {
+    /// Everything it reports, as it comes; ends after `Line::Ended`.
+    pub lines: Receiver<Line>,
+    process: Process,
+    orders: ChildStdin,
+}
+
+#[derive(Debug)]
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail only for a process that has ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Client {
+    /// Starts one. In the place's cgroup its dials are redirected.
+    pub fn start(place: Place<'_>) -> Result<Self> {
+        let mut command = programs::command(Role::Dialer)?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = place.spawn(command)?;
+        let (Some(orders), Some(reports)) = (process.stdin.take(), process.stdout.take()) else {
+            bail!("a dialer without pipes");
+        };
+        Ok(Self { process: Process(process), orders, reports: BufReader::new(reports).lines() })
+    }
+
+    /// Its process, for example to move it into another cgroup.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    /// Dials `times` times, one after the other.
+    pub fn dial(&mut self, dial: Dial, times: u32) -> Result<Vec<Dialled>> {
+        order(&mut self.orders, Order::Dial(dial, times))?;
+        let mut all = Vec::new();
+        for _ in 0..times {
+            let text = self.reports.next().context("the dialer has ended; see its error above")?;
+            let Line::Dialled(dialled) = parse(&text.context("cannot read from the dialer")?)?
+            else {
+                bail!("the dialer reports a load that nobody has ordered");
+            };
+            all.push(dialled);
+        }
+        Ok(all)
+    }
+
+    /// Starts a load. Its reports come through a channel while the caller does other things.
+    pub fn load(mut self, load: Load) -> Result<LoadRun> {
+        order(&mut self.orders, Order::Load(load))?;
+        let Self { process, orders, reports } = self;
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            // Ends with the process. What it cannot read, the receiver misses as `Ended`.
+            for line in reports.map_while(Result::ok).map_while(|text| parse(&text).ok()) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(LoadRun { lines, process, orders })
+    }
+}
+
+impl LoadRun {
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    /// Ends the load and returns what was not received yet, and the sums over all of it.
+    pub fn stop(mut self) -> Result<(Vec<Line>, Second)> {
+        order(&mut self.orders, Order::Stop)?;
+        self.wait()
+    }
+
+    /// Waits for the end of a load with a duration; returns as `stop` does.
+    pub fn wait(self) -> Result<(Vec<Line>, Second)> {
+        let mut lines = Vec::new();
+        for line in &self.lines {
+            match line {
+                Line::Ended(sums) => return Ok((lines, sums)),
+                line => lines.push(line),
+            }
+        }
+        bail!("the dialer ended before its load; see its error above")
+    }
+}
+
+fn order(orders: &mut ChildStdin, order: Order) -> Result<()> {
+    let text = serde_json::to_string(&order).context("an order that is not JSON")?;
+    writeln!(orders, "{text}").context("the dialer has ended; see its error above")
+}
+
+fn parse(text: &str) -> Result<Line> {
+    serde_json::from_str(text).with_context(|| format!("the dialer reports {text:?}"))
+}

@@ -1,0 +1,98 @@
+//! A network namespace without a name: it ends with the last process that uses it.
+//!
+//! Never `ip netns exec`: that mounts a new `/sys`, and cgroups and pins are out of sight.
+
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    os::fd::{AsRawFd as _, BorrowedFd, OwnedFd},
+    panic,
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::Arc,
+    thread,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use nix::sched::{CloneFlags, setns, unshare};
+
+/// A network namespace; clones are the same one. It starts with `lo` up and nothing else.
+#[derive(Debug, Clone)]
+pub struct Netns {
+    fd: Arc<OwnedFd>,
+}
+
+impl Netns {
+    /// Makes one with `lo` up and IPv6 on.
+    pub fn new() -> Result<Self> {
+        let fd = on_own_thread(|| -> Result<OwnedFd> {
+            unshare(CloneFlags::CLONE_NEWNET).context("cannot make a network namespace")?;
+            // What the thread leaves behind: the namespace outlives it through this descriptor.
+            Ok(File::open("/proc/thread-self/ns/net").context("cannot open a namespace")?.into())
+        })?;
+        let netns = Self { fd: Arc::new(fd) };
+        netns.run(|| -> Result<()> {
+            for scope in ["all", "default"] {
+                let switch = format!("/proc/sys/net/ipv6/conf/{scope}/disable_ipv6");
+                fs::write(&switch, "0").with_context(|| format!("cannot write {switch}"))?;
+            }
+            Ok(())
+        })?;
+        netns.ip("link set lo up")?;
+        Ok(netns)
+    }
+
+    /// Runs `job` inside, on a thread of its own, and returns what it returns. Panics with it.
+    ///
+    /// Sockets and child processes made by `job` stay in the namespace; they must not be children
+    /// with a parent-death signal (see `Place::spawn`), because the thread ends here.
+    pub fn run<T: Send>(&self, job: impl FnOnce() -> T + Send) -> T {
+        on_own_thread(|| {
+            setns(self.fd(), CloneFlags::CLONE_NEWNET).expect("cannot enter a namespace of ours");
+            job()
+        })
+    }
+
+    /// Runs lines of `ip -batch` inside, for example `addr add 10.77.0.9/16 dev eth0`.
+    pub fn ip(&self, batch: &str) -> Result<()> {
+        let output = self.run(|| -> Result<_> {
+            let mut ip = Command::new("ip")
+                .args(["-batch", "-"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .context("cannot run ip (Debian package iproute2)")?;
+            if let Some(mut stdin) = ip.stdin.take() {
+                // It stops reading at its first error, which it reports below.
+                let _ = writeln!(stdin, "{batch}");
+            }
+            ip.wait_with_output().context("cannot wait for ip")
+        })?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "ip refused {batch:?}: {}", errors.trim());
+        Ok(())
+    }
+
+    /// Where other programs find it while this process lives: `nsenter --net=PATH`.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        format!("/proc/{}/fd/{}", std::process::id(), self.fd.as_raw_fd()).into()
+    }
+
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        use std::os::fd::AsFd as _;
+        self.fd.as_fd()
+    }
+
+    pub(crate) fn shared_fd(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.fd)
+    }
+}
+
+/// A namespace belongs to a thread: what changes its own must not be a thread that is used again.
+fn on_own_thread<T: Send>(job: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| {
+        scope.spawn(job).join().unwrap_or_else(|reason| panic::resume_unwind(reason))
+    })
+}

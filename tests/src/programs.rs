@@ -1,0 +1,73 @@
+//! Where the helper programs are: what a guard starts as a process of its own.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+/// A part that a child process plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// `crate::replica::serve`.
+    Replica,
+    /// `crate::dialer::serve`.
+    Dialer,
+}
+
+impl Role {
+    /// Both, for a program that plays them itself.
+    pub const ALL: [Self; 2] = [Self::Replica, Self::Dialer];
+
+    /// Name of the program, or of the hidden subcommand.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Replica => "replica",
+            Self::Dialer => "dialer",
+        }
+    }
+}
+
+static OWN_SUBCOMMANDS: OnceLock<()> = OnceLock::new();
+
+/// Declares that this executable plays the roles itself, when called with the role's name as its
+/// first argument. Without, the programs of this package are looked for beside the executable.
+pub fn are_own_subcommands() {
+    OWN_SUBCOMMANDS.get_or_init(|| ());
+}
+
+/// The command that plays `role`.
+pub(crate) fn command(role: Role) -> Result<Command> {
+    if OWN_SUBCOMMANDS.get().is_some() {
+        // The link, not its target: that stays the same program when it is built anew.
+        let mut command = Command::new("/proc/self/exe");
+        command.arg(role.name());
+        return Ok(command);
+    }
+    Ok(Command::new(beside_this_test(role.name())?))
+}
+
+/// The `redirector` to test: `REDIRECTOR_BIN`, or the one that cargo built last for this profile.
+pub fn redirector() -> Result<PathBuf> {
+    match env::var_os("REDIRECTOR_BIN") {
+        Some(path) => Ok(path.into()),
+        None => beside_this_test("redirector")
+            .context("build it with `cargo xtask build`, or set REDIRECTOR_BIN"),
+    }
+}
+
+/// Cargo puts a test into `<target>/<profile>/deps` and programs one up.
+fn beside_this_test(name: &str) -> Result<PathBuf> {
+    let this = env::current_exe().context("cannot find the path of this program")?;
+    let candidates = this.ancestors().skip(1).take(2).map(|directory| directory.join(name));
+    match candidates.into_iter().find(|path| path.is_file()) {
+        Some(path) => Ok(path),
+        None => {
+            bail!("there is no {name} beside {}", this.parent().unwrap_or(Path::new("/")).display())
+        }
+    }
+}

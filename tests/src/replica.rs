@@ -1,0 +1,180 @@
+//! A replica of a service: a process on a node that answers with its name.
+//!
+//! The guard's half starts and kills it; `serve` is what the process does. It answers TCP with a
+//! small HTTP response, so that curl works, and UDP with its name and an echo.
+
+use std::{
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    process::{Child, Stdio},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::{
+    netns::Netns,
+    place::Place,
+    programs::{self, Role},
+};
+
+/// What the process prints once it listens everywhere.
+const READY: &str = "ready";
+/// A client that neither asks nor goes away is dropped after this long.
+const LONGEST_REQUEST: Duration = Duration::from_secs(5);
+
+/// A replica on TCP and UDP. Dropping it kills the process.
+#[derive(Debug)]
+pub struct Replica {
+    name: String,
+    addresses: Vec<SocketAddr>,
+    netns: Netns,
+    process: Option<Child>,
+}
+
+impl Replica {
+    /// Starts one and waits until it listens. The name is what it answers with; one line.
+    pub fn start(netns: &Netns, name: &str, addresses: &[SocketAddr]) -> Result<Self> {
+        let mut replica = Self {
+            name: name.to_owned(),
+            addresses: addresses.to_owned(),
+            netns: netns.clone(),
+            process: None,
+        };
+        replica.restart()?;
+        Ok(replica)
+    }
+
+    /// What it answers with.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it listens, also while it is dead.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Starts it again on the same addresses. Kills it first if it still runs.
+    pub fn restart(&mut self) -> Result<()> {
+        self.kill();
+        let mut command = programs::command(Role::Replica)?;
+        command.arg(&self.name).args(self.addresses.iter().map(SocketAddr::to_string));
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let process = self.process.insert(Place::netns(&self.netns).spawn(command)?);
+        let mut line = String::new();
+        if let Some(stdout) = process.stdout.take() {
+            BufReader::new(stdout).read_line(&mut line).context("cannot read from a replica")?;
+        }
+        ensure!(line.trim() == READY, "replica {} did not start; see its error above", self.name);
+        Ok(())
+    }
+
+    /// Kills the process (SIGKILL). From now on its node refuses connections to it.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // Both fail only for a process that has ended by itself.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// Whether it was started and not killed since.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Stops it from answering (SIGSTOP). Connections to it are still accepted by the kernel until
+    /// its queue is full.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) -> Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let Some(process) = &self.process else { bail!("replica {} does not run", self.name) };
+        kill(Pid::from_raw(process.id().cast_signed()), signal)
+            .with_context(|| format!("cannot send {signal} to replica {}", self.name))
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The process: `replica NAME ADDRESS…`, without the program's own name. Returns only on errors.
+pub fn serve(mut arguments: impl Iterator<Item = String>) -> Result<()> {
+    let name = arguments.next().context("usage: replica NAME ADDRESS…")?;
+    let mut servers = Vec::new();
+    for address in arguments {
+        let address: SocketAddr =
+            address.parse().with_context(|| format!("{address} is no socket address"))?;
+        let tcp = TcpListener::bind(address).with_context(|| format!("cannot serve {address}"))?;
+        let udp = UdpSocket::bind(address).with_context(|| format!("cannot serve {address}"))?;
+        let response = response(&name);
+        servers.push(thread::spawn(move || serve_tcp(&tcp, &response)));
+        let name = name.clone();
+        servers.push(thread::spawn(move || serve_udp(&udp, &name)));
+    }
+    writeln!(io::stdout(), "{READY}").context("nobody waits for this replica")?;
+    for server in servers {
+        let _ = server.join();
+    }
+    Ok(())
+}
+
+fn response(name: &str) -> String {
+    let length = name.len() + 1;
+    format!(
+        "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n{name}\n"
+    )
+}
+
+fn serve_tcp(listener: &TcpListener, response: &str) {
+    for stream in listener.incoming().flatten() {
+        let response = response.to_owned();
+        let answer = move || {
+            // The client may be gone: a probe only connects.
+            let _ = answer(stream, &response);
+        };
+        // Without a thread the connection is dropped: the client sees it, as with a real overload.
+        let _ = thread::Builder::new().stack_size(64 << 10).spawn(answer);
+    }
+}
+
+/// Answers without waiting for a request, then reads until the client closes: closing with unread
+/// bytes would reset the connection and could take the answer away from the client.
+fn answer(mut stream: TcpStream, response: &str) -> io::Result<()> {
+    stream.set_read_timeout(Some(LONGEST_REQUEST))?;
+    stream.write_all(response.as_bytes())?;
+    stream.shutdown(Shutdown::Write)?;
+    let mut request = [0; 1024];
+    while stream.read(&mut request)? > 0 {}
+    Ok(())
+}
+
+fn serve_udp(socket: &UdpSocket, name: &str) {
+    let mut datagram = [0; 2048];
+    loop {
+        // Errors here are those of earlier answers whose client is gone.
+        if let Ok((length, client)) = socket.recv_from(&mut datagram) {
+            let answer = [name.as_bytes(), b"\n", &datagram[..length]].concat();
+            let _ = socket.send_to(&answer, client);
+        }
+    }
+}
