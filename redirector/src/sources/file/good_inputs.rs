@@ -1,0 +1,181 @@
+//! Good files, and what the core is told of them.
+
+use std::sync::Arc;
+
+use redirector_common::AllDown;
+use redirector_core::service::{
+    Backend, BackendRef, Frontend, Locality, Mode, Policy, Probe, Protocol, Service, ServiceRef,
+};
+
+use super::{Config, parse};
+
+const EVERYTHING: &str = r#"
+node: {name: n1, zone: a, region: eu, cluster: local}
+services:
+- name: shop/checkout
+  frontends: ["10.96.0.10:80/tcp", "[fd00:96::10]:80/tcp"]
+  affinity: {timeout: 3h}
+  backends:
+  - {address: "10.1.0.5:8080", node: n1, zone: a, region: eu}
+  - {address: "[fd00:1::5]:8080", cluster: local, weight: 65535}
+  - {address: "[::ffff:10.9.0.3]:8080", zone: x, region: us, cluster: west}
+  policy:
+    mode: LastResort
+    allDown: Refuse
+    probe: {tcp: {}, interval: 2s, timeout: 250ms, unhealthy: 3, healthy: 4}
+- name: kube-system/dns
+  frontends: ["10.96.0.2:53/udp"]
+  backends: []
+"#;
+
+#[test]
+fn every_field_reaches_the_core() {
+    let name = |text: &str| Some(Arc::<str>::from(text));
+    let tcp = |address: &str, port| BackendRef {
+        address: address.parse().expect("an address"),
+        port,
+        protocol: Protocol::Tcp,
+    };
+    let frontend = |address: &str, port, protocol| Frontend {
+        address: address.parse().expect("an address"),
+        port,
+        protocol,
+    };
+    let expected = Config {
+        node: Locality {
+            node: name("n1"),
+            zone: name("a"),
+            region: name("eu"),
+            cluster: name("local"),
+        },
+        services: vec![
+            Service {
+                name: ServiceRef("shop/checkout".into()),
+                frontends: vec![
+                    frontend("10.96.0.10", 80, Protocol::Tcp),
+                    frontend("fd00:96::10", 80, Protocol::Tcp),
+                ],
+                affinity_seconds: Some(10_800),
+                backends: vec![
+                    Backend {
+                        backend: tcp("10.1.0.5", 8080),
+                        locality: Locality {
+                            node: name("n1"),
+                            zone: name("a"),
+                            region: name("eu"),
+                            cluster: None,
+                        },
+                        weight: 1,
+                    },
+                    Backend {
+                        backend: tcp("fd00:1::5", 8080),
+                        locality: Locality::default(),
+                        weight: 65_535,
+                    },
+                    Backend {
+                        backend: tcp("10.9.0.3", 8080),
+                        locality: Locality {
+                            node: None,
+                            zone: name("x"),
+                            region: name("us"),
+                            cluster: name("west"),
+                        },
+                        weight: 1,
+                    },
+                ],
+                policy: Policy {
+                    mode: Mode::LastResort,
+                    all_down: AllDown::Refuse,
+                    probe: Some(Probe {
+                        interval_ms: 2_000,
+                        timeout_ms: 250,
+                        unhealthy: 3,
+                        healthy: 4,
+                    }),
+                },
+            },
+            Service {
+                name: ServiceRef("kube-system/dns".into()),
+                frontends: vec![frontend("10.96.0.2", 53, Protocol::Udp)],
+                affinity_seconds: None,
+                backends: Vec::new(),
+                policy: Policy::default(),
+            },
+        ],
+    };
+    assert_eq!(parse("f", EVERYTHING).expect("a good file"), expected);
+}
+
+#[test]
+fn the_example_in_the_documentation_is_valid() {
+    let source = include_str!("mod.rs");
+    let (_, rest) = source.split_once("//! ```yaml\n").expect("an example");
+    let (example, _) = rest.split_once("//! ```\n").expect("its end");
+    let example = example.lines().map(|line| line.get(4..).unwrap_or_default());
+    let config = parse("f", &example.collect::<Vec<_>>().join("\n")).expect("a good file");
+    assert_eq!(config.services.len(), 1);
+    assert_eq!(config.services[0].backends.len(), 3);
+}
+
+#[test]
+fn tcp_is_probed_unless_it_is_switched_off_and_udp_never() {
+    let probe = |frontend, policy| {
+        let text = format!(
+            "services:\n- name: a\n  frontends: [\"{frontend}\"]\n  backends: []\n{policy}"
+        );
+        parse("f", &text).expect("a good file").services[0].policy.probe
+    };
+    assert_eq!(probe("10.0.0.1:80/tcp", ""), Some(Probe::default()));
+    assert_eq!(probe("10.0.0.1:80/tcp", "  policy: {allDown: Panic}\n"), Some(Probe::default()));
+    assert_eq!(probe("10.0.0.1:80/tcp", "  policy: {probe: off}\n"), None);
+    assert_eq!(probe("10.0.0.1:80/tcp", "  policy: {probe: \"off\"}\n"), None);
+    assert_eq!(probe("10.0.0.1:80/udp", ""), None);
+    assert_eq!(probe("10.0.0.1:80/udp", "  policy: {probe: off}\n"), None);
+}
+
+#[test]
+fn a_short_interval_shortens_the_default_timeout() {
+    let text = "services:\n- name: a\n  frontends: [\"10.0.0.1:80/tcp\"]\n  backends: []\n  \
+                policy: {probe: {interval: 200ms}}\n";
+    let probe = parse("f", text).expect("a good file").services[0].policy.probe;
+    assert_eq!(probe, Some(Probe { interval_ms: 200, timeout_ms: 200, ..Probe::default() }));
+}
+
+#[test]
+fn no_services_is_a_valid_wish() {
+    let config = parse("f", "services: []\n").expect("a good file");
+    assert_eq!(config, Config { node: Locality::default(), services: Vec::new() });
+}
+
+#[test]
+fn loopback_is_allowed_where_the_file_says_so() {
+    let text = "allowLoopback: true\nservices:\n- name: a\n  frontends: [\"127.9.9.9:80/tcp\"]\n  \
+                backends: [{address: \"127.0.0.1:8080\"}]\n";
+    assert_eq!(parse("f", text).expect("a good file").services.len(), 1);
+}
+
+#[test]
+fn one_address_and_port_may_be_a_tcp_and_a_udp_service() {
+    let text = "services:\n- name: tcp\n  frontends: [\"10.0.0.1:53/tcp\"]\n  backends: \
+                [{address: \"10.1.0.1:53\"}]\n- name: udp\n  frontends: [\"10.0.0.1:53/udp\"]\n  \
+                backends: [{address: \"10.1.0.1:53\"}]\n";
+    assert_eq!(parse("f", text).expect("a good file").services.len(), 2);
+}
+
+#[test]
+fn a_policy_may_be_shared_through_an_anchor_and_a_backend_merged() {
+    let mut text = "services:\n- name: first\n  frontends: [\"10.0.0.1:1/tcp\"]\n  backends: \
+                    [&place {address: \"10.1.0.1:80\", zone: a}]\n  policy: &policy {probe: off}\n"
+        .to_owned();
+    for n in 2..2_000 {
+        text.push_str(&format!(
+            "- name: s{n}\n  frontends: [\"10.0.0.1:{n}/tcp\"]\n  policy: *policy\n  backends: \
+             [{{<<: *place, address: \"10.1.0.2:80\"}}]\n"
+        ));
+    }
+    let config = parse("f", &text).expect("a good file");
+    let last = config.services.last().expect("services");
+    assert_eq!(last.policy.probe, None);
+    assert_eq!(last.backends[0].locality.zone.as_deref(), Some("a"));
+    assert_eq!(last.backends[0].backend.address.to_string(), "10.1.0.2");
+}

@@ -1,0 +1,75 @@
+//! The static file source: a YAML file with this node, the services and their backends.
+//!
+//! A file is used as a whole or not at all. What may stand in it is in the module `schema`:
+//!
+//! ```yaml
+//! node: {name: n1, zone: a, region: eu, cluster: local}
+//! services:
+//! - name: shop/checkout
+//!   frontends: ["10.96.0.10:80/tcp"]
+//!   affinity: {timeout: 3h}
+//!   backends:
+//!   - {address: "10.1.0.5:8080", node: n1, zone: a, region: eu}
+//!   - {address: "10.2.0.7:8080", node: n9, zone: b, region: eu, weight: 2}
+//!   - {address: "10.9.0.3:8080", zone: x, region: us, cluster: west}
+//!   policy:
+//!     mode: LastResort
+//!     allDown: Panic
+//!     probe: {tcp: {}, interval: 1s, timeout: 500ms, unhealthy: 2, healthy: 3}
+//! ```
+
+mod address;
+mod at;
+mod backends;
+#[cfg(test)]
+mod bad_inputs;
+#[cfg(test)]
+mod good_inputs;
+mod invalid;
+mod names;
+mod policy;
+mod read;
+mod schema;
+mod validate;
+
+pub use at::Position;
+pub use invalid::{Invalid, Problem};
+pub use read::read;
+use redirector_core::service::{Locality, Service};
+use serde_saphyr::Options;
+
+/// What a valid file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where this node is.
+    pub node: Locality,
+    /// Every service there is, in the order of the file.
+    pub services: Vec<Service>,
+}
+
+/// Reads the text of a file. `path` is only for the messages.
+pub fn parse(path: &str, text: &str) -> Result<Config, Invalid> {
+    if text.trim().is_empty() {
+        return Err(Invalid::whole(path, "the file is empty; write `services: []` for none"));
+    }
+    let file = serde_saphyr::from_str_with_options(text, options())
+        .map_err(|error| Invalid::yaml(path, &error))?;
+    validate::validate(path, &file)
+}
+
+/// A file is as large as [`read()`] allows, so size needs no budget; repetition through aliases
+/// and depth do. Anchors may be used freely within that: a thousand services may share a policy.
+fn options() -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_events: usize::MAX,
+            max_nodes: usize::MAX,
+            max_depth: 16,
+            flow_nesting_limit: 16,
+            max_aliases: 1_000_000,
+            enforce_alias_anchor_ratio: false,
+        },
+        strict_booleans: true,
+        with_snippet: false,
+    }
+}

@@ -1,0 +1,5 @@
+//! Where news comes from. Each source is a task that sends [`Input`](redirector_core::Input)s.
+//!
+//! No source knows another, and none knows what the core makes of its news.
+
+pub mod file;
