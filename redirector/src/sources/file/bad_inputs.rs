@@ -67,7 +67,7 @@ fn an_alias_bomb_is_refused_before_it_explodes() {
 
 #[test]
 fn bytes_that_are_no_utf8_are_found() {
-    let contents = Contents::Bytes(b"services: []\n# caf\xe9\n".to_vec());
+    let contents = Contents::Bytes(b"services: []\n# caf\xe9\n".as_slice().into());
     let message = contents.parse("f").expect_err("latin-1").to_string();
     assert_eq!(message, "f:2:6: the bytes here are no UTF-8; save the file as UTF-8");
 }

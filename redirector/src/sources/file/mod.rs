@@ -29,14 +29,19 @@ mod invalid;
 mod names;
 mod policy;
 mod read;
+#[cfg(test)]
+mod reloads;
 mod schema;
+mod signs;
 mod validate;
+mod watch;
 
 pub use at::Position;
 pub use invalid::{Invalid, Problem};
 pub use read::read;
 use redirector_core::service::{Locality, Service};
 use serde_saphyr::Options;
+pub use watch::watch;
 
 /// What a valid file says.
 #[derive(Clone, Debug, PartialEq, Eq)]

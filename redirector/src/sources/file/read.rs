@@ -5,6 +5,7 @@ use std::{
     io::{self, Read as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
+    sync::Arc,
 };
 
 use super::{Config, Invalid, parse};
@@ -21,7 +22,7 @@ pub fn read(path: &Path) -> Result<Config, Invalid> {
 /// What was found at a path: bytes, or why there are none. Compared to see whether it changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Contents {
-    Bytes(Vec<u8>),
+    Bytes(Arc<[u8]>),
     Unreadable(String),
 }
 
@@ -60,5 +61,5 @@ fn try_read(path: &Path) -> io::Result<Contents> {
     if bytes.len() as u64 > LARGEST {
         return Ok(Contents::Unreadable(format!("is larger than {} MiB", LARGEST >> 20)));
     }
-    Ok(Contents::Bytes(bytes))
+    Ok(Contents::Bytes(bytes.into()))
 }
