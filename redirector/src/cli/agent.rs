@@ -1,0 +1,125 @@
+//! `redirector agent`: wires the sources, the agent's task and the outputs together.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
+};
+use tracing::{info, warn};
+
+use super::options::LoadArgs;
+use crate::{
+    agent::{Agent, QUEUE},
+    datapath::{self, Counters, Datapath, Lock, Pins, check},
+    outputs::{Metrics, Outputs, admin},
+    sources::{file, prober},
+};
+
+/// Flags of `agent`.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Args {
+    /// The file with this node, the services and their backends; reloaded when it changes
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Where to answer /livez, /readyz and /metrics
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9648")]
+    admin: SocketAddr,
+    /// Probes under way at once
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    max_probes: u32,
+    #[command(flatten)]
+    load: LoadArgs,
+}
+
+/// How long a stopping agent may take: plans are short, and nothing is detached.
+const STOPPING: Duration = Duration::from_secs(1);
+
+/// Runs until SIGTERM or SIGINT.
+pub(super) fn run(args: &Args) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let result = runtime.block_on(serve(args));
+    runtime.shutdown_timeout(STOPPING);
+    result
+}
+
+async fn serve(args: &Args) -> Result<()> {
+    let mut terminated = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+    let mut interrupted = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
+    // A bad file at the start is the caller's mistake; later it is a warning.
+    file::read(&args.config)?;
+
+    let pins = args.load.pins.pins();
+    let lock = tokio::select! {
+        lock = prepare(args, &pins) => lock?,
+        _ = terminated.recv() => return Ok(()),
+        _ = interrupted.recv() => return Ok(()),
+    };
+
+    let reload_failures = Arc::new(AtomicU64::new(0));
+    let counters = Counters::open(&pins)?;
+    let outputs = Arc::new(Outputs::new(Metrics::new(counters, Arc::clone(&reload_failures))));
+    let (news, inbox) = mpsc::channel(QUEUE);
+    let (wanted, wanted_probes) = watch::channel(Arc::default());
+    let (stop, stopped) = watch::channel(false);
+    let agent = Agent::adopt(Datapath::open(&pins)?, Arc::clone(&outputs), wanted)?;
+
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(admin::serve(args.admin, Arc::clone(&outputs)).await?);
+    tasks.spawn(prober::run(wanted_probes, news.clone(), args.max_probes as usize));
+    tasks.spawn(file::watch(args.config.clone(), news, reload_failures));
+    let mut running = tokio::spawn(agent.run(inbox, stopped));
+
+    tokio::select! {
+        _ = terminated.recv() => info!("SIGTERM"),
+        _ = interrupted.recv() => info!("SIGINT"),
+        ended = &mut running => {
+            drop(lock);
+            return ended.context("the agent's task ended by a panic");
+        }
+    }
+    let _ = stop.send(true);
+    if tokio::time::timeout(STOPPING, running).await.is_err() {
+        warn!("the agent's task did not end in time");
+    }
+    drop(lock);
+    Ok(())
+}
+
+/// Waits for the pins to be free, and loads what is missing or older than this binary.
+async fn prepare(args: &Args, pins: &Pins) -> Result<Lock> {
+    let may_load = check::may_load();
+    if may_load || !pins.exist() {
+        pins.create()?;
+    }
+    let lock = match pins.try_lock()? {
+        Some(lock) => lock,
+        None => {
+            let holder = pins.holder().map_or("?".to_owned(), |pid| pid.to_string());
+            warn!(%holder, pins = %pins.root().display(), "another agent is running; waiting for it to end");
+            let pins = pins.clone();
+            tokio::task::spawn_blocking(move || pins.lock())
+                .await
+                .context("waiting for the lock")??
+        }
+    };
+    if may_load {
+        let cgroup = args.load.cgroup()?;
+        tokio::task::block_in_place(|| {
+            datapath::load(pins, &lock, &cgroup, &args.load.options()?)
+        })?;
+    } else {
+        info!(pins = %pins.root().display(), "no capability to load programs; using what is pinned");
+    }
+    Ok(lock)
+}

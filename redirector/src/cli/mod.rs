@@ -1,0 +1,117 @@
+//! The command line: what a person or a DaemonSet asks of the binary.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "command-line output")]
+
+mod agent;
+mod check;
+mod dump;
+mod logging;
+mod options;
+mod status;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+
+use crate::datapath;
+
+use options::{LoadArgs, PinArgs};
+
+/// Connection-level failover in the kernel: each connect to a service address goes to a healthy
+/// replica
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    log: logging::LogArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch the sources and keep the kernel's maps up to date
+    Agent(agent::Args),
+    /// Create, pin and attach everything (the privileged half of `agent`), then end
+    Load(LoadArgs),
+    /// Say what this kernel and these privileges can do
+    Check(check::Args),
+    /// Show each service: its frontends, tiers and backends, and who receives connections
+    Status(status::Args),
+    /// Show what the pinned maps hold, entry by entry
+    Dump(dump::Args),
+    /// Detach the programs and remove every trace of them
+    Unload(PinArgs),
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    cli.log.init();
+    let result = match cli.command {
+        Command::Agent(args) => agent::run(&args),
+        Command::Load(args) => load(&args),
+        Command::Check(args) => return check::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Dump(args) => dump::run(&args),
+        Command::Unload(args) => unload(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn load(args: &LoadArgs) -> Result<()> {
+    let pins = args.pins.pins();
+    pins.create()?;
+    let lock = pins.try_lock()?.with_context(|| {
+        format!(
+            "{} is in use by process {}; an agent that may load does it itself, stop it to load \
+             by hand",
+            pins.root().display(),
+            pins.holder().map_or("?".to_owned(), |pid| pid.to_string()),
+        )
+    })?;
+    datapath::load(&pins, &lock, &args.cgroup()?, &args.options()?)?;
+    println!("loaded; pinned below {}", pins.root().display());
+    Ok(())
+}
+
+fn unload(args: &PinArgs) -> Result<()> {
+    let pins = args.pins();
+    if !pins.root().is_dir() {
+        println!("nothing is pinned at {}", pins.root().display());
+        return Ok(());
+    }
+    let lock = pins.try_lock()?.with_context(|| {
+        format!(
+            "{} is in use by process {}; stop the agent first",
+            pins.root().display(),
+            pins.holder().map_or("?".to_owned(), |pid| pid.to_string()),
+        )
+    })?;
+    let removed = datapath::unload(&pins, lock)?;
+    println!(
+        "detached {} programs and removed {} maps below {}",
+        removed.links,
+        removed.maps,
+        pins.root().display()
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

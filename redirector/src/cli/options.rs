@@ -1,0 +1,110 @@
+//! Flags that several commands share.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use redirector_core::plan::Capacities;
+
+use crate::datapath::{Options, Pins, cgroup::Cgroup};
+
+/// Where everything is pinned.
+#[derive(Clone, Debug, Args)]
+pub(super) struct PinArgs {
+    /// Directory on a BPF file system below which everything is pinned
+    #[arg(long, value_name = "DIR", default_value = "/sys/fs/bpf/redirector")]
+    pin_path: PathBuf,
+}
+
+impl PinArgs {
+    pub(super) fn pins(&self) -> Pins {
+        Pins::new(&self.pin_path)
+    }
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct OutputArgs {
+    /// Format of the output
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// Protocols whose sockets show the address they dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PeerName {
+    Tcp,
+    Udp,
+    None,
+}
+
+/// What the privileged half needs.
+#[derive(Clone, Debug, Args)]
+pub(super) struct LoadArgs {
+    #[command(flatten)]
+    pub(super) pins: PinArgs,
+    /// Cgroup to attach to [default: the root of the cgroup2 mount]
+    #[arg(long, value_name = "DIR")]
+    cgroup: Option<PathBuf>,
+    /// Give the pins to this user and group, so that the agent can run as it
+    #[arg(long, value_name = "UID[:GID]", value_parser = parse_owner)]
+    owner: Option<(u32, u32)>,
+    /// Protocols whose sockets show the service address as their peer: `tcp`, `udp`, both, `none`
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["tcp", "udp"])]
+    peer_name: Vec<PeerName>,
+    /// Frontends there is room for, of each address family
+    #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    max_frontends: u32,
+    /// Services there is room for
+    #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    max_services: u32,
+    /// Backends there is room for
+    #[arg(long, value_name = "N", default_value_t = 262_144, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    max_backends: u32,
+    /// Nodes there is room for
+    #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(2..=65_536))]
+    max_nodes: u32,
+    /// Slots of 16 bytes in the table: an IPv4 entry takes one, an IPv6 entry two, a service and
+    /// family two and one per tier
+    #[arg(long, value_name = "N", default_value_t = 2_097_152, value_parser = clap::value_parser!(u32).range(8..=1 << 27))]
+    max_slots: u32,
+}
+
+impl LoadArgs {
+    pub(super) fn cgroup(&self) -> Result<Cgroup> {
+        Cgroup::open(self.cgroup.as_deref())
+    }
+
+    pub(super) fn options(&self) -> Result<Options> {
+        let has = |name| self.peer_name.contains(&name);
+        if has(PeerName::None) && self.peer_name.len() > 1 {
+            bail!("--peer-name none excludes the others");
+        }
+        Ok(Options {
+            capacities: Capacities {
+                frontends: self.max_frontends,
+                services: self.max_services,
+                backends: self.max_backends,
+                nodes: self.max_nodes,
+                slots: self.max_slots,
+            },
+            remember_tcp: has(PeerName::Tcp),
+            remember_udp: has(PeerName::Udp),
+            owner: self.owner,
+        })
+    }
+}
+
+fn parse_owner(text: &str) -> Result<(u32, u32), String> {
+    let (user, group) = text.split_once(':').unwrap_or((text, text));
+    let number = |text: &str| text.parse().map_err(|_| format!("`{text}` is no user or group id"));
+    Ok((number(user)?, number(group)?))
+}

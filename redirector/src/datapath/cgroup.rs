@@ -1,0 +1,73 @@
+//! Finds the cgroup to attach to.
+
+use std::{
+    fs::File,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+/// `CGROUP2_SUPER_MAGIC` of statfs(2).
+const CGROUP2: i64 = 0x6367_7270;
+
+/// A directory of the cgroup2 hierarchy, opened.
+#[derive(Debug)]
+pub struct Cgroup {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The open directory.
+    pub directory: File,
+    /// Its inode number, which is the cgroup's id.
+    pub id: u64,
+}
+
+impl Cgroup {
+    /// Opens the cgroup at `path`, or the root of the cgroup2 mount.
+    ///
+    /// # Errors
+    ///
+    /// There is no cgroup2 mount, or `path` is not a cgroup of it.
+    pub fn open(path: Option<&Path>) -> Result<Self> {
+        let path = match path {
+            Some(path) => path.to_owned(),
+            None => root()?,
+        };
+        let directory = File::open(&path).with_context(|| {
+            format!("cannot open the cgroup {}; pass an existing one as --cgroup", path.display())
+        })?;
+        let stat = nix::sys::statfs::fstatfs(&directory)
+            .with_context(|| format!("cannot ask about {}", path.display()))?;
+        if i64::from(stat.filesystem_type().0) != CGROUP2 {
+            bail!(
+                "{} is not in a cgroup2 hierarchy; pass a directory of one as --cgroup{}",
+                path.display(),
+                root()
+                    .map(|root| format!(" (it is mounted at {})", root.display()))
+                    .unwrap_or_default(),
+            );
+        }
+        let id = directory.metadata().context("cannot ask about the cgroup")?.ino();
+        Ok(Self { path, directory, id })
+    }
+}
+
+/// Where cgroup2 is mounted.
+///
+/// # Errors
+///
+/// It is not.
+pub fn root() -> Result<PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").context("cannot read the mounts")?;
+    mounts
+        .lines()
+        .find_map(|line| {
+            let mut words = line.split(' ').skip(1);
+            let (path, kind) = (words.next()?, words.next()?);
+            (kind == "cgroup2").then(|| PathBuf::from(path))
+        })
+        .context(
+            "no cgroup2 hierarchy is mounted; mount one (mount -t cgroup2 none /sys/fs/cgroup) or \
+             pass a cgroup as --cgroup",
+        )
+}

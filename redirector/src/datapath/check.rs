@@ -1,0 +1,164 @@
+//! What this kernel and this process's privileges can do.
+
+use std::fs;
+
+use anyhow::{Result, bail};
+use aya::util::KernelVersion;
+use serde::Serialize;
+
+use super::cgroup;
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub what: &'static str,
+    /// How it is.
+    pub verdict: Verdict,
+    /// What follows from it.
+    pub detail: String,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// Works, with less.
+    Degraded,
+    /// Does not work.
+    Missing,
+}
+
+/// A capability and its number in `/proc/self/status`.
+const CAPABILITIES: [(&str, u32); 3] =
+    [("CAP_BPF", 39), ("CAP_NET_ADMIN", 12), ("CAP_PERFMON", 38)];
+/// `CAP_SYS_ADMIN` stands for `CAP_BPF` and `CAP_PERFMON`.
+const SYS_ADMIN: u32 = 21;
+
+/// Whether the running kernel is of that version or a later one.
+#[must_use]
+pub fn kernel_at_least(major: u8, minor: u8) -> bool {
+    KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(major, minor, 0))
+}
+
+/// Looks at everything that matters.
+#[must_use]
+pub fn check() -> Vec<Finding> {
+    vec![
+        kernel(),
+        refusal(),
+        btf(),
+        cgroup2(),
+        bpffs(),
+        capability(0),
+        capability(1),
+        capability(2),
+    ]
+}
+
+fn finding(what: &'static str, verdict: Verdict, detail: impl Into<String>) -> Finding {
+    Finding { what, verdict, detail: detail.into() }
+}
+
+fn kernel() -> Finding {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = release.trim();
+    if kernel_at_least(5, 10) {
+        finding("kernel", Verdict::Ok, format!("{release}; 5.10 and later work"))
+    } else {
+        finding("kernel", Verdict::Missing, format!("{release}; 5.10 or later is needed"))
+    }
+}
+
+fn refusal() -> Finding {
+    if kernel_at_least(5, 18) {
+        finding("refusals", Verdict::Ok, "a service without backends answers ECONNREFUSED")
+    } else {
+        let detail = "a service without backends answers EPERM, ECONNREFUSED needs 5.18";
+        finding("refusals", Verdict::Degraded, detail)
+    }
+}
+
+fn btf() -> Finding {
+    if fs::metadata("/sys/kernel/btf/vmlinux").is_ok() {
+        finding("BTF", Verdict::Ok, "the kernel describes its types")
+    } else {
+        let detail = "no /sys/kernel/btf/vmlinux; everything here works without";
+        finding("BTF", Verdict::Degraded, detail)
+    }
+}
+
+fn cgroup2() -> Finding {
+    match cgroup::root() {
+        Ok(root) => finding("cgroup2", Verdict::Ok, format!("mounted at {}", root.display())),
+        Err(error) => finding("cgroup2", Verdict::Missing, error.to_string()),
+    }
+}
+
+fn bpffs() -> Finding {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let mount = mounts.lines().find_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        let (path, kind) = (words.next()?, words.next()?);
+        (kind == "bpf").then(|| path.to_owned())
+    });
+    match mount {
+        Some(path) => finding("bpffs", Verdict::Ok, format!("mounted at {path}")),
+        None => finding("bpffs", Verdict::Missing, "not mounted; mount -t bpf bpf /sys/fs/bpf"),
+    }
+}
+
+fn capability(index: usize) -> Finding {
+    let (name, _) = CAPABILITIES[index];
+    if has(index) {
+        return finding(name, Verdict::Ok, "held");
+    }
+    match name {
+        "CAP_PERFMON" => finding(
+            name,
+            Verdict::Degraded,
+            "not held; `load` works without, the programs take 2 to 2.5 times as long",
+        ),
+        _ => finding(
+            name,
+            Verdict::Degraded,
+            "not held; `load` needs it, the agent beside existing pins does not (6.1 and later)",
+        ),
+    }
+}
+
+fn has(index: usize) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let held = status
+        .lines()
+        .find_map(|line| u64::from_str_radix(line.strip_prefix("CapEff:")?.trim(), 16).ok())
+        .unwrap_or(0);
+    let (name, number) = CAPABILITIES[index];
+    held >> number & 1 == 1 || (name != "CAP_NET_ADMIN" && held >> SYS_ADMIN & 1 == 1)
+}
+
+/// Whether this process may load programs.
+#[must_use]
+pub fn may_load() -> bool {
+    has(0) && has(1)
+}
+
+/// What `load` needs.
+///
+/// # Errors
+///
+/// Names what is missing.
+pub fn require_capabilities() -> Result<()> {
+    let missing: Vec<_> =
+        (0..2).filter(|index| !has(*index)).map(|index| CAPABILITIES[index].0).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "loading the programs needs {}; run `redirector load` as root or with CAP_BPF, \
+         CAP_NET_ADMIN and CAP_PERFMON",
+        missing.join(" and "),
+    )
+}

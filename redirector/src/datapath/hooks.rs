@@ -1,0 +1,38 @@
+//! Which program goes to which hook, and in which order they are attached.
+
+use aya_obj::generated::bpf_attach_type;
+
+/// A hook of the cgroup, and its first program.
+#[derive(Clone, Copy, Debug)]
+pub struct Hook {
+    /// Name of the program and of its link.
+    pub program: &'static str,
+    /// A `bpf_attach_type`.
+    pub attach: bpf_attach_type,
+    /// The array of the programs it may call, if any.
+    pub next: Option<&'static str>,
+}
+
+/// What the programs that a first one may call are named, by their index in its array.
+pub const STEPS: [&str; 3] = ["resume", "choose", "scan"];
+
+const fn reverse(program: &'static str, attach: bpf_attach_type) -> Hook {
+    Hook { program, attach, next: None }
+}
+
+const fn dial(program: &'static str, attach: bpf_attach_type, next: &'static str) -> Hook {
+    Hook { program, attach, next: Some(next) }
+}
+
+/// In the order of attaching: the answers to "who is my peer?" first, so that no socket is
+/// redirected before it can be told; detaching goes the other way.
+pub const HOOKS: [Hook; 8] = [
+    reverse("getpeername4", bpf_attach_type::BPF_CGROUP_INET4_GETPEERNAME),
+    reverse("getpeername6", bpf_attach_type::BPF_CGROUP_INET6_GETPEERNAME),
+    reverse("recvmsg4", bpf_attach_type::BPF_CGROUP_UDP4_RECVMSG),
+    reverse("recvmsg6", bpf_attach_type::BPF_CGROUP_UDP6_RECVMSG),
+    dial("sendmsg4", bpf_attach_type::BPF_CGROUP_UDP4_SENDMSG, "NEXT_SENDMSG4"),
+    dial("sendmsg6", bpf_attach_type::BPF_CGROUP_UDP6_SENDMSG, "NEXT_SENDMSG6"),
+    dial("connect4", bpf_attach_type::BPF_CGROUP_INET4_CONNECT, "NEXT_CONNECT4"),
+    dial("connect6", bpf_attach_type::BPF_CGROUP_INET6_CONNECT, "NEXT_CONNECT6"),
+];

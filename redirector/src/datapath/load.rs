@@ -1,0 +1,276 @@
+//! The privileged half: creates and pins the maps, loads the programs, attaches or exchanges them.
+//!
+//! Every step may be the last one: what is pinned is taken over by the next load, and links are
+//! exchanged one by one while they serve.
+
+use std::{fs, os::fd::AsFd as _, path::Path};
+
+use anyhow::{Context as _, Result, bail};
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::ProgramArray,
+    programs::{CgroupSockAddr, ProgramError},
+};
+use redirector_core::plan::Capacities;
+use tracing::{info, warn};
+
+use super::{
+    cgroup::Cgroup,
+    check,
+    hooks::{HOOKS, Hook, STEPS},
+    object::Object,
+    pins::{Lock, Pins},
+    sys,
+};
+
+/// Maps that are pinned, and whose capacity a flag sets.
+pub(super) const MAPS: [&str; 16] = [
+    "FRONTENDS4",
+    "FRONTENDS6",
+    "SERVICES",
+    "TABLE",
+    "HEALTH",
+    "NODES",
+    "BACKENDS",
+    "NAMES",
+    "SOCKETS",
+    "SENDS",
+    "AFFINITY",
+    "COUNTERS",
+    "NEXT_CONNECT4",
+    "NEXT_CONNECT6",
+    "NEXT_SENDMSG4",
+    "NEXT_SENDMSG6",
+];
+
+/// How to load.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Sizes of maps that do not exist yet.
+    pub capacities: Capacities,
+    /// Whether TCP sockets remember the address they dialled.
+    pub remember_tcp: bool,
+    /// Whether UDP sockets do.
+    pub remember_udp: bool,
+    /// User and group that own the pins; `None` is this process's.
+    pub owner: Option<(u32, u32)>,
+}
+
+/// Loads the programs, takes over or creates what is pinned, and attaches to `cgroup`.
+///
+/// # Errors
+///
+/// A capability is missing, the verifier refused, the pins cannot be written, or another program
+/// is attached exclusively.
+pub fn load(pins: &Pins, _lock: &Lock, cgroup: &Cgroup, options: &Options) -> Result<()> {
+    check::require_capabilities()?;
+    raise_memlock();
+    let object = Object::embedded()?;
+    let mut ebpf = create(object, pins, options)?;
+    barrier(pins)?;
+    let programs = load_programs(&mut ebpf)?;
+    for hook in HOOKS {
+        link_next(&mut ebpf, &hook)?;
+    }
+    for hook in HOOKS {
+        attach(pins, cgroup, &hook, ebpf.program(hook.program).context(NO_PROGRAM)?)?;
+    }
+    own(pins, options.owner)?;
+    info!(programs, cgroup = %cgroup.path.display(), pins = %pins.root().display(), "loaded");
+    Ok(())
+}
+
+const NO_PROGRAM: &str = "the eBPF object lacks a program; build again with `cargo xtask build`";
+
+/// Creates the maps that are not pinned yet, and opens those that are.
+fn create(object: Object, pins: &Pins, options: &Options) -> Result<Ebpf> {
+    let Options { capacities, remember_tcp, remember_udp, owner: _ } = options;
+    let Capacities { frontends, services, backends, nodes, slots } = *capacities;
+    let has_set_retval = u8::from(check::kernel_at_least(5, 18));
+    let (remember_tcp, remember_udp) = (u8::from(*remember_tcp), u8::from(*remember_udp));
+    let mut loader = EbpfLoader::new();
+    loader
+        .override_global("HAS_SET_RETVAL", &has_set_retval, true)
+        .override_global("REMEMBER_TCP", &remember_tcp, true)
+        .override_global("REMEMBER_UDP", &remember_udp, true);
+    for (name, capacity) in [
+        ("FRONTENDS4", frontends),
+        ("FRONTENDS6", frontends),
+        ("SERVICES", 2 * frontends),
+        ("NAMES", services),
+        ("HEALTH", backends),
+        ("BACKENDS", backends),
+        ("NODES", nodes),
+        ("TABLE", slots),
+    ] {
+        loader.map_max_entries(name, capacity);
+        if let Ok(shape) = sys::obj_get(&pins.map(name)).and_then(|map| sys::map_shape(map.as_fd()))
+            && shape.max_entries != capacity
+        {
+            warn!(
+                map = name,
+                has = shape.max_entries,
+                wanted = capacity,
+                "the pinned map keeps its capacity; `redirector unload` first to change it"
+            );
+        }
+    }
+    for name in MAPS {
+        loader.map_pin_path(name, pins.map(name));
+    }
+    let ebpf = loader.load(object.bytes()).context("cannot create the maps")?;
+    restrict(&pins.maps())?;
+    Ok(ebpf)
+}
+
+fn restrict(directory: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    for pin in Pins::names_in(directory)? {
+        fs::set_permissions(&pin, fs::Permissions::from_mode(0o600))
+            .with_context(|| format!("cannot restrict {} to its owner", pin.display()))?;
+    }
+    Ok(())
+}
+
+fn barrier(pins: &Pins) -> Result<()> {
+    let (outer, inner) = (pins.map("BARRIER"), pins.map("BARRIER_INNER"));
+    if outer.exists() && inner.exists() {
+        return Ok(());
+    }
+    for path in [&outer, &inner] {
+        Pins::remove(path, false)?;
+    }
+    let (outer_map, inner_map) = sys::create_barrier().context("cannot create the map BARRIER")?;
+    sys::obj_pin(&inner_map, &inner).with_context(|| format!("cannot pin {}", inner.display()))?;
+    sys::obj_pin(&outer_map, &outer).with_context(|| format!("cannot pin {}", outer.display()))
+}
+
+fn load_programs(ebpf: &mut Ebpf) -> Result<usize> {
+    let mut count = 0;
+    for (name, program) in ebpf.programs_mut() {
+        let name = name.to_owned();
+        let program: &mut CgroupSockAddr =
+            program.try_into().with_context(|| format!("{name} is no socket address program"))?;
+        match program.load() {
+            Ok(()) => count += 1,
+            Err(ProgramError::LoadError { io_error, verifier_log }) => {
+                let log = verifier_log.to_string();
+                let last: Vec<_> = log.lines().rev().take(8).collect();
+                let last = last.into_iter().rev().collect::<Vec<_>>().join("\n  ");
+                bail!(
+                    "this kernel refuses the program {name} ({io_error}); `redirector check` says \
+                     what it lacks, please report its output with this:\n  {last}"
+                );
+            }
+            Err(error) => return Err(error).with_context(|| format!("cannot load {name}")),
+        }
+    }
+    Ok(count)
+}
+
+/// Lets a hook's first program find the others.
+fn link_next(ebpf: &mut Ebpf, hook: &Hook) -> Result<()> {
+    let Some(next) = hook.next else {
+        return Ok(());
+    };
+    let mut programs = Vec::new();
+    for step in STEPS {
+        let name = format!("{}_{step}", hook.program);
+        let program = ebpf.program(&name).context(NO_PROGRAM)?;
+        programs
+            .push(program.fd().context(NO_PROGRAM)?.try_clone().context("cannot clone a program")?);
+    }
+    let array = ebpf.map_mut(next).context(NO_PROGRAM)?;
+    let mut array =
+        ProgramArray::try_from(array).with_context(|| format!("{next} is no program array"))?;
+    for (index, program) in (0..).zip(&programs) {
+        array.set(index, program, 0).with_context(|| format!("cannot fill {next}"))?;
+    }
+    Ok(())
+}
+
+/// Exchanges the program of the pinned link, or attaches a new one.
+fn attach(
+    pins: &Pins,
+    cgroup: &Cgroup,
+    hook: &Hook,
+    program: &aya::programs::Program,
+) -> Result<()> {
+    let program = program.fd().context(NO_PROGRAM)?.as_fd();
+    let path = pins.link(hook.program);
+    if let Ok(link) = sys::obj_get(&path) {
+        let info = sys::link_info(link.as_fd())
+            .with_context(|| format!("cannot ask about the link {}", path.display()))?;
+        if info.cgroup == cgroup.id {
+            return sys::link_update(link.as_fd(), program)
+                .with_context(|| format!("cannot exchange the program of {}", path.display()));
+        }
+    }
+    let link = sys::link_create(program, cgroup.directory.as_fd(), hook.attach as u32)
+        .map_err(|error| explain_attach(error, cgroup, hook))?;
+    // Pinned beside the old one and moved over it: a link to another cgroup goes when this one
+    // Pinned beside the old one and moved over it: a link to another cgroup goes when this one
+    // is in place. (bpffs reserves names with dots.)
+    let beside = pins.link(&format!("{}_new", hook.program));
+    Pins::remove(&beside, false)?;
+    sys::obj_pin(&link, &beside).with_context(|| format!("cannot pin {}", beside.display()))?;
+    fs::rename(&beside, &path).with_context(|| format!("cannot pin {}", path.display()))
+}
+
+/// `EPERM` has two reasons: a capability, or a program that allows no other beside it.
+fn explain_attach(error: std::io::Error, cgroup: &Cgroup, hook: &Hook) -> anyhow::Error {
+    let place = cgroup.path.display();
+    let name = hook.program;
+    for directory in cgroup.path.ancestors() {
+        let Ok(parent) = Cgroup::open(Some(directory)) else {
+            break;
+        };
+        let Ok((ids, flags)) = sys::programs_of(parent.directory.as_fd(), hook.attach as u32)
+        else {
+            continue;
+        };
+        if let (Some(id), 0) = (ids.first(), flags) {
+            return anyhow::anyhow!(
+                "cannot attach {name} to {place}: another program is attached exclusively to {} \
+                 (id {id}, \"{}\"); detach it or pass --cgroup",
+                directory.display(),
+                program_name(*id),
+            );
+        }
+    }
+    anyhow::Error::new(error)
+        .context(format!("cannot attach {name} to {place}; CAP_NET_ADMIN and CAP_BPF are needed"))
+}
+
+fn program_name(id: u32) -> String {
+    sys::program_by_id(id)
+        .and_then(|program| sys::program_info(program.as_fd()))
+        .map(|info| info.name.iter().map(|c| *c as u8 as char).take_while(|c| *c != '\0').collect())
+        .unwrap_or_else(|_| "?".to_owned())
+}
+
+/// Gives everything that is pinned to the user that the agent will run as.
+fn own(pins: &Pins, owner: Option<(u32, u32)>) -> Result<()> {
+    let Some((user, group)) = owner else {
+        return Ok(());
+    };
+    let mut paths = vec![pins.root().to_owned(), pins.maps(), pins.links()];
+    paths.extend(Pins::names_in(&pins.maps())?);
+    paths.extend(Pins::names_in(&pins.links())?);
+    for path in paths {
+        std::os::unix::fs::chown(&path, Some(user), Some(group))
+            .with_context(|| format!("cannot give {} to {user}:{group}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Before 5.11 maps count against `RLIMIT_MEMLOCK`. Where it may not be raised, creating the maps
+/// says so.
+fn raise_memlock() {
+    use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+    if !check::kernel_at_least(5, 11)
+        && let Err(error) = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY)
+    {
+        warn!(%error, "cannot raise RLIMIT_MEMLOCK, which this kernel counts maps against");
+    }
+}

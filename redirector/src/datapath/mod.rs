@@ -1,0 +1,293 @@
+//! The only code that knows BPF: loads, pins, attaches and exchanges the programs, applies plans
+//! to the pinned maps, reads them back.
+//!
+//! Two halves. [`load`] and [`unload`] need privileges; [`Datapath`] works on what is pinned and
+//! needs none from 6.1 on.
+
+pub mod cgroup;
+pub mod check;
+pub mod hooks;
+pub mod load;
+mod mapped;
+mod object;
+mod pins;
+mod sys;
+pub mod unload;
+mod view;
+
+use std::{net::IpAddr, os::fd::OwnedFd};
+
+use anyhow::{Context as _, Result};
+use aya::maps::{HashMap, Map, MapData, PerCpuArray};
+use redirector_common::{
+    BackendValue, COUNTERS, FrontendKey4, FrontendKey6, HealthWord, MAX_TIERS, NodeWord, Reason,
+    ServiceName, ServiceWord, Slot,
+};
+use redirector_core::{
+    plan::{Capacities, Installed, Plan, Snapshot, Step},
+    service::{Frontend, Protocol},
+};
+
+pub use load::{Options, load};
+pub use mapped::Mapped;
+pub use object::Object;
+pub use pins::{Lock, Pins};
+pub use unload::unload;
+pub use view::{BackendView, FrontendView, ServiceView, TierView, View};
+
+/// What is pinned, opened.
+#[derive(Debug)]
+pub struct Datapath {
+    frontends4: HashMap<MapData, FrontendKey4, u32>,
+    frontends6: HashMap<MapData, FrontendKey6, u32>,
+    services: Mapped<ServiceWord>,
+    table: Mapped<Slot>,
+    health: Mapped<HealthWord>,
+    nodes: Mapped<NodeWord>,
+    backends: Mapped<BackendValue>,
+    names: Mapped<ServiceName>,
+    barrier: (OwnedFd, OwnedFd),
+    capacities: Capacities,
+}
+
+/// Copies of the arrays, and the frontends, at one time.
+#[derive(Debug)]
+pub struct Contents {
+    frontends: Vec<(Frontend, u32)>,
+    words: Vec<ServiceWord>,
+    arena: Vec<Slot>,
+    health: Vec<HealthWord>,
+    backends: Vec<BackendValue>,
+    nodes: Vec<NodeWord>,
+    names: Vec<ServiceName>,
+}
+
+impl Contents {
+    /// The same, as the core takes it.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        let Self { frontends, words, arena, health, backends, nodes, names } = self;
+        Snapshot { frontends: frontends.clone(), words, arena, health, backends, nodes, names }
+    }
+}
+
+impl Datapath {
+    /// Opens what `load` has pinned.
+    ///
+    /// # Errors
+    ///
+    /// A map is missing, of another shape, or may not be opened.
+    pub fn open(pins: &Pins) -> Result<Self> {
+        let services = map_array(pins, "SERVICES")?;
+        let table = map_array(pins, "TABLE")?;
+        let health = map_array(pins, "HEALTH")?;
+        let nodes = map_array(pins, "NODES")?;
+        let names = map_array(pins, "NAMES")?;
+        let capacities = Capacities {
+            frontends: services.len() as u32 / 2,
+            services: names.len() as u32,
+            backends: health.len() as u32,
+            nodes: nodes.len() as u32,
+            slots: table.len() as u32,
+        };
+        Ok(Self {
+            frontends4: HashMap::try_from(Map::HashMap(open(pins, "FRONTENDS4")?))
+                .context("FRONTENDS4 has another shape")?,
+            frontends6: HashMap::try_from(Map::HashMap(open(pins, "FRONTENDS6")?))
+                .context("FRONTENDS6 has another shape")?,
+            services,
+            table,
+            health,
+            nodes,
+            backends: map_array(pins, "BACKENDS")?,
+            names,
+            barrier: (open_fd(pins, "BARRIER")?, open_fd(pins, "BARRIER_INNER")?),
+            capacities,
+        })
+    }
+
+    /// Sizes of the maps.
+    #[must_use]
+    pub fn capacities(&self) -> Capacities {
+        self.capacities
+    }
+
+    /// A copy of what the maps hold.
+    ///
+    /// # Errors
+    ///
+    /// The frontends cannot be listed.
+    pub fn contents(&self) -> Result<Contents> {
+        Ok(Contents {
+            frontends: self.frontends()?,
+            words: self.services.read_all(),
+            arena: self.table.read_all(),
+            health: self.health.read_all(),
+            backends: self.backends.read_all(),
+            nodes: self.nodes.read_all(),
+            names: self.names.read_all(),
+        })
+    }
+
+    /// What is installed.
+    ///
+    /// # Errors
+    ///
+    /// As [`contents`](Self::contents).
+    pub fn adopt(&self) -> Result<Installed> {
+        Ok(Installed::adopt(self.capacities, self.contents()?.snapshot()))
+    }
+
+    fn frontends(&self) -> Result<Vec<(Frontend, u32)>> {
+        let mut frontends = Vec::new();
+        for entry in self.frontends4.iter() {
+            let (key, index) = entry.context("cannot list FRONTENDS4")?;
+            frontends.extend(frontend(IpAddr::from(key.address), key.port, key.protocol, index));
+        }
+        for entry in self.frontends6.iter() {
+            let (key, index) = entry.context("cannot list FRONTENDS6")?;
+            frontends.extend(frontend(IpAddr::from(key.address), key.port, key.protocol, index));
+        }
+        Ok(frontends)
+    }
+
+    /// Applies the steps in order. After each of them every dial finds a whole table.
+    ///
+    /// # Errors
+    ///
+    /// A step failed; those before it are in force. [Adopt](Self::adopt) again.
+    pub fn apply(&mut self, plan: &Plan) -> Result<()> {
+        plan.steps.iter().try_for_each(|step| {
+            self.apply_step(step).with_context(|| format!("cannot apply {step:?}"))
+        })
+    }
+
+    fn apply_step(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::PutBackend { index, value, word } => {
+                self.backends.write(*index as usize, &[*value])?;
+                self.health.publish(*index as usize, word.0)
+            }
+            Step::PutNode { index, word } => self.nodes.publish(usize::from(*index), word.0),
+            Step::PutName { service, name } => {
+                self.names.write(*service as usize, &[ServiceName::new(&name.0)])
+            }
+            Step::SetHealth { backend, byte, value } => {
+                self.health.store_byte(*backend as usize, *byte as usize, *value)
+            }
+            Step::WriteSlots { slot, slots } => self.table.write(*slot as usize, slots),
+            Step::Publish { index, word } => self.services.publish(*index as usize, word.0),
+            Step::Unpublish { index } => self.services.publish(*index as usize, 0),
+            Step::InsertFrontend { frontend, index } => self.insert(frontend, *index),
+            Step::RemoveFrontend { frontend } => self.remove(frontend),
+            Step::Barrier => {
+                use std::os::fd::AsFd as _;
+                let (outer, inner) = &self.barrier;
+                sys::barrier(outer.as_fd(), inner.as_fd()).context("cannot wait for a grace period")
+            }
+        }
+    }
+
+    fn insert(&mut self, frontend: &Frontend, index: u32) -> Result<()> {
+        /// An element that is there already would be recycled under its readers.
+        const BPF_NOEXIST: u64 = 1;
+        let Frontend { address, port, protocol } = *frontend;
+        match address {
+            IpAddr::V4(address) => {
+                let key = FrontendKey4::new(address, port, protocol.number());
+                self.frontends4.insert(key, index, BPF_NOEXIST)?;
+            }
+            IpAddr::V6(address) => {
+                let key = FrontendKey6::new(address, port, protocol.number());
+                self.frontends6.insert(key, index, BPF_NOEXIST)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, frontend: &Frontend) -> Result<()> {
+        use aya::maps::MapError;
+        let Frontend { address, port, protocol } = *frontend;
+        let result = match address {
+            IpAddr::V4(address) => {
+                self.frontends4.remove(&FrontendKey4::new(address, port, protocol.number()))
+            }
+            IpAddr::V6(address) => {
+                self.frontends6.remove(&FrontendKey6::new(address, port, protocol.number()))
+            }
+        };
+        match result {
+            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+            Err(MapError::SyscallError(error))
+                if error.io_error.kind() == std::io::ErrorKind::NotFound =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The kernel's counters, to be read at any time.
+#[expect(missing_debug_implementations, reason = "aya's per-CPU maps have none")]
+pub struct Counters(PerCpuArray<MapData, u64>);
+
+impl Counters {
+    /// Opens the pinned map.
+    ///
+    /// # Errors
+    ///
+    /// It is missing, of another shape, or may not be opened.
+    pub fn open(pins: &Pins) -> Result<Self> {
+        let map = Map::PerCpuArray(open(pins, "COUNTERS")?);
+        Ok(Self(PerCpuArray::try_from(map).context("COUNTERS has another shape")?))
+    }
+
+    /// Summed over the CPUs, in the order of `redirector_common::Reason::ALL` and then of the
+    /// tiers.
+    ///
+    /// # Errors
+    ///
+    /// The map cannot be read.
+    pub fn read(&self) -> Result<[u64; COUNTERS]> {
+        let mut sums = [0; COUNTERS];
+        for (index, sum) in (0..).zip(&mut sums) {
+            let values = self.0.get(&index, 0).context("cannot read COUNTERS")?;
+            *sum = values.iter().fold(0, |sum: u64, value| sum.wrapping_add(*value));
+        }
+        Ok(sums)
+    }
+
+    /// The same, with the name of each.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn named(&self) -> Result<Vec<(String, u64)>> {
+        let reasons = Reason::ALL.iter().map(|reason| reason.name().to_owned());
+        let tiers = (0..MAX_TIERS).map(|tier| format!("tier_{tier}"));
+        Ok(reasons.chain(tiers).zip(self.read()?).collect())
+    }
+}
+
+fn frontend(address: IpAddr, port: u16, protocol: u8, index: u32) -> Option<(Frontend, u32)> {
+    Some((Frontend { address, port, protocol: Protocol::from_number(protocol)? }, index))
+}
+
+fn open(pins: &Pins, name: &str) -> Result<MapData> {
+    let path = pins.map(name);
+    MapData::from_pin(&path).with_context(|| {
+        format!("cannot open the pinned map {}; `redirector load` makes it", path.display())
+    })
+}
+
+fn open_fd(pins: &Pins, name: &str) -> Result<OwnedFd> {
+    let path = pins.map(name);
+    sys::obj_get(&path).with_context(|| {
+        format!("cannot open the pinned map {}; `redirector load` makes it", path.display())
+    })
+}
+
+fn map_array<T: bytemuck::Pod>(pins: &Pins, name: &str) -> Result<Mapped<T>> {
+    Mapped::new(name, open_fd(pins, name)?)
+}

@@ -1,0 +1,194 @@
+//! Where everything is pinned, who may touch it, and who holds it.
+//!
+//! ```text
+//! <pin-path>            0700, locked by whoever changes anything below
+//! <pin-path>/v1/<MAP>   0600, one directory per layout version
+//! <pin-path>/links/…    0600, one link per hook; they outlive layouts
+//! ```
+
+use std::{
+    fs::{self, DirBuilder, File},
+    io,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+use nix::fcntl::{Flock, FlockArg};
+use redirector_common::LAYOUT;
+
+/// `BPF_FS_MAGIC` of statfs(2).
+const BPF_FS: i64 = 0xcafe_4a11;
+
+/// The directory below which everything is pinned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pins {
+    root: PathBuf,
+}
+
+/// Held by the one process that changes what is pinned; the kernel lets go when it dies.
+#[derive(Debug)]
+pub struct Lock {
+    _directory: Flock<File>,
+}
+
+impl Pins {
+    /// Nothing is checked or made yet.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Maps of this layout version.
+    #[must_use]
+    pub fn maps(&self) -> PathBuf {
+        self.root.join(format!("v{LAYOUT}"))
+    }
+
+    /// One map of this layout version.
+    #[must_use]
+    pub fn map(&self, name: &str) -> PathBuf {
+        self.maps().join(name)
+    }
+
+    /// The links.
+    #[must_use]
+    pub fn links(&self) -> PathBuf {
+        self.root.join("links")
+    }
+
+    /// The link of one program.
+    #[must_use]
+    pub fn link(&self, program: &str) -> PathBuf {
+        self.links().join(program)
+    }
+
+    /// Whether anything of this layout is there.
+    #[must_use]
+    pub fn exist(&self) -> bool {
+        self.maps().is_dir()
+    }
+
+    /// Makes the directories, for their owner alone.
+    ///
+    /// # Errors
+    ///
+    /// The place is not on a BPF file system, or may not be written.
+    pub fn create(&self) -> Result<()> {
+        self.check_file_system()?;
+        for directory in [self.root.clone(), self.maps(), self.links()] {
+            match DirBuilder::new().mode(0o700).create(&directory) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => {
+                    return Err(error).with_context(|| {
+                        format!("cannot make the pin directory {}", directory.display())
+                    });
+                }
+            }
+            fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))
+                .with_context(|| format!("cannot restrict {} to its owner", directory.display()))?;
+        }
+        Ok(())
+    }
+
+    fn check_file_system(&self) -> Result<()> {
+        let parent = self.root.parent().unwrap_or(Path::new("/"));
+        let stat = nix::sys::statfs::statfs(parent).with_context(|| {
+            format!(
+                "cannot find {parent}, where {root} should be pinned; mount a BPF file system \
+                 there (mount -t bpf bpf {parent}) or pass another --pin-path",
+                parent = parent.display(),
+                root = self.root.display(),
+            )
+        })?;
+        if i64::from(stat.filesystem_type().0) != BPF_FS {
+            bail!(
+                "{parent} is not a BPF file system; mount one (mount -t bpf bpf {parent}) or pass \
+                 another --pin-path",
+                parent = parent.display(),
+            );
+        }
+        Ok(())
+    }
+
+    /// Takes the lock if nobody holds it.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be opened.
+    pub fn try_lock(&self) -> Result<Option<Lock>> {
+        match Flock::lock(self.open_root()?, FlockArg::LockExclusiveNonblock) {
+            Ok(directory) => Ok(Some(Lock { _directory: directory })),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, error)) => {
+                Err(error).with_context(|| format!("cannot lock {}", self.root.display()))
+            }
+        }
+    }
+
+    /// Takes the lock, waiting for whoever holds it.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_lock`](Self::try_lock).
+    pub fn lock(&self) -> Result<Lock> {
+        Flock::lock(self.open_root()?, FlockArg::LockExclusive)
+            .map(|directory| Lock { _directory: directory })
+            .map_err(|(_, error)| error)
+            .with_context(|| format!("cannot lock {}", self.root.display()))
+    }
+
+    fn open_root(&self) -> Result<File> {
+        File::open(&self.root).with_context(|| format!("cannot open {}", self.root.display()))
+    }
+
+    /// Which process holds the lock, as `/proc/locks` tells.
+    #[must_use]
+    pub fn holder(&self) -> Option<u32> {
+        let inode = fs::metadata(&self.root).ok()?.ino().to_string();
+        let device = fs::metadata(&self.root).ok()?.dev();
+        let device = format!(
+            "{:02x}:{:02x}:{inode}",
+            nix::sys::stat::major(device),
+            nix::sys::stat::minor(device)
+        );
+        let locks = fs::read_to_string("/proc/locks").ok()?;
+        locks.lines().find_map(|line| {
+            let words: Vec<_> = line.split_whitespace().collect();
+            (words.get(1) == Some(&"FLOCK") && words.get(5) == Some(&device.as_str()))
+                .then(|| words.get(4)?.parse().ok())
+                .flatten()
+        })
+    }
+
+    /// Removes a pin or an empty directory; one that is not there is no error.
+    pub(super) fn remove(path: &Path, is_directory: bool) -> Result<bool> {
+        let result = if is_directory { fs::remove_dir(path) } else { fs::remove_file(path) };
+        match result {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error).with_context(|| format!("cannot remove {}", path.display())),
+        }
+    }
+
+    /// Names in a directory of ours; none if it is not there.
+    pub(super) fn names_in(directory: &Path) -> Result<Vec<PathBuf>> {
+        match fs::read_dir(directory) {
+            Ok(entries) => entries
+                .map(|entry| Ok(entry?.path()))
+                .collect::<io::Result<_>>()
+                .with_context(|| format!("cannot read {}", directory.display())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot read {}", directory.display()))
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Prometheus metrics: the kernel's counters as they stand, and what the agent has done.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _},
+    metrics::{
+        counter::ConstCounter, counter::Counter, family::Family, gauge::Gauge, histogram::Histogram,
+    },
+    registry::Registry,
+};
+use redirector_common::{MAX_TIERS, Reason, TIER_COUNTERS};
+use redirector_core::{Transition, plan::Installed};
+
+use crate::datapath::Counters;
+
+/// Everything that is exported.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    transitions: Family<Kind, Counter>,
+    writes: Counter,
+    plans: Histogram,
+    used: Family<Map, Gauge>,
+    capacity: Family<Map, Gauge>,
+    rejected: Gauge,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Map {
+    map: &'static str,
+}
+
+impl Metrics {
+    /// All zero; `counters` are the kernel's, `reload_failures` the file source's.
+    #[must_use]
+    pub fn new(counters: Counters, reload_failures: Arc<AtomicU64>) -> Self {
+        let mut registry = Registry::with_prefix("redirector");
+        registry.register_collector(Box::new(Elsewhere { counters, reload_failures }));
+        let metrics = Self {
+            transitions: Family::default(),
+            writes: Counter::default(),
+            // 10 µs to 2.6 s.
+            plans: Histogram::new((0..10).map(|power| 1e-5 * 4_f64.powi(power))),
+            used: Family::default(),
+            capacity: Family::default(),
+            rejected: Gauge::default(),
+            registry: Registry::default(),
+        };
+        let Self { transitions, writes, plans, used, capacity, rejected, registry: _ } = &metrics;
+        registry.register(
+            "transitions",
+            "Ejections, re-admissions, fail-overs and rejections",
+            transitions.clone(),
+        );
+        registry.register(
+            "map_writes",
+            "Stores and system calls that changed a map",
+            writes.clone(),
+        );
+        registry.register(
+            "plan_seconds",
+            "Time to apply a plan, grace periods included",
+            plans.clone(),
+        );
+        registry.register("map_entries_used", "Entries in use", used.clone());
+        registry.register("map_entries_capacity", "Entries there is room for", capacity.clone());
+        registry.register(
+            "services_rejected",
+            "Services that stay as they were because a limit is reached",
+            rejected.clone(),
+        );
+        Self { registry, ..metrics }
+    }
+
+    /// The text exposition.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice: writing to a string.
+    pub fn render(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+
+    pub(super) fn count(&self, transition: &Transition) {
+        let kind = match transition {
+            Transition::Ejected { .. } => "ejected",
+            Transition::Readmitted { .. } => "readmitted",
+            Transition::FailedOver { .. } => "failed_over",
+            Transition::Rejected { .. } => "rejected",
+        };
+        self.transitions.get_or_create(&Kind { kind }).inc();
+    }
+
+    pub(super) fn applied(&self, writes: u64, took: Duration) {
+        self.writes.inc_by(writes);
+        self.plans.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn settled(&self, installed: &Installed, rejected: usize) {
+        self.rejected.set(rejected as i64);
+        let (used, capacity) = (installed.usage(), installed.capacities());
+        for (map, used, capacity) in [
+            ("frontends", used.frontends, capacity.frontends),
+            ("services", used.services, capacity.services),
+            ("backends", used.backends, capacity.backends),
+            ("nodes", used.nodes, capacity.nodes),
+            ("slots", used.slots, capacity.slots),
+        ] {
+            self.used.get_or_create(&Map { map }).set(i64::from(used));
+            self.capacity.get_or_create(&Map { map }).set(i64::from(capacity));
+        }
+    }
+}
+
+/// Reads what others count whenever somebody asks.
+struct Elsewhere {
+    counters: Counters,
+    reload_failures: Arc<AtomicU64>,
+}
+
+impl fmt::Debug for Elsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Elsewhere")
+    }
+}
+
+impl Collector for Elsewhere {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let sums = self.counters.read().map_err(|_| fmt::Error)?;
+        let (reasons, tiers) = sums.split_at(TIER_COUNTERS as usize);
+        let mut family = encoder.encode_descriptor(
+            "dials",
+            "How dials ended, and what the programs met on the way",
+            None,
+            prometheus_client::metrics::MetricType::Counter,
+        )?;
+        for (reason, count) in Reason::ALL.iter().zip(reasons) {
+            let labels = [("reason", reason.name())];
+            ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+        }
+        let mut family = encoder.encode_descriptor(
+            "selections",
+            "New choices of a backend, by tier",
+            None,
+            prometheus_client::metrics::MetricType::Counter,
+        )?;
+        for (tier, count) in (0..MAX_TIERS).zip(tiers) {
+            let labels = [("tier", tier.to_string())];
+            ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+        }
+        let failures = ConstCounter::new(self.reload_failures.load(Ordering::Relaxed));
+        failures.encode(encoder.encode_descriptor(
+            "config_reload_failures",
+            "Files that were not taken over",
+            None,
+            failures.metric_type(),
+        )?)
+    }
+}

@@ -1,0 +1,80 @@
+//! Says what happened and how things are: metrics, and whether this process is alive and ready.
+
+pub mod admin;
+mod metrics;
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use redirector_core::{Transition, World, plan::Installed};
+
+pub use metrics::Metrics;
+
+/// What the agent tells, and everybody else may read.
+#[derive(Debug)]
+pub struct Outputs {
+    metrics: Metrics,
+    started: Instant,
+    last_beat_ms: AtomicU64,
+    is_ready: AtomicBool,
+}
+
+/// How long the main loop may be silent: longer than any plan takes.
+const SILENCE: Duration = Duration::from_secs(15);
+
+impl Outputs {
+    /// Nothing has happened yet.
+    #[must_use]
+    pub fn new(metrics: Metrics) -> Self {
+        Self {
+            metrics,
+            started: Instant::now(),
+            last_beat_ms: AtomicU64::new(0),
+            is_ready: AtomicBool::new(false),
+        }
+    }
+
+    /// The metrics, to be rendered.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The main loop is alive.
+    pub fn beat(&self) {
+        self.last_beat_ms.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Whether the main loop has been heard of lately.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        let beat = Duration::from_millis(self.last_beat_ms.load(Ordering::Relaxed));
+        self.started.elapsed().saturating_sub(beat) < SILENCE
+    }
+
+    /// Whether the kernel has had what the sources say at least once.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.is_ready.load(Ordering::Relaxed)
+    }
+
+    /// Something happened.
+    pub fn count(&self, transition: &Transition) {
+        self.metrics.count(transition);
+    }
+
+    /// A plan was applied.
+    pub fn applied(&self, writes: u64, took: Duration) {
+        self.metrics.applied(writes, took);
+    }
+
+    /// The kernel has been brought to what the world wants, or as far as it goes.
+    pub fn settled(&self, installed: &Installed, world: &World, rejected: usize) {
+        self.metrics.settled(installed, rejected);
+        if world.is_synced() {
+            self.is_ready.store(true, Ordering::Relaxed);
+        }
+    }
+}
