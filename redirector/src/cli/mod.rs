@@ -5,6 +5,7 @@
 mod agent;
 mod check;
 mod dump;
+mod load;
 mod logging;
 mod options;
 mod status;
@@ -16,7 +17,7 @@ use clap::{Parser, Subcommand};
 
 use crate::datapath;
 
-use options::{LoadArgs, PinArgs};
+use options::PinArgs;
 
 /// Connection-level failover in the kernel: each connect to a service address goes to a healthy
 /// replica
@@ -34,7 +35,7 @@ enum Command {
     /// Watch the sources and keep the kernel's maps up to date
     Agent(agent::Args),
     /// Create, pin and attach everything (the privileged half of `agent`), then end
-    Load(LoadArgs),
+    Load(load::Args),
     /// Say what this kernel and these privileges can do
     Check(check::Args),
     /// Show each service: its frontends, tiers and backends, and who receives connections
@@ -52,7 +53,7 @@ pub fn main() -> ExitCode {
     cli.log.init();
     let result = match cli.command {
         Command::Agent(args) => agent::run(&args),
-        Command::Load(args) => load(&args),
+        Command::Load(args) => load::run(&args),
         Command::Check(args) => return check::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Dump(args) => dump::run(&args),
@@ -65,22 +66,6 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn load(args: &LoadArgs) -> Result<()> {
-    let pins = args.pins.pins();
-    pins.create()?;
-    let lock = pins.try_lock()?.with_context(|| {
-        format!(
-            "{} is in use by process {}; an agent that may load does it itself, stop it to load \
-             by hand",
-            pins.root().display(),
-            pins.holder().map_or("?".to_owned(), |pid| pid.to_string()),
-        )
-    })?;
-    datapath::load(&pins, &lock, &args.cgroup()?, &args.options()?)?;
-    println!("loaded; pinned below {}", pins.root().display());
-    Ok(())
 }
 
 fn unload(args: &PinArgs) -> Result<()> {

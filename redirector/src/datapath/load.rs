@@ -84,15 +84,12 @@ const NO_PROGRAM: &str = "the eBPF object lacks a program; build again with `car
 
 /// Creates the maps that are not pinned yet, and opens those that are.
 fn create(object: Object, pins: &Pins, options: &Options) -> Result<Ebpf> {
-    let Options { capacities, remember_tcp, remember_udp, owner: _ } = options;
-    let Capacities { frontends, services, backends, nodes, slots } = *capacities;
-    let has_set_retval = u8::from(check::kernel_at_least(5, 18));
-    let (remember_tcp, remember_udp) = (u8::from(*remember_tcp), u8::from(*remember_udp));
+    let Capacities { frontends, services, backends, nodes, slots } = options.capacities;
+    let globals = globals(options);
     let mut loader = EbpfLoader::new();
-    loader
-        .override_global("HAS_SET_RETVAL", &has_set_retval, true)
-        .override_global("REMEMBER_TCP", &remember_tcp, true)
-        .override_global("REMEMBER_UDP", &remember_udp, true);
+    for (name, value) in &globals {
+        loader.override_global(name, value, true);
+    }
     for (name, capacity) in [
         ("FRONTENDS4", frontends),
         ("FRONTENDS6", frontends),
@@ -121,6 +118,15 @@ fn create(object: Object, pins: &Pins, options: &Options) -> Result<Ebpf> {
     let ebpf = loader.load(object.bytes()).context("cannot create the maps")?;
     restrict(&pins.maps())?;
     Ok(ebpf)
+}
+
+/// The constants that the programs are specialised with.
+pub(super) fn globals(options: &Options) -> [(&'static str, u8); 3] {
+    [
+        ("HAS_SET_RETVAL", u8::from(check::kernel_at_least(5, 18))),
+        ("REMEMBER_TCP", u8::from(options.remember_tcp)),
+        ("REMEMBER_UDP", u8::from(options.remember_udp)),
+    ]
 }
 
 fn restrict(directory: &Path) -> Result<()> {

@@ -13,6 +13,7 @@ mod object;
 mod pins;
 mod sys;
 pub mod unload;
+pub mod verifier;
 mod view;
 
 use std::{net::IpAddr, os::fd::OwnedFd};

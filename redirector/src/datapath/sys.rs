@@ -13,7 +13,9 @@ use std::{
     path::Path,
 };
 
-use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_link_info, bpf_map_type, bpf_prog_info};
+use aya_obj::generated::{
+    bpf_attr, bpf_cmd, bpf_link_info, bpf_map_type, bpf_prog_info, bpf_prog_type,
+};
 
 fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i64> {
     // SAFETY: `attr` is a whole, initialised bpf_attr; each caller keeps what it points to alive
@@ -203,4 +205,53 @@ pub fn map_shape(map: BorrowedFd<'_>) -> io::Result<MapShape> {
         value_size: info.value_size,
         max_entries: info.max_entries,
     })
+}
+
+/// A map of constants, frozen: the verifier sees through it.
+pub fn create_constants(data: &[u8]) -> io::Result<OwnedFd> {
+    const BPF_F_RDONLY_PROG: u32 = 1 << 7;
+    let mut attr = zeroed();
+    // SAFETY: borrowing a member of a zeroed union of plain data.
+    let create = unsafe { &mut attr.__bindgen_anon_1 };
+    create.map_type = bpf_map_type::BPF_MAP_TYPE_ARRAY as u32;
+    create.key_size = 4;
+    create.value_size = data.len() as u32;
+    create.max_entries = 1;
+    create.map_flags = BPF_F_RDONLY_PROG;
+    let map = bpf(bpf_cmd::BPF_MAP_CREATE, &mut attr).map(owned)?;
+
+    let key = 0_u32;
+    let mut attr = zeroed();
+    attr.__bindgen_anon_2.map_fd = map.as_raw_fd() as u32;
+    attr.__bindgen_anon_2.key = &raw const key as u64;
+    attr.__bindgen_anon_2.__bindgen_anon_1.value = data.as_ptr() as u64;
+    bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr)?;
+
+    let mut attr = zeroed();
+    attr.__bindgen_anon_2.map_fd = map.as_raw_fd() as u32;
+    bpf(bpf_cmd::BPF_MAP_FREEZE, &mut attr)?;
+    Ok(map)
+}
+
+/// Has the kernel verify a socket address program, and returns the statistics of its log. The
+/// program is gone afterwards.
+pub fn verify(instructions: &[u64], attach: u32) -> io::Result<String> {
+    /// `BPF_LOG_STATS`: the last lines of the log, and nothing else.
+    const STATISTICS: u32 = 4;
+    let license = c"Dual MIT/GPL";
+    let mut log = vec![0_u8; 64 * 1024];
+    let mut attr = zeroed();
+    // SAFETY: borrowing a member of a zeroed union of plain data.
+    let load = unsafe { &mut attr.__bindgen_anon_3 };
+    load.prog_type = bpf_prog_type::BPF_PROG_TYPE_CGROUP_SOCK_ADDR as u32;
+    load.expected_attach_type = attach;
+    load.insns = instructions.as_ptr() as u64;
+    load.insn_cnt = instructions.len() as u32;
+    load.license = license.as_ptr() as u64;
+    load.log_level = STATISTICS;
+    load.log_buf = log.as_mut_ptr() as u64;
+    load.log_size = log.len() as u32;
+    drop(bpf(bpf_cmd::BPF_PROG_LOAD, &mut attr).map(owned)?);
+    let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
+    Ok(String::from_utf8_lossy(&log[..end]).into_owned())
 }

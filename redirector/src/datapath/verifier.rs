@@ -1,0 +1,90 @@
+//! What the verifier of this kernel had to do for each program.
+//!
+//! The count is taken from its log, because kernels before 5.16 say it nowhere else; aya keeps the
+//! log only of a refusal, so the programs are loaded once more, against the pinned maps.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    mem,
+    os::fd::{AsRawFd as _, OwnedFd},
+};
+
+use anyhow::{Context as _, Result, bail};
+use aya_obj::{EbpfSectionKind, Function, Object as Elf, ProgramSection, generated::bpf_insn};
+
+use super::{Options, load::globals, object::Object, pins::Pins, sys};
+
+/// Instructions that the verifier processed, by program.
+///
+/// # Errors
+///
+/// Nothing is pinned, a capability is missing, or the verifier refuses a program.
+pub fn processed(pins: &Pins, options: &Options) -> Result<BTreeMap<String, u32>> {
+    let mut elf = Elf::parse(Object::embedded()?.bytes()).context("cannot read the eBPF object")?;
+    let globals = globals(options);
+    let constants: HashMap<_, _> =
+        globals.iter().map(|(name, value)| (*name, (std::slice::from_ref(value), true))).collect();
+    elf.patch_map_data(constants).context("cannot set the constants")?;
+
+    let maps: Vec<_> = elf.maps.drain().collect();
+    let opened: Vec<OwnedFd> = maps
+        .iter()
+        .map(|(name, map)| match map.section_kind() {
+            EbpfSectionKind::Rodata => {
+                sys::create_constants(map.data()).context("cannot create .rodata")
+            }
+            _ => sys::obj_get(&pins.map(name)).with_context(|| format!("{name} is not pinned")),
+        })
+        .collect::<Result<_>>()?;
+    let sections: HashSet<usize> = elf.functions.keys().map(|(section, _)| *section).collect();
+    elf.relocate_maps(
+        maps.iter().zip(&opened).map(|((name, map), fd)| (name.as_str(), fd.as_raw_fd(), map)),
+        &sections,
+    )
+    .context("cannot point the programs to their maps")?;
+    elf.relocate_calls(&sections).context("cannot link the programs")?;
+
+    elf.programs
+        .iter()
+        .map(|(name, program)| {
+            let ProgramSection::CgroupSockAddr { attach_type } = &program.section else {
+                bail!("{name} is no socket address program");
+            };
+            let function: &Function = elf
+                .functions
+                .get(&program.function_key())
+                .with_context(|| format!("{name} has no code"))?;
+            let attach: aya_obj::generated::bpf_attach_type = (*attach_type).into();
+            let log = sys::verify(&instructions(&function.instructions), attach as u32)
+                .with_context(|| format!("this kernel refuses {name}"))?;
+            Ok((
+                name.clone(),
+                count(&log).with_context(|| format!("no count in the log of {name}"))?,
+            ))
+        })
+        .collect()
+}
+
+fn instructions(code: &[bpf_insn]) -> Vec<u64> {
+    code.iter()
+        .map(|instruction| {
+            // SAFETY: an instruction is eight bytes of plain data without padding.
+            unsafe { mem::transmute_copy::<bpf_insn, u64>(instruction) }
+        })
+        .collect()
+}
+
+/// From `processed 2906 insns (limit 1000000) …`.
+fn count(log: &str) -> Option<u32> {
+    log.split("processed ").nth(1)?.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_count_is_found_in_the_log_of_every_kernel() {
+        let log = "processed 2906 insns (limit 1000000) max_states_per_insn 4 total_states 45\n";
+        assert_eq!(super::count(log), Some(2_906));
+        assert_eq!(super::count("verification time 5 usec\nstack depth 136\n"), None);
+    }
+}
