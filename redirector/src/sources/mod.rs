@@ -3,3 +3,4 @@
 //! No source knows another, and none knows what the core makes of its news.
 
 pub mod file;
+pub mod prober;

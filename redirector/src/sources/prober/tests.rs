@@ -1,0 +1,320 @@
+//! Probes of real sockets on loopback. Each test has addresses of its own in 127.0.0.0/8, so that
+//! none meets the ports of another.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    os::fd::AsRawFd as _,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, listen, socket,
+};
+use redirector_core::{
+    Input,
+    input::ProbeFailure,
+    service::{BackendRef, Probe, Protocol},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::timeout,
+};
+
+use super::{Prober, Wanted};
+
+const PORT: u16 = 18_080;
+const FAST: Probe = Probe { interval_ms: 20, timeout_ms: 1_000, unhealthy: 2, healthy: 3 };
+const REFUSED: &str = "connection refused";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_answers_again_and_again() {
+    let backend = at(1, 1);
+    let _listener = accepting(backend);
+    let mut probes = Probes::start([(backend, FAST)], 8);
+    for _ in 0..5 {
+        assert_eq!(probes.next().await, (backend, Ok(())));
+    }
+    assert_eq!(probes.local_failures(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stderr, reason = "a skip is said")]
+async fn ipv6_is_probed_too() {
+    let Ok(listener) = TcpListener::bind("[::1]:0") else {
+        eprintln!("skipped: this machine has no IPv6 loopback");
+        return;
+    };
+    let address = listener.local_addr().expect("its address");
+    let backend =
+        BackendRef { address: address.ip(), port: address.port(), protocol: Protocol::Tcp };
+    let mut probes = Probes::start([(backend, FAST)], 8);
+    assert_eq!(probes.next().await, (backend, Ok(())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_port_refuses() {
+    let backend = at(2, 1);
+    let mut probes = Probes::start([(backend, FAST)], 8);
+    assert_eq!(probes.next().await, (backend, failed(REFUSED)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_black_hole_times_out() {
+    let backend = at(3, 1);
+    let _hole = BlackHole::new(backend);
+    let begin = Instant::now();
+    let mut probes = Probes::start([(backend, Probe { timeout_ms: 150, ..FAST })], 8);
+    assert_eq!(probes.next().await, (backend, Err(ProbeFailure::TimedOut)));
+    assert!(begin.elapsed() >= Duration::from_millis(150), "{:?}", begin.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_of_a_backend_is_seen() {
+    let backend = at(4, 1);
+    let listener = accepting(backend);
+    let mut probes = Probes::start([(backend, FAST)], 8);
+    probes.until(backend, Ok(())).await;
+    drop(listener);
+    probes.until(backend, failed(REFUSED)).await;
+    let _listener = accepting(backend);
+    probes.until(backend, Ok(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_set_is_followed() {
+    let [first, second, never] =
+        [at(5, 1), at(5, 2), BackendRef { protocol: Protocol::Udp, ..at(5, 3) }];
+    let mut probes = Probes::start([(first, FAST), (never, FAST)], 8);
+    probes.until(first, failed(REFUSED)).await;
+    probes.want([(second, FAST), (never, FAST)]);
+    probes.until(second, failed(REFUSED)).await;
+    let mut late = 0;
+    for _ in 0..10 {
+        let (backend, _) = probes.next().await;
+        assert!([first, second].contains(&backend), "{backend} is never to be asked");
+        late += usize::from(backend == first);
+    }
+    assert!(late <= 1, "more than the probe that was under way: {late}");
+    // Another way of asking the same backend takes effect at once, not after an hour.
+    let slow = Probe { interval_ms: 3_600_000, ..FAST };
+    probes.want([(second, slow), (first, slow)]);
+    probes.until(first, failed(REFUSED)).await;
+    probes.want([(first, FAST)]);
+    for _ in 0..3 {
+        probes.until(first, failed(REFUSED)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_than_allowed_are_under_way_and_waiting_is_no_failure() {
+    const AT_ONCE: usize = 3;
+    let holes: Vec<_> = (1..=9).map(|host| at(6, host)).collect();
+    let _holes: Vec<_> = holes.iter().map(|backend| BlackHole::new(*backend)).collect();
+    let slow = Probe { interval_ms: 100, timeout_ms: 100, ..FAST };
+    let listening = at(6, 100);
+    let _listener = accepting(listening);
+    let wanted = holes.iter().map(|backend| (*backend, slow)).chain([(listening, FAST)]);
+    let mut probes = Probes::start(wanted, AT_ONCE);
+
+    let (mut most, mut timed_out, mut answered) = (0, BTreeSet::new(), 0);
+    let begin = Instant::now();
+    while timed_out.len() < holes.len() || answered < 3 || most < AT_ONCE {
+        assert!(begin.elapsed() < DEADLINE, "{most} {timed_out:?} {answered}");
+        let under_way = connecting(6);
+        assert!(under_way <= AT_ONCE, "{under_way} under way");
+        most = most.max(under_way);
+        while let Ok(Input::Probed { backend, outcome }) = probes.inbox.try_recv() {
+            if backend == listening {
+                assert_eq!(outcome, Ok(()), "the wait for a place was counted");
+                answered += 1;
+            } else {
+                assert_eq!(outcome, Err(ProbeFailure::TimedOut));
+                timed_out.insert(backend);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_this_machine_is_counted_and_not_reported() {
+    // The kernel refuses to connect to the broadcast address; nothing is sent.
+    let impossible =
+        BackendRef { address: Ipv4Addr::BROADCAST.into(), port: PORT, protocol: Protocol::Tcp };
+    let backend = at(7, 1);
+    let mut probes = Probes::start([(impossible, FAST), (backend, FAST)], 8);
+    let begin = Instant::now();
+    while probes.local_failures() < 3 {
+        assert!(begin.elapsed() < DEADLINE);
+        assert_eq!(probes.next().await, (backend, failed(REFUSED)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_leaves_no_socket_behind() {
+    let backend = at(8, 1);
+    let _listener = accepting(backend);
+    let mut probes = Probes::start([(backend, FAST)], 8);
+    for _ in 0..5 {
+        assert_eq!(probes.next().await, (backend, Ok(())));
+    }
+    drop(probes);
+    // Without the reset they would wait for the backend's end for a minute.
+    eventually(|| sockets(8).is_empty(), "no socket is left").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_the_prober_ends_every_probe() {
+    let backend = at(9, 1);
+    let _hole = BlackHole::new(backend);
+    let probe = Probe { interval_ms: 60_000, timeout_ms: 60_000, ..FAST };
+    let probes = Probes::start((1..=50).map(|host| (at(9, host), probe)), 64);
+    eventually(|| connecting(9) == 1, "the black hole is being probed").await;
+    let tasks = Weak::clone(&probes.local_failures);
+    assert!(tasks.strong_count() > 40);
+    drop(probes);
+    eventually(|| tasks.strong_count() == 0, "no task is left").await;
+    eventually(|| connecting(9) == 0, "no socket is left").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_prober_ends_when_nobody_wants_or_hears_it() {
+    let mut probes = Probes::start([(at(10, 1), FAST)], 8);
+    assert_eq!(probes.next().await, (at(10, 1), failed(REFUSED)));
+    drop(probes.wanted);
+    let end = timeout(DEADLINE, probes.task.join_next()).await.expect("it ends");
+    end.expect("one task").expect("without a panic");
+
+    let mut probes = Probes::start([(at(10, 1), FAST)], 8);
+    assert_eq!(probes.next().await, (at(10, 1), failed(REFUSED)));
+    drop(probes.inbox);
+    let end = timeout(DEADLINE, probes.task.join_next()).await.expect("it ends");
+    end.expect("one task").expect("without a panic");
+}
+
+/// Far above what anything here takes, for machines that are busy.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// A state in `/proc/net/tcp`.
+const SYN_SENT: &str = "02";
+
+/// A backend of the test number `test`.
+fn at(test: u8, host: u8) -> BackendRef {
+    BackendRef {
+        address: Ipv4Addr::new(127, 77, test, host).into(),
+        port: PORT,
+        protocol: Protocol::Tcp,
+    }
+}
+
+fn failed(why: &str) -> Result<(), ProbeFailure> {
+    Err(ProbeFailure::Failed(why.into()))
+}
+
+fn socket_address(backend: BackendRef) -> SocketAddr {
+    SocketAddr::new(backend.address, backend.port)
+}
+
+/// A listener whose queue is longer than any test.
+fn accepting(backend: BackendRef) -> TcpListener {
+    TcpListener::bind(socket_address(backend)).expect("a free port of this test's own address")
+}
+
+/// A listener with a full queue: the kernel drops every further SYN.
+struct BlackHole {
+    _listener: std::os::fd::OwnedFd,
+    _queued: TcpStream,
+}
+
+impl BlackHole {
+    fn new(backend: BackendRef) -> Self {
+        let address = socket_address(backend);
+        let listener = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
+            .expect("a socket");
+        bind(listener.as_raw_fd(), &SockaddrStorage::from(address)).expect("bound");
+        listen(&listener, Backlog::new(0).expect("a backlog")).expect("listening");
+        let queued = TcpStream::connect(address).expect("the only place in the queue");
+        Self { _listener: listener, _queued: queued }
+    }
+}
+
+/// Local addresses and states of all sockets whose peer is a backend of the test number `test`.
+fn sockets(test: u8) -> BTreeMap<String, String> {
+    let table = fs::read_to_string("/proc/self/net/tcp").expect("the kernel's table of sockets");
+    let ours = |line: &str| {
+        let mut fields = line.split_whitespace().skip(1);
+        let local = fields.next()?.to_owned();
+        let (address, port) = fields.next()?.split_once(':')?;
+        let address = u32::from_str_radix(address, 16).ok()?.to_ne_bytes();
+        let ours = address[..3] == [127, 77, test] && u16::from_str_radix(port, 16) == Ok(PORT);
+        ours.then(|| fields.next().map(|state| (local, state.to_owned())))?
+    };
+    table.lines().skip(1).filter_map(ours).collect()
+}
+
+/// How many sockets are connecting, at least. The kernel's table is no snapshot: a socket that
+/// ends and the one that follows it may both be in it. What is in two in a row was there between.
+fn connecting(test: u8) -> usize {
+    let [first, second] = [sockets(test), sockets(test)];
+    let both = second.iter().filter(|(local, _)| first.contains_key(*local));
+    both.filter(|(_, state)| *state == SYN_SENT).count()
+}
+
+async fn eventually(condition: impl Fn() -> bool, what: &str) {
+    let begin = Instant::now();
+    while !condition() {
+        assert!(begin.elapsed() < DEADLINE, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// A prober at work. Dropping it ends it.
+struct Probes {
+    wanted: watch::Sender<Wanted>,
+    inbox: mpsc::Receiver<Input>,
+    task: JoinSet<()>,
+    /// The prober and every probing task hold it.
+    local_failures: Weak<AtomicU64>,
+}
+
+impl Probes {
+    fn start(wanted: impl IntoIterator<Item = (BackendRef, Probe)>, at_once: usize) -> Self {
+        let (wanted, wanted_probes) = watch::channel(Arc::new(wanted.into_iter().collect()));
+        let (results, inbox) = mpsc::channel(64);
+        let prober = Prober::new(results, at_once);
+        let local_failures = Arc::downgrade(&prober.local_failures());
+        let mut task = JoinSet::new();
+        task.spawn(prober.run(wanted_probes));
+        Self { wanted, inbox, task, local_failures }
+    }
+
+    fn want(&self, wanted: impl IntoIterator<Item = (BackendRef, Probe)>) {
+        self.wanted.send_replace(Arc::new(wanted.into_iter().collect()));
+    }
+
+    async fn next(&mut self) -> (BackendRef, Result<(), ProbeFailure>) {
+        match timeout(DEADLINE, self.inbox.recv()).await.expect("a result in time") {
+            Some(Input::Probed { backend, outcome }) => (backend, outcome),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Waits for this result, whatever comes before it.
+    async fn until(&mut self, backend: BackendRef, outcome: Result<(), ProbeFailure>) {
+        let begin = Instant::now();
+        while self.next().await != (backend, outcome.clone()) {
+            assert!(begin.elapsed() < DEADLINE, "never {backend} {outcome:?}");
+        }
+    }
+
+    fn local_failures(&self) -> u64 {
+        let count = self.local_failures.upgrade().expect("the prober runs");
+        count.load(Ordering::Relaxed)
+    }
+}
