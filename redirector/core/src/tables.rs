@@ -2,13 +2,13 @@
 //!
 //! No index, slot or generation: those depend on what is installed, and the plan chooses them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use redirector_common::{AllDown, HealthWord, MAX_TIERS, NodeWord};
 
 use crate::{
     locality::Place,
-    service::{BackendRef, Frontend, ServiceRef},
+    service::{Backend, BackendRef, Frontend, Locality, Mode, Policy, Service, ServiceRef},
     world::World,
 };
 
@@ -78,8 +78,83 @@ impl Tier {
     }
 }
 
+impl Table {
+    /// Number and name of the tier that carries the load because one of its backends is healthy.
+    #[must_use]
+    pub fn carrying(&self) -> Option<(u8, &'static str)> {
+        let number = self.carrier?;
+        Some((number, self.tiers.get(usize::from(number))?.name()))
+    }
+}
+
 /// The tables of a world, from nothing. [`World::tables`] has the same at no cost.
 #[must_use]
-pub fn compile(_world: &World) -> Tables {
-    todo!()
+pub fn compile(world: &World) -> Tables {
+    let objections = world.objections();
+    let services = world
+        .services()
+        .map(|service| {
+            let tables = compile_service(service, world.node(), &objections);
+            (service.name.clone(), Arc::new(tables))
+        })
+        .collect();
+    Tables { synced: world.is_synced(), services, objections }
 }
+
+/// The tables of one service, seen from `node`.
+#[must_use]
+pub fn compile_service(
+    service: &Service,
+    node: &Locality,
+    objections: &BTreeMap<BackendRef, HealthWord>,
+) -> ServiceTables {
+    let Service { name: _, frontends, affinity_seconds, backends, policy } = service;
+    let Policy { mode: Mode::LastResort, all_down, probe: _ } = *policy;
+    let mut frontends = frontends.clone();
+    frontends.sort_unstable();
+    let family = |is_of: fn(&IpAddr) -> bool| {
+        // Without a frontend of its own a family has nobody who would read its table.
+        if !frontends.iter().any(|frontend| is_of(&frontend.address)) {
+            return Table::default();
+        }
+        let of_family = backends.iter().filter(|backend| is_of(&backend.backend.address));
+        table(of_family, node, objections)
+    };
+    let (v4, v6) = (family(IpAddr::is_ipv4), family(IpAddr::is_ipv6));
+    let affinity_seconds = affinity_seconds.unwrap_or(0);
+    ServiceTables { frontends, affinity_seconds, all_down, v4, v6 }
+}
+
+fn table<'b>(
+    backends: impl Iterator<Item = &'b Backend>,
+    node: &Locality,
+    objections: &BTreeMap<BackendRef, HealthWord>,
+) -> Table {
+    let mut placed: Vec<(Place, Entry)> = backends
+        .map(|Backend { backend, locality, weight }| {
+            let named = locality.node.as_deref().map(NodeWord::named).unwrap_or_default();
+            let entry = Entry { backend: *backend, node: named, weight: *weight };
+            (Place::of(node, locality), entry)
+        })
+        .collect();
+    placed.sort_unstable_by(|(one, a), (other, b)| (one, &a.backend).cmp(&(other, &b.backend)));
+    let tiers: Vec<Tier> = placed
+        .chunk_by(|(one, _), (other, _)| one == other)
+        .map(|group| Tier {
+            place: group[0].0,
+            entries: group.iter().map(|(_, entry)| *entry).collect(),
+        })
+        .collect();
+    let is_healthy = |entry: &Entry| {
+        objections.get(&entry.backend).is_none_or(|objections| objections.is_usable())
+    };
+    let healthy = tiers.iter().position(|tier| tier.entries.iter().any(is_healthy));
+    let mut loads = [0; MAX_TIERS];
+    if !tiers.is_empty() {
+        loads[healthy.unwrap_or(0)..].fill(100);
+    }
+    Table { tiers, loads, carrier: healthy.and_then(|tier| u8::try_from(tier).ok()) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,21 @@
 //! What is in the kernel's maps, as far as it was understood.
+//!
+//! It mirrors the maps exactly: whoever plans changes it together with the steps it emits.
 
-use redirector_common::HealthByte;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use crate::service::BackendRef;
+use redirector_common::{
+    BackendValue, HealthByte, HealthWord, NO_NODE, NodeWord, ServiceWord, Slot,
+};
+
+use super::{arena::Arena, pool::Pool, render};
+use crate::{
+    service::{BackendRef, Frontend, ServiceRef},
+    tables::ServiceTables,
+};
 
 /// Sizes of the maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,28 +24,116 @@ pub struct Capacities {
     pub frontends: u32,
     /// Entries of `NAMES`.
     pub services: u32,
-    /// Entries of `HEALTH` and `BACKENDS`.
+    /// Entries of `HEALTH` and `BACKENDS`; what is above 2^24 is not used.
     pub backends: u32,
-    /// Entries of `NODES`, at most 65,536; the first one is never used.
+    /// Entries of `NODES`; the first one, and what is above 65,536, is not used.
     pub nodes: u32,
-    /// Entries of `TABLE`; the first line is never used.
+    /// Entries of `TABLE`; the first line is not used.
     pub slots: u32,
 }
 
-/// How much of each is in use.
+/// How much of each is in use. `frontends` counts both families.
 pub type Usage = Capacities;
 
 /// What is installed.
 #[derive(Clone, Debug)]
 pub struct Installed {
-    capacities: Capacities,
+    pub(super) capacities: Capacities,
+    /// A grace period has passed since adoption: no reader holds what an earlier process removed.
+    pub(super) is_settled: bool,
+    /// Every frontend belongs to a service of `services`.
+    pub(super) is_swept: bool,
+    /// Services that the last plan had no room for.
+    pub(super) pending: BTreeSet<ServiceRef>,
+    /// Indices with a word but without a frontend.
+    pub(super) stale: Vec<u32>,
+    /// Frontends whose index cannot be used.
+    pub(super) broken: Vec<Frontend>,
+    pub(super) frontends: BTreeMap<Frontend, u32>,
+    /// How many of them are IPv4 and IPv6.
+    pub(super) by_family: [u32; 2],
+    pub(super) words: Vec<ServiceWord>,
+    pub(super) regions: BTreeMap<u32, Region>,
+    pub(super) services: BTreeMap<ServiceRef, Placed>,
+    pub(super) ids: BTreeMap<u32, Id>,
+    /// Ids whose service nobody has claimed since adoption, by name.
+    pub(super) unclaimed: BTreeMap<ServiceRef, u32>,
+    pub(super) backends: BTreeMap<BackendRef, u32>,
+    /// Regions' entries that point to each backend, and to each node.
+    pub(super) backend_uses: Vec<u32>,
+    pub(super) health: Vec<HealthWord>,
+    pub(super) names: Vec<Option<BackendRef>>,
+    /// Backends in use that somebody objects to.
+    pub(super) objected: BTreeSet<u32>,
+    pub(super) nodes: BTreeMap<NodeWord, u16>,
+    pub(super) node_uses: Vec<u32>,
+    pub(super) node_names: Vec<NodeWord>,
+    pub(super) free_frontends: Pool,
+    pub(super) free_ids: Pool,
+    pub(super) free_backends: Pool,
+    pub(super) free_nodes: Pool,
+    pub(super) arena: Arena,
+}
+
+/// A region that at least one frontend's word points to.
+#[derive(Clone, Debug)]
+pub(super) struct Region {
+    pub(super) slots: Arc<[Slot]>,
+    pub(super) frontends: u32,
+}
+
+/// A service whose tables are installed.
+#[derive(Clone, Debug)]
+pub(super) struct Placed {
+    pub(super) id: u32,
+    pub(super) tables: Arc<ServiceTables>,
+}
+
+/// A service id.
+#[derive(Clone, Debug)]
+pub(super) struct Id {
+    /// As `NAMES` has it, or longer.
+    pub(super) name: ServiceRef,
+    pub(super) regions: u32,
+    pub(super) is_claimed: bool,
 }
 
 impl Installed {
     /// Empty maps, all zero.
     #[must_use]
     pub fn new(capacities: Capacities) -> Self {
-        Self { capacities }
+        let Capacities { frontends, services, backends, nodes, slots } = capacities;
+        let backends = backends.min(1 << 24);
+        let nodes = nodes.clamp(1, 1 << 16);
+        let words = frontends.saturating_mul(2);
+        Self {
+            capacities,
+            is_settled: true,
+            is_swept: true,
+            pending: BTreeSet::new(),
+            stale: Vec::new(),
+            broken: Vec::new(),
+            frontends: BTreeMap::new(),
+            by_family: [0; 2],
+            words: vec![ServiceWord(0); words as usize],
+            regions: BTreeMap::new(),
+            services: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            unclaimed: BTreeMap::new(),
+            backends: BTreeMap::new(),
+            backend_uses: vec![0; backends as usize],
+            health: vec![HealthWord(0); backends as usize],
+            names: vec![None; backends as usize],
+            objected: BTreeSet::new(),
+            nodes: BTreeMap::new(),
+            node_uses: vec![0; nodes as usize],
+            node_names: vec![NodeWord(0); nodes as usize],
+            free_frontends: Pool::new(0, words),
+            free_ids: Pool::new(0, services),
+            free_backends: Pool::new(0, backends),
+            free_nodes: Pool::new(1, nodes),
+            arena: Arena::new(slots),
+        }
     }
 
     /// Sizes of the maps.
@@ -44,19 +145,147 @@ impl Installed {
     /// How much of each is in use.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        todo!()
+        Usage {
+            frontends: self.free_frontends.used(),
+            services: self.free_ids.used(),
+            backends: self.free_backends.used(),
+            nodes: self.free_nodes.used(),
+            slots: self.arena.used(),
+        }
     }
 
     /// Objections found, for [`Input::Restore`](crate::Input::Restore): before the first plan, or
     /// the plan lifts them.
     #[must_use]
     pub fn objections(&self) -> Vec<(BackendRef, HealthByte)> {
-        todo!()
+        let objections = self.objected.iter().flat_map(|index| {
+            let index = *index as usize;
+            let (word, backend) = (self.health[index], self.names[index]);
+            let bytes = HealthByte::ALL.into_iter().filter(move |byte| word.byte(*byte) != 0);
+            bytes.filter_map(move |byte| Some((backend?, byte)))
+        });
+        objections.collect()
     }
 
     /// Index and generation of a backend.
     #[must_use]
-    pub fn backend(&self, _backend: &BackendRef) -> Option<(u32, u32)> {
-        todo!()
+    pub fn backend(&self, backend: &BackendRef) -> Option<(u32, u32)> {
+        let index = *self.backends.get(backend)?;
+        Some((index, self.health[index as usize].generation()))
+    }
+
+    /// Id of a service.
+    #[must_use]
+    pub fn service(&self, service: &ServiceRef) -> Option<u32> {
+        self.services.get(service).map(|placed| placed.id)
+    }
+
+    /// Index of a frontend, and the word there.
+    #[must_use]
+    pub fn frontend(&self, frontend: &Frontend) -> Option<(u32, ServiceWord)> {
+        let index = *self.frontends.get(frontend)?;
+        Some((index, self.words[index as usize]))
+    }
+
+    /// The region that a word points to, if it was understood.
+    pub(super) fn region(&self, word: ServiceWord) -> Option<&Region> {
+        let region = self.regions.get(&word.slot())?;
+        (render::header(&region.slots).epoch == word.epoch()).then_some(region)
+    }
+
+    /// A new region: its entries count as uses. `frontends` are counted as they are pointed at it.
+    pub(super) fn add_region(&mut self, slot: u32, slots: Arc<[Slot]>) {
+        for (entry, _) in render::entries(&slots) {
+            self.backend_uses[entry.backend as usize] += 1;
+            self.node_uses[usize::from(entry.node)] += 1;
+        }
+        if let Some(id) = self.ids.get_mut(&render::header(&slots).service) {
+            id.regions += 1;
+        }
+        self.regions.insert(slot, Region { slots, frontends: 0 });
+    }
+
+    /// A frontend points to a word from now on, and to the one before no longer: that one's slot
+    /// and slots are returned, for it may be of no use any more.
+    pub(super) fn point(&mut self, index: u32, word: ServiceWord) -> Option<(u32, Arc<[Slot]>)> {
+        let before = std::mem::replace(&mut self.words[index as usize], word);
+        let left = self.region(before).map(|region| (before.slot(), region.slots.clone()));
+        if let Some((slot, _)) = &left
+            && let Some(region) = self.regions.get_mut(slot)
+        {
+            region.frontends -= 1;
+        }
+        if self.region(word).is_some()
+            && let Some(region) = self.regions.get_mut(&word.slot())
+        {
+            region.frontends += 1;
+        }
+        left
+    }
+
+    /// Takes a region out that no frontend points to; returns the backends that nobody lists any
+    /// more. What becomes free may be used again after the next barrier.
+    pub(super) fn remove_region(&mut self, slot: u32) -> Vec<u32> {
+        let Some(region) = self.regions.remove(&slot) else { return Vec::new() };
+        self.arena.give_back(slot, region.slots.len() as u32);
+        let mut unlisted = Vec::new();
+        for (entry, _) in render::entries(&region.slots) {
+            let backend = &mut self.backend_uses[entry.backend as usize];
+            *backend -= 1;
+            if *backend == 0 {
+                unlisted.push(entry.backend);
+            }
+            let node = &mut self.node_uses[usize::from(entry.node)];
+            *node -= 1;
+            if *node == 0 && entry.node != NO_NODE {
+                let word = std::mem::take(&mut self.node_names[usize::from(entry.node)]);
+                if self.nodes.get(&word) == Some(&entry.node) {
+                    self.nodes.remove(&word);
+                }
+                self.free_nodes.give_back(u32::from(entry.node));
+            }
+        }
+        let id = render::header(&region.slots).service;
+        if let Some(of_service) = self.ids.get_mut(&id) {
+            of_service.regions -= 1;
+            self.free_id(id);
+        }
+        unlisted
+    }
+
+    /// Frees a service id that nobody has and no region bears.
+    pub(super) fn free_id(&mut self, id: u32) {
+        if let Some(Id { regions: 0, is_claimed: false, name }) = self.ids.get(&id) {
+            if self.unclaimed.get(name) == Some(&id) {
+                self.unclaimed.remove(name);
+            }
+            self.ids.remove(&id);
+            self.free_ids.give_back(id);
+        }
+    }
+
+    /// Frees the index of a backend that no region lists.
+    pub(super) fn remove_backend(&mut self, index: u32) {
+        if let Some(backend) = self.names[index as usize].take()
+            && self.backends.get(&backend) == Some(&index)
+        {
+            self.backends.remove(&backend);
+        }
+        self.objected.remove(&index);
+        self.free_backends.give_back(index);
+    }
+}
+
+/// Which table a frontend uses: 0 is IPv4, 1 is IPv6.
+pub(super) fn family(frontend: &Frontend) -> usize {
+    usize::from(frontend.address.is_ipv6())
+}
+
+/// What people and the kernel's user side call a backend.
+pub(super) fn value_of(backend: &BackendRef) -> BackendValue {
+    let BackendRef { address, port, protocol } = *backend;
+    match address {
+        std::net::IpAddr::V4(four) => BackendValue::new4(four, port, protocol.number()),
+        std::net::IpAddr::V6(six) => BackendValue::new6(six, port, protocol.number()),
     }
 }

@@ -4,21 +4,36 @@
 //! again before a grace period has passed.
 
 mod adopt;
+mod alias;
+mod arena;
 mod installed;
 mod limit;
+mod objections;
+mod pass;
+mod place;
+mod pool;
+mod render;
+mod resolve;
+#[cfg(test)]
+mod tests;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use redirector_common::{BackendValue, HealthByte, HealthWord, NodeWord, ServiceWord, Slot};
 
 pub use adopt::Snapshot;
-pub use installed::{Capacities, Installed};
+pub use installed::{Capacities, Installed, Usage};
 pub use limit::Limit;
 
+use self::{objections::Objected, pass::pass};
 use crate::{
     service::{Frontend, ServiceRef},
     tables::Tables,
 };
+
+/// What one pass frees, the next may use: so often a plan tries to make room for what does not
+/// fit at once.
+const PASSES: usize = 8;
 
 /// Steps to apply in order, each of them safe to be the last one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,14 +115,41 @@ pub enum Step {
     Barrier,
 }
 
-/// The steps from `installed` to `desired`; `installed` becomes what is there once they are all
-/// applied. Where applying fails, throw `installed` away and [adopt](Installed::adopt) again.
-pub fn plan(_installed: &mut Installed, _desired: &Tables) -> Plan {
-    todo!()
+/// Which services may have changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Any: unchanged ones are recognised by their pointer.
+    All,
+    /// None but these: then a plan costs as much as they do, whatever the number of services.
+    Only(BTreeSet<ServiceRef>),
 }
 
-/// Only the objections: what of a [`plan`] cannot wait for the rest. It costs as much as there
-/// are objections, whatever the number of services.
-pub fn plan_objections(_installed: &mut Installed, _desired: &Tables) -> Plan {
-    todo!()
+/// The steps from `installed` to `desired`; `installed` becomes what is there once they are all
+/// applied. Where applying fails, throw `installed` away and [adopt](Installed::adopt) again.
+pub fn plan(installed: &mut Installed, desired: &Tables) -> Plan {
+    plan_scope(installed, desired, Scope::All)
+}
+
+/// As [`plan`], where it is known which services may have changed since the last one.
+pub fn plan_scope(installed: &mut Installed, desired: &Tables, scope: Scope) -> Plan {
+    let mut scope = match scope {
+        Scope::Only(mut names) if installed.is_swept && desired.synced => {
+            names.append(&mut installed.pending);
+            Scope::Only(names)
+        }
+        _ => Scope::All,
+    };
+    let mut plan = Plan::default();
+    let mut objected = Objected::default();
+    for _ in 0..PASSES {
+        let outcome = pass(installed, desired, &scope, &mut objected, &mut plan.steps);
+        plan.rejected = outcome.rejected;
+        if plan.rejected.is_empty() || !outcome.has_freed {
+            break;
+        }
+        scope = Scope::Only(plan.rejected.iter().map(|(name, _)| name.clone()).collect());
+    }
+    plan.steps.append(&mut objected.late);
+    installed.pending = plan.rejected.iter().map(|(name, _)| name.clone()).collect();
+    plan
 }

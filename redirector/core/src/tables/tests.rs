@@ -1,0 +1,1 @@
+//! Tiers, loads and families of compiled services.

@@ -1,0 +1,139 @@
+//! Whether a service can be taken in: the second line, behind the validation of the sources.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv6Addr},
+};
+
+use thiserror::Error;
+
+use super::backends::Backends;
+use crate::service::{BackendRef, Frontend, Service, ServiceRef};
+
+/// Why a service is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(super) enum Flaw {
+    #[error("is listed twice, and differently")]
+    Twice,
+    #[error("{0} is not a possible address")]
+    Address(Frontend),
+    #[error("{0} is of another protocol than the service's first frontend")]
+    Protocol(Frontend),
+    #[error("frontend {0} is listed twice")]
+    FrontendTwice(Frontend),
+    #[error("backend {0} is listed twice")]
+    BackendTwice(BackendRef),
+    #[error("backend {0} has weight 0")]
+    Weight(BackendRef),
+    #[error("session affinity of {0} s is outside 1 to 86400")]
+    Affinity(u32),
+    #[error("a probe needs at least one failure to eject and one success to re-admit")]
+    Probe,
+    #[error("backend {0} is a frontend of {1}: connections would go in a circle")]
+    BackendIsFrontend(BackendRef, ServiceRef),
+    #[error("frontend {0} is a backend of {1}: connections would go in a circle")]
+    FrontendIsBackend(Frontend, ServiceRef),
+    #[error("frontend {0} belongs to {1}")]
+    Taken(Frontend, ServiceRef),
+}
+
+/// What is wrong with a service, whatever else there is.
+pub(super) fn alone(service: &Service) -> Result<(), Flaw> {
+    let Service { name, frontends, affinity_seconds, backends, policy } = service;
+    let mut mine = frontends.clone();
+    mine.sort_unstable();
+    if let Some(twice) = mine.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(Flaw::FrontendTwice(twice[0]));
+    }
+    let protocol = frontends.first().map(|frontend| frontend.protocol);
+    for frontend in frontends {
+        is_address(*frontend)?;
+        if Some(frontend.protocol) != protocol {
+            return Err(Flaw::Protocol(*frontend));
+        }
+    }
+    let mut sorted: Vec<BackendRef> = Vec::with_capacity(backends.len());
+    for backend in backends {
+        let key = as_frontend(&backend.backend);
+        is_address(key)?;
+        if protocol.is_some_and(|protocol| key.protocol != protocol) {
+            return Err(Flaw::Protocol(key));
+        }
+        if backend.weight == 0 {
+            return Err(Flaw::Weight(backend.backend));
+        }
+        if mine.binary_search(&key).is_ok() {
+            return Err(Flaw::BackendIsFrontend(backend.backend, name.clone()));
+        }
+        sorted.push(backend.backend);
+    }
+    sorted.sort_unstable();
+    if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(Flaw::BackendTwice(twice[0]));
+    }
+    if let Some(seconds) = affinity_seconds
+        && !(1..=86_400).contains(seconds)
+    {
+        return Err(Flaw::Affinity(*seconds));
+    }
+    if policy.probe.is_some_and(|probe| probe.unhealthy == 0 || probe.healthy == 0) {
+        return Err(Flaw::Probe);
+    }
+    Ok(())
+}
+
+/// What is wrong with a service among those in force; its own last version does not count.
+pub(super) fn among(
+    service: &Service,
+    frontends: &BTreeMap<Frontend, ServiceRef>,
+    known: &Backends,
+) -> Result<(), Flaw> {
+    let holder = |frontend: &Frontend| frontends.get(frontend).filter(|by| **by != service.name);
+    for frontend in &service.frontends {
+        if let Some(by) = holder(frontend) {
+            return Err(Flaw::Taken(*frontend, by.clone()));
+        }
+        let mut users = known.users(&as_backend(frontend));
+        if let Some(by) = users.find(|by| **by != service.name) {
+            return Err(Flaw::FrontendIsBackend(*frontend, by.clone()));
+        }
+    }
+    for backend in &service.backends {
+        if let Some(by) = holder(&as_frontend(&backend.backend)) {
+            return Err(Flaw::BackendIsFrontend(backend.backend, by.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Whether no two of these services are in each other's way.
+pub(super) fn are_compatible(frontends: &[Frontend], backends: &[(BackendRef, u32)]) -> bool {
+    let mut others = backends.iter().map(|(backend, _)| as_frontend(backend)).peekable();
+    frontends.windows(2).all(|pair| pair[0] != pair[1])
+        && frontends.iter().all(|frontend| {
+            while others.next_if(|other| other < frontend).is_some() {}
+            others.peek() != Some(frontend)
+        })
+}
+
+fn is_address(frontend: Frontend) -> Result<(), Flaw> {
+    let mapped = matches!(frontend.address, IpAddr::V6(six) if is_mapped(six));
+    if frontend.port == 0 || mapped || frontend.address.is_unspecified() {
+        return Err(Flaw::Address(frontend));
+    }
+    Ok(())
+}
+
+fn is_mapped(address: Ipv6Addr) -> bool {
+    address.to_ipv4_mapped().is_some()
+}
+
+fn as_frontend(backend: &BackendRef) -> Frontend {
+    let BackendRef { address, port, protocol } = *backend;
+    Frontend { address, port, protocol }
+}
+
+fn as_backend(frontend: &Frontend) -> BackendRef {
+    let Frontend { address, port, protocol } = *frontend;
+    BackendRef { address, port, protocol }
+}

@@ -1,0 +1,135 @@
+//! Takes in a whole list of services at once: what is not in it is gone.
+//!
+//! The judgement depends on the set, never on its order. A list that is in order in itself is
+//! taken as a whole, so that two services may exchange frontends. Otherwise each service is
+//! judged alone, in the order of the names, and whoever has a frontend keeps it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    World, failed_over,
+    judge::{Flaw, alone, are_compatible},
+};
+use crate::{
+    input::Transition,
+    service::{BackendRef, Frontend, Service, ServiceRef},
+    tables::compile_service,
+};
+
+impl World {
+    pub(super) fn replace(&mut self, list: Vec<Service>, happened: &mut Vec<Transition>) {
+        let (services, twice) = by_name(list);
+        let uses = uses(&services);
+        let frontends = frontends(&services);
+        let is_in_order = twice.is_empty()
+            && services.values().all(|service| alone(service).is_ok())
+            && are_compatible(&frontends, &uses);
+        self.tables.synced = true;
+        if is_in_order {
+            self.take(services, &uses, happened);
+        } else {
+            self.take_one_by_one(services, twice, happened);
+        }
+        let objected: Vec<BackendRef> = self.tables.objections.keys().copied().collect();
+        self.settle(objected, happened);
+    }
+
+    /// Takes all of them: they are in order.
+    fn take(
+        &mut self,
+        services: BTreeMap<ServiceRef, Service>,
+        uses: &[(BackendRef, u32)],
+        happened: &mut Vec<Transition>,
+    ) {
+        let names: Vec<ServiceRef> = services.keys().cloned().collect();
+        self.refused.clear();
+        self.backends.rebuild(uses, &names);
+        self.frontends = services
+            .values()
+            .flat_map(|service| service.frontends.iter().map(|key| (*key, service.name.clone())))
+            .collect();
+        let mut compiled = std::mem::take(&mut self.tables.services);
+        self.tables.services = services
+            .values()
+            .map(|service| {
+                let name = &service.name;
+                let old = compiled.remove(name);
+                if let Some(old) = &old
+                    && self.services.get(name) == Some(service)
+                {
+                    return (name.clone(), Arc::clone(old));
+                }
+                let new = compile_service(service, &self.node, &self.tables.objections);
+                if let Some(old) = old {
+                    if *old == new {
+                        return (name.clone(), old);
+                    }
+                    failed_over(name, &old, &new, happened);
+                }
+                self.changed.insert(name.clone());
+                (name.clone(), Arc::new(new))
+            })
+            .collect();
+        self.changed.extend(compiled.into_keys());
+        self.services = services;
+    }
+
+    fn take_one_by_one(
+        &mut self,
+        services: BTreeMap<ServiceRef, Service>,
+        twice: Vec<Service>,
+        happened: &mut Vec<Transition>,
+    ) {
+        let is_listed = |name: &ServiceRef| {
+            services.contains_key(name) || twice.iter().any(|service| service.name == *name)
+        };
+        let known = self.services.keys().chain(self.refused.keys());
+        let gone: Vec<ServiceRef> = known.filter(|name| !is_listed(name)).cloned().collect();
+        for name in &gone {
+            self.remove(name, happened);
+        }
+        for service in twice {
+            let object = service.name.clone();
+            happened.push(Transition::Rejected { object, why: Flaw::Twice.to_string().into() });
+        }
+        for service in services.into_values() {
+            self.put(service, happened);
+        }
+        self.retry(happened);
+    }
+}
+
+/// The services by name, and one of each name that stands for different ones.
+fn by_name(list: Vec<Service>) -> (BTreeMap<ServiceRef, Service>, Vec<Service>) {
+    let mut services = BTreeMap::new();
+    let mut twice: BTreeMap<ServiceRef, Service> = BTreeMap::new();
+    for service in list {
+        let name = service.name.clone();
+        if services.get(&name).is_some_and(|other| *other != service) {
+            twice.insert(name, service);
+        } else {
+            services.insert(name, service);
+        }
+    }
+    services.retain(|name, _| !twice.contains_key(name));
+    (services, twice.into_values().collect())
+}
+
+/// Which service, by its number, uses which backend; sorted.
+fn uses(services: &BTreeMap<ServiceRef, Service>) -> Vec<(BackendRef, u32)> {
+    let mut uses: Vec<(BackendRef, u32)> = (0..)
+        .zip(services.values())
+        .flat_map(|(number, service)| {
+            service.backends.iter().map(move |backend| (backend.backend, number))
+        })
+        .collect();
+    uses.sort_unstable();
+    uses
+}
+
+fn frontends(services: &BTreeMap<ServiceRef, Service>) -> Vec<Frontend> {
+    let mut frontends: Vec<Frontend> =
+        services.values().flat_map(|service| service.frontends.iter().copied()).collect();
+    frontends.sort_unstable();
+    frontends
+}

@@ -1,0 +1,167 @@
+//! Random worlds: every step of every plan is safe, as judged by the kernel's own decision.
+
+mod support;
+
+use redirector_core::{
+    Input, Moment, Tables, World,
+    plan::{Plan, Scope, Step, plan, plan_scope},
+    tables::compile,
+};
+use support::{
+    expect::{View, assert_installed, is_right, view},
+    memory::Memory,
+    random::{Random, for_seeds},
+    worlds::{ROOMY, input, locality, services, tight},
+};
+
+const NOW: Moment = Moment(std::time::Duration::ZERO);
+
+#[test]
+fn every_step_of_every_plan_is_safe() {
+    for_seeds(200_000, |seed| {
+        let mut random = Random::new(seed);
+        let capacities = if random.chance(70) { ROOMY } else { tight(&mut random) };
+        let mut world = born(&mut random);
+        let mut memory = Memory::new(capacities);
+        let mut installed = redirector_core::plan::Installed::new(capacities);
+        for _ in 0..3 + random.below(4) {
+            for _ in 0..1 + random.below(3) {
+                world.apply(input(&mut random), NOW);
+            }
+            assert_eq!(*world.tables(), compile(&world), "what the world keeps up to date");
+            let changes = world.take_changes();
+            let scope = if random.chance(50) { changes } else { Scope::All };
+            let before = view(&memory);
+            let plan = plan_scope(&mut installed, world.tables(), scope);
+            follow(&mut memory, &plan, &mut random);
+            assert_installed(&memory, world.tables(), &plan, &before);
+            assert_nothing_to_do(&mut installed, world.tables(), &plan);
+        }
+    });
+}
+
+#[test]
+fn a_crash_at_any_step_leaves_maps_that_the_next_process_adopts() {
+    for_seeds(60_000, |seed| {
+        let mut random = Random::new(seed);
+        let capacities = if random.chance(70) { ROOMY } else { tight(&mut random) };
+        let mut world = born(&mut random);
+        let mut memory = Memory::new(capacities);
+        let mut installed = redirector_core::plan::Installed::new(capacities);
+        for _ in 0..2 + random.below(4) {
+            for _ in 0..1 + random.below(3) {
+                world.apply(input(&mut random), NOW);
+            }
+            let before = view(&memory);
+            let mut plan = plan(&mut installed, world.tables());
+            let is_crash = random.chance(50);
+            if is_crash {
+                plan.steps.truncate(random.below(plan.steps.len() + 1));
+            }
+            follow(&mut memory, &plan, &mut random);
+            if !is_crash {
+                assert_installed(&memory, world.tables(), &plan, &before);
+                continue;
+            }
+            installed = memory.adopt();
+            if random.chance(50) {
+                world = reborn(&mut random, &world, &installed);
+            }
+        }
+        world.apply(Input::Replace(services(&mut random)), NOW);
+        let before = view(&memory);
+        let plan = plan(&mut installed, world.tables());
+        follow(&mut memory, &plan, &mut random);
+        assert_installed(&memory, world.tables(), &plan, &before);
+        assert_nothing_to_do(&mut installed, world.tables(), &plan);
+        if plan.rejected.is_empty() {
+            assert_nothing_to_do(&mut memory.adopt(), world.tables(), &plan);
+        }
+    });
+}
+
+/// Applies a plan; after each step connects to every frontend there is, was or will be, also as a
+/// reader that loaded its word at any time since the last barrier.
+fn follow(memory: &mut Memory, plan: &Plan, random: &mut Random) {
+    let before = view(memory);
+    let mut end = memory.clone();
+    for step in &plan.steps {
+        end.apply(step);
+    }
+    let after = view(&end);
+    memory.forget_held();
+    assert_right(memory, &before, &after, None, random);
+    for step in &plan.steps {
+        memory.apply(step);
+        assert_right(memory, &before, &after, Some(step), random);
+    }
+}
+
+fn assert_right(
+    memory: &Memory,
+    before: &View,
+    after: &View,
+    step: Option<&Step>,
+    random: &mut Random,
+) {
+    let seeds = [random.next() as u32, random.next() as u32];
+    for frontend in before.keys().chain(after.keys()) {
+        for seed in seeds {
+            let verdict = memory.connect(frontend, None, seed);
+            let (before, after) = (before.get(frontend), after.get(frontend));
+            assert!(
+                is_right(verdict, before, after),
+                "{frontend}: {verdict:?} after {step:?}\nbefore: {before:?}\nafter: {after:?}"
+            );
+        }
+    }
+    for (frontend, word) in &memory.held {
+        let verdict =
+            memory.connect(frontend, Some(redirector_common::ServiceWord(*word)), seeds[0]);
+        let (before, after) = (before.get(frontend), after.get(frontend));
+        assert!(
+            is_right(verdict, before, after),
+            "{frontend}, word {word:#x} loaded earlier: {verdict:?} after {step:?}\n\
+             before: {before:?}\nafter: {after:?}"
+        );
+    }
+}
+
+/// A plan to where we are is empty.
+fn assert_nothing_to_do(
+    installed: &mut redirector_core::plan::Installed,
+    desired: &Tables,
+    earlier: &Plan,
+) {
+    let again = plan(installed, desired);
+    assert_eq!(again.steps, [], "planned twice");
+    let names = |plan: &Plan| -> Vec<_> {
+        plan.rejected.iter().map(|(name, _)| name.clone()).collect()
+    };
+    assert_eq!(names(&again), names(earlier));
+}
+
+fn born(random: &mut Random) -> World {
+    let mut world = World::new();
+    world.apply(Input::Node(locality(random)), NOW);
+    if random.chance(70) {
+        world.apply(Input::Replace(services(random)), NOW);
+    }
+    world
+}
+
+/// The world of a new process: it knows the ejections that the maps hold, and soon the services.
+fn reborn(
+    random: &mut Random,
+    before: &World,
+    installed: &redirector_core::plan::Installed,
+) -> World {
+    let mut world = World::new();
+    world.apply(Input::Restore(installed.objections()), NOW);
+    world.apply(Input::Node(before.node().clone()), NOW);
+    if random.chance(50) {
+        let known = before.services().cloned().collect();
+        world.apply(Input::Replace(known), NOW);
+    }
+    world
+}

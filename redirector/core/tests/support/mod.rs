@@ -1,0 +1,7 @@
+//! The maps in memory, random worlds, and what the kernel's own decision makes of them.
+#![expect(dead_code, reason = "each test binary uses its part")]
+
+pub mod expect;
+pub mod memory;
+pub mod random;
+pub mod worlds;
