@@ -1,4 +1,5 @@
 //! Names what a run puts into the system, and removes what runs that are gone have left there.
+//! Also the guard of a directory.
 
 use std::{
     fs,
@@ -10,6 +11,7 @@ use std::{
     },
 };
 
+use anyhow::{Context as _, Result};
 use nix::mount::{MntFlags, umount2};
 
 use crate::cgroup;
@@ -27,9 +29,33 @@ pub(crate) fn fresh(what: &str) -> String {
     format!("{PREFIX}{}-{count}-{what}", process::id())
 }
 
-/// A path for a directory that is about to be made.
-pub(crate) fn fresh_directory(what: &str) -> PathBuf {
-    Path::new(DIRECTORIES).join(fresh(what))
+/// A directory of its own for files or a mount. Dropping it removes it with all files.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+}
+
+impl Directory {
+    /// Makes an empty one; `what` becomes a part of its name.
+    pub fn new(what: &str) -> Result<Self> {
+        let path = Path::new(DIRECTORIES).join(fresh(what));
+        fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self { path })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            cgroup::complain(&format!("cannot remove {}: {error}", self.path.display()));
+        }
+    }
 }
 
 /// Removes the cgroups, mounts and directories of runs whose process is gone: it was killed and

@@ -13,7 +13,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::{
+        signal::{Signal, kill},
+        wait::{Id, WaitPidFlag, WaitStatus, waitid},
+    },
     unistd::Pid,
 };
 
@@ -86,10 +89,18 @@ impl Replica {
         }
     }
 
-    /// Whether it was started and not killed since.
+    /// Whether its process lives, whoever may have killed it.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.process.is_some()
+        let Some(pid) = self.pid() else { return false };
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        waitid(Id::Pid(Pid::from_raw(pid.cast_signed())), flags) == Ok(WaitStatus::StillAlive)
+    }
+
+    /// Its process id, from a start to a `kill`.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
     }
 
     /// Stops it from answering (SIGSTOP). Connections to it are still accepted by the kernel until

@@ -4,6 +4,7 @@
 mod build;
 mod build_ebpf;
 mod ci;
+mod demo;
 mod lint;
 mod process;
 mod setup;
@@ -26,9 +27,17 @@ struct Cli {
 enum Command {
     BuildEbpf(build_ebpf::Args),
     Build(build::Args),
+    Demo(demo::Args),
     Lint(lint::Args),
     Test(test::Args),
     Ci(ci::Args),
+    /// What the demo starts as processes of their own
+    #[command(hide = true)]
+    Replica {
+        arguments: Vec<String>,
+    },
+    #[command(hide = true)]
+    Dialer,
 }
 
 fn main() -> ExitCode {
@@ -36,9 +45,14 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::BuildEbpf(args) => build_ebpf::run(&args).map(done),
         Command::Build(args) => build::run(&args).map(done),
+        Command::Demo(args) => demo::run(&args),
         Command::Lint(args) => lint::run(&args).map(done),
         Command::Test(args) => test::run(&args),
         Command::Ci(args) => ci::run(&args),
+        Command::Replica { arguments } => {
+            redirector_tests::replica::serve(arguments.into_iter()).map(done)
+        }
+        Command::Dialer => redirector_tests::dialer::serve().map(done),
     };
     match result {
         Ok(code) => code,

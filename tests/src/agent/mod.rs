@@ -1,10 +1,13 @@
 //! The real agent as a process of a test: started, watched, killed, and taken away again.
 
+mod admin;
+mod log;
+mod options;
+
 use std::{
     fs::{self, File},
-    io::{self, Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    path::{Path, PathBuf},
+    net::SocketAddr,
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
@@ -16,10 +19,9 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{
-    bpffs::Bpffs, cgroup::Cgroup, cgroup::complain, lab::Node, names, netns::Netns, place::Place,
-    programs,
-};
+pub use options::AgentOptions;
+
+use crate::{cgroup::complain, names::Directory, place::Place};
 
 /// Loading takes well under a second; the machine may be busy with other suites.
 const LONGEST_START: Duration = Duration::from_secs(30);
@@ -27,48 +29,18 @@ const LONGEST_START: Duration = Duration::from_secs(30);
 const LONGEST_STOP: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(5);
 
-/// How an agent is started.
-#[derive(Debug, Clone)]
-pub struct AgentOptions {
-    /// The `redirector` binary.
-    pub binary: PathBuf,
-    /// The network it runs in: it probes replicas from there.
-    pub netns: Netns,
-    /// Where it attaches.
-    pub cgroup: PathBuf,
-    /// Where it pins.
-    pub pin_path: PathBuf,
-    /// Its static file.
-    pub config: PathBuf,
-    /// Further arguments of `redirector agent`.
-    pub arguments: Vec<String>,
-    /// Value of `RUST_LOG`.
-    pub log_filter: String,
-}
-
 /// An agent. Dropping it stops it, unloads, and fails the test if it ever logged an error.
 #[derive(Debug)]
 pub struct Agent {
     options: AgentOptions,
     admin: SocketAddr,
     /// Holds the log.
-    directory: PathBuf,
+    directory: Directory,
     process: Option<Child>,
-}
-
-impl AgentOptions {
-    /// The binary under test, on `node`, for the sockets in `cgroup`, pinned in `bpffs`.
-    pub fn new(node: &Node, cgroup: &Cgroup, bpffs: &Bpffs, config: &Path) -> Result<Self> {
-        Ok(Self {
-            binary: programs::redirector()?,
-            netns: node.netns().clone(),
-            cgroup: cgroup.path().to_owned(),
-            pin_path: bpffs.pin_path(),
-            config: config.to_owned(),
-            arguments: Vec::new(),
-            log_filter: "info".to_owned(),
-        })
-    }
+    /// Taken away.
+    is_finished: bool,
+    /// An error has told what is wrong, with the log.
+    is_reported: bool,
 }
 
 impl Agent {
@@ -81,11 +53,16 @@ impl Agent {
 
     /// Starts it and does not wait.
     pub fn spawn(options: AgentOptions) -> Result<Self> {
-        let directory = names::fresh_directory("agent");
-        fs::create_dir(&directory).context("cannot make a directory for an agent's log")?;
-        let admin = options.netns.run(free_port)?;
-        // From here on Drop removes the directory.
-        let mut agent = Self { options, admin, directory, process: None };
+        let directory = Directory::new("agent")?;
+        let admin = options.netns.run(admin::free_address)?;
+        let mut agent = Self {
+            options,
+            admin,
+            directory,
+            process: None,
+            is_finished: false,
+            is_reported: false,
+        };
         agent.spawn_again()?;
         Ok(agent)
     }
@@ -152,6 +129,11 @@ impl Agent {
         }
     }
 
+    /// Stops it and unloads. Fails with the log if that, or anything before, went wrong.
+    pub fn finish(mut self) -> Result<()> {
+        self.take_away()
+    }
+
     /// Waits until `/readyz` says yes. Fails with the log if the agent ends or takes too long.
     pub fn wait_until_ready(&mut self) -> Result<()> {
         let deadline = Instant::now() + LONGEST_START;
@@ -168,6 +150,7 @@ impl Agent {
         let Some(process) = &mut self.process else { bail!("the agent does not run") };
         if let Some(status) = process.try_wait().context("cannot wait for the agent")? {
             self.process = None;
+            self.is_reported = true;
             bail!("the agent ended by itself, {status}:\n{}", self.log());
         }
         // Until it listens, the connection is refused.
@@ -176,18 +159,7 @@ impl Agent {
 
     /// Asks its admin endpoint; returns the status and the body.
     pub fn get(&self, path: &str) -> Result<(u16, String)> {
-        let answer = self.options.netns.run(|| -> io::Result<String> {
-            let mut admin = TcpStream::connect(self.admin)?;
-            admin.set_read_timeout(Some(LONGEST_STOP))?;
-            write!(admin, "GET {path} HTTP/1.0\r\n\r\n")?;
-            let mut answer = String::new();
-            admin.read_to_string(&mut answer)?;
-            Ok(answer)
-        });
-        let answer = answer.with_context(|| format!("cannot get {path} of {}", self.admin))?;
-        let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        Ok((status.with_context(|| format!("no HTTP status: {head:?}"))?, body.to_owned()))
+        admin::get(&self.options.netns, self.admin, path)
     }
 
     /// A subcommand of the same binary on the same pins, in the same network: `status`, `dump`, …
@@ -223,7 +195,7 @@ impl Agent {
     }
 
     fn log_path(&self) -> PathBuf {
-        self.directory.join("log")
+        self.directory.path().join("log")
     }
 
     fn unload(&self) -> Result<()> {
@@ -233,10 +205,9 @@ impl Agent {
         ensure!(output.status.success(), "redirector unload: {}: {errors}", output.status);
         Ok(())
     }
-}
 
-impl Drop for Agent {
-    fn drop(&mut self) {
+    fn take_away(&mut self) -> Result<()> {
+        self.is_finished = true;
         let mut faults = Vec::new();
         if self.process.is_some() {
             match self.stop() {
@@ -252,55 +223,22 @@ impl Drop for Agent {
             faults.push(format!("{error:#}"));
         }
         let log = self.log();
-        faults.extend(complaint(&log).map(|line| format!("the agent logged: {line}")));
-        let _ = fs::remove_dir_all(&self.directory);
-        if faults.is_empty() {
-            return;
-        }
-        let report = format!("{}\n{log}", faults.join("\n"));
-        if thread::panicking() {
-            complain(&report);
-        } else {
-            panic!("{report}");
-        }
+        faults.extend(log::complaint(&log).map(|line| format!("the agent logged: {line}")));
+        ensure!(faults.is_empty(), "{}\nits whole log:\n{log}", faults.join("\n"));
+        Ok(())
     }
 }
 
-/// The first line of `log` that no test may cause.
-fn complaint(log: &str) -> Option<&str> {
-    log.lines().find(|line| {
-        let level = line.split_whitespace().find(|word| word.chars().all(char::is_uppercase));
-        line.contains("panicked at") || level == Some("ERROR") || line.contains("\"ERROR\"")
-    })
-}
-
-/// In the caller's network. Somebody else could take it before the agent does, but in a network of
-/// a test there is nobody else.
-fn free_port() -> Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
-    listener.local_addr().context("a listener without address")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::complaint;
-
-    #[test]
-    fn only_errors_and_panics_are_complaints() {
-        for fine in [
-            "2026-01-01T00:00:00Z  INFO redirector: no ERROR so far",
-            "2026-01-01T00:00:00Z  WARN redirector: file rejected",
-            r#"{"level":"INFO","message":"ready"}"#,
-            "",
-        ] {
-            assert_eq!(complaint(fine), None);
+impl Drop for Agent {
+    fn drop(&mut self) {
+        if self.is_finished {
+            return;
         }
-        for bad in [
-            "2026-01-01T00:00:00Z ERROR redirector: cannot attach",
-            r#"{"level":"ERROR","message":"cannot attach"}"#,
-            "thread 'main' panicked at src/main.rs:1:1:",
-        ] {
-            assert_eq!(complaint(bad), Some(bad));
+        match self.take_away() {
+            Ok(()) => {}
+            Err(_) if self.is_reported => {}
+            Err(error) if thread::panicking() => complain(&format!("{error:#}")),
+            Err(error) => panic!("{error:#}"),
         }
     }
 }

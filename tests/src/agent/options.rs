@@ -1,0 +1,47 @@
+//! How an agent is started.
+
+use std::path::{Path, PathBuf};
+
+use crate::{bpffs::Bpffs, cgroup::Cgroup, lab::Node, netns::Netns};
+
+/// How an agent is started.
+#[derive(Debug, Clone)]
+pub struct AgentOptions {
+    /// The `redirector` binary.
+    pub binary: PathBuf,
+    /// The network it runs in: it probes replicas from there.
+    pub netns: Netns,
+    /// Where it attaches.
+    pub cgroup: PathBuf,
+    /// Where it pins.
+    pub pin_path: PathBuf,
+    /// Its static file.
+    pub config: PathBuf,
+    /// Further arguments of `redirector agent`.
+    pub arguments: Vec<String>,
+    /// Value of `RUST_LOG`.
+    pub log_filter: String,
+}
+
+impl AgentOptions {
+    /// `binary` on `node`, for the sockets in `cgroup`, pinned in `bpffs`. Tests take the binary
+    /// from `programs::redirector`.
+    #[must_use]
+    pub fn new(
+        binary: PathBuf,
+        node: &Node,
+        cgroup: &Cgroup,
+        bpffs: &Bpffs,
+        config: &Path,
+    ) -> Self {
+        Self {
+            binary,
+            netns: node.netns().clone(),
+            cgroup: cgroup.path().to_owned(),
+            pin_path: bpffs.pin_path(),
+            config: config.to_owned(),
+            arguments: Vec::new(),
+            log_filter: "info".to_owned(),
+        }
+    }
+}

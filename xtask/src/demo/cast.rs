@@ -1,0 +1,64 @@
+//! Who takes part: the tiers as n1 sees them, their replicas, and the address that is dialled.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+/// Where the client and the agent run.
+pub(super) const CLIENT_NODE: &str = "n1";
+/// The Service's address. No machine has it.
+pub(super) const SERVICE: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10)), 80);
+/// Where every replica listens, on its own node.
+pub(super) const PORT: u16 = 8080;
+/// Dials per second.
+pub(super) const RATE: u32 = 200;
+
+/// Replicas that are equally near to the client.
+#[derive(Debug)]
+pub(super) struct Tier {
+    pub(super) name: &'static str,
+    /// Where its nodes are, as the file says it.
+    pub(super) locality: &'static str,
+}
+
+/// A replica, alone on its node.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) name: &'static str,
+    pub(super) node: &'static str,
+    /// Index into `TIERS`.
+    pub(super) tier: usize,
+}
+
+/// From near to far.
+pub(super) const TIERS: [Tier; 3] = [
+    Tier { name: "zone a", locality: "zone: a, region: eu" },
+    Tier { name: "zone b", locality: "zone: b, region: eu" },
+    Tier { name: "cluster west", locality: "zone: x, region: us, cluster: west" },
+];
+
+pub(super) const MEMBERS: [Member; 6] = [
+    Member { name: "a1", node: "n2", tier: 0 },
+    Member { name: "a2", node: "n3", tier: 0 },
+    Member { name: "b1", node: "n4", tier: 1 },
+    Member { name: "b2", node: "n5", tier: 1 },
+    Member { name: "w1", node: "n6", tier: 2 },
+    Member { name: "w2", node: "n7", tier: 2 },
+];
+
+/// All nodes, the client's first.
+pub(super) fn nodes() -> Vec<&'static str> {
+    [CLIENT_NODE].into_iter().chain(MEMBERS.iter().map(|member| member.node)).collect()
+}
+
+/// Index of the replica that calls itself so.
+pub(super) fn member(answer: &str) -> Option<usize> {
+    let name = answer.split(' ').next()?;
+    MEMBERS.iter().position(|member| member.name == name)
+}
+
+impl Member {
+    /// What it answers, for people with curl. The first word is its name.
+    pub(super) fn answer(&self) -> String {
+        format!("{} in {}, on node {}", self.name, TIERS[self.tier].name, self.node)
+    }
+}

@@ -1,0 +1,103 @@
+//! `--keep`: leaves everything up, prints commands to try, waits for Enter or Ctrl-C.
+
+use std::{
+    fs,
+    io::{self, BufRead as _},
+    os::unix::fs::{PermissionsExt as _, symlink},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use anyhow::{Context as _, Result};
+
+use super::{
+    cast::{CLIENT_NODE, MEMBERS, SERVICE},
+    interrupts,
+    stage::Stage,
+};
+
+/// What the visitor can do, in words that work as they stand.
+pub(super) fn offer(stage: &Stage) -> Result<String> {
+    let directory = stage.files.path();
+    write_entrance(stage)?;
+    // Short names for long paths.
+    for (name, path) in [
+        ("redirector", &stage.agent.options().binary),
+        ("pins", &stage.bpffs.pin_path()),
+        ("cgroup", &stage.cgroup.path().to_owned()),
+    ] {
+        symlink(path, directory.join(name)).with_context(|| format!("cannot link {name}"))?;
+    }
+    let pids = MEMBERS.iter().zip(&stage.replicas).filter_map(|(member, replica)| {
+        Some(format!("kill -9 {:<8} # {}", replica.pid()?, member.answer()))
+    });
+    let pids = pids.collect::<Vec<_>>().join("\n    ");
+    let config = stage.config().file_name().unwrap_or_default().display();
+    Ok(format!(
+        "
+  Everything is still up. Commands to try, as root, from another terminal:
+
+    cd {}
+
+  dial the Service as an application on {CLIENT_NODE} does, or get a shell there
+    ./on-{CLIENT_NODE} curl -s http://{SERVICE}/
+    ./on-{CLIENT_NODE}
+
+  ask the agent, and read what it has written into the kernel
+    ./redirector status --pin-path pins
+    ./redirector dump --pin-path pins
+    ./on-{CLIENT_NODE} curl -s http://{}/metrics
+
+  read it without us: the maps carry their field names
+    bpftool map dump pinned pins/v1/FRONTENDS4
+    bpftool map dump pinned pins/v1/BACKENDS
+    bpftool cgroup show cgroup
+
+  change something: kill a replica, or edit the agent's file
+    {pids}
+    $EDITOR {config}
+
+  Enter or Ctrl-C ends the demo and removes everything.",
+        directory.display(),
+        stage.agent.admin(),
+    ))
+}
+
+/// Becomes true once Enter is pressed. The end of the input, as in a script, is no Enter.
+pub(super) fn enter() -> Arc<AtomicBool> {
+    let pressed = Arc::new(AtomicBool::new(false));
+    let noted = Arc::clone(&pressed);
+    thread::spawn(move || {
+        if io::stdin().lock().read_line(&mut String::new()).is_ok_and(|length| length > 0) {
+            noted.store(true, Ordering::Relaxed);
+        }
+    });
+    pressed
+}
+
+/// Whether it is time to end.
+pub(super) fn is_over(enter: &AtomicBool) -> bool {
+    enter.load(Ordering::Relaxed) || interrupts::came()
+}
+
+/// A script that runs a command where the client runs: network of n1, redirected cgroup.
+fn write_entrance(stage: &Stage) -> Result<()> {
+    let path = stage.files.path().join(format!("on-{CLIENT_NODE}"));
+    let members = stage.cgroup.path().join("cgroup.procs");
+    let netns = stage.lab.node(CLIENT_NODE).netns().path();
+    let text = format!(
+        "#!/bin/sh -e\n\
+         # Runs a command on node {CLIENT_NODE}, in the cgroup whose connects are redirected.\n\
+         [ $# -gt 0 ] || set -- \"${{SHELL:-sh}}\"\n\
+         echo $$ > {}\n\
+         exec nsenter --net={} \"$@\"\n",
+        members.display(),
+        netns.display()
+    );
+    fs::write(&path, text)
+        .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)))
+        .with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,98 @@
+//! `cargo xtask demo`: kills replicas, a zone and a cluster under a client that dials one address.
+//!
+//! Nodes are network namespaces without a way out, replicas are processes, the agent is the real
+//! one. It attaches to one child cgroup and removes everything at the end.
+
+mod cast;
+mod interrupts;
+mod keep;
+mod play;
+mod screen;
+mod script;
+mod stage;
+mod summary;
+mod tally;
+
+use std::{fs, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+use redirector_tests::programs;
+
+use self::{play::Play, stage::Stage};
+use crate::{
+    build,
+    setup::{self, Group, InstallArgs},
+    workspace,
+};
+
+/// Show a failover from replica to replica, zone to zone and cluster to cluster, in 25 seconds
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Leave everything up afterwards and print commands to try, until Enter or Ctrl-C
+    #[arg(long)]
+    keep: bool,
+    /// Show this redirector instead of building one
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+    #[command(flatten)]
+    install: InstallArgs,
+}
+
+/// Green if the story came out as told.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    setup::require_root("demo")?;
+    let binary = binary(args)?;
+    programs::are_own_subcommands();
+    interrupts::remember()?;
+    println!("{}", introduction());
+    let Some(mut stage) = Stage::set_up(binary)? else { bail!(INTERRUPTED) };
+    let mut play = Play::begin(&stage)?;
+    let is_complete = play.perform(&mut stage)?;
+    if is_complete {
+        println!("{}", summary::text(play.outcomes()));
+        if args.keep {
+            println!("{}", keep::offer(&stage)?);
+        }
+    }
+    let is_right = play.outcomes().iter().all(|outcome| outcome.faults.is_empty());
+    if is_complete && args.keep {
+        play.go_on(&stage)?;
+    }
+    drop(play);
+    stage.agent.finish()?;
+    match (is_complete, is_right) {
+        (false, _) => bail!(INTERRUPTED),
+        (true, false) => Ok(ExitCode::FAILURE),
+        (true, true) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Absolute, because the agent and the visitor's commands run elsewhere.
+fn binary(args: &Args) -> Result<PathBuf> {
+    let Some(path) = &args.binary else {
+        setup::ensure(&[Group::Build, Group::Demo], args.install)?;
+        build::release(args.install)?;
+        return Ok(workspace::redirector_binary(true));
+    };
+    setup::ensure(&[Group::Demo], args.install)?;
+    fs::canonicalize(path).with_context(|| format!("there is no {}", path.display()))
+}
+
+const INTERRUPTED: &str = "interrupted; everything is removed";
+
+fn introduction() -> String {
+    let mut text = format!(
+        "\n  A Service at {}, and seven nodes (network namespaces):\n\n  \
+         {:<14} {}  the client, {} connects a second, and the agent\n",
+        cast::SERVICE,
+        "zone a",
+        cast::CLIENT_NODE,
+        cast::RATE
+    );
+    for member in &cast::MEMBERS {
+        let tier = cast::TIERS[member.tier].name;
+        text += &format!("  {tier:<14} {}  replica {}\n", member.node, member.name);
+    }
+    text + "\n  The client knows nothing of replicas: each connect() to the Service is\n  \
+            rewritten in the kernel, to a healthy replica of the nearest zone or cluster.\n"
+}

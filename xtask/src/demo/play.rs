@@ -1,0 +1,139 @@
+//! Performs the story: lets the events happen, follows the client, judges each act.
+
+use std::{
+    sync::mpsc::RecvTimeoutError,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+use redirector_tests::dialer::{Line, LoadRun, now_us};
+
+use super::{
+    cast::MEMBERS,
+    interrupts, keep,
+    screen::{Screen, Table, View},
+    script::{Act, STORY},
+    stage::Stage,
+    tally::{Dial, Outcome, judge, micros},
+};
+
+/// How long to wait for news of the client before the screen is looked after.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// A visitor may stay for hours: so many dials are kept, and then half of them.
+const FORGOTTEN: usize = 10_000;
+
+/// A client under way and what became of it so far.
+pub(super) struct Play {
+    client: LoadRun,
+    start: Instant,
+    dials: Vec<Dial>,
+    /// The acts that are over.
+    spans: Vec<Span>,
+    outcomes: Vec<Outcome>,
+}
+
+struct Span {
+    act: &'static Act,
+    /// Its begin and its end, which is the next one's begin.
+    us: (u64, u64),
+    alive: [bool; MEMBERS.len()],
+}
+
+impl Play {
+    /// Starts the client.
+    pub(super) fn begin(stage: &Stage) -> Result<Self> {
+        let client = stage.start_client()?;
+        let start = Instant::now();
+        Ok(Self { client, start, dials: Vec::new(), spans: Vec::new(), outcomes: Vec::new() })
+    }
+
+    /// Plays all acts. False: interrupted.
+    pub(super) fn perform(&mut self, stage: &mut Stage) -> Result<bool> {
+        let mut screen = Screen::open();
+        let mut start_us = now_us();
+        for act in &STORY {
+            stage.apply(act.change)?;
+            while now_us() < start_us + micros(act.lasts) {
+                if interrupts::came() {
+                    return Ok(false);
+                }
+                self.receive()?;
+                screen.show(&self.view(stage, act.event));
+            }
+            let end_us = now_us();
+            self.spans.push(Span { act, us: (start_us, end_us), alive: stage.alive() });
+            self.judge();
+            start_us = end_us;
+        }
+        self.receive_the_rest(start_us)?;
+        self.judge();
+        screen.show(&self.view(stage, "the end"));
+        Ok(true)
+    }
+
+    /// Goes on without events, for a visitor who tries things. A terminal shows what they do.
+    pub(super) fn go_on(&mut self, stage: &Stage) -> Result<()> {
+        let enter = keep::enter();
+        let mut table = Table::open();
+        self.outcomes.clear();
+        while !keep::is_over(&enter) {
+            self.receive()?;
+            if self.dials.len() > FORGOTTEN {
+                self.dials.drain(..FORGOTTEN / 2);
+            }
+            if let Some(table) = &mut table {
+                table.draw(&self.view(stage, "it is your turn; Enter ends it"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn outcomes(&self) -> &[Outcome] {
+        &self.outcomes
+    }
+
+    /// Judges all acts again: some dials are reported a moment after the end of their act.
+    fn judge(&mut self) {
+        let Self { spans, dials, .. } = self;
+        self.outcomes =
+            spans.iter().map(|Span { act, us, alive }| judge(act, *us, alive, dials)).collect();
+    }
+
+    fn view<'a>(&'a self, stage: &Stage, event: &'a str) -> View<'a> {
+        View {
+            elapsed: self.start.elapsed(),
+            event,
+            alive: stage.alive(),
+            dials: &self.dials,
+            now_us: now_us(),
+            outcomes: &self.outcomes,
+        }
+    }
+
+    /// Until a dial is reported that has ended after `end_us`.
+    fn receive_the_rest(&mut self, end_us: u64) -> Result<()> {
+        while self.dials.last().is_none_or(|dial| dial.ended_us <= end_us) && !interrupts::came() {
+            self.receive()?;
+        }
+        Ok(())
+    }
+
+    /// Takes what the client has reported; waits a moment if that is nothing.
+    fn receive(&mut self) -> Result<()> {
+        match self.client.lines.recv_timeout(PATIENCE) {
+            Ok(line) => self.note(&line),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => bail!("the client has ended by itself"),
+        }
+        while let Ok(line) = self.client.lines.try_recv() {
+            self.note(&line);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, line: &Line) {
+        if let Line::Dialled(dialled) = line {
+            self.dials.push(dialled.into());
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Shows the demo while it runs: a table redrawn in place on a terminal, else lines.
+
+use std::{
+    env,
+    io::{self, IsTerminal as _, Write as _},
+    time::{Duration, Instant},
+};
+
+use super::{
+    cast::{MEMBERS, RATE, SERVICE, TIERS},
+    summary,
+    tally::{self, Dial, Outcome, micros},
+};
+
+/// The table's rates are those of this last stretch.
+const WINDOW: Duration = Duration::from_millis(500);
+const SECOND: Duration = Duration::from_secs(1);
+/// Cells of the longest bar: all dials at one replica.
+const BAR: usize = 30;
+
+const BOLD: &str = "\x1b[1m";
+const DIM: &str = "\x1b[2m";
+const RED: &str = "\x1b[31m";
+const GREEN: &str = "\x1b[32m";
+const CYAN: &str = "\x1b[36m";
+const PLAIN: &str = "\x1b[0m";
+
+/// What there is to see at one moment.
+pub(super) struct View<'a> {
+    /// Since the client began.
+    pub(super) elapsed: Duration,
+    /// What has happened last.
+    pub(super) event: &'a str,
+    pub(super) alive: [bool; MEMBERS.len()],
+    /// All dials so far, roughly in order.
+    pub(super) dials: &'a [Dial],
+    pub(super) now_us: u64,
+    /// The acts that are over.
+    pub(super) outcomes: &'a [Outcome],
+}
+
+/// Where it is shown.
+pub(super) enum Screen {
+    Table(Table),
+    /// One line a second, for logs and pipes.
+    Lines(Lines),
+}
+
+#[derive(Default)]
+pub(super) struct Lines {
+    next: Duration,
+    event: String,
+    told: usize,
+}
+
+/// The table on a terminal. Dropping it gives the terminal back as it was.
+pub(super) struct Table {
+    height: usize,
+    drawn: Option<Instant>,
+    event: String,
+}
+
+impl Screen {
+    pub(super) fn open() -> Self {
+        match Table::open() {
+            Some(table) => Self::Table(table),
+            None => Self::Lines(Lines::default()),
+        }
+    }
+
+    /// Shows `view` if it is time to.
+    pub(super) fn show(&mut self, view: &View<'_>) {
+        match self {
+            Self::Table(table) => table.draw(view),
+            Self::Lines(lines) => lines.print(view),
+        }
+        // A closed pipe must not end the demo before its clean-up.
+        let _ = io::stdout().flush();
+    }
+}
+
+impl Lines {
+    fn print(&mut self, view: &View<'_>) {
+        let time = format!("{:5.1} s", view.elapsed.as_secs_f64());
+        for outcome in view.outcomes.iter().skip(self.told) {
+            let mark = if outcome.faults.is_empty() { "ok" } else { "WRONG" };
+            println!("{time}  {mark}: {}", summary::told(outcome));
+        }
+        self.told = view.outcomes.len();
+        if self.event != view.event {
+            view.event.clone_into(&mut self.event);
+            println!("{time}  == {}", self.event);
+            self.next = view.elapsed + SECOND;
+        }
+        if view.elapsed >= self.next {
+            println!("{time}  {}", progress(view));
+            self.next += SECOND;
+        }
+    }
+}
+
+impl Table {
+    const PAUSE: Duration = Duration::from_millis(100);
+
+    /// `None` if stdout is no terminal, or one that cannot move its cursor.
+    pub(super) fn open() -> Option<Self> {
+        let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+        if is_dumb || !io::stdout().is_terminal() {
+            return None;
+        }
+        // No cursor, and long lines are cut instead of wrapped.
+        print!("\x1b[?25l\x1b[?7l");
+        Some(Self { height: 0, drawn: None, event: String::new() })
+    }
+
+    /// Draws `view` over the last one, a few times a second.
+    pub(super) fn draw(&mut self, view: &View<'_>) {
+        let is_soon = self.drawn.is_some_and(|drawn| drawn.elapsed() < Self::PAUSE);
+        if is_soon && self.event == view.event {
+            return;
+        }
+        self.drawn = Some(Instant::now());
+        view.event.clone_into(&mut self.event);
+        let mut text = String::new();
+        if self.height > 0 {
+            text = format!("\x1b[{}A", self.height);
+        }
+        let lines = lines(view);
+        self.height = lines.len();
+        for line in lines {
+            text += &line;
+            text += "\x1b[K\n";
+        }
+        print!("{text}\x1b[J");
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        print!("\x1b[?7h\x1b[?25h");
+        let _ = io::stdout().flush();
+    }
+}
+
+/// Dials of the last `window`, per second, by replica; and the failed ones.
+fn rates(view: &View<'_>, window: Duration) -> ([usize; MEMBERS.len()], usize) {
+    let from = view.now_us.saturating_sub(micros(window));
+    let (mut served, mut failed) = ([0; MEMBERS.len()], 0);
+    // Reported a little out of order, therefore more of them than fit into the window.
+    let recent = view.dials.iter().rev().take(4 * RATE as usize);
+    for dial in recent.filter(|dial| dial.ended_us >= from) {
+        match dial.outcome {
+            Ok(who) => served[who] += 1,
+            Err(_) => failed += 1,
+        }
+    }
+    let per_second = |count: usize| count * 1_000 / window.as_millis() as usize;
+    (served.map(per_second), per_second(failed))
+}
+
+/// The line of one second.
+fn progress(view: &View<'_>) -> String {
+    let (served, failed) = rates(view, SECOND);
+    let replicas = MEMBERS.iter().zip(served).zip(view.alive);
+    let replicas: Vec<String> = replicas
+        .map(|((member, rate), is_alive)| match is_alive {
+            true => format!("{} {rate:3}", member.name),
+            false => format!("{}   -", member.name),
+        })
+        .collect();
+    let replicas = replicas.join("  ");
+    // The tier of now, not also the one of half a second ago.
+    let tier = tally::serving(&rates(view, WINDOW).0);
+    format!("{tier:<13} {replicas}  failed {failed:3}")
+}
+
+fn lines(view: &View<'_>) -> Vec<String> {
+    let (served, failed) = rates(view, WINDOW);
+    let total: usize = served.iter().sum::<usize>() + failed;
+    let mut lines = vec![
+        String::new(),
+        format!(
+            "  n1 in zone a dials {BOLD}{SERVICE}{PLAIN}, an address that no machine has \
+             {DIM}{:>7.1} s{PLAIN}",
+            view.elapsed.as_secs_f64()
+        ),
+        String::new(),
+    ];
+    for (who, member) in MEMBERS.iter().enumerate() {
+        let is_first = who == 0 || MEMBERS[who - 1].tier != member.tier;
+        let tier = if is_first { TIERS[member.tier].name } else { "" };
+        let (colour, mark) = if view.alive[who] { (GREEN, "●") } else { (RED, "✗") };
+        let rate = served[who];
+        let cells = (BAR * rate).div_ceil(total.max(1));
+        let bar = "█".repeat(cells) + &" ".repeat(BAR.saturating_sub(cells));
+        let rate = if rate > 0 { format!("{rate:4}/s") } else { String::new() };
+        lines.push(format!(
+            "  {tier:<13} {colour}{mark}{PLAIN} {}  {DIM}{}{PLAIN}  {CYAN}{bar}{PLAIN} {rate}",
+            member.name, member.node
+        ));
+    }
+    let cells = (BAR * failed).div_ceil(total.max(1));
+    let bar = "█".repeat(cells) + &" ".repeat(BAR.saturating_sub(cells));
+    let rate = if failed > 0 { format!("{RED}{failed:4}/s{PLAIN}") } else { String::new() };
+    lines.push(format!("  {:<20}  {RED}{bar}{PLAIN} {rate}", "failed connects"));
+    lines.push(String::new());
+    for outcome in view.outcomes {
+        let (colour, mark) = if outcome.faults.is_empty() { (GREEN, "✓") } else { (RED, "✗") };
+        let told = summary::told(outcome);
+        lines.push(format!("  {colour}{mark}{PLAIN} {:<20} {DIM}{told}{PLAIN}", outcome.act.event));
+    }
+    lines.push(format!("  {BOLD}▶ {}{PLAIN}", view.event));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_is_shown_by_who_served_and_what_failed() {
+        let mut dials = Vec::new();
+        for ms in (0..1_000).step_by(5) {
+            let outcome = if ms % 20 == 0 { Err(111) } else { Ok(3) };
+            dials.push(Dial { ended_us: ms * 1_000, outcome });
+        }
+        let mut alive = [true; 6];
+        alive[0] = false;
+        let elapsed = Duration::from_secs(1);
+        let now_us = 1_000_000;
+        let view = View { elapsed, event: "a1 dies", alive, dials: &dials, now_us, outcomes: &[] };
+
+        assert_eq!(rates(&view, WINDOW), ([0, 0, 0, 150, 0, 0], 50));
+        assert_eq!(
+            progress(&view),
+            "zone b        a1   -  a2   0  b1   0  b2 150  w1   0  w2   0  failed  50"
+        );
+        let table = lines(&view);
+        assert!(table.iter().any(|line| line.contains("✗") && line.contains("a1")));
+        assert!(table.iter().any(|line| line.contains("b2") && line.contains("150/s")));
+        assert!(table.len() <= 15, "with eight acts it must fit into 24 lines");
+    }
+}
