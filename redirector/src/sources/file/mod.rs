@@ -63,7 +63,7 @@ pub fn parse(path: &str, text: &str) -> Result<Config, Invalid> {
 }
 
 /// A file is as large as [`read()`] allows, so size needs no budget; repetition through aliases
-/// and depth do. Anchors may be used freely within that: a thousand services may share a policy.
+/// and depth do. Within that anchors are free: twenty thousand services may share a policy.
 fn options() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -71,9 +71,10 @@ fn options() -> Options {
             max_nodes: usize::MAX,
             max_depth: 16,
             flow_nesting_limit: 16,
-            max_aliases: 1_000_000,
+            max_aliases: 250_000,
             enforce_alias_anchor_ratio: false,
         },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 250_000 },
         strict_booleans: true,
         with_snippet: false,
     }

@@ -27,7 +27,7 @@ pub(super) const LATER: [&str; 9] = [
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct File {
-    /// Where this node is. Omitted: unknown, every backend is equally near.
+    /// Where this node is. Omitted: unknown, no backend is nearer than another.
     pub node: Option<Node>,
     /// `true` allows loopback addresses, for tries on one host. Default `false`.
     #[serde(default)]
