@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use redirector_common::HealthByte;
 use redirector_core::{
     Input, Moment, Transition, World,
-    plan::{Installed, Limit, Plan, Step, plan, plan_objections},
+    plan::{Installed, Limit, Plan, Scope, Step, plan_scope},
     service::{BackendRef, Probe, ServiceRef},
 };
 use tokio::sync::{mpsc, watch};
@@ -38,6 +38,8 @@ pub struct Agent {
     outputs: Arc<Outputs>,
     wanted: watch::Sender<Wanted>,
     rejected: BTreeMap<ServiceRef, Limit>,
+    /// Whether the next plan must look at every service.
+    is_adopted_anew: bool,
     started: Instant,
 }
 
@@ -60,6 +62,7 @@ impl Agent {
             outputs,
             wanted,
             rejected: BTreeMap::new(),
+            is_adopted_anew: true,
             started: Instant::now(),
         };
         let objections = agent.installed.objections();
@@ -129,26 +132,22 @@ impl Agent {
         };
         error!(error = format!("{error:#}"), "cannot change the maps; they stay as they are");
         match self.datapath.adopt() {
-            Ok(installed) => self.installed = installed,
+            Ok(installed) => {
+                self.installed = installed;
+                self.is_adopted_anew = true;
+            }
             Err(error) => error!(error = format!("{error:#}"), "cannot read the maps"),
         }
         Some(Instant::now() + RETRY)
     }
 
     fn try_settle(&mut self) -> Result<()> {
-        // What cannot wait for the rest: an ejection is one store.
-        let urgent = plan_objections(&mut self.installed, self.world.tables());
-        self.apply(&urgent)?;
-        let rest = plan(&mut self.installed, self.world.tables());
-        self.apply(&rest)?;
-        let mut rejected = rest.rejected;
-        if !rejected.is_empty() && !rest.steps.is_empty() {
-            // What this plan has freed may be enough for what it could not place.
-            let again = plan(&mut self.installed, self.world.tables());
-            self.apply(&again)?;
-            rejected = again.rejected;
-        }
-        self.note_rejected(rejected);
+        let changed = self.world.take_changes();
+        let scope = if self.is_adopted_anew { Scope::All } else { changed };
+        let plan = plan_scope(&mut self.installed, self.world.tables(), scope);
+        self.apply(&plan)?;
+        self.is_adopted_anew = false;
+        self.note_rejected(plan.rejected);
         Ok(())
     }
 
