@@ -2,13 +2,17 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+
+use redirector_common::ServiceWord;
 use redirector_core::{
     Input, Moment, Tables, World,
-    plan::{Plan, Scope, Step, plan, plan_scope},
+    plan::{Installed, Plan, Scope, Step, plan, plan_scope},
+    service::{BackendRef, Frontend},
     tables::compile,
 };
 use support::{
-    expect::{View, assert_installed, is_right, view},
+    expect::{View, assert_installed, is_right, usable, view},
     memory::Memory,
     random::{Random, for_seeds},
     worlds::{ROOMY, input, locality, services, tight},
@@ -23,7 +27,7 @@ fn every_step_of_every_plan_is_safe() {
         let capacities = if random.chance(70) { ROOMY } else { tight(&mut random) };
         let mut world = born(&mut random);
         let mut memory = Memory::new(capacities);
-        let mut installed = redirector_core::plan::Installed::new(capacities);
+        let mut installed = Installed::new(capacities);
         for _ in 0..3 + random.below(4) {
             for _ in 0..1 + random.below(3) {
                 world.apply(input(&mut random), NOW);
@@ -33,7 +37,7 @@ fn every_step_of_every_plan_is_safe() {
             let scope = if random.chance(50) { changes } else { Scope::All };
             let before = view(&memory);
             let plan = plan_scope(&mut installed, world.tables(), scope);
-            follow(&mut memory, &plan, &mut random);
+            follow(&mut memory, &plan, world.tables(), &mut random);
             assert_installed(&memory, world.tables(), &plan, &before);
             assert_nothing_to_do(&mut installed, world.tables(), &plan);
         }
@@ -47,18 +51,16 @@ fn a_crash_at_any_step_leaves_maps_that_the_next_process_adopts() {
         let capacities = if random.chance(70) { ROOMY } else { tight(&mut random) };
         let mut world = born(&mut random);
         let mut memory = Memory::new(capacities);
-        let mut installed = redirector_core::plan::Installed::new(capacities);
+        let mut installed = Installed::new(capacities);
         for _ in 0..2 + random.below(4) {
             for _ in 0..1 + random.below(3) {
                 world.apply(input(&mut random), NOW);
             }
             let before = view(&memory);
-            let mut plan = plan(&mut installed, world.tables());
+            let plan = plan(&mut installed, world.tables());
             let is_crash = random.chance(50);
-            if is_crash {
-                plan.steps.truncate(random.below(plan.steps.len() + 1));
-            }
-            follow(&mut memory, &plan, &mut random);
+            let until = if is_crash { random.below(plan.steps.len() + 1) } else { usize::MAX };
+            follow_until(until, &mut memory, &plan, world.tables(), &mut random);
             if !is_crash {
                 assert_installed(&memory, world.tables(), &plan, &before);
                 continue;
@@ -71,7 +73,7 @@ fn a_crash_at_any_step_leaves_maps_that_the_next_process_adopts() {
         world.apply(Input::Replace(services(&mut random)), NOW);
         let before = view(&memory);
         let plan = plan(&mut installed, world.tables());
-        follow(&mut memory, &plan, &mut random);
+        follow(&mut memory, &plan, world.tables(), &mut random);
         assert_installed(&memory, world.tables(), &plan, &before);
         assert_nothing_to_do(&mut installed, world.tables(), &plan);
         if plan.rejected.is_empty() {
@@ -82,62 +84,68 @@ fn a_crash_at_any_step_leaves_maps_that_the_next_process_adopts() {
 
 /// Applies a plan; after each step connects to every frontend there is, was or will be, also as a
 /// reader that loaded its word at any time since the last barrier.
-fn follow(memory: &mut Memory, plan: &Plan, random: &mut Random) {
+fn follow(memory: &mut Memory, plan: &Plan, desired: &Tables, random: &mut Random) {
+    follow_until(usize::MAX, memory, plan, desired, random);
+}
+
+fn follow_until(
+    until: usize,
+    memory: &mut Memory,
+    plan: &Plan,
+    desired: &Tables,
+    random: &mut Random,
+) {
     let before = view(memory);
     let mut end = memory.clone();
     for step in &plan.steps {
         end.apply(step);
     }
     let after = view(&end);
+    let usable = usable([&before, &after], desired);
+    let between = Between { before, after, usable };
     memory.forget_held();
-    assert_right(memory, &before, &after, None, random);
-    for step in &plan.steps {
+    assert_right(memory, &between, None, random);
+    for step in plan.steps.iter().take(until) {
         memory.apply(step);
-        assert_right(memory, &before, &after, Some(step), random);
+        assert_right(memory, &between, Some(step), random);
     }
 }
 
-fn assert_right(
-    memory: &Memory,
-    before: &View,
-    after: &View,
-    step: Option<&Step>,
-    random: &mut Random,
-) {
+/// The states that a plan leads from and to.
+struct Between {
+    before: View,
+    after: View,
+    usable: BTreeSet<BackendRef>,
+}
+
+fn assert_right(memory: &Memory, between: &Between, step: Option<&Step>, random: &mut Random) {
+    let Between { before, after, usable } = between;
     let seeds = [random.next() as u32, random.next() as u32];
+    let right = |frontend: &Frontend, held: Option<ServiceWord>, seed: u32| {
+        let verdict = memory.connect(frontend, held, seed);
+        let (before, after) = (before.get(frontend), after.get(frontend));
+        assert!(
+            is_right(verdict, before, after, usable),
+            "{frontend}, word loaded earlier {held:?}: {verdict:?} after {step:?}\n\
+             before: {before:?}\nafter: {after:?}"
+        );
+    };
     for frontend in before.keys().chain(after.keys()) {
         for seed in seeds {
-            let verdict = memory.connect(frontend, None, seed);
-            let (before, after) = (before.get(frontend), after.get(frontend));
-            assert!(
-                is_right(verdict, before, after),
-                "{frontend}: {verdict:?} after {step:?}\nbefore: {before:?}\nafter: {after:?}"
-            );
+            right(frontend, None, seed);
         }
     }
     for (frontend, word) in &memory.held {
-        let verdict =
-            memory.connect(frontend, Some(redirector_common::ServiceWord(*word)), seeds[0]);
-        let (before, after) = (before.get(frontend), after.get(frontend));
-        assert!(
-            is_right(verdict, before, after),
-            "{frontend}, word {word:#x} loaded earlier: {verdict:?} after {step:?}\n\
-             before: {before:?}\nafter: {after:?}"
-        );
+        right(frontend, Some(ServiceWord(*word)), seeds[0]);
     }
 }
 
 /// A plan to where we are is empty.
-fn assert_nothing_to_do(
-    installed: &mut redirector_core::plan::Installed,
-    desired: &Tables,
-    earlier: &Plan,
-) {
+fn assert_nothing_to_do(installed: &mut Installed, desired: &Tables, earlier: &Plan) {
     let again = plan(installed, desired);
     assert_eq!(again.steps, [], "planned twice");
-    let names = |plan: &Plan| -> Vec<_> {
-        plan.rejected.iter().map(|(name, _)| name.clone()).collect()
-    };
+    let names =
+        |plan: &Plan| -> Vec<_> { plan.rejected.iter().map(|(name, _)| name.clone()).collect() };
     assert_eq!(names(&again), names(earlier));
 }
 
@@ -151,11 +159,7 @@ fn born(random: &mut Random) -> World {
 }
 
 /// The world of a new process: it knows the ejections that the maps hold, and soon the services.
-fn reborn(
-    random: &mut Random,
-    before: &World,
-    installed: &redirector_core::plan::Installed,
-) -> World {
+fn reborn(random: &mut Random, before: &World, installed: &Installed) -> World {
     let mut world = World::new();
     world.apply(Input::Restore(installed.objections()), NOW);
     world.apply(Input::Node(before.node().clone()), NOW);

@@ -193,6 +193,12 @@ impl Installed {
         (render::header(&region.slots).epoch == word.epoch()).then_some(region)
     }
 
+    /// The service id in the table that a frontend leads to, if it was understood.
+    pub(super) fn owner(&self, frontend: &Frontend) -> Option<u32> {
+        let (_, word) = self.frontend(frontend)?;
+        Some(render::header(&self.region(word)?.slots).service)
+    }
+
     /// A new region: its entries count as uses. `frontends` are counted as they are pointed at it.
     pub(super) fn add_region(&mut self, slot: u32, slots: Arc<[Slot]>) {
         for (entry, _) in render::entries(&slots) {

@@ -10,7 +10,7 @@ use redirector_common::{HealthByte, ServiceName, ServiceWord, Slot};
 
 use super::{
     Scope, Step,
-    installed::{Installed, family},
+    installed::{Installed, Placed, family},
     limit::Limit,
     objections::Objected,
     render,
@@ -33,6 +33,12 @@ pub(super) struct Change<'d> {
 }
 
 impl Change<'_> {
+    /// Whether it has no frontend that it had not before.
+    fn is_content_with(&self, before: Option<&Placed>) -> bool {
+        let before = before.map_or(&[][..], |before| &before.tables.frontends);
+        self.tables.frontends.iter().all(|frontend| before.contains(frontend))
+    }
+
     pub(super) fn entries(&self) -> usize {
         let tiers = self.tables.v4.tiers.iter().chain(&self.tables.v6.tiers);
         tiers.map(|tier| tier.entries.len()).sum()
@@ -91,11 +97,9 @@ pub(super) fn pass(
         }
     }
     let changes = changes(installed, desired, scope);
-    let mut candidates: Vec<Frontend> = Vec::new();
-    let had = |name: &ServiceRef| installed.services.get(name).map(|placed| &placed.tables);
-    let before: Vec<Option<Arc<ServiceTables>>> =
-        changes.iter().map(|change| had(change.name).cloned()).collect();
-    candidates.extend(gone.iter().filter_map(had).flat_map(|tables| tables.frontends.clone()));
+    let before = |name: &ServiceRef| installed.services.get(name).cloned();
+    let mut given_up: Vec<Placed> = gone.iter().filter_map(before).collect();
+    let before: Vec<Option<Placed>> = changes.iter().map(|change| before(change.name)).collect();
 
     let resolved = Resolved::new(&changes, &installed.backends);
     let phases = Phases::default();
@@ -103,22 +107,19 @@ pub(super) fn pass(
     let mut rejected = Vec::new();
     for (change, before) in changes.iter().zip(before) {
         match pass.place(change) {
-            Ok(()) => candidates.extend(before.iter().flat_map(|tables| &tables.frontends)),
+            Ok(()) => given_up.extend(before),
             Err(limit) => {
+                // It may claim frontends that their service has given up: these stay meanwhile.
+                pass.installed.is_swept &= change.is_content_with(before.as_ref());
                 pass.release_claim(change);
                 rejected.push((change.name.clone(), limit));
             }
         }
     }
     pass.forget(&gone);
-    let claimed = changes.iter().flat_map(|change| &change.tables.frontends);
-    if is_sweep {
-        candidates = pass.strangers(&rejected);
-    } else {
-        let claimed: BTreeSet<&Frontend> = claimed.collect();
-        candidates.retain(|frontend| !claimed.contains(frontend));
-    }
-    let has_freed = pass.finish(candidates, is_sweep, &rejected, objected, steps);
+    let unwanted =
+        if is_sweep { pass.strangers(&rejected) } else { pass.given_up(&given_up, &changes) };
+    let has_freed = pass.finish(unwanted, is_sweep, &rejected, objected, steps);
     Outcome { rejected, has_freed }
 }
 
@@ -220,6 +221,22 @@ impl Pass<'_> {
         }
     }
 
+    /// Frontends that services had and nobody has now.
+    fn given_up(&self, before: &[Placed], changes: &[Change<'_>]) -> Vec<Frontend> {
+        let claimed: BTreeSet<&Frontend> =
+            changes.iter().flat_map(|change| &change.tables.frontends).collect();
+        let mut given_up = Vec::new();
+        for Placed { id, tables } in before {
+            // An earlier pass may have given it to somebody else.
+            let is_theirs = |frontend: &&Frontend| {
+                let owner = self.installed.owner(frontend);
+                owner.is_none_or(|owner| owner == *id) && !claimed.contains(frontend)
+            };
+            given_up.extend(tables.frontends.iter().filter(is_theirs));
+        }
+        given_up
+    }
+
     /// Frontends that no desired service has. Those of a service that was rejected stay, though
     /// after a restart only the name of its id says that they are its own.
     fn strangers(&self, rejected: &[(ServiceRef, Limit)]) -> Vec<Frontend> {
@@ -293,7 +310,8 @@ impl Pass<'_> {
             installed.free_frontends.give_back(index);
             phases.unpublish.push(Step::Unpublish { index });
         }
-        let has_freed = !unused.is_empty() || !phases.removals.is_empty();
+        let has_freed =
+            !unused.is_empty() || !phases.removals.is_empty() || !installed.stale.is_empty();
         order(installed, phases, objected, !unused.is_empty(), steps);
         has_freed
     }

@@ -86,8 +86,7 @@ impl Pass<'_> {
     fn inherited(&self, change: &Change<'_>) -> Option<u32> {
         let installed = &*self.installed;
         change.tables.frontends.iter().filter(|_| self.desired.synced).find_map(|frontend| {
-            let (_, word) = installed.frontend(frontend)?;
-            let id = render::header(&installed.region(word)?.slots).service;
+            let id = installed.owner(frontend)?;
             installed.ids.get(&id).is_some_and(|of_service| !of_service.is_claimed).then_some(id)
         })
     }

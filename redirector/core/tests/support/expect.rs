@@ -1,6 +1,6 @@
 //! What the maps say about each frontend, and which verdicts are right while they change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use redirector_common::{AllDown, MAX_TIERS, NodeWord, RANGES};
 use redirector_core::{
@@ -28,6 +28,16 @@ pub type View = BTreeMap<Frontend, Seen>;
 pub fn view(memory: &Memory) -> View {
     let frontends = memory.frontends.iter();
     frontends.map(|(frontend, index)| (*frontend, see(memory, frontend, *index))).collect()
+}
+
+/// Backends that are usable in one of these states or desired to be, whoever lists them.
+pub fn usable(views: [&View; 2], desired: &tables::Tables) -> BTreeSet<BackendRef> {
+    let tables = desired.services.values().flat_map(|service| [&service.v4, &service.v6]);
+    let entries = tables.flat_map(|table| &table.tiers).flat_map(|tier| &tier.entries);
+    let listed = entries.map(|entry| entry.backend);
+    let healthy = listed.filter(|backend| !desired.objections.contains_key(backend));
+    let seen = views.into_iter().flat_map(BTreeMap::values).flat_map(|seen| &seen.usable);
+    seen.copied().chain(healthy).collect()
 }
 
 fn see(memory: &Memory, frontend: &Frontend, index: u32) -> Seen {
@@ -75,16 +85,22 @@ impl Seen {
     }
 }
 
-/// Whether a verdict is right between two states: it must be one of before or of after, of the
-/// tables and of the health. They are independent news: any interleaving of them is a right order.
-pub fn is_right(verdict: Verdict, before: Option<&Seen>, after: Option<&Seen>) -> bool {
+/// Whether a verdict is right between two states: the backend is listed before or after, and
+/// usable before or after. Tables and health are independent news: a connection may see one of
+/// them new and the other old, as if they had come one by one.
+pub fn is_right(
+    verdict: Verdict,
+    before: Option<&Seen>,
+    after: Option<&Seen>,
+    usable: &BTreeSet<BackendRef>,
+) -> bool {
     let states = || [before, after].into_iter();
     let either = || states().flatten();
     match verdict {
         Verdict::To(backend) => {
             either().any(|seen| seen.lists(&backend))
-                && either()
-                    .any(|seen| seen.usable.contains(&backend) || seen.is_all_down(AllDown::Panic))
+                && (usable.contains(&backend)
+                    || either().any(|seen| seen.is_all_down(AllDown::Panic)))
         }
         Verdict::Refused => {
             either().any(|seen| seen.tiers.is_empty() || seen.is_all_down(AllDown::Refuse))
