@@ -10,4 +10,5 @@ pub mod netns;
 pub mod place;
 pub mod programs;
 pub mod replica;
+pub mod traces;
 pub mod vm;

@@ -85,7 +85,7 @@ impl Agent {
             .arg(pin_path)
             .args(["--admin", &self.admin.to_string()])
             .args(arguments)
-            .env("RUST_LOG", log_filter)
+            .env("REDIRECTOR_LOG", log_filter)
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
             .stdout(log.try_clone().context("cannot share a log")?)

@@ -19,7 +19,7 @@ pub struct AgentOptions {
     pub config: PathBuf,
     /// Further arguments of `redirector agent`.
     pub arguments: Vec<String>,
-    /// Value of `RUST_LOG`.
+    /// Value of `REDIRECTOR_LOG`.
     pub log_filter: String,
 }
 

@@ -53,7 +53,7 @@ pub(super) fn offer(stage: &Stage) -> Result<String> {
 
   read it without us: the maps carry their field names
     bpftool map dump pinned pins/v1/FRONTENDS4
-    bpftool map dump pinned pins/v1/BACKENDS
+    bpftool map lookup pinned pins/v1/BACKENDS key 0 0 0 0
     bpftool cgroup show cgroup
 
   change something: kill a replica, or edit the agent's file
