@@ -29,10 +29,18 @@ enum Format {
 }
 
 impl LogArgs {
+    /// What was asked for; aya tells each relocation at debug, so it has to be asked for by name.
+    fn filter(&self) -> EnvFilter {
+        if self.log.contains("aya") {
+            return EnvFilter::new(&self.log);
+        }
+        EnvFilter::new(format!("aya=info,aya_obj=info,{}", self.log))
+    }
+
     /// Installs the subscriber of this process.
     pub(super) fn init(&self) {
         let lines = tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new(&self.log))
+            .with_env_filter(self.filter())
             .with_writer(std::io::stderr)
             .with_ansi(std::io::stderr().is_terminal());
         match self.log_format {
