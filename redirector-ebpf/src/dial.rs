@@ -5,7 +5,7 @@ use redirector_common::{
     AffinityKey, AffinityValue, FrontendKey4, FrontendKey6, Header, PROTOCOL_TCP, PROTOCOL_UDP,
     Reason, SocketValue,
 };
-use redirector_ebpf::{Choice, Earlier, Service, all_down, resume, scan, seed_of, select, service};
+use redirector_ebpf::{Choice, Earlier, Service, later, resume, scan, seed_of, select, service};
 
 use crate::{
     context::{Address, Hook},
@@ -28,8 +28,10 @@ pub const FIRST: u32 = u32::MAX;
 pub const RESUME: u32 = 0;
 /// The third: there is no such choice, or it does not hold any more.
 pub const CHOOSE: u32 = 1;
-/// The last: sampling found nobody.
+/// The fourth: sampling found nobody.
 pub const SCAN: u32 = 2;
+/// The last: neither did the walk, and there are more entries.
+pub const LATER: u32 = 3;
 
 /// Redirects one dial: a connect, or (`SEND`) a UDP send. `STEP` is the program: each looks the
 /// service up again and calls another one when its own means do not do. In one program the
@@ -38,7 +40,8 @@ pub const SCAN: u32 = 2;
 /// # Errors
 ///
 /// Why the address was left alone or is refused; [`Reason::Undecided`], [`Reason::Unheld`] and
-/// [`Reason::Scanned`] ask for the program [`RESUME`], [`CHOOSE`] and [`SCAN`].
+/// [`Reason::Scanned`] and [`Reason::Beyond`] ask for the program [`RESUME`], [`CHOOSE`], [`SCAN`]
+/// and [`LATER`].
 #[inline(always)]
 pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
     hook: &Hook<V6>,
@@ -81,6 +84,9 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
     } else {
         let choice = choose::<V6, STEP>(hook, &service, protocol)?;
         count_tier(choice.tier);
+        if (STEP == SCAN || STEP == LATER) && !is_usable(&choice) {
+            count(Reason::AllDownPanic);
+        }
         choice
     };
     let redirection = redirection(&service, &choice, dialled)?;
@@ -213,7 +219,7 @@ fn now() -> u64 {
     unsafe { aya_ebpf::helpers::generated::bpf_ktime_get_ns() / 1_000_000_000 }
 }
 
-/// By sampling; in the scan's program by the scan, else by the all-down policy.
+/// By the means of this program.
 #[inline(always)]
 fn choose<'t, const V6: bool, const STEP: u32>(
     hook: &Hook<V6>,
@@ -226,16 +232,19 @@ fn choose<'t, const V6: bool, const STEP: u32>(
         // SAFETY: the helper takes nothing.
         unsafe { bpf_get_prandom_u32() }
     };
-    if STEP != SCAN {
-        return select(&Maps, service, seed);
+    match STEP {
+        SCAN => scan(&Maps, service, seed),
+        LATER => later(&Maps, service, seed),
+        _ => select(&Maps, service, seed),
     }
-    match scan(&Maps, service, seed) {
-        Err(Reason::AllDownPanic) => {
-            count(Reason::AllDownPanic);
-            all_down(&Maps, service, seed)
-        }
-        other => other,
-    }
+}
+
+/// Whether a backend was chosen because it is usable, not for lack of one.
+#[inline(always)]
+fn is_usable(choice: &Choice<'_>) -> bool {
+    use redirector_ebpf::Tables as _;
+    Maps.health(choice.entry.backend).is_some_and(redirector_common::HealthWord::is_usable)
+        && Maps.node(choice.entry.node).is_some_and(redirector_common::NodeWord::is_usable)
 }
 
 #[inline(always)]

@@ -66,13 +66,13 @@ pub static COUNTERS: PerCpuArray<u64, COUNTER_COUNT> = PerCpuArray::new();
 /// The programs that a hook's first one may call (`dial::RESUME` and the following). One array per
 /// hook: a program array belongs to one attach type.
 #[btf_map]
-pub static NEXT_CONNECT4: ProgramArray<3> = ProgramArray::new();
+pub static NEXT_CONNECT4: ProgramArray<4> = ProgramArray::new();
 #[btf_map]
-pub static NEXT_CONNECT6: ProgramArray<3> = ProgramArray::new();
+pub static NEXT_CONNECT6: ProgramArray<4> = ProgramArray::new();
 #[btf_map]
-pub static NEXT_SENDMSG4: ProgramArray<3> = ProgramArray::new();
+pub static NEXT_SENDMSG4: ProgramArray<4> = ProgramArray::new();
 #[btf_map]
-pub static NEXT_SENDMSG6: ProgramArray<3> = ProgramArray::new();
+pub static NEXT_SENDMSG6: ProgramArray<4> = ProgramArray::new();
 
 /// The decision's view of the maps above.
 pub struct Maps;

@@ -5,7 +5,7 @@ use redirector_common::{Reason, TIER_COUNTERS};
 
 use crate::{
     context::Hook,
-    dial::{CHOOSE, FIRST, RESUME, SCAN, dial},
+    dial::{CHOOSE, FIRST, LATER, RESUME, SCAN, dial},
     maps::{COUNTERS, NEXT_CONNECT4, NEXT_CONNECT6, NEXT_SENDMSG4, NEXT_SENDMSG6},
     memory,
 };
@@ -15,13 +15,14 @@ const PROCEED: i32 = 1;
 /// The syscall fails.
 const REFUSE: i32 = 0;
 
-/// The four programs of a hook that dials.
+/// The five programs of a hook that dials.
 macro_rules! dials {
-    ($( $hook:ident: $first:ident $resume:ident $choose:ident $scan:ident, $next:ident, v6: $v6:literal, send: $send:literal; )+) => {
+    ($( $hook:ident: $first:ident $resume:ident $choose:ident $scan:ident $later:ident, $next:ident, v6: $v6:literal, send: $send:literal; )+) => {
         $( dials!(@ $hook $first FIRST $next $v6 $send);
         dials!(@ $hook $resume RESUME $next $v6 $send);
         dials!(@ $hook $choose CHOOSE $next $v6 $send);
-        dials!(@ $hook $scan SCAN $next $v6 $send); )+
+        dials!(@ $hook $scan SCAN $next $v6 $send);
+        dials!(@ $hook $later LATER $next $v6 $send); )+
     };
     (@ $hook:ident $name:ident $step:ident $next:ident $v6:literal $send:literal) => {
         #[cgroup_sock_addr($hook)]
@@ -42,10 +43,10 @@ macro_rules! dials {
 }
 
 dials! {
-    connect4: connect4 connect4_resume connect4_choose connect4_scan, NEXT_CONNECT4, v6: false, send: false;
-    connect6: connect6 connect6_resume connect6_choose connect6_scan, NEXT_CONNECT6, v6: true, send: false;
-    sendmsg4: sendmsg4 sendmsg4_resume sendmsg4_choose sendmsg4_scan, NEXT_SENDMSG4, v6: false, send: true;
-    sendmsg6: sendmsg6 sendmsg6_resume sendmsg6_choose sendmsg6_scan, NEXT_SENDMSG6, v6: true, send: true;
+    connect4: connect4 connect4_resume connect4_choose connect4_scan connect4_later, NEXT_CONNECT4, v6: false, send: false;
+    connect6: connect6 connect6_resume connect6_choose connect6_scan connect6_later, NEXT_CONNECT6, v6: true, send: false;
+    sendmsg4: sendmsg4 sendmsg4_resume sendmsg4_choose sendmsg4_scan sendmsg4_later, NEXT_SENDMSG4, v6: false, send: true;
+    sendmsg6: sendmsg6 sendmsg6_resume sendmsg6_choose sendmsg6_scan sendmsg6_later, NEXT_SENDMSG6, v6: true, send: true;
 }
 
 /// The program that a reason asks for.
@@ -55,6 +56,7 @@ fn next_step(reason: Reason) -> Option<u32> {
         Reason::Undecided => Some(RESUME),
         Reason::Unheld => Some(CHOOSE),
         Reason::Scanned => Some(SCAN),
+        Reason::Beyond => Some(LATER),
         _ => None,
     }
 }
@@ -63,6 +65,7 @@ fn next_step(reason: Reason) -> Option<u32> {
 #[inline(always)]
 #[must_use]
 fn verdict<const V6: bool>(hook: &Hook<V6>, result: Result<(), Reason>) -> i32 {
+    log(hook, result);
     let Err(reason) = result else {
         return PROCEED;
     };
@@ -72,6 +75,27 @@ fn verdict<const V6: bool>(hook: &Hook<V6>, result: Result<(), Reason>) -> i32 {
         return REFUSE;
     }
     PROCEED
+}
+
+/// One line for each dial, where the object was built with the feature `log`.
+#[inline(always)]
+#[cfg_attr(not(feature = "log"), expect(unused_variables, reason = "nothing is logged"))]
+fn log<const V6: bool>(hook: &Hook<V6>, result: Result<(), Reason>) {
+    #[cfg(feature = "log")]
+    {
+        let address = hook.address();
+        let last = u32::from_be(address.words[3]);
+        match result {
+            Ok(()) => aya_log_ebpf::debug!(&hook.inner, "to …{:i}:{}", last, address.port),
+            Err(reason) => aya_log_ebpf::debug!(
+                &hook.inner,
+                "left …{:i}:{} alone or refused it, reason {}",
+                last,
+                address.port,
+                reason as u32
+            ),
+        }
+    }
 }
 
 #[cgroup_sock_addr(getpeername4)]

@@ -1,16 +1,17 @@
-//! Chooses one usable backend: by sampling, else by a bounded scan, else by the all-down policy.
+//! Chooses one usable backend: by sampling, else by a bounded walk, else in the later tiers, else
+//! by the all-down policy.
 //!
 //! Sampling again, not "the next entry": a dead backend's share must spread over all the healthy,
 //! not land on its neighbour.
 
-use redirector_common::{AllDown, Entry, Header, Reason};
+use redirector_common::{AllDown, Entry, Header, MAX_TIERS, Reason};
 
 use crate::tables::{Service, Tables, Tier};
 
 /// Samples of one decision, at most.
 pub const SAMPLES: u32 = 16;
-/// Samples in one tier while later ones remain.
-const SAMPLES_PER_TIER: u32 = 4;
+/// Samples in each later tier, if the walk did not get there.
+const SAMPLES_PER_LATER_TIER: u32 = 2;
 /// Entries that one scan looks at, at most.
 pub const SCANNED: u32 = 64;
 
@@ -55,10 +56,28 @@ impl Draws {
     }
 }
 
-/// Draws entries until one is usable.
+/// The whole decision, as the programs make it one after the other.
 ///
-/// In order: the first tier whose cumulative load exceeds a random percentage; the next tier
-/// after every fourth draw while there is one; at most 16 draws in all.
+/// # Errors
+///
+/// Why the address is left alone, or refused.
+pub fn decide<'t, T: Tables>(
+    tables: &'t T,
+    service: &Service<'t>,
+    seed: u32,
+) -> Result<Choice<'t>, Reason> {
+    match select(tables, service, seed) {
+        Err(Reason::Scanned) => {}
+        decided => return decided,
+    }
+    match scan(tables, service, seed) {
+        Err(Reason::Beyond) => later(tables, service, seed),
+        decided => decided,
+    }
+}
+
+/// Draws entries of one tier until one is usable, at most 16: the first tier whose cumulative load
+/// exceeds a random percentage.
 ///
 /// # Errors
 ///
@@ -70,27 +89,24 @@ pub fn select<'t, T: Tables>(
     seed: u32,
 ) -> Result<Choice<'t>, Reason> {
     let mut draws = Draws::new(seed);
-    let mut tier = service.tier_at(draws.below(100).0);
-    let mut entries = service.tier(tables, tier)?;
-    for sample in 1..=SAMPLES {
+    let tier = service.tier_at(draws.below(100).0);
+    let entries = service.tier(tables, tier)?;
+    for _ in 0..SAMPLES {
         let (entry, slot) = draw(tables, entries, &mut draws)?;
         if let Some(generation) = usable(tables, entry.backend, entry.node)? {
             return Ok(Choice { entry, slot, tier, generation });
-        }
-        if sample % SAMPLES_PER_TIER == 0 && tier + 1 < u32::from(service.header.tiers) {
-            tier += 1;
-            entries = service.tier(tables, tier)?;
         }
     }
     Err(Reason::Scanned)
 }
 
-/// Looks at up to 64 entries, tiers in order, the first tier from a random start.
+/// Looks at up to 64 entries, tiers in order, the first tier from a random start; if there are no
+/// more, the all-down policy.
 ///
 /// # Errors
 ///
-/// [`Reason::AllDownPanic`], [`Reason::AllDownRefused`] or [`Reason::AllDownPassed`], as the
-/// service's policy says, if none is usable.
+/// [`Reason::Beyond`] if there are more: ask [`later`]. [`Reason::AllDownRefused`] or
+/// [`Reason::AllDownPassed`] if none is usable and the policy says so.
 #[inline(always)]
 pub fn scan<'t, T: Tables>(
     tables: &'t T,
@@ -118,25 +134,48 @@ pub fn scan<'t, T: Tables>(
             });
         }
     }
-    Err(match AllDown::try_from(service.header.flags & Header::ALL_DOWN) {
-        Ok(AllDown::Panic) => Reason::AllDownPanic,
-        Ok(AllDown::Refuse) => Reason::AllDownRefused,
-        Ok(AllDown::PassThrough) => Reason::AllDownPassed,
-        Err(_) => Reason::Inconsistent,
-    })
+    if entries > SCANNED { Err(Reason::Beyond) } else { all_down(tables, service, seed) }
 }
 
-/// One of all, usable or not: the policy `Panic`.
+/// Draws from each tier after the first, in order; then the all-down policy.
 ///
 /// # Errors
 ///
-/// [`Reason::Inconsistent`] if the table points outside the arena.
+/// [`Reason::AllDownRefused`] or [`Reason::AllDownPassed`] if the draws met no usable backend and
+/// the policy says so.
 #[inline(always)]
-pub fn all_down<'t, T: Tables>(
+pub fn later<'t, T: Tables>(
     tables: &'t T,
     service: &Service<'t>,
     seed: u32,
 ) -> Result<Choice<'t>, Reason> {
+    let mut draws = Draws::new(seed);
+    for number in 0..(MAX_TIERS as u32 - 1) * SAMPLES_PER_LATER_TIER {
+        let tier = 1 + number / SAMPLES_PER_LATER_TIER;
+        if tier >= u32::from(service.header.tiers) {
+            break;
+        }
+        let (entry, slot) = draw(tables, service.tier(tables, tier)?, &mut draws)?;
+        if let Some(generation) = usable(tables, entry.backend, entry.node)? {
+            return Ok(Choice { entry, slot, tier, generation });
+        }
+    }
+    all_down(tables, service, seed)
+}
+
+/// No backend is usable: one of all (`Panic`), or what else the policy says.
+#[inline(always)]
+fn all_down<'t, T: Tables>(
+    tables: &'t T,
+    service: &Service<'t>,
+    seed: u32,
+) -> Result<Choice<'t>, Reason> {
+    match AllDown::try_from(service.header.flags & Header::ALL_DOWN) {
+        Ok(AllDown::Panic) => {}
+        Ok(AllDown::Refuse) => return Err(Reason::AllDownRefused),
+        Ok(AllDown::PassThrough) => return Err(Reason::AllDownPassed),
+        Err(_) => return Err(Reason::Inconsistent),
+    }
     let mut draws = Draws::new(seed);
     let tier = service.tier_at(draws.below(100).0);
     let (entry, slot) = draw(tables, service.tier(tables, tier)?, &mut draws)?;

@@ -34,14 +34,16 @@ reasons! {
     Inconsistent = "inconsistent",
     /// The service has no backends in this family: refused.
     NoBackends = "no_backends",
-    /// No usable backend, policy `Panic`: one of all.
+    /// An unusable backend was chosen, because none is usable and the policy is `Panic`.
     AllDownPanic = "all_down_panic",
     /// No usable backend, policy `Refuse`: refused.
     AllDownRefused = "all_down_refused",
     /// No usable backend, policy `PassThrough`: untouched.
     AllDownPassed = "all_down_passed",
-    /// Sampling met only unusable backends: the bounded scan was asked.
+    /// Sampling met only unusable backends: the bounded walk was asked.
     Scanned = "scanned",
+    /// So did the walk, and there are more: the later tiers were asked.
+    Beyond = "beyond",
     /// There may be an earlier choice to resume (session affinity, UDP): its program was asked.
     Undecided = "undecided",
     /// There was none, or it does not hold any more: a new choice was made.

@@ -8,7 +8,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use aya_log::EbpfLogger;
 use tokio::{
+    io::{Interest, unix::AsyncFd},
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
 };
@@ -19,7 +21,7 @@ use crate::{
     agent::{Agent, QUEUE},
     datapath::{self, Counters, Datapath, Lock, Pins, check},
     outputs::{Metrics, Outputs, admin},
-    sources::{file, prober},
+    sources::{file, prober::Prober},
 };
 
 /// Flags of `agent`.
@@ -66,17 +68,24 @@ async fn serve(args: &Args) -> Result<()> {
         _ = interrupted.recv() => return Ok(()),
     };
 
-    let reload_failures = Arc::new(AtomicU64::new(0));
-    let counters = Counters::open(&pins)?;
-    let outputs = Arc::new(Outputs::new(Metrics::new(counters, Arc::clone(&reload_failures))));
     let (news, inbox) = mpsc::channel(QUEUE);
+    let prober = Prober::new(news.clone(), args.max_probes as usize);
+    let reload_failures = Arc::new(AtomicU64::new(0));
+    let outputs = Arc::new(Outputs::new(Metrics::new(
+        Counters::open(&pins)?,
+        Arc::clone(&reload_failures),
+        prober.local_failures(),
+    )));
     let (wanted, wanted_probes) = watch::channel(Arc::default());
     let (stop, stopped) = watch::channel(false);
     let agent = Agent::adopt(Datapath::open(&pins)?, Arc::clone(&outputs), wanted)?;
 
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(admin::serve(args.admin, Arc::clone(&outputs)).await?);
-    tasks.spawn(prober::run(wanted_probes, news.clone(), args.max_probes as usize));
+    tasks.spawn(prober.run(wanted_probes));
+    if let Some(log) = datapath::program_log(&pins) {
+        tasks.spawn(follow(log)?);
+    }
     tasks.spawn(file::watch(args.config.clone(), news, reload_failures));
     let mut running = tokio::spawn(agent.run(inbox, stopped));
 
@@ -94,6 +103,19 @@ async fn serve(args: &Args) -> Result<()> {
     }
     drop(lock);
     Ok(())
+}
+
+/// Passes the programs' log lines on.
+fn follow<L: log::Log + 'static>(log: EbpfLogger<L>) -> Result<impl Future<Output = ()>> {
+    // SAFETY: the log owns its descriptor, and always answers with the same one.
+    let mut log = unsafe { AsyncFd::register_with_interest(log, Interest::READABLE) }
+        .context("cannot follow the programs' log")?;
+    Ok(async move {
+        while let Ok(mut ready) = log.readable_mut().await {
+            ready.get_inner_mut().flush();
+            ready.clear_ready();
+        }
+    })
 }
 
 /// Waits for the pins to be free, and loads what is missing or older than this binary.

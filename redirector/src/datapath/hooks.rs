@@ -14,7 +14,7 @@ pub struct Hook {
 }
 
 /// What the programs that a first one may call are named, by their index in its array.
-pub const STEPS: [&str; 3] = ["resume", "choose", "scan"];
+pub const STEPS: [&str; 4] = ["resume", "choose", "scan", "later"];
 
 const fn reverse(program: &'static str, attach: bpf_attach_type) -> Hook {
     Hook { program, attach, next: None }

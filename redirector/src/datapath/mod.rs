@@ -20,6 +20,7 @@ use std::{net::IpAddr, os::fd::OwnedFd};
 
 use anyhow::{Context as _, Result};
 use aya::maps::{HashMap, Map, MapData, PerCpuArray};
+use aya_log::EbpfLogger;
 use redirector_common::{
     BackendValue, COUNTERS, FrontendKey4, FrontendKey6, HealthWord, MAX_TIERS, NodeWord, Reason,
     ServiceName, ServiceWord, Slot,
@@ -269,6 +270,16 @@ impl Counters {
         let tiers = (0..MAX_TIERS).map(|tier| format!("tier_{tier}"));
         Ok(reasons.chain(tiers).zip(self.read()?).collect())
     }
+}
+
+/// The log of the programs that are attached, if they were built with one
+/// (`cargo xtask build-ebpf --log`) and this process may open them (CAP_SYS_ADMIN).
+#[must_use]
+pub fn program_log(pins: &Pins) -> Option<EbpfLogger<&'static dyn log::Log>> {
+    use std::os::fd::AsFd as _;
+    let link = sys::obj_get(&pins.link("connect4")).ok()?;
+    let program = sys::link_info(link.as_fd()).ok()?.program;
+    EbpfLogger::init_from_id(program).ok()
 }
 
 fn frontend(address: IpAddr, port: u16, protocol: u8, index: u32) -> Option<(Frontend, u32)> {

@@ -45,11 +45,20 @@ struct Map {
 }
 
 impl Metrics {
-    /// All zero; `counters` are the kernel's, `reload_failures` the file source's.
+    /// All zero; `counters` are the kernel's, `reload_failures` the file source's,
+    /// `local_failures` the prober's.
     #[must_use]
-    pub fn new(counters: Counters, reload_failures: Arc<AtomicU64>) -> Self {
+    pub fn new(
+        counters: Counters,
+        reload_failures: Arc<AtomicU64>,
+        local_failures: Arc<AtomicU64>,
+    ) -> Self {
         let mut registry = Registry::with_prefix("redirector");
-        registry.register_collector(Box::new(Elsewhere { counters, reload_failures }));
+        registry.register_collector(Box::new(Elsewhere {
+            counters,
+            reload_failures,
+            local_failures,
+        }));
         let metrics = Self {
             transitions: Family::default(),
             writes: Counter::default(),
@@ -132,6 +141,7 @@ impl Metrics {
 struct Elsewhere {
     counters: Counters,
     reload_failures: Arc<AtomicU64>,
+    local_failures: Arc<AtomicU64>,
 }
 
 impl fmt::Debug for Elsewhere {
@@ -164,12 +174,18 @@ impl Collector for Elsewhere {
             let labels = [("tier", tier.to_string())];
             ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
         }
-        let failures = ConstCounter::new(self.reload_failures.load(Ordering::Relaxed));
-        failures.encode(encoder.encode_descriptor(
-            "config_reload_failures",
-            "Files that were not taken over",
-            None,
-            failures.metric_type(),
-        )?)
+        for (name, help, count) in [
+            ("config_reload_failures", "Files that were not taken over", &self.reload_failures),
+            (
+                "probe_local_failures",
+                "Probes that this machine could not make; they count against no backend",
+                &self.local_failures,
+            ),
+        ] {
+            let count = ConstCounter::new(count.load(Ordering::Relaxed));
+            let kind = count.metric_type();
+            count.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
+        }
+        Ok(())
     }
 }

@@ -14,7 +14,7 @@ use redirector_core::{
     plan::{Capacities, Installed, Snapshot, Step},
     service::{BackendRef, Frontend},
 };
-use redirector_ebpf::{Tables, all_down, scan, select, service};
+use redirector_ebpf::{Tables, decide, service};
 
 /// At most 64 lines, backends and nodes: what is reachable is a bit set each.
 #[derive(Clone, Debug)]
@@ -185,14 +185,8 @@ impl Memory {
             },
         };
         let choice = service(&reader, index).and_then(|service| {
-            match select(&reader, &service, seed) {
-                Err(Reason::Scanned) => match scan(&reader, &service, seed) {
-                    Err(Reason::AllDownPanic) => all_down(&reader, &service, seed),
-                    other => other,
-                },
-                other => other,
-            }
-            .map(|choice| (*choice.entry, choice.slot, service.header.entry_shift() == 1))
+            let choice = decide(&reader, &service, seed)?;
+            Ok((*choice.entry, choice.slot, service.header.entry_shift() == 1))
         });
         match choice {
             Ok((entry, slot, ipv6)) => {
