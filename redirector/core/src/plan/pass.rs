@@ -102,7 +102,8 @@ pub(super) fn pass(
     let before: Vec<Option<Placed>> = changes.iter().map(|change| before(change.name)).collect();
 
     let resolved = Resolved::new(&changes, &installed.backends);
-    let phases = Phases::default();
+    let puts = Vec::with_capacity(resolved.new_backends() + changes.len());
+    let phases = Phases { puts, ..Phases::default() };
     let mut pass = Pass { installed, desired, resolved, phases, leaving: BTreeMap::new() };
     let mut rejected = Vec::new();
     for (change, before) in changes.iter().zip(before) {
@@ -341,9 +342,14 @@ fn order(
         installed.words[index as usize] = ServiceWord(0);
         installed.free_frontends.give_back(index);
     }
-    for mut phase in [puts, writes, publishes] {
-        steps.append(&mut phase);
+    if steps.is_empty() {
+        // Into an empty kernel: a million steps that need not be copied.
+        *steps = puts;
+    } else {
+        steps.extend(puts);
     }
+    steps.extend(writes);
+    steps.extend(publishes);
     // A removed element of a hash map must not be seen as another one: not before a barrier.
     let (early, late) =
         if removals.is_empty() { (inserts, Vec::new()) } else { (Vec::new(), inserts) };

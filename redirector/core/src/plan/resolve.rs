@@ -53,6 +53,11 @@ impl Resolved {
         if index == NONE { Err(number) } else { Ok(index) }
     }
 
+    /// How many have no index yet, at most.
+    pub(super) fn new_backends(&self) -> usize {
+        self.new.len()
+    }
+
     pub(super) fn assign(&mut self, number: usize, index: u32) {
         self.indices[number] = index;
     }

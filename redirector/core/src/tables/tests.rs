@@ -1,1 +1,87 @@
 //! Tiers, loads and families of compiled services.
+
+use super::*;
+use crate::service::{Protocol, ServiceRef};
+
+const NOBODY: BTreeMap<BackendRef, HealthWord> = BTreeMap::new();
+
+#[test]
+fn tiers_are_by_place_and_only_those_with_backends() {
+    let service = service(&[("10.1.0.3", "b"), ("10.1.0.1", ""), ("10.1.0.2", "b")]);
+    let tables = compile_service(&service, &zone("b"), &NOBODY);
+    assert_eq!(listed(&tables.v4), ["zone 10.1.0.2 10.1.0.3", "cluster 10.1.0.1"]);
+    assert_eq!(tables.v4.loads, [100; MAX_TIERS]);
+    assert_eq!(tables.v4.carrying(), Some((0, "zone")));
+    assert_eq!(tables.v6, Table::default(), "no frontend, no table");
+}
+
+#[test]
+fn the_first_tier_with_a_healthy_backend_carries_everything() {
+    let service = service(&[("10.1.0.1", "b"), ("10.1.0.2", ""), ("10.1.0.3", "b")]);
+    let table = |ejected: &[&str]| compile_service(&service, &zone("b"), &objections(ejected)).v4;
+    assert_eq!(table(&["10.1.0.1"]).carrying(), Some((0, "zone")));
+    let over = table(&["10.1.0.1", "10.1.0.3"]);
+    assert_eq!(
+        (over.carrying(), over.loads),
+        (Some((1, "cluster")), [0, 100, 100, 100, 100, 100, 100, 100])
+    );
+    let down = table(&["10.1.0.1", "10.1.0.2", "10.1.0.3"]);
+    assert_eq!((down.carrying(), down.loads), (None, [100; MAX_TIERS]));
+}
+
+#[test]
+fn each_family_has_its_own_backends() {
+    let mut service = service(&[("10.1.0.1", ""), ("fd00::1", "b")]);
+    service.frontends.push(frontend("fd00:96::1"));
+    let tables = compile_service(&service, &zone("b"), &NOBODY);
+    assert_eq!(listed(&tables.v4), ["cluster 10.1.0.1"]);
+    assert_eq!(listed(&tables.v6), ["zone fd00::1"]);
+}
+
+#[test]
+fn a_service_without_backends_has_no_tiers() {
+    let tables = compile_service(&service(&[]), &zone("b"), &NOBODY);
+    assert_eq!((tables.v4.tiers.len(), tables.v4.loads), (0, [0; MAX_TIERS]));
+    assert_eq!(tables.frontends, [frontend("10.96.0.1")]);
+}
+
+fn service(backends: &[(&str, &str)]) -> Service {
+    let backend = |(address, in_zone): &(&str, &str)| Backend {
+        backend: backend(address),
+        locality: zone(in_zone),
+        weight: 1,
+    };
+    Service {
+        name: ServiceRef("shop/cart".into()),
+        frontends: vec![frontend("10.96.0.1")],
+        affinity_seconds: None,
+        backends: backends.iter().map(backend).collect(),
+        policy: Policy::default(),
+    }
+}
+
+fn frontend(address: &str) -> Frontend {
+    let BackendRef { address, port, protocol } = backend(address);
+    Frontend { address, port, protocol }
+}
+
+fn backend(address: &str) -> BackendRef {
+    let address = address.parse().expect("an address");
+    BackendRef { address, port: 80, protocol: Protocol::Tcp }
+}
+
+fn zone(name: &str) -> Locality {
+    Locality { zone: (!name.is_empty()).then(|| name.into()), ..Locality::default() }
+}
+
+fn objections(ejected: &[&str]) -> BTreeMap<BackendRef, HealthWord> {
+    ejected.iter().map(|address| (backend(address), HealthWord(1 << 8))).collect()
+}
+
+fn listed(table: &Table) -> Vec<String> {
+    let listed = table.tiers.iter().map(|tier| {
+        let addresses = tier.entries.iter().map(|entry| entry.backend.address.to_string());
+        [tier.name().to_owned()].into_iter().chain(addresses).collect::<Vec<_>>().join(" ")
+    });
+    listed.collect()
+}

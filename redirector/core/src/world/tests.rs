@@ -1,1 +1,235 @@
 //! What a world makes of its inputs.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    service::{Backend, Policy},
+    tables::compile,
+};
+
+const NOW: Moment = Moment(Duration::ZERO);
+const PROBE: Probe = Probe { interval_ms: 1_000, timeout_ms: 500, unhealthy: 2, healthy: 1 };
+
+#[test]
+fn nothing_is_known_until_a_source_has_said_what_there_is() {
+    let mut world = World::new();
+    apply(&mut world, Input::Put(service("a", "10.96.0.1", &["10.1.0.1"])));
+    assert!(!world.is_synced());
+    assert!(!world.tables().synced);
+    apply(&mut world, Input::Replace(vec![]));
+    assert!(world.is_synced());
+    assert_eq!(names(&world), [""; 0]);
+}
+
+#[test]
+fn failing_probes_eject_and_the_next_tier_takes_over() {
+    let mut world = in_zone_b();
+    let mut cart = service("cart", "10.96.0.1", &["10.1.0.1", "10.1.0.2"]);
+    cart.backends[0].locality.zone = Some("b".into());
+    apply(&mut world, Input::Replace(vec![cart]));
+
+    assert_eq!(apply(&mut world, failure("10.1.0.1")), []);
+    let by = HealthByte::Prober;
+    let ejected = Transition::Ejected { backend: backend("10.1.0.1"), by, why: "timed out".into() };
+    let cart = ServiceRef("cart".into());
+    let (zone, cluster) = (Some((0, "zone".into())), Some((1, "cluster".into())));
+    let over = Transition::FailedOver { service: cart, from: zone.clone(), to: cluster.clone() };
+    assert_eq!(apply(&mut world, failure("10.1.0.1")), [ejected, over.clone()]);
+    assert!(world.is_ejected(&backend("10.1.0.1")));
+    assert_eq!(apply(&mut world, failure("10.1.0.1")), []);
+
+    let Transition::FailedOver { service, .. } = over else { unreachable!("made above") };
+    let back = Transition::FailedOver { service, from: cluster, to: zone };
+    let readmitted = Transition::Readmitted { backend: backend("10.1.0.1"), by };
+    assert_eq!(apply(&mut world, success("10.1.0.1")), [readmitted, back]);
+    assert!(!world.is_ejected(&backend("10.1.0.1")));
+}
+
+#[test]
+fn an_ejection_counts_for_every_service_that_lists_the_backend() {
+    let mut world = World::new();
+    let list = [("a", "10.96.0.1"), ("b", "10.96.0.2")];
+    let list = list.map(|(name, frontend)| service(name, frontend, &["10.1.0.1"]));
+    apply(&mut world, Input::Replace(list.to_vec()));
+    apply(&mut world, failure("10.1.0.1"));
+    let happened = apply(&mut world, failure("10.1.0.1"));
+    let failed_over: Vec<&str> = happened
+        .iter()
+        .filter_map(|transition| match transition {
+            Transition::FailedOver { service, to: None, .. } => Some(&*service.0),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(failed_over, ["a", "b"]);
+}
+
+#[test]
+fn a_backend_that_leaves_all_services_is_forgotten() {
+    let mut world = World::new();
+    let with = service("a", "10.96.0.1", &["10.1.0.1"]);
+    apply(&mut world, Input::Replace(vec![with.clone()]));
+    for _ in 0..2 {
+        apply(&mut world, failure("10.1.0.1"));
+    }
+    apply(&mut world, Input::Put(service("a", "10.96.0.1", &[])));
+    assert!(!world.is_ejected(&backend("10.1.0.1")));
+    apply(&mut world, Input::Put(with));
+    assert!(!world.is_ejected(&backend("10.1.0.1")), "it starts anew");
+}
+
+#[test]
+fn what_nobody_probes_any_more_is_readmitted() {
+    let mut world = World::new();
+    let mut a = service("a", "10.96.0.1", &["10.1.0.1"]);
+    apply(&mut world, Input::Replace(vec![a.clone()]));
+    for _ in 0..2 {
+        apply(&mut world, failure("10.1.0.1"));
+    }
+    a.policy.probe = None;
+    let happened = apply(&mut world, Input::Put(a));
+    let (backend, by) = (backend("10.1.0.1"), HealthByte::Prober);
+    assert!(happened.contains(&Transition::Readmitted { backend, by }), "{happened:?}");
+    assert_eq!(world.probes(), BTreeMap::new());
+}
+
+#[test]
+fn ejections_survive_a_restart() {
+    let mut world = World::new();
+    let ejected = [("10.1.0.1", HealthByte::Prober), ("10.9.9.9", HealthByte::Prober)];
+    let ejected = ejected.map(|(address, by)| (backend(address), by));
+    apply(&mut world, Input::Restore(ejected.to_vec()));
+    assert_eq!(world.tables().objections.len(), 2, "until it is known who uses them");
+    apply(&mut world, Input::Replace(vec![service("a", "10.96.0.1", &["10.1.0.1"])]));
+    let objections: Vec<&BackendRef> = world.tables().objections.keys().collect();
+    assert_eq!(objections, [&backend("10.1.0.1")]);
+    assert!(!apply(&mut world, success("10.1.0.1")).is_empty(), "the next success re-admits");
+}
+
+#[test]
+fn udp_backends_are_not_probed_and_shared_ones_once() {
+    let mut world = World::new();
+    let mut strict = service("a", "10.96.0.1", &["10.1.0.1"]);
+    strict.policy.probe = Some(Probe { interval_ms: 200, ..PROBE });
+    let mut udp = service("c", "10.96.0.3", &["10.1.0.3"]);
+    udp.frontends[0].protocol = Protocol::Udp;
+    udp.backends[0].backend.protocol = Protocol::Udp;
+    let list = vec![strict, service("b", "10.96.0.2", &["10.1.0.1"]), udp];
+    apply(&mut world, Input::Replace(list));
+    let probes: Vec<(BackendRef, u32)> =
+        world.probes().into_iter().map(|(backend, probe)| (backend, probe.interval_ms)).collect();
+    assert_eq!(probes, [(backend("10.1.0.1"), 200)]);
+}
+
+#[test]
+fn a_bad_version_is_refused_and_the_last_good_one_stays() {
+    for (bad, why) in [
+        (service("b", "10.96.0.1", &[]), "frontend 10.96.0.1:80/tcp belongs to a"),
+        (
+            service("b", "10.96.0.2", &["10.96.0.1"]),
+            "backend 10.96.0.1:80/tcp is a frontend of a: connections would go in a circle",
+        ),
+        (
+            service("b", "10.1.0.1", &[]),
+            "frontend 10.1.0.1:80/tcp is a backend of a: connections would go in a circle",
+        ),
+        (
+            service("b", "10.96.0.2", &["10.96.0.2"]),
+            "backend 10.96.0.2:80/tcp is a frontend of b: connections would go in a circle",
+        ),
+        (
+            service("b", "10.96.0.2", &["10.1.0.1", "10.1.0.1"]),
+            "backend 10.1.0.1:80/tcp is listed twice",
+        ),
+        (
+            service("b", "::ffff:10.96.0.2", &[]),
+            "[::ffff:10.96.0.2]:80/tcp is not a possible address",
+        ),
+    ] {
+        let mut world = World::new();
+        let good = service("b", "10.96.0.2", &["10.1.0.2"]);
+        let both = vec![service("a", "10.96.0.1", &["10.1.0.1"]), good.clone()];
+        apply(&mut world, Input::Replace(both.clone()));
+        let rejected = rejected("b", why);
+        assert_eq!(apply(&mut world, Input::Put(bad.clone())), [rejected.clone()]);
+        assert_eq!(apply(&mut world, Input::Put(bad.clone())), [], "said once");
+        assert!(world.services().eq(&both));
+        apply(&mut world, Input::Put(good));
+        let list = vec![bad, both[0].clone()];
+        assert_eq!(apply(&mut world, Input::Replace(list)), [rejected]);
+        assert!(world.services().eq(&both));
+    }
+}
+
+#[test]
+fn whoever_has_a_frontend_keeps_it_and_gives_way_to_the_next() {
+    let mut world = World::new();
+    let (a, b) = (service("a", "10.96.0.1", &[]), service("b", "10.96.0.1", &["10.1.0.1"]));
+    apply(&mut world, Input::Replace(vec![b.clone()]));
+    let taken = rejected("a", "frontend 10.96.0.1:80/tcp belongs to b");
+    assert_eq!(apply(&mut world, Input::Replace(vec![a, b.clone()])), [taken]);
+    assert_eq!(names(&world), ["b"], "though a comes before b");
+    apply(&mut world, Input::Remove(b.name));
+    assert_eq!(names(&world), ["a"], "what was refused is tried again");
+}
+
+#[test]
+fn a_list_in_order_may_exchange_frontends() {
+    let mut world = World::new();
+    let list = |one: &str, other: &str| vec![service("a", one, &[]), service("b", other, &[])];
+    apply(&mut world, Input::Replace(list("10.96.0.1", "10.96.0.2")));
+    let exchanged = list("10.96.0.2", "10.96.0.1");
+    assert_eq!(apply(&mut world, Input::Replace(exchanged.clone())), []);
+    assert!(world.services().eq(&exchanged));
+}
+
+fn in_zone_b() -> World {
+    let mut world = World::new();
+    let node = Locality { zone: Some("b".into()), ..Locality::default() };
+    apply(&mut world, Input::Node(node));
+    world
+}
+
+/// Applies, and checks what must hold after every input.
+fn apply(world: &mut World, input: Input) -> Vec<Transition> {
+    let happened = world.apply(input, NOW);
+    assert_eq!(*world.tables(), compile(world));
+    happened
+}
+
+fn service(name: &str, at: &str, backends: &[&str]) -> Service {
+    let BackendRef { address, port, protocol } = backend(at);
+    let listed = |address: &&str| Backend {
+        backend: backend(address),
+        locality: Locality::default(),
+        weight: 1,
+    };
+    Service {
+        name: ServiceRef(name.into()),
+        frontends: vec![Frontend { address, port, protocol }],
+        affinity_seconds: None,
+        backends: backends.iter().map(listed).collect(),
+        policy: Policy { probe: Some(PROBE), ..Policy::default() },
+    }
+}
+
+fn backend(address: &str) -> BackendRef {
+    let address = address.parse().expect("an address");
+    BackendRef { address, port: 80, protocol: Protocol::Tcp }
+}
+
+fn failure(address: &str) -> Input {
+    Input::Probed { backend: backend(address), outcome: Err(ProbeFailure::TimedOut) }
+}
+
+fn success(address: &str) -> Input {
+    Input::Probed { backend: backend(address), outcome: Ok(()) }
+}
+
+fn rejected(name: &str, why: &str) -> Transition {
+    Transition::Rejected { object: ServiceRef(name.into()), why: why.into() }
+}
+
+fn names(world: &World) -> Vec<&str> {
+    world.services().map(|service| &*service.name.0).collect()
+}
