@@ -46,6 +46,7 @@ impl Installed {
         let health = snapshot.health.iter().take(installed.health.len());
         installed.health.splice(..health.len(), health.copied());
         installed.adopt_regions(&snapshot);
+        installed.drop_words();
         installed.rebuild_pools();
         installed
     }
@@ -84,9 +85,7 @@ impl Installed {
             let Some(length) = render::extent(arena, slot) else { continue };
             let slots = &arena[slot as usize..(slot + length) as usize];
             let header = render::header(slots);
-            let frontends =
-                words.iter().filter(|word| **word == ServiceWord::new(slot, header.epoch));
-            let frontends = frontends.count() as u32;
+            let frontends = words.iter().filter(|word| word.epoch() == header.epoch).count() as u32;
             if slot < next || frontends == 0 || !self.adopt_backends(slots, snapshot) {
                 continue;
             }
@@ -95,6 +94,16 @@ impl Installed {
             self.add_region(slot, slots.into());
             if let Some(region) = self.regions.get_mut(&slot) {
                 region.frontends = frontends;
+            }
+        }
+    }
+
+    /// Forgets words that lead to nothing that was adopted: what is written there later must not
+    /// count as theirs.
+    fn drop_words(&mut self) {
+        for index in 0..self.words.len() {
+            if self.region(self.words[index]).is_none() {
+                self.words[index] = ServiceWord(0);
             }
         }
     }

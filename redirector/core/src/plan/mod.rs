@@ -14,8 +14,6 @@ mod place;
 mod pool;
 mod render;
 mod resolve;
-#[cfg(test)]
-mod tests;
 
 use std::{collections::BTreeSet, sync::Arc};
 

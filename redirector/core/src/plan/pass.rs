@@ -331,8 +331,9 @@ fn order(
     steps.append(&mut objected.lifted);
     steps.append(&mut objected.at_once);
     let stale = std::mem::take(&mut installed.stale);
-    let needs_room =
-        !(puts.is_empty() && writes.is_empty() && inserts.is_empty() && stale.is_empty());
+    let takes_index = |step: &Step| !matches!(step, Step::PutName { .. });
+    let is_still = writes.is_empty() && inserts.is_empty() && stale.is_empty();
+    let needs_room = !is_still || puts.iter().any(takes_index);
     if needs_room && !installed.is_settled {
         steps.push(Step::Barrier);
         installed.is_settled = true;

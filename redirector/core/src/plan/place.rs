@@ -155,7 +155,8 @@ impl Pass<'_> {
         };
         let same = current().find(|(_, region)| render::is_same(&region.slots, &slots));
         let word = if let Some((word, _)) = same {
-            word
+            // Without what else an adopted word may have in its upper bits.
+            ServiceWord::new(word.slot(), word.epoch())
         } else {
             let mut earlier = current().map(|(_, region)| render::header(&region.slots));
             let earlier = earlier.find(|header| header.service == draft.id);

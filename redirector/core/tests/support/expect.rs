@@ -10,7 +10,7 @@ use redirector_core::{
 };
 use redirector_ebpf::Tables;
 
-use super::memory::{Memory, Verdict};
+use super::{memory::Memory, reader::Verdict};
 
 /// One frontend's table, read back from the maps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Seen {
     pub all_down: AllDown,
     pub affinity_seconds: u32,
     pub service: u32,
-    usable: Vec<BackendRef>,
+    pub usable: Vec<BackendRef>,
 }
 
 pub type View = BTreeMap<Frontend, Seen>;

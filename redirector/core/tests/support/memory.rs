@@ -1,20 +1,16 @@
 //! The kernel's maps in memory. Applies steps, and refuses any that a reader could notice: a store
 //! to what has been reachable since the last barrier.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use redirector_common::{
-    Address6, AllDown, BackendValue, Entry, Header, HealthWord, NodeWord, RANGES, Reason,
-    ServiceName, ServiceWord, Settings, Slot, TierRange,
+    BackendValue, Header, HealthWord, NodeWord, RANGES, ServiceName, ServiceWord, Slot,
 };
 use redirector_core::{
     plan::{Capacities, Installed, Snapshot, Step},
-    service::{BackendRef, Frontend},
+    service::Frontend,
 };
-use redirector_ebpf::{Tables, decide, service};
+use redirector_ebpf::Tables;
 
 /// At most 64 lines, backends and nodes: what is reachable is a bit set each.
 #[derive(Clone, Debug)]
@@ -39,14 +35,6 @@ struct Reachable {
     lines: u64,
     backends: u64,
     nodes: u64,
-}
-
-/// Where a connection goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    To(BackendRef),
-    Refused,
-    Passed,
 }
 
 impl Memory {
@@ -81,62 +69,95 @@ impl Memory {
         Installed::adopt(self.capacities, snapshot)
     }
 
+    /// Stores, after a proof that no reader can notice.
     pub fn apply(&mut self, step: &Step) {
+        self.check(step);
+        self.store(step);
         match step {
-            Step::PutBackend { index, value, word } => {
-                assert!(self.hot.backends & 1 << index == 0, "backend {index} is in use");
-                let generation = self.health[*index as usize].generation();
-                assert_ne!(word.generation(), generation, "index {index} had that generation");
-                self.backends[*index as usize] = *value;
-                self.health[*index as usize] = *word;
-            }
-            Step::PutNode { index, word } => {
-                assert_ne!(*index, 0, "node 0 is nobody");
-                assert!(self.hot.nodes & 1 << index == 0, "node {index} is in use");
-                self.nodes[usize::from(*index)] = *word;
-            }
-            Step::PutName { service, name } => {
-                self.names[*service as usize] = ServiceName::new(&name.0);
-            }
-            Step::SetHealth { backend, byte, value } => {
-                let word = &mut self.health[*backend as usize];
-                assert_ne!(word.byte(*byte), *value, "a store that changes nothing");
-                *word = word.with(*byte, *value);
-            }
-            Step::WriteSlots { slot, slots } => {
-                let lines = lines(*slot, slots.len());
-                assert_eq!(lines & (1 | self.hot.lines), 0, "slots from {slot} are in use");
-                self.arena[*slot as usize..][..slots.len()].copy_from_slice(slots);
-            }
             Step::Publish { index, word } => {
-                assert!(!self.removed.contains(index), "word {index} may still be read");
-                self.words[*index as usize] = *word;
                 let owner = self.frontends.iter().find(|(_, its)| *its == index);
                 self.held.extend(owner.map(|(frontend, _)| (*frontend, word.0)));
                 self.reach(*word);
             }
             Step::InsertFrontend { frontend, index } => {
+                self.held.insert((*frontend, self.words[*index as usize].0));
+            }
+            Step::Barrier => self.barrier(),
+            _ => {}
+        }
+    }
+
+    fn check(&mut self, step: &Step) {
+        match step {
+            Step::PutBackend { index, word, .. } => {
+                assert!(self.hot.backends & 1 << index == 0, "backend {index} is in use");
+                let generation = self.health[*index as usize].generation();
+                assert_ne!(word.generation(), generation, "index {index} had that generation");
+            }
+            Step::PutNode { index, .. } => {
+                assert_ne!(*index, 0, "node 0 is nobody");
+                assert!(self.hot.nodes & 1 << index == 0, "node {index} is in use");
+            }
+            Step::SetHealth { backend, byte, value } => {
+                let word = self.health[*backend as usize];
+                assert_ne!(word.byte(*byte), *value, "a store that changes nothing");
+            }
+            Step::WriteSlots { slot, slots } => {
+                let lines = lines(*slot, slots.len());
+                assert_eq!(lines & (1 | self.hot.lines), 0, "slots from {slot} are in use");
+            }
+            Step::Publish { index, .. } => {
+                assert!(!self.removed.contains(index), "word {index} may still be read");
+            }
+            Step::InsertFrontend { frontend, index } => {
                 assert!(self.removed.is_empty(), "an insert between a removal and the barrier");
-                let word = self.words[*index as usize];
-                assert_ne!(word.0, 0, "{frontend} has no word yet");
+                assert_ne!(self.words[*index as usize].0, 0, "{frontend} has no word yet");
                 assert!(!self.frontends.values().any(|its| its == index), "{index} is another's");
-                assert_eq!(self.frontends.insert(*frontend, *index), None, "{frontend} is there");
-                self.held.insert((*frontend, word.0));
-                let family =
-                    |other: &&Frontend| other.address.is_ipv4() == frontend.address.is_ipv4();
-                let count = self.frontends.keys().filter(family).count();
-                assert!(count <= self.capacities.frontends as usize, "the map is full");
+                assert!(!self.frontends.contains_key(frontend), "{frontend} is there");
+                let is_of_family =
+                    |other: &&Frontend| other.address.is_ipv6() == frontend.address.is_ipv6();
+                let family = self.frontends.keys().filter(is_of_family).count();
+                assert!(family < self.capacities.frontends as usize, "the map is full");
             }
             Step::RemoveFrontend { frontend } => {
-                let index = self.frontends.remove(frontend).expect("only what is there is removed");
-                self.removed.insert(index);
+                let index = self.frontends.get(frontend).expect("only what is there is removed");
+                self.removed.insert(*index);
             }
             Step::Unpublish { index } => {
                 assert!(!self.frontends.values().any(|its| its == index), "{index} is in use");
                 assert!(!self.removed.contains(index), "word {index} may still be read");
-                self.words[*index as usize] = ServiceWord(0);
             }
-            Step::Barrier => self.barrier(),
+            Step::PutName { .. } | Step::Barrier => {}
+        }
+    }
+
+    /// Stores, whatever a reader may think of it.
+    pub fn store(&mut self, step: &Step) {
+        match step {
+            Step::PutBackend { index, value, word } => {
+                self.backends[*index as usize] = *value;
+                self.health[*index as usize] = *word;
+            }
+            Step::PutNode { index, word } => self.nodes[usize::from(*index)] = *word,
+            Step::PutName { service, name } => {
+                self.names[*service as usize] = ServiceName::new(&name.0);
+            }
+            Step::SetHealth { backend, byte, value } => {
+                let word = &mut self.health[*backend as usize];
+                *word = word.with(*byte, *value);
+            }
+            Step::WriteSlots { slot, slots } => {
+                self.arena[*slot as usize..][..slots.len()].copy_from_slice(slots);
+            }
+            Step::Publish { index, word } => self.words[*index as usize] = *word,
+            Step::InsertFrontend { frontend, index } => {
+                self.frontends.insert(*frontend, *index);
+            }
+            Step::RemoveFrontend { frontend } => {
+                self.frontends.remove(frontend);
+            }
+            Step::Unpublish { index } => self.words[*index as usize] = ServiceWord(0),
+            Step::Barrier => {}
         }
     }
 
@@ -173,109 +194,10 @@ impl Memory {
         }
         self.hot.lines |= lines(word.slot(), end as usize);
     }
-
-    /// What the kernel does with a connection to that frontend; `held` replaces the word there.
-    pub fn connect(&self, frontend: &Frontend, held: Option<ServiceWord>, seed: u32) -> Verdict {
-        let reader = Reader { memory: self, held };
-        let index = match held {
-            Some(_) => 0,
-            None => match self.frontends.get(frontend) {
-                Some(index) => *index,
-                None => return Verdict::Passed,
-            },
-        };
-        let choice = service(&reader, index).and_then(|service| {
-            let choice = decide(&reader, &service, seed)?;
-            Ok((*choice.entry, choice.slot, service.header.entry_shift() == 1))
-        });
-        match choice {
-            Ok((entry, slot, ipv6)) => {
-                let backend = self.backend(&entry, slot, ipv6, frontend);
-                assert_eq!(backend.address.is_ipv6(), frontend.address.is_ipv6(), "{frontend}");
-                Verdict::To(backend)
-            }
-            Err(Reason::NoBackends | Reason::AllDownRefused) => Verdict::Refused,
-            Err(Reason::AllDownPassed) => Verdict::Passed,
-            Err(reason) => panic!("{frontend} met {reason:?}"),
-        }
-    }
-
-    /// The backend that an entry at `slot` leads to; its index must say the same.
-    pub fn backend(&self, entry: &Entry, slot: u32, ipv6: bool, of: &Frontend) -> BackendRef {
-        let address: IpAddr = if ipv6 {
-            let second: &Address6 = bytemuck::cast_ref(&self.arena[slot as usize + 1]);
-            second.address.into()
-        } else {
-            entry.address.into()
-        };
-        let backend = BackendRef { address, port: entry.port, protocol: of.protocol };
-        let BackendValue { address, port, protocol, _pad } = self.backends[entry.backend as usize];
-        let named = std::net::Ipv6Addr::from(address).to_canonical();
-        let is_same =
-            (named, port, protocol) == (backend.address, entry.port, of.protocol.number());
-        assert!(is_same, "{of} leads to {backend}, which index {} is not", entry.backend);
-        backend
-    }
-
-    pub fn settings(&self, slot: u32) -> Settings {
-        bytemuck::cast(self.arena[slot as usize + 1])
-    }
-
-    pub fn policy(header: &Header) -> AllDown {
-        AllDown::try_from(header.flags & Header::ALL_DOWN).expect("a policy")
-    }
 }
 
 fn lines(slot: u32, slots: usize) -> u64 {
     assert_eq!(slot % 4, 0, "regions begin at a line");
     let (first, last) = (slot / 4, (slot as usize + slots - 1) / 4);
     (first as usize..=last).fold(0, |lines, line| lines | 1 << line)
-}
-
-/// Somebody who may have loaded a word before it was replaced.
-struct Reader<'m> {
-    memory: &'m Memory,
-    held: Option<ServiceWord>,
-}
-
-impl Tables for Reader<'_> {
-    fn word(&self, frontend: u32) -> Option<ServiceWord> {
-        self.held.or_else(|| self.memory.word(frontend))
-    }
-    fn header(&self, slot: u32) -> Option<&Header> {
-        self.memory.header(slot)
-    }
-    fn range(&self, slot: u32) -> Option<&TierRange> {
-        self.memory.range(slot)
-    }
-    fn entry(&self, slot: u32) -> Option<&Entry> {
-        self.memory.entry(slot)
-    }
-    fn health(&self, backend: u32) -> Option<HealthWord> {
-        self.memory.health(backend)
-    }
-    fn node(&self, node: u16) -> Option<NodeWord> {
-        self.memory.node(node)
-    }
-}
-
-impl Tables for Memory {
-    fn word(&self, frontend: u32) -> Option<ServiceWord> {
-        self.words.get(frontend as usize).copied()
-    }
-    fn header(&self, slot: u32) -> Option<&Header> {
-        self.arena.get(slot as usize).map(bytemuck::cast_ref)
-    }
-    fn range(&self, slot: u32) -> Option<&TierRange> {
-        self.arena.get(slot as usize).map(bytemuck::cast_ref)
-    }
-    fn entry(&self, slot: u32) -> Option<&Entry> {
-        self.arena.get(slot as usize).map(bytemuck::cast_ref)
-    }
-    fn health(&self, backend: u32) -> Option<HealthWord> {
-        self.health.get(backend as usize).copied()
-    }
-    fn node(&self, node: u16) -> Option<NodeWord> {
-        self.nodes.get(usize::from(node)).copied()
-    }
 }

@@ -34,6 +34,11 @@ impl Random {
         &of[self.below(of.len())]
     }
 
+    pub fn pick_mut<'t, T>(&mut self, of: &'t mut [T]) -> &'t mut T {
+        let number = self.below(of.len());
+        &mut of[number]
+    }
+
     pub fn shuffle<T>(&mut self, list: &mut [T]) {
         for end in (1..list.len()).rev() {
             list.swap(end, self.below(end + 1));

@@ -1,0 +1,174 @@
+//! What the tables and the maps do not depend on, and how connections spread over the weights.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use redirector_core::{
+    Input, Moment, World,
+    input::ProbeFailure,
+    plan::{Installed, plan},
+    service::{BackendRef, Service},
+};
+use support::{
+    by_name::{backend, frontend, service},
+    expect::view,
+    memory::Memory,
+    random::{Random, for_seeds},
+    reader::Verdict,
+    worlds::{ROOMY, input, locality, services},
+};
+
+const NOW: Moment = Moment(std::time::Duration::ZERO);
+
+#[test]
+fn the_order_of_a_list_does_not_matter() {
+    for_seeds(50_000, |seed| {
+        let mut random = Random::new(seed);
+        let mut one = World::new();
+        for _ in 0..random.below(6) {
+            one.apply(input(&mut random), NOW);
+        }
+        let mut other = one.clone();
+        let mut list = services(&mut random);
+        let mut happened = one.apply(Input::Replace(list.clone()), NOW);
+        random.shuffle(&mut list);
+        for service in &mut list {
+            random.shuffle(&mut service.frontends);
+            random.shuffle(&mut service.backends);
+        }
+        let mut happened_too = other.apply(Input::Replace(list), NOW);
+        assert_eq!(one.tables(), other.tables());
+        for list in [&mut happened, &mut happened_too] {
+            list.retain(|transition| {
+                !matches!(transition, redirector_core::Transition::Rejected { .. })
+            });
+        }
+        assert_eq!(happened, happened_too);
+    });
+}
+
+#[test]
+fn the_order_of_independent_inputs_does_not_matter() {
+    for_seeds(50_000, |seed| {
+        let mut random = Random::new(seed);
+        let mut inputs: Vec<Input> = compatible(&mut random).into_iter().map(Input::Put).collect();
+        inputs.push(Input::Node(locality(&mut random)));
+        let ejected = (0..random.below(4)).map(|_| {
+            let last = random.below(8);
+            (backend(&format!("10.1.0.{last}")), redirector_common::HealthByte::Prober)
+        });
+        inputs.push(Input::Restore(ejected.collect()));
+        let mut one = World::new();
+        for input in &inputs {
+            one.apply(input.clone(), NOW);
+        }
+        random.shuffle(&mut inputs);
+        let mut other = World::new();
+        for input in inputs {
+            other.apply(input, NOW);
+        }
+        assert_eq!(one.tables(), other.tables());
+    });
+}
+
+#[test]
+fn how_the_maps_came_to_be_does_not_matter() {
+    for_seeds(20_000, |seed| {
+        let mut random = Random::new(seed);
+        let mut world = World::new();
+        let (mut evolved, mut fresh) = (Memory::new(ROOMY), Memory::new(ROOMY));
+        let mut installed = Installed::new(ROOMY);
+        for _ in 0..5 {
+            world.apply(input(&mut random), NOW);
+            for step in plan(&mut installed, world.tables()).steps {
+                evolved.apply(&step);
+            }
+        }
+        world.apply(Input::Replace(services(&mut random)), NOW);
+        for step in plan(&mut installed, world.tables()).steps {
+            evolved.apply(&step);
+        }
+        for step in plan(&mut Installed::new(ROOMY), world.tables()).steps {
+            fresh.apply(&step);
+        }
+        let logical = |memory: &Memory| {
+            let mut view = view(memory);
+            // Ids and the order of indices are what history leaves.
+            for seen in view.values_mut() {
+                seen.service = 0;
+                seen.usable.sort_unstable();
+            }
+            view
+        };
+        assert_eq!(logical(&evolved), logical(&fresh));
+    });
+}
+
+#[test]
+fn connections_spread_by_weight() {
+    for weights in [
+        &[1, 1][..],
+        &[1, 2],
+        &[1, 2, 3, 4, 5],
+        &[65_535, 1],
+        &[1, 65_535, 65_535],
+        &[1, 1, 1, 1, 1, 1, 1, 1, 1, 91],
+        &[99, 1, 50, 50, 17, 3],
+        &[1; 50],
+    ] {
+        assert_spread(weights, &[]);
+    }
+}
+
+#[test]
+fn the_share_of_the_ejected_spreads_over_the_healthy_by_weight() {
+    assert_spread(&[1, 2, 3, 4], &[1]);
+    assert_spread(&[1, 1, 1, 1, 1], &[0, 3]);
+    assert_spread(&[5, 1, 1], &[0]);
+}
+
+/// 100,000 connections to one service; each backend's share is right within 1 %.
+fn assert_spread(weights: &[u16], ejected: &[usize]) {
+    const PICKS: u32 = 100_000;
+    let backends: Vec<String> = (0..weights.len()).map(|last| format!("10.1.0.{last}")).collect();
+    let mut of_weights = service("weights", &["10.96.0.1"], &backends);
+    for (backend, weight) in of_weights.backends.iter_mut().zip(weights) {
+        backend.weight = *weight;
+    }
+    let mut world = World::new();
+    world.apply(Input::Replace(vec![of_weights]), NOW);
+    for number in ejected {
+        let backend = backend(&backends[*number]);
+        let failed = Input::Probed { backend, outcome: Err(ProbeFailure::TimedOut) };
+        world.apply(failed, NOW);
+    }
+    let mut memory = Memory::new(ROOMY);
+    for step in plan(&mut Installed::new(ROOMY), world.tables()).steps {
+        memory.apply(&step);
+    }
+    let mut random = Random::new(weights.len() as u64);
+    let mut picked: BTreeMap<BackendRef, u32> = BTreeMap::new();
+    for _ in 0..PICKS {
+        match memory.connect(&frontend("10.96.0.1"), None, random.next() as u32) {
+            Verdict::To(backend) => *picked.entry(backend).or_default() += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    let is_healthy = |number: &usize| !ejected.contains(number);
+    let total: u32 =
+        (0..weights.len()).filter(is_healthy).map(|number| u32::from(weights[number])).sum();
+    for (number, address) in backends.iter().enumerate() {
+        let weight = if is_healthy(&number) { weights[number] } else { 0 };
+        let wanted = f64::from(weight) / f64::from(total);
+        let got = f64::from(picked.get(&backend(address)).copied().unwrap_or(0)) / f64::from(PICKS);
+        assert!((got - wanted).abs() < 0.01, "{got} instead of {wanted}: {number} of {weights:?}");
+    }
+}
+
+/// Services that are not in each other's way.
+fn compatible(random: &mut Random) -> Vec<Service> {
+    let mut world = World::new();
+    world.apply(Input::Replace(services(random)), NOW);
+    world.services().cloned().collect()
+}
