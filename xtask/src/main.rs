@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything that is done to this repository, one file per subcommand.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "CLI output")]
 
+mod bench;
 mod build;
 mod build_ebpf;
 mod ci;
@@ -30,6 +31,7 @@ enum Command {
     Demo(demo::Args),
     Lint(lint::Args),
     Test(test::Args),
+    Bench(bench::Args),
     Ci(ci::Args),
     /// What the demo starts as processes of their own
     #[command(hide = true)]
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Lint(args) => lint::run(&args).map(done),
         Command::Test(args) => test::run(&args),
+        Command::Bench(args) => bench::run(&args).map(done),
         Command::Ci(args) => ci::run(&args),
         Command::Replica { arguments } => {
             redirector_tests::replica::serve(arguments.into_iter()).map(done)
