@@ -6,12 +6,15 @@
 mod adopt;
 mod alias;
 mod arena;
+mod changes;
 mod installed;
 mod limit;
 mod objections;
+mod order;
 mod pass;
 mod place;
 mod pool;
+mod regions;
 mod render;
 mod resolve;
 

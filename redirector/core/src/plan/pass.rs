@@ -1,61 +1,25 @@
-//! One pass over what changed: gathers the steps, then puts them in an order in which each of
-//! them is safe to be the last one.
+//! One pass over what changed: places what fits, removes what is not wanted, orders the steps.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use redirector_common::{HealthByte, ServiceName, ServiceWord, Slot};
+use redirector_common::{HealthByte, ServiceWord, Slot};
 
 use super::{
     Scope, Step,
+    changes::{Change, as_named, changes, gone},
     installed::{Installed, Placed, family},
     limit::Limit,
     objections::Objected,
-    render,
+    order::{Phases, order},
     resolve::Resolved,
 };
 use crate::{
     service::{Frontend, ServiceRef},
-    tables::{ServiceTables, Tables},
+    tables::Tables,
 };
-
-/// A service whose installed tables are not the desired ones.
-#[derive(Debug)]
-pub(super) struct Change<'d> {
-    pub(super) name: &'d ServiceRef,
-    pub(super) tables: &'d Arc<ServiceTables>,
-    /// Position of its first entry among those of all changes.
-    pub(super) first: usize,
-    /// The id it has, or had before a restart.
-    pub(super) id: Option<u32>,
-}
-
-impl Change<'_> {
-    /// Whether it has no frontend that it had not before.
-    fn is_content_with(&self, before: Option<&Placed>) -> bool {
-        let before = before.map_or(&[][..], |before| &before.tables.frontends);
-        self.tables.frontends.iter().all(|frontend| before.contains(frontend))
-    }
-
-    pub(super) fn entries(&self) -> usize {
-        let tiers = self.tables.v4.tiers.iter().chain(&self.tables.v6.tiers);
-        tiers.map(|tier| tier.entries.len()).sum()
-    }
-}
-
-/// Steps by kind.
-#[derive(Debug, Default)]
-pub(super) struct Phases {
-    pub(super) puts: Vec<Step>,
-    pub(super) writes: Vec<Step>,
-    pub(super) publishes: Vec<Step>,
-    pub(super) inserts: Vec<Step>,
-    removals: Vec<Step>,
-    unpublish: Vec<Step>,
-    discovery: Vec<Step>,
-}
 
 #[derive(Debug)]
 pub(super) struct Pass<'p> {
@@ -124,82 +88,6 @@ pub(super) fn pass(
     Outcome { rejected, has_freed }
 }
 
-/// Services that are installed but not desired any more.
-fn gone(installed: &Installed, desired: &Tables, scope: &Scope) -> Vec<ServiceRef> {
-    if !desired.synced {
-        return Vec::new();
-    }
-    let is_desired = |name: &ServiceRef| {
-        desired.services.get(name).is_some_and(|tables| !tables.frontends.is_empty())
-    };
-    match scope {
-        Scope::Only(names) => names
-            .iter()
-            .filter(|name| installed.services.contains_key(name) && !is_desired(name))
-            .cloned()
-            .collect(),
-        Scope::All => {
-            let mut desired = desired.services.iter().peekable();
-            let is_gone = |name: &&ServiceRef| {
-                while desired.next_if(|(other, _)| other < name).is_some() {}
-                let found = desired.next_if(|(other, _)| other == name);
-                found.is_none_or(|(_, tables)| tables.frontends.is_empty())
-            };
-            installed.services.keys().filter(is_gone).cloned().collect()
-        }
-    }
-}
-
-/// Services whose installed tables are not the desired ones, by name.
-fn changes<'d>(installed: &mut Installed, desired: &'d Tables, scope: &Scope) -> Vec<Change<'d>> {
-    let mut changed: Vec<(&ServiceRef, &Arc<ServiceTables>, Option<u32>)> = match scope {
-        Scope::Only(names) => names
-            .iter()
-            .filter_map(|name| desired.services.get_key_value(name))
-            .filter_map(|(name, tables)| {
-                let placed = installed.services.get(name);
-                let is_new = placed.is_none_or(|placed| !Arc::ptr_eq(&placed.tables, tables));
-                is_new.then(|| (name, tables, placed.map(|placed| placed.id)))
-            })
-            .collect(),
-        Scope::All => {
-            let mut placed = installed.services.iter().peekable();
-            let differs = |(name, tables): (&'d ServiceRef, &'d Arc<ServiceTables>)| {
-                while placed.next_if(|(other, _)| *other < name).is_some() {}
-                let placed = placed.next_if(|(other, _)| *other == name);
-                let is_new = placed.is_none_or(|(_, placed)| !Arc::ptr_eq(&placed.tables, tables));
-                is_new.then(|| (name, tables, placed.map(|(_, placed)| placed.id)))
-            };
-            desired.services.iter().filter_map(differs).collect()
-        }
-    };
-    // Without frontends nothing leads to a service.
-    changed.retain(|(_, tables, _)| !tables.frontends.is_empty());
-    let mut first = 0;
-    let changes = changed.into_iter().map(|(name, tables, id)| {
-        let id = id.or_else(|| claim(installed, name));
-        let change = Change { name, tables, first, id };
-        first += change.entries();
-        change
-    });
-    changes.collect()
-}
-
-/// The id that a service of that name had when the maps were adopted.
-fn claim(installed: &mut Installed, name: &ServiceRef) -> Option<u32> {
-    if installed.unclaimed.is_empty() {
-        return None;
-    }
-    let id = installed.unclaimed.remove(&as_named(name))?;
-    installed.ids.get_mut(&id)?.is_claimed = true;
-    Some(id)
-}
-
-/// A name as `NAMES` holds it.
-pub(super) fn as_named(name: &ServiceRef) -> ServiceRef {
-    ServiceRef(ServiceName::new(&name.0).as_str().into())
-}
-
 impl Pass<'_> {
     /// A service that was not placed leaves its id to be claimed again.
     fn release_claim(&mut self, change: &Change<'_>) {
@@ -247,18 +135,15 @@ impl Pass<'_> {
         claimed.sort_unstable();
         let mut claimed = claimed.into_iter().peekable();
         let kept: BTreeSet<ServiceRef> = rejected.iter().map(|(name, _)| as_named(name)).collect();
-        let is_stranger = |(frontend, index): &(&Frontend, &u32)| {
+        let is_stranger = |frontend: &&Frontend| {
             while claimed.next_if(|other| other < *frontend).is_some() {}
             if claimed.peek() == Some(*frontend) {
                 return false;
             }
-            let word = self.installed.words[**index as usize];
-            let id =
-                self.installed.region(word).map(|region| render::header(&region.slots).service);
-            let owner = id.and_then(|id| self.installed.ids.get(&id));
+            let owner = self.installed.owner(frontend).and_then(|id| self.installed.ids.get(&id));
             owner.is_none_or(|owner| kept.is_empty() || !kept.contains(&as_named(&owner.name)))
         };
-        self.installed.frontends.iter().filter(is_stranger).map(|(frontend, _)| *frontend).collect()
+        self.installed.frontends.keys().filter(is_stranger).copied().collect()
     }
 
     /// Removes what is not wanted any more, and orders the steps.
@@ -315,53 +200,5 @@ impl Pass<'_> {
             !unused.is_empty() || !phases.removals.is_empty() || !installed.stale.is_empty();
         order(installed, phases, objected, !unused.is_empty(), steps);
         has_freed
-    }
-}
-
-/// In order: re-admissions, so that there is always somebody; ejections that leave every table
-/// somebody; what nothing points to yet; the words; then whatever needs that no reader is left.
-fn order(
-    installed: &mut Installed,
-    phases: Phases,
-    objected: &mut Objected,
-    has_freed: bool,
-    steps: &mut Vec<Step>,
-) {
-    let Phases { puts, writes, publishes, inserts, removals, unpublish, discovery } = phases;
-    steps.append(&mut objected.lifted);
-    steps.append(&mut objected.at_once);
-    let stale = std::mem::take(&mut installed.stale);
-    let takes_index = |step: &Step| !matches!(step, Step::PutName { .. });
-    let is_still = writes.is_empty() && inserts.is_empty() && stale.is_empty();
-    let needs_room = !is_still || puts.iter().any(takes_index);
-    if needs_room && !installed.is_settled {
-        steps.push(Step::Barrier);
-        installed.is_settled = true;
-    }
-    for index in stale {
-        steps.push(Step::Unpublish { index });
-        installed.words[index as usize] = ServiceWord(0);
-        installed.free_frontends.give_back(index);
-    }
-    if steps.is_empty() {
-        // Into an empty kernel: a million steps that need not be copied.
-        *steps = puts;
-    } else {
-        steps.extend(puts);
-    }
-    steps.extend(writes);
-    steps.extend(publishes);
-    // A removed element of a hash map must not be seen as another one: not before a barrier.
-    let (early, late) =
-        if removals.is_empty() { (inserts, Vec::new()) } else { (Vec::new(), inserts) };
-    let needs_barrier = has_freed || !removals.is_empty() || objected.needs_barrier();
-    steps.extend(early);
-    steps.extend(removals);
-    if needs_barrier {
-        steps.push(Step::Barrier);
-        installed.is_settled = true;
-    }
-    for mut phase in [discovery, unpublish, late] {
-        steps.append(&mut phase);
     }
 }

@@ -8,9 +8,10 @@ use redirector_common::{
 
 use super::{
     Step,
+    changes::Change,
     installed::{Id, Placed, family, value_of},
     limit::Limit,
-    pass::{Change, Pass},
+    pass::Pass,
     render::{self, Indices},
 };
 use crate::{

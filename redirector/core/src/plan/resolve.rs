@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::pass::Change;
+use super::changes::Change;
 use crate::service::BackendRef;
 
 /// Marks a number in `new` instead of an index; indices have 24 bits.

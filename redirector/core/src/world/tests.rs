@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use redirector_common::HealthByte;
+
 use super::*;
 use crate::{
-    service::{Backend, Policy},
+    input::ProbeFailure,
+    service::{Backend, Policy, Protocol},
     tables::compile,
 };
 
@@ -151,7 +154,7 @@ fn a_bad_version_is_refused_and_the_last_good_one_stays() {
         let both = vec![service("a", "10.96.0.1", &["10.1.0.1"]), good.clone()];
         apply(&mut world, Input::Replace(both.clone()));
         let rejected = rejected("b", why);
-        assert_eq!(apply(&mut world, Input::Put(bad.clone())), [rejected.clone()]);
+        assert_eq!(apply(&mut world, Input::Put(bad.clone())), std::slice::from_ref(&rejected));
         assert_eq!(apply(&mut world, Input::Put(bad.clone())), [], "said once");
         assert!(world.services().eq(&both));
         apply(&mut world, Input::Put(good));
