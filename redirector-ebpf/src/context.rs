@@ -82,6 +82,29 @@ impl<const V6: bool> Hook<V6> {
         }
     }
 
+    /// Whether the socket is connected, and to this address.
+    #[inline(always)]
+    pub fn is_connected_to(&self, address: &Address) -> bool {
+        // SAFETY: the kernel passes a valid context, and in it a full socket, for the whole call.
+        // Volatile, so that each access has four bytes: 5.10 knows no narrower one of dst_port.
+        unsafe {
+            let socket = (*self.raw()).__bindgen_anon_1.sk;
+            let port = (&raw const (*socket).dst_port).cast::<u32>().read_volatile();
+            if port == 0 || u16::from_be(port as u16) != address.port {
+                return false;
+            }
+            if !V6 {
+                return (&raw const (*socket).dst_ip4).read_volatile() == address.words[3];
+            }
+            let words = (&raw const (*socket).dst_ip6).cast::<u32>();
+            let difference = (words.read_volatile() ^ address.words[0])
+                | (words.add(1).read_volatile() ^ address.words[1])
+                | (words.add(2).read_volatile() ^ address.words[2])
+                | (words.add(3).read_volatile() ^ address.words[3]);
+            difference == 0
+        }
+    }
+
     /// Replaces the address, of the same shape as before.
     #[inline(always)]
     pub fn rewrite(&self, address: &Address) {

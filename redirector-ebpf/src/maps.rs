@@ -68,7 +68,7 @@ pub static COUNTERS: PerCpuArray<u64, COUNTER_COUNT> = PerCpuArray::new();
 #[btf_map]
 pub static NEXT_CONNECT4: ProgramArray<4> = ProgramArray::new();
 #[btf_map]
-pub static NEXT_CONNECT6: ProgramArray<4> = ProgramArray::new();
+pub static NEXT_CONNECT6: ProgramArray<5> = ProgramArray::new();
 #[btf_map]
 pub static NEXT_SENDMSG4: ProgramArray<4> = ProgramArray::new();
 #[btf_map]

@@ -48,12 +48,14 @@ pub fn connected(context: &SockAddrContext, redirection: &Redirection) -> Rememb
     Remembered::Yes
 }
 
-/// Forgets the connect before: this one goes to no service.
+/// Forgets the connect before if it went to this very address as a backend: now it is dialled
+/// itself. Any other is told by the echo, and counts again if this connect fails.
 #[inline(always)]
-pub fn connected_elsewhere(context: &SockAddrContext) {
+pub fn connected_elsewhere(context: &SockAddrContext, dialled: &Address) {
     // SAFETY: as above.
     if let Some(value) = unsafe { SOCKETS.get_ptr_mut(context).as_mut() } {
-        value.dialled_port = 0;
+        let equal = is_equal(&value.chosen, value.chosen_port, dialled);
+        value.dialled_port &= (equal as u16).wrapping_sub(1);
     }
 }
 
@@ -159,7 +161,9 @@ pub fn peer(context: &SockAddrContext, actual: &Address) -> Option<Address> {
 pub fn sender(context: &SockAddrContext, actual: &Address) -> Option<Address> {
     // SAFETY: as above.
     let sends = unsafe { SENDS.get_ptr_mut(context).as_ref()? };
-    let mut best = None;
+    // Port 0 is "none". Not an Option: its address would be undefined until one is found, and
+    // the compiler keeps it on the stack. 5.10: "invalid read from stack R10 off=-24 size=8".
+    let mut best = Address { words: [0; 4], port: 0 };
     let mut best_age = u32::MAX;
     for slot in &sends.slots {
         if slot.dialled_port != 0
@@ -168,10 +172,10 @@ pub fn sender(context: &SockAddrContext, actual: &Address) -> Option<Address> {
             && sends.clock.wrapping_sub(slot.stamp) < best_age
         {
             best_age = sends.clock.wrapping_sub(slot.stamp);
-            best = Some(Address { words: slot.dialled, port: slot.dialled_port });
+            best = Address { words: slot.dialled, port: slot.dialled_port };
         }
     }
-    best
+    (best.port != 0).then_some(best)
 }
 
 #[inline(always)]

@@ -5,7 +5,7 @@ use redirector_common::{Reason, TIER_COUNTERS};
 
 use crate::{
     context::Hook,
-    dial::{CHOOSE, FIRST, LATER, RESUME, SCAN, dial},
+    dial::{CHOOSE, FIRST, LATER, RESUME, SCAN, SCAN_MAPPED, dial},
     maps::{COUNTERS, NEXT_CONNECT4, NEXT_CONNECT6, NEXT_SENDMSG4, NEXT_SENDMSG6},
     memory,
 };
@@ -30,7 +30,7 @@ macro_rules! dials {
             let hook = Hook::<$v6> { inner: context };
             let result = dial::<$v6, $send, $step>(&hook);
             if let Err(reason) = result
-                && let Some(next) = next_step(reason)
+                && let Some(next) = next_step::<$v6, $send>(&hook, reason)
             {
                 count(reason);
                 // SAFETY: a program of the same hook. If it is missing the address is left alone.
@@ -49,12 +49,15 @@ dials! {
     sendmsg6: sendmsg6 sendmsg6_resume sendmsg6_choose sendmsg6_scan sendmsg6_later, NEXT_SENDMSG6, v6: true, send: true;
 }
 
+dials!(@ connect6 connect6_scan_mapped SCAN_MAPPED NEXT_CONNECT6 true false);
+
 /// The program that a reason asks for.
 #[inline(always)]
-fn next_step(reason: Reason) -> Option<u32> {
+fn next_step<const V6: bool, const SEND: bool>(hook: &Hook<V6>, reason: Reason) -> Option<u32> {
     match reason {
         Reason::Undecided => Some(RESUME),
         Reason::Unheld => Some(CHOOSE),
+        Reason::Scanned if V6 && !SEND && hook.address().is_v4() => Some(SCAN_MAPPED),
         Reason::Scanned => Some(SCAN),
         Reason::Beyond => Some(LATER),
         _ => None,
@@ -128,12 +131,17 @@ fn translate_peer<const V6: bool>(hook: &Hook<V6>) -> i32 {
     PROCEED
 }
 
+/// The same for the source of a datagram. What was connected once counts only while it still is;
+/// what was sent to before the socket was connected to this very address no more.
 #[inline(always)]
 fn translate_sender<const V6: bool>(hook: &Hook<V6>) -> i32 {
     let actual = hook.address();
-    if let Some(dialled) =
-        memory::peer(&hook.inner, &actual).or_else(|| memory::sender(&hook.inner, &actual))
-    {
+    let dialled = if hook.is_connected_to(&actual) {
+        memory::peer(&hook.inner, &actual)
+    } else {
+        memory::sender(&hook.inner, &actual)
+    };
+    if let Some(dialled) = dialled {
         hook.rewrite(&dialled);
         count(Reason::Translated);
     }

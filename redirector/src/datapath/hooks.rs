@@ -13,8 +13,21 @@ pub struct Hook {
     pub next: Option<&'static str>,
 }
 
-/// What the programs that a first one may call are named, by their index in its array.
-pub const STEPS: [&str; 4] = ["resume", "choose", "scan", "later"];
+/// What the programs that a first one may call are named, by their index in its array. Only
+/// `connect6` has the last one.
+const STEPS: [&str; 5] = ["resume", "choose", "scan", "later", "scan_mapped"];
+
+impl Hook {
+    /// The programs that the first one may call, by their index in its array.
+    pub fn steps(&self) -> impl Iterator<Item = String> {
+        let count = match (self.next, self.attach) {
+            (None, _) => 0,
+            (Some(_), bpf_attach_type::BPF_CGROUP_INET6_CONNECT) => STEPS.len(),
+            (Some(_), _) => STEPS.len() - 1,
+        };
+        STEPS.into_iter().take(count).map(|step| format!("{}_{step}", self.program))
+    }
+}
 
 const fn reverse(program: &'static str, attach: bpf_attach_type) -> Hook {
     Hook { program, attach, next: None }

@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use super::{
     cgroup::Cgroup,
     check,
-    hooks::{HOOKS, Hook, STEPS},
+    hooks::{HOOKS, Hook},
     object::Object,
     pins::{Lock, Pins},
     sys,
@@ -180,8 +180,7 @@ fn link_next(ebpf: &mut Ebpf, hook: &Hook) -> Result<()> {
         return Ok(());
     };
     let mut programs = Vec::new();
-    for step in STEPS {
-        let name = format!("{}_{step}", hook.program);
+    for name in hook.steps() {
         let program = ebpf.program(&name).context(NO_PROGRAM)?;
         programs
             .push(program.fd().context(NO_PROGRAM)?.try_clone().context("cannot clone a program")?);

@@ -30,19 +30,18 @@ struct Mirrors {
 
 impl Apt {
     /// Fetches the package lists of `release` (`bullseye`) and its security updates below
-    /// `directory`. `None`: the mirrors do not have that release any more.
-    pub(super) fn update(directory: &Path, release: &str) -> Result<Option<Self>> {
+    /// `directory`. Lists that the mirrors no longer have are left out; a mirror that does not
+    /// answer is an error.
+    pub(super) fn update(directory: &Path, release: &str) -> Result<Self> {
         let apt = Self::prepare(directory, release)?;
         let output = apt.run("apt-get", &["update", "-q", "--error-on=any"], directory)?;
-        if output.status.success() {
-            return Ok(Some(apt));
-        }
-        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        // apt's words when a server answers, but without this release.
-        if errors.contains("does not have a Release file") {
-            return Ok(None);
-        }
-        anyhow::bail!("cannot fetch the package lists of {release}: {}", errors.trim());
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success() || is_only_gone(&errors),
+            "cannot fetch the package lists of {release}: {}",
+            errors.trim()
+        );
+        Ok(apt)
     }
 
     /// The versions of `package`, newest first.
@@ -186,6 +185,13 @@ fn sources(mirrors: &Mirrors, release: &str) -> String {
     text
 }
 
+/// Whether all that apt complains about are releases that a server, which did answer, lacks.
+fn is_only_gone(errors: &str) -> bool {
+    let is_error = |line: &&str| line.starts_with("E:") || line.starts_with("Error:");
+    let mut errors = errors.lines().filter(is_error).peekable();
+    errors.peek().is_some() && errors.all(|line| line.ends_with("does not have a Release file."))
+}
+
 fn depends(text: &str) -> Vec<String> {
     let Some(line) = text.lines().find_map(|line| line.strip_prefix("Depends: ")) else {
         return Vec::new();
@@ -209,6 +215,17 @@ mod tests {
         assert_eq!(mirrors.main, "http://mirror.invalid/d");
         assert_eq!(mirrors.security.as_deref(), Some("http://mirror.invalid/s"));
         assert_eq!(Mirrors::among("https://packages.invalid/x nodistro\n", "bookworm"), None);
+    }
+
+    #[test]
+    fn a_release_that_is_gone_is_told_from_a_mirror_that_is_unreachable() {
+        let gone = "E: The repository 'x bullseye Release' does not have a Release file.\n";
+        let unreachable = "E: Failed to fetch x/InRelease  Could not connect\n";
+
+        assert!(is_only_gone(&format!("W: anything\n{gone}{gone}")));
+        assert!(!is_only_gone(unreachable));
+        assert!(!is_only_gone(&format!("{gone}{unreachable}")));
+        assert!(!is_only_gone(""));
     }
 
     #[test]

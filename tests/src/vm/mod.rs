@@ -10,6 +10,7 @@ pub mod guest;
 mod kernels;
 mod qemu;
 mod report;
+mod table;
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -21,6 +22,7 @@ use anyhow::{Context, Result};
 
 pub use kernels::{ALL, Kernel, LINUX_5_10, LINUX_6_1, LINUX_6_12, NEWEST, Skip};
 pub use report::{Check, Report};
+pub use table::InstructionTable;
 
 /// Emulation on a shared machine can be slow; a guest normally ends within 20 s.
 const LONGEST_BOOT: Duration = Duration::from_secs(120);

@@ -1,13 +1,19 @@
 //! What happens inside a guest: set up, load the real object, dial through it, report, power off.
 
+mod client;
+mod dial;
+mod health;
 mod machine;
+mod redirector;
+mod replicas;
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::process;
+use std::process::{self, Command};
 
 use anyhow::{Context, Result, ensure};
 
+use self::client::Phase;
 use super::report::{Check, Line};
 
 /// Mount points and parents; an initramfs has nothing by itself.
@@ -16,11 +22,21 @@ pub(super) const DIRECTORIES: [&str; 4] = ["dev", "proc", "sys", "tmp"];
 /// The static file that the agent inside runs with.
 pub(super) const CONFIG: &str = include_str!("config.yaml");
 
-/// Process 1. Whatever goes wrong becomes a failed check: the host shows it and the guest ends.
-pub fn run() -> Result<()> {
+const CGROUP: &str = "/sys/fs/cgroup/test";
+const PIN_PATH: &str = "/sys/fs/bpf/redirector";
+
+/// Process 1, or with the name of a phase as `argument` the client that process 1 starts.
+pub fn run(argument: Option<&str>) -> Result<()> {
+    let Some(name) = argument else { return run_init() };
+    client::run(Phase::named(name).with_context(|| format!("there is no phase {name:?}"))?)
+}
+
+/// Whatever goes wrong becomes a failed check: the host shows it, and the guest ends.
+fn run_init() -> Result<()> {
     ensure!(process::id() == 1, "this is the init of a test guest; it must be process 1");
     machine::mount_all()?;
     let mut report = Reporter::open()?;
+    report.line(&Line::Kernel { release: machine::kernel_release()? })?;
     let outcome = check_everything(&mut report);
     report.check("the guest reached its end", outcome)?;
     report.line(&Line::End { seconds_since_boot: machine::seconds_since_boot()? })?;
@@ -29,8 +45,25 @@ pub fn run() -> Result<()> {
 }
 
 fn check_everything(report: &mut Reporter) -> Result<()> {
-    report.line(&Line::Kernel { release: machine::kernel_release()? })?;
     machine::bring_loopback_up()?;
+    replicas::serve()?;
+    fs::create_dir(CGROUP).context("cannot make a cgroup")?;
+    for (program, processed) in redirector::load()? {
+        report.line(&Line::Instructions { program, processed })?;
+    }
+    let agent = redirector::Agent::start()?;
+    run_client(Phase::AgentRunning)?;
+    report.check("the agent logged no error", agent.kill())?;
+    run_client(Phase::AgentDead)?;
+    report.check("an unload leaves no pin", redirector::unload())?;
+    run_client(Phase::Unloaded)
+}
+
+/// Waits until it has reported all that it has to.
+fn run_client(phase: Phase) -> Result<()> {
+    let name = phase.name();
+    let status = Command::new("/init").arg(name).status().context("cannot run the client")?;
+    ensure!(status.success(), "the client of phase {name} ended with {status}");
     Ok(())
 }
 
