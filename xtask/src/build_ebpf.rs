@@ -1,4 +1,5 @@
-//! `cargo xtask build-ebpf`: compiles the eBPF programs into `target/bpf/redirector.o`.
+//! `cargo xtask build-ebpf`: compiles the eBPF programs into `target/bpf/redirector.o`, and those
+//! of the torn-reads test beside it.
 
 use std::{
     fs,
@@ -34,8 +35,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         cargo.args(["--features", "log"]);
     }
     process::run(&mut cargo)?;
-    let built = target_dir().join(toolchain::TRIPLE).join("release/redirector-ebpf");
-    publish(&built, &workspace::bpf_object())
+    let built = target_dir().join(toolchain::TRIPLE).join("release");
+    let object = workspace::bpf_object();
+    publish(&built.join("redirector-ebpf"), &object)?;
+    publish(&built.join("torn-reader"), &object.with_file_name("torn-reader.o"))
 }
 
 /// A cargo command on the programs for the BPF target, with everything such a build needs.
@@ -45,7 +48,7 @@ pub(crate) fn cargo(toolchain: &Toolchain, subcommand: &str) -> Command {
     // BTF is made from the debug information.
     let flags = ["-Cdebuginfo=2", "-Clink-arg=--btf", &linker];
     cargo
-        .args(["--package", "redirector-ebpf", "--bin", "redirector-ebpf"])
+        .args(["--package", "redirector-ebpf", "--bins"])
         .env("CARGO_TARGET_DIR", target_dir())
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         // The workspace's release profile is meant for the agent: bpf-linker itself links all
