@@ -1,6 +1,12 @@
 //! What a socket remembers of its redirections, and the answer to "who is my peer?".
 
-use aya_ebpf::programs::SockAddrContext;
+use core::ptr;
+
+use aya_ebpf::{
+    bindings::BPF_SK_STORAGE_GET_F_CREATE,
+    helpers::generated::{bpf_sk_storage_get, bpf_skc_to_mptcp_sock},
+    programs::SockAddrContext,
+};
 use redirector_common::{DESTINATIONS, SendsValue, SocketValue};
 
 use crate::{
@@ -37,6 +43,10 @@ impl Redirection {
     }
 }
 
+/// Whether this kernel has MPTCP and tells programs (5.19, `CAP_PERFMON`): set by the loader.
+#[unsafe(no_mangle)]
+static HAS_MPTCP: u8 = 0;
+
 /// Remembers a connect.
 #[inline(always)]
 pub fn connected(context: &SockAddrContext, redirection: &Redirection) -> Remembered {
@@ -45,7 +55,31 @@ pub fn connected(context: &SockAddrContext, redirection: &Redirection) -> Rememb
         return Remembered::No;
     };
     redirection.store(value, 0);
+    // SAFETY: a plain load of a constant that the loader may replace.
+    if unsafe { (&raw const HAS_MPTCP).read_volatile() } != 0 {
+        // SAFETY: as above; a subflow connects while its whole socket is held too.
+        if let Some(value) = unsafe { whole_socket(context).as_mut() } {
+            redirection.store(value, 0);
+        }
+    }
     Remembered::Yes
+}
+
+/// The storage of the whole MPTCP socket, which is asked for its peer, while a subflow of it
+/// connects. Null for a socket of another kind.
+#[inline(always)]
+unsafe fn whole_socket(context: &SockAddrContext) -> *mut SocketValue {
+    let map = (&raw const SOCKETS).cast_mut().cast();
+    let create = u64::from(BPF_SK_STORAGE_GET_F_CREATE);
+    // SAFETY: the kernel passes a valid context, and in it a socket; the second helper is called
+    // only with what the first one found.
+    unsafe {
+        let whole = bpf_skc_to_mptcp_sock((*context.sock_addr).__bindgen_anon_1.sk.cast());
+        if whole.is_null() {
+            return ptr::null_mut();
+        }
+        bpf_sk_storage_get(map, whole.cast(), ptr::null_mut(), create).cast()
+    }
 }
 
 /// Forgets the connect before if it went to this very address as a backend: now it is dialled
@@ -61,6 +95,7 @@ pub fn connected_elsewhere(context: &SockAddrContext, dialled: &Address) {
 
 /// The earlier send of this socket to the same service address.
 #[inline(always)]
+#[expect(clippy::mut_from_ref, reason = "the storage belongs to the socket, not to the context")]
 pub fn earlier_send<'s>(
     context: &'s SockAddrContext,
     dialled: &Address,

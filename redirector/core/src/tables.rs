@@ -118,7 +118,7 @@ pub fn compile_service(
             return Table::default();
         }
         let of_family = backends.iter().filter(|backend| is_of(&backend.backend.address));
-        table(of_family, node, objections)
+        table(of_family, backends.len(), node, objections)
     };
     let (v4, v6) = (family(IpAddr::is_ipv4), family(IpAddr::is_ipv6));
     let affinity_seconds = affinity_seconds.unwrap_or(0);
@@ -127,16 +127,16 @@ pub fn compile_service(
 
 fn table<'b>(
     backends: impl Iterator<Item = &'b Backend>,
+    most: usize,
     node: &Locality,
     objections: &BTreeMap<BackendRef, HealthWord>,
 ) -> Table {
-    let mut placed: Vec<(Place, Entry)> = backends
-        .map(|Backend { backend, locality, weight }| {
-            let named = locality.node.as_deref().map(NodeWord::named).unwrap_or_default();
-            let entry = Entry { backend: *backend, node: named, weight: *weight };
-            (Place::of(node, locality), entry)
-        })
-        .collect();
+    let mut placed: Vec<(Place, Entry)> = Vec::with_capacity(most);
+    placed.extend(backends.map(|Backend { backend, locality, weight }| {
+        let named = locality.node.as_deref().map(NodeWord::named).unwrap_or_default();
+        let entry = Entry { backend: *backend, node: named, weight: *weight };
+        (Place::of(node, locality), entry)
+    }));
     placed.sort_unstable_by(|(one, a), (other, b)| (one, &a.backend).cmp(&(other, &b.backend)));
     let tiers: Vec<Tier> = placed
         .chunk_by(|(one, _), (other, _)| one == other)

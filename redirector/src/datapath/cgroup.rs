@@ -38,7 +38,7 @@ impl Cgroup {
         })?;
         let stat = nix::sys::statfs::fstatfs(&directory)
             .with_context(|| format!("cannot ask about {}", path.display()))?;
-        if i64::from(stat.filesystem_type().0) != CGROUP2 {
+        if stat.filesystem_type().0 != CGROUP2 {
             bail!(
                 "{} is not in a cgroup2 hierarchy; pass a directory of one as --cgroup{}",
                 path.display(),

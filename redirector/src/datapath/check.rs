@@ -139,6 +139,12 @@ fn has(index: usize) -> bool {
     held >> number & 1 == 1 || (name != "CAP_NET_ADMIN" && held >> SYS_ADMIN & 1 == 1)
 }
 
+/// Whether programs may ask which MPTCP socket a subflow belongs to.
+#[must_use]
+pub fn knows_mptcp() -> bool {
+    kernel_at_least(5, 19) && has(2) && fs::metadata("/proc/sys/net/mptcp/enabled").is_ok()
+}
+
 /// Whether this process may load programs.
 #[must_use]
 pub fn may_load() -> bool {

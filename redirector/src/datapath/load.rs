@@ -62,22 +62,53 @@ pub struct Options {
 ///
 /// A capability is missing, the verifier refused, the pins cannot be written, or another program
 /// is attached exclusively.
-pub fn load(pins: &Pins, _lock: &Lock, cgroup: &Cgroup, options: &Options) -> Result<()> {
-    check::require_capabilities()?;
-    raise_memlock();
-    let object = Object::embedded()?;
-    let mut ebpf = create(object, pins, options)?;
-    barrier(pins)?;
-    let programs = load_programs(&mut ebpf)?;
-    for hook in HOOKS {
-        link_next(&mut ebpf, &hook)?;
-    }
-    for hook in HOOKS {
-        attach(pins, cgroup, &hook, ebpf.program(hook.program).context(NO_PROGRAM)?)?;
-    }
+pub fn load(pins: &Pins, lock: &Lock, cgroup: &Cgroup, options: &Options) -> Result<()> {
+    let mut programs = Programs::load(pins, lock, options)?;
+    programs.attach(pins, lock, cgroup)?;
     own(pins, options.owner)?;
-    info!(programs, cgroup = %cgroup.path.display(), pins = %pins.root().display(), "loaded");
+    let Programs { count, .. } = programs;
+    info!(programs = count, cgroup = %cgroup.path.display(), pins = %pins.root().display(), "loaded");
     Ok(())
+}
+
+/// Programs that the verifier has accepted, on the pinned maps; attached or not.
+#[derive(Debug)]
+pub struct Programs {
+    ebpf: Ebpf,
+    count: usize,
+}
+
+impl Programs {
+    /// Loads the programs, and takes over or creates the maps. Nothing is attached.
+    ///
+    /// # Errors
+    ///
+    /// A capability is missing, the verifier refused, or the pins cannot be written.
+    pub fn load(pins: &Pins, _lock: &Lock, options: &Options) -> Result<Self> {
+        check::require_capabilities()?;
+        raise_memlock();
+        let object = Object::embedded()?;
+        let mut ebpf = create(object, pins, options)?;
+        barrier(pins)?;
+        let count = load_programs(&mut ebpf)?;
+        Ok(Self { ebpf, count })
+    }
+
+    /// Attaches them to `cgroup`; where a program of ours is attached already, it is exchanged.
+    ///
+    /// # Errors
+    ///
+    /// The pins cannot be written, or another program is attached exclusively. Some hooks may have
+    /// been done by then; each of them is served, by the old programs or by these.
+    pub fn attach(&mut self, pins: &Pins, _lock: &Lock, cgroup: &Cgroup) -> Result<()> {
+        for hook in HOOKS {
+            link_next(&mut self.ebpf, &hook)?;
+        }
+        for hook in HOOKS {
+            attach(pins, cgroup, &hook, self.ebpf.program(hook.program).context(NO_PROGRAM)?)?;
+        }
+        Ok(())
+    }
 }
 
 const NO_PROGRAM: &str = "the eBPF object lacks a program; build again with `cargo xtask build`";
@@ -121,9 +152,10 @@ fn create(object: Object, pins: &Pins, options: &Options) -> Result<Ebpf> {
 }
 
 /// The constants that the programs are specialised with.
-pub(super) fn globals(options: &Options) -> [(&'static str, u8); 3] {
+pub(super) fn globals(options: &Options) -> [(&'static str, u8); 4] {
     [
         ("HAS_SET_RETVAL", u8::from(check::kernel_at_least(5, 18))),
+        ("HAS_MPTCP", u8::from(check::knows_mptcp())),
         ("REMEMBER_TCP", u8::from(options.remember_tcp)),
         ("REMEMBER_UDP", u8::from(options.remember_udp)),
     ]

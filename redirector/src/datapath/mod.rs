@@ -1,7 +1,7 @@
 //! The only code that knows BPF: loads, pins, attaches and exchanges the programs, applies plans
 //! to the pinned maps, reads them back.
 //!
-//! Two halves. [`load`] and [`unload`] need privileges; [`Datapath`] works on what is pinned and
+//! Two halves. [`load()`] and [`unload()`] need privileges; [`Datapath`] works on what is pinned and
 //! needs none from 6.1 on.
 
 pub mod cgroup;
@@ -30,7 +30,7 @@ use redirector_core::{
     service::{Frontend, Protocol},
 };
 
-pub use load::{Options, load};
+pub use load::{Options, Programs, load};
 pub use mapped::Mapped;
 pub use object::Object;
 pub use pins::{Lock, Pins};
@@ -142,11 +142,11 @@ impl Datapath {
 
     fn frontends(&self) -> Result<Vec<(Frontend, u32)>> {
         let mut frontends = Vec::new();
-        for entry in self.frontends4.iter() {
+        for entry in &self.frontends4 {
             let (key, index) = entry.context("cannot list FRONTENDS4")?;
             frontends.extend(frontend(IpAddr::from(key.address), key.port, key.protocol, index));
         }
-        for entry in self.frontends6.iter() {
+        for entry in &self.frontends6 {
             let (key, index) = entry.context("cannot list FRONTENDS6")?;
             frontends.extend(frontend(IpAddr::from(key.address), key.port, key.protocol, index));
         }

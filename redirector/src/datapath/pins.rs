@@ -108,7 +108,7 @@ impl Pins {
                 root = self.root.display(),
             )
         })?;
-        if i64::from(stat.filesystem_type().0) != BPF_FS {
+        if stat.filesystem_type().0 != BPF_FS {
             bail!(
                 "{parent} is not a BPF file system; mount one (mount -t bpf bpf {parent}) or pass \
                  another --pin-path",

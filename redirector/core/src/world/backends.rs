@@ -31,16 +31,16 @@ impl Backends {
     pub(super) fn rebuild(&mut self, uses: &[(BackendRef, u32)], names: &[ServiceRef]) {
         let mut earlier = std::mem::take(&mut self.0).into_iter().peekable();
         let groups = uses.chunk_by(|one, other| one.0 == other.0);
-        self.0 = groups
-            .map(|group| {
-                let backend = group[0].0;
-                while earlier.next_if(|(other, _)| *other < backend).is_some() {}
-                let known = earlier.next_if(|(other, _)| *other == backend);
-                let users = group.iter().map(|(_, number)| names[*number as usize].clone());
-                let health = known.map(|(_, known)| known.health).unwrap_or_default();
-                (backend, Known { users: users.collect(), health })
-            })
-            .collect();
+        let mut known = Vec::with_capacity(uses.len());
+        known.extend(groups.map(|group| {
+            let backend = group[0].0;
+            while earlier.next_if(|(other, _)| *other < backend).is_some() {}
+            let known = earlier.next_if(|(other, _)| *other == backend);
+            let users = group.iter().map(|(_, number)| names[*number as usize].clone());
+            let health = known.map(|(_, known)| known.health).unwrap_or_default();
+            (backend, Known { users: users.collect(), health })
+        }));
+        self.0 = known.into_iter().collect();
     }
 
     /// A service uses it from now on.

@@ -117,12 +117,11 @@ fn by_name(list: Vec<Service>) -> (BTreeMap<ServiceRef, Service>, Vec<Service>) 
 
 /// Which service, by its number, uses which backend; sorted.
 fn uses(services: &BTreeMap<ServiceRef, Service>) -> Vec<(BackendRef, u32)> {
-    let mut uses: Vec<(BackendRef, u32)> = (0..)
-        .zip(services.values())
-        .flat_map(|(number, service)| {
-            service.backends.iter().map(move |backend| (backend.backend, number))
-        })
-        .collect();
+    let count = services.values().map(|service| service.backends.len()).sum();
+    let mut uses: Vec<(BackendRef, u32)> = Vec::with_capacity(count);
+    for (number, service) in (0..).zip(services.values()) {
+        uses.extend(service.backends.iter().map(|backend| (backend.backend, number)));
+    }
     uses.sort_unstable();
     uses
 }
