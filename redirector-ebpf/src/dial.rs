@@ -165,7 +165,9 @@ fn holds(slot: &SocketValue, service: &Service<'_>) -> bool {
 /// Who dials, as session affinity sees it.
 #[inline(always)]
 fn client<const V6: bool>(hook: &Hook<V6>, service: &Service<'_>) -> AffinityKey {
-    AffinityKey { client: hook.netns_cookie(), service: service.header.service, _pad: 0 }
+    let Header { service, flags, .. } = *service.header;
+    let family = 4 + u32::from(flags & Header::IPV6) / 2;
+    AffinityKey { client: hook.netns_cookie(), service, family }
 }
 
 /// What to resume: where this socket sent before, else the backend this client had last, unless

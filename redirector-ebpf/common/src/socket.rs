@@ -59,8 +59,8 @@ pub struct AffinityKey {
     pub client: u64,
     /// [`Header::service`](crate::Header::service).
     pub service: u32,
-    /// Always 0.
-    pub _pad: u32,
+    /// 4 or 6: a service has a table and backends of its own in each family.
+    pub family: u32,
 }
 
 const _: () = assert!(size_of::<AffinityKey>() == 16);
@@ -134,6 +134,7 @@ impl AffinityValue {
 #[inline(always)]
 #[must_use]
 pub const fn affinity_check(key: &AffinityKey) -> u16 {
-    let mixed = (key.client ^ (key.service as u64) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = key.client ^ (key.service as u64) << 32 ^ (key.family as u64) << 28;
+    let mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed >> 48) as u16 | 1
 }
