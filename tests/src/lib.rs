@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod bpffs;
+pub mod bpftool;
 pub mod cgroup;
 pub mod dialer;
 pub mod lab;
@@ -10,5 +11,6 @@ pub mod netns;
 pub mod place;
 pub mod programs;
 pub mod replica;
+pub mod script;
 pub mod traces;
 pub mod vm;

@@ -16,11 +16,13 @@ pub enum Role {
     Replica,
     /// `crate::dialer::serve`.
     Dialer,
+    /// `crate::script::serve`.
+    Scripter,
 }
 
 impl Role {
-    /// Both, for a program that plays them itself.
-    pub const ALL: [Self; 2] = [Self::Replica, Self::Dialer];
+    /// All, for a program that plays them itself.
+    pub const ALL: [Self; 3] = [Self::Replica, Self::Dialer, Self::Scripter];
 
     /// Name of the program, or of the hidden subcommand.
     #[must_use]
@@ -28,6 +30,7 @@ impl Role {
         match self {
             Self::Replica => "replica",
             Self::Dialer => "dialer",
+            Self::Scripter => "scripter",
         }
     }
 }

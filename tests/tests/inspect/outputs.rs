@@ -1,0 +1,133 @@
+//! The running agent: its admin endpoint, its log, and how it ends.
+
+use std::time::Duration;
+
+use redirector_tests::{
+    agent::Agent,
+    dialer::{Client, Dial},
+    place::Place,
+    replica::Replica,
+};
+use serde_json::Value;
+
+use crate::{
+    attached::attached,
+    stage::{CONFIGURATION, Stage, wait_until},
+};
+
+/// A service with the one replica that there is.
+const ONE: &str = r#"
+services:
+- name: shop/web
+  frontends: ["10.96.0.10:80/tcp"]
+  backends: [{address: "10.77.2.1:8080"}]
+  policy: {probe: {interval: 100ms, timeout: 100ms}}
+"#;
+
+#[test]
+fn the_admin_endpoint_says_how_things_are() {
+    let stage = Stage::new(ONE);
+    let far = stage.lab.node("far");
+    let mut replica = Replica::start(far.netns(), "r", &[far.socket4(8080)]).expect("a replica");
+    let agent = Agent::start(stage.options()).expect("an agent");
+    let get = |path: &str| agent.get(path).expect("an answer");
+    assert_eq!(get("/livez"), (200, "alive\n".to_owned()));
+    assert_eq!(get("/readyz"), (200, "ready\n".to_owned()));
+    assert_eq!(get("/nothing").0, 404);
+
+    let place = Place::new(stage.lab.node("node").netns(), &stage.cgroup);
+    let mut client = Client::start(place).expect("a client");
+    let service = "10.96.0.10:80".parse().expect("an address");
+    for dialled in client.dial(Dial::tcp(service), 3).expect("dials") {
+        assert_eq!(dialled.outcome.as_deref(), Ok("r"));
+    }
+    client.dial(Dial::tcp(far.socket4(8080)), 2).expect("dials");
+
+    let (status, metrics) = get("/metrics");
+    assert_eq!(status, 200);
+    assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+    for sample in [
+        "redirector_selections_total{tier=\"0\"} 3",
+        "redirector_dials_total{reason=\"not_service\"} 2",
+        "redirector_dials_total{reason=\"no_backends\"} 0",
+        "redirector_map_entries_used{map=\"frontends\"} 1",
+        "redirector_map_entries_used{map=\"backends\"} 1",
+        "redirector_map_entries_capacity{map=\"frontends\"} 16",
+        "redirector_map_entries_capacity{map=\"slots\"} 256",
+        "redirector_services_rejected 0",
+        "redirector_config_reload_failures_total 0",
+    ] {
+        assert!(metrics.lines().any(|line| line == sample), "{sample} is not in\n{metrics}");
+    }
+    for name in ["redirector_plan_seconds_count", "redirector_map_writes_total"] {
+        let line = metrics.lines().find(|line| line.starts_with(name)).expect("a sample");
+        assert_ne!(line, format!("{name} 0"));
+    }
+
+    replica.kill();
+    let ejected = "redirector_transitions_total{kind=\"ejected\"} 1";
+    wait_until("the ejection is counted", || get("/metrics").1.lines().any(|line| line == ejected));
+    agent.finish().expect("no errors");
+}
+
+#[test]
+fn sigterm_ends_the_agent_within_two_seconds_and_redirection_goes_on() {
+    let stage = Stage::new(ONE);
+    let far = stage.lab.node("far");
+    let _replica = Replica::start(far.netns(), "r", &[far.socket4(8080)]).expect("a replica");
+    let mut agent = Agent::start(stage.options()).expect("an agent");
+    let programs = attached(&stage);
+    assert_eq!(programs.len(), 8);
+
+    let (status, took) = agent.stop().expect("its end");
+
+    assert!(status.success(), "{status}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert_eq!(attached(&stage), programs);
+    let place = Place::new(stage.lab.node("node").netns(), &stage.cgroup);
+    let mut client = Client::start(place).expect("a client");
+    let service = "10.96.0.10:80".parse().expect("an address");
+    for dialled in client.dial(Dial::tcp(service), 10).expect("dials") {
+        assert_eq!(dialled.outcome.as_deref(), Ok("r"));
+        assert_eq!(dialled.peer, Some(service));
+    }
+    let output = stage.on_pins("status", &[]);
+    let status = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        status.starts_with("agent: none is running; the last state stays in force"),
+        "{status}"
+    );
+}
+
+#[test]
+fn a_log_in_json_is_one_object_a_line() {
+    let stage = Stage::new(CONFIGURATION);
+    let mut options = stage.options();
+    options.arguments.extend(["--log-format", "json"].map(str::to_owned));
+    let mut agent = Agent::start(options).expect("an agent");
+    agent.stop().expect("its end");
+
+    let log = agent.log();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
+    for line in &lines {
+        assert!(line["timestamp"].is_string() && line["target"].is_string(), "{line}");
+        assert_eq!(line["level"], "INFO", "{line}");
+    }
+    let loaded = lines.iter().find(|line| line["message"] == "loaded").expect("a line");
+    assert_eq!(loaded["cgroup"], stage.cgroup.path().display().to_string());
+    assert!(loaded["programs"].as_u64().is_some_and(|programs| programs > 8), "{loaded}");
+    assert!(lines.iter().any(|line| line["message"] == "SIGTERM"), "{log}");
+}
+
+#[test]
+fn a_log_as_text_has_level_fields_and_message() {
+    let stage = Stage::new(CONFIGURATION);
+    let agent = Agent::start(stage.options()).expect("an agent");
+    let log = agent.log();
+    let line = log.lines().find(|line| line.contains(": loaded ")).expect("a line");
+    assert!(line.contains(" INFO redirector::datapath::load: loaded programs="), "{line}");
+    assert!(!log.contains('\u{1b}'), "colours in a file: {log:?}");
+}

@@ -1,0 +1,13 @@
+//! Sockets of every kind, redirected and not: what they reach, what they show, what they are refused.
+#![expect(clippy::print_stdout, reason = "the test command shows what suites measure")]
+
+mod affinity;
+mod cell;
+mod dialogue;
+mod kinds;
+mod matrix;
+mod memory;
+mod peer_name;
+mod stage;
+mod sticky;
+mod untouched;
