@@ -10,7 +10,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use redirector_core::{
@@ -87,11 +87,20 @@ fn main() {
     timed("its plan, all services", || plan(&mut installed, world.tables()));
 }
 
+/// Prints the time that passed, and of it what this thread had of a processor: the machine may be
+/// busy with other things.
 fn timed<T>(what: &str, run: impl FnOnce() -> T) -> T {
-    let begin = Instant::now();
+    let (begin, cpu) = (Instant::now(), cpu());
     let result = run();
-    println!("{:>12.3?}  {what}", begin.elapsed());
+    let (passed, used) = (begin.elapsed(), self::cpu() - cpu);
+    println!("{passed:>12.3?} {used:>12.3?} on a processor  {what}");
     result
+}
+
+fn cpu() -> Duration {
+    let times = std::fs::read_to_string("/proc/thread-self/schedstat").expect("this is Linux");
+    let first = times.split(' ').next().expect("three numbers");
+    Duration::from_nanos(first.parse().expect("nanoseconds"))
 }
 
 fn service(number: u32, backends: u32, names: &[Arc<str>]) -> Service {

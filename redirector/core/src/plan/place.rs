@@ -15,7 +15,7 @@ use super::{
     render::{self, Indices},
 };
 use crate::{
-    service::Frontend,
+    service::{BackendRef, Frontend},
     tables::{Entry, Table},
 };
 
@@ -24,7 +24,8 @@ use crate::{
 struct Draft {
     id: u32,
     is_new_id: bool,
-    backends: Vec<usize>,
+    /// Number among the new ones, index, and who it is.
+    backends: Vec<(usize, u32, BackendRef)>,
     nodes: Vec<(NodeWord, u16)>,
     regions: Vec<(u32, Arc<[Slot]>)>,
     moves: Vec<(u32, ServiceWord)>,
@@ -114,7 +115,7 @@ impl Pass<'_> {
                         return Err(Limit::Backends { needed, free, capacity });
                     };
                     self.resolved.assign(number, index);
-                    draft.backends.push(number);
+                    draft.backends.push((number, index, entry.backend));
                     index
                 }
             };
@@ -194,8 +195,7 @@ impl Pass<'_> {
     fn commit(&mut self, change: &Change<'_>, draft: Draft) {
         let Draft { id, is_new_id: _, backends, nodes, regions, moves, inserts } = draft;
         let installed = &mut *self.installed;
-        for number in backends {
-            let (backend, index) = self.resolved.new_backend(number);
+        for (_, index, backend) in backends {
             let before = installed.health[index as usize];
             let objections = self.desired.objections.get(&backend).copied().unwrap_or_default();
             let generation = (before.generation() + 1) % GENERATIONS;
@@ -248,8 +248,9 @@ impl Pass<'_> {
         if is_new_id {
             installed.free_ids.give_back(id);
         }
-        for number in backends {
-            installed.free_backends.give_back(self.resolved.unassign(number));
+        for (number, index, _) in backends {
+            self.resolved.unassign(number);
+            installed.free_backends.give_back(index);
         }
         for (word, index) in nodes {
             installed.nodes.remove(&word);

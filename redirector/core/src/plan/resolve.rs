@@ -62,13 +62,8 @@ impl Resolved {
         self.indices[number] = index;
     }
 
-    pub(super) fn unassign(&mut self, number: usize) -> u32 {
-        std::mem::replace(&mut self.indices[number], NONE)
-    }
-
-    /// A new backend and its index.
-    pub(super) fn new_backend(&self, number: usize) -> (BackendRef, u32) {
-        (self.new[number], self.indices[number])
+    pub(super) fn unassign(&mut self, number: usize) {
+        self.indices[number] = NONE;
     }
 
     /// Adds the new backends that have an index to those that are known.

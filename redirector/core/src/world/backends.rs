@@ -1,4 +1,7 @@
 //! Every backend that a service lists: who uses it, and how it is.
+//!
+//! Users are numbers: a million counted pointers to scattered names would be most of the time that
+//! a large list takes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +12,14 @@ use crate::{
 
 /// Backends of all services.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Backends(BTreeMap<BackendRef, Known>);
+pub(super) struct Backends {
+    known: BTreeMap<BackendRef, Known>,
+    /// Services by number, and numbers by service.
+    names: Vec<ServiceRef>,
+    numbers: BTreeMap<ServiceRef, u32>,
+    /// Numbers that no service has.
+    free: Vec<u32>,
+}
 
 /// One backend.
 #[derive(Clone, Debug)]
@@ -21,96 +31,114 @@ struct Known {
 /// Nearly all have one user, and then nothing is allocated.
 #[derive(Clone, Debug)]
 enum Users {
-    One(ServiceRef),
-    Many(BTreeSet<ServiceRef>),
+    One(u32),
+    Many(BTreeSet<u32>),
 }
 
 impl Backends {
     /// Those of the services called `names`, from a sorted list of who uses what (a number in
     /// `names`); what was known of them is kept.
-    pub(super) fn rebuild(&mut self, uses: &[(BackendRef, u32)], names: &[ServiceRef]) {
-        let mut earlier = std::mem::take(&mut self.0).into_iter().peekable();
+    pub(super) fn rebuild(&mut self, uses: &[(BackendRef, u32)], names: Vec<ServiceRef>) {
+        let mut earlier = std::mem::take(&mut self.known).into_iter().peekable();
         let groups = uses.chunk_by(|one, other| one.0 == other.0);
         let mut known = Vec::with_capacity(uses.len());
         known.extend(groups.map(|group| {
             let backend = group[0].0;
             while earlier.next_if(|(other, _)| *other < backend).is_some() {}
             let known = earlier.next_if(|(other, _)| *other == backend);
-            let users = group.iter().map(|(_, number)| names[*number as usize].clone());
             let health = known.map(|(_, known)| known.health).unwrap_or_default();
-            (backend, Known { users: users.collect(), health })
+            let users = match group {
+                [(_, one)] => Users::One(*one),
+                many => Users::Many(many.iter().map(|(_, number)| *number).collect()),
+            };
+            (backend, Known { users, health })
         }));
-        self.0 = known.into_iter().collect();
+        self.known = known.into_iter().collect();
+        self.numbers = names.iter().cloned().zip(0..).collect();
+        self.names = names;
+        self.free.clear();
     }
 
     /// A service uses it from now on.
     pub(super) fn link(&mut self, backend: BackendRef, user: &ServiceRef) {
-        self.0.entry(backend).and_modify(|known| known.users.insert(user)).or_insert_with(|| {
-            Known { users: Users::One(user.clone()), health: Health::default() }
-        });
+        let number = self.number(user);
+        let known = self.known.entry(backend);
+        known
+            .and_modify(|known| known.users.insert(number))
+            .or_insert_with(|| Known { users: Users::One(number), health: Health::default() });
     }
 
     /// A service does not use it any more; without users it is forgotten.
     pub(super) fn unlink(&mut self, backend: &BackendRef, user: &ServiceRef) {
-        if self.0.get_mut(backend).is_some_and(|known| known.users.remove(user)) {
-            self.0.remove(backend);
+        let Some(number) = self.numbers.get(user) else { return };
+        if self.known.get_mut(backend).is_some_and(|known| known.users.remove(*number)) {
+            self.known.remove(backend);
         }
     }
 
+    /// A service is gone; nothing is linked to it any more.
+    pub(super) fn forget(&mut self, user: &ServiceRef) {
+        self.free.extend(self.numbers.remove(user));
+    }
+
     /// Services that use it, by name.
-    pub(super) fn users(
-        &self,
-        backend: &BackendRef,
-    ) -> impl Iterator<Item = &ServiceRef> + use<'_> {
-        let (one, many) = match self.0.get(backend).map(|known| &known.users) {
-            None => (None, None),
-            Some(Users::One(user)) => (Some(user), None),
-            Some(Users::Many(users)) => (None, Some(users)),
-        };
-        one.into_iter().chain(many.into_iter().flatten())
+    pub(super) fn users(&self, backend: &BackendRef) -> Vec<&ServiceRef> {
+        let name = |number: &u32| &self.names[*number as usize];
+        match self.known.get(backend).map(|known| &known.users) {
+            None => Vec::new(),
+            Some(Users::One(user)) => vec![name(user)],
+            Some(Users::Many(users)) => {
+                let mut users: Vec<&ServiceRef> = users.iter().map(name).collect();
+                users.sort_unstable();
+                users
+            }
+        }
     }
 
     /// How it is, if anybody uses it.
     pub(super) fn health(&mut self, backend: &BackendRef) -> Option<&mut Health> {
-        self.0.get_mut(backend).map(|known| &mut known.health)
+        self.known.get_mut(backend).map(|known| &mut known.health)
     }
 
     /// Those that their probes have ejected.
     pub(super) fn ejected(&self) -> impl Iterator<Item = BackendRef> {
-        self.0.iter().filter(|(_, known)| known.health.is_ejected()).map(|(backend, _)| *backend)
+        let ejected = self.known.iter().filter(|(_, known)| known.health.is_ejected());
+        ejected.map(|(backend, _)| *backend)
+    }
+
+    fn number(&mut self, user: &ServiceRef) -> u32 {
+        if let Some(number) = self.numbers.get(user) {
+            return *number;
+        }
+        let number = self.free.pop().unwrap_or(self.names.len() as u32);
+        match self.names.get_mut(number as usize) {
+            Some(name) => *name = user.clone(),
+            None => self.names.push(user.clone()),
+        }
+        self.numbers.insert(user.clone(), number);
+        number
     }
 }
 
 impl Users {
-    fn insert(&mut self, user: &ServiceRef) {
+    fn insert(&mut self, user: u32) {
         match self {
-            Self::One(other) if other == user => {}
-            Self::One(other) => *self = [other.clone(), user.clone()].into_iter().collect(),
+            Self::One(other) if *other == user => {}
+            Self::One(other) => *self = Self::Many([*other, user].into()),
             Self::Many(users) => {
-                users.insert(user.clone());
+                users.insert(user);
             }
         }
     }
 
     /// Whether it was the last one.
-    fn remove(&mut self, user: &ServiceRef) -> bool {
+    fn remove(&mut self, user: u32) -> bool {
         match self {
-            Self::One(other) => other == user,
+            Self::One(other) => *other == user,
             Self::Many(users) => {
-                users.remove(user);
+                users.remove(&user);
                 users.is_empty()
             }
-        }
-    }
-}
-
-impl FromIterator<ServiceRef> for Users {
-    fn from_iter<I: IntoIterator<Item = ServiceRef>>(users: I) -> Self {
-        let mut users = users.into_iter();
-        let Some(first) = users.next() else { return Self::Many(BTreeSet::new()) };
-        match users.next() {
-            None => Self::One(first),
-            Some(second) => Self::Many([first, second].into_iter().chain(users).collect()),
         }
     }
 }

@@ -93,8 +93,8 @@ pub(super) fn among(
         if let Some(by) = holder(frontend) {
             return Err(Flaw::Taken(*frontend, by.clone()));
         }
-        let mut users = known.users(&as_backend(frontend));
-        if let Some(by) = users.find(|by| **by != service.name) {
+        let users = known.users(&as_backend(frontend));
+        if let Some(by) = users.into_iter().find(|by| **by != service.name) {
             return Err(Flaw::FrontendIsBackend(*frontend, by.clone()));
         }
     }

@@ -184,6 +184,7 @@ impl World {
         for backend in &before {
             self.backends.unlink(backend, name);
         }
+        self.backends.forget(name);
         self.settle(before, happened);
     }
 
@@ -228,7 +229,7 @@ impl World {
     }
 
     fn recompile_users(&mut self, backend: &BackendRef, happened: &mut Vec<Transition>) {
-        let users: Vec<ServiceRef> = self.backends.users(backend).cloned().collect();
+        let users: Vec<ServiceRef> = self.backends.users(backend).into_iter().cloned().collect();
         for user in &users {
             self.recompile(user, happened);
         }

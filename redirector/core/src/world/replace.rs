@@ -43,7 +43,7 @@ impl World {
     ) {
         let names: Vec<ServiceRef> = services.keys().cloned().collect();
         self.refused.clear();
-        self.backends.rebuild(uses, &names);
+        self.backends.rebuild(uses, names);
         self.frontends = services
             .values()
             .flat_map(|service| service.frontends.iter().map(|key| (*key, service.name.clone())))

@@ -91,7 +91,10 @@ impl World {
 
     /// How a backend is probed, all its services considered.
     pub(super) fn probe(&self, backend: &BackendRef) -> Option<Probe> {
-        let users = self.backends.users(backend).filter(|_| is_probed(backend));
+        if !is_probed(backend) {
+            return None;
+        }
+        let users = self.backends.users(backend).into_iter();
         users.filter_map(|user| self.services.get(user)?.policy.probe).reduce(strictest)
     }
 }
