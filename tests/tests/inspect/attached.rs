@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, ffi::OsStr, fs, path::Path};
 use redirector_tests::bpftool;
 use serde_json::Value;
 
-use crate::stage::Stage;
+use crate::{
+    bpf::{Kind, exists},
+    stage::Stage,
+};
 
 /// Ids, which the kernel never gives again.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,14 +36,14 @@ impl Ids {
 
     /// Those that the kernel still has.
     pub fn living(&self) -> Self {
-        let living = |kind: &str, ids: &BTreeSet<u64>| {
-            let all = list(&[kind, "list"]);
-            all.iter().filter_map(|one| one["id"].as_u64()).filter(|id| ids.contains(id)).collect()
+        let living = |kind, ids: &BTreeSet<u64>| {
+            let number = |id: &u64| u32::try_from(*id).expect("ids have 32 bits");
+            ids.iter().copied().filter(|id| exists(kind, number(id))).collect()
         };
         Self {
-            links: living("link", &self.links),
-            maps: living("map", &self.maps),
-            programs: living("prog", &self.programs),
+            links: living(Kind::Link, &self.links),
+            maps: living(Kind::Map, &self.maps),
+            programs: living(Kind::Program, &self.programs),
         }
     }
 

@@ -7,6 +7,8 @@ use std::{
     path::Path,
 };
 
+use crate::bpf::bpf;
+
 /// `BPF_PROG_LOAD`, `BPF_PROG_ATTACH`, `BPF_PROG_DETACH` of `enum bpf_cmd`.
 const LOAD: libc::c_int = 5;
 const ATTACH: libc::c_int = 8;
@@ -63,7 +65,7 @@ impl Foreign {
         };
         attributes.name[..7].copy_from_slice(b"foreign");
         // SAFETY: the attributes are those of this command; what they point at outlives the call.
-        let program = unsafe { bpf(LOAD, &attributes) }?;
+        let program = unsafe { bpf(LOAD, &mut attributes) }?;
         let fd = libc::c_int::try_from(program).map_err(io::Error::other)?;
         // SAFETY: the kernel has just made this descriptor for us alone.
         let program = unsafe { OwnedFd::from_raw_fd(fd) };
@@ -73,14 +75,14 @@ impl Foreign {
     }
 
     fn command(&self, command: libc::c_int) -> io::Result<()> {
-        let attributes = AttachAttributes {
+        let mut attributes = AttachAttributes {
             target: self.cgroup.as_raw_fd().cast_unsigned(),
             program: self.program.as_raw_fd().cast_unsigned(),
             attach_type: CONNECT4,
             flags: 0,
         };
         // SAFETY: the attributes are those of this command, and hold no pointers.
-        unsafe { bpf(command, &attributes) }.map(drop)
+        unsafe { bpf(command, &mut attributes) }.map(drop)
     }
 }
 
@@ -89,14 +91,4 @@ impl Drop for Foreign {
         // Otherwise it goes with its cgroup.
         let _ = self.command(DETACH);
     }
-}
-
-/// # Safety
-///
-/// `attributes` are what `command` expects, and every pointer in them is valid.
-unsafe fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<libc::c_long> {
-    let pointer = std::ptr::from_ref(attributes);
-    // SAFETY: the kernel reads as many bytes as `T` has, and what the caller vouches for.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, pointer, size_of::<T>()) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

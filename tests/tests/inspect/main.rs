@@ -2,6 +2,7 @@
 
 mod agree;
 mod attached;
+mod bpf;
 mod foreign;
 mod outputs;
 mod pins;
