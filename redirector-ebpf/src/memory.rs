@@ -43,7 +43,7 @@ impl Redirection {
     }
 }
 
-/// Whether this kernel has MPTCP and tells programs (5.19, `CAP_PERFMON`): set by the loader.
+/// Whether this kernel has MPTCP and tells programs about it (5.19): set by the loader.
 #[unsafe(no_mangle)]
 static HAS_MPTCP: u8 = 0;
 

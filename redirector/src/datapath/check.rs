@@ -115,18 +115,11 @@ fn capability(index: usize) -> Finding {
     if has(index) {
         return finding(name, Verdict::Ok, "held");
     }
-    match name {
-        "CAP_PERFMON" => finding(
-            name,
-            Verdict::Degraded,
-            "not held; `load` works without, the programs take 2 to 2.5 times as long",
-        ),
-        _ => finding(
-            name,
-            Verdict::Degraded,
-            "not held; `load` needs it, the agent beside existing pins does not (6.1 and later)",
-        ),
-    }
+    finding(
+        name,
+        Verdict::Degraded,
+        "not held; `load` needs it, the agent beside existing pins does not (6.1 and later)",
+    )
 }
 
 fn has(index: usize) -> bool {
@@ -142,23 +135,28 @@ fn has(index: usize) -> bool {
 /// Whether programs may ask which MPTCP socket a subflow belongs to.
 #[must_use]
 pub fn knows_mptcp() -> bool {
-    kernel_at_least(5, 19) && has(2) && fs::metadata("/proc/sys/net/mptcp/enabled").is_ok()
+    kernel_at_least(5, 19) && fs::metadata("/proc/sys/net/mptcp/enabled").is_ok()
 }
 
 /// Whether this process may load programs.
 #[must_use]
 pub fn may_load() -> bool {
-    has(0) && has(1)
+    missing_capabilities().is_empty()
 }
 
-/// What `load` needs.
+fn missing_capabilities() -> Vec<&'static str> {
+    let missing = CAPABILITIES.iter().enumerate().filter(|(index, _)| !has(*index));
+    missing.map(|(_, (name, _))| *name).collect()
+}
+
+/// What `load` needs. Without `CAP_PERFMON` the verifier also follows what a CPU may speculate, and
+/// gives up on `sendmsg6_resume` after a million instructions.
 ///
 /// # Errors
 ///
 /// Names what is missing.
 pub fn require_capabilities() -> Result<()> {
-    let missing: Vec<_> =
-        (0..2).filter(|index| !has(*index)).map(|index| CAPABILITIES[index].0).collect();
+    let missing = missing_capabilities();
     if missing.is_empty() {
         return Ok(());
     }
