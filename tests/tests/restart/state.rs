@@ -1,0 +1,103 @@
+//! What an agent has made of the maps, told without the indices that it chose.
+
+use std::{
+    collections::BTreeMap,
+    thread,
+    time::{Duration, Instant},
+};
+
+use redirector_tests::agent::Agent;
+use serde_json::Value;
+
+/// Whatever is waited for comes with a few probes.
+const LONGEST: Duration = Duration::from_secs(20);
+
+/// `redirector status`, sorted, without ids, slots, epochs and indices: they tell of the past.
+pub(crate) fn services(agent: &Agent) -> Value {
+    let mut services = status(agent)["services"].take();
+    strip(&mut services);
+    services
+}
+
+/// Whether two are the same. Shares may differ by how the alias method rounds: its order is that
+/// of the indices.
+pub(crate) fn is_same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(a, b)| is_same(a, b))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one.iter().all(|(name, value)| match other.get(name) {
+                    Some(other) if name == "share" => {
+                        let number = |value: &Value| value.as_i64().unwrap_or(i64::MIN / 2);
+                        number(value).abs_diff(number(other)) <= 2
+                    }
+                    Some(other) => is_same(value, other),
+                    None => false,
+                })
+        }
+        _ => one == other,
+    }
+}
+
+/// How many backends of all services are ejected.
+pub(crate) fn ejected(agent: &Agent) -> usize {
+    fn count(value: &Value) -> usize {
+        match value {
+            Value::Array(values) => values.iter().map(count).sum(),
+            Value::Object(fields) => {
+                usize::from(fields.get("usable") == Some(&Value::Bool(false)))
+                    + fields.values().map(count).sum::<usize>()
+            }
+            _ => 0,
+        }
+    }
+    count(&status(agent)["services"])
+}
+
+/// What `/metrics` says, by name with labels.
+pub(crate) fn metrics(agent: &Agent) -> BTreeMap<String, f64> {
+    let (status, text) = agent.get("/metrics").expect("the metrics");
+    assert_eq!(status, 200, "{text}");
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let pairs = lines.filter_map(|line| line.rsplit_once(' '));
+    pairs.map(|(name, value)| (name.to_owned(), value.parse().expect("a number"))).collect()
+}
+
+/// Polls until it is so.
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LONGEST;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited {LONGEST:?} in vain: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn status(agent: &Agent) -> Value {
+    let output = agent.command("status", &["-o", "json"]).expect("redirector status");
+    let output = output.wait_with_output().expect("redirector status");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+fn strip(value: &mut Value) {
+    match value {
+        Value::Array(values) => {
+            values.iter_mut().for_each(strip);
+            values.sort_by_key(|value| {
+                let key = |name| value.get(name).map(Value::to_string).unwrap_or_default();
+                // A service has a table for each family.
+                let first = value.get("frontends").map(|frontends| frontends[0].to_string());
+                (key("name"), first, key("address"), key("port"))
+            });
+        }
+        Value::Object(fields) => {
+            for past in ["id", "slot", "epoch", "index", "node"] {
+                fields.remove(past);
+            }
+            fields.values_mut().for_each(strip);
+        }
+        _ => {}
+    }
+}
