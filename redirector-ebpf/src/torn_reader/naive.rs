@@ -27,7 +27,7 @@ pub fn naive(_context: SkBuffContext) -> i64 {
     let key = random % SERVICES;
     let lingers = lingers(random);
     // SAFETY: what may happen to the value meanwhile is what is looked for.
-    check(key, unsafe { NAIVE_HASH.get(&key) }, lingers == 0);
+    check(key, unsafe { NAIVE_HASH.get(key) }, lingers == 0);
     check(key, NAIVE_ARRAY.get(key), lingers == 1);
     0
 }

@@ -79,11 +79,11 @@ fn index(frontend: u32, is_v6: bool) -> Option<u32> {
         if is_v6 {
             let address = core::mem::transmute::<[u32; 4], [u8; 16]>(frontend6(frontend));
             let key = FrontendKey6 { address, port: PORT, protocol: PROTOCOL_TCP, _pad: 0 };
-            FRONTENDS6.get(&key).copied()
+            FRONTENDS6.get(key).copied()
         } else {
             let address = frontend4(frontend);
             let key = FrontendKey4 { address, port: PORT, protocol: PROTOCOL_TCP, _pad: 0 };
-            FRONTENDS4.get(&key).copied()
+            FRONTENDS4.get(key).copied()
         }
     }
 }

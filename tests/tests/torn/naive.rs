@@ -45,7 +45,7 @@ impl Writer {
             self.array.set(key, value, 0).expect("an update of NAIVE_ARRAY");
         }
         for key in SERVICES..SERVICES + OTHERS {
-            if self.version % 2 == 0 {
+            if self.version.is_multiple_of(2) {
                 self.hash.insert(key, [u64::from(key) << 16; WORDS], 0).expect("an insertion");
             } else {
                 // At first they are not there.

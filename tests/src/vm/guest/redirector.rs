@@ -14,7 +14,7 @@ use super::{CGROUP, PIN_PATH};
 const BINARY: &str = "/redirector";
 const ADMIN: &str = "127.0.0.1:9900";
 const LOG: &str = "/tmp/agent.log";
-const LONGEST_START: Duration = Duration::from_secs(30);
+const LONGEST_START: Duration = Duration::from_secs(60);
 
 /// A running agent. Dropping it kills it, as the kernel would: no goodbye.
 #[derive(Debug)]
