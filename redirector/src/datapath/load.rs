@@ -23,8 +23,8 @@ use super::{
     sys,
 };
 
-/// Maps that are pinned, and whose capacity a flag sets.
-pub(super) const MAPS: [&str; 16] = [
+/// Maps that outlive a load.
+const MAPS: [&str; 12] = [
     "FRONTENDS4",
     "FRONTENDS6",
     "SERVICES",
@@ -37,10 +37,6 @@ pub(super) const MAPS: [&str; 16] = [
     "SENDS",
     "AFFINITY",
     "COUNTERS",
-    "NEXT_CONNECT4",
-    "NEXT_CONNECT6",
-    "NEXT_SENDMSG4",
-    "NEXT_SENDMSG6",
 ];
 
 /// How to load.
@@ -63,10 +59,11 @@ pub struct Options {
 /// A capability is missing, the verifier refused, the pins cannot be written, or another program
 /// is attached exclusively.
 pub fn load(pins: &Pins, lock: &Lock, cgroup: &Cgroup, options: &Options) -> Result<()> {
-    let mut programs = Programs::load(pins, lock, options)?;
+    let programs = Programs::load(pins, lock, options)?;
     programs.attach(pins, lock, cgroup)?;
+    let Programs { count, load, .. } = programs;
+    forget_others(pins, load)?;
     own(pins, options.owner)?;
-    let Programs { count, .. } = programs;
     info!(programs = count, cgroup = %cgroup.path.display(), pins = %pins.root().display(), "loaded");
     Ok(())
 }
@@ -76,6 +73,8 @@ pub fn load(pins: &Pins, lock: &Lock, cgroup: &Cgroup, options: &Options) -> Res
 pub struct Programs {
     ebpf: Ebpf,
     count: usize,
+    /// Whose program arrays they call.
+    load: u32,
 }
 
 impl Programs {
@@ -88,10 +87,14 @@ impl Programs {
         check::require_capabilities()?;
         raise_memlock();
         let object = Object::embedded()?;
-        let mut ebpf = create(object, pins, options)?;
+        let load = pins.create_steps()?;
+        let mut ebpf = create(object, pins, load, options)?;
         barrier(pins)?;
         let count = load_programs(&mut ebpf)?;
-        Ok(Self { ebpf, count })
+        for hook in HOOKS {
+            link_next(&mut ebpf, &hook)?;
+        }
+        Ok(Self { ebpf, count, load })
     }
 
     /// Attaches them to `cgroup`; where a program of ours is attached already, it is exchanged.
@@ -100,10 +103,7 @@ impl Programs {
     ///
     /// The pins cannot be written, or another program is attached exclusively. Some hooks may have
     /// been done by then; each of them is served, by the old programs or by these.
-    pub fn attach(&mut self, pins: &Pins, _lock: &Lock, cgroup: &Cgroup) -> Result<()> {
-        for hook in HOOKS {
-            link_next(&mut self.ebpf, &hook)?;
-        }
+    pub fn attach(&self, pins: &Pins, _lock: &Lock, cgroup: &Cgroup) -> Result<()> {
         for hook in HOOKS {
             attach(pins, cgroup, &hook, self.ebpf.program(hook.program).context(NO_PROGRAM)?)?;
         }
@@ -114,7 +114,7 @@ impl Programs {
 const NO_PROGRAM: &str = "the eBPF object lacks a program; build again with `cargo xtask build`";
 
 /// Creates the maps that are not pinned yet, and opens those that are.
-fn create(object: Object, pins: &Pins, options: &Options) -> Result<Ebpf> {
+fn create(object: Object, pins: &Pins, load: u32, options: &Options) -> Result<Ebpf> {
     let Capacities { frontends, services, backends, nodes, slots } = options.capacities;
     let globals = globals(options);
     let mut loader = EbpfLoader::new();
@@ -146,8 +146,12 @@ fn create(object: Object, pins: &Pins, options: &Options) -> Result<Ebpf> {
     for name in MAPS {
         loader.map_pin_path(name, pins.map(name));
     }
+    for next in HOOKS.iter().filter_map(|hook| hook.next) {
+        loader.map_pin_path(next, pins.steps(load).join(next));
+    }
     let ebpf = loader.load(object.bytes()).context("cannot create the maps")?;
     restrict(&pins.maps())?;
+    restrict(&pins.steps(load))?;
     Ok(ebpf)
 }
 
@@ -226,6 +230,26 @@ fn link_next(ebpf: &mut Ebpf, hook: &Hook) -> Result<()> {
     Ok(())
 }
 
+/// Removes the program arrays of earlier loads, once none of their programs can be under way:
+/// an array without a pin is emptied.
+fn forget_others(pins: &Pins, load: u32) -> Result<()> {
+    let others: Vec<_> = pins.loads()?.into_iter().filter(|other| *other != load).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    let outer = sys::obj_get(&pins.map("BARRIER")).context("cannot open BARRIER")?;
+    let inner = sys::obj_get(&pins.map("BARRIER_INNER")).context("cannot open BARRIER_INNER")?;
+    sys::barrier(outer.as_fd(), inner.as_fd()).context("cannot wait for a grace period")?;
+    for other in others {
+        let directory = pins.steps(other);
+        for array in Pins::names_in(&directory)? {
+            Pins::remove(&array, false)?;
+        }
+        Pins::remove(&directory, true)?;
+    }
+    Ok(())
+}
+
 /// Exchanges the program of the pinned link, or attaches a new one.
 fn attach(
     pins: &Pins,
@@ -245,7 +269,6 @@ fn attach(
     }
     let link = sys::link_create(program, cgroup.directory.as_fd(), hook.attach as u32)
         .map_err(|error| explain_attach(error, cgroup, hook))?;
-    // Pinned beside the old one and moved over it: a link to another cgroup goes when this one
     // Pinned beside the old one and moved over it: a link to another cgroup goes when this one
     // is in place. (bpffs reserves names with dots.)
     let beside = pins.link(&format!("{}_new", hook.program));
@@ -291,9 +314,11 @@ fn own(pins: &Pins, owner: Option<(u32, u32)>) -> Result<()> {
     let Some((user, group)) = owner else {
         return Ok(());
     };
-    let mut paths = vec![pins.root().to_owned(), pins.maps(), pins.links()];
-    paths.extend(Pins::names_in(&pins.maps())?);
-    paths.extend(Pins::names_in(&pins.links())?);
+    let mut paths = vec![pins.root().to_owned()];
+    for directory in Pins::names_in(pins.root())? {
+        paths.extend(Pins::names_in(&directory)?);
+        paths.push(directory);
+    }
     for path in paths {
         std::os::unix::fs::chown(&path, Some(user), Some(group))
             .with_context(|| format!("cannot give {} to {user}:{group}", path.display()))?;

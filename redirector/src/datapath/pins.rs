@@ -1,9 +1,10 @@
 //! Where everything is pinned, who may touch it, and who holds it.
 //!
 //! ```text
-//! <pin-path>            0700, locked by whoever changes anything below
-//! <pin-path>/v1/<MAP>   0600, one directory per layout version
-//! <pin-path>/links/…    0600, one link per hook; they outlive layouts
+//! <pin-path>                  0700, locked by whoever changes anything below
+//! <pin-path>/v1/<MAP>         0600, one directory per layout version
+//! <pin-path>/links/…          0600, one link per hook; they outlive layouts
+//! <pin-path>/steps-<N>/NEXT…  0600, the program arrays of the Nth load
 //! ```
 
 use std::{
@@ -69,6 +70,27 @@ impl Pins {
         self.links().join(program)
     }
 
+    /// The program arrays of one load: each has its own, so that no program ever calls one of
+    /// another version.
+    #[must_use]
+    pub fn steps(&self, load: u32) -> PathBuf {
+        self.root.join(format!("steps-{load}"))
+    }
+
+    /// Loads whose program arrays are pinned, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be read.
+    pub fn loads(&self) -> Result<Vec<u32>> {
+        let mut loads: Vec<_> = Self::names_in(&self.root)?
+            .iter()
+            .filter_map(|path| path.file_name()?.to_str()?.strip_prefix("steps-")?.parse().ok())
+            .collect();
+        loads.sort_unstable();
+        Ok(loads)
+    }
+
     /// Whether anything of this layout is there.
     #[must_use]
     pub fn exist(&self) -> bool {
@@ -82,20 +104,7 @@ impl Pins {
     /// The place is not on a BPF file system, or may not be written.
     pub fn create(&self) -> Result<()> {
         self.check_file_system()?;
-        for directory in [self.root.clone(), self.maps(), self.links()] {
-            match DirBuilder::new().mode(0o700).create(&directory) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => {
-                    return Err(error).with_context(|| {
-                        format!("cannot make the pin directory {}", directory.display())
-                    });
-                }
-            }
-            fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))
-                .with_context(|| format!("cannot restrict {} to its owner", directory.display()))?;
-        }
-        Ok(())
+        [self.root.clone(), self.maps(), self.links()].iter().try_for_each(|path| private(path))
     }
 
     fn check_file_system(&self) -> Result<()> {
@@ -168,6 +177,13 @@ impl Pins {
         })
     }
 
+    /// Makes the directory for the program arrays of a new load.
+    pub(super) fn create_steps(&self) -> Result<u32> {
+        let load = self.loads()?.last().map_or(0, |last| last.wrapping_add(1));
+        private(&self.steps(load))?;
+        Ok(load)
+    }
+
     /// Removes a pin or an empty directory; one that is not there is no error.
     pub(super) fn remove(path: &Path, is_directory: bool) -> Result<bool> {
         let result = if is_directory { fs::remove_dir(path) } else { fs::remove_file(path) };
@@ -191,4 +207,18 @@ impl Pins {
             }
         }
     }
+}
+
+/// Makes a directory for its owner alone, or restricts the one that is there.
+fn private(directory: &Path) -> Result<()> {
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => {
+            return Err(error)
+                .with_context(|| format!("cannot make the pin directory {}", directory.display()));
+        }
+    }
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
+        .with_context(|| format!("cannot restrict {} to its owner", directory.display()))
 }

@@ -33,7 +33,7 @@ pub fn processed(pins: &Pins, options: &Options) -> Result<BTreeMap<String, u32>
             EbpfSectionKind::Rodata => {
                 sys::create_constants(map.data()).context("cannot create .rodata")
             }
-            _ => sys::obj_get(&pins.map(name)).with_context(|| format!("{name} is not pinned")),
+            _ => open(pins, name),
         })
         .collect::<Result<_>>()?;
     let sections: HashSet<usize> = elf.functions.keys().map(|(section, _)| *section).collect();
@@ -63,6 +63,15 @@ pub fn processed(pins: &Pins, options: &Options) -> Result<BTreeMap<String, u32>
             ))
         })
         .collect()
+}
+
+/// A map of the layout, or a program array of the last load.
+fn open(pins: &Pins, name: &str) -> Result<OwnedFd> {
+    let path = match pins.loads()?.last() {
+        Some(load) if name.starts_with("NEXT_") => pins.steps(*load).join(name),
+        _ => pins.map(name),
+    };
+    sys::obj_get(&path).with_context(|| format!("{} is not pinned", path.display()))
 }
 
 fn instructions(code: &[bpf_insn]) -> Vec<u64> {

@@ -23,11 +23,16 @@ impl Ids {
     pub fn pinned(stage: &Stage) -> Self {
         let pins = stage.bpffs.pin_path();
         let links: Vec<_> = shown("link", &pins.join("links"));
-        let maps = ids(&shown("map", &pins.join("v1")), "id");
+        let directories =
+            fs::read_dir(&pins).expect("pins").map(|entry| entry.expect("one").path());
+        let maps = directories
+            .filter(|directory| !directory.ends_with("links"))
+            .flat_map(|directory| ids(&shown("map", &directory), "id"))
+            .collect();
         let mut programs = ids(&links, "prog_id");
         for program in list(&["prog", "list"]) {
             let uses = program["map_ids"].as_array().into_iter().flatten();
-            if uses.filter_map(Value::as_u64).any(|map| maps.contains(&map)) {
+            if uses.filter_map(Value::as_u64).any(|map| BTreeSet::contains(&maps, &map)) {
                 programs.extend(program["id"].as_u64());
             }
         }
