@@ -56,8 +56,8 @@ struct Efforts {
 
 const FULL: Efforts = Efforts {
     connects: Effort { rounds: 301, times: 1_000 },
-    scale: Effort { rounds: 101, times: 5_000 },
-    exchanges: Effort { rounds: 301, times: 100 },
+    scale: Effort { rounds: 61, times: 5_000 },
+    exchanges: Effort { rounds: 201, times: 100 },
     rules: Rules { iptables: &[10, 1_000, 10_000], nftables: &[10, 10_000] },
 };
 const QUICK: Efforts = Efforts {
