@@ -4,7 +4,7 @@
 //! could not be applied is made anew from what is really there.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -38,6 +38,8 @@ pub struct Agent {
     outputs: Arc<Outputs>,
     wanted: watch::Sender<Wanted>,
     rejected: BTreeMap<ServiceRef, Limit>,
+    /// Maps that a warning has said are nearly full.
+    nearly_full: BTreeSet<&'static str>,
     /// Whether the next plan must look at every service.
     is_adopted_anew: bool,
     started: Instant,
@@ -62,6 +64,7 @@ impl Agent {
             outputs,
             wanted,
             rejected: BTreeMap::new(),
+            nearly_full: BTreeSet::new(),
             is_adopted_anew: true,
             started: Instant::now(),
         };
@@ -148,6 +151,7 @@ impl Agent {
         self.apply(&plan)?;
         self.is_adopted_anew = false;
         self.note_rejected(plan.rejected);
+        self.note_nearly_full();
         Ok(())
     }
 
@@ -175,6 +179,28 @@ impl Agent {
             info!(%service, "the service is within the limits again");
         }
         self.rejected = rejected;
+    }
+
+    /// One warning when a map is full to 80 %, while there is time to do something about it.
+    fn note_nearly_full(&mut self) {
+        let (used, capacity) = (self.installed.usage(), self.installed.capacities());
+        for (flag, used, capacity) in [
+            // Those of both families, against the room for one: early rather than late.
+            ("--max-frontends", used.frontends, capacity.frontends),
+            ("--max-services", used.services, capacity.services),
+            ("--max-backends", used.backends, capacity.backends),
+            ("--max-nodes", used.nodes, capacity.nodes),
+            ("--max-slots", used.slots, capacity.slots),
+        ] {
+            if u64::from(used) * 10 < u64::from(capacity) * 8 {
+                self.nearly_full.remove(flag);
+            } else if self.nearly_full.insert(flag) {
+                warn!(
+                    used,
+                    capacity, "over 80 % of what {flag} allows; unload, then load with more"
+                );
+            }
+        }
     }
 }
 
