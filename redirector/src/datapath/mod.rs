@@ -279,7 +279,9 @@ pub fn program_log(pins: &Pins) -> Option<EbpfLogger<&'static dyn log::Log>> {
     use std::os::fd::AsFd as _;
     let link = sys::obj_get(&pins.link("connect4")).ok()?;
     let program = sys::link_info(link.as_fd()).ok()?.program;
-    EbpfLogger::init_from_id(program).ok()
+    EbpfLogger::init_from_id(program)
+        .inspect_err(|why| tracing::debug!(%why, "the programs' log is not followed"))
+        .ok()
 }
 
 fn frontend(address: IpAddr, port: u16, protocol: u8, index: u32) -> Option<(Frontend, u32)> {
