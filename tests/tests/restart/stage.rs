@@ -162,7 +162,8 @@ fn config(
     backends: &[String; 3],
     others: impl IntoIterator<Item = (u32, String)>,
 ) -> String {
-    const PROBE: &str = "{tcp: {}, interval: 200ms, timeout: 100ms, unhealthy: 2, healthy: 2}";
+    // The dead refuse at once: only a busy machine would need the timeout.
+    const PROBE: &str = "{tcp: {}, interval: 300ms, timeout: 300ms, unhealthy: 2, healthy: 2}";
     let mut text = String::from("node: {name: n1, zone: a, region: eu}\nservices:\n");
     let [first, second, third] = backends;
     for (name, frontends, more, backends) in [

@@ -1,7 +1,7 @@
 //! What an agent has made of the maps, told without the indices that it chose.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     thread,
     time::{Duration, Instant},
 };
@@ -41,19 +41,23 @@ pub(crate) fn is_same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// How many backends of all services are ejected.
-pub(crate) fn ejected(agent: &Agent) -> usize {
-    fn count(value: &Value) -> usize {
+/// The backends that are ejected, each as its address and port.
+pub(crate) fn ejected(agent: &Agent) -> BTreeSet<String> {
+    fn collect(value: &Value, ejected: &mut BTreeSet<String>) {
         match value {
-            Value::Array(values) => values.iter().map(count).sum(),
+            Value::Array(values) => values.iter().for_each(|value| collect(value, ejected)),
             Value::Object(fields) => {
-                usize::from(fields.get("usable") == Some(&Value::Bool(false)))
-                    + fields.values().map(count).sum::<usize>()
+                if fields.get("usable") == Some(&Value::Bool(false)) {
+                    ejected.insert(format!("{} {}", fields["address"], fields["port"]));
+                }
+                fields.values().for_each(|value| collect(value, ejected));
             }
-            _ => 0,
+            _ => {}
         }
     }
-    count(&status(agent)["services"])
+    let mut ejected = BTreeSet::new();
+    collect(&status(agent)["services"], &mut ejected);
+    ejected
 }
 
 /// What `/metrics` says, by name with labels.
