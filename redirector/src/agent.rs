@@ -13,8 +13,9 @@ use anyhow::{Context as _, Result};
 use redirector_common::HealthByte;
 use redirector_core::{
     Input, Moment, Transition, World,
+    input::ProbeOrder,
     plan::{Installed, Limit, Plan, Scope, Step, plan_scope},
-    service::{BackendRef, Probe, ServiceRef},
+    service::{BackendRef, ServiceRef},
 };
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, error, info, warn};
@@ -27,7 +28,7 @@ pub const QUEUE: usize = 4_096;
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Which backends the prober should ask, and how.
-pub type Wanted = Arc<BTreeMap<BackendRef, Probe>>;
+pub type Wanted = Arc<BTreeMap<BackendRef, ProbeOrder>>;
 
 /// Everything that decides.
 #[derive(Debug)]
@@ -225,6 +226,14 @@ fn log(transition: &Transition) {
                 warn!(%service, %from, %to, "failed over");
             }
         }
+        Transition::NodeSuspect(true) => {
+            warn!("nothing answers this node; its own network is suspected");
+        }
+        Transition::NodeSuspect(false) => info!("this node's network answers again"),
+        Transition::Ramped { service, tier, percent } => {
+            info!(%service, %tier, percent, "the tier gets its traffic back");
+        }
+        Transition::Ordered(verb) => info!(?verb, "an operator's wish is in force"),
         Transition::Rejected { object, why } => {
             warn!(%object, %why, "rejected; its last good version stays in force");
         }

@@ -7,12 +7,17 @@
 
 mod counters;
 mod frontend;
+mod passive;
 mod socket;
 mod table;
 mod words;
 
 pub use counters::{COUNTERS, Reason, TIER_COUNTERS};
 pub use frontend::{FrontendKey4, FrontendKey6, PROTOCOL_TCP, PROTOCOL_UDP};
+pub use passive::{
+    AGENT_SILENT, CONFIG_WORDS, EventKind, EventValue, HEARTBEAT, Limits, MutedKey, PassiveValue,
+    SEVERAL, STALE_AFTER, UnknownEvent,
+};
 pub use socket::{
     AffinityKey, AffinityValue, DESTINATIONS, SendsValue, SocketValue, affinity_check,
 };
@@ -26,7 +31,7 @@ pub use words::{
 
 /// Version of everything in the pinned maps but the per-socket state. It is part of the pin path:
 /// another layout is built beside the old one.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// Entries of one tier, at most: alias indices are 16 bits wide.
 pub const MAX_TIER_ENTRIES: usize = 65_535;
@@ -34,7 +39,8 @@ pub const MAX_TIER_ENTRIES: usize = 65_535;
 #[cfg(feature = "aya")]
 mod pod {
     use super::{
-        AffinityKey, AffinityValue, BackendValue, FrontendKey4, FrontendKey6, ServiceName, Slot,
+        AffinityKey, AffinityValue, BackendValue, EventValue, FrontendKey4, FrontendKey6, MutedKey,
+        PassiveValue, ServiceName, Slot,
     };
 
     // SAFETY: each of these is `bytemuck::Pod` (derived, so proven by the compiler), which is a
@@ -54,8 +60,11 @@ mod pod {
         AffinityKey,
         AffinityValue,
         BackendValue,
+        EventValue,
         FrontendKey4,
         FrontendKey6,
+        MutedKey,
+        PassiveValue,
         ServiceName,
         Slot
     );

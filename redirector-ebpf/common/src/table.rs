@@ -9,6 +9,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::Limits;
+
 /// Bytes of a slot.
 pub const SLOT: usize = 16;
 /// Slots of a cache line: regions begin at a multiple of it.
@@ -40,7 +42,8 @@ pub struct Header {
     pub epoch: u16,
     /// Tiers in use, 0 to [`MAX_TIERS`]; 0 refuses.
     pub tiers: u8,
-    /// An [`AllDown`] in bits 0 and 1, [`Header::IPV6`], [`Header::AFFINITY`].
+    /// An [`AllDown`] in bits 0 and 1, [`Header::IPV6`], [`Header::AFFINITY`],
+    /// [`Header::ALSO_SERVED`].
     pub flags: u8,
 }
 
@@ -51,6 +54,8 @@ impl Header {
     pub const IPV6: u8 = 1 << 2;
     /// [`Settings::affinity_seconds`] is not 0.
     pub const AFFINITY: u8 = 1 << 3;
+    /// kube-proxy serves the address too: without an agent it is left alone.
+    pub const ALSO_SERVED: u8 = 1 << 4;
     /// Where the [`AllDown`] is.
     pub const ALL_DOWN: u8 = 0b11;
 
@@ -68,8 +73,8 @@ impl Header {
 pub struct Settings {
     /// Session affinity in seconds, 1 to 86,400 as in Kubernetes; 0 is none.
     pub affinity_seconds: u32,
-    /// Always 0.
-    pub _pad: [u32; 3],
+    /// When connects eject a backend, and how long they may take.
+    pub limits: Limits,
 }
 
 const _: () = assert!(size_of::<Settings>() == SLOT);

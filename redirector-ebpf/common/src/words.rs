@@ -107,6 +107,10 @@ impl HealthByte {
     pub const ALL: [Self; 5] =
         [Self::Discovery, Self::Prober, Self::Operator, Self::Passive, Self::Listener];
 
+    /// Those that only the agent writes, as part of its plans. The kernel writes the others, and
+    /// the agent clears them when it re-admits.
+    pub const AGENT: [Self; 3] = [Self::Discovery, Self::Prober, Self::Operator];
+
     /// Lower case, for people.
     #[must_use]
     pub const fn name(self) -> &'static str {

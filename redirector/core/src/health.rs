@@ -55,21 +55,32 @@ impl Health {
 /// One probe for a backend that two services share: as often, as impatient and as hard to please
 /// as either asks for.
 #[must_use]
-pub fn strictest(one: Probe, other: Probe) -> Probe {
-    let Probe { interval_ms, timeout_ms, unhealthy, healthy } = one;
+pub fn strictest(one: &Probe, other: &Probe) -> Probe {
+    let Probe { kind, port, interval_ms, timeout_ms, unhealthy, healthy } = one;
+    let (kind, port) = (kind, port).max((&other.kind, &other.port));
     Probe {
-        interval_ms: interval_ms.min(other.interval_ms),
-        timeout_ms: timeout_ms.min(other.timeout_ms),
-        unhealthy: unhealthy.min(other.unhealthy),
-        healthy: healthy.max(other.healthy),
+        kind: kind.clone(),
+        port: *port,
+        interval_ms: *interval_ms.min(&other.interval_ms),
+        timeout_ms: *timeout_ms.min(&other.timeout_ms),
+        unhealthy: *unhealthy.min(&other.unhealthy),
+        healthy: *healthy.max(&other.healthy),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::ProbeKind;
 
-    const PROBE: Probe = Probe { interval_ms: 1_000, timeout_ms: 500, unhealthy: 2, healthy: 3 };
+    const PROBE: Probe = Probe {
+        kind: ProbeKind::Tcp,
+        port: None,
+        interval_ms: 1_000,
+        timeout_ms: 500,
+        unhealthy: 2,
+        healthy: 3,
+    };
 
     #[test]
     fn only_failures_in_a_row_eject() {
@@ -99,9 +110,9 @@ mod tests {
 
     #[test]
     fn a_shared_backend_is_probed_with_the_strictest_of_each_field() {
-        let other = Probe { interval_ms: 200, timeout_ms: 900, unhealthy: 5, healthy: 4 };
-        let both = Probe { interval_ms: 200, timeout_ms: 500, unhealthy: 2, healthy: 4 };
-        assert_eq!(strictest(PROBE, other), both);
-        assert_eq!(strictest(other, PROBE), both);
+        let other = Probe { interval_ms: 200, timeout_ms: 900, unhealthy: 5, healthy: 4, ..PROBE };
+        let both = Probe { interval_ms: 200, timeout_ms: 500, unhealthy: 2, healthy: 4, ..PROBE };
+        assert_eq!(strictest(&PROBE, &other), both);
+        assert_eq!(strictest(&other, &PROBE), both);
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use redirector_common::HealthByte;
 
-use crate::service::{BackendRef, Locality, Service, ServiceRef};
+use crate::service::{BackendRef, Locality, Probe, Service, ServiceRef};
 
 /// A point in time: since an origin that the caller chose and never moves back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +30,115 @@ pub enum Input {
     },
     /// Objections found in the kernel's maps at start: the last good state.
     Restore(Vec<(BackendRef, HealthByte)>),
+    /// The kernel has changed a backend's health by itself; it is in force already.
+    Kernel {
+        /// Which backend.
+        backend: BackendRef,
+        /// What it saw.
+        event: KernelEvent,
+    },
+    /// An operator has spoken.
+    Operator(Verb),
+    /// Backends that sockets of this node were redirected to lately: they are probed from here.
+    Used(Vec<BackendRef>),
+    /// Nothing but time has passed: [`World::next_deadline`](crate::World::next_deadline) has come.
+    Tick,
+}
+
+/// What the kernel saw of a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KernelEvent {
+    /// Connects failed up to the limit: ejected.
+    Ejected {
+        /// Whether they were refused; else they were not answered.
+        refused: bool,
+        /// The cgroup id of the only client that saw it; `None` is several.
+        client: Option<u64>,
+        /// How long the ejection should last, from now.
+        lasts: Duration,
+        /// Ejections in a row, this one included.
+        ejections: u32,
+    },
+    /// A trial connect succeeded while no agent lived: re-admitted.
+    Readmitted,
+    /// The last local listener is gone: ejected.
+    ListenerGone,
+    /// There is a local listener again: re-admitted.
+    ListenerBack,
+}
+
+/// What an operator wants.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verb {
+    /// No new connections to these, until [`Verb::Undrain`].
+    Drain(Drained),
+    /// The end of a drain.
+    Undrain(Drained),
+    /// All of a service's load to the tier of that name, until [`Verb::Failback`].
+    Force {
+        /// Which service.
+        service: ServiceRef,
+        /// The tier's name.
+        tier: Arc<str>,
+    },
+    /// Back to what policy and health say, at once: the end of a force, of a hold-down and of a
+    /// manual fail-back's wait.
+    Failback(ServiceRef),
+}
+
+/// What can be drained.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Drained {
+    /// One backend, of every service.
+    Backend(BackendRef),
+    /// All backends on a node.
+    Node(Arc<str>),
+    /// All backends in a zone.
+    Zone(Arc<str>),
+    /// All backends of a cluster; the client's own is the one that its node names.
+    Cluster(Arc<str>),
+}
+
+/// What the core asks for that is no state of a table: done once, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Clear a byte that the kernel writes ([`HealthByte::Passive`] or [`HealthByte::Listener`]),
+    /// with the counts behind it.
+    Readmit {
+        /// Which backend.
+        backend: BackendRef,
+        /// Which byte.
+        byte: HealthByte,
+    },
+    /// Set one of those bytes: nothing else would hold the backend back.
+    Eject {
+        /// Which backend.
+        backend: BackendRef,
+        /// Which byte.
+        byte: HealthByte,
+    },
+    /// A client's failures against a backend do not count for a while.
+    Mute {
+        /// Cgroup id.
+        client: u64,
+        /// Which backend.
+        backend: BackendRef,
+        /// How long.
+        lasts: Duration,
+    },
+    /// The backend has been well for long: its next ejection is a first one.
+    Forgive(BackendRef),
+    /// Destroy the established sockets of this node to a lost backend.
+    Reset(BackendRef),
+}
+
+/// A probe that should run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeOrder {
+    /// How.
+    pub probe: Probe,
+    /// Another number than before asks for one probe at once, beside the interval.
+    pub urgency: u32,
 }
 
 /// Why a probe failed.
@@ -78,6 +187,20 @@ pub enum Transition {
         /// Number and name now.
         to: Option<(u8, Arc<str>)>,
     },
+    /// Nothing at all answers this node: its own network is suspected, and ejections do not grow.
+    /// `false` is the end of that.
+    NodeSuspect(bool),
+    /// A tier's share changed by a fail-back: hold-down over, ramp, or the end of it.
+    Ramped {
+        /// Which service.
+        service: ServiceRef,
+        /// The tier that gets its traffic back.
+        tier: Arc<str>,
+        /// Percent of the share it is due.
+        percent: u8,
+    },
+    /// An operator's wish is in force.
+    Ordered(Verb),
     /// An object was refused; its last good version stays in force.
     Rejected {
         /// Which object.

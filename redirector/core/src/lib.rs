@@ -13,6 +13,6 @@ pub mod service;
 pub mod tables;
 pub mod world;
 
-pub use input::{Input, Moment, Transition};
+pub use input::{Command, Input, Moment, Transition};
 pub use tables::Tables;
 pub use world::World;

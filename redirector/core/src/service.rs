@@ -4,7 +4,9 @@
 
 use std::{cmp::Ordering, fmt, net::IpAddr, sync::Arc};
 
-use redirector_common::{AllDown, PROTOCOL_TCP, PROTOCOL_UDP};
+use redirector_common::{AllDown, Limits, PROTOCOL_TCP, PROTOCOL_UDP};
+
+use crate::locality::Place;
 
 /// Name of a service, `namespace/name` by convention.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -173,15 +175,83 @@ pub struct Service {
     pub policy: Policy,
 }
 
-/// What the owner of a service declared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What the owner of a service declared: the validated form of `FailoverPolicy.spec`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
+    /// Groups of backends in the order of preference, at most 8; none are by locality, without
+    /// the backends of other services. A backend belongs to the first one that it fits.
+    pub tiers: Vec<TierRule>,
     /// When later tiers carry load.
     pub mode: Mode,
+    /// Envoy's factor F of [`Mode::Spill`] in percent, 100 to 1,000.
+    pub overprovisioning_percent: u16,
+    /// Percent of healthy backends below which a tier carries nothing in [`Mode::Threshold`], 1 to
+    /// 100.
+    pub min_healthy_percent: u8,
+    /// How a tier gets its traffic back; `None` at once: nobody declared a policy.
+    pub failback: Option<Failback>,
     /// What happens when no backend is usable.
     pub all_down: AllDown,
+    /// What happens to established connections to a backend that is lost.
+    pub on_backend_lost: OnBackendLost,
+    /// What the kernel ejects for, and how long a connect may take.
+    pub limits: Limits,
     /// How its backends are probed; `None` is not at all.
     pub probe: Option<Probe>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            tiers: Vec::new(),
+            mode: Mode::default(),
+            overprovisioning_percent: 140,
+            min_healthy_percent: 50,
+            failback: None,
+            all_down: AllDown::default(),
+            on_backend_lost: OnBackendLost::default(),
+            limits: LIMITS,
+            probe: None,
+        }
+    }
+}
+
+/// DESIGN section 4: out after 3 hard or 5 soft failures for 10 s, at most 300 s; connects take at
+/// most 1 s.
+pub const LIMITS: Limits = Limits {
+    refused: 3,
+    timeouts: 5,
+    connect_timeout_ms: 1_000,
+    base_ejection_ms: 10_000,
+    max_ejection_ms: 300_000,
+};
+
+/// A group of backends of equal rank.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TierRule {
+    /// Unique within the policy.
+    pub name: Arc<str>,
+    /// Who belongs to it.
+    pub members: Members,
+}
+
+/// Who belongs to a tier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Members {
+    /// Backends at least as near to the client's node as this.
+    Within(Place),
+    /// Backends in any of these places; an empty list is any.
+    Named {
+        /// `topology.kubernetes.io/zone`.
+        zones: Vec<Arc<str>>,
+        /// `topology.kubernetes.io/region`.
+        regions: Vec<Arc<str>>,
+        /// Names of clusters; the client's own is the one that its node names.
+        clusters: Vec<Arc<str>>,
+    },
+    /// The backends of another service of the same protocol, wherever they are. Without that
+    /// service the tier is empty.
+    Service(ServiceRef),
 }
 
 /// When a later tier carries load.
@@ -191,11 +261,57 @@ pub enum Mode {
     /// behaviour.
     #[default]
     LastResort,
+    /// Envoy's priority load: what a tier lacks in health spills over to the next ones.
+    Spill,
+    /// A tier carries everything until it falls below `min_healthy_percent`, then nothing.
+    Threshold,
+}
+
+/// How a tier that lost its traffic by ejection or probes gets it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failback {
+    /// By itself, or when an operator says so.
+    pub mode: FailbackMode,
+    /// Milliseconds without interruption before any traffic returns, 0 to 3,600,000.
+    pub hold_down_ms: u32,
+    /// Milliseconds in which its share then grows to all of it, 0 to 3,600,000.
+    pub ramp_ms: u32,
+}
+
+impl Default for Failback {
+    fn default() -> Self {
+        Self { mode: FailbackMode::Automatic, hold_down_ms: 30_000, ramp_ms: 20_000 }
+    }
+}
+
+/// Who decides about a fail-back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FailbackMode {
+    /// Time.
+    #[default]
+    Automatic,
+    /// An operator.
+    Manual,
+}
+
+/// What happens to established connections to a backend that is silent: its node is dead, its
+/// address is gone, or it was ejected for timeouts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnBackendLost {
+    /// Nothing.
+    #[default]
+    Keep,
+    /// TCP and connected UDP sockets are destroyed: `ECONNABORTED`.
+    Reset,
 }
 
 /// An active probe. A backend of several services is probed with the strictest of each field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
+    /// What is asked.
+    pub kind: ProbeKind,
+    /// Host order; `None` is the backend's own.
+    pub port: Option<u16>,
     /// Milliseconds from one probe's begin to the next one's, 100 to 3,600,000.
     pub interval_ms: u32,
     /// Milliseconds, 10 to 60,000, not above the interval.
@@ -206,9 +322,38 @@ pub struct Probe {
     pub healthy: u8,
 }
 
+/// What a probe asks. Later ones ask for more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ProbeKind {
+    /// Whether a connection is accepted.
+    #[default]
+    Tcp,
+    /// `GET` over HTTP/1.1; no redirect is followed.
+    Http {
+        /// Begins with `/`.
+        path: Arc<str>,
+        /// The `Host` header; `None` is the address.
+        host: Option<Arc<str>>,
+        /// First and last status that is healthy, 100 to 599.
+        status: (u16, u16),
+    },
+    /// `grpc.health.v1.Health/Check`.
+    Grpc {
+        /// Empty is the server as a whole.
+        service: Arc<str>,
+    },
+}
+
 impl Default for Probe {
     /// DESIGN section 4: every second, 500 ms, out after 2, back after 3.
     fn default() -> Self {
-        Self { interval_ms: 1_000, timeout_ms: 500, unhealthy: 2, healthy: 3 }
+        Self {
+            kind: ProbeKind::Tcp,
+            port: None,
+            interval_ms: 1_000,
+            timeout_ms: 500,
+            unhealthy: 2,
+            healthy: 3,
+        }
     }
 }

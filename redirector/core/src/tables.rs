@@ -4,11 +4,11 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use redirector_common::{AllDown, HealthWord, MAX_TIERS, NodeWord};
+use redirector_common::{AllDown, HealthWord, Limits, MAX_TIERS, NodeWord};
 
 use crate::{
     locality::Place,
-    service::{Backend, BackendRef, Frontend, Locality, Mode, Policy, Service, ServiceRef},
+    service::{Backend, BackendRef, Frontend, Locality, Policy, Service, ServiceRef},
     world::World,
 };
 
@@ -20,7 +20,10 @@ pub struct Tables {
     /// Behind `Arc`, so that a service that did not change is recognised by its pointer.
     pub services: BTreeMap<ServiceRef, Arc<ServiceTables>>,
     /// Backends that somebody objects to; the generation is always 0. A backend that is not
-    /// listed has no objection.
+    /// listed has no objection. A plan writes the bytes of [`HealthByte::AGENT`], and the kernel's
+    /// own only with a new index: else these are what the kernel has said.
+    ///
+    /// [`HealthByte::AGENT`]: redirector_common::HealthByte::AGENT
     pub objections: BTreeMap<BackendRef, HealthWord>,
 }
 
@@ -33,6 +36,8 @@ pub struct ServiceTables {
     pub affinity_seconds: u32,
     /// When no backend is usable.
     pub all_down: AllDown,
+    /// What the kernel ejects for, and how long a connect may take.
+    pub limits: Limits,
     /// IPv4 backends.
     pub v4: Table,
     /// IPv6 backends.
@@ -53,8 +58,9 @@ pub struct Table {
 /// Backends of equal rank.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tier {
-    /// What they have in common.
-    pub place: Place,
+    /// As the policy calls it, else what they have in common: `node`, `zone`, `region`, `cluster`
+    /// or `remote`.
+    pub name: Arc<str>,
     /// Sorted by backend.
     pub entries: Vec<Entry>,
 }
@@ -70,20 +76,12 @@ pub struct Entry {
     pub weight: u16,
 }
 
-impl Tier {
-    /// `node`, `zone`, `region`, `cluster` or `remote`.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        self.place.name()
-    }
-}
-
 impl Table {
     /// Number and name of the tier that carries the load because one of its backends is healthy.
     #[must_use]
-    pub fn carrying(&self) -> Option<(u8, &'static str)> {
+    pub fn carrying(&self) -> Option<(u8, &str)> {
         let number = self.carrier?;
-        Some((number, self.tiers.get(usize::from(number))?.name()))
+        Some((number, &*self.tiers.get(usize::from(number))?.name))
     }
 }
 
@@ -109,7 +107,7 @@ pub fn compile_service(
     objections: &BTreeMap<BackendRef, HealthWord>,
 ) -> ServiceTables {
     let Service { name: _, frontends, affinity_seconds, backends, policy } = service;
-    let Policy { mode: Mode::LastResort, all_down, probe: _ } = *policy;
+    let Policy { all_down, limits, .. } = *policy;
     let mut frontends = frontends.clone();
     frontends.sort_unstable();
     let family = |is_of: fn(&IpAddr) -> bool| {
@@ -122,7 +120,7 @@ pub fn compile_service(
     };
     let (v4, v6) = (family(IpAddr::is_ipv4), family(IpAddr::is_ipv6));
     let affinity_seconds = affinity_seconds.unwrap_or(0);
-    ServiceTables { frontends, affinity_seconds, all_down, v4, v6 }
+    ServiceTables { frontends, affinity_seconds, all_down, limits, v4, v6 }
 }
 
 fn table<'b>(
@@ -141,7 +139,7 @@ fn table<'b>(
     let tiers: Vec<Tier> = placed
         .chunk_by(|(one, _), (other, _)| one == other)
         .map(|group| Tier {
-            place: group[0].0,
+            name: group[0].0.name().into(),
             entries: group.iter().map(|(_, entry)| *entry).collect(),
         })
         .collect();

@@ -111,6 +111,9 @@ impl Metrics {
             Transition::Ejected { .. } => "ejected",
             Transition::Readmitted { .. } => "readmitted",
             Transition::FailedOver { .. } => "failed_over",
+            Transition::NodeSuspect(_) => "node_suspect",
+            Transition::Ramped { .. } => "ramped",
+            Transition::Ordered(_) => "ordered",
             Transition::Rejected { .. } => "rejected",
         };
         self.transitions.get_or_create(&Kind { kind }).inc();

@@ -16,7 +16,7 @@ use redirector_core::{
     Tables,
     locality::Place,
     plan::{Installed, Plan, Scope, Step, plan_scope},
-    service::{BackendRef, Frontend, Protocol, ServiceRef},
+    service::{BackendRef, Frontend, LIMITS, Protocol, ServiceRef},
     tables::{Entry, ServiceTables, Table, Tier},
 };
 
@@ -163,6 +163,7 @@ impl Writer {
         ServiceTables {
             frontends,
             affinity_seconds: stamp.0,
+            limits: LIMITS,
             all_down: AllDown::Refuse,
             v4: self.table(stamp, &tiers, false),
             v6: self.table(stamp, &tiers, true),
@@ -176,7 +177,7 @@ impl Writer {
             let mut entries: Vec<_> =
                 numbers.map(|number| self.entry(stamp, number, is_v6)).collect();
             entries.sort_unstable_by_key(|entry| entry.backend);
-            table.tiers.push(Tier { place, entries });
+            table.tiers.push(Tier { name: place.name().into(), entries });
         }
         // The last tier takes the rest.
         let share = 100 / lengths.len() as u8;

@@ -62,7 +62,8 @@ impl Objected {
         let late = last_ones(installed, &wanted, &replaced);
         for (index, want) in wanted {
             let word = &mut installed.health[index as usize];
-            for byte in HealthByte::ALL {
+            // The kernel's own bytes are in force already.
+            for byte in HealthByte::AGENT {
                 let value = want.byte(byte);
                 if value == word.byte(byte) {
                     continue;

@@ -41,7 +41,7 @@ pub(super) fn render(
     flags |= if ipv6 { Header::IPV6 } else { 0 };
     flags |= if service.affinity_seconds > 0 { Header::AFFINITY } else { 0 };
     let header = Header { loads: table.loads, service: id, epoch: 0, tiers: tiers as u8, flags };
-    let settings = Settings { affinity_seconds: service.affinity_seconds, _pad: [0; 3] };
+    let settings = Settings { affinity_seconds: service.affinity_seconds, limits: service.limits };
 
     let mut slots = Vec::with_capacity(size(table, ipv6) as usize);
     slots.extend([cast::<_, Slot>(header), cast(settings)]);

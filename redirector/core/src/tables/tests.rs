@@ -81,7 +81,7 @@ fn objections(ejected: &[&str]) -> BTreeMap<BackendRef, HealthWord> {
 fn listed(table: &Table) -> Vec<String> {
     let listed = table.tiers.iter().map(|tier| {
         let addresses = tier.entries.iter().map(|entry| entry.backend.address.to_string());
-        [tier.name().to_owned()].into_iter().chain(addresses).collect::<Vec<_>>().join(" ")
+        [tier.name.to_string()].into_iter().chain(addresses).collect::<Vec<_>>().join(" ")
     });
     listed.collect()
 }

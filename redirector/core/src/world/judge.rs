@@ -76,7 +76,7 @@ pub(super) fn alone(service: &Service) -> Result<(), Flaw> {
     {
         return Err(Flaw::Affinity(*seconds));
     }
-    if policy.probe.is_some_and(|probe| probe.unhealthy == 0 || probe.healthy == 0) {
+    if policy.probe.as_ref().is_some_and(|probe| probe.unhealthy == 0 || probe.healthy == 0) {
         return Err(Flaw::Probe);
     }
     Ok(())

@@ -1,9 +1,11 @@
 //! Everything the sources have said, and what follows from it.
 //!
-//! No timers yet: nothing here happens by the passing of time alone.
+//! Time passes when the caller says so: [`World::next_deadline`] tells when it should.
 
 mod backends;
+mod failback;
 mod judge;
+mod operator;
 mod replace;
 #[cfg(test)]
 mod tests;
@@ -23,9 +25,9 @@ use self::{
 };
 use crate::{
     health::strictest,
-    input::{Input, Moment, Transition},
+    input::{Command, Input, Moment, ProbeOrder, Transition},
     plan::Scope,
-    service::{BackendRef, Frontend, Locality, Probe, Service, ServiceRef},
+    service::{BackendRef, Frontend, Locality, Service, ServiceRef},
     tables::{ServiceTables, Table, Tables, compile_service},
 };
 
@@ -47,6 +49,7 @@ pub struct World {
     tables: Tables,
     /// Services whose tables changed since somebody asked.
     changed: BTreeSet<ServiceRef>,
+    commands: Vec<Command>,
 }
 
 impl World {
@@ -57,7 +60,7 @@ impl World {
     }
 
     /// Takes in one piece of news and says what happened because of it.
-    pub fn apply(&mut self, input: Input, _now: Moment) -> Vec<Transition> {
+    pub fn apply(&mut self, input: Input, now: Moment) -> Vec<Transition> {
         let mut happened = Vec::new();
         match input {
             Input::Node(node) => self.move_to(node),
@@ -70,10 +73,36 @@ impl World {
                 self.retry(&mut happened);
             }
             Input::Replace(services) => self.replace(services, &mut happened),
-            Input::Probed { backend, outcome } => self.probed(backend, outcome, &mut happened),
+            Input::Probed { backend, outcome } => {
+                self.probed(backend, outcome, now, &mut happened);
+            }
             Input::Restore(objections) => self.restore(&objections),
+            Input::Kernel { backend, event } => {
+                self.seen_by_kernel(backend, event, now, &mut happened);
+            }
+            Input::Operator(verb) => self.ordered(verb, now, &mut happened),
+            Input::Used(backends) => self.used(&backends, now),
+            Input::Tick => {}
         }
+        self.pass_time(now, &mut happened);
         happened
+    }
+
+    /// When time alone changes something: send [`Input::Tick`] then.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Moment> {
+        self.verdicts_deadline().into_iter().chain(self.failback_deadline()).min()
+    }
+
+    /// What is to be done once, in order; asked after each [`apply`](Self::apply).
+    pub fn take_commands(&mut self) -> Vec<Command> {
+        std::mem::take(&mut self.commands)
+    }
+
+    /// Does what was due by `now`.
+    fn pass_time(&mut self, now: Moment, happened: &mut Vec<Transition>) {
+        self.verdicts_pass(now, happened);
+        self.failback_pass(now, happened);
     }
 
     /// Whether a source has said what there is ([`Input::Replace`]).
@@ -106,15 +135,16 @@ impl World {
 
     /// Which backends should be probed, and how: strictest where services share one.
     #[must_use]
-    pub fn probes(&self) -> BTreeMap<BackendRef, Probe> {
-        let mut probes = BTreeMap::new();
+    pub fn probes(&self) -> BTreeMap<BackendRef, ProbeOrder> {
+        let mut probes: BTreeMap<BackendRef, ProbeOrder> = BTreeMap::new();
         for service in self.services.values() {
-            let Some(probe) = service.policy.probe else { continue };
+            let Some(probe) = &service.policy.probe else { continue };
             for backend in service.backends.iter().filter(|backend| is_probed(&backend.backend)) {
+                let order = ProbeOrder { probe: probe.clone(), urgency: 0 };
                 probes
                     .entry(backend.backend)
-                    .and_modify(|other| *other = strictest(*other, probe))
-                    .or_insert(probe);
+                    .and_modify(|other| other.probe = strictest(&other.probe, probe))
+                    .or_insert(order);
             }
         }
         probes

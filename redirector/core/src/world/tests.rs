@@ -5,6 +5,7 @@ use std::time::Duration;
 use redirector_common::HealthByte;
 
 use super::*;
+use crate::service::{Probe, ProbeKind};
 use crate::{
     input::ProbeFailure,
     service::{Backend, Policy, Protocol},
@@ -12,7 +13,14 @@ use crate::{
 };
 
 const NOW: Moment = Moment(Duration::ZERO);
-const PROBE: Probe = Probe { interval_ms: 1_000, timeout_ms: 500, unhealthy: 2, healthy: 1 };
+const PROBE: Probe = Probe {
+    kind: ProbeKind::Tcp,
+    port: None,
+    interval_ms: 1_000,
+    timeout_ms: 500,
+    unhealthy: 2,
+    healthy: 1,
+};
 
 #[test]
 fn nothing_is_known_until_a_source_has_said_what_there_is() {
@@ -119,8 +127,11 @@ fn udp_backends_are_not_probed_and_shared_ones_once() {
     udp.backends[0].backend.protocol = Protocol::Udp;
     let list = vec![strict, service("b", "10.96.0.2", &["10.1.0.1"]), udp];
     apply(&mut world, Input::Replace(list));
-    let probes: Vec<(BackendRef, u32)> =
-        world.probes().into_iter().map(|(backend, probe)| (backend, probe.interval_ms)).collect();
+    let probes: Vec<(BackendRef, u32)> = world
+        .probes()
+        .into_iter()
+        .map(|(backend, order)| (backend, order.probe.interval_ms))
+        .collect();
     assert_eq!(probes, [(backend("10.1.0.1"), 200)]);
 }
 

@@ -5,7 +5,7 @@ use redirector_common::{HealthByte, HealthWord};
 use super::World;
 use crate::{
     health::{Change, Health, strictest},
-    input::{ProbeFailure, Transition},
+    input::{KernelEvent, Moment, ProbeFailure, Transition},
     service::{BackendRef, Probe, Protocol},
 };
 
@@ -22,6 +22,7 @@ impl World {
         &mut self,
         backend: BackendRef,
         outcome: Result<(), ProbeFailure>,
+        _now: Moment,
         happened: &mut Vec<Transition>,
     ) {
         let Some(probe) = self.probe(&backend) else { return };
@@ -40,6 +41,27 @@ impl World {
             _ => return,
         }
         self.recompile_users(&backend, happened);
+    }
+
+    /// Takes in what the kernel did by itself.
+    pub(super) fn seen_by_kernel(
+        &mut self,
+        _backend: BackendRef,
+        _event: KernelEvent,
+        _now: Moment,
+        _happened: &mut Vec<Transition>,
+    ) {
+    }
+
+    /// These are probed from here for a while.
+    pub(super) fn used(&mut self, _backends: &[BackendRef], _now: Moment) {}
+
+    /// Ends what has lasted long enough.
+    pub(super) fn verdicts_pass(&mut self, _now: Moment, _happened: &mut Vec<Transition>) {}
+
+    /// When the next of these ends.
+    pub(super) fn verdicts_deadline(&self) -> Option<Moment> {
+        None
     }
 
     /// Takes over what an earlier agent knew. Only the prober's objections: nobody else objects.
@@ -95,6 +117,8 @@ impl World {
             return None;
         }
         let users = self.backends.users(backend).into_iter();
-        users.filter_map(|user| self.services.get(user)?.policy.probe).reduce(strictest)
+        users
+            .filter_map(|user| self.services.get(user)?.policy.probe.clone())
+            .reduce(|one, other| strictest(&one, &other))
     }
 }

@@ -8,7 +8,8 @@ use redirector_core::{
     input::ProbeFailure,
     plan::Capacities,
     service::{
-        Backend, BackendRef, Frontend, Locality, Mode, Policy, Probe, Protocol, Service, ServiceRef,
+        Backend, BackendRef, Frontend, Locality, Policy, Probe, ProbeKind, Protocol, Service,
+        ServiceRef,
     },
 };
 
@@ -30,7 +31,14 @@ pub fn tight(random: &mut Random) -> Capacities {
 }
 
 const NAMES: [&str; 5] = ["shop/cart", "shop/checkout", "a/b", "dns", "web"];
-const PROBE: Probe = Probe { interval_ms: 1_000, timeout_ms: 500, unhealthy: 1, healthy: 1 };
+const PROBE: Probe = Probe {
+    kind: ProbeKind::Tcp,
+    port: None,
+    interval_ms: 1_000,
+    timeout_ms: 500,
+    unhealthy: 1,
+    healthy: 1,
+};
 
 pub fn input(random: &mut Random) -> Input {
     match random.below(100) {
@@ -86,7 +94,7 @@ pub fn service(random: &mut Random) -> Service {
         frontends,
         affinity_seconds: random.chance(30).then_some(60),
         backends,
-        policy: Policy { mode: Mode::LastResort, all_down, probe },
+        policy: Policy { all_down, probe, ..Policy::default() },
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use redirector_common::AllDown;
-use redirector_core::service::{Mode, Policy, Probe, Protocol};
+use redirector_core::service::{Mode, Policy, Probe, ProbeKind, Protocol};
 
 use super::{
     at::{Position, Text},
@@ -135,6 +135,8 @@ fn probe(written: &schema::Probe, service: &str, problems: &mut Problems) -> Pro
         }
     };
     Probe {
+        kind: ProbeKind::Tcp,
+        port: None,
         unhealthy: count(unhealthy.as_ref(), "unhealthy", default.unhealthy),
         healthy: count(healthy.as_ref(), "healthy", default.healthy),
         interval_ms: effective_interval,

@@ -19,6 +19,7 @@ use std::{
 
 use redirector_core::{
     Input,
+    input::ProbeOrder,
     service::{BackendRef, Probe, Protocol},
 };
 use tokio::{
@@ -34,7 +35,7 @@ use self::dial::{Outcome, dial};
 const SPREAD: Duration = Duration::from_millis(100);
 
 /// Which backends to ask, and how.
-type Wanted = Arc<BTreeMap<BackendRef, Probe>>;
+type Wanted = Arc<BTreeMap<BackendRef, ProbeOrder>>;
 
 /// Probes what `wanted` says until its sender or the receiver of the results is gone; at most
 /// `at_once` probes, at least one, are under way at any moment. Dropping the future ends all of
@@ -53,7 +54,7 @@ pub struct Prober {
 
 /// A probe that runs.
 struct Running {
-    probe: Probe,
+    order: ProbeOrder,
     task: AbortHandle,
 }
 
@@ -97,22 +98,22 @@ impl Prober {
     /// Stops what is no longer wanted in this way, and starts what does not run.
     fn adapt(
         &self,
-        wanted: &BTreeMap<BackendRef, Probe>,
+        wanted: &BTreeMap<BackendRef, ProbeOrder>,
         running: &mut BTreeMap<BackendRef, Running>,
         tasks: &mut JoinSet<()>,
     ) {
-        running.retain(|backend, Running { probe, task }| {
-            let keep = wanted.get(backend) == Some(probe);
+        running.retain(|backend, Running { order, task }| {
+            let keep = wanted.get(backend) == Some(order);
             if !keep {
                 task.abort();
             }
             keep
         });
-        for (&backend, &probe) in wanted {
+        for (&backend, order) in wanted {
             if backend.protocol == Protocol::Tcp {
                 running.entry(backend).or_insert_with(|| Running {
-                    probe,
-                    task: tasks.spawn(self.probes(backend, probe)),
+                    order: order.clone(),
+                    task: tasks.spawn(self.probes(backend, order.probe.clone())),
                 });
             }
         }
