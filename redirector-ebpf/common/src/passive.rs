@@ -34,8 +34,9 @@ pub struct PassiveValue {
     pub client: u64,
     /// Ejections in a row: the exponent of the next one. The agent sets it back to 0.
     pub ejections: u32,
-    /// Always 0.
-    pub _pad: u32,
+    /// 1 since a connect to it succeeded (stored only if it is not 1 yet); the agent sets it back
+    /// to 0 and so learns which backends this node's sockets use.
+    pub used: u32,
 }
 
 const _: () = assert!(size_of::<PassiveValue>() == 32);

@@ -172,6 +172,18 @@ impl Installed {
         Some((index, self.health[index as usize].generation()))
     }
 
+    /// The backend of that index, if it is still of that generation.
+    #[must_use]
+    pub fn backend_at(&self, index: u32, generation: u32) -> Option<BackendRef> {
+        let word = self.health.get(index as usize)?;
+        self.names[index as usize].filter(|_| word.generation() == generation)
+    }
+
+    /// Every backend in use, with its index.
+    pub fn backends(&self) -> impl Iterator<Item = (&BackendRef, u32)> {
+        self.backends.iter().map(|(backend, index)| (backend, *index))
+    }
+
     /// Id of a service.
     #[must_use]
     pub fn service(&self, service: &ServiceRef) -> Option<u32> {
