@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use redirector_common::AllDown;
 use redirector_core::service::{
-    Backend, BackendRef, Frontend, Locality, Mode, Policy, Probe, Protocol, Service, ServiceRef,
+    Backend, BackendRef, Frontend, Locality, Mode, Policy, Probe, ProbeKind, Protocol, Service,
+    ServiceRef,
 };
 
 use super::{Config, parse};
@@ -87,11 +88,14 @@ fn every_field_reaches_the_core() {
                     mode: Mode::LastResort,
                     all_down: AllDown::Refuse,
                     probe: Some(Probe {
+                        kind: ProbeKind::Tcp,
+                        port: None,
                         interval_ms: 2_000,
                         timeout_ms: 250,
                         unhealthy: 3,
                         healthy: 4,
                     }),
+                    ..Policy::default()
                 },
             },
             Service {
@@ -123,7 +127,7 @@ fn tcp_is_probed_unless_it_is_switched_off_and_udp_never() {
         let text = format!(
             "services:\n- name: a\n  frontends: [\"{frontend}\"]\n  backends: []\n{policy}"
         );
-        parse("f", &text).expect("a good file").services[0].policy.probe
+        parse("f", &text).expect("a good file").services[0].policy.probe.clone()
     };
     assert_eq!(probe("10.0.0.1:80/tcp", ""), Some(Probe::default()));
     assert_eq!(probe("10.0.0.1:80/tcp", "  policy: {allDown: Panic}\n"), Some(Probe::default()));
@@ -137,7 +141,7 @@ fn tcp_is_probed_unless_it_is_switched_off_and_udp_never() {
 fn a_short_interval_shortens_the_default_timeout() {
     let text = "services:\n- name: a\n  frontends: [\"10.0.0.1:80/tcp\"]\n  backends: []\n  \
                 policy: {probe: {interval: 200ms}}\n";
-    let probe = parse("f", text).expect("a good file").services[0].policy.probe;
+    let probe = parse("f", text).expect("a good file").services[0].policy.probe.clone();
     assert_eq!(probe, Some(Probe { interval_ms: 200, timeout_ms: 200, ..Probe::default() }));
 }
 

@@ -17,7 +17,7 @@ use nix::sys::socket::{
 };
 use redirector_core::{
     Input,
-    input::ProbeFailure,
+    input::{ProbeFailure, ProbeOrder},
     service::{BackendRef, Probe, Protocol},
 };
 use tokio::{
@@ -105,6 +105,11 @@ pub async fn eventually(condition: impl Fn() -> bool, what: &str) {
     }
 }
 
+fn orders(wanted: impl IntoIterator<Item = (BackendRef, Probe)>) -> Wanted {
+    let order = |(backend, probe)| (backend, ProbeOrder { probe, urgency: 0 });
+    Arc::new(wanted.into_iter().map(order).collect())
+}
+
 /// A prober at work. Dropping it ends it.
 pub struct Probes {
     pub wanted: watch::Sender<Wanted>,
@@ -116,7 +121,7 @@ pub struct Probes {
 
 impl Probes {
     pub fn start(wanted: impl IntoIterator<Item = (BackendRef, Probe)>, at_once: usize) -> Self {
-        let (wanted, wanted_probes) = watch::channel(Arc::new(wanted.into_iter().collect()));
+        let (wanted, wanted_probes) = watch::channel(orders(wanted));
         let (results, inbox) = mpsc::channel(64);
         let prober = Prober::new(results, at_once);
         let local_failures = Arc::downgrade(&prober.local_failures());
@@ -126,7 +131,7 @@ impl Probes {
     }
 
     pub fn want(&self, wanted: impl IntoIterator<Item = (BackendRef, Probe)>) {
-        self.wanted.send_replace(Arc::new(wanted.into_iter().collect()));
+        self.wanted.send_replace(orders(wanted));
     }
 
     pub async fn next(&mut self) -> (BackendRef, Result<(), ProbeFailure>) {

@@ -13,7 +13,7 @@ use std::{
 use redirector_core::{
     Input,
     input::ProbeFailure,
-    service::{BackendRef, Probe, Protocol},
+    service::{BackendRef, Probe, ProbeKind, Protocol},
 };
 use tokio::time::timeout;
 
@@ -21,7 +21,14 @@ use self::loopback::{
     BlackHole, DEADLINE, PORT, Probes, accepting, at, connecting, eventually, failed, sockets,
 };
 
-const FAST: Probe = Probe { interval_ms: 20, timeout_ms: 1_000, unhealthy: 2, healthy: 3 };
+const FAST: Probe = Probe {
+    kind: ProbeKind::Tcp,
+    port: None,
+    interval_ms: 20,
+    timeout_ms: 1_000,
+    unhealthy: 2,
+    healthy: 3,
+};
 const REFUSED: &str = "connection refused";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +102,7 @@ async fn the_set_is_followed() {
     assert!(late <= 1, "more than the probe that was under way: {late}");
     // Another way of asking the same backend takes effect at once, not after an hour.
     let slow = Probe { interval_ms: 3_600_000, ..FAST };
-    probes.want([(second, slow), (first, slow)]);
+    probes.want([(second, slow.clone()), (first, slow)]);
     probes.until(first, failed(REFUSED)).await;
     probes.want([(first, FAST)]);
     for _ in 0..3 {
@@ -111,7 +118,7 @@ async fn no_more_than_allowed_are_under_way_and_waiting_is_no_failure() {
     let slow = Probe { interval_ms: 100, timeout_ms: 100, ..FAST };
     let listening = at(6, 100);
     let _listener = accepting(listening);
-    let wanted = holes.iter().map(|backend| (*backend, slow)).chain([(listening, FAST)]);
+    let wanted = holes.iter().map(|backend| (*backend, slow.clone())).chain([(listening, FAST)]);
     let mut probes = Probes::start(wanted, AT_ONCE);
 
     let (mut most, mut timed_out, mut answered) = (0, BTreeSet::new(), 0);
@@ -166,7 +173,7 @@ async fn dropping_the_prober_ends_every_probe() {
     let backend = at(9, 1);
     let _hole = BlackHole::new(backend);
     let probe = Probe { interval_ms: 60_000, timeout_ms: 60_000, ..FAST };
-    let probes = Probes::start((1..=50).map(|host| (at(9, host), probe)), 64);
+    let probes = Probes::start((1..=50).map(|host| (at(9, host), probe.clone())), 64);
     eventually(|| connecting(9) == 1, "the black hole is being probed").await;
     let tasks = Weak::clone(&probes.local_failures);
     assert!(tasks.strong_count() > 40);
