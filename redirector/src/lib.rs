@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod cli;
+pub mod control;
 pub mod datapath;
 pub mod outputs;
 pub mod sources;

@@ -16,10 +16,11 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::options::LoadArgs;
+use super::options::{LoadArgs, RunArgs};
 use crate::{
     agent::{Agent, QUEUE},
-    datapath::{self, Counters, Datapath, Lock, Pins, check},
+    control::{self, Orders},
+    datapath::{self, Counters, Datapath, Events, Lock, Pins, check},
     outputs::{Metrics, Outputs, admin},
     sources::{file, prober::Prober},
 };
@@ -36,6 +37,8 @@ pub(super) struct Args {
     /// Probes under way at once
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     max_probes: u32,
+    #[command(flatten)]
+    run: RunArgs,
     #[command(flatten)]
     load: LoadArgs,
 }
@@ -78,16 +81,23 @@ async fn serve(args: &Args) -> Result<()> {
     )));
     let (wanted, wanted_probes) = watch::channel(Arc::default());
     let (stop, stopped) = watch::channel(false);
-    let agent = Agent::adopt(Datapath::open(&pins)?, Arc::clone(&outputs), wanted)?;
+    let run = args.run.directory();
+    let orders = Orders::new(&run.orders());
+    let agent = Agent::adopt(Datapath::open(&pins)?, Arc::clone(&outputs), wanted, orders)?;
 
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(admin::serve(args.admin, Arc::clone(&outputs)).await?);
     tasks.spawn(prober.run(wanted_probes));
+    let (ask, asks) = mpsc::channel(QUEUE);
+    match run.create().and_then(|()| control::Server::listen(&run.socket())) {
+        Ok(server) => drop(tasks.spawn(server.serve(ask))),
+        Err(error) => warn!(error = format!("{error:#}"), "operators cannot reach this agent"),
+    }
     if let Some(log) = datapath::program_log(&pins) {
         tasks.spawn(follow(log)?);
     }
     tasks.spawn(file::watch(args.config.clone(), news, reload_failures));
-    let mut running = tokio::spawn(agent.run(inbox, stopped));
+    let mut running = tokio::spawn(agent.run(inbox, Events::open(&pins)?, asks, stopped));
 
     tokio::select! {
         _ = terminated.recv() => info!("SIGTERM"),

@@ -8,6 +8,7 @@ mod dump;
 mod load;
 mod logging;
 mod options;
+mod orders;
 mod status;
 
 use std::process::ExitCode;
@@ -40,6 +41,16 @@ enum Command {
     Check(check::Args),
     /// Show each service: its frontends, tiers and backends, and who receives connections
     Status(status::Args),
+    /// Give a backend, node, zone or cluster no new connections, until `undrain`
+    Drain(orders::DrainArgs),
+    /// End a drain
+    Undrain(orders::DrainArgs),
+    /// Give all load of a service to one tier, while it has a healthy backend, until `failback`
+    Force(orders::ForceArgs),
+    /// End a force, a hold-down or a manual fail-back's wait: at once as health and policy say
+    Failback(orders::FailbackArgs),
+    /// Show which drains and forces are in force
+    Orders(orders::OrdersArgs),
     /// Show what the pinned maps hold, entry by entry
     Dump(dump::Args),
     /// Detach the programs and remove every trace of them
@@ -56,6 +67,11 @@ pub fn main() -> ExitCode {
         Command::Load(args) => load::run(&args),
         Command::Check(args) => return check::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Drain(args) => orders::drain(&args),
+        Command::Undrain(args) => orders::undrain(&args),
+        Command::Force(args) => orders::force(&args),
+        Command::Failback(args) => orders::failback(&args),
+        Command::Orders(args) => orders::orders(&args),
         Command::Dump(args) => dump::run(&args),
         Command::Unload(args) => unload(&args),
     };

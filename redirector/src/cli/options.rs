@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use redirector_core::plan::Capacities;
 
+use crate::control::{Client, RunDirectory};
 use crate::datapath::{Options, Pins, cgroup::Cgroup};
 
 /// Where everything is pinned.
@@ -19,6 +20,24 @@ pub(super) struct PinArgs {
 impl PinArgs {
     pub(super) fn pins(&self) -> Pins {
         Pins::new(&self.pin_path)
+    }
+}
+
+/// Where a running agent is spoken to.
+#[derive(Clone, Debug, Args)]
+pub(super) struct RunArgs {
+    /// Directory of the agent's control socket and of the orders that it keeps
+    #[arg(long, value_name = "DIR", default_value = "/run/redirector")]
+    run_dir: PathBuf,
+}
+
+impl RunArgs {
+    pub(super) fn directory(&self) -> RunDirectory {
+        RunDirectory::new(&self.run_dir)
+    }
+
+    pub(super) fn client(&self) -> Client {
+        Client::new(&self.directory().socket())
     }
 }
 

@@ -53,6 +53,13 @@ impl<T: Pod> Mapped<T> {
         Ok(Self { memory, length, _values: PhantomData })
     }
 
+    /// The same memory as single words, for values whose words change by themselves.
+    #[must_use]
+    pub fn into_words(self) -> Mapped<u64> {
+        let Self { memory, length, _values } = self;
+        Mapped { memory, length: length * Self::WORDS, _values: PhantomData }
+    }
+
     /// Capacity.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -10,20 +10,22 @@ pub mod hooks;
 pub mod load;
 mod mapped;
 mod object;
+mod passive;
 mod pins;
 mod sys;
 pub mod unload;
 pub mod verifier;
 mod view;
 
-use std::{net::IpAddr, os::fd::OwnedFd};
+use std::{net::IpAddr, os::fd::OwnedFd, time::Duration};
 
+use self::passive::Passive;
 use anyhow::{Context as _, Result};
 use aya::maps::{HashMap, Map, MapData, PerCpuArray};
 use aya_log::EbpfLogger;
 use redirector_common::{
-    BackendValue, COUNTERS, FrontendKey4, FrontendKey6, HealthWord, MAX_TIERS, NodeWord, Reason,
-    ServiceName, ServiceWord, Slot,
+    BackendValue, COUNTERS, FrontendKey4, FrontendKey6, HealthByte, HealthWord, MAX_TIERS,
+    NodeWord, Reason, ServiceName, ServiceWord, Slot,
 };
 use redirector_core::{
     plan::{Capacities, Installed, Plan, Snapshot, Step},
@@ -33,6 +35,7 @@ use redirector_core::{
 pub use load::{Options, Programs, load};
 pub use mapped::Mapped;
 pub use object::Object;
+pub use passive::{Events, monotonic};
 pub use pins::{Lock, Pins};
 pub use unload::unload;
 pub use view::{BackendView, FrontendView, ServiceView, TierView, View};
@@ -48,6 +51,7 @@ pub struct Datapath {
     nodes: Mapped<NodeWord>,
     backends: Mapped<BackendValue>,
     names: Mapped<ServiceName>,
+    passive: Passive,
     barrier: (OwnedFd, OwnedFd),
     capacities: Capacities,
 }
@@ -103,6 +107,7 @@ impl Datapath {
             nodes,
             backends: map_array(pins, "BACKENDS")?,
             names,
+            passive: Passive::open(pins)?,
             barrier: (open_fd(pins, "BARRIER")?, open_fd(pins, "BARRIER_INNER")?),
             capacities,
         })
@@ -168,6 +173,7 @@ impl Datapath {
         match step {
             Step::PutBackend { index, value, word } => {
                 self.backends.write(*index as usize, &[*value])?;
+                self.passive.clear(*index)?;
                 self.health.publish(*index as usize, word.0)
             }
             Step::PutNode { index, word } => self.nodes.publish(usize::from(*index), word.0),
@@ -188,6 +194,75 @@ impl Datapath {
                 sys::barrier(outer.as_fd(), inner.as_fd()).context("cannot wait for a grace period")
             }
         }
+    }
+
+    /// This process is alive: what the kernel ejects is being probed.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice.
+    pub fn beat(&self) -> Result<()> {
+        self.passive.beat()
+    }
+
+    /// How long addresses that kube-proxy serves too are redirected without an agent; `None` is
+    /// for ever.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice.
+    pub fn set_stale_after(&self, after: Option<Duration>) -> Result<()> {
+        self.passive.set_stale_after(after)
+    }
+
+    /// Clears a byte that the kernel writes, and what it has counted.
+    ///
+    /// # Errors
+    ///
+    /// There is no such index.
+    pub fn readmit(&self, index: u32, byte: HealthByte) -> Result<()> {
+        // The counts first: what fails from now on counts from the beginning.
+        self.passive.clear_failures(index)?;
+        self.health.store_byte(index as usize, byte as usize, 0)
+    }
+
+    /// Sets a byte that the kernel writes.
+    ///
+    /// # Errors
+    ///
+    /// There is no such index.
+    pub fn eject(&self, index: u32, byte: HealthByte) -> Result<()> {
+        self.health.store_byte(index as usize, byte as usize, 1)
+    }
+
+    /// The next ejection of that backend by the kernel is a first one.
+    ///
+    /// # Errors
+    ///
+    /// There is no such index.
+    pub fn forgive(&self, index: u32) -> Result<()> {
+        self.passive.forgive(index)
+    }
+
+    /// A client's failures against a backend do not count for a while.
+    ///
+    /// # Errors
+    ///
+    /// The map cannot be written.
+    pub fn mute(
+        &mut self,
+        client: u64,
+        backend: u32,
+        generation: u32,
+        lasts: Duration,
+    ) -> Result<()> {
+        self.passive.mute(client, backend, generation, lasts)
+    }
+
+    /// Whether a connect to that backend has succeeded since this was last asked.
+    #[must_use]
+    pub fn take_used(&self, index: u32) -> bool {
+        self.passive.take_used(index)
     }
 
     fn insert(&mut self, frontend: &Frontend, index: u32) -> Result<()> {

@@ -119,6 +119,10 @@ impl Metrics {
         self.transitions.get_or_create(&Kind { kind }).inc();
     }
 
+    pub(super) fn wrote(&self, writes: u64) {
+        self.writes.inc_by(writes);
+    }
+
     pub(super) fn applied(&self, writes: u64, took: Duration) {
         self.writes.inc_by(writes);
         self.plans.observe(took.as_secs_f64());

@@ -65,6 +65,11 @@ impl Outputs {
         self.metrics.count(transition);
     }
 
+    /// Single stores were made outside of a plan.
+    pub fn wrote(&self, writes: u64) {
+        self.metrics.wrote(writes);
+    }
+
     /// A plan was applied.
     pub fn applied(&self, writes: u64, took: Duration) {
         self.metrics.applied(writes, took);

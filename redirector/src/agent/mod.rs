@@ -3,6 +3,10 @@
 //! Whatever fails, the last good state stays in the kernel: nothing here detaches, and a plan that
 //! could not be applied is made anew from what is really there.
 
+mod asks;
+mod kernel;
+mod log;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -10,22 +14,33 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use redirector_common::HealthByte;
 use redirector_core::{
     Input, Moment, Transition, World,
     input::ProbeOrder,
     plan::{Installed, Limit, Plan, Scope, Step, plan_scope},
     service::{BackendRef, ServiceRef},
 };
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{interval, sleep_until},
+};
 use tracing::{debug, error, info, warn};
 
-use crate::{datapath::Datapath, outputs::Outputs};
+use self::log::log;
+use crate::{
+    control::{Ask, Order, Orders},
+    datapath::{Datapath, Events},
+    outputs::Outputs,
+};
 
 /// News waiting, at most: then the sources wait.
 pub const QUEUE: usize = 4_096;
 /// How long after a failure the plan is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How often the kernel is told that somebody probes what it ejects.
+const BEAT: Duration = Duration::from_millis(500);
+/// How often the kernel is asked which backends this node's sockets use.
+const USED_EVERY: Duration = Duration::from_mins(1);
 
 /// Which backends the prober should ask, and how.
 pub type Wanted = Arc<BTreeMap<BackendRef, ProbeOrder>>;
@@ -43,6 +58,14 @@ pub struct Agent {
     nearly_full: BTreeSet<&'static str>,
     /// Whether the next plan must look at every service.
     is_adopted_anew: bool,
+    /// Whether anything has happened that could change what is probed.
+    may_probe_differently: bool,
+    /// When to try again what failed.
+    retry_at: Option<Instant>,
+    /// Where orders are kept.
+    orders: Orders,
+    /// Orders of an earlier agent, until the services are known.
+    orders_to_resume: Vec<Order>,
     started: Instant,
 }
 
@@ -56,6 +79,7 @@ impl Agent {
         datapath: Datapath,
         outputs: Arc<Outputs>,
         wanted: watch::Sender<Wanted>,
+        orders: Orders,
     ) -> Result<Self> {
         let installed = datapath.adopt()?;
         let mut agent = Self {
@@ -67,6 +91,13 @@ impl Agent {
             rejected: BTreeMap::new(),
             nearly_full: BTreeSet::new(),
             is_adopted_anew: true,
+            may_probe_differently: true,
+            retry_at: None,
+            orders_to_resume: orders.read().unwrap_or_else(|error| {
+                warn!(error = format!("{error:#}"), "starting without orders");
+                Vec::new()
+            }),
+            orders,
             started: Instant::now(),
         };
         let objections = agent.installed.objections();
@@ -82,10 +113,17 @@ impl Agent {
     }
 
     /// Takes in news until `stop` says so, or every source has ended.
-    pub async fn run(mut self, mut news: mpsc::Receiver<Input>, mut stop: watch::Receiver<bool>) {
-        let mut beat = tokio::time::interval(Duration::from_millis(500));
-        let mut retry_at: Option<Instant> = None;
+    pub async fn run(
+        mut self,
+        mut news: mpsc::Receiver<Input>,
+        mut events: Events,
+        mut asks: mpsc::Receiver<Ask>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let mut beat = interval(BEAT);
+        let mut used = interval(USED_EVERY);
         loop {
+            let deadline = self.deadline();
             tokio::select! {
                 _ = stop.changed() => break,
                 input = news.recv() => {
@@ -95,12 +133,23 @@ impl Agent {
                     while let Ok(input) = news.try_recv() {
                         self.take(input);
                     }
-                    retry_at = self.settle();
+                    self.retry_at = self.settle();
                 }
-                _ = beat.tick() => {
-                    if retry_at.is_some_and(|at| at <= Instant::now()) {
-                        retry_at = self.settle();
+                events = events.next() => {
+                    for event in &events {
+                        self.take_event(event);
                     }
+                    self.retry_at = self.settle();
+                }
+                () = sleep_until(deadline.into()) => {
+                    self.take(Input::Tick);
+                    self.retry_at = self.settle();
+                }
+                Some(ask) = asks.recv() => self.answer(ask),
+                _ = beat.tick() => self.beat(),
+                _ = used.tick() => {
+                    self.note_used();
+                    self.retry_at = self.settle();
                 }
             }
             self.outputs.beat();
@@ -108,28 +157,31 @@ impl Agent {
         info!("stopped; what is in the kernel stays in force");
     }
 
-    fn take(&mut self, input: Input) {
-        let changes_services = !matches!(input, Input::Probed { .. });
+    /// When something is due by time alone; a day is never.
+    fn deadline(&self) -> Instant {
+        let due = self.world.next_deadline().map(|Moment(at)| self.started + at);
+        let never = Instant::now() + Duration::from_hours(24);
+        due.into_iter().chain(self.retry_at).min().unwrap_or(never)
+    }
+
+    fn take(&mut self, input: Input) -> Vec<Transition> {
         let now = Moment(self.started.elapsed());
-        for transition in self.world.apply(input, now) {
-            log(&transition);
-            self.outputs.count(&transition);
+        let is_routine = matches!(input, Input::Probed { .. });
+        let transitions = self.world.apply(input, now);
+        self.may_probe_differently |= !is_routine || !transitions.is_empty();
+        for transition in &transitions {
+            log(transition);
+            self.outputs.count(transition);
         }
-        if changes_services {
-            let wanted = self.world.probes();
-            self.wanted.send_if_modified(|current| {
-                let is_new = **current != wanted;
-                if is_new {
-                    *current = Arc::new(wanted);
-                }
-                is_new
-            });
-        }
+        transitions
     }
 
     /// Brings the kernel to what the world wants. When to try again, if that failed.
     fn settle(&mut self) -> Option<Instant> {
+        self.resume_orders();
         let result = tokio::task::block_in_place(|| self.try_settle());
+        self.carry_out();
+        self.want_probes();
         self.outputs.settled(&self.installed, &self.world, self.rejected.len());
         let Err(error) = result else {
             return None;
@@ -201,41 +253,6 @@ impl Agent {
                     capacity, "over 80 % of what {flag} allows; unload, then load with more"
                 );
             }
-        }
-    }
-}
-
-fn log(transition: &Transition) {
-    match transition {
-        Transition::Ejected { backend, by, why } => {
-            info!(%backend, by = by.name(), %why, "ejected");
-        }
-        Transition::Readmitted { backend, by } => {
-            let by: HealthByte = *by;
-            info!(%backend, by = by.name(), "re-admitted");
-        }
-        Transition::FailedOver { service, from, to } => {
-            let name = |tier: &Option<(u8, Arc<str>)>| {
-                tier.as_ref().map_or_else(|| "none".into(), |(_, name)| Arc::clone(name))
-            };
-            let is_back = matches!((from, to), (Some((from, _)), Some((to, _))) if to < from);
-            let (from, to) = (name(from), name(to));
-            if is_back {
-                info!(%service, %from, %to, "failed back");
-            } else {
-                warn!(%service, %from, %to, "failed over");
-            }
-        }
-        Transition::NodeSuspect(true) => {
-            warn!("nothing answers this node; its own network is suspected");
-        }
-        Transition::NodeSuspect(false) => info!("this node's network answers again"),
-        Transition::Ramped { service, tier, percent } => {
-            info!(%service, %tier, percent, "the tier gets its traffic back");
-        }
-        Transition::Ordered(verb) => info!(?verb, "an operator's wish is in force"),
-        Transition::Rejected { object, why } => {
-            warn!(%object, %why, "rejected; its last good version stays in force");
         }
     }
 }

@@ -1,0 +1,105 @@
+//! What the kernel did by itself, told to the world; what the world asks for once, done to the
+//! kernel.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Result;
+use redirector_common::{EventKind, EventValue, SEVERAL};
+use redirector_core::{Command, Input, input::KernelEvent, service::BackendRef};
+use tracing::{debug, warn};
+
+use super::Agent;
+use crate::datapath::monotonic;
+
+impl Agent {
+    /// Takes in what the kernel did. News of an index that is another backend's by now is old.
+    pub(super) fn take_event(&mut self, event: &EventValue) {
+        let EventValue { kind, backend: index, generation, ejections, client, until } = *event;
+        let Ok(kind) = EventKind::try_from(kind) else {
+            return debug!(kind, "an event of an unknown kind");
+        };
+        let Some(backend) = self.installed.backend_at(index, generation) else {
+            return debug!(index, generation, ?kind, "an event of a backend that is gone");
+        };
+        let event = match kind {
+            EventKind::Refused | EventKind::TimedOut => KernelEvent::Ejected {
+                refused: kind == EventKind::Refused,
+                client: (client != SEVERAL).then_some(client),
+                lasts: Duration::from_nanos(until.saturating_sub(monotonic().unwrap_or(until))),
+                ejections,
+            },
+            EventKind::Readmitted => KernelEvent::Readmitted,
+            EventKind::ListenerGone => KernelEvent::ListenerGone,
+            EventKind::ListenerBack => KernelEvent::ListenerBack,
+        };
+        self.take(Input::Kernel { backend, event });
+    }
+
+    /// Tells the kernel that this process lives.
+    pub(super) fn beat(&self) {
+        if let Err(error) = self.datapath.beat() {
+            warn!(error = format!("{error:#}"), "cannot write the heartbeat");
+        }
+    }
+
+    /// Tells the world which backends this node's sockets use.
+    pub(super) fn note_used(&mut self) {
+        let backends = self.installed.backends();
+        let used: Vec<BackendRef> = backends
+            .filter(|(_, index)| self.datapath.take_used(*index))
+            .map(|(backend, _)| *backend)
+            .collect();
+        if !used.is_empty() {
+            self.take(Input::Used(used));
+        }
+    }
+
+    /// Does what the world asks for. What fails is said and left: the next ejection or probe asks
+    /// again.
+    pub(super) fn carry_out(&mut self) {
+        for command in self.world.take_commands() {
+            if let Err(error) = self.try_carry_out(&command) {
+                warn!(?command, error = format!("{error:#}"), "cannot do what health asks for");
+            }
+        }
+    }
+
+    fn try_carry_out(&mut self, command: &Command) -> Result<()> {
+        let (Command::Readmit { backend, .. }
+        | Command::Eject { backend, .. }
+        | Command::Mute { backend, .. }
+        | Command::Forgive(backend)
+        | Command::Reset(backend)) = command;
+        if matches!(command, Command::Reset(_)) {
+            return Ok(());
+        }
+        // A backend without an index has nothing to be changed.
+        let Some((index, generation)) = self.installed.backend(backend) else { return Ok(()) };
+        match command {
+            Command::Readmit { byte, .. } => self.datapath.readmit(index, *byte)?,
+            Command::Eject { byte, .. } => self.datapath.eject(index, *byte)?,
+            Command::Mute { client, lasts, .. } => {
+                self.datapath.mute(*client, index, generation, *lasts)?;
+            }
+            Command::Forgive(_) => self.datapath.forgive(index)?,
+            Command::Reset(_) => return Ok(()),
+        }
+        self.outputs.wrote(1);
+        Ok(())
+    }
+
+    /// Tells the prober what to ask, if that has changed.
+    pub(super) fn want_probes(&mut self) {
+        if !std::mem::take(&mut self.may_probe_differently) {
+            return;
+        }
+        let wanted = self.world.probes();
+        self.wanted.send_if_modified(|current| {
+            let is_new = **current != wanted;
+            if is_new {
+                *current = Arc::new(wanted);
+            }
+            is_new
+        });
+    }
+}

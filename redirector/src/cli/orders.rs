@@ -1,0 +1,83 @@
+//! `redirector drain`, `undrain`, `force`, `failback`, `orders`: what an operator wants of a running agent.
+
+#![expect(clippy::print_stdout, reason = "command-line output")]
+
+use anyhow::Result;
+
+use super::options::{Output, OutputArgs, RunArgs};
+use crate::control::{Order, Subject};
+
+/// Flags of `drain` and `undrain`.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct DrainArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// `backend=ADDRESS:PORT[/udp]`, `node=NAME`, `zone=NAME` or `cluster=NAME`
+    #[arg(required = true, value_name = "SUBJECT")]
+    subjects: Vec<Subject>,
+}
+
+/// Flags of `force`.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct ForceArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// The service, as `status` names it
+    service: String,
+    /// The tier, as `explain` names it
+    tier: String,
+}
+
+/// Flags of `failback`.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct FailbackArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// The service, as `status` names it
+    service: String,
+}
+
+/// Flags of `orders`.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct OrdersArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) fn drain(args: &DrainArgs) -> Result<()> {
+    send(&args.run, args.subjects.iter().cloned().map(Order::Drain))
+}
+
+pub(super) fn undrain(args: &DrainArgs) -> Result<()> {
+    send(&args.run, args.subjects.iter().cloned().map(Order::Undrain))
+}
+
+pub(super) fn force(args: &ForceArgs) -> Result<()> {
+    let (service, tier) = (args.service.as_str().into(), args.tier.as_str().into());
+    send(&args.run, [Order::Force { service, tier }])
+}
+
+pub(super) fn failback(args: &FailbackArgs) -> Result<()> {
+    send(&args.run, [Order::Failback { service: args.service.as_str().into() }])
+}
+
+pub(super) fn orders(args: &OrdersArgs) -> Result<()> {
+    let orders = args.run.client().orders()?;
+    match args.output.output {
+        Output::Json => println!("{}", serde_json::to_string(&orders)?),
+        Output::Text if orders.is_empty() => println!("no orders are in force"),
+        Output::Text => orders.iter().for_each(|order| println!("{order}")),
+    }
+    Ok(())
+}
+
+fn send(run: &RunArgs, orders: impl IntoIterator<Item = Order>) -> Result<()> {
+    let client = run.client();
+    for order in orders {
+        client.order(&order)?;
+        println!("{order}: in force");
+    }
+    Ok(())
+}

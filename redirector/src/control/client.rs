@@ -1,0 +1,111 @@
+//! The command line's end of the control socket: one request, one answer.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use super::{Order, Subject};
+
+/// The longest answer: a service of 65,535 backends, explained.
+const LONGEST: usize = 64 << 20;
+
+/// Who speaks to the agent.
+#[derive(Clone, Debug)]
+pub struct Client(PathBuf);
+
+impl Client {
+    /// Speaks through the socket at `path`.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// Has an order carried out; when this returns, it is in force and kept.
+    ///
+    /// # Errors
+    ///
+    /// There is no agent, or it refuses: the text says why.
+    pub fn order(&self, order: &Order) -> Result<()> {
+        let body = serde_json::to_vec(order).context("cannot write the order")?;
+        self.request(Method::POST, "/orders", body).map(|_| ())
+    }
+
+    /// The orders in force.
+    ///
+    /// # Errors
+    ///
+    /// There is no agent.
+    pub fn orders(&self) -> Result<Vec<Order>> {
+        self.get("/orders")
+    }
+
+    /// Names of all services.
+    ///
+    /// # Errors
+    ///
+    /// There is no agent.
+    pub fn services(&self) -> Result<Vec<String>> {
+        self.get("/services")
+    }
+
+    /// Why a service's traffic goes where it goes; or where it would go if `dead` were.
+    ///
+    /// # Errors
+    ///
+    /// There is no agent, or no such service.
+    pub fn explain<T: DeserializeOwned>(&self, service: &str, dead: &[Subject]) -> Result<T> {
+        let dead: Vec<String> = dead.iter().map(Subject::to_string).collect();
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("service", service)
+            .append_pair("dead", &dead.join(","))
+            .finish();
+        self.get(&format!("/explain?{query}"))
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let answer = self.request(Method::GET, path, Vec::new())?;
+        serde_json::from_slice(&answer).context("the agent's answer is not understood")
+    }
+
+    fn request(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Bytes> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start the runtime")?;
+        runtime.block_on(self.ask(method, path, body))
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Bytes> {
+        let stream = UnixStream::connect(&self.0).await.with_context(|| {
+            format!(
+                "cannot reach the agent at {}; is one running on this node, with this --run-dir, \
+                 and is this its user?",
+                self.0.display()
+            )
+        })?;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.context("cannot speak to the agent")?;
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "agent")
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .context("cannot write the request")?;
+        let response = sender.send_request(request).await.context("the agent does not answer")?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), LONGEST).collect().await;
+        let body = body.map_err(anyhow::Error::from_boxed).context("the agent breaks off")?;
+        let body = body.to_bytes();
+        match status {
+            StatusCode::OK | StatusCode::NO_CONTENT => Ok(body),
+            _ => bail!("{}", String::from_utf8_lossy(&body)),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The agent's control socket: a Unix socket, mode 0600, on which operators order and ask.
+//!
+//! Whoever may open it may steer traffic; nobody else can. HTTP/1.1, so that `curl
+//! --unix-socket` works too.
+
+mod client;
+mod order;
+mod orders;
+mod server;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use tokio::sync::oneshot;
+
+pub use client::Client;
+pub use order::{Order, Subject};
+pub use orders::Orders;
+pub use server::Server;
+
+/// A question or an order for the agent's task, with where its answer goes.
+#[derive(Debug)]
+pub enum Ask {
+    /// Carry this out.
+    Order(Order, oneshot::Sender<Result<(), String>>),
+    /// Which orders are in force?
+    Orders(oneshot::Sender<Vec<Order>>),
+    /// Why does this service's traffic go where it goes, if these were dead?
+    Explain {
+        /// `namespace/name`.
+        service: String,
+        /// Supposed to be dead; empty is the world as it is.
+        dead: Vec<Subject>,
+        /// `None` if there is no such service.
+        answer: oneshot::Sender<Option<serde_json::Value>>,
+    },
+    /// Which services are there?
+    Services(oneshot::Sender<Vec<String>>),
+}
+
+/// Where the socket and the orders are.
+#[derive(Clone, Debug)]
+pub struct RunDirectory(PathBuf);
+
+impl RunDirectory {
+    /// That directory, whether or not it exists.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// The Unix socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.0.join("control.sock")
+    }
+
+    /// The file with the orders in force.
+    #[must_use]
+    pub fn orders(&self) -> PathBuf {
+        self.0.join("orders.json")
+    }
+
+    /// Creates it, for its owner only, if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be created.
+    pub fn create(&self) -> Result<()> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let mut builder = std::fs::DirBuilder::new();
+        let result = builder.recursive(true).mode(0o700).create(&self.0);
+        result.with_context(|| format!("cannot create {}; pass --run-dir", self.0.display()))
+    }
+}

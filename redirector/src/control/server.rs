@@ -1,0 +1,120 @@
+//! Answers on the control socket: passes each request to the agent's task, and its answer back.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+
+use anyhow::{Context as _, Result};
+use axum::{
+    Json, Router,
+    extract::{Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::Deserialize;
+use tokio::{
+    net::UnixListener,
+    sync::{mpsc, oneshot},
+};
+
+use super::{Ask, Order, Subject};
+
+/// The socket, listening.
+#[derive(Debug)]
+pub struct Server(UnixListener);
+
+/// What `/explain` may be asked.
+#[derive(Debug, Deserialize)]
+struct Question {
+    service: String,
+    /// Subjects, separated by commas.
+    #[serde(default)]
+    dead: String,
+}
+
+impl Server {
+    /// Listens at `path`, for the owner only. The caller holds the agent's lock: a socket that is
+    /// there already belongs to nobody.
+    ///
+    /// # Errors
+    ///
+    /// The socket cannot be made.
+    pub fn listen(path: &Path) -> Result<Self> {
+        let listen = || -> Result<UnixListener> {
+            if path.exists() {
+                fs::remove_file(path)?;
+            }
+            // Made beside, restricted, and moved: at no time may others open it.
+            let beside = path.with_extension("new");
+            if beside.exists() {
+                fs::remove_file(&beside)?;
+            }
+            let listener = UnixListener::bind(&beside)?;
+            fs::set_permissions(&beside, fs::Permissions::from_mode(0o600))?;
+            fs::rename(&beside, path)?;
+            Ok(listener)
+        };
+        let listener = listen().with_context(|| format!("cannot listen on {}", path.display()))?;
+        Ok(Self(listener))
+    }
+
+    /// Answers until the agent's task has ended.
+    pub async fn serve(self, asks: mpsc::Sender<Ask>) {
+        let router = Router::new()
+            .route("/orders", post(order).get(orders))
+            .route("/explain", get(explain))
+            .route("/services", get(services))
+            .with_state(asks);
+        if let Err(error) = axum::serve(self.0, router).await {
+            tracing::error!(%error, "the control socket ended");
+        }
+    }
+}
+
+async fn order(State(asks): State<mpsc::Sender<Ask>>, Json(order): Json<Order>) -> Response {
+    match ask(&asks, |answer| Ask::Order(order, answer)).await {
+        Ok(Ok(())) => StatusCode::NO_CONTENT.into_response(),
+        Ok(Err(why)) => (StatusCode::UNPROCESSABLE_ENTITY, why).into_response(),
+        Err(gone) => gone,
+    }
+}
+
+async fn orders(State(asks): State<mpsc::Sender<Ask>>) -> Response {
+    match ask(&asks, Ask::Orders).await {
+        Ok(orders) => Json(orders).into_response(),
+        Err(gone) => gone,
+    }
+}
+
+async fn services(State(asks): State<mpsc::Sender<Ask>>) -> Response {
+    match ask(&asks, Ask::Services).await {
+        Ok(services) => Json(services).into_response(),
+        Err(gone) => gone,
+    }
+}
+
+async fn explain(
+    State(asks): State<mpsc::Sender<Ask>>,
+    Query(Question { service, dead }): Query<Question>,
+) -> Response {
+    let dead = dead.split(',').filter(|text| !text.is_empty()).map(str::parse);
+    let dead: Vec<Subject> = match dead.collect::<Result<_>>() {
+        Ok(dead) => dead,
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error:#}")).into_response(),
+    };
+    let name = service.clone();
+    match ask(&asks, |answer| Ask::Explain { service, dead, answer }).await {
+        Ok(Some(explanation)) => Json(explanation).into_response(),
+        Ok(None) => (StatusCode::NOT_FOUND, format!("there is no service {name}")).into_response(),
+        Err(gone) => gone,
+    }
+}
+
+async fn ask<T>(
+    asks: &mpsc::Sender<Ask>,
+    question: impl FnOnce(oneshot::Sender<T>) -> Ask,
+) -> Result<T, Response> {
+    let gone = || (StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping").into_response();
+    let (sender, answer) = oneshot::channel();
+    asks.send(question(sender)).await.map_err(|_| gone())?;
+    answer.await.map_err(|_| gone())
+}
