@@ -8,7 +8,7 @@ use std::{
     fs::{self, File},
     net::SocketAddr,
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -84,6 +84,8 @@ impl Agent {
             .arg("--pin-path")
             .arg(pin_path)
             .args(["--admin", &self.admin.to_string()])
+            .arg("--run-dir")
+            .arg(self.run_directory())
             .args(arguments)
             .env("REDIRECTOR_LOG", log_filter)
             .env("NO_COLOR", "1")
@@ -168,6 +170,34 @@ impl Agent {
         command.arg(subcommand).arg("--pin-path").arg(&self.options.pin_path).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Place::netns(&self.options.netns).spawn(command)
+    }
+
+    /// A subcommand that speaks to the running agent: `drain`, `explain`, …
+    pub fn ask(&self, subcommand: &str, arguments: &[&str]) -> Result<Output> {
+        let mut command = Command::new(&self.options.binary);
+        command.arg(subcommand).arg("--run-dir").arg(self.run_directory()).args(arguments);
+        command.output().context("cannot run redirector")
+    }
+
+    /// Stops it where it is (SIGSTOP), until [`thaw`](Self::thaw).
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) -> Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let Some(process) = &self.process else { bail!("the agent does not run") };
+        kill(Pid::from_raw(process.id().cast_signed()), signal)
+            .with_context(|| format!("cannot send {signal} to the agent"))
+    }
+
+    /// Where its control socket and its orders are.
+    fn run_directory(&self) -> PathBuf {
+        self.directory.path().join("run")
     }
 
     /// Its process id, while it runs.
