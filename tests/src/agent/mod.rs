@@ -116,8 +116,11 @@ impl Agent {
     pub fn stop(&mut self) -> Result<(ExitStatus, Duration)> {
         let Some(process) = &mut self.process else { bail!("the agent does not run") };
         let start = Instant::now();
-        kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGTERM)
-            .context("cannot ask the agent to end")?;
+        // One that was frozen must hear it too.
+        for signal in [Signal::SIGCONT, Signal::SIGTERM] {
+            kill(Pid::from_raw(process.id().cast_signed()), signal)
+                .context("cannot ask the agent to end")?;
+        }
         loop {
             if let Some(status) = process.try_wait().context("cannot wait for the agent")? {
                 self.process = None;
