@@ -1,38 +1,33 @@
-//! Asks backends whether they accept TCP connections, as often as the core wants.
+//! Asks backends whether they are well, as often as the core wants: by TCP, HTTP or gRPC.
 //!
 //! One task per backend, most of the time a timer: 1 KiB of memory each, and some 35 µs of a core
-//! per probe, the kernel's share included. What a result means is the core's business: it
+//! per TCP probe, the kernel's share included. What a result means is the core's business: it
 //! counts, ejects and re-admits. UDP is never asked.
 
+mod ask;
 mod dial;
+mod grpc;
+mod http;
+mod schedule;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+    collections::{BTreeMap, btree_map::Entry},
+    sync::{Arc, atomic::AtomicU64},
 };
 
 use redirector_core::{
     Input,
     input::ProbeOrder,
-    service::{BackendRef, Probe, Protocol},
+    service::{BackendRef, Protocol},
 };
 use tokio::{
-    sync::{Semaphore, mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::{AbortHandle, JoinSet},
-    time::{Instant, sleep, sleep_until},
 };
-use tracing::debug;
 
-use self::dial::{Outcome, dial};
-
-/// The first probes of a set that appears at once are spread over at most this long.
-const SPREAD: Duration = Duration::from_millis(100);
+use self::schedule::{Places, Schedule};
 
 /// Which backends to ask, and how.
 type Wanted = Arc<BTreeMap<BackendRef, ProbeOrder>>;
@@ -48,23 +43,23 @@ pub async fn run(wanted: watch::Receiver<Wanted>, results: mpsc::Sender<Input>, 
 #[derive(Debug)]
 pub struct Prober {
     results: mpsc::Sender<Input>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     local_failures: Arc<AtomicU64>,
 }
 
 /// A probe that runs.
 struct Running {
     order: ProbeOrder,
+    urgent: Arc<Notify>,
     task: AbortHandle,
 }
 
 impl Prober {
     /// Results go to `results`; at most `at_once` probes, at least one, are under way at any
-    /// moment.
+    /// moment. Some of these places are kept for urgent ones.
     #[must_use]
     pub fn new(results: mpsc::Sender<Input>, at_once: usize) -> Self {
-        let places = Arc::new(Semaphore::new(at_once.clamp(1, Semaphore::MAX_PERMITS)));
-        Self { results, places, local_failures: Arc::default() }
+        Self { results, places: Arc::new(Places::new(at_once)), local_failures: Arc::default() }
     }
 
     /// How many probes failed on this machine: no descriptor, no port, no route, forbidden. They
@@ -95,57 +90,61 @@ impl Prober {
         }
     }
 
-    /// Stops what is no longer wanted in this way, and starts what does not run.
+    /// Stops what is no longer wanted in this way, starts what does not run, and hurries what has
+    /// become urgent.
     fn adapt(
         &self,
         wanted: &BTreeMap<BackendRef, ProbeOrder>,
         running: &mut BTreeMap<BackendRef, Running>,
         tasks: &mut JoinSet<()>,
     ) {
-        running.retain(|backend, Running { order, task }| {
-            let keep = wanted.get(backend) == Some(order);
+        running.retain(|backend, Running { task, .. }| {
+            let keep = wanted.contains_key(backend);
             if !keep {
                 task.abort();
             }
             keep
         });
-        for (&backend, order) in wanted {
-            if backend.protocol == Protocol::Tcp {
-                running.entry(backend).or_insert_with(|| Running {
-                    order: order.clone(),
-                    task: tasks.spawn(self.probes(backend, order.probe.clone())),
-                });
+        let askable = wanted.iter().filter(|(backend, _)| backend.protocol == Protocol::Tcp);
+        for (&backend, order) in askable {
+            match running.entry(backend) {
+                Entry::Vacant(free) => {
+                    free.insert(self.start(backend, order, order.urgency != 0, tasks));
+                }
+                Entry::Occupied(mut known) => {
+                    let Running { order: before, urgent, task } = known.get_mut();
+                    let is_urgent = before.urgency != order.urgency;
+                    if before.probe != order.probe {
+                        task.abort();
+                        known.insert(self.start(backend, order, is_urgent, tasks));
+                    } else if is_urgent {
+                        before.urgency = order.urgency;
+                        urgent.notify_one();
+                    }
+                }
             }
         }
     }
 
-    /// Probes one backend for ever.
-    fn probes(&self, backend: BackendRef, probe: Probe) -> impl Future<Output = ()> + use<> {
-        let Self { results, places, local_failures } = self;
-        let (results, places) = (results.clone(), Arc::clone(places));
-        let local_failures = Arc::clone(local_failures);
-        async move {
-            let interval = Duration::from_millis(probe.interval_ms.into());
-            let timeout = Duration::from_millis(probe.timeout_ms.into());
-            sleep(interval.min(SPREAD).mul_f64(rand::random_range(0.0..1.0))).await;
-            // Neither the semaphore nor, before this task, the receiver goes away.
-            while let Ok(place) = places.acquire().await {
-                let next = Instant::now() + interval.mul_f64(rand::random_range(0.9..=1.1));
-                let outcome = dial(backend, timeout).await;
-                drop(place);
-                match outcome {
-                    Outcome::Answered(outcome) => {
-                        if results.send(Input::Probed { backend, outcome }).await.is_err() {
-                            return;
-                        }
-                    }
-                    Outcome::Local(error) => {
-                        let total = local_failures.fetch_add(1, Ordering::Relaxed) + 1;
-                        debug!(%backend, %error, total, "could not probe");
-                    }
-                }
-                sleep_until(next).await;
-            }
+    fn start(
+        &self,
+        backend: BackendRef,
+        order: &ProbeOrder,
+        is_urgent: bool,
+        tasks: &mut JoinSet<()>,
+    ) -> Running {
+        let urgent = Arc::new(Notify::new());
+        if is_urgent {
+            urgent.notify_one();
         }
+        let schedule = Schedule {
+            backend,
+            probe: order.probe.clone(),
+            urgent: Arc::clone(&urgent),
+            places: Arc::clone(&self.places),
+            results: self.results.clone(),
+            local_failures: Arc::clone(&self.local_failures),
+        };
+        Running { order: order.clone(), urgent, task: tasks.spawn(schedule.run()) }
     }
 }

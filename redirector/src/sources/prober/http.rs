@@ -1,0 +1,106 @@
+//! An HTTP probe: one `GET` over HTTP/1.1, judged by its status.
+//!
+//! No redirect is followed and no body is needed, but a body that breaks off is a failure.
+
+use std::net::SocketAddr;
+
+use http_body_util::{BodyExt as _, Empty};
+use hyper::{
+    Request, StatusCode,
+    body::Bytes,
+    client::conn::http1,
+    header::{ACCEPT, CONNECTION, HOST, USER_AGENT},
+};
+use hyper_util::rt::TokioIo;
+
+use super::{
+    ask::{Frugal, READ, system_error},
+    dial::Failure,
+};
+
+/// What is asked of whom.
+pub(super) struct Question<'a> {
+    pub peer: SocketAddr,
+    /// Begins with `/`.
+    pub path: &'a str,
+    /// The `Host` header; `None` is the address.
+    pub host: Option<&'a str>,
+}
+
+/// Asks, and reads the answer to its end or to [`READ`] bytes: `healthy` are the first and the last
+/// status that is a success.
+pub(super) async fn get(
+    connection: Frugal,
+    question: Question<'_>,
+    healthy: (u16, u16),
+) -> Result<(), Failure> {
+    let request = question.request()?;
+    let (mut sender, mut connection) =
+        http1::handshake(TokioIo::new(connection)).await.map_err(|error| blame(&error))?;
+    let mut status = None;
+    let ended = {
+        let exchange = async {
+            let response = sender.send_request(request).await?;
+            status = Some(response.status());
+            let mut body = response.into_body();
+            while let Some(frame) = body.frame().await {
+                frame?;
+            }
+            Ok(())
+        };
+        let mut exchange = std::pin::pin!(exchange);
+        tokio::select! {
+            biased;
+            ended = &mut exchange => ended,
+            // The exchange then has its end, or its error, too.
+            _ = &mut connection => exchange.await,
+        }
+    };
+    let is_all_read = connection.into_parts().io.into_inner().reader().limit() == 0;
+    match (ended, status) {
+        (Ok(()), Some(status)) => judge(status, healthy),
+        (Err(_), Some(status)) if is_all_read => judge(status, healthy),
+        (Err(_), None) if is_all_read => {
+            Err(Failure::said(format!("the head of its answer is longer than {READ} bytes")))
+        }
+        (Err(error), _) => Err(blame(&error)),
+        (Ok(()), None) => Err(Failure::said("closed the connection without an answer")),
+    }
+}
+
+impl Question<'_> {
+    fn request(&self) -> Result<Request<Empty<Bytes>>, Failure> {
+        let Self { peer, path, host } = *self;
+        let host = match host {
+            Some(host) => host.to_owned(),
+            None if peer.port() == 80 && peer.is_ipv6() => format!("[{}]", peer.ip()),
+            None if peer.port() == 80 => peer.ip().to_string(),
+            None => peer.to_string(),
+        };
+        Request::get(path)
+            .header(HOST, host)
+            .header(USER_AGENT, concat!("redirector-probe/", env!("CARGO_PKG_VERSION")))
+            .header(ACCEPT, "*/*")
+            .header(CONNECTION, "close")
+            .body(Empty::new())
+            // The sources refuse such paths and hosts.
+            .map_err(|error| Failure::Local(std::io::Error::other(error)))
+    }
+}
+
+fn judge(status: StatusCode, (first, last): (u16, u16)) -> Result<(), Failure> {
+    if (first..=last).contains(&status.as_u16()) {
+        return Ok(());
+    }
+    Err(Failure::said(format!("answered {status}")))
+}
+
+fn blame(error: &hyper::Error) -> Failure {
+    if let Some(error) = system_error(error) {
+        return error.into();
+    }
+    if error.is_incomplete_message() || error.is_canceled() {
+        return Failure::said("closed the connection without an answer");
+    }
+    Failure::said(format!("answered, but not in HTTP/1.1: {error}"))
+}
