@@ -5,6 +5,7 @@
 mod backends;
 mod failback;
 mod judge;
+mod objections;
 mod operator;
 mod replace;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use redirector_common::HealthWord;
 use self::{
     backends::Backends,
     judge::{Flaw, alone, among},
+    objections::Objections,
     verdicts::{BY_PROBER, is_probed},
 };
 use crate::{
@@ -31,6 +33,8 @@ use crate::{
     tables::{ServiceTables, Table, Tables, compile_service},
 };
 
+pub use self::objections::Objection;
+
 /// How often one input tries again what was refused before: enough for chains of moves, and a
 /// bound for what a hostile source can cost.
 const RETRIES: usize = 8;
@@ -38,6 +42,8 @@ const RETRIES: usize = 8;
 /// Owned by one task.
 #[derive(Clone, Debug, Default)]
 pub struct World {
+    /// When the newest input came; it never moves back.
+    now: Moment,
     node: Locality,
     services: BTreeMap<ServiceRef, Service>,
     /// Newest versions that are not in force, to be tried again when others change.
@@ -47,6 +53,7 @@ pub struct World {
     /// Ejections of an earlier agent whose backends nobody has mentioned yet.
     restored: BTreeSet<BackendRef>,
     tables: Tables,
+    objections: Objections,
     /// Services whose tables changed since somebody asked.
     changed: BTreeSet<ServiceRef>,
     commands: Vec<Command>,
@@ -61,6 +68,11 @@ impl World {
 
     /// Takes in one piece of news and says what happened because of it.
     pub fn apply(&mut self, input: Input, now: Moment) -> Vec<Transition> {
+        let now = now.max(self.now);
+        if now > self.now {
+            self.objections.fresh.clear();
+        }
+        self.now = now;
         let mut happened = Vec::new();
         match input {
             Input::Node(node) => self.move_to(node),
@@ -259,8 +271,7 @@ impl World {
     }
 
     fn recompile_users(&mut self, backend: &BackendRef, happened: &mut Vec<Transition>) {
-        let users: Vec<ServiceRef> = self.backends.users(backend).into_iter().cloned().collect();
-        for user in &users {
+        for user in &self.listing(backend) {
             self.recompile(user, happened);
         }
     }

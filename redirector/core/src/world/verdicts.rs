@@ -1,5 +1,7 @@
 //! Who may receive new connections: probes' outcomes, restored ejections, and their end.
 
+use std::sync::Arc;
+
 use redirector_common::{HealthByte, HealthWord};
 
 use super::World;
@@ -29,14 +31,15 @@ impl World {
         let Some(health) = self.backends.health(&backend) else { return };
         match (health.probed(outcome.is_ok(), &probe), outcome) {
             (Some(Change::Ejected), Err(failure)) => {
-                let why = failure.to_string().into();
-                happened.push(Transition::Ejected { backend, by: HealthByte::Prober, why });
-                self.tables.objections.insert(backend, BY_PROBER);
+                let why: Arc<str> = failure.to_string().into();
+                let by = HealthByte::Prober;
+                self.object(backend, by, Arc::clone(&why));
+                happened.push(Transition::Ejected { backend, by, why });
             }
             (Some(Change::Readmitted), _) => {
                 happened.push(Transition::Readmitted { backend, by: HealthByte::Prober });
                 self.restored.remove(&backend);
-                self.tables.objections.remove(&backend);
+                self.lift(&backend, HealthByte::Prober);
             }
             _ => return,
         }
@@ -70,7 +73,7 @@ impl World {
             let is_known = self.backends.health(backend).is_some();
             if *by == HealthByte::Prober && (is_known || !self.is_synced()) {
                 self.restored.insert(*backend);
-                self.tables.objections.insert(*backend, BY_PROBER);
+                self.object(*backend, HealthByte::Prober, "found at start".into());
                 self.recompile_users(backend, &mut Vec::new());
             }
         }
@@ -93,7 +96,7 @@ impl World {
             let Some(health) = self.backends.health(&backend) else {
                 if !self.restored.contains(&backend) || self.tables.synced {
                     self.restored.remove(&backend);
-                    self.tables.objections.remove(&backend);
+                    self.lift(&backend, HealthByte::Prober);
                 }
                 continue;
             };
@@ -104,7 +107,7 @@ impl World {
             } else if !self.restored.contains(&backend) || self.tables.synced {
                 *health = Health::default();
                 self.restored.remove(&backend);
-                self.tables.objections.remove(&backend);
+                self.lift(&backend, HealthByte::Prober);
                 happened.push(Transition::Readmitted { backend, by: HealthByte::Prober });
                 self.recompile_users(&backend, happened);
             }
