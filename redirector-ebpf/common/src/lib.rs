@@ -7,6 +7,7 @@
 
 mod counters;
 mod frontend;
+mod listener;
 mod passive;
 mod socket;
 mod table;
@@ -14,6 +15,10 @@ mod words;
 
 pub use counters::{COUNTERS, Reason, TIER_COUNTERS};
 pub use frontend::{FrontendKey4, FrontendKey6, PROTOCOL_TCP, PROTOCOL_UDP};
+pub use listener::{
+    IDS, IdBucket, IdWord, LEARNED, ListenerValue, PortKey, PortValue, SERVES_V4, SERVES_V6,
+    buckets_of, identity_of, identity_words, mix, port_check, served_in,
+};
 pub use passive::{
     AGENT_SILENT, CONFIG_WORDS, EventKind, EventValue, HEARTBEAT, Limits, MutedKey, PassiveValue,
     SEVERAL, STALE_AFTER, UnknownEvent,
@@ -39,8 +44,8 @@ pub const MAX_TIER_ENTRIES: usize = 65_535;
 #[cfg(feature = "aya")]
 mod pod {
     use super::{
-        AffinityKey, AffinityValue, BackendValue, EventValue, FrontendKey4, FrontendKey6, MutedKey,
-        PassiveValue, ServiceName, Slot,
+        AffinityKey, AffinityValue, BackendValue, EventValue, FrontendKey4, FrontendKey6, IdBucket,
+        ListenerValue, MutedKey, PassiveValue, PortKey, PortValue, ServiceName, Slot,
     };
 
     // SAFETY: each of these is `bytemuck::Pod` (derived, so proven by the compiler), which is a
@@ -63,8 +68,12 @@ mod pod {
         EventValue,
         FrontendKey4,
         FrontendKey6,
+        IdBucket,
+        ListenerValue,
         MutedKey,
         PassiveValue,
+        PortKey,
+        PortValue,
         ServiceName,
         Slot
     );
