@@ -17,11 +17,15 @@ mod context;
 #[cfg(target_arch = "bpf")]
 mod dial;
 #[cfg(target_arch = "bpf")]
+mod listen;
+#[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod memory;
 #[cfg(target_arch = "bpf")]
 mod programs;
+#[cfg(target_arch = "bpf")]
+mod watch;
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

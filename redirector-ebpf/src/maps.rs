@@ -5,13 +5,13 @@
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
-    btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, SkStorage},
+    btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf, SkStorage},
     macros::btf_map,
 };
 use redirector_common::{
-    Address6, AffinityKey, AffinityValue, BackendValue, COUNTERS as COUNTER_COUNT, Entry,
-    FrontendKey4, FrontendKey6, Header, HealthWord, NodeWord, SETTINGS, SendsValue, ServiceName,
-    ServiceWord, Settings, SocketValue, TierRange,
+    Address6, AffinityKey, AffinityValue, BackendValue, CONFIG_WORDS, COUNTERS as COUNTER_COUNT,
+    Entry, EventValue, FrontendKey4, FrontendKey6, Header, HealthWord, MutedKey, NodeWord,
+    PassiveValue, SETTINGS, SendsValue, ServiceName, ServiceWord, Settings, SocketValue, TierRange,
 };
 use redirector_ebpf::Tables;
 
@@ -59,6 +59,18 @@ pub static SENDS: SkStorage<SendsValue> = SkStorage::new();
 /// Which backend a client had last.
 #[btf_map]
 pub static AFFINITY: LruHashMap<AffinityKey, AffinityValue, 65536> = LruHashMap::new();
+/// What the kernel has seen of each backend's failing connects.
+#[btf_map]
+pub static PASSIVE: Array<PassiveValue, 262144, MMAPABLE> = Array::new();
+/// Until when the failures of a client against a backend do not count.
+#[btf_map]
+pub static MUTED: LruHashMap<MutedKey, u64, 16384> = LruHashMap::new();
+/// News for the agent. When it is full they are lost: the words above say the same.
+#[btf_map]
+pub static EVENTS: RingBuf<EventValue, 131072> = RingBuf::new();
+/// What the agent tells the programs: its heartbeat, and the like.
+#[btf_map]
+pub static CONFIG: Array<u64, CONFIG_WORDS, MMAPABLE> = Array::new();
 /// One counter per reason, then one per tier.
 #[btf_map]
 pub static COUNTERS: PerCpuArray<u64, COUNTER_COUNT> = PerCpuArray::new();

@@ -1,17 +1,28 @@
 //! One program per hook. A program is a shell and a try: only the shell knows verdicts.
 
-use aya_ebpf::{macros::cgroup_sock_addr, programs::SockAddrContext};
+use aya_ebpf::{
+    bindings::{
+        BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_RTO_CB, BPF_SOCK_OPS_STATE_CB,
+        BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_SOCK_OPS_TCP_LISTEN_CB, BPF_SOCK_OPS_TIMEOUT_INIT,
+        BPF_TCP_LISTEN, BPF_TCP_SYN_SENT,
+    },
+    macros::{cgroup_sock, cgroup_sock_addr, sock_ops},
+    programs::{SockAddrContext, SockContext, SockOpsContext},
+};
 use redirector_common::{Reason, TIER_COUNTERS};
 
 use crate::{
     context::Hook,
     dial::{CHOOSE, FIRST, LATER, RESUME, SCAN, SCAN_MAPPED, dial},
+    listen,
     maps::{COUNTERS, NEXT_CONNECT4, NEXT_CONNECT6, NEXT_SENDMSG4, NEXT_SENDMSG6},
-    memory,
+    memory, watch,
 };
 
 /// The syscall goes on, with the address as it stands.
 const PROCEED: i32 = 1;
+/// The same, of what is only watched.
+const SEEN: u32 = 1;
 /// The syscall fails.
 const REFUSE: i32 = 0;
 
@@ -145,6 +156,32 @@ fn translate_sender<const V6: bool>(hook: &Hook<V6>) -> i32 {
         hook.rewrite(&dialled);
         count(Reason::Translated);
     }
+    PROCEED
+}
+
+/// What happens to a TCP socket. Most calls are for none of ours and end at the number.
+#[sock_ops]
+pub fn sock_ops(context: SockOpsContext) -> u32 {
+    match context.op() {
+        BPF_SOCK_OPS_TIMEOUT_INIT => watch::first_timeout(&context),
+        BPF_SOCK_OPS_TCP_CONNECT_CB => watch::connecting(&context),
+        BPF_SOCK_OPS_RTO_CB => watch::unanswered(&context),
+        BPF_SOCK_OPS_STATE_CB => match context.arg(0) {
+            BPF_TCP_SYN_SENT => watch::decided(&context),
+            BPF_TCP_LISTEN => listen::ended(&context),
+            _ => {}
+        },
+        BPF_SOCK_OPS_TCP_LISTEN_CB => listen::listening(&context),
+        BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => listen::accepted(&context),
+        _ => {}
+    }
+    SEEN
+}
+
+/// A socket of any protocol is closed by its last owner.
+#[cgroup_sock(sock_release)]
+pub fn sock_release(context: SockContext) -> i32 {
+    listen::released(&context);
     PROCEED
 }
 

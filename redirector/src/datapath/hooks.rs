@@ -29,7 +29,7 @@ impl Hook {
     }
 }
 
-const fn reverse(program: &'static str, attach: bpf_attach_type) -> Hook {
+const fn alone(program: &'static str, attach: bpf_attach_type) -> Hook {
     Hook { program, attach, next: None }
 }
 
@@ -38,12 +38,15 @@ const fn dial(program: &'static str, attach: bpf_attach_type, next: &'static str
 }
 
 /// In the order of attaching: the answers to "who is my peer?" first, so that no socket is
-/// redirected before it can be told; detaching goes the other way.
-pub const HOOKS: [Hook; 8] = [
-    reverse("getpeername4", bpf_attach_type::BPF_CGROUP_INET4_GETPEERNAME),
-    reverse("getpeername6", bpf_attach_type::BPF_CGROUP_INET6_GETPEERNAME),
-    reverse("recvmsg4", bpf_attach_type::BPF_CGROUP_UDP4_RECVMSG),
-    reverse("recvmsg6", bpf_attach_type::BPF_CGROUP_UDP6_RECVMSG),
+/// redirected before it can be told; then what watches sockets, so that none is missed; detaching
+/// goes the other way.
+pub const HOOKS: [Hook; 10] = [
+    alone("getpeername4", bpf_attach_type::BPF_CGROUP_INET4_GETPEERNAME),
+    alone("getpeername6", bpf_attach_type::BPF_CGROUP_INET6_GETPEERNAME),
+    alone("recvmsg4", bpf_attach_type::BPF_CGROUP_UDP4_RECVMSG),
+    alone("recvmsg6", bpf_attach_type::BPF_CGROUP_UDP6_RECVMSG),
+    alone("sock_release", bpf_attach_type::BPF_CGROUP_INET_SOCK_RELEASE),
+    alone("sock_ops", bpf_attach_type::BPF_CGROUP_SOCK_OPS),
     dial("sendmsg4", bpf_attach_type::BPF_CGROUP_UDP4_SENDMSG, "NEXT_SENDMSG4"),
     dial("sendmsg6", bpf_attach_type::BPF_CGROUP_UDP6_SENDMSG, "NEXT_SENDMSG6"),
     dial("connect4", bpf_attach_type::BPF_CGROUP_INET4_CONNECT, "NEXT_CONNECT4"),

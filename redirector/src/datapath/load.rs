@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use aya::{
     Ebpf, EbpfLoader,
     maps::ProgramArray,
-    programs::{CgroupSockAddr, ProgramError},
+    programs::{Program, ProgramError},
 };
 use redirector_core::plan::Capacities;
 use tracing::{info, warn};
@@ -24,7 +24,7 @@ use super::{
 };
 
 /// Maps that outlive a load.
-const MAPS: [&str; 12] = [
+const MAPS: [&str; 16] = [
     "FRONTENDS4",
     "FRONTENDS6",
     "SERVICES",
@@ -36,6 +36,10 @@ const MAPS: [&str; 12] = [
     "SOCKETS",
     "SENDS",
     "AFFINITY",
+    "PASSIVE",
+    "MUTED",
+    "EVENTS",
+    "CONFIG",
     "COUNTERS",
 ];
 
@@ -119,7 +123,7 @@ fn create(object: Object, pins: &Pins, load: u32, options: &Options) -> Result<E
     let globals = globals(options);
     let mut loader = EbpfLoader::new();
     for (name, value) in &globals {
-        loader.override_global(name, value, true);
+        loader.override_global(name, value.as_slice(), true);
     }
     for (name, capacity) in [
         ("FRONTENDS4", frontends),
@@ -128,6 +132,7 @@ fn create(object: Object, pins: &Pins, load: u32, options: &Options) -> Result<E
         ("NAMES", services),
         ("HEALTH", backends),
         ("BACKENDS", backends),
+        ("PASSIVE", backends),
         ("NODES", nodes),
         ("TABLE", slots),
     ] {
@@ -156,12 +161,13 @@ fn create(object: Object, pins: &Pins, load: u32, options: &Options) -> Result<E
 }
 
 /// The constants that the programs are specialised with.
-pub(super) fn globals(options: &Options) -> [(&'static str, u8); 4] {
-    [
-        ("HAS_SET_RETVAL", u8::from(check::kernel_at_least(5, 18))),
-        ("HAS_MPTCP", u8::from(check::knows_mptcp())),
-        ("REMEMBER_TCP", u8::from(options.remember_tcp)),
-        ("REMEMBER_UDP", u8::from(options.remember_udp)),
+pub(super) fn globals(options: &Options) -> Vec<(&'static str, Vec<u8>)> {
+    let flag = |is_set: bool| vec![u8::from(is_set)];
+    vec![
+        ("HAS_SET_RETVAL", flag(check::kernel_at_least(5, 18))),
+        ("HAS_MPTCP", flag(check::knows_mptcp())),
+        ("REMEMBER_TCP", flag(options.remember_tcp)),
+        ("REMEMBER_UDP", flag(options.remember_udp)),
     ]
 }
 
@@ -190,10 +196,13 @@ fn barrier(pins: &Pins) -> Result<()> {
 fn load_programs(ebpf: &mut Ebpf) -> Result<usize> {
     let mut count = 0;
     for (name, program) in ebpf.programs_mut() {
-        let name = name.to_owned();
-        let program: &mut CgroupSockAddr =
-            program.try_into().with_context(|| format!("{name} is no socket address program"))?;
-        match program.load() {
+        let loaded = match program {
+            Program::CgroupSockAddr(program) => program.load(),
+            Program::CgroupSock(program) => program.load(),
+            Program::SockOps(program) => program.load(),
+            _ => bail!("{name} belongs to no hook of ours"),
+        };
+        match loaded {
             Ok(()) => count += 1,
             Err(ProgramError::LoadError { io_error, verifier_log }) => {
                 let log = verifier_log.to_string();
@@ -251,12 +260,7 @@ fn forget_others(pins: &Pins, load: u32) -> Result<()> {
 }
 
 /// Exchanges the program of the pinned link, or attaches a new one.
-fn attach(
-    pins: &Pins,
-    cgroup: &Cgroup,
-    hook: &Hook,
-    program: &aya::programs::Program,
-) -> Result<()> {
+fn attach(pins: &Pins, cgroup: &Cgroup, hook: &Hook, program: &Program) -> Result<()> {
     let program = program.fd().context(NO_PROGRAM)?.as_fd();
     let path = pins.link(hook.program);
     if let Ok(link) = sys::obj_get(&path) {

@@ -14,7 +14,7 @@ use std::{
 };
 
 use aya_obj::generated::{
-    bpf_attr, bpf_cmd, bpf_link_info, bpf_map_type, bpf_prog_info, bpf_prog_type,
+    bpf_attach_type, bpf_attr, bpf_cmd, bpf_link_info, bpf_map_type, bpf_prog_info, bpf_prog_type,
 };
 
 fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i64> {
@@ -233,9 +233,13 @@ pub fn create_constants(data: &[u8]) -> io::Result<OwnedFd> {
     Ok(map)
 }
 
-/// Has the kernel verify a socket address program, and returns the statistics of its log. The
+/// Has the kernel verify a program, and returns the statistics of its log. The
 /// program is gone afterwards.
-pub fn verify(instructions: &[u64], attach: u32) -> io::Result<String> {
+pub fn verify(
+    instructions: &[u64],
+    kind: bpf_prog_type,
+    attach: bpf_attach_type,
+) -> io::Result<String> {
     /// `BPF_LOG_STATS`: the last lines of the log, and nothing else.
     const STATISTICS: u32 = 4;
     let license = c"Dual MIT/GPL";
@@ -243,8 +247,8 @@ pub fn verify(instructions: &[u64], attach: u32) -> io::Result<String> {
     let mut attr = zeroed();
     // SAFETY: borrowing a member of a zeroed union of plain data.
     let load = unsafe { &mut attr.__bindgen_anon_3 };
-    load.prog_type = bpf_prog_type::BPF_PROG_TYPE_CGROUP_SOCK_ADDR as u32;
-    load.expected_attach_type = attach;
+    load.prog_type = kind as u32;
+    load.expected_attach_type = attach as u32;
     load.insns = instructions.as_ptr() as u64;
     load.insn_cnt = instructions.len() as u32;
     load.license = license.as_ptr() as u64;

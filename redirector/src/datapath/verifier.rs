@@ -10,7 +10,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use aya_obj::{EbpfSectionKind, Function, Object as Elf, ProgramSection, generated::bpf_insn};
+use aya_obj::{
+    EbpfSectionKind, Function, Object as Elf, ProgramSection,
+    generated::{bpf_attach_type, bpf_insn, bpf_prog_type},
+};
 
 use super::{Options, load::globals, object::Object, pins::Pins, sys};
 
@@ -23,7 +26,7 @@ pub fn processed(pins: &Pins, options: &Options) -> Result<BTreeMap<String, u32>
     let mut elf = Elf::parse(Object::embedded()?.bytes()).context("cannot read the eBPF object")?;
     let globals = globals(options);
     let constants: HashMap<_, _> =
-        globals.iter().map(|(name, value)| (*name, (std::slice::from_ref(value), true))).collect();
+        globals.iter().map(|(name, value)| (*name, (value.as_slice(), true))).collect();
     elf.patch_map_data(constants).context("cannot set the constants")?;
 
     let maps: Vec<_> = elf.maps.drain().collect();
@@ -47,15 +50,23 @@ pub fn processed(pins: &Pins, options: &Options) -> Result<BTreeMap<String, u32>
     elf.programs
         .iter()
         .map(|(name, program)| {
-            let ProgramSection::CgroupSockAddr { attach_type } = &program.section else {
-                bail!("{name} is no socket address program");
+            let (kind, attach) = match &program.section {
+                ProgramSection::CgroupSockAddr { attach_type } => {
+                    (bpf_prog_type::BPF_PROG_TYPE_CGROUP_SOCK_ADDR, (*attach_type).into())
+                }
+                ProgramSection::CgroupSock { attach_type } => {
+                    (bpf_prog_type::BPF_PROG_TYPE_CGROUP_SOCK, (*attach_type).into())
+                }
+                ProgramSection::SockOps => {
+                    (bpf_prog_type::BPF_PROG_TYPE_SOCK_OPS, bpf_attach_type::BPF_CGROUP_SOCK_OPS)
+                }
+                _ => bail!("{name} belongs to no hook of ours"),
             };
             let function: &Function = elf
                 .functions
                 .get(&program.function_key())
                 .with_context(|| format!("{name} has no code"))?;
-            let attach: aya_obj::generated::bpf_attach_type = (*attach_type).into();
-            let log = sys::verify(&instructions(&function.instructions), attach as u32)
+            let log = sys::verify(&instructions(&function.instructions), kind, attach)
                 .with_context(|| format!("this kernel refuses {name}"))?;
             Ok((
                 name.clone(),
