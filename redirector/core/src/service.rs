@@ -169,6 +169,8 @@ pub struct Service {
     pub frontends: Vec<Frontend>,
     /// Session affinity in seconds, 1 to 86,400; `None` is off.
     pub affinity_seconds: Option<u32>,
+    /// Somebody else (kube-proxy) serves the frontends too: without an agent they are left alone.
+    pub also_served: bool,
     /// In any order; no two equal.
     pub backends: Vec<Backend>,
     /// What its owner declared.

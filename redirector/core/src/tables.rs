@@ -7,7 +7,12 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 use redirector_common::{AllDown, HealthWord, Limits, MAX_TIERS, NodeWord};
 
 use crate::{
-    locality::Place,
+    failover::{
+        blend,
+        loads::{Count, Formula, cumulative},
+        standing::Held,
+        tiers::{members, names},
+    },
     service::{Backend, BackendRef, Frontend, Locality, Policy, Service, ServiceRef},
     world::World,
 };
@@ -34,6 +39,8 @@ pub struct ServiceTables {
     pub frontends: Vec<Frontend>,
     /// Seconds; 0 is none.
     pub affinity_seconds: u32,
+    /// Somebody else serves the frontends too: without an agent they are left alone.
+    pub also_served: bool,
     /// When no backend is usable.
     pub all_down: AllDown,
     /// What the kernel ejects for, and how long a connect may take.
@@ -51,13 +58,16 @@ pub struct Table {
     pub tiers: Vec<Tier>,
     /// Cumulative percent, as in [`Header::loads`](redirector_common::Header::loads).
     pub loads: [u8; MAX_TIERS],
-    /// The first tier with a healthy backend.
+    /// Position in `tiers` of the first one that carries load; `None` if nobody is healthy.
     pub carrier: Option<u8>,
 }
 
 /// Backends of equal rank.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tier {
+    /// For people: that of its rule, counted from 0, whether the tiers before it are empty or not.
+    /// Without rules, its position.
+    pub number: u8,
     /// As the policy calls it, else what they have in common: `node`, `zone`, `region`, `cluster`
     /// or `remote`.
     pub name: Arc<str>,
@@ -77,81 +87,150 @@ pub struct Entry {
 }
 
 impl Table {
-    /// Number and name of the tier that carries the load because one of its backends is healthy.
+    /// Number and name of the first tier that carries load because some of its backends are
+    /// healthy.
     #[must_use]
     pub fn carrying(&self) -> Option<(u8, &str)> {
-        let number = self.carrier?;
-        Some((number, &*self.tiers.get(usize::from(number))?.name))
+        let tier = self.tiers.get(usize::from(self.carrier?))?;
+        Some((tier.number, &*tier.name))
     }
+
+    /// Percent of the connections that go to the tier at a position in `tiers`.
+    #[must_use]
+    pub fn share(&self, position: usize) -> u8 {
+        let before = position.checked_sub(1).map_or(0, |before| self.loads[before]);
+        self.loads[position].saturating_sub(before)
+    }
+}
+
+/// What the tables of a service depend on beside itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'w> {
+    pub(crate) node: &'w Locality,
+    pub(crate) services: &'w BTreeMap<ServiceRef, Service>,
+    pub(crate) objections: &'w BTreeMap<BackendRef, HealthWord>,
+}
+
+/// What overrules the loads that health gives.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Overrides<'w> {
+    /// The tier that an operator wants to carry everything while it can.
+    pub(crate) forced: Option<&'w Arc<str>>,
+    /// Tiers that do not yet get what they are due: of IPv4, of IPv6.
+    pub(crate) held: Option<&'w [Held; 2]>,
 }
 
 /// The tables of a world, from nothing. [`World::tables`] has the same at no cost.
 #[must_use]
 pub fn compile(world: &World) -> Tables {
     let objections = world.objections();
+    let view = View { objections: &objections, ..world.view() };
     let services = world
         .services()
         .map(|service| {
-            let tables = compile_service(service, world.node(), &objections);
+            let overrides = world.overrides(&service.name);
+            let tables = compile_service(service, tiers(service, &view), overrides, &objections);
             (service.name.clone(), Arc::new(tables))
         })
         .collect();
     Tables { synced: world.is_synced(), services, objections }
 }
 
-/// The tables of one service, seen from `node`.
-#[must_use]
-pub fn compile_service(
+/// The tiers of a service that have backends: IPv4, IPv6. Without a frontend of its own a family
+/// has nobody who would read its table.
+pub(crate) fn tiers(service: &Service, view: &View<'_>) -> [Vec<Tier>; 2] {
+    [IpAddr::is_ipv4, IpAddr::is_ipv6].map(|is_of: fn(&IpAddr) -> bool| {
+        if !service.frontends.iter().any(|frontend| is_of(&frontend.address)) {
+            return Vec::new();
+        }
+        let is_of = |backend: &Backend| is_of(&backend.backend.address);
+        let placed = members(service, view.node, view.services, is_of);
+        let names = names(service);
+        let has_rules = !service.policy.tiers.is_empty();
+        let groups = placed.chunk_by(|(one, _), (other, _)| one == other);
+        let tier = |(position, group): (u8, &[(u8, &Backend)])| Tier {
+            number: if has_rules { group[0].0 } else { position },
+            name: Arc::clone(&names[usize::from(group[0].0)]),
+            entries: group.iter().map(|(_, backend)| entry(backend)).collect(),
+        };
+        (0..).zip(groups).map(tier).collect()
+    })
+}
+
+/// The tables of one service whose [`tiers`] are known.
+pub(crate) fn compile_service(
     service: &Service,
-    node: &Locality,
+    tiers: [Vec<Tier>; 2],
+    overrides: Overrides<'_>,
     objections: &BTreeMap<BackendRef, HealthWord>,
 ) -> ServiceTables {
-    let Service { name: _, frontends, affinity_seconds, backends, policy } = service;
+    let Service { name: _, frontends, affinity_seconds, also_served, backends: _, policy } =
+        service;
     let Policy { all_down, limits, .. } = *policy;
     let mut frontends = frontends.clone();
     frontends.sort_unstable();
-    let family = |is_of: fn(&IpAddr) -> bool| {
-        // Without a frontend of its own a family has nobody who would read its table.
-        if !frontends.iter().any(|frontend| is_of(&frontend.address)) {
-            return Table::default();
-        }
-        let of_family = backends.iter().filter(|backend| is_of(&backend.backend.address));
-        table(of_family, backends.len(), node, objections)
-    };
-    let (v4, v6) = (family(IpAddr::is_ipv4), family(IpAddr::is_ipv6));
+    let formula = Formula::from(policy);
+    let Overrides { forced, held } = overrides;
+    let [v4, v6] = tiers;
+    let v4 = table(v4, &formula, forced, held.map(|held| &held[0]), objections);
+    let v6 = table(v6, &formula, forced, held.map(|held| &held[1]), objections);
     let affinity_seconds = affinity_seconds.unwrap_or(0);
-    ServiceTables { frontends, affinity_seconds, all_down, limits, v4, v6 }
+    let also_served = *also_served;
+    ServiceTables { frontends, affinity_seconds, also_served, all_down, limits, v4, v6 }
 }
 
-fn table<'b>(
-    backends: impl Iterator<Item = &'b Backend>,
-    most: usize,
-    node: &Locality,
+/// How many backends of a tier there are, and of how many of them `is_healthy` holds for what is
+/// objected.
+pub(crate) fn count(
+    tier: &Tier,
+    objections: &BTreeMap<BackendRef, HealthWord>,
+    is_healthy: impl Fn(&BackendRef, HealthWord) -> bool,
+) -> Count {
+    let total = tier.entries.len() as u32;
+    if objections.is_empty() {
+        return Count { total, healthy: total };
+    }
+    let is_healthy = |entry: &&Entry| {
+        let word = objections.get(&entry.backend);
+        word.is_none_or(|word| word.is_usable() || is_healthy(&entry.backend, *word))
+    };
+    Count { total, healthy: tier.entries.iter().filter(is_healthy).count() as u32 }
+}
+
+fn table(
+    tiers: Vec<Tier>,
+    formula: &Formula,
+    forced: Option<&Arc<str>>,
+    held: Option<&Held>,
     objections: &BTreeMap<BackendRef, HealthWord>,
 ) -> Table {
-    let mut placed: Vec<(Place, Entry)> = Vec::with_capacity(most);
-    placed.extend(backends.map(|Backend { backend, locality, weight }| {
-        let named = locality.node.as_deref().map(NodeWord::named).unwrap_or_default();
-        let entry = Entry { backend: *backend, node: named, weight: *weight };
-        (Place::of(node, locality), entry)
-    }));
-    placed.sort_unstable_by(|(one, a), (other, b)| (one, &a.backend).cmp(&(other, &b.backend)));
-    let tiers: Vec<Tier> = placed
-        .chunk_by(|(one, _), (other, _)| one == other)
-        .map(|group| Tier {
-            name: group[0].0.name().into(),
-            entries: group.iter().map(|(_, entry)| *entry).collect(),
-        })
-        .collect();
-    let is_healthy = |entry: &Entry| {
-        objections.get(&entry.backend).is_none_or(|objections| objections.is_usable())
+    let counts: Vec<Count> =
+        tiers.iter().map(|tier| count(tier, objections, |_, _| false)).collect();
+    let forced = tiers
+        .iter()
+        .zip(&counts)
+        .position(|(tier, count)| forced == Some(&tier.name) && count.healthy > 0);
+    let allowed = |(position, tier): (usize, &Tier)| match forced {
+        Some(forced) => {
+            if position == forced {
+                100
+            } else {
+                0
+            }
+        }
+        None => held.and_then(|held| held.get(&tier.name)).map_or(100, |hold| hold.allowed()),
     };
-    let healthy = tiers.iter().position(|tier| tier.entries.iter().any(is_healthy));
-    let mut loads = [0; MAX_TIERS];
-    if !tiers.is_empty() {
-        loads[healthy.unwrap_or(0)..].fill(100);
-    }
-    Table { tiers, loads, carrier: healthy.and_then(|tier| u8::try_from(tier).ok()) }
+    let allowed: Vec<u8> = tiers.iter().enumerate().map(allowed).collect();
+    let shares = blend::shares(formula, &counts, &allowed);
+    let is_anybody_healthy = counts.iter().any(|count| count.healthy > 0);
+    let carrier = shares.iter().position(|share| *share > 0).filter(|_| is_anybody_healthy);
+    let carrier = carrier.and_then(|position| u8::try_from(position).ok());
+    Table { tiers, loads: cumulative(&shares), carrier }
+}
+
+fn entry(Backend { backend, locality, weight }: &Backend) -> Entry {
+    let node = locality.node.as_deref().map(NodeWord::named).unwrap_or_default();
+    Entry { backend: *backend, node, weight: *weight }
 }
 
 #[cfg(test)]

@@ -64,6 +64,7 @@ impl Services {
                 protocol: self.protocol,
             }],
             affinity_seconds: None,
+            also_served: false,
             backends: (number * BACKENDS..(number + 1) * BACKENDS).map(backend).collect(),
             policy: Policy {
                 probe: (self.protocol == Protocol::Tcp).then(Probe::default),

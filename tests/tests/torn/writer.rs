@@ -163,6 +163,7 @@ impl Writer {
         ServiceTables {
             frontends,
             affinity_seconds: stamp.0,
+            also_served: false,
             limits: LIMITS,
             all_down: AllDown::Refuse,
             v4: self.table(stamp, &tiers, false),
@@ -177,7 +178,8 @@ impl Writer {
             let mut entries: Vec<_> =
                 numbers.map(|number| self.entry(stamp, number, is_v6)).collect();
             entries.sort_unstable_by_key(|entry| entry.backend);
-            table.tiers.push(Tier { name: place.name().into(), entries });
+            let number = table.tiers.len() as u8;
+            table.tiers.push(Tier { number, name: place.name().into(), entries });
         }
         // The last tier takes the rest.
         let share = 100 / lengths.len() as u8;

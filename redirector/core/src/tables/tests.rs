@@ -8,7 +8,7 @@ const NOBODY: BTreeMap<BackendRef, HealthWord> = BTreeMap::new();
 #[test]
 fn tiers_are_by_place_and_only_those_with_backends() {
     let service = service(&[("10.1.0.3", "b"), ("10.1.0.1", ""), ("10.1.0.2", "b")]);
-    let tables = compile_service(&service, &zone("b"), &NOBODY);
+    let tables = compiled(&service, &NOBODY);
     assert_eq!(listed(&tables.v4), ["zone 10.1.0.2 10.1.0.3", "cluster 10.1.0.1"]);
     assert_eq!(tables.v4.loads, [100; MAX_TIERS]);
     assert_eq!(tables.v4.carrying(), Some((0, "zone")));
@@ -18,7 +18,7 @@ fn tiers_are_by_place_and_only_those_with_backends() {
 #[test]
 fn the_first_tier_with_a_healthy_backend_carries_everything() {
     let service = service(&[("10.1.0.1", "b"), ("10.1.0.2", ""), ("10.1.0.3", "b")]);
-    let table = |ejected: &[&str]| compile_service(&service, &zone("b"), &objections(ejected)).v4;
+    let table = |ejected: &[&str]| compiled(&service, &objections(ejected)).v4;
     assert_eq!(table(&["10.1.0.1"]).carrying(), Some((0, "zone")));
     let over = table(&["10.1.0.1", "10.1.0.3"]);
     assert_eq!(
@@ -33,16 +33,23 @@ fn the_first_tier_with_a_healthy_backend_carries_everything() {
 fn each_family_has_its_own_backends() {
     let mut service = service(&[("10.1.0.1", ""), ("fd00::1", "b")]);
     service.frontends.push(frontend("fd00:96::1"));
-    let tables = compile_service(&service, &zone("b"), &NOBODY);
+    let tables = compiled(&service, &NOBODY);
     assert_eq!(listed(&tables.v4), ["cluster 10.1.0.1"]);
     assert_eq!(listed(&tables.v6), ["zone fd00::1"]);
 }
 
 #[test]
 fn a_service_without_backends_has_no_tiers() {
-    let tables = compile_service(&service(&[]), &zone("b"), &NOBODY);
+    let tables = compiled(&service(&[]), &NOBODY);
     assert_eq!((tables.v4.tiers.len(), tables.v4.loads), (0, [0; MAX_TIERS]));
     assert_eq!(tables.frontends, [frontend("10.96.0.1")]);
+}
+
+/// From a node in zone b.
+fn compiled(service: &Service, objections: &BTreeMap<BackendRef, HealthWord>) -> ServiceTables {
+    let services = BTreeMap::new();
+    let view = View { node: &zone("b"), services: &services, objections };
+    compile_service(service, tiers(service, &view), Overrides::default(), objections)
 }
 
 fn service(backends: &[(&str, &str)]) -> Service {
@@ -55,6 +62,7 @@ fn service(backends: &[(&str, &str)]) -> Service {
         name: ServiceRef("shop/cart".into()),
         frontends: vec![frontend("10.96.0.1")],
         affinity_seconds: None,
+        also_served: false,
         backends: backends.iter().map(backend).collect(),
         policy: Policy::default(),
     }

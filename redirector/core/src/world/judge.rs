@@ -3,12 +3,14 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv6Addr},
+    sync::Arc,
 };
 
+use redirector_common::MAX_TIERS;
 use thiserror::Error;
 
 use super::backends::Backends;
-use crate::service::{BackendRef, Frontend, Service, ServiceRef};
+use crate::service::{BackendRef, Frontend, Policy, Service, ServiceRef};
 
 /// Why a service is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -27,6 +29,14 @@ pub(super) enum Flaw {
     Weight(BackendRef),
     #[error("session affinity of {0} s is outside 1 to 86400")]
     Affinity(u32),
+    #[error("{0} tiers are more than {MAX_TIERS}")]
+    Tiers(usize),
+    #[error("tier {0:?} is listed twice")]
+    TierTwice(Arc<str>),
+    #[error("overprovisioning of {0} % is outside 100 to 1000")]
+    Overprovisioning(u16),
+    #[error("a threshold of {0} % healthy is outside 1 to 100")]
+    Threshold(u8),
     #[error("a probe needs at least one failure to eject and one success to re-admit")]
     Probe,
     #[error("backend {0} is a frontend of {1}: connections would go in a circle")]
@@ -39,7 +49,7 @@ pub(super) enum Flaw {
 
 /// What is wrong with a service, whatever else there is.
 pub(super) fn alone(service: &Service) -> Result<(), Flaw> {
-    let Service { name, frontends, affinity_seconds, backends, policy } = service;
+    let Service { name, frontends, affinity_seconds, also_served: _, backends, policy } = service;
     let mut mine = frontends.clone();
     mine.sort_unstable();
     if let Some(twice) = mine.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -78,6 +88,26 @@ pub(super) fn alone(service: &Service) -> Result<(), Flaw> {
     }
     if policy.probe.as_ref().is_some_and(|probe| probe.unhealthy == 0 || probe.healthy == 0) {
         return Err(Flaw::Probe);
+    }
+    loads(policy)
+}
+
+/// What is wrong with how a policy spreads connections over tiers.
+fn loads(policy: &Policy) -> Result<(), Flaw> {
+    let Policy { tiers, overprovisioning_percent, min_healthy_percent, .. } = policy;
+    if tiers.len() > MAX_TIERS {
+        return Err(Flaw::Tiers(tiers.len()));
+    }
+    for (number, tier) in tiers.iter().enumerate() {
+        if tiers[..number].iter().any(|other| other.name == tier.name) {
+            return Err(Flaw::TierTwice(Arc::clone(&tier.name)));
+        }
+    }
+    if !(100..=1_000).contains(overprovisioning_percent) {
+        return Err(Flaw::Overprovisioning(*overprovisioning_percent));
+    }
+    if !(1..=100).contains(min_healthy_percent) {
+        return Err(Flaw::Threshold(*min_healthy_percent));
     }
     Ok(())
 }

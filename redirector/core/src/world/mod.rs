@@ -4,33 +4,43 @@
 
 mod backends;
 mod failback;
+mod instant;
 mod judge;
+mod lost;
+mod nodes;
 mod objections;
 mod operator;
+mod passive;
 mod replace;
+mod suspect;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod verdicts;
+mod watched;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use redirector_common::HealthWord;
+use redirector_common::{HealthByte, HealthWord};
 
 use self::{
     backends::Backends,
+    failback::Failbacks,
+    instant::Instant,
     judge::{Flaw, alone, among},
+    nodes::Nodes,
     objections::Objections,
-    verdicts::{BY_PROBER, is_probed},
+    operator::Drains,
 };
 use crate::{
-    health::strictest,
-    input::{Command, Input, Moment, ProbeOrder, Transition},
+    failover::tiers::others,
+    input::{Command, Input, Moment, Transition, Verb},
     plan::Scope,
     service::{BackendRef, Frontend, Locality, Service, ServiceRef},
-    tables::{ServiceTables, Table, Tables, compile_service},
+    tables::{Overrides, ServiceTables, Table, Tables, View, compile_service, tiers},
 };
 
 pub use self::objections::Objection;
@@ -44,19 +54,31 @@ const RETRIES: usize = 8;
 pub struct World {
     /// When the newest input came; it never moves back.
     now: Moment,
+    instant: Instant,
     node: Locality,
     services: BTreeMap<ServiceRef, Service>,
     /// Newest versions that are not in force, to be tried again when others change.
     refused: BTreeMap<ServiceRef, Service>,
     frontends: BTreeMap<Frontend, ServiceRef>,
     backends: Backends,
-    /// Ejections of an earlier agent whose backends nobody has mentioned yet.
-    restored: BTreeSet<BackendRef>,
+    /// Objections of an earlier agent that nobody has taken over yet.
+    restored: BTreeMap<BackendRef, HealthWord>,
+    nodes: Nodes,
+    /// The last probe that was asked for at once.
+    urgency: u32,
+    /// When some backends may have been unused for long.
+    look_again: Option<Moment>,
     tables: Tables,
     objections: Objections,
     /// Services whose tables changed since somebody asked.
     changed: BTreeSet<ServiceRef>,
     commands: Vec<Command>,
+    failbacks: Failbacks,
+    /// Services with a tier for the key.
+    dependants: BTreeMap<ServiceRef, BTreeSet<ServiceRef>>,
+    /// Drains and forces that are in force.
+    orders: BTreeSet<Verb>,
+    drains: Drains,
 }
 
 impl World {
@@ -70,7 +92,7 @@ impl World {
     pub fn apply(&mut self, input: Input, now: Moment) -> Vec<Transition> {
         let now = now.max(self.now);
         if now > self.now {
-            self.objections.fresh.clear();
+            self.instant = Instant::new(self.tables.synced);
         }
         self.now = now;
         let mut happened = Vec::new();
@@ -145,23 +167,6 @@ impl World {
         self.services.values()
     }
 
-    /// Which backends should be probed, and how: strictest where services share one.
-    #[must_use]
-    pub fn probes(&self) -> BTreeMap<BackendRef, ProbeOrder> {
-        let mut probes: BTreeMap<BackendRef, ProbeOrder> = BTreeMap::new();
-        for service in self.services.values() {
-            let Some(probe) = &service.policy.probe else { continue };
-            for backend in service.backends.iter().filter(|backend| is_probed(&backend.backend)) {
-                let order = ProbeOrder { probe: probe.clone(), urgency: 0 };
-                probes
-                    .entry(backend.backend)
-                    .and_modify(|other| other.probe = strictest(&other.probe, probe))
-                    .or_insert(order);
-            }
-        }
-        probes
-    }
-
     /// Whether somebody objects to that backend.
     #[must_use]
     pub fn is_ejected(&self, backend: &BackendRef) -> bool {
@@ -170,8 +175,12 @@ impl World {
 
     /// Every objection, from nothing.
     pub(crate) fn objections(&self) -> BTreeMap<BackendRef, HealthWord> {
-        let ejected = self.backends.ejected().chain(self.restored.iter().copied());
-        ejected.map(|backend| (backend, BY_PROBER)).collect()
+        let mut objections = self.watched_objections();
+        for backend in self.drained() {
+            let word = objections.entry(backend).or_default();
+            *word = word.with(HealthByte::Operator, 1);
+        }
+        objections
     }
 
     fn move_to(&mut self, node: Locality) {
@@ -179,6 +188,9 @@ impl World {
             return;
         }
         self.node = node;
+        self.failbacks.forget_all();
+        self.instant.before.clear();
+        self.instant.has_moved = true;
         // The tiers are others now; that is no failover.
         let names: Vec<ServiceRef> = self.services.keys().cloned().collect();
         for name in &names {
@@ -197,6 +209,9 @@ impl World {
         }
         let name = service.name.clone();
         self.refused.remove(&name);
+        let listed = service.backends.iter().map(|backend| backend.backend);
+        let mut touched: BTreeSet<BackendRef> = listed.collect();
+        let lost = self.resets_if_gone(&name, &touched);
         let before = self.unlink(&name);
         for frontend in &service.frontends {
             self.frontends.insert(*frontend, name.clone());
@@ -204,22 +219,27 @@ impl World {
         for backend in &service.backends {
             self.backends.link(backend.backend, &name);
         }
-        let mut touched: BTreeSet<BackendRef> =
-            service.backends.iter().map(|backend| backend.backend).collect();
+        self.nodes.put(&service);
         self.services.insert(name.clone(), service);
-        for old in before {
-            if touched.insert(old) {
-                self.backends.unlink(&old, &name);
+        for old in &before {
+            if touched.insert(*old) {
+                self.backends.unlink(old, &name);
             }
         }
-        self.recompile(&name, happened);
+        self.reset_gone(lost);
+        self.depend(&name);
+        self.redrain(&name, &before, happened);
+        self.recompile_with_dependants(&name, happened);
         self.settle(touched, happened);
     }
 
     fn remove(&mut self, name: &ServiceRef, happened: &mut Vec<Transition>) {
         self.refused.remove(name);
+        let lost = self.resets_if_gone(name, &BTreeSet::new());
         let before = self.unlink(name);
         self.services.remove(name);
+        self.failbacks.forget(name);
+        self.instant.before.remove(name);
         if self.tables.services.remove(name).is_some() {
             self.changed.insert(name.clone());
         }
@@ -227,12 +247,21 @@ impl World {
             self.backends.unlink(backend, name);
         }
         self.backends.forget(name);
+        self.reset_gone(lost);
+        self.redrain(name, &before, happened);
+        self.recompile_with_dependants(name, happened);
         self.settle(before, happened);
     }
 
     /// Takes a service's frontends out and says which backends it had.
     fn unlink(&mut self, name: &ServiceRef) -> Vec<BackendRef> {
         let Some(service) = self.services.get(name) else { return Vec::new() };
+        for (_, other) in others(service) {
+            if let Some(users) = self.dependants.get_mut(other) {
+                users.remove(name);
+            }
+        }
+        self.dependants.retain(|_, users| !users.is_empty());
         for frontend in &service.frontends {
             self.frontends.remove(frontend);
         }
@@ -270,26 +299,96 @@ impl World {
         }
     }
 
+    /// Compiles the services whose tables list a backend: their own, or another service's in one
+    /// of their tiers.
     fn recompile_users(&mut self, backend: &BackendRef, happened: &mut Vec<Transition>) {
-        for user in &self.listing(backend) {
-            self.recompile(user, happened);
+        let users = self.backends.users(backend).into_iter();
+        let dependants = |user: &ServiceRef| self.dependants.get(user).into_iter().flatten();
+        let listing: BTreeSet<ServiceRef> =
+            users.flat_map(|user| [user].into_iter().chain(dependants(user))).cloned().collect();
+        for name in &listing {
+            self.recompile(name, happened);
+        }
+    }
+
+    fn recompile_with_dependants(&mut self, name: &ServiceRef, happened: &mut Vec<Transition>) {
+        self.recompile(name, happened);
+        for dependant in self.dependants.get(name).cloned().unwrap_or_default() {
+            if dependant != *name {
+                self.recompile(&dependant, happened);
+            }
         }
     }
 
     fn recompile(&mut self, name: &ServiceRef, happened: &mut Vec<Transition>) {
         let Some(service) = self.services.get(name) else { return };
-        let new = compile_service(service, &self.node, &self.tables.objections);
-        match self.tables.services.get_mut(name) {
-            Some(old) if **old == new => return,
-            Some(old) => {
-                failed_over(name, old, &new, happened);
-                *old = Arc::new(new);
+        let Tables { services: compiled, objections, .. } = &mut self.tables;
+        let view = View { node: &self.node, services: &self.services, objections };
+        let old = compiled.get_mut(name);
+        let compiler = Compiler {
+            view,
+            failbacks: &mut self.failbacks,
+            instant: &mut self.instant,
+            now: self.now,
+        };
+        if let Some(new) = compiler.compile(service, old.as_deref(), happened) {
+            match old {
+                Some(old) => *old = new,
+                None => {
+                    compiled.insert(name.clone(), new);
+                }
             }
-            None => {
-                self.tables.services.insert(name.clone(), Arc::new(new));
-            }
+            self.changed.insert(name.clone());
         }
-        self.changed.insert(name.clone());
+    }
+
+    /// What the tables of services depend on beside themselves.
+    pub(crate) fn view(&self) -> View<'_> {
+        View { node: &self.node, services: &self.services, objections: &self.tables.objections }
+    }
+
+    /// What overrules the loads of a service.
+    pub(crate) fn overrides(&self, service: &ServiceRef) -> Overrides<'_> {
+        self.failbacks.overrides(service)
+    }
+
+    /// Remembers whose backends a service has in its tiers.
+    fn depend(&mut self, name: &ServiceRef) {
+        let Some(service) = self.services.get(name) else { return };
+        for (_, other) in others(service) {
+            self.dependants.entry(other.clone()).or_default().insert(name.clone());
+        }
+    }
+}
+
+/// What compiling a service needs and changes.
+struct Compiler<'w> {
+    view: View<'w>,
+    failbacks: &'w mut Failbacks,
+    instant: &'w mut Instant,
+    now: Moment,
+}
+
+impl Compiler<'_> {
+    /// The tables of a service, if they are not the old ones.
+    fn compile(
+        self,
+        service: &Service,
+        old: Option<&Arc<ServiceTables>>,
+        happened: &mut Vec<Transition>,
+    ) -> Option<Arc<ServiceTables>> {
+        let Self { view, failbacks, instant, now } = self;
+        let tiers = tiers(service, &view);
+        let installed = old.map(AsRef::as_ref);
+        let ramped = failbacks.stand(service, &tiers, installed, instant, (&view, now));
+        let overrides = failbacks.overrides(&service.name);
+        let new = compile_service(service, tiers, overrides, view.objections);
+        let is_new = installed != Some(&new);
+        if let Some(old) = installed.filter(|_| is_new) {
+            failed_over(&service.name, old, &new, happened);
+        }
+        happened.extend(ramped);
+        is_new.then(|| Arc::new(new))
     }
 }
 

@@ -1,24 +1,16 @@
 //! Who objects to which backend, why and since when: the one place that changes a byte of it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use redirector_common::{HealthByte, HealthWord};
 
 use super::World;
-use crate::{
-    input::Moment,
-    service::{BackendRef, ServiceRef},
-};
+use crate::{input::Moment, service::BackendRef};
 
 /// What is behind the bytes of [`Tables::objections`](crate::Tables::objections).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Objections {
     told: BTreeMap<(BackendRef, HealthByte), Objection>,
-    /// Objected to by whoever watches health, since [`World::now`]; perhaps not any more.
-    pub(super) fresh: BTreeSet<BackendRef>,
 }
 
 /// One byte that is not 0.
@@ -35,7 +27,7 @@ impl World {
     /// The caller recompiles the users.
     pub(super) fn object(&mut self, backend: BackendRef, by: HealthByte, why: Arc<str>) -> bool {
         if matches!(by, HealthByte::Prober | HealthByte::Passive | HealthByte::Listener) {
-            self.objections.fresh.insert(backend);
+            self.instant.fresh.insert(backend);
         }
         let word = self.tables.objections.entry(backend).or_default();
         let is_new = word.byte(by) == 0;
@@ -78,11 +70,5 @@ impl World {
     /// All bytes of a backend; the generation is 0.
     pub(super) fn word_of(&self, backend: &BackendRef) -> HealthWord {
         self.tables.objections.get(backend).copied().unwrap_or_default()
-    }
-
-    /// Services whose tables list the backend: their own, or another service's in one of their
-    /// tiers.
-    pub(super) fn listing(&self, backend: &BackendRef) -> BTreeSet<ServiceRef> {
-        self.backends.users(backend).into_iter().cloned().collect()
     }
 }

@@ -1,8 +1,182 @@
 //! What operators want: drains, forced tiers, and the end of both.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use redirector_common::HealthByte;
+
 use super::World;
-use crate::input::{Moment, Transition, Verb};
+use crate::{
+    failover::tiers::names,
+    input::{Drained, Moment, Transition, Verb},
+    service::{Backend, BackendRef, Service, ServiceRef},
+};
+
+/// Which backends are drained: which services list them where a drain is. One that lists them
+/// elsewhere makes no difference.
+pub(super) type Drains = BTreeMap<BackendRef, BTreeSet<ServiceRef>>;
 
 impl World {
-    pub(super) fn ordered(&mut self, _verb: Verb, _now: Moment, _happened: &mut Vec<Transition>) {}
+    /// Drains and forces that are in force; applied to a new world in any order they are again.
+    #[must_use]
+    pub fn orders(&self) -> &BTreeSet<Verb> {
+        &self.orders
+    }
+
+    /// Takes in an operator's wish. What is in force already changes nothing.
+    pub(super) fn ordered(&mut self, verb: Verb, _now: Moment, happened: &mut Vec<Transition>) {
+        let is_new = match &verb {
+            Verb::Drain(_) => self.orders.insert(verb.clone()),
+            Verb::Undrain(what) => self.orders.remove(&Verb::Drain(what.clone())),
+            Verb::Force { service, tier } => match self.force(service, tier) {
+                Ok(is_new) => is_new,
+                Err(why) => return happened.push(rejected(service, &why)),
+            },
+            Verb::Failback(service) => {
+                let is_known = self.services.contains_key(service) || !self.is_synced();
+                let had = self.end_force(service) | self.end_holds(service);
+                if !had && !is_known {
+                    return happened.push(rejected(service, "there is no such service"));
+                }
+                had
+            }
+        };
+        if !is_new {
+            return;
+        }
+        happened.push(Transition::Ordered(verb.clone()));
+        match verb {
+            Verb::Drain(_) | Verb::Undrain(_) => self.redrain_all(happened),
+            Verb::Force { service, .. } | Verb::Failback(service) => {
+                self.recompile(&service, happened);
+            }
+        }
+    }
+
+    /// Whether the force is new. Until it is known what services there are any will do.
+    fn force(&mut self, service: &ServiceRef, tier: &Arc<str>) -> Result<bool, String> {
+        match self.services.get(service) {
+            Some(known) => {
+                let names = names(known);
+                if !names.contains(tier) {
+                    return Err(format!("it has no tier {tier:?}, but {}", names.join(", ")));
+                }
+            }
+            None if self.is_synced() => return Err("there is no such service".into()),
+            None => {}
+        }
+        if self.failbacks.forced.get(service) == Some(tier) {
+            return Ok(false);
+        }
+        self.end_force(service);
+        self.failbacks.forced.insert(service.clone(), Arc::clone(tier));
+        let (service, tier) = (service.clone(), Arc::clone(tier));
+        Ok(self.orders.insert(Verb::Force { service, tier }))
+    }
+
+    /// Whether there was a force.
+    fn end_force(&mut self, service: &ServiceRef) -> bool {
+        let Some(tier) = self.failbacks.forced.remove(service) else { return false };
+        self.orders.remove(&Verb::Force { service: service.clone(), tier })
+    }
+
+    /// Drains that a listing of a backend falls under.
+    pub(super) fn drains_of(&self, listed: &Backend) -> impl Iterator<Item = &Drained> {
+        let drains = self.orders.iter().filter_map(|verb| match verb {
+            Verb::Drain(what) => Some(what),
+            Verb::Undrain(_) | Verb::Force { .. } | Verb::Failback(_) => None,
+        });
+        drains.filter(|what| match what {
+            Drained::Backend(backend) => listed.backend == *backend,
+            Drained::Node(node) => listed.locality.node.as_ref() == Some(node),
+            Drained::Zone(zone) => listed.locality.zone.as_ref() == Some(zone),
+            Drained::Cluster(cluster) => {
+                let its = listed.locality.cluster.as_ref().or(self.node.cluster.as_ref());
+                its == Some(cluster)
+            }
+        })
+    }
+
+    /// Every drained backend, from nothing.
+    pub(super) fn drained(&self) -> BTreeSet<BackendRef> {
+        if self.orders.is_empty() {
+            return BTreeSet::new();
+        }
+        let listed = self.services.values().flat_map(|service| &service.backends);
+        let drained = listed.filter(|listed| self.drains_of(listed).next().is_some());
+        drained.map(|listed| listed.backend).collect()
+    }
+
+    /// Brings the drains of all backends in line with the orders.
+    pub(super) fn redrain_all(&mut self, happened: &mut Vec<Transition>) {
+        if self.orders.is_empty() && self.drains.is_empty() {
+            return;
+        }
+        let mut drains = Drains::new();
+        for service in self.services.values() {
+            for backend in self.drained_of(service) {
+                drains.entry(backend).or_default().insert(service.name.clone());
+            }
+        }
+        let mut touched: BTreeSet<BackendRef> = self.drains.keys().copied().collect();
+        touched.extend(drains.keys());
+        self.drains = drains;
+        self.mark_drained(touched, happened);
+    }
+
+    /// The same after a change of one service, which listed `before`.
+    pub(super) fn redrain(
+        &mut self,
+        name: &ServiceRef,
+        before: &[BackendRef],
+        happened: &mut Vec<Transition>,
+    ) {
+        if self.orders.is_empty() && self.drains.is_empty() {
+            return;
+        }
+        let service = self.services.get(name);
+        let drained = service.map(|service| self.drained_of(service)).unwrap_or_default();
+        for backend in before.iter().filter(|backend| !drained.contains(backend)) {
+            if let Some(listed) = self.drains.get_mut(backend)
+                && listed.remove(name)
+                && listed.is_empty()
+            {
+                self.drains.remove(backend);
+            }
+        }
+        for backend in &drained {
+            self.drains.entry(*backend).or_default().insert(name.clone());
+        }
+        self.mark_drained(before.iter().copied().chain(drained), happened);
+    }
+
+    /// Backends that a service lists where a drain is.
+    fn drained_of(&self, service: &Service) -> BTreeSet<BackendRef> {
+        let listed = service.backends.iter();
+        let drained = listed.filter(|listed| self.drains_of(listed).next().is_some());
+        drained.map(|listed| listed.backend).collect()
+    }
+
+    fn mark_drained(
+        &mut self,
+        touched: impl IntoIterator<Item = BackendRef>,
+        happened: &mut Vec<Transition>,
+    ) {
+        for backend in touched {
+            let has_changed = if self.drains.contains_key(&backend) {
+                self.object(backend, HealthByte::Operator, "drained".into())
+            } else {
+                self.lift(&backend, HealthByte::Operator)
+            };
+            if has_changed {
+                self.recompile_users(&backend, happened);
+            }
+        }
+    }
+}
+
+fn rejected(object: &ServiceRef, why: &str) -> Transition {
+    Transition::Rejected { object: object.clone(), why: why.into() }
 }

@@ -7,13 +7,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    World, failed_over,
+    Compiler, World,
     judge::{Flaw, alone, are_compatible},
 };
 use crate::{
+    failover::tiers::others,
     input::Transition,
     service::{BackendRef, Frontend, Service, ServiceRef},
-    tables::compile_service,
+    tables::View,
 };
 
 impl World {
@@ -43,35 +44,61 @@ impl World {
     ) {
         let names: Vec<ServiceRef> = services.keys().cloned().collect();
         self.refused.clear();
+        let lost = self.resets_in(&services);
         self.backends.rebuild(uses, names);
+        self.reset_gone(lost);
+        self.nodes.unlearn();
         self.frontends = services
             .values()
             .flat_map(|service| service.frontends.iter().map(|key| (*key, service.name.clone())))
             .collect();
-        let mut compiled = std::mem::take(&mut self.tables.services);
-        self.tables.services = services
+        let earlier = std::mem::replace(&mut self.services, services);
+        self.failbacks.retain(&self.services);
+        self.instant.before.retain(|name, _| self.services.contains_key(name));
+        self.dependants.clear();
+        let dependants: Vec<ServiceRef> = self
+            .services
+            .values()
+            .filter(|service| others(service).next().is_some())
+            .map(|service| service.name.clone())
+            .collect();
+        for name in &dependants {
+            self.depend(name);
+        }
+        self.redrain_all(&mut Vec::new());
+        self.compile_all(&earlier, happened);
+    }
+
+    /// Compiles what has changed since the services were `earlier`.
+    fn compile_all(
+        &mut self,
+        earlier: &BTreeMap<ServiceRef, Service>,
+        happened: &mut Vec<Transition>,
+    ) {
+        let Self { services, tables, failbacks, instant, node, now, changed, .. } = self;
+        let mut compiled = std::mem::take(&mut tables.services);
+        let is_same = |name: &ServiceRef| earlier.get(name) == services.get(name);
+        let view = View { node, services, objections: &tables.objections };
+        tables.services = services
             .values()
             .map(|service| {
                 let name = &service.name;
                 let old = compiled.remove(name);
                 if let Some(old) = &old
-                    && self.services.get(name) == Some(service)
+                    && is_same(name)
+                    && others(service).all(|(_, other)| is_same(other))
                 {
                     return (name.clone(), Arc::clone(old));
                 }
-                let new = compile_service(service, &self.node, &self.tables.objections);
-                if let Some(old) = old {
-                    if *old == new {
-                        return (name.clone(), old);
-                    }
-                    failed_over(name, &old, &new, happened);
+                let compiler = Compiler { view, failbacks, instant, now: *now };
+                let new = compiler.compile(service, old.as_ref(), happened);
+                if new.is_some() {
+                    changed.insert(name.clone());
                 }
-                self.changed.insert(name.clone());
-                (name.clone(), Arc::new(new))
+                (name.clone(), new.or(old).unwrap_or_default())
             })
             .collect();
-        self.changed.extend(compiled.into_keys());
-        self.services = services;
+        changed.extend(compiled.into_keys());
     }
 
     fn take_one_by_one(

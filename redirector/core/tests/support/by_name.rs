@@ -16,6 +16,7 @@ pub fn service(name: &str, frontends: &[&str], backends: &[impl AsRef<str>]) -> 
         name: ServiceRef(name.into()),
         frontends: frontends.iter().map(|address| frontend(address)).collect(),
         affinity_seconds: None,
+        also_served: false,
         backends: backends.iter().map(|address| listed(address.as_ref())).collect(),
         policy: Policy { probe: Some(probe), ..Policy::default() },
     }

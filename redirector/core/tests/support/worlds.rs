@@ -93,6 +93,7 @@ pub fn service(random: &mut Random) -> Service {
         name: name(random),
         frontends,
         affinity_seconds: random.chance(30).then_some(60),
+        also_served: random.chance(20),
         backends,
         policy: Policy { all_down, probe, ..Policy::default() },
     }

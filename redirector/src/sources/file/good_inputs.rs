@@ -57,6 +57,7 @@ fn every_field_reaches_the_core() {
                     frontend("fd00:96::10", 80, Protocol::Tcp),
                 ],
                 affinity_seconds: Some(10_800),
+                also_served: false,
                 backends: vec![
                     Backend {
                         backend: tcp("10.1.0.5", 8080),
@@ -102,6 +103,7 @@ fn every_field_reaches_the_core() {
                 name: ServiceRef("kube-system/dns".into()),
                 frontends: vec![frontend("10.96.0.2", 53, Protocol::Udp)],
                 affinity_seconds: None,
+                also_served: false,
                 backends: Vec::new(),
                 policy: Policy::default(),
             },

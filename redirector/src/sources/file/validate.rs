@@ -196,6 +196,7 @@ impl Validation {
                 &label,
                 &mut self.problems,
             ),
+            also_served: false,
             backends,
             policy: policy::policy(written.policy.as_ref(), protocol, &label, &mut self.problems),
         }

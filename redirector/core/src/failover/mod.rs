@@ -1,0 +1,9 @@
+//! Which tier carries how much: membership, loads by health, and the way back after a failover.
+//!
+//! Pure functions of what they are given; [`World`](crate::World) keeps the state.
+
+pub(crate) mod blend;
+pub mod loads;
+pub(crate) mod ramp;
+pub(crate) mod standing;
+pub(crate) mod tiers;

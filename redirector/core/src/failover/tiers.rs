@@ -1,0 +1,107 @@
+//! Which tier of a service a backend belongs to.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use redirector_common::MAX_TIERS;
+
+use crate::{
+    locality::Place,
+    service::{Backend, Locality, Members, Service, ServiceRef, TierRule},
+};
+
+/// Backends of a service with the numbers of their tiers: sorted by tier, then by backend, each
+/// backend once. `is_of` chooses the address family.
+///
+/// Without rules a tier is a [`Place`]. With rules a backend belongs to the first one it fits,
+/// and to none if it fits none. A rule for another service takes what that service lists itself,
+/// never what its own rules would add: circles are harmless.
+pub(crate) fn members<'w>(
+    service: &'w Service,
+    node: &Locality,
+    services: &'w BTreeMap<ServiceRef, Service>,
+    is_of: impl Fn(&Backend) -> bool,
+) -> Vec<(u8, &'w Backend)> {
+    let rules = rules(service);
+    let mut placed: Vec<(u8, &Backend)> = Vec::with_capacity(service.backends.len());
+    let own = service.backends.iter().filter(|backend| is_of(backend));
+    if rules.is_empty() {
+        placed.extend(own.map(|backend| (Place::of(node, &backend.locality) as u8, backend)));
+    } else {
+        let fits = |backend: &Backend| {
+            let rule = rules.iter().position(|rule| is_member(service, node, rule, backend));
+            rule.map(|rule| rule as u8)
+        };
+        placed.extend(own.filter_map(|backend| Some((fits(backend)?, backend))));
+        let protocol = service.frontends.first().map(|frontend| frontend.protocol);
+        for (rule, other) in others(service).filter(|(_, other)| **other != service.name) {
+            let theirs = services.get(other).into_iter().flat_map(|other| &other.backends);
+            let theirs = theirs.filter(|backend| {
+                protocol.is_none_or(|protocol| protocol == backend.backend.protocol)
+            });
+            placed.extend(theirs.filter(|backend| is_of(backend)).map(|backend| (rule, backend)));
+        }
+    }
+    placed.sort_unstable_by(|(one, a), (other, b)| (one, &a.backend).cmp(&(other, &b.backend)));
+    if others(service).next().is_some() {
+        keep_first(&mut placed);
+    }
+    placed
+}
+
+/// Names of the tiers that a service can have, by number.
+pub(crate) fn names(service: &Service) -> Vec<Arc<str>> {
+    match rules(service) {
+        [] => Place::ALL.iter().map(|place| place.name().into()).collect(),
+        rules => rules.iter().map(|rule| Arc::clone(&rule.name)).collect(),
+    }
+}
+
+/// Services whose backends are in tiers of this one, with the number of the tier.
+pub(crate) fn others(service: &Service) -> impl Iterator<Item = (u8, &ServiceRef)> {
+    (0..).zip(rules(service)).filter_map(|(number, rule)| match &rule.members {
+        Members::Service(other) => Some((number, other)),
+        Members::Within(_) | Members::Named { .. } => None,
+    })
+}
+
+fn rules(service: &Service) -> &[TierRule] {
+    let rules = &service.policy.tiers;
+    &rules[..rules.len().min(MAX_TIERS)]
+}
+
+/// Whether one of the service's own backends fits a rule.
+fn is_member(service: &Service, node: &Locality, rule: &TierRule, backend: &Backend) -> bool {
+    let place = &backend.locality;
+    match &rule.members {
+        Members::Within(within) => Place::of(node, place) <= *within,
+        Members::Named { zones, regions, clusters } => {
+            // Without a name a backend is in the cluster of its client.
+            let cluster = place.cluster.as_ref().or(node.cluster.as_ref());
+            is_any(zones, place.zone.as_ref())
+                && is_any(regions, place.region.as_ref())
+                && is_any(clusters, cluster)
+        }
+        Members::Service(other) => *other == service.name,
+    }
+}
+
+fn is_any(names: &[Arc<str>], name: Option<&Arc<str>>) -> bool {
+    names.is_empty() || name.is_some_and(|name| names.contains(name))
+}
+
+/// Of each backend only the entry in the first tier.
+fn keep_first(placed: &mut Vec<(u8, &Backend)>) {
+    let mut firsts = BTreeMap::new();
+    for (tier, backend) in placed.iter() {
+        firsts.entry(backend.backend).or_insert(*tier);
+    }
+    let mut before = None;
+    placed.retain(|(tier, backend)| {
+        let is_twice = before == Some((*tier, backend.backend));
+        before = Some((*tier, backend.backend));
+        !is_twice && firsts.get(&backend.backend) == Some(tier)
+    });
+}
+
+#[cfg(test)]
+mod tests;
