@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use aya::util::KernelVersion;
 use serde::Serialize;
 
-use super::cgroup;
+use super::{cgroup, resets};
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, Serialize)]
@@ -33,9 +33,13 @@ pub enum Verdict {
 
 /// A capability and its number in `/proc/self/status`.
 const CAPABILITIES: [(&str, u32); 3] =
-    [("CAP_BPF", 39), ("CAP_NET_ADMIN", 12), ("CAP_PERFMON", 38)];
+    [("CAP_BPF", BPF), ("CAP_NET_ADMIN", NET_ADMIN), ("CAP_PERFMON", PERFMON)];
+pub(super) const NET_ADMIN: u32 = 12;
+const SYS_PTRACE: u32 = 19;
 /// `CAP_SYS_ADMIN` stands for `CAP_BPF` and `CAP_PERFMON`.
-const SYS_ADMIN: u32 = 21;
+pub(super) const SYS_ADMIN: u32 = 21;
+const PERFMON: u32 = 38;
+pub(super) const BPF: u32 = 39;
 
 /// Whether the running kernel is of that version or a later one.
 #[must_use]
@@ -55,6 +59,7 @@ pub fn check() -> Vec<Finding> {
         capability(0),
         capability(1),
         capability(2),
+        resets(),
     ]
 }
 
@@ -122,14 +127,42 @@ fn capability(index: usize) -> Finding {
     )
 }
 
+fn resets() -> Finding {
+    const WHAT: &str = "resets";
+    if let Err(error) = resets::support() {
+        return finding(WHAT, Verdict::Degraded, format!("{error:#}; onBackendLost: Keep works"));
+    }
+    let needed = [
+        ("CAP_NET_ADMIN", NET_ADMIN),
+        ("CAP_SYS_ADMIN", SYS_ADMIN),
+        ("CAP_SYS_PTRACE", SYS_PTRACE),
+    ];
+    let missing: Vec<_> =
+        needed.iter().filter(|(_, number)| !holds(*number)).map(|(name, _)| *name).collect();
+    if missing.is_empty() {
+        return finding(WHAT, Verdict::Ok, "connections to a lost backend can be reset");
+    }
+    let missing = missing.join(" and ");
+    let detail = format!(
+        "the agent needs {missing}; without NET_ADMIN onBackendLost: Reset does nothing, without \
+         the others it reaches fewer network namespaces"
+    );
+    finding(WHAT, Verdict::Degraded, detail)
+}
+
 fn has(index: usize) -> bool {
+    holds(CAPABILITIES[index].1)
+}
+
+/// Whether the effective capabilities have this one, or one that stands for it.
+pub(super) fn holds(capability: u32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let held = status
         .lines()
         .find_map(|line| u64::from_str_radix(line.strip_prefix("CapEff:")?.trim(), 16).ok())
         .unwrap_or(0);
-    let (name, number) = CAPABILITIES[index];
-    held >> number & 1 == 1 || (name != "CAP_NET_ADMIN" && held >> SYS_ADMIN & 1 == 1)
+    held >> capability & 1 == 1
+        || (matches!(capability, BPF | PERFMON) && held >> SYS_ADMIN & 1 == 1)
 }
 
 /// Whether programs may ask which MPTCP socket a subflow belongs to.

@@ -12,6 +12,7 @@ mod mapped;
 mod object;
 mod passive;
 mod pins;
+mod resets;
 mod sys;
 pub mod unload;
 pub mod verifier;
@@ -37,6 +38,7 @@ pub use mapped::Mapped;
 pub use object::Object;
 pub use passive::{Events, monotonic};
 pub use pins::{Lock, Pins};
+pub use resets::{Destroyed, Resets};
 pub use unload::unload;
 pub use view::{BackendView, FrontendView, ServiceView, TierView, View};
 

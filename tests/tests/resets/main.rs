@@ -1,0 +1,8 @@
+//! Established connections to a lost backend are reset at once, and no other ones.
+#![expect(clippy::print_stdout, reason = "the test command shows what suites measure")]
+
+mod direct;
+mod echo;
+mod held;
+mod pods;
+mod reach;
