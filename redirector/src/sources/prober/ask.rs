@@ -6,28 +6,16 @@ use redirector_core::{
     input::ProbeFailure,
     service::{BackendRef, Probe, ProbeKind},
 };
-use tokio::{
-    io::{AsyncReadExt as _, Join, Take, join},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
-    time,
-};
+use tokio::time;
 
 use super::{
     dial::{self, Failure},
+    frugal::Frugal,
     grpc, http,
 };
 
-/// Bytes that are read of an answer, at most: heads, bodies and framing together.
-pub(super) const READ: u16 = 4_096;
-
 /// Characters of a foreign text that a message shows.
 const SHOWN: usize = 80;
-
-/// A connection of which [`READ`] bytes can be read; then it ends.
-pub(super) type Frugal = Join<Take<OwnedReadHalf>, OwnedWriteHalf>;
 
 /// Asks `backend` once. Errors: it said no, said nothing in time, or could not be asked.
 pub(super) async fn ask(backend: BackendRef, probe: &Probe) -> Result<(), Failure> {
@@ -41,21 +29,16 @@ pub(super) async fn ask(backend: BackendRef, probe: &Probe) -> Result<(), Failur
             ProbeKind::Tcp => Ok(()),
             ProbeKind::Http { path, host, status } => {
                 let question = http::Question { peer, path, host: host.as_deref() };
-                Box::pin(http::get(frugal(stream), question, *status)).await
+                Box::pin(http::get(Frugal::new(stream), question, *status)).await
             }
             ProbeKind::Grpc { service } => {
-                Box::pin(grpc::check(frugal(stream), peer, service)).await
+                Box::pin(grpc::check(Frugal::new(stream), peer, service)).await
             }
         }
     };
     let timeout = Duration::from_millis((*timeout_ms).into());
     let silent = Err(Failure::Backend(ProbeFailure::TimedOut));
     time::timeout(timeout, exchange).await.unwrap_or(silent)
-}
-
-fn frugal(stream: TcpStream) -> Frugal {
-    let (read, write) = stream.into_split();
-    join(read.take(READ.into()), write)
 }
 
 /// A text that the backend chose, on one line and not too long for a message.

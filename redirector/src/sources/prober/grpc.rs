@@ -18,8 +18,9 @@ use tonic_health::pb::{
 };
 
 use super::{
-    ask::{Frugal, READ, shown, system_error},
+    ask::{shown, system_error},
     dial::Failure,
+    frugal::{Frugal, READ},
 };
 
 /// Asks how `service` is; the empty name is the server as a whole.

@@ -2,7 +2,7 @@
 //!
 //! No redirect is followed and no body is needed, but a body that breaks off is a failure.
 
-use std::net::SocketAddr;
+use std::{error::Error as _, net::SocketAddr};
 
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{
@@ -14,8 +14,9 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 
 use super::{
-    ask::{Frugal, READ, system_error},
+    ask::system_error,
     dial::Failure,
+    frugal::{Frugal, READ},
 };
 
 /// What is asked of whom.
@@ -56,12 +57,15 @@ pub(super) async fn get(
             _ = &mut connection => exchange.await,
         }
     };
-    let is_all_read = connection.into_parts().io.into_inner().reader().limit() == 0;
+    let is_all_read = connection.into_parts().io.into_inner().is_all_read();
     match (ended, status) {
         (Ok(()), Some(status)) => judge(status, healthy),
         (Err(_), Some(status)) if is_all_read => judge(status, healthy),
         (Err(_), None) if is_all_read => {
             Err(Failure::said(format!("the head of its answer is longer than {READ} bytes")))
+        }
+        (Err(error), Some(_)) if system_error(&error).is_none() => {
+            Err(Failure::said("its answer breaks off"))
         }
         (Err(error), _) => Err(blame(&error)),
         (Ok(()), None) => Err(Failure::said("closed the connection without an answer")),
@@ -98,6 +102,12 @@ fn judge(status: StatusCode, (first, last): (u16, u16)) -> Result<(), Failure> {
 fn blame(error: &hyper::Error) -> Failure {
     if let Some(error) = system_error(error) {
         return error.into();
+    }
+    // What ended the connection before the question was on its way.
+    if let Some(cause) = error.source().and_then(|source| source.downcast_ref())
+        && error.is_canceled()
+    {
+        return blame(cause);
     }
     if error.is_incomplete_message() || error.is_canceled() {
         return Failure::said("closed the connection without an answer");

@@ -6,6 +6,7 @@
 
 mod ask;
 mod dial;
+mod frugal;
 mod grpc;
 mod http;
 mod schedule;
@@ -130,16 +131,14 @@ impl Prober {
         &self,
         backend: BackendRef,
         order: &ProbeOrder,
-        is_urgent: bool,
+        begins_at_once: bool,
         tasks: &mut JoinSet<()>,
     ) -> Running {
         let urgent = Arc::new(Notify::new());
-        if is_urgent {
-            urgent.notify_one();
-        }
         let schedule = Schedule {
             backend,
             probe: order.probe.clone(),
+            begins_at_once,
             urgent: Arc::clone(&urgent),
             places: Arc::clone(&self.places),
             results: self.results.clone(),

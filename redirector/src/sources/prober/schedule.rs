@@ -58,6 +58,8 @@ impl Places {
 pub(super) struct Schedule {
     pub backend: BackendRef,
     pub probe: Probe,
+    /// Whether the first probe is urgent.
+    pub begins_at_once: bool,
     /// Asks for one probe beside the interval.
     pub urgent: Arc<Notify>,
     pub places: Arc<Places>,
@@ -70,7 +72,8 @@ impl Schedule {
     pub async fn run(self) {
         let interval = Duration::from_millis(self.probe.interval_ms.into());
         let jitter = || interval.mul_f64(rand::random_range(0.9..=1.1));
-        let mut next = Instant::now() + interval.min(SPREAD).mul_f64(rand::random_range(0.0..1.0));
+        let spread = if self.begins_at_once { Duration::ZERO } else { interval.min(SPREAD) };
+        let mut next = Instant::now() + spread.mul_f64(rand::random_range(0.0..1.0));
         loop {
             let is_urgent = tokio::select! {
                 biased;

@@ -105,9 +105,10 @@ pub async fn eventually(condition: impl Fn() -> bool, what: &str) {
     }
 }
 
-fn orders(wanted: impl IntoIterator<Item = (BackendRef, Probe)>) -> Wanted {
-    let order = |(backend, probe)| (backend, ProbeOrder { probe, urgency: 0 });
-    Arc::new(wanted.into_iter().map(order).collect())
+fn patiently(
+    wanted: impl IntoIterator<Item = (BackendRef, Probe)>,
+) -> impl Iterator<Item = (BackendRef, ProbeOrder)> {
+    wanted.into_iter().map(|(backend, probe)| (backend, ProbeOrder { probe, urgency: 0 }))
 }
 
 /// A prober at work. Dropping it ends it.
@@ -121,7 +122,14 @@ pub struct Probes {
 
 impl Probes {
     pub fn start(wanted: impl IntoIterator<Item = (BackendRef, Probe)>, at_once: usize) -> Self {
-        let (wanted, wanted_probes) = watch::channel(orders(wanted));
+        Self::ordered(patiently(wanted), at_once)
+    }
+
+    pub fn ordered(
+        orders: impl IntoIterator<Item = (BackendRef, ProbeOrder)>,
+        at_once: usize,
+    ) -> Self {
+        let (wanted, wanted_probes) = watch::channel(Arc::new(orders.into_iter().collect()));
         let (results, inbox) = mpsc::channel(64);
         let prober = Prober::new(results, at_once);
         let local_failures = Arc::downgrade(&prober.local_failures());
@@ -131,7 +139,16 @@ impl Probes {
     }
 
     pub fn want(&self, wanted: impl IntoIterator<Item = (BackendRef, Probe)>) {
-        self.wanted.send_replace(orders(wanted));
+        self.order(patiently(wanted));
+    }
+
+    pub fn order(&self, orders: impl IntoIterator<Item = (BackendRef, ProbeOrder)>) {
+        self.wanted.send_replace(Arc::new(orders.into_iter().collect()));
+    }
+
+    /// Whether no result comes in that time.
+    pub async fn is_quiet_for(&mut self, time: Duration) -> bool {
+        timeout(time, self.inbox.recv()).await.is_err()
     }
 
     pub async fn next(&mut self) -> (BackendRef, Result<(), ProbeFailure>) {

@@ -1,12 +1,16 @@
-//! Probes of real sockets on loopback. Each test has addresses of its own in 127.0.0.0/8, so that
-//! none meets the ports of another.
+//! Probes of real sockets on loopback, by TCP here. Each test has addresses of its own in
+//! 127.0.0.0/8, so that none meets the ports of another.
 
+mod grpc;
+mod http;
 mod loopback;
+mod servers;
+mod urgency;
 
 use std::{
     collections::BTreeSet,
     net::{Ipv4Addr, TcpListener},
-    sync::Weak,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
@@ -15,7 +19,9 @@ use redirector_core::{
     input::ProbeFailure,
     service::{BackendRef, Probe, ProbeKind, Protocol},
 };
-use tokio::time::timeout;
+use tokio::{sync::mpsc, time::timeout};
+
+use super::schedule::{Places, Schedule};
 
 use self::loopback::{
     BlackHole, DEADLINE, PORT, Probes, accepting, at, connecting, eventually, failed, sockets,
@@ -195,4 +201,21 @@ async fn the_prober_ends_when_nobody_wants_or_hears_it() {
     drop(probes.inbox);
     let end = timeout(DEADLINE, probes.task.join_next()).await.expect("it ends");
     end.expect("one task").expect("without a panic");
+}
+
+#[tokio::test]
+async fn a_probe_that_waits_for_its_time_takes_no_more_than_a_kibibyte() {
+    let (results, _inbox) = mpsc::channel(1);
+    let kind = ProbeKind::Http { path: "/".into(), host: None, status: (200, 399) };
+    let schedule = Schedule {
+        backend: at(19, 1),
+        probe: Probe { kind, ..FAST },
+        begins_at_once: false,
+        urgent: Arc::default(),
+        places: Arc::new(Places::new(1)),
+        results,
+        local_failures: Arc::default(),
+    };
+    let size = size_of_val(&schedule.run());
+    assert!(size <= 1_024, "{size} bytes");
 }
