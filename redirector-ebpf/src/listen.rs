@@ -1,19 +1,167 @@
-//! Sees the last local listener of a backend go, and a new one come.
+//! Local listeners: sees when the last one of a backend is gone, and when there is one again.
+//!
+//! Which backends a namespace serves is learned from connections that it accepted, never from what
+//! a listener is bound to: `IP_FREEBIND` lets anybody bind to any address. A listener on loopback
+//! serves no backend, because no backend has such an address.
 
-use aya_ebpf::programs::{SockContext, SockOpsContext};
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::{BPF_ANY, BPF_SOCK_OPS_STATE_CB_FLAG, BPF_TCP_CLOSE, BPF_TCP_LISTEN},
+    helpers::generated::{bpf_get_netns_cookie, bpf_get_socket_cookie},
+    programs::{SockContext, SockOpsContext},
+};
+use redirector_common::{ListenerValue, PROTOCOL_TCP, served_in};
 
-/// A socket begins to listen.
+use crate::{
+    backend,
+    context::Address,
+    maps::{BACKEND_NETNS, LISTENERS},
+    peek::Socket,
+    ports,
+};
+
+/// Whether local listeners are watched: set by the loader, where the kernel tells programs the
+/// namespace of a socket (5.15) and lets them read its memory.
+#[unsafe(no_mangle)]
+static WATCH_LISTENERS: u8 = 0;
+
+const ARMED: u32 = BPF_SOCK_OPS_STATE_CB_FLAG;
+const AF_INET: u32 = 2;
+
+/// A connection was accepted: whoever it was made to is served here, and lives.
 #[inline(always)]
-pub fn listening(_context: &SockOpsContext) {}
+pub fn accepted(context: &SockOpsContext) {
+    if !is_watching() {
+        return;
+    }
+    // Inherited from the listener.
+    let flags = context.cb_flags();
+    if flags & ARMED != 0 {
+        let _ = context.set_cb_flags((flags & !ARMED) as i32);
+    }
+    let address = local_address(context);
+    let Some(backend) = backend::find(&address) else {
+        return;
+    };
+    // SAFETY: the helper takes this context.
+    let netns = unsafe { bpf_get_netns_cookie(context.as_ptr()) };
+    let Some(known) = BACKEND_NETNS.get_ptr_mut(backend.index) else {
+        return;
+    };
+    let here = served_in(netns, backend.generation);
+    // SAFETY: a word of an array; every store to it is whole.
+    if unsafe { known.read_volatile() } != here {
+        if !socket(context).is_of_system() || !ports::learn(netns, &address, backend) {
+            return;
+        }
+        // SAFETY: as above.
+        unsafe { known.write_volatile(here) };
+    }
+    backend.readmit();
+}
 
-/// A connection was accepted.
+/// A socket has begun to listen.
 #[inline(always)]
-pub fn accepted(_context: &SockOpsContext) {}
+pub fn listening(context: &SockOpsContext) {
+    if !is_watching() {
+        return;
+    }
+    // SAFETY: the helpers take this context.
+    let (cookie, netns) = unsafe {
+        (bpf_get_socket_cookie(context.as_ptr()), bpf_get_netns_cookie(context.as_ptr()))
+    };
+    let socket = socket(context);
+    let Some(listener) = socket.listener(netns) else {
+        return;
+    };
+    // One that there is no room for ends like one that is older than these programs.
+    let is_counted = LISTENERS.insert(&cookie, &listener, u64::from(BPF_ANY)).is_ok();
+    if is_counted {
+        let _ = context.set_cb_flags((context.cb_flags() | ARMED) as i32);
+    }
+    ports::began(&listener, is_counted, socket.group());
+}
 
-/// A socket listens no more.
+/// A listener has changed its state. One that is shut down is seen only here; one that is closed
+/// was seen by [`released`].
 #[inline(always)]
-pub fn ended(_context: &SockOpsContext) {}
+pub fn ended(context: &SockOpsContext) {
+    if !is_watching() || context.arg(1) != BPF_TCP_CLOSE {
+        return;
+    }
+    // SAFETY: the helper takes this context.
+    let cookie = unsafe { bpf_get_socket_cookie(context.as_ptr()) };
+    if let Some(listener) = take(cookie) {
+        ports::ended(&listener, true, socket(context).group());
+    }
+}
 
-/// A socket is closed.
+/// The last descriptor of a socket is being closed; its port still answers.
 #[inline(always)]
-pub fn released(_context: &SockContext) {}
+pub fn released(context: &SockContext) {
+    if !is_watching() {
+        return;
+    }
+    let sock = context.sock;
+    // SAFETY: the kernel passes a valid socket for the whole call. Volatile: accesses of four
+    // bytes, as the verifier wants them.
+    let (state, protocol) = unsafe {
+        ((&raw const (*sock).state).read_volatile(), (&raw const (*sock).protocol).read_volatile())
+    };
+    if state != BPF_TCP_LISTEN || protocol != u32::from(PROTOCOL_TCP) {
+        return;
+    }
+    // SAFETY: the helpers take this context.
+    let (cookie, netns) = unsafe {
+        (bpf_get_socket_cookie(context.as_ptr()), bpf_get_netns_cookie(context.as_ptr()))
+    };
+    let socket = Socket::of(context.as_ptr());
+    let counted = take(cookie);
+    let is_counted = counted.is_some();
+    if let Some(listener) = counted.or_else(|| socket.listener(netns)) {
+        ports::ended(&listener, is_counted, socket.group());
+    }
+}
+
+#[inline(always)]
+fn is_watching() -> bool {
+    // SAFETY: a plain load of a constant that the loader may replace.
+    unsafe { (&raw const WATCH_LISTENERS).read_volatile() != 0 }
+}
+
+/// What the listener of this cookie serves, if its beginning was seen; only the first to ask is
+/// told.
+#[inline(always)]
+fn take(cookie: u64) -> Option<ListenerValue> {
+    // SAFETY: only events of this one socket touch this element, and they come one by one.
+    let listener = unsafe { *LISTENERS.get(&cookie)? };
+    LISTENERS.remove(&cookie).is_ok().then_some(listener)
+}
+
+#[inline(always)]
+fn socket(context: &SockOpsContext) -> Socket {
+    // SAFETY: the kernel passes a valid context for the whole call.
+    Socket::of(unsafe { (*context.ops).__bindgen_anon_2.sk }.cast())
+}
+
+/// Where the peer has connected to.
+#[inline(always)]
+fn local_address(context: &SockOpsContext) -> Address {
+    let ops = context.ops;
+    // SAFETY: the kernel passes a valid context for the whole call. Volatile, so that each word is
+    // one access of four bytes.
+    unsafe {
+        let port = (&raw const (*ops).local_port).read_volatile() as u16;
+        if (&raw const (*ops).family).read_volatile() == AF_INET {
+            return Address::v4((&raw const (*ops).local_ip4).read_volatile(), port);
+        }
+        let words = (&raw const (*ops).local_ip6).cast::<u32>();
+        let words = [
+            words.read_volatile(),
+            words.add(1).read_volatile(),
+            words.add(2).read_volatile(),
+            words.add(3).read_volatile(),
+        ];
+        Address { words, port }
+    }
+}

@@ -4,6 +4,11 @@
 //! is refused.
 
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(target_arch = "bpf", feature(core_intrinsics))]
+#![cfg_attr(
+    target_arch = "bpf",
+    expect(internal_features, reason = "the only atomic addition there is for this architecture")
+)]
 #![cfg_attr(
     target_arch = "bpf",
     expect(
@@ -12,6 +17,8 @@
     )
 )]
 
+#[cfg(target_arch = "bpf")]
+mod backend;
 #[cfg(target_arch = "bpf")]
 mod context;
 #[cfg(target_arch = "bpf")]
@@ -22,6 +29,10 @@ mod listen;
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod memory;
+#[cfg(target_arch = "bpf")]
+mod peek;
+#[cfg(target_arch = "bpf")]
+mod ports;
 #[cfg(target_arch = "bpf")]
 mod programs;
 #[cfg(target_arch = "bpf")]

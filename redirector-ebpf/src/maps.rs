@@ -4,18 +4,21 @@
 //! what `redirector load` uses unless its flags say otherwise.
 
 use aya_ebpf::{
-    bindings::BPF_F_MMAPABLE,
+    bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
     btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf, SkStorage},
     macros::btf_map,
 };
 use redirector_common::{
     Address6, AffinityKey, AffinityValue, BackendValue, CONFIG_WORDS, COUNTERS as COUNTER_COUNT,
-    Entry, EventValue, FrontendKey4, FrontendKey6, Header, HealthWord, MutedKey, NodeWord,
-    PassiveValue, SETTINGS, SendsValue, ServiceName, ServiceWord, Settings, SocketValue, TierRange,
+    Entry, EventValue, FrontendKey4, FrontendKey6, Header, HealthWord, IdBucket, ListenerValue,
+    MutedKey, NodeWord, PassiveValue, PortKey, PortValue, SETTINGS, SendsValue, ServiceName,
+    ServiceWord, Settings, SocketValue, TierRange,
 };
 use redirector_ebpf::Tables;
 
 const MMAPABLE: usize = BPF_F_MMAPABLE as usize;
+/// Memory for what is there, not for what could be.
+const AS_NEEDED: usize = BPF_F_NO_PREALLOC as usize;
 
 /// A slot of the arena as `bpftool` shows it: all its readings side by side.
 #[repr(C)]
@@ -71,6 +74,18 @@ pub static EVENTS: RingBuf<EventValue, 131072> = RingBuf::new();
 /// What the agent tells the programs: its heartbeat, and the like.
 #[btf_map]
 pub static CONFIG: Array<u64, CONFIG_WORDS, MMAPABLE> = Array::new();
+/// Which backend has an address: the way back from an accepted connection.
+#[btf_map]
+pub static BACKEND_IDS: Array<IdBucket, 65537, MMAPABLE> = Array::new();
+/// In which namespace each backend was seen to be served.
+#[btf_map]
+pub static BACKEND_NETNS: Array<u64, 262144> = Array::new();
+/// What each listener serves that was seen to begin, by its cookie.
+#[btf_map]
+pub static LISTENERS: HashMap<u64, ListenerValue, 65536, AS_NEEDED> = HashMap::new();
+/// How many listen on each port of each namespace, and for which backends.
+#[btf_map]
+pub static PORTS: HashMap<PortKey, PortValue, 65536, AS_NEEDED> = HashMap::new();
 /// One counter per reason, then one per tier.
 #[btf_map]
 pub static COUNTERS: PerCpuArray<u64, COUNTER_COUNT> = PerCpuArray::new();

@@ -116,13 +116,15 @@ pub const LEARNED: usize = 8;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct PortValue {
-    /// Listeners that were seen to begin and not yet to end; as signed, never above the truth.
+    /// Listeners that were seen to begin and not yet to end; as a signed number.
     pub listeners: u64,
+    /// 1 if there may be others, older than the programs.
+    pub has_older: u64,
     /// Where the key is for every address: backends that accepted connections here.
     pub backends: [IdWord; LEARNED],
 }
 
-const _: () = assert!(size_of::<PortValue>() == 72);
+const _: () = assert!(size_of::<PortValue>() == 80);
 
 /// 16 bits that tell the learned words of one port from another's; never 0.
 #[inline(always)]

@@ -1,0 +1,140 @@
+//! The backend behind an address, and its byte for a local listener.
+
+use redirector_common::{
+    EventKind, EventValue, HealthByte, HealthWord, IDS, IdWord, PROTOCOL_TCP, buckets_of,
+    identity_words, mix,
+};
+
+use crate::{
+    context::Address,
+    maps::{BACKEND_IDS, BACKENDS, EVENTS, HEALTH},
+};
+
+/// A backend, as of its generation.
+#[derive(Clone, Copy)]
+pub struct Backend {
+    pub index: u32,
+    pub generation: u32,
+}
+
+/// The backend with this address, over TCP.
+#[inline(always)]
+pub fn find(address: &Address) -> Option<Backend> {
+    let [a, b, c, d] = address.words.map(u64::from);
+    let identity = identity_words([a | b << 32, c | d << 32], address.port, PROTOCOL_TCP);
+    // SAFETY: words of an array, each stored whole.
+    let count = unsafe { BACKEND_IDS.get_ptr(0)?.cast::<u64>().read_volatile() } as u32;
+    let (buckets, check) = buckets_of(mix(&identity), count);
+    let mut found = None;
+    for bucket in buckets {
+        let word = word_in(bucket + 1, check);
+        if found.is_none() && word.0 != 0 {
+            found = current(word).filter(|backend| is_called(*backend, &identity));
+        }
+    }
+    found
+}
+
+/// The word with this check.
+#[inline(always)]
+fn word_in(bucket: u32, check: u16) -> IdWord {
+    let mut found = IdWord(0);
+    if let Some(words) = BACKEND_IDS.get_ptr(bucket) {
+        for place in 0..IDS {
+            // SAFETY: as above, within the bucket.
+            let word = IdWord(unsafe { words.cast::<u64>().add(place).read_volatile() });
+            if word.check() == check {
+                found = word;
+            }
+        }
+    }
+    found
+}
+
+/// The backend that a word means, if its index is not another's by now.
+#[inline(always)]
+pub fn current(word: IdWord) -> Option<Backend> {
+    let backend = Backend { index: word.backend(), generation: word.generation() };
+    (backend.health()?.generation() == backend.generation).then_some(backend)
+}
+
+#[inline(always)]
+fn is_called(backend: Backend, identity: &[u64; 3]) -> bool {
+    let Some(value) = BACKENDS.get_ptr(backend.index) else {
+        return false;
+    };
+    let words = value.cast::<u64>();
+    // SAFETY: three words of an array's value, which stays the same while the index is in use.
+    let difference = unsafe {
+        (words.read_volatile() ^ identity[0])
+            | (words.add(1).read_volatile() ^ identity[1])
+            | (words.add(2).read_volatile() ^ identity[2])
+    };
+    difference == 0
+}
+
+impl Backend {
+    /// Its address, in the words of a `sockaddr_in6`.
+    #[inline(always)]
+    pub fn address(self) -> Option<[u32; 4]> {
+        let words = BACKENDS.get_ptr(self.index)?.cast::<u32>();
+        // SAFETY: as above.
+        Some(unsafe {
+            [
+                words.read_volatile(),
+                words.add(1).read_volatile(),
+                words.add(2).read_volatile(),
+                words.add(3).read_volatile(),
+            ]
+        })
+    }
+
+    #[inline(always)]
+    fn health(self) -> Option<HealthWord> {
+        // SAFETY: a word of an array, stored whole or by bytes.
+        Some(HealthWord(unsafe { HEALTH.get_ptr(self.index)?.read_volatile() }))
+    }
+
+    /// Nobody listens for it any more.
+    #[inline(always)]
+    pub fn eject(self) {
+        self.store(1, EventKind::ListenerGone);
+    }
+
+    /// Somebody listens for it.
+    #[inline(always)]
+    pub fn readmit(self) {
+        self.store(0, EventKind::ListenerBack);
+    }
+
+    /// Changes this one byte of the word, if that is news and the index is still this backend's.
+    #[inline(always)]
+    fn store(self, value: u8, news: EventKind) {
+        let Some(word) = HEALTH.get_ptr_mut(self.index) else {
+            return;
+        };
+        // SAFETY: as above; the byte is within the word, and has no other writer in the kernel
+        // that would store something else for longer than this moment.
+        let is_news = unsafe {
+            let now = HealthWord(word.read_volatile());
+            let is_news =
+                now.generation() == self.generation && now.byte(HealthByte::Listener) != value;
+            if is_news {
+                word.cast::<u8>().add(HealthByte::Listener as usize).write_volatile(value);
+            }
+            is_news
+        };
+        if is_news {
+            let event = EventValue {
+                kind: news as u32,
+                backend: self.index,
+                generation: self.generation,
+                ejections: 0,
+                client: 0,
+                until: 0,
+            };
+            // Without room the agent finds the byte when it looks at the word.
+            let _ = EVENTS.output(&event, 0);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Reads of a socket what its context does not show, from the kernel's memory.
+//!
+//! A read of memory that is not there gives nothing; it never faults.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::bpf_probe_read_kernel;
+use redirector_common::{ListenerValue, SERVES_V4, SERVES_V6};
+
+use crate::context::Address;
+
+/// Where things are in this kernel's structures, in bytes: set by the loader, by BTF.
+#[unsafe(no_mangle)]
+static SOCK_NETNS: u16 = 0;
+#[unsafe(no_mangle)]
+static SOCK_ADDRESS6: u16 = 0;
+#[unsafe(no_mangle)]
+static SOCK_GROUP: u16 = 0;
+#[unsafe(no_mangle)]
+static GROUP_COUNT: u16 = 0;
+#[unsafe(no_mangle)]
+static NETNS_OWNER: u16 = 0;
+#[unsafe(no_mangle)]
+static OWNER_LEVEL: u16 = 0;
+
+/// The beginning of `struct sock_common`; the loader has compared it with BTF.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Common {
+    _peer: u32,
+    address4: u32,
+    _hash: u32,
+    _peer_port: u16,
+    port: u16,
+    family: u16,
+    _state: u8,
+    flags: u8,
+}
+
+/// `IPV6_V6ONLY` in [`Common::flags`].
+const V6ONLY: u8 = 1 << 5;
+
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+
+/// A `struct sock`, by its address.
+#[derive(Clone, Copy)]
+pub struct Socket(u64);
+
+impl Socket {
+    /// The socket behind a pointer that the verifier watches over. It allows no arithmetic on one
+    /// ("R1 pointer arithmetic on sock prohibited"), so its value is read from the stack.
+    #[inline(always)]
+    pub fn of(pointer: *const c_void) -> Self {
+        let place = pointer;
+        // SAFETY: reads a local; the helper checks what it reads.
+        let address = unsafe { bpf_probe_read_kernel((&raw const place).cast::<u64>()) };
+        Self(address.unwrap_or(0))
+    }
+
+    /// What it serves, of `netns`. Nothing for a family that is not IP.
+    #[inline(always)]
+    pub fn listener(self, netns: u64) -> Option<ListenerValue> {
+        let common: Common = read(self.0, 0)?;
+        let address = match common.family {
+            AF_INET => Address::v4(common.address4, common.port),
+            AF_INET6 => Address {
+                words: read(self.0, offset(&raw const SOCK_ADDRESS6))?,
+                port: common.port,
+            },
+            _ => return None,
+        };
+        Some(served(netns, address, common.family, common.flags & V6ONLY != 0))
+    }
+
+    /// Listeners that share its address and port by `SO_REUSEPORT`, itself included; 0 if none may.
+    #[inline(always)]
+    pub fn group(self) -> u16 {
+        let group: u64 = read(self.0, offset(&raw const SOCK_GROUP)).unwrap_or(0);
+        read(group, offset(&raw const GROUP_COUNT)).unwrap_or(0)
+    }
+
+    /// Whether its network namespace was made by the system and not in somebody's own user
+    /// namespace, where anybody may add any address.
+    #[inline(always)]
+    pub fn is_of_system(self) -> bool {
+        let level = || -> Option<i32> {
+            let netns: u64 = read(self.0, offset(&raw const SOCK_NETNS))?;
+            let owner: u64 = read(netns, offset(&raw const NETNS_OWNER))?;
+            read(owner, offset(&raw const OWNER_LEVEL))
+        };
+        level() == Some(0)
+    }
+}
+
+/// What a listener of that family on `address` serves.
+#[inline(always)]
+fn served(netns: u64, address: Address, family: u16, is_v6_only: bool) -> ListenerValue {
+    let words = address.words;
+    let is_v4 = address.is_v4();
+    let is_any = (words[0] | words[1] | words[3] == 0) && (is_v4 || words[2] == 0);
+    let families = if is_v4 {
+        SERVES_V4
+    } else if is_any && family == AF_INET6 && !is_v6_only {
+        SERVES_V4 | SERVES_V6
+    } else {
+        SERVES_V6
+    };
+    let place = if is_any { [0; 4] } else { words };
+    ListenerValue { netns, address: place, port: address.port, families, _pad: 0 }
+}
+
+#[inline(always)]
+fn offset(place: *const u16) -> u64 {
+    // SAFETY: a plain load of a constant that the loader may replace.
+    u64::from(unsafe { place.read_volatile() })
+}
+
+#[inline(always)]
+fn read<T: Copy>(address: u64, offset: u64) -> Option<T> {
+    // SAFETY: the helper checks the address.
+    unsafe { bpf_probe_read_kernel(address.wrapping_add(offset) as *const T) }.ok()
+}
