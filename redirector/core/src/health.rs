@@ -1,8 +1,50 @@
 //! Whether a backend may receive new connections, as its probes see it.
 //!
 //! Only consecutive outcomes count: one success among failures is a backend that still answers.
+//! And only those of a backend that has ever answered this node: else a network policy that lets
+//! applications through and probes not would be taken for a death.
 
-use crate::service::Probe;
+use redirector_common::HealthByte;
+
+use crate::{
+    input::ProbeFailure,
+    service::{Probe, ProbeKind},
+    world::Objection,
+};
+
+/// How a backend is probed that is ejected though nobody has configured a probe: as by default, but
+/// one success is enough.
+pub const TRIAL: Probe = Probe {
+    kind: ProbeKind::Tcp,
+    port: None,
+    interval_ms: 1_000,
+    timeout_ms: 500,
+    unhealthy: 2,
+    healthy: 1,
+};
+
+/// How a backend is, and who says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendHealth {
+    /// As this node's probes see it.
+    pub probes: ProbeHealth,
+    /// Who objects; without any it receives new connections.
+    pub objections: Vec<(HealthByte, Objection)>,
+}
+
+/// What the probes of this node say about a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeHealth {
+    /// It has never answered one: failures say nothing.
+    Unknown,
+    /// It answered the last one.
+    Healthy,
+    /// It has answered before.
+    Failing {
+        /// Failures in a row, up to 255; 0 if an earlier agent counted them.
+        failures: u8,
+    },
+}
 
 /// What the probes of one backend have shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -10,6 +52,10 @@ pub struct Health {
     failures: u8,
     successes: u8,
     ejected: bool,
+    /// A probe has succeeded, of this agent or of an earlier one.
+    answered: bool,
+    /// A failure of this row was an answer: refused, or a wrong one.
+    refused: bool,
 }
 
 /// What one more outcome changed.
@@ -23,7 +69,8 @@ pub enum Change {
 
 impl Health {
     /// As found in the maps of an earlier agent.
-    pub(crate) const EJECTED: Self = Self { failures: 0, successes: 0, ejected: true };
+    pub(crate) const EJECTED: Self =
+        Self { failures: 0, successes: 0, ejected: true, answered: true, refused: false };
 
     /// Whether probes object to new connections.
     #[must_use]
@@ -31,24 +78,52 @@ impl Health {
         self.ejected
     }
 
-    /// Takes in one outcome. Out after `unhealthy` failures in a row, back after `healthy`
-    /// successes in a row.
-    pub fn probed(&mut self, success: bool, probe: &Probe) -> Option<Change> {
-        if success {
-            self.failures = 0;
-            self.successes = self.successes.saturating_add(1);
-            (self.ejected && self.successes >= probe.healthy).then(|| {
-                self.ejected = false;
-                Change::Readmitted
-            })
-        } else {
-            self.successes = 0;
-            self.failures = self.failures.saturating_add(1);
-            (!self.ejected && self.failures >= probe.unhealthy).then(|| {
-                self.ejected = true;
-                Change::Ejected
-            })
+    /// Whether a probe has ever succeeded.
+    #[must_use]
+    pub const fn has_answered(self) -> bool {
+        self.answered
+    }
+
+    /// Whether all failures since the last success were probes without an answer.
+    #[must_use]
+    pub const fn is_silent(self) -> bool {
+        self.failures > 0 && !self.refused
+    }
+
+    /// In words for people.
+    #[must_use]
+    pub const fn as_probes_see_it(self) -> ProbeHealth {
+        match self {
+            Self { answered: false, .. } => ProbeHealth::Unknown,
+            Self { ejected: false, failures: 0, .. } => ProbeHealth::Healthy,
+            Self { failures, .. } => ProbeHealth::Failing { failures },
         }
+    }
+
+    /// Takes in a success. Back after `healthy` in a row.
+    pub const fn succeeded(&mut self, healthy: u8) -> Option<Change> {
+        self.answered = true;
+        self.failures = 0;
+        self.refused = false;
+        self.successes = self.successes.saturating_add(1);
+        if self.ejected && self.successes >= healthy {
+            self.ejected = false;
+            return Some(Change::Readmitted);
+        }
+        None
+    }
+
+    /// Takes in a failure. Out after `unhealthy` in a row, if it has ever answered; `None` never
+    /// ejects, and then the next failure may.
+    pub fn failed(&mut self, failure: &ProbeFailure, unhealthy: Option<u8>) -> Option<Change> {
+        self.successes = 0;
+        self.failures = self.failures.saturating_add(1);
+        self.refused |= *failure != ProbeFailure::TimedOut;
+        let is_enough = unhealthy.is_some_and(|unhealthy| self.failures >= unhealthy);
+        (self.answered && !self.ejected && is_enough).then(|| {
+            self.ejected = true;
+            Change::Ejected
+        })
     }
 }
 
@@ -71,22 +146,14 @@ pub fn strictest(one: &Probe, other: &Probe) -> Probe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::ProbeKind;
 
-    const PROBE: Probe = Probe {
-        kind: ProbeKind::Tcp,
-        port: None,
-        interval_ms: 1_000,
-        timeout_ms: 500,
-        unhealthy: 2,
-        healthy: 3,
-    };
+    const PROBE: Probe = Probe { healthy: 3, ..TRIAL };
 
     #[test]
     fn only_failures_in_a_row_eject() {
-        let mut health = Health::default();
+        let mut health = WELL;
         let outcomes = [false, true, false, true, false, false, false];
-        let changes = outcomes.map(|success| health.probed(success, &PROBE));
+        let changes = outcomes.map(|success| probed(&mut health, success, &PROBE));
         assert_eq!(changes, [None, None, None, None, None, Some(Change::Ejected), None]);
         assert!(health.is_ejected());
     }
@@ -95,16 +162,54 @@ mod tests {
     fn only_successes_in_a_row_readmit() {
         let mut health = Health::EJECTED;
         let outcomes = [true, true, false, true, true, true, true];
-        let changes = outcomes.map(|success| health.probed(success, &PROBE));
+        let changes = outcomes.map(|success| probed(&mut health, success, &PROBE));
         assert_eq!(changes, [None, None, None, None, None, Some(Change::Readmitted), None]);
         assert!(!health.is_ejected());
     }
 
     #[test]
-    fn counting_never_overflows() {
+    fn what_has_never_answered_is_unknown_however_often_it_fails() {
         let mut health = Health::default();
+        for _ in 0..1_000 {
+            assert_eq!(probed(&mut health, false, &PROBE), None);
+            assert_eq!(health.as_probes_see_it(), ProbeHealth::Unknown);
+        }
+        probed(&mut health, true, &PROBE);
+        assert_eq!(health.as_probes_see_it(), ProbeHealth::Healthy);
+        assert_eq!(probed(&mut health, false, &PROBE), None, "the earlier ones do not count");
+        assert_eq!(probed(&mut health, false, &PROBE), Some(Change::Ejected));
+        assert_eq!(health.as_probes_see_it(), ProbeHealth::Failing { failures: 2 });
+    }
+
+    #[test]
+    fn who_may_not_eject_now_may_later() {
+        let mut health = WELL;
+        let changes = [None, None, None, Some(2)]
+            .map(|unhealthy| health.failed(&ProbeFailure::TimedOut, unhealthy));
+        assert_eq!(changes, [None, None, None, Some(Change::Ejected)]);
+    }
+
+    #[test]
+    fn silence_is_a_row_of_failures_without_an_answer() {
+        let refused = ProbeFailure::Failed("connection refused".into());
+        let mut health = WELL;
+        assert!(!health.is_silent());
+        health.failed(&ProbeFailure::TimedOut, None);
+        assert!(health.is_silent());
+        health.failed(&refused, None);
+        health.failed(&ProbeFailure::TimedOut, None);
+        assert!(!health.is_silent(), "it answered in between");
+        health.succeeded(1);
+        health.failed(&ProbeFailure::TimedOut, None);
+        assert!(health.is_silent());
+    }
+
+    #[test]
+    fn counting_never_overflows() {
+        let mut health = WELL;
         let patient = Probe { unhealthy: 100, ..PROBE };
-        let ejections = (0..1_000).filter(|_| health.probed(false, &patient).is_some()).count();
+        let ejections =
+            (0..1_000).filter(|_| probed(&mut health, false, &patient).is_some()).count();
         assert_eq!(ejections, 1);
     }
 
@@ -114,5 +219,16 @@ mod tests {
         let both = Probe { interval_ms: 200, timeout_ms: 500, unhealthy: 2, healthy: 4, ..PROBE };
         assert_eq!(strictest(&PROBE, &other), both);
         assert_eq!(strictest(&other, &PROBE), both);
+    }
+
+    const WELL: Health =
+        Health { failures: 0, successes: 0, ejected: false, answered: true, refused: false };
+
+    fn probed(health: &mut Health, success: bool, probe: &Probe) -> Option<Change> {
+        if success {
+            health.succeeded(probe.healthy)
+        } else {
+            health.failed(&ProbeFailure::TimedOut, Some(probe.unhealthy))
+        }
     }
 }

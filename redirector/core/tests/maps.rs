@@ -34,9 +34,10 @@ fn an_ejection_is_one_store() {
     maps.follow(&mut world, Input::Replace(list));
     let failed =
         Input::Probed { backend: backend("10.1.0.2"), outcome: Err(ProbeFailure::TimedOut) };
+    let recovered = Input::Probed { backend: backend("10.1.0.2"), outcome: Ok(()) };
+    assert_eq!(maps.follow(&mut world, recovered.clone()).steps, []);
     let plan = maps.follow(&mut world, failed);
     assert_eq!(plan.steps, [Step::SetHealth { backend: 1, byte: HealthByte::Prober, value: 1 }]);
-    let recovered = Input::Probed { backend: backend("10.1.0.2"), outcome: Ok(()) };
     let plan = maps.follow(&mut world, recovered);
     assert_eq!(plan.steps, [Step::SetHealth { backend: 1, byte: HealthByte::Prober, value: 0 }]);
 }
@@ -49,6 +50,7 @@ fn a_failover_ejects_first() {
     let node = Locality { zone: Some("b".into()), ..Locality::default() };
     world.apply(Input::Node(node), NOW);
     maps.follow(&mut world, Input::Replace(vec![near]));
+    world.apply(Input::Probed { backend: backend("10.1.0.1"), outcome: Ok(()) }, NOW);
     let failed =
         Input::Probed { backend: backend("10.1.0.1"), outcome: Err(ProbeFailure::TimedOut) };
     assert_eq!(kinds(&maps.follow(&mut world, failed)), "health slots publish barrier");
@@ -192,6 +194,9 @@ fn garbage_in_the_maps_is_replaced_by_what_is_desired() {
             spoil(memory, &mut random);
         }
         maps.installed = memory.adopt();
+        // As every agent begins: nobody else could tell what the kernel's own bytes mean.
+        let mut world = World::new();
+        world.apply(Input::Restore(maps.installed.objections()), NOW);
         world.apply(Input::Replace(services(&mut random)), NOW);
         let plan = plan(&mut maps.installed, world.tables());
         for step in &plan.steps {

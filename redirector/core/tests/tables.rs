@@ -140,8 +140,9 @@ fn assert_spread(weights: &[u16], ejected: &[usize]) {
     world.apply(Input::Replace(vec![of_weights]), NOW);
     for number in ejected {
         let backend = backend(&backends[*number]);
-        let failed = Input::Probed { backend, outcome: Err(ProbeFailure::TimedOut) };
-        world.apply(failed, NOW);
+        for outcome in [Ok(()), Err(ProbeFailure::TimedOut)] {
+            world.apply(Input::Probed { backend, outcome }, NOW);
+        }
     }
     let mut memory = Memory::new(ROOMY);
     for step in plan(&mut Installed::new(ROOMY), world.tables()).steps {

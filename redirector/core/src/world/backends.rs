@@ -5,8 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::trouble::Trouble;
 use crate::{
     health::Health,
+    input::Moment,
     service::{BackendRef, ServiceRef},
 };
 
@@ -19,13 +21,19 @@ pub(super) struct Backends {
     numbers: BTreeMap<ServiceRef, u32>,
     /// Numbers that no service has.
     free: Vec<u32>,
+    /// When time alone changes something about a backend: [`Trouble::due`] of each.
+    due: BTreeSet<(Moment, BackendRef)>,
+    /// When sockets of this node were last known to use it.
+    pub(super) used: BTreeMap<BackendRef, Moment>,
 }
 
 /// One backend.
 #[derive(Clone, Debug)]
-struct Known {
+pub(super) struct Known {
     users: Users,
-    health: Health,
+    pub(super) health: Health,
+    /// Nearly all have none.
+    pub(super) trouble: Option<Box<Trouble>>,
 }
 
 /// Nearly all have one user, and then nothing is allocated.
@@ -46,33 +54,42 @@ impl Backends {
             let backend = group[0].0;
             while earlier.next_if(|(other, _)| *other < backend).is_some() {}
             let known = earlier.next_if(|(other, _)| *other == backend);
-            let health = known.map(|(_, known)| known.health).unwrap_or_default();
+            let (health, trouble) =
+                known.map(|(_, known)| (known.health, known.trouble)).unwrap_or_default();
             let users = match group {
                 [(_, one)] => Users::One(*one),
                 many => Users::Many(many.iter().map(|(_, number)| *number).collect()),
             };
-            (backend, Known { users, health })
+            (backend, Known { users, health, trouble })
         }));
         self.known = known.into_iter().collect();
         self.numbers = names.iter().cloned().zip(0..).collect();
         self.names = names;
         self.free.clear();
+        self.due.retain(|(_, backend)| self.known.contains_key(backend));
+        self.used.retain(|backend, _| self.known.contains_key(backend));
     }
 
     /// A service uses it from now on.
     pub(super) fn link(&mut self, backend: BackendRef, user: &ServiceRef) {
         let number = self.number(user);
         let known = self.known.entry(backend);
-        known
-            .and_modify(|known| known.users.insert(number))
-            .or_insert_with(|| Known { users: Users::One(number), health: Health::default() });
+        known.and_modify(|known| known.users.insert(number)).or_insert_with(|| Known {
+            users: Users::One(number),
+            health: Health::default(),
+            trouble: None,
+        });
     }
 
     /// A service does not use it any more; without users it is forgotten.
     pub(super) fn unlink(&mut self, backend: &BackendRef, user: &ServiceRef) {
         let Some(number) = self.numbers.get(user) else { return };
         if self.known.get_mut(backend).is_some_and(|known| known.users.remove(*number)) {
-            self.known.remove(backend);
+            self.used.remove(backend);
+            let trouble = self.known.remove(backend).and_then(|known| known.trouble);
+            if let Some(at) = trouble.and_then(|trouble| trouble.due) {
+                self.due.remove(&(at, *backend));
+            }
         }
     }
 
@@ -95,15 +112,46 @@ impl Backends {
         }
     }
 
-    /// How it is, if anybody uses it.
+    /// What is known of it, if anybody uses it.
+    pub(super) fn get(&self, backend: &BackendRef) -> Option<&Known> {
+        self.known.get(backend)
+    }
+
+    /// Its health, to be changed.
     pub(super) fn health(&mut self, backend: &BackendRef) -> Option<&mut Health> {
         self.known.get_mut(backend).map(|known| &mut known.health)
     }
 
-    /// Those that their probes have ejected.
-    pub(super) fn ejected(&self) -> impl Iterator<Item = BackendRef> {
-        let ejected = self.known.iter().filter(|(_, known)| known.health.is_ejected());
-        ejected.map(|(backend, _)| *backend)
+    /// Changes the trouble with it; what is no trouble any more is forgotten.
+    pub(super) fn change<T>(
+        &mut self,
+        backend: &BackendRef,
+        change: impl FnOnce(&mut Trouble) -> T,
+    ) -> Option<T> {
+        let known = self.known.get_mut(backend)?;
+        let mut trouble = known.trouble.take().unwrap_or_default();
+        let before = trouble.due;
+        let changed = change(&mut trouble);
+        trouble.due = trouble.next();
+        if trouble.due != before {
+            if let Some(at) = before {
+                self.due.remove(&(at, *backend));
+            }
+            self.due.extend(trouble.due.map(|at| (at, *backend)));
+        }
+        known.trouble = (!trouble.is_over()).then_some(trouble);
+        Some(changed)
+    }
+
+    /// The earliest moment at which something about a backend changes, and which one.
+    pub(super) fn first_due(&self) -> Option<(Moment, BackendRef)> {
+        self.due.first().copied()
+    }
+
+    /// Those with any trouble.
+    pub(super) fn troubled(&self) -> impl Iterator<Item = (&BackendRef, &Trouble)> {
+        let known = self.known.iter();
+        known.filter_map(|(backend, known)| Some((backend, known.trouble.as_deref()?)))
     }
 
     fn number(&mut self, user: &ServiceRef) -> u32 {

@@ -40,6 +40,7 @@ fn failing_probes_eject_and_the_next_tier_takes_over() {
     cart.backends[0].locality.zone = Some("b".into());
     apply(&mut world, Input::Replace(vec![cart]));
 
+    assert_eq!(apply(&mut world, success("10.1.0.1")), []);
     assert_eq!(apply(&mut world, failure("10.1.0.1")), []);
     let by = HealthByte::Prober;
     let ejected = Transition::Ejected { backend: backend("10.1.0.1"), by, why: "timed out".into() };
@@ -63,6 +64,7 @@ fn an_ejection_counts_for_every_service_that_lists_the_backend() {
     let list = [("a", "10.96.0.1"), ("b", "10.96.0.2")];
     let list = list.map(|(name, frontend)| service(name, frontend, &["10.1.0.1"]));
     apply(&mut world, Input::Replace(list.to_vec()));
+    apply(&mut world, success("10.1.0.1"));
     apply(&mut world, failure("10.1.0.1"));
     let happened = apply(&mut world, failure("10.1.0.1"));
     let failed_over: Vec<&str> = happened
@@ -80,9 +82,11 @@ fn a_backend_that_leaves_all_services_is_forgotten() {
     let mut world = World::new();
     let with = service("a", "10.96.0.1", &["10.1.0.1"]);
     apply(&mut world, Input::Replace(vec![with.clone()]));
+    apply(&mut world, success("10.1.0.1"));
     for _ in 0..2 {
         apply(&mut world, failure("10.1.0.1"));
     }
+    assert!(world.is_ejected(&backend("10.1.0.1")));
     apply(&mut world, Input::Put(service("a", "10.96.0.1", &[])));
     assert!(!world.is_ejected(&backend("10.1.0.1")));
     apply(&mut world, Input::Put(with));
@@ -94,9 +98,11 @@ fn what_nobody_probes_any_more_is_readmitted() {
     let mut world = World::new();
     let mut a = service("a", "10.96.0.1", &["10.1.0.1"]);
     apply(&mut world, Input::Replace(vec![a.clone()]));
+    apply(&mut world, success("10.1.0.1"));
     for _ in 0..2 {
         apply(&mut world, failure("10.1.0.1"));
     }
+    assert!(world.is_ejected(&backend("10.1.0.1")));
     a.policy.probe = None;
     let happened = apply(&mut world, Input::Put(a));
     let (backend, by) = (backend("10.1.0.1"), HealthByte::Prober);
@@ -222,6 +228,7 @@ fn service(name: &str, at: &str, backends: &[&str]) -> Service {
         name: ServiceRef(name.into()),
         frontends: vec![Frontend { address, port, protocol }],
         affinity_seconds: None,
+        also_served: false,
         backends: backends.iter().map(listed).collect(),
         policy: Policy { probe: Some(PROBE), ..Policy::default() },
     }

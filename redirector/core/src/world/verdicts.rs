@@ -1,18 +1,20 @@
-//! Who may receive new connections: probes' outcomes, restored ejections, and their end.
+//! Who may receive new connections: what probes and an earlier agent say, and how objections are
+//! raised and withdrawn.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use redirector_common::{HealthByte, HealthWord};
 
-use super::World;
+use super::{World, passive::since_restart, trouble::Failing};
 use crate::{
-    health::{Change, Health, strictest},
-    input::{KernelEvent, Moment, ProbeFailure, Transition},
+    health::{BackendHealth, Change, Health, strictest},
+    input::{Moment, ProbeFailure, Transition},
     service::{BackendRef, Probe, Protocol},
 };
 
-/// The prober's objection, and nobody else's.
-pub(super) const BY_PROBER: HealthWord = HealthWord::new(0).with(HealthByte::Prober, 1);
+/// Bytes that an earlier agent's maps may say something by. The plan sees to discovery, and
+/// operators say themselves what they want.
+const RESTORED: [HealthByte; 3] = [HealthByte::Prober, HealthByte::Passive, HealthByte::Listener];
 
 /// UDP says nothing when nobody listens: only TCP can be probed.
 pub(super) fn is_probed(backend: &BackendRef) -> bool {
@@ -20,97 +22,245 @@ pub(super) fn is_probed(backend: &BackendRef) -> bool {
 }
 
 impl World {
+    /// How a backend is, and who objects to it. `None` if nobody lists it.
+    #[must_use]
+    pub fn health_of(&self, backend: &BackendRef) -> Option<BackendHealth> {
+        let known = self.backends.get(backend)?;
+        let objections = self.objections_to(backend);
+        Some(BackendHealth {
+            probes: known.health.as_probes_see_it(),
+            objections: objections.map(|(by, objection)| (by, objection.clone())).collect(),
+        })
+    }
+
     pub(super) fn probed(
         &mut self,
         backend: BackendRef,
         outcome: Result<(), ProbeFailure>,
-        _now: Moment,
+        now: Moment,
         happened: &mut Vec<Transition>,
     ) {
-        let Some(probe) = self.probe(&backend) else { return };
-        let Some(health) = self.backends.health(&backend) else { return };
-        match (health.probed(outcome.is_ok(), &probe), outcome) {
-            (Some(Change::Ejected), Err(failure)) => {
-                let why: Arc<str> = failure.to_string().into();
-                let by = HealthByte::Prober;
-                self.object(backend, by, Arc::clone(&why));
-                happened.push(Transition::Ejected { backend, by, why });
-            }
-            (Some(Change::Readmitted), _) => {
-                happened.push(Transition::Readmitted { backend, by: HealthByte::Prober });
-                self.restored.remove(&backend);
-                self.lift(&backend, HealthByte::Prober);
-            }
-            _ => return,
+        if self.backends.get(&backend).is_none() {
+            return;
         }
-        self.recompile_users(&backend, happened);
+        match outcome {
+            Ok(()) => self.answered(&backend, now, happened),
+            Err(failure) => self.unanswered(&backend, &failure, now, happened),
+        }
     }
 
-    /// Takes in what the kernel did by itself.
-    pub(super) fn seen_by_kernel(
+    fn answered(&mut self, backend: &BackendRef, now: Moment, happened: &mut Vec<Transition>) {
+        let healthy = self.probe(backend).map_or(1, |probe| probe.healthy);
+        self.node_answers(backend, happened);
+        let Some(health) = self.backends.health(backend) else { return };
+        let change = health.succeeded(healthy);
+        if self.backends.get(backend).is_none_or(|known| known.trouble.is_none()) {
+            return;
+        }
+        if change == Some(Change::Readmitted) {
+            self.backends.change(backend, |trouble| trouble.prober = None);
+            self.withdraw(backend, HealthByte::Prober, happened);
+        }
+        self.answers_after_kernel(backend, healthy, now, happened);
+    }
+
+    fn unanswered(
         &mut self,
-        _backend: BackendRef,
-        _event: KernelEvent,
-        _now: Moment,
-        _happened: &mut Vec<Transition>,
+        backend: &BackendRef,
+        failure: &ProbeFailure,
+        now: Moment,
+        happened: &mut Vec<Transition>,
     ) {
+        let is_suspect = self.nodes.is_suspect();
+        let unhealthy = self.probe(backend).map(|probe| probe.unhealthy);
+        let Some(health) = self.backends.health(backend) else { return };
+        let change = health.failed(failure, unhealthy.filter(|_| !is_suspect));
+        let (is_silent, has_answered) = (health.is_silent(), health.has_answered());
+        if has_answered && *failure == ProbeFailure::TimedOut {
+            self.node_fails(backend, now);
+        }
+        if change == Some(Change::Ejected) {
+            let failing = Failing { is_silent };
+            self.backends.change(backend, |trouble| trouble.prober = Some(failing));
+            self.raise(backend, HealthByte::Prober, failure.to_string().into(), happened);
+        }
+        if self.backends.get(backend).is_none_or(|known| known.trouble.is_none()) {
+            return;
+        }
+        self.backends.change(backend, |trouble| {
+            if let Some(prober) = &mut trouble.prober {
+                prober.is_silent = is_silent;
+            }
+            if let Some(passive) = &mut trouble.passive {
+                passive.successes = 0;
+                passive.witness = None;
+            }
+        });
+        self.fall_silent(backend, happened);
     }
 
-    /// These are probed from here for a while.
-    pub(super) fn used(&mut self, _backends: &[BackendRef], _now: Moment) {}
+    /// What should follow from a backend that may have been lost without a word.
+    pub(super) fn fall_silent(&mut self, backend: &BackendRef, happened: &mut Vec<Transition>) {
+        let trouble = self.backends.get(backend).and_then(|known| known.trouble.as_ref());
+        if trouble.is_some_and(|trouble| trouble.is_silent()) {
+            self.reset(backend);
+            self.silence_node(backend, happened);
+        }
+    }
 
-    /// Ends what has lasted long enough.
-    pub(super) fn verdicts_pass(&mut self, _now: Moment, _happened: &mut Vec<Transition>) {}
+    /// Does what time has brought, one thing after the other.
+    pub(super) fn verdicts_pass(&mut self, now: Moment, happened: &mut Vec<Transition>) {
+        while let Some((at, backend)) = self.backends.first_due()
+            && at <= now
+        {
+            self.pass_for(&backend, now, happened);
+        }
+        self.suspect(now, happened);
+        self.forget_unused(now);
+    }
 
-    /// When the next of these ends.
+    /// When the next of these is due.
     pub(super) fn verdicts_deadline(&self) -> Option<Moment> {
-        None
+        let first = self.backends.first_due().map(|(at, _)| at);
+        first.into_iter().chain(self.nodes.deadline()).chain(self.unused_at()).min()
     }
 
-    /// Takes over what an earlier agent knew. Only the prober's objections: nobody else objects.
+    /// Every objection of probes and the kernel, from nothing.
+    pub(super) fn watched_objections(&self) -> BTreeMap<BackendRef, HealthWord> {
+        let mut objections = self.restored.clone();
+        for (backend, trouble) in self.backends.troubled() {
+            let word = objections.entry(*backend).or_default();
+            word.0 |= trouble.word().0;
+        }
+        objections.retain(|_, word| !word.is_usable());
+        objections
+    }
+
+    /// Takes over what an earlier agent, or the kernel while this one was not listening, has done.
+    /// Of a backend that nobody lists yet it is remembered until it is known who does.
     pub(super) fn restore(&mut self, objections: &[(BackendRef, HealthByte)]) {
         for (backend, by) in objections {
-            let is_known = self.backends.health(backend).is_some();
-            if *by == HealthByte::Prober && (is_known || !self.is_synced()) {
-                self.restored.insert(*backend);
-                self.object(*backend, HealthByte::Prober, "found at start".into());
-                self.recompile_users(backend, &mut Vec::new());
+            let is_known = self.backends.get(backend).is_some();
+            if !RESTORED.contains(by) || !(is_known || !self.is_synced()) {
+                continue;
             }
+            let word = self.restored.entry(*backend).or_default();
+            *word = word.with(*by, 1);
+            if self.has_objection(backend, *by) {
+                continue;
+            }
+            self.object(*backend, *by, "found in the maps".into());
+            self.recompile_users(backend, &mut Vec::new());
         }
-        let known: Vec<BackendRef> = self.restored.iter().copied().collect();
+        let known: Vec<BackendRef> = self.restored.keys().copied().collect();
         self.settle(known, &mut Vec::new());
     }
 
     /// Brings the objections to these backends in line with who uses and probes them now: what
-    /// nobody uses is forgotten, and what nobody probes could never be re-admitted.
+    /// nobody uses is forgotten, and what nobody probes any more its probes do not hold back.
     pub(super) fn settle(
         &mut self,
         backends: impl IntoIterator<Item = BackendRef>,
         happened: &mut Vec<Transition>,
     ) {
         for backend in backends {
+            let Some(known) = self.backends.get(&backend) else {
+                self.nodes.remove(&backend);
+                if self.tables.synced || !self.restored.contains_key(&backend) {
+                    self.forget(&backend);
+                }
+                continue;
+            };
+            let is_ejected = known.health.is_ejected();
             if !self.tables.objections.contains_key(&backend) {
                 continue;
             }
             let is_probed = self.probe(&backend).is_some();
-            let Some(health) = self.backends.health(&backend) else {
-                if !self.restored.contains(&backend) || self.tables.synced {
-                    self.restored.remove(&backend);
-                    self.lift(&backend, HealthByte::Prober);
+            self.take_over(&backend, is_probed, happened);
+            if is_ejected && !is_probed {
+                if let Some(health) = self.backends.health(&backend) {
+                    *health = Health::default();
                 }
-                continue;
-            };
-            if is_probed {
-                if self.restored.remove(&backend) {
-                    *health = Health::EJECTED;
-                }
-            } else if !self.restored.contains(&backend) || self.tables.synced {
-                *health = Health::default();
-                self.restored.remove(&backend);
-                self.lift(&backend, HealthByte::Prober);
-                happened.push(Transition::Readmitted { backend, by: HealthByte::Prober });
-                self.recompile_users(&backend, happened);
+                self.backends.change(&backend, |trouble| trouble.prober = None);
+                self.withdraw(&backend, HealthByte::Prober, happened);
             }
+        }
+        self.settle_nodes(happened);
+    }
+
+    /// An earlier agent's objections become this one's, once it is known who lists the backend.
+    fn take_over(&mut self, backend: &BackendRef, is_probed: bool, happened: &mut Vec<Transition>) {
+        let Some(found) = self.restored.remove(backend) else { return };
+        let now = self.now;
+        if found.byte(HealthByte::Passive) != 0 {
+            let limits = self.limits(backend);
+            self.backends.change(backend, |trouble| {
+                trouble.passive.get_or_insert_with(|| since_restart(&limits, now));
+            });
+            self.ask(backend);
+        }
+        if found.byte(HealthByte::Listener) != 0 {
+            self.backends.change(backend, |trouble| trouble.is_unheard = true);
+            self.ask(backend);
+        }
+        if found.byte(HealthByte::Prober) == 0 {
+            return;
+        }
+        if is_probed {
+            if let Some(health) = self.backends.health(backend) {
+                *health = Health::EJECTED;
+            }
+            let failing = Failing { is_silent: false };
+            self.backends.change(backend, |trouble| *trouble.prober.get_or_insert(failing));
+        } else if self.tables.synced {
+            self.withdraw(backend, HealthByte::Prober, happened);
+        } else {
+            // A service that probes it may still come.
+            let by_prober = HealthWord::new(0).with(HealthByte::Prober, 1);
+            self.restored.insert(*backend, by_prober);
+        }
+    }
+
+    /// Nobody lists it any more: if it comes back it starts anew, in the kernel too.
+    fn forget(&mut self, backend: &BackendRef) {
+        self.restored.remove(backend);
+        self.lift(backend, HealthByte::Prober);
+        for byte in [HealthByte::Passive, HealthByte::Listener] {
+            if self.lift(backend, byte) {
+                self.readmit(backend, byte);
+            }
+        }
+    }
+
+    /// Somebody objects to new connections from now on; said if they did not before.
+    pub(super) fn raise(
+        &mut self,
+        backend: &BackendRef,
+        by: HealthByte,
+        why: Arc<str>,
+        happened: &mut Vec<Transition>,
+    ) {
+        if self.object(*backend, by, Arc::clone(&why)) {
+            happened.push(Transition::Ejected { backend: *backend, by, why });
+            self.recompile_users(backend, happened);
+        }
+    }
+
+    /// Somebody objects no longer, unless for another reason.
+    pub(super) fn withdraw(
+        &mut self,
+        backend: &BackendRef,
+        by: HealthByte,
+        happened: &mut Vec<Transition>,
+    ) {
+        let trouble = self.backends.get(backend).and_then(|known| known.trouble.as_ref());
+        if trouble.is_some_and(|trouble| trouble.word().byte(by) != 0) {
+            return;
+        }
+        self.backends.change(backend, |trouble| trouble.is_reset &= trouble.is_objected());
+        if self.lift(backend, by) {
+            happened.push(Transition::Readmitted { backend: *backend, by });
+            self.recompile_users(backend, happened);
         }
     }
 

@@ -1,0 +1,92 @@
+//! Whose established connections are destroyed: of backends that were lost without a word.
+//!
+//! Never after a refusal or a listener's death, because a replica that shuts down gracefully closes
+//! its listener first and finishes its requests; never because an operator drains it; and never
+//! while it is this node's own network that is suspected.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use redirector_common::HealthByte;
+
+use super::World;
+use crate::{
+    input::Command,
+    service::{BackendRef, OnBackendLost, Protocol, Service, ServiceRef},
+};
+
+impl World {
+    /// A backend is lost; once per loss.
+    pub(super) fn reset(&mut self, backend: &BackendRef) {
+        if self.nodes.is_suspect() {
+            return;
+        }
+        let users = self.backends.users(backend).into_iter();
+        let mut services = users.filter_map(|user| self.services.get(user));
+        if !services.any(|service| self.wants_reset(service, backend)) {
+            return;
+        }
+        let is_first = self
+            .backends
+            .change(backend, |trouble| !std::mem::replace(&mut trouble.is_reset, true));
+        if is_first == Some(true) {
+            self.commands.push(Command::Reset(*backend));
+        }
+    }
+
+    /// Which backends of a service are reset if nobody lists them from now on; it will list
+    /// `still`. To be asked before they are forgotten.
+    pub(super) fn resets_if_gone(
+        &self,
+        service: &ServiceRef,
+        still: &BTreeSet<BackendRef>,
+    ) -> Vec<BackendRef> {
+        let Some(service) = self.services.get(service) else { return Vec::new() };
+        if service.policy.on_backend_lost == OnBackendLost::Keep || self.nodes.is_suspect() {
+            return Vec::new();
+        }
+        let listed = service.backends.iter().map(|backend| backend.backend);
+        let is_gone = |backend: &BackendRef| !still.contains(backend);
+        let is_silent = |backend: &BackendRef| {
+            let trouble = self.backends.get(backend).and_then(|known| known.trouble.as_ref());
+            !self.has_objection(backend, HealthByte::Operator)
+                && !trouble.is_some_and(|trouble| trouble.is_refusing() || trouble.is_reset)
+        };
+        // The next send of a UDP socket must have somewhere to go.
+        let serves = |backend: &BackendRef| {
+            backend.protocol == Protocol::Tcp
+                || still.iter().any(|other| self.word_of(other).is_usable())
+        };
+        listed.filter(is_gone).filter(is_silent).filter(serves).collect()
+    }
+
+    /// The same for a whole list of services.
+    pub(super) fn resets_in(&self, list: &BTreeMap<ServiceRef, Service>) -> Vec<BackendRef> {
+        let resets = self.services.values().filter(|service| {
+            service.policy.on_backend_lost == OnBackendLost::Reset
+                && list.get(&service.name) != Some(service)
+        });
+        let lost = resets.flat_map(|service| {
+            let backends = list.get(&service.name).into_iter().flat_map(|new| &new.backends);
+            let still = backends.map(|backend| backend.backend).collect();
+            self.resets_if_gone(&service.name, &still)
+        });
+        let lost: BTreeSet<BackendRef> = lost.collect();
+        lost.into_iter().collect()
+    }
+
+    /// These were asked for before; those that nobody lists now are lost.
+    pub(super) fn reset_gone(&mut self, lost: Vec<BackendRef>) {
+        for backend in lost {
+            if self.backends.get(&backend).is_none() {
+                self.commands.push(Command::Reset(backend));
+            }
+        }
+    }
+
+    fn wants_reset(&self, service: &Service, backend: &BackendRef) -> bool {
+        let mut others = service.backends.iter().filter(|other| other.backend != *backend);
+        service.policy.on_backend_lost == OnBackendLost::Reset
+            && (backend.protocol == Protocol::Tcp
+                || others.any(|other| self.word_of(&other.backend).is_usable()))
+    }
+}

@@ -1,0 +1,103 @@
+//! Which backends run on which node: known only since something has failed, because a million
+//! backends that are well need no such list.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use crate::{
+    input::Moment,
+    service::{BackendRef, Service},
+};
+
+/// Nodes of backends, and those that do not answer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Nodes {
+    index: Option<Index>,
+    /// Other nodes that were asked and did not answer since they last did.
+    pub(super) unanswering: BTreeSet<Arc<str>>,
+    /// When the first of them did not, after the last answer of any other node.
+    pub(super) since: Option<Moment>,
+    /// Backends that should answer if this node's own network is well; chosen when in doubt.
+    pub(super) witnesses: Option<Vec<BackendRef>>,
+    /// Changes when they should be asked at once.
+    pub(super) urgency: u32,
+    pub(super) is_suspect: bool,
+    /// Ejected by the kernel meanwhile.
+    pub(super) unjust: BTreeSet<BackendRef>,
+    /// Nodes of which everything that was asked is silent.
+    pub(super) silent: BTreeSet<Arc<str>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Index {
+    of: BTreeMap<BackendRef, Arc<str>>,
+    on: BTreeMap<Arc<str>, BTreeSet<BackendRef>>,
+}
+
+impl Nodes {
+    /// Whether there is a list to look into.
+    pub(super) fn is_known(&self) -> bool {
+        self.index.is_some()
+    }
+
+    /// Makes the list.
+    pub(super) fn learn<'s>(&mut self, services: impl Iterator<Item = &'s Service>) {
+        self.index = Some(Index::default());
+        for service in services {
+            self.put(service);
+        }
+    }
+
+    /// Another list of services is in force: what was known may be wrong.
+    pub(super) fn unlearn(&mut self) {
+        self.index = None;
+    }
+
+    /// A service says where its backends run. Where two differ the last one is believed.
+    pub(super) fn put(&mut self, service: &Service) {
+        let Some(index) = &mut self.index else { return };
+        for backend in &service.backends {
+            let node = backend.locality.node.as_ref();
+            if index.of.get(&backend.backend) != node {
+                index.remove(&backend.backend);
+                index.of.extend(node.map(|node| (backend.backend, Arc::clone(node))));
+                if let Some(node) = node {
+                    index.on.entry(Arc::clone(node)).or_default().insert(backend.backend);
+                }
+            }
+        }
+    }
+
+    /// Nobody lists that backend any more.
+    pub(super) fn remove(&mut self, backend: &BackendRef) {
+        self.unjust.remove(backend);
+        if let Some(index) = &mut self.index {
+            index.remove(backend);
+        }
+    }
+
+    /// The node of a backend, if it is known.
+    pub(super) fn of(&self, backend: &BackendRef) -> Option<&Arc<str>> {
+        self.index.as_ref()?.of.get(backend)
+    }
+
+    /// The backends on a node.
+    pub(super) fn on(&self, node: &str) -> impl Iterator<Item = &BackendRef> {
+        let on = self.index.as_ref().and_then(|index| index.on.get(node));
+        on.into_iter().flatten()
+    }
+}
+
+impl Index {
+    fn remove(&mut self, backend: &BackendRef) {
+        let Some(node) = self.of.remove(backend) else { return };
+        if let Some(on) = self.on.get_mut(&node) {
+            on.remove(backend);
+            if on.is_empty() {
+                self.on.remove(&node);
+            }
+        }
+    }
+}

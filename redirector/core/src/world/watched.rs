@@ -1,0 +1,129 @@
+//! Which backends are probed from this node: few enough that a large fleet drowns nobody.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::{World, passive::later, verdicts::is_probed};
+use crate::{
+    health::{TRIAL, strictest},
+    input::{Moment, ProbeOrder},
+    service::{BackendRef, Protocol, Service},
+};
+
+/// A service of so many backends is probed whole.
+const SMALL: usize = 16;
+/// How long after its last use by a socket of this node a backend is probed.
+const USED: Duration = Duration::from_mins(5);
+
+impl World {
+    /// Which backends should be probed, and how: strictest where services share one. In order:
+    ///
+    /// 1. All backends of a service that has at most 16 of them; else those that sockets of this
+    ///    node used in the last 5 minutes, and one of each tier, another one from each node.
+    /// 2. Those that anybody but an operator objects to, though nobody has configured a probe.
+    /// 3. When nobody seems to answer: a few that should.
+    #[must_use]
+    pub fn probes(&self) -> BTreeMap<BackendRef, ProbeOrder> {
+        let mut probes: BTreeMap<BackendRef, ProbeOrder> = BTreeMap::new();
+        for service in self.services.values() {
+            let Some(probe) = &service.policy.probe else { continue };
+            for backend in self.probed_for(service) {
+                let order = ProbeOrder { probe: probe.clone(), urgency: 0 };
+                probes
+                    .entry(backend)
+                    .and_modify(|other| other.probe = strictest(&other.probe, probe))
+                    .or_insert(order);
+            }
+        }
+        for backend in self.tables.objections.keys().filter(|backend| is_probed(backend)) {
+            let trouble = self.backends.get(backend).and_then(|known| known.trouble.as_ref());
+            let Some(trouble) = trouble.filter(|trouble| trouble.is_objected()) else { continue };
+            self.order(&mut probes, backend, trouble.urgency);
+        }
+        for backend in self.nodes.witnesses.iter().flatten() {
+            if self.backends.get(backend).is_some() {
+                self.order(&mut probes, backend, self.nodes.urgency);
+            }
+        }
+        probes
+    }
+
+    /// A probe as all services want it, or one that nobody has configured.
+    fn order(
+        &self,
+        probes: &mut BTreeMap<BackendRef, ProbeOrder>,
+        backend: &BackendRef,
+        urgency: u32,
+    ) {
+        let probe = self.probe(backend).unwrap_or(TRIAL);
+        probes.insert(*backend, ProbeOrder { probe, urgency });
+    }
+
+    /// Those that a service with a probe asks for.
+    fn probed_for(&self, service: &Service) -> BTreeSet<BackendRef> {
+        let listed = service.backends.iter().map(|backend| backend.backend);
+        if service.backends.len() <= SMALL {
+            return listed.filter(is_probed).collect();
+        }
+        let is_used = |backend: &BackendRef| self.backends.used.contains_key(backend);
+        let mut probed: BTreeSet<BackendRef> = listed.filter(is_used).filter(is_probed).collect();
+        let listed: BTreeSet<BackendRef> =
+            service.backends.iter().map(|backend| backend.backend).collect();
+        let Some(tables) = self.tables.services.get(&service.name) else { return probed };
+        let node = self.node.node.as_deref().unwrap_or_default();
+        for tier in tables.v4.tiers.iter().chain(&tables.v6.tiers) {
+            let entries = tier.entries.iter().map(|entry| entry.backend);
+            let own = entries.filter(|backend| is_probed(backend) && listed.contains(backend));
+            probed.extend(own.min_by_key(|backend| (rank(node, backend), *backend)));
+        }
+        probed
+    }
+
+    /// These are probed from here for a while.
+    pub(super) fn used(&mut self, backends: &[BackendRef], now: Moment) {
+        for backend in backends {
+            if self.backends.get(backend).is_some() {
+                self.backends.used.insert(*backend, now);
+            }
+        }
+        if !self.backends.used.is_empty() {
+            self.look_again.get_or_insert(later(now, USED));
+        }
+    }
+
+    /// When some of them may have been unused for long.
+    pub(super) fn unused_at(&self) -> Option<Moment> {
+        self.look_again
+    }
+
+    pub(super) fn forget_unused(&mut self, now: Moment) {
+        if self.look_again.is_none_or(|at| now < at) {
+            return;
+        }
+        self.backends.used.retain(|_, last| now < later(*last, USED));
+        let first = self.backends.used.values().min();
+        self.look_again = first.map(|last| later(*last, USED));
+    }
+}
+
+/// A number that is different for each node and backend, and the same every time: FNV-1a, stirred.
+fn rank(node: &str, backend: &BackendRef) -> u64 {
+    let address = match backend.address {
+        std::net::IpAddr::V4(four) => four.to_ipv6_mapped().octets(),
+        std::net::IpAddr::V6(six) => six.octets(),
+    };
+    let port = backend.port.to_be_bytes();
+    let bytes = node
+        .bytes()
+        .chain(address)
+        .chain(port)
+        .chain([u8::from(backend.protocol == Protocol::Udp)]);
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in bytes {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash = (hash ^ hash >> 31).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^ hash >> 29
+}
