@@ -16,6 +16,8 @@ mod suspect;
 #[cfg(test)]
 mod tests;
 mod trouble;
+#[cfg(test)]
+mod verdict_tests;
 mod verdicts;
 mod watched;
 

@@ -82,8 +82,12 @@ impl World {
 
     /// Asks, and then suspects, when patience is at its end.
     pub(super) fn suspect(&mut self, now: Moment, happened: &mut Vec<Transition>) {
-        while self.nodes.deadline().is_some_and(|at| at <= now) {
-            if self.nodes.witnesses.is_none() {
+        while let Some(at) = self.nodes.deadline().filter(|at| *at <= now) {
+            if later(at, PATIENCE) <= now {
+                // Nobody asked meanwhile: this agent was stopped.
+                self.nodes.since = Some(now);
+                self.nodes.witnesses = None;
+            } else if self.nodes.witnesses.is_none() {
                 self.nodes.witnesses = Some(self.witnesses());
                 self.urgency = self.urgency.wrapping_add(1).max(1);
                 self.nodes.urgency = self.urgency;
@@ -126,19 +130,23 @@ impl World {
     }
 
     /// Whether several backends there are lost without an answer, and none is known to be well.
+    /// One of them has answered probes: else none could ever end it.
     fn is_silent(&self, node: &str) -> bool {
-        let mut silent = 0;
+        let (mut silent, mut may_answer) = (0, false);
         for backend in self.nodes.on(node) {
             let Some(known) = self.backends.get(backend) else { continue };
             match &known.trouble {
                 Some(trouble) if trouble.is_refusing() => return false,
-                Some(trouble) if trouble.is_silent() => silent += 1,
+                Some(trouble) if trouble.is_silent() => {
+                    silent += 1;
+                    may_answer |= known.health.has_answered();
+                }
                 _ if known.health.has_answered() => return false,
                 _ if self.backends.used.contains_key(backend) => return false,
                 _ => {}
             }
         }
-        silent >= SEVERAL
+        silent >= SEVERAL && may_answer
     }
 
     /// All backends of a node are out.

@@ -13,7 +13,7 @@ use crate::{
 };
 
 const NOW: Moment = Moment(Duration::ZERO);
-const PROBE: Probe = Probe {
+pub(super) const PROBE: Probe = Probe {
     kind: ProbeKind::Tcp,
     port: None,
     interval_ms: 1_000,
@@ -217,7 +217,7 @@ fn apply(world: &mut World, input: Input) -> Vec<Transition> {
     happened
 }
 
-fn service(name: &str, at: &str, backends: &[&str]) -> Service {
+pub(super) fn service(name: &str, at: &str, backends: &[&str]) -> Service {
     let BackendRef { address, port, protocol } = backend(at);
     let listed = |address: &&str| Backend {
         backend: backend(address),
@@ -234,16 +234,16 @@ fn service(name: &str, at: &str, backends: &[&str]) -> Service {
     }
 }
 
-fn backend(address: &str) -> BackendRef {
+pub(super) fn backend(address: &str) -> BackendRef {
     let address = address.parse().expect("an address");
     BackendRef { address, port: 80, protocol: Protocol::Tcp }
 }
 
-fn failure(address: &str) -> Input {
+pub(super) fn failure(address: &str) -> Input {
     Input::Probed { backend: backend(address), outcome: Err(ProbeFailure::TimedOut) }
 }
 
-fn success(address: &str) -> Input {
+pub(super) fn success(address: &str) -> Input {
     Input::Probed { backend: backend(address), outcome: Ok(()) }
 }
 

@@ -94,6 +94,7 @@ impl World {
             if let Some(passive) = &mut trouble.passive {
                 passive.successes = 0;
                 passive.witness = None;
+                passive.is_refused |= *failure != ProbeFailure::TimedOut;
             }
         });
         self.fall_silent(backend, happened);
