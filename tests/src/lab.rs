@@ -12,6 +12,16 @@ use crate::netns::Netns;
 /// Limited by the third byte of an IPv4 address.
 const MOST_NODES: usize = 254;
 
+/// ARP is no part of this family, and neighbour discovery is let through.
+const BLACK_HOLE: &str = "
+    table inet black_hole {
+        chain input {
+            type filter hook input priority filter;
+            icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+            iifname eth0 drop
+        }
+    }";
+
 /// Nodes on one network, 10.77.0.0/16 and fd77::/64. An address outside is unreachable, so a dial
 /// that should have been redirected and was not fails at once and never leaves the machine.
 #[derive(Debug)]
@@ -118,6 +128,17 @@ impl Node {
     #[must_use]
     pub fn socket6(&self, port: u16) -> SocketAddr {
         SocketAddr::new(self.ipv6().into(), port)
+    }
+
+    /// Makes it a black hole: what arrives is dropped, and nothing says so. Its neighbours still
+    /// find it, unlike after [`Lab::cut`].
+    pub fn drop_packets(&self) -> Result<()> {
+        self.netns.nft(BLACK_HOLE)
+    }
+
+    /// Ends [`Self::drop_packets`].
+    pub fn take_packets(&self) -> Result<()> {
+        self.netns.nft("delete table inet black_hole")
     }
 
     /// Gives it one more address, for example 10.77.2.9 for a second replica on node 2.

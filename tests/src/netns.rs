@@ -55,22 +55,32 @@ impl Netns {
 
     /// Runs lines of `ip -batch` inside, for example `addr add 10.77.0.9/16 dev eth0`.
     pub fn ip(&self, batch: &str) -> Result<()> {
+        self.feed(&["ip", "-batch", "-"], "iproute2", batch)
+    }
+
+    /// Runs lines of `nft -f` inside, for example `delete table inet filter`.
+    pub fn nft(&self, batch: &str) -> Result<()> {
+        self.feed(&["nft", "-f", "-"], "nftables", batch)
+    }
+
+    fn feed(&self, command: &[&str], package: &str, batch: &str) -> Result<()> {
+        let name = command[0];
         let output = self.run(|| -> Result<_> {
-            let mut ip = Command::new("ip")
-                .args(["-batch", "-"])
+            let mut program = Command::new(name)
+                .args(&command[1..])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::null())
                 .stderr(Stdio::piped())
                 .spawn()
-                .context("cannot run ip (Debian package iproute2)")?;
-            if let Some(mut stdin) = ip.stdin.take() {
+                .with_context(|| format!("cannot run {name} (Debian package {package})"))?;
+            if let Some(mut stdin) = program.stdin.take() {
                 // It stops reading at its first error, which it reports below.
                 let _ = writeln!(stdin, "{batch}");
             }
-            ip.wait_with_output().context("cannot wait for ip")
+            program.wait_with_output().with_context(|| format!("cannot wait for {name}"))
         })?;
         let errors = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "ip refused {batch:?}: {}", errors.trim());
+        ensure!(output.status.success(), "{name} refused {batch:?}: {}", errors.trim());
         Ok(())
     }
 

@@ -1,11 +1,12 @@
 //! A replica of a service: a process on a node that answers with its name.
 //!
 //! The guard's half starts and kills it; `serve` is what the process does. It answers TCP with a
-//! small HTTP response, so that curl works, and UDP with its name and an echo.
+//! small HTTP response, so that curl and HTTP probes work, and UDP with its name and an echo.
 
 use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::fd::AsFd as _,
     process::{Child, Stdio},
     thread,
     time::Duration,
@@ -13,6 +14,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::{
+    poll::{PollFd, PollFlags, poll},
     sys::{
         signal::{Signal, kill},
         wait::{Id, WaitPidFlag, WaitStatus, waitid},
@@ -28,8 +30,10 @@ use crate::{
 
 /// What the process prints once it listens everywhere.
 const READY: &str = "ready";
-/// A client that neither asks nor goes away is dropped after this long.
+/// A client that does not go away is dropped after this long.
 const LONGEST_REQUEST: Duration = Duration::from_secs(5);
+/// Milliseconds. A client that asks nothing is answered all the same, this much later.
+const LONGEST_QUESTION: u8 = 100;
 
 /// A replica on TCP and UDP. Dropping it kills the process.
 #[derive(Debug)]
@@ -168,10 +172,12 @@ fn serve_tcp(listener: &TcpListener, response: &str) {
     }
 }
 
-/// Answers without waiting for a request, then reads until the client closes: closing with unread
-/// bytes would reset the connection and could take the answer away from the client.
+/// Answers once it is asked, whatever the question: to HTTP clients an answer that comes first is
+/// an error. Then reads until the client closes: closing with unread bytes would reset the
+/// connection and could take the answer away from the client.
 fn answer(mut stream: TcpStream, response: &str) -> io::Result<()> {
     stream.set_read_timeout(Some(LONGEST_REQUEST))?;
+    poll(&mut [PollFd::new(stream.as_fd(), PollFlags::POLLIN)], LONGEST_QUESTION)?;
     stream.write_all(response.as_bytes())?;
     stream.shutdown(Shutdown::Write)?;
     let mut request = [0; 1024];

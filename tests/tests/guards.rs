@@ -132,6 +132,30 @@ fn a_cut_node_is_silent_until_it_is_healed() {
 }
 
 #[test]
+fn a_black_hole_is_silent_and_its_neighbours_still_find_it() {
+    let _alone = alone();
+    let lab = Lab::new(&["n1", "n2"]).expect("a lab");
+    let (near, far) = (lab.node("n1"), lab.node("n2"));
+    let addresses = [far.socket4(PORT), far.socket6(PORT)];
+    let _replica = Replica::start(far.netns(), "r", &addresses).expect("a replica");
+    let mut client = Client::start(Place::netns(near.netns())).expect("a client");
+
+    far.drop_packets().expect("a black hole");
+    for address in addresses {
+        // Nobody has asked for the neighbour before: without an answer to that it would be
+        // EHOSTUNREACH, after 3 s.
+        let dial = Dial { timeout_ms: 3_500, ..Dial::tcp(address) };
+        let dialled = client.dial(dial, 1).expect("a dial");
+        assert_eq!(dialled[0].outcome, failure(Stage::Connect, libc::ETIMEDOUT));
+    }
+    far.take_packets().expect("no black hole");
+    for address in addresses {
+        let dialled = client.dial(Dial::tcp(address), 1).expect("a dial");
+        assert_eq!(dialled[0].outcome, Ok("r".to_owned()));
+    }
+}
+
+#[test]
 fn a_replica_answers_every_kind_of_dial_and_curl() {
     let _alone = alone();
     let lab = Lab::new(&["n1"]).expect("a lab");

@@ -199,7 +199,8 @@ impl Agent {
     }
 
     /// Where its control socket and its orders are.
-    fn run_directory(&self) -> PathBuf {
+    #[must_use]
+    pub fn run_directory(&self) -> PathBuf {
         self.directory.path().join("run")
     }
 

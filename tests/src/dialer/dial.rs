@@ -1,7 +1,7 @@
 //! Makes one dial with a fresh socket.
 
 use std::{
-    io::{self, Read as _},
+    io::{self, Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},
     time::Instant,
 };
@@ -10,6 +10,7 @@ use super::{Dial, Dialled, Failure, Stage, Transport, now_us};
 
 /// Comes back with the answer of a UDP replica: nobody else's answer is taken for it.
 const QUESTION: &[u8] = b"who serves?";
+const REQUEST: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
 
 /// Dials once. Never longer than about twice the timeout.
 pub(super) fn dial(dial: &Dial) -> Dialled {
@@ -39,6 +40,7 @@ fn dial_tcp(dial: &Dial, start: Instant, dialled: &mut Dialled) -> Result<String
     let mut text = Vec::new();
     stream
         .set_read_timeout(Some(dial.timeout()))
+        .and_then(|()| stream.write_all(REQUEST))
         .and_then(|()| stream.read_to_end(&mut text))
         .map_err(at(Stage::Answer))?;
     // Reset instead of closed: a load leaves no thousands of sockets waiting on the replica's node.

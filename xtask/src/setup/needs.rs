@@ -77,8 +77,8 @@ const PROGRAMS: &[Program] = &[
     Program {
         name: "nft",
         package: "nftables",
-        why: "a contender: nftables maps as kube-proxy writes them",
-        groups: &[Group::Bench],
+        why: "makes a node a black hole; a contender: maps as kube-proxy writes them",
+        groups: &[Group::Test, Group::Demo, Group::Bench],
     },
     Program {
         name: "haproxy",
