@@ -29,6 +29,15 @@ pub(super) struct Member {
     pub(super) tier: usize,
 }
 
+/// How a replica is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Well,
+    /// It lives, and clients hear nothing of it.
+    Mute,
+    Dead,
+}
+
 /// From near to far.
 pub(super) const TIERS: [Tier; 3] = [
     Tier { name: "zone a", locality: "zone: a, region: eu" },

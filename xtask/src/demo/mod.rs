@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: kills replicas, a zone and a cluster under a client that dials one address.
+//! `cargo xtask demo`: replicas, a zone and a cluster fail under a client that dials one address.
 //!
 //! Nodes are network namespaces without a way out, replicas are processes, the agent is the real
 //! one. It attaches to one child cgroup and removes everything at the end.
@@ -7,6 +7,7 @@ mod cast;
 mod interrupts;
 mod keep;
 mod play;
+mod ramp;
 mod screen;
 mod script;
 mod stage;
@@ -25,7 +26,7 @@ use crate::{
     workspace,
 };
 
-/// Show a failover from replica to replica, zone to zone and cluster to cluster, in 25 seconds
+/// Show failovers: a replica, a zone and a cluster fail in every way, and return, in 45 seconds
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Leave everything up afterwards and print commands to try, until Enter or Ctrl-C

@@ -9,10 +9,10 @@ use anyhow::{Result, bail};
 use redirector_tests::dialer::{Line, LoadRun, now_us};
 
 use super::{
-    cast::MEMBERS,
+    cast::{MEMBERS, State},
     interrupts, keep,
     screen::{Screen, Table, View},
-    script::{Act, STORY},
+    script::{Act, Change, STORY},
     stage::Stage,
     tally::{Dial, Outcome, judge, micros},
 };
@@ -36,7 +36,7 @@ struct Span {
     act: &'static Act,
     /// Its begin and its end, which is the next one's begin.
     us: (u64, u64),
-    alive: [bool; MEMBERS.len()],
+    states: [State; MEMBERS.len()],
 }
 
 impl Play {
@@ -52,16 +52,20 @@ impl Play {
         let mut screen = Screen::open();
         let mut start_us = now_us();
         for act in &STORY {
-            stage.apply(act.change)?;
+            let mut to_come = act.changes.iter().peekable();
             while now_us() < start_us + micros(act.lasts) {
                 if interrupts::came() {
                     return Ok(false);
+                }
+                let is_due = |(ms, _): &&(u64, Change)| start_us + ms * 1_000 <= now_us();
+                while let Some((_, change)) = to_come.next_if(is_due) {
+                    stage.apply(*change)?;
                 }
                 self.receive()?;
                 screen.show(&self.view(stage, act.event));
             }
             let end_us = now_us();
-            self.spans.push(Span { act, us: (start_us, end_us), alive: stage.alive() });
+            self.spans.push(Span { act, us: (start_us, end_us), states: stage.states() });
             self.judge();
             start_us = end_us;
         }
@@ -96,14 +100,14 @@ impl Play {
     fn judge(&mut self) {
         let Self { spans, dials, .. } = self;
         self.outcomes =
-            spans.iter().map(|Span { act, us, alive }| judge(act, *us, alive, dials)).collect();
+            spans.iter().map(|Span { act, us, states }| judge(act, *us, states, dials)).collect();
     }
 
     fn view<'a>(&'a self, stage: &Stage, event: &'a str) -> View<'a> {
         View {
             elapsed: self.start.elapsed(),
             event,
-            alive: stage.alive(),
+            states: stage.states(),
             dials: &self.dials,
             now_us: now_us(),
             outcomes: &self.outcomes,

@@ -7,7 +7,8 @@ use std::{
 };
 
 use super::{
-    cast::{MEMBERS, RATE, SERVICE, TIERS},
+    cast::{MEMBERS, RATE, SERVICE, State, TIERS},
+    script::LONGEST_EVENT,
     summary,
     tally::{self, Dial, Outcome, micros},
 };
@@ -17,6 +18,8 @@ const WINDOW: Duration = Duration::from_millis(500);
 const SECOND: Duration = Duration::from_secs(1);
 /// Cells of the longest bar: all dials at one replica.
 const BAR: usize = 30;
+/// The acts that are shown: the last ones, so that all fits into 24 lines.
+const ROWS: usize = 10;
 
 const BOLD: &str = "\x1b[1m";
 const DIM: &str = "\x1b[2m";
@@ -31,7 +34,7 @@ pub(super) struct View<'a> {
     pub(super) elapsed: Duration,
     /// What has happened last.
     pub(super) event: &'a str,
-    pub(super) alive: [bool; MEMBERS.len()],
+    pub(super) states: [State; MEMBERS.len()],
     /// All dials so far, roughly in order.
     pub(super) dials: &'a [Dial],
     pub(super) now_us: u64,
@@ -84,7 +87,7 @@ impl Lines {
         let time = format!("{:5.1} s", view.elapsed.as_secs_f64());
         for outcome in view.outcomes.iter().skip(self.told) {
             let mark = if outcome.faults.is_empty() { "ok" } else { "WRONG" };
-            println!("{time}  {mark}: {}", summary::told(outcome));
+            println!("{time}  {mark}: {}, {}", outcome.act.event, summary::told(outcome));
         }
         self.told = view.outcomes.len();
         if self.event != view.event {
@@ -161,11 +164,11 @@ fn rates(view: &View<'_>, window: Duration) -> ([usize; MEMBERS.len()], usize) {
 /// The line of one second.
 fn progress(view: &View<'_>) -> String {
     let (served, failed) = rates(view, SECOND);
-    let replicas = MEMBERS.iter().zip(served).zip(view.alive);
+    let replicas = MEMBERS.iter().zip(served).zip(view.states);
     let replicas: Vec<String> = replicas
-        .map(|((member, rate), is_alive)| match is_alive {
-            true => format!("{} {rate:3}", member.name),
-            false => format!("{}   -", member.name),
+        .map(|((member, rate), state)| match (state, rate) {
+            (State::Mute | State::Dead, 0) => format!("{}   -", member.name),
+            _ => format!("{} {rate:3}", member.name),
         })
         .collect();
     let replicas = replicas.join("  ");
@@ -189,7 +192,11 @@ fn lines(view: &View<'_>) -> Vec<String> {
     for (who, member) in MEMBERS.iter().enumerate() {
         let is_first = who == 0 || MEMBERS[who - 1].tier != member.tier;
         let tier = if is_first { TIERS[member.tier].name } else { "" };
-        let (colour, mark) = if view.alive[who] { (GREEN, "●") } else { (RED, "✗") };
+        let (colour, mark) = match view.states[who] {
+            State::Well => (GREEN, "●"),
+            State::Mute => (RED, "○"),
+            State::Dead => (RED, "✗"),
+        };
         let rate = served[who];
         let cells = (BAR * rate).div_ceil(total.max(1));
         let bar = "█".repeat(cells) + &" ".repeat(BAR.saturating_sub(cells));
@@ -204,10 +211,12 @@ fn lines(view: &View<'_>) -> Vec<String> {
     let rate = if failed > 0 { format!("{RED}{failed:4}/s{PLAIN}") } else { String::new() };
     lines.push(format!("  {:<20}  {RED}{bar}{PLAIN} {rate}", "failed connects"));
     lines.push(String::new());
-    for outcome in view.outcomes {
+    let hidden = view.outcomes.len().saturating_sub(ROWS);
+    for outcome in &view.outcomes[hidden..] {
         let (colour, mark) = if outcome.faults.is_empty() { (GREEN, "✓") } else { (RED, "✗") };
         let told = summary::told(outcome);
-        lines.push(format!("  {colour}{mark}{PLAIN} {:<20} {DIM}{told}{PLAIN}", outcome.act.event));
+        let event = outcome.act.event;
+        lines.push(format!("  {colour}{mark}{PLAIN} {event:<LONGEST_EVENT$}  {DIM}{told}{PLAIN}"));
     }
     lines.push(format!("  {BOLD}▶ {}{PLAIN}", view.event));
     lines
@@ -215,29 +224,47 @@ fn lines(view: &View<'_>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::script::STORY, *};
+
+    const REFUSED: tally::Failure = tally::Failure { is_late: false, errno: 111 };
 
     #[test]
     fn a_view_is_shown_by_who_served_and_what_failed() {
         let mut dials = Vec::new();
         for ms in (0..1_000).step_by(5) {
-            let outcome = if ms % 20 == 0 { Err(111) } else { Ok(3) };
-            dials.push(Dial { ended_us: ms * 1_000, outcome });
+            let outcome = if ms % 20 == 0 { Err(REFUSED) } else { Ok(3) };
+            dials.push(Dial { ended_us: ms * 1_000, connect_us: 90, outcome });
         }
-        let mut alive = [true; 6];
-        alive[0] = false;
-        let elapsed = Duration::from_secs(1);
-        let now_us = 1_000_000;
-        let view = View { elapsed, event: "a1 dies", alive, dials: &dials, now_us, outcomes: &[] };
+        let mut view = view(&dials, &[]);
+        view.states[0] = State::Dead;
+        view.states[1] = State::Mute;
 
         assert_eq!(rates(&view, WINDOW), ([0, 0, 0, 150, 0, 0], 50));
         assert_eq!(
             progress(&view),
-            "zone b        a1   -  a2   0  b1   0  b2 150  w1   0  w2   0  failed  50"
+            "zone b        a1   -  a2   -  b1   0  b2 150  w1   0  w2   0  failed  50"
         );
         let table = lines(&view);
         assert!(table.iter().any(|line| line.contains("✗") && line.contains("a1")));
+        assert!(table.iter().any(|line| line.contains("○") && line.contains("a2")));
         assert!(table.iter().any(|line| line.contains("b2") && line.contains("150/s")));
-        assert!(table.len() <= 15, "with eight acts it must fit into 24 lines");
+    }
+
+    #[test]
+    fn it_fits_a_small_terminal_however_many_acts_are_over() {
+        let outcomes: Vec<Outcome> =
+            STORY.iter().map(|act| tally::judge(act, (0, 1), &[State::Well; 6], &[])).collect();
+
+        let table = lines(&view(&[], &outcomes));
+
+        assert!(table.len() < 24, "{} lines and the cursor's", table.len());
+        let last = STORY[STORY.len() - 1].event;
+        assert!(table.iter().any(|line| line.contains(last)));
+    }
+
+    fn view<'a>(dials: &'a [Dial], outcomes: &'a [Outcome]) -> View<'a> {
+        let elapsed = Duration::from_secs(1);
+        let (states, now_us) = ([State::Well; 6], 1_000_000);
+        View { elapsed, event: "a1 dies", states, dials, now_us, outcomes }
     }
 }

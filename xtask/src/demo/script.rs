@@ -1,21 +1,42 @@
-//! The story: what happens to whom, and who has to serve afterwards.
+//! The story: what happens to whom, and what clients may notice of it.
 
 use std::time::Duration;
 
-/// Probes of the demo's file, as quick as they may be.
+use super::cast::RATE;
+
+/// Probes of the demo's file, as quick as they may be on a machine that is busy otherwise.
 pub(super) const PROBE_INTERVAL: Duration = Duration::from_millis(200);
-pub(super) const PROBE_TIMEOUT: Duration = Duration::from_millis(100);
+pub(super) const PROBE_TIMEOUT: Duration = Duration::from_millis(200);
 /// Failures that eject, and successes that re-admit.
 pub(super) const PROBE_COUNT: u32 = 2;
+/// Refused connects in a row after which the kernel ejects.
+pub(super) const REFUSED: usize = 3;
+/// Connects without an answer in a row after which the kernel ejects.
+pub(super) const TIMEOUTS: usize = 5;
+/// The kernel lets no connect to the Service take longer.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
+/// How long a tier that lost its traffic must be well before it gets any back.
+pub(super) const HOLD_DOWN: Duration = Duration::from_secs(2);
+/// In how long its share then grows to all of it.
+pub(super) const RAMP: Duration = Duration::from_secs(4);
+/// How long the client waits for a connection, and then for an answer, before it gives up.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The last part of an act: by then its outcome must be stable.
 pub(super) const SETTLED: Duration = Duration::from_millis(500);
+/// Of an event's name.
+pub(super) const LONGEST_EVENT: usize = 24;
+/// What a busy machine may add to any time.
+pub(super) const SLACK: Duration = Duration::from_millis(500);
 
-/// One event and the time to watch what comes of it.
+/// What happens, and the time to watch what comes of it.
 #[derive(Debug)]
 pub(super) struct Act {
+    /// At most [`LONGEST_EVENT`] characters.
     pub(super) event: &'static str,
-    pub(super) change: Change,
+    /// Each with the milliseconds since the act's begin, in order.
+    pub(super) changes: &'static [(u64, Change)],
+    pub(super) course: Course,
     /// Index of the tier that must serve at the end.
     pub(super) served_by: usize,
     pub(super) lasts: Duration,
@@ -23,47 +44,141 @@ pub(super) struct Act {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
-    Nothing,
     /// SIGKILL to these replicas.
     Kill(&'static [&'static str]),
     /// These replicas start again on their addresses.
     Start(&'static [&'static str]),
+    /// This replica's node drops every packet that it gets.
+    DropPackets(&'static str),
+    TakePackets(&'static str),
+    /// SIGSTOP to this replica.
+    Freeze(&'static str),
+    Thaw(&'static str),
     /// SIGKILL to the agent.
     KillAgent,
     StartAgent,
 }
 
-pub(super) const STORY: [Act; 8] = [
-    act("all replicas are up", Change::Nothing, 0, 2_000),
-    act("replica a1 is dead", Change::Kill(&["a1"]), 0, 2_500),
-    act("zone a is down", Change::Kill(&["a2"]), 1, 3_000),
-    act("the cluster is down", Change::Kill(&["b1", "b2"]), 2, 3_000),
-    act("zone b is back", Change::Start(&["b1", "b2"]), 1, 3_000),
-    act("zone a is back", Change::Start(&["a1", "a2"]), 0, 3_000),
-    act("the agent is killed", Change::KillAgent, 0, 1_500),
-    act("the agent is back", Change::StartAgent, 0, 2_000),
-];
-
-const fn act(event: &'static str, change: Change, served_by: usize, lasts_ms: u64) -> Act {
-    Act { event, change, served_by, lasts: Duration::from_millis(lasts_ms) }
+/// What clients may notice of an act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Course {
+    /// Nothing: no connect fails, and the tier that serves does so all the time.
+    Steady,
+    /// Some connects fail until others serve.
+    Loss(Fault),
+    /// No connect fails, and these serve at last.
+    Return(&'static [&'static str]),
+    /// No connect fails. Nothing returns during the hold-down, then more and more.
+    Ramp,
 }
 
-impl Act {
-    /// How long after the event connects may fail: until the probes have seen the death, and some
-    /// more for jitter and a busy machine. Nothing but a death may cost a connect.
-    pub(super) fn may_fail_for(&self) -> Duration {
-        match self.change {
-            Change::Kill(_) => {
-                PROBE_INTERVAL * PROBE_COUNT + PROBE_TIMEOUT + Duration::from_millis(500)
+/// How a replica fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// So many replicas refuse.
+    Refused(usize),
+    /// One says nothing at all.
+    Silent,
+    /// One accepts, and says nothing.
+    Hung,
+}
+
+const A: &[&str] = &["a1", "a2"];
+const B: &[&str] = &["b1", "b2"];
+const A1: &[&str] = &["a1"];
+const A2: &[&str] = &["a2"];
+
+pub(super) const STORY: [Act; 14] = [
+    act("all replicas are up", &[], Course::Steady, 0, 1_500),
+    act("a1 is killed: it refuses", &[(0, Change::Kill(A1))], refused(1), 0, 2_000),
+    act("a1 is back", &[(0, Change::Start(A1))], Course::Return(A1), 0, 2_000),
+    act("a2 is a black hole", &[(0, Change::DropPackets("a2"))], SILENT, 0, 3_000),
+    act("a2 is back", &[(0, Change::TakePackets("a2"))], Course::Return(A2), 0, 2_500),
+    act("a1 hangs, but accepts", &[(0, Change::Freeze("a1"))], HUNG, 0, 3_500),
+    act("a1 goes on", &[(0, Change::Thaw("a1"))], Course::Return(A1), 0, 2_500),
+    act("zone a is down", &[(0, Change::Kill(A))], refused(2), 1, 2_000),
+    act("zone a flaps", FLAPS, Course::Steady, 1, 6_000),
+    act("the cluster is down", &[(0, Change::Kill(B))], refused(2), 2, 2_000),
+    act(
+        "all are back: a ramp",
+        &[(0, Change::Start(A)), (0, Change::Start(B))],
+        Course::Ramp,
+        0,
+        8_500,
+    ),
+    act("the agent is killed", &[(0, Change::KillAgent)], Course::Steady, 0, 1_000),
+    act("a1 is killed, no agent", &[(0, Change::Kill(A1))], refused(1), 0, 2_000),
+    act(
+        "agent and a1 are back",
+        &[(0, Change::Start(A1)), (0, Change::StartAgent)],
+        Course::Return(A1),
+        0,
+        3_000,
+    ),
+];
+
+/// Up for a second, which is less than the hold-down, and down for another. Down at the end.
+const FLAPS: &[(u64, Change)] = &[
+    (0, Change::Start(A)),
+    (1_000, Change::Kill(A)),
+    (2_000, Change::Start(A)),
+    (3_000, Change::Kill(A)),
+    (4_000, Change::Start(A)),
+    (5_000, Change::Kill(A)),
+];
+const SILENT: Course = Course::Loss(Fault::Silent);
+const HUNG: Course = Course::Loss(Fault::Hung);
+
+const fn refused(replicas: usize) -> Course {
+    Course::Loss(Fault::Refused(replicas))
+}
+
+const fn act(
+    event: &'static str,
+    changes: &'static [(u64, Change)],
+    course: Course,
+    served_by: usize,
+    lasts_ms: u64,
+) -> Act {
+    Act { event, changes, course, served_by, lasts: Duration::from_millis(lasts_ms) }
+}
+
+impl Course {
+    /// How long after the begin connects may fail, and how many. Nothing but a loss may cost a
+    /// connect.
+    pub(super) fn may_fail(self) -> (Duration, usize) {
+        match self {
+            Self::Steady | Self::Return(_) | Self::Ramp => (Duration::ZERO, 0),
+            Self::Loss(fault) => {
+                let (within, at_most) = fault.may_fail();
+                (within, at_most + Fault::UNDER_WAY)
             }
-            _ => Duration::ZERO,
         }
     }
+}
 
-    /// Whether the event is bad news for clients, as opposed to good news or none.
-    pub(super) fn is_loss(&self) -> bool {
-        matches!(self.change, Change::Kill(_))
+impl Fault {
+    /// Connects that are under way at any moment, on a busy machine.
+    const UNDER_WAY: usize = 12;
+
+    fn may_fail(self) -> (Duration, usize) {
+        let by_probes = PROBE_INTERVAL * PROBE_COUNT + PROBE_TIMEOUT;
+        match self {
+            // What the kernel lets through. Until the probes had seen it, there would be 50 each.
+            Self::Refused(replicas) => (2 * SLACK, REFUSED * replicas),
+            // As many are under way when the first of them is not answered in time; and some had
+            // a connection, and wait for the answer.
+            Self::Silent => (PATIENCE + SLACK, TIMEOUTS + dials(CONNECT_TIMEOUT + SLACK / 2)),
+            // A connection is no failure to the kernel: here the probes decide.
+            Self::Hung => (by_probes + PATIENCE + SLACK, dials(by_probes + SLACK)),
+        }
     }
+}
+
+/// At one of two replicas within `time`.
+fn dials(time: Duration) -> usize {
+    let dials = time.as_millis() * u128::from(RATE) / 2 / 1_000;
+    usize::try_from(dials).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -74,9 +189,23 @@ mod tests {
     fn the_story_ends_in_time_and_every_act_outlasts_its_window() {
         let total: Duration = STORY.iter().map(|act| act.lasts).sum();
 
-        assert!(total <= Duration::from_secs(30), "{total:?}");
+        assert!(total <= Duration::from_secs(50), "{total:?}");
         for act in &STORY {
-            assert!(act.may_fail_for() + SETTLED < act.lasts, "{}", act.event);
+            let (within, _) = act.course.may_fail();
+            assert!(within + SETTLED <= act.lasts, "{}", act.event);
+            assert!(act.event.len() <= LONGEST_EVENT, "{}", act.event);
+        }
+    }
+
+    #[test]
+    fn the_ramp_has_time_and_a_flap_has_none() {
+        for act in STORY.iter().filter(|act| act.course == Course::Ramp) {
+            let back = PROBE_INTERVAL * PROBE_COUNT + HOLD_DOWN + RAMP;
+            assert!(back + SLACK + SETTLED <= act.lasts);
+        }
+        for flap in FLAPS.windows(2) {
+            let [(from, _), (to, _)] = flap else { unreachable!("windows of two") };
+            assert!(Duration::from_millis(to - from) + SLACK < HOLD_DOWN);
         }
     }
 }

@@ -15,20 +15,23 @@ use redirector_tests::{
     bpffs::Bpffs,
     cgroup::Cgroup,
     dialer::{Client, Dial, Load, LoadRun},
-    lab::Lab,
+    lab::{Lab, Node},
     names::Directory,
     place::Place,
     replica::Replica,
 };
 
 use super::{
-    cast::{self, CLIENT_NODE, MEMBERS, PORT, RATE, SERVICE, TIERS},
+    cast::{self, CLIENT_NODE, MEMBERS, PORT, RATE, SERVICE, State, TIERS},
     interrupts,
-    script::{Change, PROBE_COUNT, PROBE_INTERVAL, PROBE_TIMEOUT},
+    script::{
+        CONNECT_TIMEOUT, Change, HOLD_DOWN, PATIENCE, PROBE_COUNT, PROBE_INTERVAL, PROBE_TIMEOUT,
+        RAMP, REFUSED, TIMEOUTS,
+    },
 };
 
-/// Dials under way at the same time: enough that some that hang do not silence the rest.
-const THREADS: u32 = 8;
+/// Dials under way at the same time: enough that those that hang do not silence the rest.
+const THREADS: u32 = 96;
 /// How soon a Ctrl-C is noticed during the set-up.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -36,6 +39,8 @@ const POLL: Duration = Duration::from_millis(20);
 pub(super) struct Stage {
     pub(super) agent: Agent,
     pub(super) replicas: Vec<Replica>,
+    /// Replicas that live and do not answer.
+    mute: [bool; MEMBERS.len()],
     pub(super) cgroup: Cgroup,
     pub(super) bpffs: Bpffs,
     /// The agent's file, and what `--keep` offers.
@@ -61,7 +66,8 @@ impl Stage {
         let node = lab.node(CLIENT_NODE);
         let options = AgentOptions::new(binary, node, &cgroup, &bpffs, &config);
         let agent = Agent::spawn(options)?;
-        let mut stage = Self { agent, replicas, cgroup, bpffs, files, lab };
+        let mut stage =
+            Self { agent, replicas, mute: [false; MEMBERS.len()], cgroup, bpffs, files, lab };
         while !stage.agent.is_ready()? {
             if interrupts::came() {
                 return Ok(None);
@@ -74,30 +80,43 @@ impl Stage {
     /// A client in the cgroup on n1 begins to dial the Service.
     pub(super) fn start_client(&self) -> Result<LoadRun> {
         let place = Place::new(self.lab.node(CLIENT_NODE).netns(), &self.cgroup);
-        let dial = Dial { timeout_ms: 1_000, ..Dial::tcp(SERVICE) };
+        let timeout_ms = PATIENCE.as_millis() as u64;
+        let dial = Dial { timeout_ms, ..Dial::tcp(SERVICE) };
         let load = Load { dial, rate: RATE, threads: THREADS, duration_ms: None, every: true };
         Client::start(place)?.load(load)
     }
 
-    /// Lets an event happen. Returns when it has.
+    /// Lets something happen. Returns when it has.
     pub(super) fn apply(&mut self, change: Change) -> Result<()> {
         match change {
-            Change::Nothing => {}
-            Change::Kill(names) => self.named(names).for_each(Replica::kill),
+            Change::Kill(names) => names.iter().for_each(|name| self.replicas[who(name)].kill()),
             Change::Start(names) => {
-                for replica in self.named(names) {
-                    replica.restart()?;
+                for name in names {
+                    self.replicas[who(name)].restart()?;
                 }
             }
+            Change::DropPackets(name) => self.node(name).drop_packets()?,
+            Change::TakePackets(name) => self.node(name).take_packets()?,
+            Change::Freeze(name) => self.replicas[who(name)].freeze()?,
+            Change::Thaw(name) => self.replicas[who(name)].thaw()?,
             Change::KillAgent => self.agent.kill9(),
             Change::StartAgent => self.agent.spawn_again()?,
+        }
+        match change {
+            Change::DropPackets(name) | Change::Freeze(name) => self.mute[who(name)] = true,
+            Change::TakePackets(name) | Change::Thaw(name) => self.mute[who(name)] = false,
+            _ => {}
         }
         Ok(())
     }
 
-    /// Which replicas live.
-    pub(super) fn alive(&self) -> [bool; MEMBERS.len()] {
-        std::array::from_fn(|who| self.replicas[who].is_running())
+    /// How each replica is.
+    pub(super) fn states(&self) -> [State; MEMBERS.len()] {
+        std::array::from_fn(|who| match (self.replicas[who].is_running(), self.mute[who]) {
+            (true, false) => State::Well,
+            (true, true) => State::Mute,
+            (false, _) => State::Dead,
+        })
     }
 
     /// The agent's file.
@@ -105,10 +124,14 @@ impl Stage {
         &self.agent.options().config
     }
 
-    fn named(&mut self, names: &'static [&'static str]) -> impl Iterator<Item = &mut Replica> {
-        let members = MEMBERS.iter().zip(&mut self.replicas);
-        members.filter(|(member, _)| names.contains(&member.name)).map(|(_, replica)| replica)
+    fn node(&self, name: &str) -> &Node {
+        self.lab.node(MEMBERS[who(name)].node)
     }
+}
+
+/// Index of the replica of that name.
+fn who(name: &str) -> usize {
+    cast::member(name).unwrap_or_else(|| panic!("nobody plays {name}"))
 }
 
 fn config_text(replicas: &[Replica]) -> String {
@@ -131,10 +154,16 @@ fn config_text(replicas: &[Replica]) -> String {
             tier.name
         );
     }
-    let _ = writeln!(
+    let (hold_down, ramp) = (HOLD_DOWN.as_secs(), RAMP.as_secs());
+    let connect_timeout = CONNECT_TIMEOUT.as_millis();
+    let _ = write!(
         text,
-        "  policy:\n    probe: {{tcp: {{}}, interval: {interval}ms, timeout: {timeout}ms, \
-         unhealthy: {PROBE_COUNT}, healthy: {PROBE_COUNT}}}"
+        "  policy:
+    failback: {{holdDown: {hold_down}s, ramp: {ramp}s}}
+    connectTimeout: {connect_timeout}ms
+    passive: {{refused: {REFUSED}, timeouts: {TIMEOUTS}, baseEjection: 1s, maxEjection: 2s}}
+    probe: {{http: {{path: /}}, interval: {interval}ms, timeout: {timeout}ms, unhealthy: {PROBE_COUNT}, healthy: {PROBE_COUNT}}}
+"
     );
     text
 }

@@ -6,92 +6,122 @@ use nix::errno::Errno;
 
 use super::{
     cast::{MEMBERS, RATE},
-    script::{PROBE_COUNT, PROBE_INTERVAL, PROBE_TIMEOUT},
-    tally::{Outcome, serving},
+    script::{
+        CONNECT_TIMEOUT, Course, HOLD_DOWN, PATIENCE, PROBE_COUNT, PROBE_INTERVAL, PROBE_TIMEOUT,
+        RAMP, REFUSED, TIMEOUTS,
+    },
+    tally::{Failure, Outcome, serving},
 };
+
+const HEAD: [&str; 6] = ["event", "served by", "failed", "the last after", "longest", "back after"];
 
 /// The table and what it means.
 pub(super) fn text(outcomes: &[Outcome]) -> String {
-    let rows: Vec<[String; 5]> = outcomes.iter().map(row).collect();
-    let head = ["event", "served by", "connects", "failed", "time to fail over"].map(str::to_owned);
-    let widths: [usize; 5] = std::array::from_fn(|column| {
+    let rows: Vec<[String; 6]> = outcomes.iter().map(row).collect();
+    let head = HEAD.map(str::to_owned);
+    let widths: [usize; 6] = std::array::from_fn(|column| {
         let cells = rows.iter().chain([&head]).map(|row| row[column].chars().count());
         cells.max().unwrap_or(0)
     });
-    let line = |row: &[String; 5]| {
-        let [event, by, dials, failed, time] = row;
-        let [a, b, c, d, e] = widths;
-        format!("  {event:<a$}  {by:<b$}  {dials:>c$}  {failed:>d$}  {time:>e$}\n")
+    let line = |row: &[String; 6]| {
+        let [event, by, failed, last, longest, back] = row;
+        let [a, b, c, d, e, f] = widths;
+        format!(" {event:<a$}  {by:<b$} {failed:>c$}  {last:>d$}  {longest:>e$}  {back:>f$}\n")
     };
     let mut text = format!("\n{}", line(&head));
     text += &line(&widths.map(|width| "-".repeat(width)));
     text.extend(rows.iter().map(line));
-    text + "\n" + &verdict(outcomes)
+    text + "\n" + &verdict(outcomes) + &meaning()
 }
 
-/// What came of an event, in a few words.
+/// What came of an act, in a few words.
 pub(super) fn told(outcome: &Outcome) -> String {
-    let failed = match outcome.failed {
-        0 => "no connect failed".to_owned(),
-        1 => "1 connect failed".to_owned(),
-        failed => format!("{failed} connects failed"),
+    let by = serving(&outcome.shares);
+    let failed = match (outcome.failed, outcome.last_failed) {
+        (0, _) | (_, None) => "none failed".to_owned(),
+        (failed, Some(last)) => format!("{failed} failed, the last after {}", ms(last)),
     };
-    match outcome.recovered {
-        Some(time) => format!("{} after {}, {failed}", serving(&outcome.shares), ms(time)),
-        None => format!("{}, {failed}", serving(&outcome.shares)),
+    match outcome.returned {
+        Some(returned) => format!("{by} after {}, {failed}", back(outcome, returned)),
+        None => format!("{by}, {failed}"),
     }
 }
 
-fn row(outcome: &Outcome) -> [String; 5] {
+fn row(outcome: &Outcome) -> [String; 6] {
     let serving_members = MEMBERS.iter().zip(outcome.shares).filter(|(_, share)| *share > 0);
     let names: Vec<&str> = serving_members.map(|(member, _)| member.name).collect();
-    let by = format!("{} ({})", serving(&outcome.shares), names.join(" "));
-    let time = match outcome.recovered {
-        Some(time) if outcome.act.is_loss() => ms(time),
-        // Nobody waits for a fail-back.
-        Some(time) => format!("(back in {})", ms(time)),
-        None => "-".to_owned(),
-    };
-    let failed = outcome.failed.to_string();
-    [outcome.act.event.to_owned(), by, outcome.dials.to_string(), failed, time]
+    let or_dash = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
+    [
+        outcome.act.event.to_owned(),
+        names.join(" "),
+        outcome.failed.to_string(),
+        or_dash(outcome.last_failed.map(ms)),
+        ms(outcome.longest),
+        or_dash(outcome.returned.map(|returned| back(outcome, returned))),
+    ]
+}
+
+/// Of a ramp, its begin and its end.
+fn back(outcome: &Outcome, (first, last): (Duration, Duration)) -> String {
+    if outcome.act.course == Course::Ramp {
+        format!("{:.1} to {:.1} s", first.as_secs_f64(), last.as_secs_f64())
+    } else {
+        ms(first)
+    }
 }
 
 fn verdict(outcomes: &[Outcome]) -> String {
-    let mut text = String::new();
-    let mut errors = BTreeMap::<i32, usize>::new();
-    for (errno, count) in outcomes.iter().flat_map(|outcome| &outcome.errors) {
-        *errors.entry(*errno).or_default() += count;
+    let mut failures = BTreeMap::<Failure, usize>::new();
+    for (failure, count) in outcomes.iter().flat_map(|outcome| &outcome.failures) {
+        *failures.entry(*failure).or_default() += count;
     }
     let dials: usize = outcomes.iter().map(|outcome| outcome.dials).sum();
-    let failed: usize = errors.values().sum();
-    let errors: Vec<String> =
-        errors.iter().map(|(errno, count)| format!("{count} {}", name(*errno))).collect();
-    text += &format!("  {dials} connects at {RATE} a second, {failed} failed");
+    let failed: usize = failures.values().sum();
+    let mut text = format!(" {dials} connects at {RATE} a second, {failed} failed");
     if failed > 0 {
-        text += &format!(
-            " ({}).\n  They failed between a death and its ejection: probes look every {},\n  and \
-             eject after {PROBE_COUNT} failures of at most {} each.",
-            errors.join(", "),
-            ms(PROBE_INTERVAL),
-            ms(PROBE_TIMEOUT),
-        );
+        let failures =
+            failures.iter().map(|(failure, count)| format!("{count} {}", name(*failure)));
+        text += &format!(":\n {}", failures.collect::<Vec<_>>().join(", "));
     }
-    text += "\n\n";
+    text += ".\n\n";
     for outcome in outcomes {
         for fault in &outcome.faults {
-            text += &format!("  WRONG after \"{}\": {fault}\n", outcome.act.event);
+            text += &format!(" WRONG after \"{}\": {fault}\n", outcome.act.event);
         }
     }
     if outcomes.iter().all(|outcome| outcome.faults.is_empty()) {
-        text += "  Everything came out as it should.\n";
+        text += " Everything came out as it should.\n";
     }
     text
 }
 
-fn name(errno: i32) -> String {
-    match errno {
-        0 => "cut short".to_owned(),
-        errno => format!("{:?}", Errno::from_raw(errno)),
+/// Why the numbers are what they are.
+fn meaning() -> String {
+    let (interval, timeout) = (ms(PROBE_INTERVAL), ms(PROBE_TIMEOUT));
+    let (bound, patience) = (ms(CONNECT_TIMEOUT), ms(PATIENCE));
+    let (hold_down, ramp) = (HOLD_DOWN.as_secs(), RAMP.as_secs());
+    format!(
+        "
+ refused      the kernel ejects a replica after {REFUSED} refused connects, agent or not
+ black hole   no connect takes longer than {bound}; {TIMEOUTS} without an answer eject
+ hung         its connects succeed, so only the HTTP probes see it (each {interval},
+              {PROBE_COUNT} failures of {timeout}); the client waits {patience} for an answer
+ return       {PROBE_COUNT} probes must succeed; a zone or cluster that had lost its traffic
+              must stay well for {hold_down} s, and its share grows over {ramp} s
+"
+    )
+}
+
+fn name(failure: Failure) -> String {
+    match failure {
+        Failure { errno: 0, .. } => "cut short".to_owned(),
+        Failure { is_late: true, errno } if Errno::from_raw(errno) == Errno::EAGAIN => {
+            "accepted and not answered".to_owned()
+        }
+        Failure { is_late: true, errno } => {
+            format!("{:?} after the connect", Errno::from_raw(errno))
+        }
+        Failure { is_late: false, errno } => format!("{:?}", Errno::from_raw(errno)),
     }
 }
 
@@ -103,41 +133,55 @@ fn ms(time: Duration) -> String {
 mod tests {
     use super::{super::script::STORY, *};
 
-    fn outcome(act: usize, failed: usize, recovered: Option<u64>) -> Outcome {
-        Outcome {
-            act: &STORY[act],
-            dials: 500,
-            failed,
-            errors: (failed > 0).then_some((111, failed)).into_iter().collect(),
-            recovered: recovered.map(Duration::from_millis),
-            shares: [0, 0, 49, 51, 0, 0],
-            faults: Vec::new(),
-        }
-    }
-
     #[test]
     fn the_summary_has_a_row_per_event_and_owns_up_to_failures() {
-        let outcomes = [outcome(0, 0, None), outcome(2, 42, Some(412)), outcome(4, 0, Some(600))];
+        let silent = Failure { is_late: false, errno: 110 };
+        let late = Failure { is_late: true, errno: 11 };
+        let mut hole = outcome("a2 is a black hole", &[(silent, 30), (late, 2)]);
+        hole.last_failed = Some(Duration::from_millis(612));
+        hole.longest = Duration::from_millis(309);
+        let mut back = outcome("a2 is back", &[]);
+        back.returned = Some((Duration::from_millis(416), Duration::from_millis(2_499)));
+        let mut ramp = outcome("all are back: a ramp", &[]);
+        ramp.returned = Some((Duration::from_millis(2_449), Duration::from_millis(6_390)));
+        let outcomes = [hole, back, ramp];
 
         let text = text(&outcomes);
 
         let rows: Vec<&str> = text.lines().collect();
-        assert_eq!(rows[1].trim_end().len(), rows[2].len());
-        assert!(rows[3].contains("zone b (b1 b2)") && rows[3].ends_with('-'));
-        assert!(rows[4].ends_with("412 ms"), "{text}");
-        assert!(rows[5].ends_with("(back in 600 ms)"), "{text}");
-        assert!(text.contains("1500 connects at 200 a second, 42 failed (42 ECONNREFUSED)"));
+        assert!(rows.iter().all(|row| row.chars().count() <= 80), "{text}");
+        let cells: Vec<&str> = rows[3].split("  ").filter(|cell| !cell.is_empty()).collect();
+        let cells: Vec<&str> = cells.into_iter().map(str::trim).collect();
+        assert_eq!(cells, ["a2 is a black hole", "b1 b2", "32", "612 ms", "309 ms", "-"], "{text}");
+        assert!(rows[4].ends_with("    416 ms"), "{text}");
+        assert!(rows[5].ends_with("2.4 to 6.4 s"), "{text}");
+        assert!(text.contains("1500 connects at 200 a second, 32 failed:"), "{text}");
+        assert!(text.contains(" 30 ETIMEDOUT, 2 accepted and not answered.\n"), "{text}");
         assert!(text.contains("Everything came out as it should."));
     }
 
     #[test]
     fn a_fault_is_told_in_place_of_success() {
-        let mut bad = outcome(2, 0, None);
+        let mut bad = outcome("zone a is down", &[]);
         bad.faults.push("b1 does not serve at the end".to_owned());
 
         let text = text(&[bad]);
 
         assert!(text.contains(": b1 does not serve at the end"), "{text}");
         assert!(!text.contains("Everything came out"));
+    }
+
+    fn outcome(event: &str, failures: &[(Failure, usize)]) -> Outcome {
+        Outcome {
+            act: STORY.iter().find(|act| act.event == event).expect("an act of the story"),
+            dials: 500,
+            failed: failures.iter().map(|(_, count)| count).sum(),
+            failures: failures.iter().copied().collect(),
+            last_failed: None,
+            longest: Duration::from_millis(1),
+            returned: None,
+            shares: [0, 0, 49, 51, 0, 0],
+            faults: Vec::new(),
+        }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use redirector_tests::dialer::Dialled;
+use redirector_tests::dialer::{Dialled, Stage};
 
 use super::{
-    cast::{self, MEMBERS, TIERS},
-    script::{Act, Change, SETTLED},
+    cast::{self, MEMBERS, State, TIERS},
+    ramp,
+    script::{Act, CONNECT_TIMEOUT, Course, SETTLED, SLACK},
 };
 
 /// With fewer dials in the settled part there is nothing to judge.
@@ -18,21 +19,34 @@ pub(super) struct Dial {
     /// When its outcome was there: the monotonic clock. A dial under way during an event, and
     /// ended by it, belongs to what comes after.
     pub(super) ended_us: u64,
-    /// The replica that served, or the number of the error.
-    pub(super) outcome: Result<usize, i32>,
+    /// How long `connect` took, successful or not.
+    pub(super) connect_us: u64,
+    /// The replica that served, or why none did.
+    pub(super) outcome: Result<usize, Failure>,
 }
 
-/// What came of an event.
+/// Why a dial failed. Those without a connection come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Failure {
+    /// There was a connection, and no answer.
+    pub(super) is_late: bool,
+    /// 0 is an answer that was cut short.
+    pub(super) errno: i32,
+}
+
+/// What came of an act.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) act: &'static Act,
     pub(super) dials: usize,
     pub(super) failed: usize,
-    /// Failed dials by the number of the error.
-    pub(super) errors: BTreeMap<i32, usize>,
-    /// After a death: until the right tier served and no dial failed any more. After a return:
-    /// until the first dial that the near tier served. `None` if nothing had to change, or never.
-    pub(super) recovered: Option<Duration>,
+    pub(super) failures: BTreeMap<Failure, usize>,
+    /// When the last dial failed, since the act's begin.
+    pub(super) last_failed: Option<Duration>,
+    /// The longest `connect`, successful or not.
+    pub(super) longest: Duration,
+    /// When those that return got their first dial, and when nobody else got any more.
+    pub(super) returned: Option<(Duration, Duration)>,
     /// Share in percent by replica, at the end of the act.
     pub(super) shares: [usize; MEMBERS.len()],
     /// Where the story came out otherwise than told. Empty is good.
@@ -41,34 +55,44 @@ pub(super) struct Outcome {
 
 impl From<&Dialled> for Dial {
     fn from(dialled: &Dialled) -> Self {
-        let outcome = match &dialled.outcome {
-            Ok(answer) => cast::member(answer).ok_or(0),
-            Err(failure) => Err(failure.errno.unwrap_or(0)),
+        let Dialled { at_us, connect_us, total_us, outcome, peer: _, source: _ } = dialled;
+        let outcome = match outcome {
+            Ok(answer) => cast::member(answer).ok_or(Failure { is_late: true, errno: 0 }),
+            Err(failure) => Err(Failure {
+                is_late: failure.stage == Stage::Answer,
+                errno: failure.errno.unwrap_or(0),
+            }),
         };
-        Self { ended_us: dialled.at_us + dialled.total_us, outcome }
+        Self { ended_us: at_us + total_us, connect_us: *connect_us, outcome }
     }
 }
 
-/// Judges `act`, which began at `start_us` and ended at `end_us`; `alive` are the replicas that
-/// live in it. Of `dials` only those of the act count.
+impl Dial {
+    fn is_by_tier(&self, tier: usize) -> bool {
+        self.outcome.is_ok_and(|who| MEMBERS[who].tier == tier)
+    }
+}
+
+/// Judges `act`, which began at `start_us` and ended at `end_us`; `states` are the replicas' at its
+/// end. Of `dials` only those of the act count.
 pub(super) fn judge(
     act: &'static Act,
     (start_us, end_us): (u64, u64),
-    alive: &[bool; MEMBERS.len()],
+    states: &[State; MEMBERS.len()],
     dials: &[Dial],
 ) -> Outcome {
-    let dials: Vec<Dial> =
-        dials.iter().copied().filter(|dial| (start_us..end_us).contains(&dial.ended_us)).collect();
-    let since = |dial: &Dial| Duration::from_micros(dial.ended_us - start_us);
-    let is_right = |dial: &Dial| dial.outcome.is_ok_and(|who| MEMBERS[who].tier == act.served_by);
-    let last_wrong = dials.iter().filter(|dial| dial.outcome.is_err()).map(since).max();
-    let first_right = dials.iter().filter(|dial| is_right(dial)).map(since).min();
-
-    let mut errors = BTreeMap::new();
-    for errno in dials.iter().filter_map(|dial| dial.outcome.err()) {
-        *errors.entry(errno).or_default() += 1;
+    // Told by the time since the act's begin from here on.
+    let dials: Vec<Dial> = dials
+        .iter()
+        .filter(|dial| (start_us..end_us).contains(&dial.ended_us))
+        .map(|dial| Dial { ended_us: dial.ended_us - start_us, ..*dial })
+        .collect();
+    let mut failures = BTreeMap::new();
+    for failure in dials.iter().filter_map(|dial| dial.outcome.err()) {
+        *failures.entry(failure).or_default() += 1;
     }
-    let settled_us = end_us.saturating_sub(micros(SETTLED));
+    let failed = dials.iter().filter(|dial| dial.outcome.is_err());
+    let settled_us = (end_us - start_us).saturating_sub(micros(SETTLED));
     let settled: Vec<&Dial> = dials.iter().filter(|dial| dial.ended_us >= settled_us).collect();
     let mut counts = [0; MEMBERS.len()];
     for who in settled.iter().filter_map(|dial| dial.outcome.ok()) {
@@ -77,35 +101,47 @@ pub(super) fn judge(
     let mut outcome = Outcome {
         act,
         dials: dials.len(),
-        failed: errors.values().sum(),
-        errors,
-        recovered: match act.change {
-            Change::Kill(_) => first_right.map(|first| first.max(last_wrong.unwrap_or_default())),
-            Change::Start(_) => first_right,
-            Change::Nothing | Change::KillAgent | Change::StartAgent => None,
-        },
+        failed: failures.values().sum(),
+        failures,
+        last_failed: failed.map(since).max(),
+        longest: Duration::from_micros(dials.iter().map(|dial| dial.connect_us).max().unwrap_or(0)),
+        returned: returned(act, &dials),
         shares: counts.map(|count| 100 * count / settled.len().max(1)),
         faults: Vec::new(),
     };
-    outcome.faults = faults(&outcome, last_wrong, &settled, alive, &counts);
+    if settled.len() < FEWEST_DIALS {
+        outcome.faults.push(format!("only {} dials at the end", settled.len()));
+        return outcome;
+    }
+    outcome.faults.extend(wrong_at_the_end(act, states, &counts));
+    outcome.faults.extend(wrong_failures(&outcome));
+    outcome.faults.extend(wrong_course(act, &dials));
     outcome
 }
 
-fn faults(
-    outcome: &Outcome,
-    last_wrong: Option<Duration>,
-    settled: &[&Dial],
-    alive: &[bool; MEMBERS.len()],
+/// When those that the act brings back got their first dial, and when nobody else got any more.
+fn returned(act: &Act, dials: &[Dial]) -> Option<(Duration, Duration)> {
+    let is_back: &dyn Fn(&Dial) -> bool = match act.course {
+        Course::Steady | Course::Loss(_) => return None,
+        Course::Return(names) => {
+            &move |dial| dial.outcome.is_ok_and(|who| names.contains(&MEMBERS[who].name))
+        }
+        Course::Ramp => &|dial| dial.is_by_tier(act.served_by),
+    };
+    let first = dials.iter().filter(|dial| is_back(dial)).map(since).min()?;
+    let others = dials.iter().filter(|dial| dial.outcome.is_ok() && !is_back(dial));
+    Some((first, others.map(since).max().unwrap_or_default()))
+}
+
+/// Exactly the replicas of the right tier that are well serve.
+fn wrong_at_the_end(
+    act: &Act,
+    states: &[State; MEMBERS.len()],
     counts: &[usize; MEMBERS.len()],
 ) -> Vec<String> {
-    let act = outcome.act;
     let mut faults = Vec::new();
-    if settled.len() < FEWEST_DIALS {
-        faults.push(format!("only {} dials at the end", settled.len()));
-        return faults;
-    }
-    for (who, (member, &count)) in MEMBERS.iter().zip(counts).enumerate() {
-        let should_serve = member.tier == act.served_by && alive[who];
+    for ((member, &count), state) in MEMBERS.iter().zip(counts).zip(states) {
+        let should_serve = member.tier == act.served_by && *state == State::Well;
         if should_serve && count == 0 {
             faults.push(format!("{} does not serve at the end", member.name));
         }
@@ -113,18 +149,58 @@ fn faults(
             faults.push(format!("{} still serves at the end", member.name));
         }
     }
-    let limit = act.may_fail_for();
-    if let Some(last) = last_wrong
-        && last > limit
-    {
-        let allowed = if limit.is_zero() {
-            "none may".to_owned()
-        } else {
-            format!("at most {} ms are allowed", limit.as_millis())
-        };
-        faults.push(format!("a connect failed {} ms after the event; {allowed}", last.as_millis()));
+    faults
+}
+
+/// Connects fail only where they may, and none takes long.
+fn wrong_failures(outcome: &Outcome) -> Vec<String> {
+    let mut faults = Vec::new();
+    let (within, at_most) = outcome.act.course.may_fail();
+    match outcome.last_failed {
+        Some(last) if at_most == 0 => {
+            let last = last.as_millis();
+            let failed = outcome.failed;
+            faults.push(format!("connects failed, and none may: {failed}, the last at {last} ms"));
+        }
+        Some(last) if last > within => faults.push(format!(
+            "a connect failed {} ms after the event; at most {} ms are allowed",
+            last.as_millis(),
+            within.as_millis()
+        )),
+        _ if outcome.failed > at_most => {
+            let failed = outcome.failed;
+            faults.push(format!("{failed} connects failed; at most {at_most} are allowed"));
+        }
+        _ => {}
+    }
+    let longest = CONNECT_TIMEOUT + SLACK;
+    if outcome.longest > longest {
+        faults.push(format!(
+            "a connect took {} ms; at most {} ms are allowed",
+            outcome.longest.as_millis(),
+            longest.as_millis()
+        ));
     }
     faults
+}
+
+/// On the way to the end nobody serves who must not.
+fn wrong_course(act: &Act, dials: &[Dial]) -> Vec<String> {
+    match act.course {
+        Course::Steady => {
+            let is_other = |dial: &&Dial| dial.outcome.is_ok() && !dial.is_by_tier(act.served_by);
+            let others = dials.iter().filter(is_other).count();
+            let name = TIERS[act.served_by].name;
+            let fault = (others > 0).then(|| format!("{others} connects went beside {name}"));
+            fault.into_iter().collect()
+        }
+        Course::Loss(_) | Course::Return(_) => Vec::new(),
+        Course::Ramp => {
+            let served = dials.iter().filter(|dial| dial.outcome.is_ok());
+            let served = served.map(|dial| (since(dial), dial.is_by_tier(act.served_by)));
+            ramp::faults(&served.collect::<Vec<_>>(), act.lasts)
+        }
+    }
 }
 
 /// Names of the tiers that serve at the end, or "nobody".
@@ -138,100 +214,10 @@ pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{super::script::STORY, *};
-
-    const ALL: [bool; 6] = [true; 6];
-    const NO_B: [bool; 6] = [true, true, false, false, true, true];
-
-    /// One dial every 5 ms, each as `outcome` says for the milliseconds since the event.
-    fn dials(act: &Act, outcome: impl Fn(u64) -> Result<usize, i32>) -> Vec<Dial> {
-        let end = micros(act.lasts) / 1000;
-        (0..end).step_by(5).map(|ms| Dial { ended_us: ms * 1000, outcome: outcome(ms) }).collect()
-    }
-
-    /// Serves by the two replicas of a tier in turn.
-    fn by(tier: usize, ms: u64) -> Result<usize, i32> {
-        Ok(2 * tier + usize::from(ms % 10 == 5))
-    }
-
-    fn judged(act: &'static Act, alive: &[bool; 6], dials: &[Dial]) -> Outcome {
-        judge(act, (0, micros(act.lasts)), alive, dials)
-    }
-
-    #[test]
-    fn a_failover_within_the_probe_window_is_right_and_timed_by_its_last_failure() {
-        let act = &STORY[3];
-        let dials = dials(act, |ms| if ms < 400 { Err(111) } else { by(2, ms) });
-
-        let outcome = judged(act, &NO_B, &dials);
-
-        assert_eq!(outcome.faults, Vec::<String>::new());
-        assert_eq!((outcome.dials, outcome.failed), (600, 80));
-        assert_eq!(outcome.errors, BTreeMap::from([(111, 80)]));
-        assert_eq!(outcome.recovered, Some(Duration::from_millis(400)));
-        assert_eq!(serving(&outcome.shares), "cluster west");
-    }
-
-    #[test]
-    fn a_return_is_timed_by_the_first_connect_that_the_near_tier_serves() {
-        let act = &STORY[4];
-        let dials = dials(act, |ms| by(if ms < 600 { 2 } else { 1 }, ms));
-
-        let outcome = judged(act, &ALL, &dials);
-
-        assert_eq!(outcome.faults, Vec::<String>::new());
-        assert_eq!(outcome.recovered, Some(Duration::from_millis(600)));
-    }
-
-    #[test]
-    fn a_failure_where_nothing_has_died_is_a_fault() {
-        let act = &STORY[5];
-        let dials = dials(act, |ms| if ms == 700 { Err(111) } else { by(0, ms) });
-
-        let faults = judged(act, &ALL, &dials).faults;
-
-        assert_eq!(faults, ["a connect failed 700 ms after the event; none may"]);
-    }
-
-    #[test]
-    fn a_failure_after_the_probe_window_is_a_fault() {
-        let act = &STORY[3];
-        let dials = dials(act, |ms| if ms == 1_500 { Err(110) } else { by(2, ms) });
-
-        let faults = judged(act, &NO_B, &dials).faults;
-
-        assert_eq!(
-            faults,
-            ["a connect failed 1500 ms after the event; at most 1000 ms are allowed"]
-        );
-    }
-
-    #[test]
-    fn the_wrong_tier_and_an_idle_replica_are_faults() {
-        let act = &STORY[3];
-
-        let faults = judged(act, &NO_B, &dials(act, |ms| by(0, ms))).faults;
-        assert_eq!(
-            faults,
-            [
-                "a1 still serves at the end",
-                "a2 still serves at the end",
-                "w1 does not serve at the end",
-                "w2 does not serve at the end"
-            ]
-        );
-        let faults = judged(act, &NO_B, &dials(act, |_| Ok(4))).faults;
-        assert_eq!(faults, ["w2 does not serve at the end"]);
-    }
-
-    #[test]
-    fn silence_is_a_fault() {
-        let outcome = judged(&STORY[0], &ALL, &[]);
-
-        assert_eq!(outcome.faults, ["only 0 dials at the end"]);
-        assert_eq!(outcome.recovered, None);
-        assert_eq!(serving(&outcome.shares), "nobody");
-    }
+/// When it ended, since the act's begin.
+fn since(dial: &Dial) -> Duration {
+    Duration::from_micros(dial.ended_us)
 }
+
+#[cfg(test)]
+mod tests;
