@@ -44,10 +44,17 @@ impl Nodes {
 
     /// Makes the list.
     pub(super) fn learn<'s>(&mut self, services: impl Iterator<Item = &'s Service>) {
-        self.index = Some(Index::default());
-        for service in services {
-            self.put(service);
+        let listed = services.flat_map(|service| &service.backends);
+        let of = listed.filter_map(|backend| {
+            Some((backend.backend, Arc::clone(backend.locality.node.as_ref()?)))
+        });
+        let of: BTreeMap<BackendRef, Arc<str>> = of.collect();
+        let mut on: BTreeMap<Arc<str>, Vec<BackendRef>> = BTreeMap::new();
+        for (backend, node) in &of {
+            on.entry(Arc::clone(node)).or_default().push(*backend);
         }
+        let on = on.into_iter().map(|(node, backends)| (node, backends.into_iter().collect()));
+        self.index = Some(Index { of, on: on.collect() });
     }
 
     /// Another list of services is in force: what was known may be wrong.
