@@ -62,6 +62,7 @@ impl Agent {
 
     /// Those of this life, and those still to be resumed.
     fn orders_in_force(&self) -> Vec<Order> {
-        self.orders_to_resume.clone()
+        let orders = self.world.orders().iter().cloned().map(Order::from);
+        orders.chain(self.orders_to_resume.iter().cloned()).collect()
     }
 }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Result;
 use redirector_common::{EventKind, EventValue, SEVERAL};
 use redirector_core::{Command, Input, input::KernelEvent, service::BackendRef};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::Agent;
 use crate::datapath::monotonic;
@@ -57,10 +57,16 @@ impl Agent {
     /// Does what the world asks for. What fails is said and left: the next ejection or probe asks
     /// again.
     pub(super) fn carry_out(&mut self) {
+        let mut lost = Vec::new();
         for command in self.world.take_commands() {
-            if let Err(error) = self.try_carry_out(&command) {
+            if let Command::Reset(backend) = command {
+                lost.push(backend);
+            } else if let Err(error) = self.try_carry_out(&command) {
                 warn!(?command, error = format!("{error:#}"), "cannot do what health asks for");
             }
+        }
+        if !lost.is_empty() {
+            self.reset(lost);
         }
     }
 
@@ -70,9 +76,6 @@ impl Agent {
         | Command::Mute { backend, .. }
         | Command::Forgive(backend)
         | Command::Reset(backend)) = command;
-        if matches!(command, Command::Reset(_)) {
-            return Ok(());
-        }
         // A backend without an index has nothing to be changed.
         let Some((index, generation)) = self.installed.backend(backend) else { return Ok(()) };
         match command {
@@ -82,10 +85,25 @@ impl Agent {
                 self.datapath.mute(*client, index, generation, *lasts)?;
             }
             Command::Forgive(_) => self.datapath.forgive(index)?,
-            Command::Reset(_) => return Ok(()),
+            Command::Reset(_) => {}
         }
         self.outputs.wrote(1);
         Ok(())
+    }
+
+    /// Destroys the established connections to these, beside this task: that takes a millisecond
+    /// per network namespace.
+    fn reset(&self, lost: Vec<BackendRef>) {
+        let resets = match &self.resets {
+            Ok(resets) => Arc::clone(resets),
+            Err(why) => return warn!(?lost, why, "cannot reset connections to lost backends"),
+        };
+        tokio::task::spawn_blocking(move || match resets.destroy(&lost) {
+            Ok(done) => info!(?lost, ?done, "reset the connections to lost backends"),
+            Err(error) => {
+                warn!(?lost, error = format!("{error:#}"), "cannot reset connections");
+            }
+        });
     }
 
     /// Tells the prober what to ask, if that has changed.

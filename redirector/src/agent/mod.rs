@@ -29,7 +29,7 @@ use tracing::{debug, error, info, warn};
 use self::log::log;
 use crate::{
     control::{Ask, Order, Orders},
-    datapath::{Datapath, Events},
+    datapath::{Datapath, Events, Resets},
     outputs::Outputs,
 };
 
@@ -62,6 +62,8 @@ pub struct Agent {
     may_probe_differently: bool,
     /// When to try again what failed.
     retry_at: Option<Instant>,
+    /// What resets connections, or why nothing can.
+    resets: Result<Arc<Resets>, String>,
     /// Where orders are kept.
     orders: Orders,
     /// Orders of an earlier agent, until the services are known.
@@ -80,6 +82,7 @@ impl Agent {
         outputs: Arc<Outputs>,
         wanted: watch::Sender<Wanted>,
         orders: Orders,
+        resets: Result<Resets>,
     ) -> Result<Self> {
         let installed = datapath.adopt()?;
         let mut agent = Self {
@@ -98,6 +101,7 @@ impl Agent {
                 Vec::new()
             }),
             orders,
+            resets: resets.map(Arc::new).map_err(|error| format!("{error:#}")),
             started: Instant::now(),
         };
         let objections = agent.installed.objections();

@@ -20,7 +20,7 @@ use super::options::{LoadArgs, RunArgs};
 use crate::{
     agent::{Agent, QUEUE},
     control::{self, Orders},
-    datapath::{self, Counters, Datapath, Events, Lock, Pins, check},
+    datapath::{self, Counters, Datapath, Events, Lock, Pins, Resets, check},
     outputs::{Metrics, Outputs, admin},
     sources::{file, prober::Prober},
 };
@@ -83,7 +83,9 @@ async fn serve(args: &Args) -> Result<()> {
     let (stop, stopped) = watch::channel(false);
     let run = args.run.directory();
     let orders = Orders::new(&run.orders());
-    let agent = Agent::adopt(Datapath::open(&pins)?, Arc::clone(&outputs), wanted, orders)?;
+    let resets = Resets::open(&pins, &args.load.options()?);
+    let datapath = Datapath::open(&pins)?;
+    let agent = Agent::adopt(datapath, Arc::clone(&outputs), wanted, orders, resets)?;
 
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(admin::serve(args.admin, Arc::clone(&outputs)).await?);
