@@ -24,31 +24,35 @@ pub fn find(address: &Address) -> Option<Backend> {
     let identity = identity_words([a | b << 32, c | d << 32], address.port, PROTOCOL_TCP);
     // SAFETY: words of an array, each stored whole.
     let count = unsafe { BACKEND_IDS.get_ptr(0)?.cast::<u64>().read_volatile() } as u32;
-    let (buckets, check) = buckets_of(mix(&identity), count);
-    let mut found = None;
-    for bucket in buckets {
-        let word = word_in(bucket + 1, check);
-        if found.is_none() && word.0 != 0 {
-            found = current(word).filter(|backend| is_called(*backend, &identity));
-        }
-    }
-    found
+    let ([one, other], check) = buckets_of(mix(&identity), count);
+    named(word_in(one, check), &identity).or_else(|| named(word_in(other, check), &identity))
 }
 
-/// The word with this check.
+/// The word with this check, or 0: in a bucket no two have the same.
 #[inline(always)]
 fn word_in(bucket: u32, check: u16) -> IdWord {
-    let mut found = IdWord(0);
-    if let Some(words) = BACKEND_IDS.get_ptr(bucket) {
-        for place in 0..IDS {
-            // SAFETY: as above, within the bucket.
-            let word = IdWord(unsafe { words.cast::<u64>().add(place).read_volatile() });
-            if word.check() == check {
-                found = word;
-            }
-        }
+    let Some(words) = BACKEND_IDS.get_ptr(bucket + 1) else {
+        return IdWord(0);
+    };
+    let mut found = 0;
+    for place in 0..IDS {
+        // SAFETY: as above, within the bucket.
+        let word = unsafe { words.cast::<u64>().add(place).read_volatile() };
+        // All bits if they are equal, else none. By arithmetic: branches would be explored one
+        // after the other for each place.
+        let equal = 0_u64.wrapping_sub((word >> 48 ^ u64::from(check)).wrapping_sub(1) >> 63);
+        // SAFETY: a volatile load of a local: else the compiler makes a branch of it.
+        found |= word & unsafe { (&raw const equal).read_volatile() };
     }
-    found
+    IdWord(found)
+}
+
+#[inline(always)]
+fn named(word: IdWord, identity: &[u64; 3]) -> Option<Backend> {
+    if word.0 == 0 {
+        return None;
+    }
+    current(word).filter(|backend| is_called(*backend, identity))
 }
 
 /// The backend that a word means, if its index is not another's by now.

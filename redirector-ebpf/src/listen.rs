@@ -148,20 +148,22 @@ fn socket(context: &SockOpsContext) -> Socket {
 #[inline(always)]
 fn local_address(context: &SockOpsContext) -> Address {
     let ops = context.ops;
-    // SAFETY: the kernel passes a valid context for the whole call. Volatile, so that each word is
-    // one access of four bytes.
-    unsafe {
-        let port = (&raw const (*ops).local_port).read_volatile() as u16;
-        if (&raw const (*ops).family).read_volatile() == AF_INET {
-            return Address::v4((&raw const (*ops).local_ip4).read_volatile(), port);
-        }
-        let words = (&raw const (*ops).local_ip6).cast::<u32>();
-        let words = [
-            words.read_volatile(),
-            words.add(1).read_volatile(),
-            words.add(2).read_volatile(),
-            words.add(3).read_volatile(),
-        ];
-        Address { words, port }
-    }
+    // SAFETY: the kernel passes a valid context for the whole call. Volatile, and all of them
+    // whatever the family: else the compiler merges two accesses into one at a computed place
+    // ("dereference of modified ctx ptr").
+    let (family, port, four, six) = unsafe {
+        let six = (&raw const (*ops).local_ip6).cast::<u32>();
+        (
+            (&raw const (*ops).family).read_volatile(),
+            (&raw const (*ops).local_port).read_volatile() as u16,
+            (&raw const (*ops).local_ip4).read_volatile(),
+            [
+                six.read_volatile(),
+                six.add(1).read_volatile(),
+                six.add(2).read_volatile(),
+                six.add(3).read_volatile(),
+            ],
+        )
+    };
+    if family == AF_INET { Address::v4(four, port) } else { Address { words: six, port } }
 }

@@ -51,13 +51,11 @@ pub fn began(listener: &ListenerValue, is_counted: bool, group: u16) {
         let key = key_of(listener, family, listener.address);
         if is_counted && let Some(port) = port_or_new(&key) {
             add(port, 1);
+            let has_older = u64::from(group) > count(port).cast_unsigned();
             // SAFETY: as above.
-            unsafe {
-                let has_older = u64::from(group) > (&raw const (*port).listeners).read_volatile();
-                (&raw mut (*port).has_older).write_volatile(u64::from(has_older));
-            }
+            unsafe { (&raw mut (*port).has_older).write_volatile(u64::from(has_older)) };
         }
-        each_backend(listener, family, READMIT);
+        each_backend(listener, family, 0);
     }
 }
 
@@ -71,57 +69,43 @@ pub fn ended(listener: &ListenerValue, is_counted: bool, group: u16) {
             continue;
         }
         let key = key_of(listener, family, listener.address);
-        let mut may_be_older = true;
+        let mut may_have_older = true;
         if let Some(port) = PORTS.get_ptr_mut(&key) {
             if is_counted {
                 add(port, u64::MAX);
                 // SAFETY: as above.
-                may_be_older = unsafe { (&raw const (*port).has_older).read_volatile() } != 0;
+                may_have_older = unsafe { (&raw const (*port).has_older).read_volatile() } != 0;
             }
             if count(port) > 0 {
                 continue;
             }
         }
-        if group > 1 && may_be_older {
-            continue;
-        }
-        each_backend(listener, family, EJECT);
-        // One that began meanwhile may have re-admitted before this ejected.
-        if listens(&key) {
-            each_backend(listener, family, READMIT);
-        } else {
+        if group <= 1 || !may_have_older {
+            each_backend(listener, family, 1);
             forget(&key);
         }
     }
 }
 
-const EJECT: u32 = 1;
-const READMIT: u32 = 0;
-
-/// Ejects or re-admits the backends that a listener served: those that were learned for its port
-/// and that no listener on another address serves.
+/// Tells the backends that a listener serves whether somebody listens (0) or nobody does (1).
 #[inline(always)]
-fn each_backend(listener: &ListenerValue, family: u16, what: u32) {
-    let all = key_of(listener, family, ANY);
-    let Some(port) = PORTS.get_ptr_mut(&all) else {
+fn each_backend(listener: &ListenerValue, family: u16, is_gone: u8) {
+    let Some(port) = PORTS.get_ptr_mut(&key_of(listener, family, ANY)) else {
         return;
     };
-    if what == EJECT && count(port) > 0 {
-        return;
-    }
-    let check = port_check(listener.netns, listener.port, family);
     for place in 0..LEARNED {
-        let word = learned(port, place);
-        if word.check() == check {
-            one_backend(listener, family, word, what);
-        }
+        one_backend(listener, u32::from(family), learned(port, place), is_gone);
     }
 }
 
-/// One of them. A function of its own, so that the verifier sees its code once per place and not
-/// all of them in one.
+/// One of them, if it is on the listener's address. A function of its own: the stack of the
+/// programs is short.
 #[inline(never)]
-fn one_backend(listener: &ListenerValue, family: u16, word: IdWord, what: u32) {
+fn one_backend(listener: &ListenerValue, family: u32, word: IdWord, is_gone: u8) {
+    let family = family as u16;
+    if word.check() != port_check(listener.netns, listener.port, family) {
+        return;
+    }
     let Some(backend) = backend::current(word) else {
         return;
     };
@@ -131,11 +115,19 @@ fn one_backend(listener: &ListenerValue, family: u16, word: IdWord, what: u32) {
     if listener.address != ANY && listener.address != address {
         return;
     }
-    if what == READMIT {
-        backend.readmit();
-    } else if !listens(&key_of(listener, family, address)) {
+    if is_gone != 0 {
+        let serves_all = key_of(listener, family, ANY);
+        let serves_it = key_of(listener, family, address);
+        if listens(&serves_all) || listens(&serves_it) {
+            return;
+        }
         backend.eject();
+        // One that has begun meanwhile may have re-admitted before this ejected.
+        if !listens(&serves_all) && !listens(&serves_it) {
+            return;
+        }
     }
+    backend.readmit();
 }
 
 #[inline(always)]

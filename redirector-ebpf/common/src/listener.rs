@@ -108,8 +108,9 @@ pub struct PortKey {
 
 const _: () = assert!(size_of::<PortKey>() == 32);
 
-/// Backends of one port of a namespace and family, at most: as many as the namespace has addresses.
-pub const LEARNED: usize = 8;
+/// Backends of one port of a namespace and family, at most: as many as it has addresses there that
+/// are backends.
+pub const LEARNED: usize = 4;
 
 /// Value of `PORTS`. Each word is stored whole; words that belong to another key do not pass
 /// their check.
@@ -124,7 +125,7 @@ pub struct PortValue {
     pub backends: [IdWord; LEARNED],
 }
 
-const _: () = assert!(size_of::<PortValue>() == 80);
+const _: () = assert!(size_of::<PortValue>() == 48);
 
 /// 16 bits that tell the learned words of one port from another's; never 0.
 #[inline(always)]
