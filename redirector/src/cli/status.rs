@@ -5,14 +5,19 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use serde_json::json;
 
-use super::options::{Output, OutputArgs, PinArgs};
-use crate::datapath::{Datapath, ServiceView, View};
+use super::options::{Output, OutputArgs, PinArgs, RunArgs};
+use crate::{
+    control::Orders,
+    datapath::{Datapath, ServiceView, View},
+};
 
 /// Flags of `status`.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     pins: PinArgs,
+    #[command(flatten)]
+    run: RunArgs,
     #[command(flatten)]
     output: OutputArgs,
     /// Only services whose name contains this
@@ -26,12 +31,17 @@ pub(super) fn run(args: &Args) -> Result<()> {
         view.services.retain(|service| service.name.contains(part));
     }
     let agent = pins.holder();
+    // From the file: they are in force without an agent too.
+    let orders = Orders::new(&args.run.directory().orders()).read()?;
     match args.output.output {
-        Output::Json => println!("{}", json!({ "agent": agent, "services": view.services })),
+        Output::Json => println!("{}", json!({ "agent": agent, "orders": orders, "services": view.services })),
         Output::Text => {
             match agent {
                 Some(pid) => println!("agent: process {pid}"),
                 None => println!("agent: none is running; the last state stays in force"),
+            }
+            for order in &orders {
+                println!("order: {order}");
             }
             for service in &view.services {
                 print!("{}", describe(service));
