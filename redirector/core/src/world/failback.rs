@@ -30,7 +30,7 @@ pub(super) struct Failbacks {
 }
 
 /// How a service was when an instant began.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Before {
     /// Tiers that carried load, per family; `None` is any, because the agent has just started and
     /// what it finds ejected may have carried load before.
@@ -70,7 +70,7 @@ impl Failbacks {
                 .map(|tier| {
                     let carried = before.carried.as_ref();
                     let carried = carried.is_none_or(|names| names[family].contains(&tier.name));
-                    known(tier, carried && !instant.has_moved, &instant.fresh, view.objections)
+                    known(tier, carried, &instant.fresh, view.objections)
                 })
                 .collect();
             held[family] = step(&formula, failback, &known, &before.held[family], now);
@@ -122,20 +122,10 @@ impl Failbacks {
         }
     }
 
-    /// Gives every tier of every service what it is due.
-    pub(super) fn forget_all(&mut self) {
-        self.held.clear();
-        self.due.clear();
-    }
-
     /// Keeps only the holds of services that there are.
     pub(super) fn retain(&mut self, services: &BTreeMap<ServiceRef, Service>) {
         self.held.retain(|name, _| services.contains_key(name));
         self.due.retain(|(_, name)| services.contains_key(name));
-    }
-
-    pub(super) fn held(&self, service: &ServiceRef) -> Option<&[Held; 2]> {
-        self.held.get(service)
     }
 
     fn hold(&mut self, service: &ServiceRef, held: [Held; 2]) {
@@ -149,6 +139,10 @@ impl Failbacks {
 }
 
 impl Before {
+    fn nothing() -> Self {
+        Self { carried: Some(Default::default()), held: Default::default() }
+    }
+
     fn of(installed: Option<&ServiceTables>, held: Option<&[Held; 2]>, was_synced: bool) -> Self {
         let held = held.cloned().unwrap_or_default();
         let Some(installed) = installed else {
@@ -189,6 +183,18 @@ impl World {
         before.held = Default::default();
         self.failbacks.forget(name);
         had
+    }
+
+    /// The node has moved: the tiers are others now, and none of them has lost anything.
+    pub(super) fn end_all_holds(&mut self) {
+        self.failbacks.held.clear();
+        self.failbacks.due.clear();
+        for name in self.services.keys() {
+            let before = self.instant.before.entry(name.clone()).or_insert_with(Before::nothing);
+            if before.carried.is_some() {
+                *before = Before::nothing();
+            }
+        }
     }
 }
 

@@ -14,8 +14,6 @@ pub(super) struct Instant {
     pub(super) before: BTreeMap<ServiceRef, Before>,
     /// Whether a source had said what there is when it began.
     pub(super) was_synced: bool,
-    /// Whether the node has moved: its tiers are others now.
-    pub(super) has_moved: bool,
 }
 
 impl Instant {

@@ -190,9 +190,8 @@ impl World {
             return;
         }
         self.node = node;
-        self.failbacks.forget_all();
-        self.instant.before.clear();
-        self.instant.has_moved = true;
+        self.end_all_holds();
+        self.redrain_all(&mut Vec::new());
         // The tiers are others now; that is no failover.
         let names: Vec<ServiceRef> = self.services.keys().cloned().collect();
         for name in &names {
