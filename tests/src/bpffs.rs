@@ -43,6 +43,12 @@ impl Bpffs {
     pub fn pin_path(&self) -> PathBuf {
         self.path().join("redirector")
     }
+
+    /// Where an agent with that pin path keeps its maps.
+    #[must_use]
+    pub fn maps_path(&self) -> PathBuf {
+        self.pin_path().join(format!("v{}", redirector_common::LAYOUT))
+    }
 }
 
 impl Drop for Bpffs {

@@ -12,8 +12,9 @@ use crate::netns::Netns;
 /// Limited by the third byte of an IPv4 address.
 const MOST_NODES: usize = 254;
 
-/// ARP is no part of this family, and neighbour discovery is let through.
-const BLACK_HOLE: &str = "
+/// Rules of a node that drops what it gets, for `nft -f`. ARP is no part of this family, and
+/// neighbour discovery is let through.
+pub const BLACK_HOLE: &str = "
     table inet black_hole {
         chain input {
             type filter hook input priority filter;

@@ -7,6 +7,8 @@ pub(super) const CLIENT_NODE: &str = "n1";
 /// The Service's address. No machine has it.
 pub(super) const SERVICE: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10)), 80);
+/// Its name in the agent's file.
+pub(super) const SERVICE_NAME: &str = "demo/checkout";
 /// Where every replica listens, on its own node.
 pub(super) const PORT: u16 = 8080;
 /// Dials per second.

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{self, BufRead as _},
     os::unix::fs::{PermissionsExt as _, symlink},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,9 +13,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use redirector_tests::lab::BLACK_HOLE;
 
 use super::{
-    cast::{CLIENT_NODE, MEMBERS, SERVICE},
+    cast::{CLIENT_NODE, MEMBERS, SERVICE, SERVICE_NAME},
     interrupts,
     stage::Stage,
 };
@@ -23,18 +25,28 @@ use super::{
 pub(super) fn offer(stage: &Stage) -> Result<String> {
     let directory = stage.files.path();
     write_entrance(stage)?;
+    let link = |name: &str, path: &Path| {
+        symlink(path, directory.join(name)).with_context(|| format!("cannot link {name}"))
+    };
     // Short names for long paths.
     for (name, path) in [
         ("redirector", &stage.agent.options().binary),
         ("pins", &stage.bpffs.pin_path()),
+        ("maps", &stage.bpffs.maps_path()),
         ("cgroup", &stage.cgroup.path().to_owned()),
+        ("run", &stage.agent.run_directory()),
     ] {
-        symlink(path, directory.join(name)).with_context(|| format!("cannot link {name}"))?;
+        link(name, path)?;
     }
+    for node in stage.lab.nodes() {
+        link(node.name(), &node.netns().path())?;
+    }
+    fs::write(directory.join("black-hole"), BLACK_HOLE).context("cannot write black-hole")?;
     let pids = MEMBERS.iter().zip(&stage.replicas).filter_map(|(member, replica)| {
         Some(format!("kill -9 {:<8} # {}", replica.pid()?, member.answer()))
     });
     let pids = pids.collect::<Vec<_>>().join("\n    ");
+    let hole = MEMBERS[0].node;
     let config = stage.config().file_name().unwrap_or_default().display();
     Ok(format!(
         "
@@ -47,17 +59,27 @@ pub(super) fn offer(stage: &Stage) -> Result<String> {
     ./on-{CLIENT_NODE}
 
   ask the agent, and read what it has written into the kernel
+    ./redirector explain {SERVICE_NAME} --run-dir run
     ./redirector status --pin-path pins
     ./redirector dump --pin-path pins
     ./on-{CLIENT_NODE} curl -s http://{}/metrics
 
   read it without us: the maps carry their field names
-    bpftool map dump pinned pins/v1/FRONTENDS4
-    bpftool map lookup pinned pins/v1/BACKENDS key 0 0 0 0
+    bpftool map dump pinned maps/FRONTENDS4
+    bpftool map lookup pinned maps/BACKENDS key 0 0 0 0
     bpftool cgroup show cgroup
 
-  change something: kill a replica, or edit the agent's file
+  tell it what you want
+    ./redirector drain zone=a --run-dir run
+    ./redirector undrain zone=a --run-dir run
+    ./redirector force {SERVICE_NAME} remote --run-dir run
+    ./redirector failback {SERVICE_NAME} --run-dir run
+
+  change something: kill a replica (or let it hang and go on: kill -STOP, kill -CONT), make a node
+  a black hole, or edit the agent's file
     {pids}
+    nsenter --net={hole} nft -f black-hole
+    nsenter --net={hole} nft delete table inet black_hole
     $EDITOR {config}
 
   Enter or Ctrl-C ends the demo and removes everything.",

@@ -22,7 +22,7 @@ use redirector_tests::{
 };
 
 use super::{
-    cast::{self, CLIENT_NODE, MEMBERS, PORT, RATE, SERVICE, State, TIERS},
+    cast::{self, CLIENT_NODE, MEMBERS, PORT, RATE, SERVICE, SERVICE_NAME, State, TIERS},
     interrupts,
     script::{
         CONNECT_TIMEOUT, Change, HOLD_DOWN, PATIENCE, PROBE_COUNT, PROBE_INTERVAL, PROBE_TIMEOUT,
@@ -140,7 +140,7 @@ fn config_text(replicas: &[Replica]) -> String {
         "# What the agent on {CLIENT_NODE} knows. Saved changes take effect at once.\n\
          node: {{name: {CLIENT_NODE}, zone: a, region: eu, cluster: local}}\n\
          services:\n\
-         - name: demo/checkout\n\
+         - name: {SERVICE_NAME}\n\
          \x20 frontends: [\"{SERVICE}/tcp\"]\n\
          \x20 backends:\n"
     );
