@@ -14,3 +14,4 @@ pub mod replica;
 pub mod script;
 pub mod traces;
 pub mod vm;
+pub mod zones;
