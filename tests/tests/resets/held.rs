@@ -4,13 +4,13 @@ use std::{
     fmt,
     io::{self, Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpStream, UdpSocket},
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd as _, BorrowedFd},
     thread,
     time::{Duration, Instant},
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use redirector_tests::netns::Netns;
+use redirector_tests::{netns::Netns, script::RawAddress};
 
 const LONGEST_ANSWER: Duration = Duration::from_secs(5);
 
@@ -82,6 +82,18 @@ impl Held {
         }
         assert_eq!(&bytes, b"hi");
         Ok(())
+    }
+
+    /// The same TCP socket, disconnected and connected anew.
+    pub(crate) fn connected_to(mut self, address: SocketAddr) -> Self {
+        for address in [RawAddress::unspecified(), address.into()] {
+            let (start, length) = (address.0.as_ptr(), address.0.len() as libc::socklen_t);
+            // SAFETY: the kernel reads `length` bytes of `address`, which outlives the call.
+            let result = unsafe { libc::connect(self.as_fd().as_raw_fd(), start.cast(), length) };
+            assert_eq!(result, 0, "{self}: {}", io::Error::last_os_error());
+        }
+        self.address = address;
+        self
     }
 
     pub(crate) fn works(&self) {

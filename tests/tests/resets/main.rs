@@ -6,3 +6,5 @@ mod echo;
 mod held;
 mod pods;
 mod reach;
+mod redirected;
+mod stage;

@@ -19,6 +19,7 @@ const INET_DIAG_REQ_BYTECODE: u16 = 1;
 const INET_DIAG_REQ_SK_BPF_STORAGES: u16 = 2;
 const SK_DIAG_BPF_STORAGE_REQ_MAP_FD: u16 = 1;
 const INET_DIAG_SK_BPF_STORAGES: u16 = 20;
+const INET_DIAG_CGROUP_ID: u16 = 21;
 const SK_DIAG_BPF_STORAGE: u16 = 1;
 const SK_DIAG_BPF_STORAGE_MAP_VALUE: u16 = 3;
 /// `NLA_TYPE_MASK`: without the bit for "nested".
@@ -53,7 +54,9 @@ pub(super) struct Found {
     pub(super) peer: SocketAddr,
     /// 0: no process holds it any more.
     pub(super) inode: u32,
-    /// Its storage in the map that was asked for.
+    /// The cgroup that it was made in (5.8).
+    pub(super) cgroup: Option<u64>,
+    /// Its storage in the map that was asked for; never of UDP.
     pub(super) value: Option<SocketValue>,
 }
 
@@ -157,19 +160,18 @@ fn socket(payload: &[u8]) -> Option<Found> {
         libc::AF_INET6 => Ipv6Addr::from(address).to_canonical(),
         _ => return None,
     };
-    let value = attributes(payload.get(SOCKET..)?)
-        .find(|(kind, _)| *kind == INET_DIAG_SK_BPF_STORAGES)
-        .and_then(|(_, storages)| {
-            attributes(storages).find(|(kind, _)| *kind == SK_DIAG_BPF_STORAGE)
-        })
-        .and_then(|(_, storage)| {
-            attributes(storage).find(|(kind, _)| *kind == SK_DIAG_BPF_STORAGE_MAP_VALUE)
-        })
-        .and_then(|(_, bytes)| value(bytes));
+    let described = payload.get(SOCKET..)?;
+    let cgroup = attribute_of(described, INET_DIAG_CGROUP_ID)
+        .and_then(|id| Some(u64::from_ne_bytes(id.try_into().ok()?)));
+    let value = attribute_of(described, INET_DIAG_SK_BPF_STORAGES)
+        .and_then(|storages| attribute_of(storages, SK_DIAG_BPF_STORAGE))
+        .and_then(|storage| attribute_of(storage, SK_DIAG_BPF_STORAGE_MAP_VALUE))
+        .and_then(value);
     Some(Found {
         identity,
         peer: SocketAddr::new(address, port),
         inode: u32_at(payload, INODE)?,
+        cgroup,
         value,
     })
 }
@@ -180,6 +182,10 @@ fn value(bytes: &[u8]) -> Option<SocketValue> {
     let length = size_of::<SocketValue>();
     bytes_of_mut(&mut value).copy_from_slice(bytes.get(..length)?);
     Some(value)
+}
+
+fn attribute_of(bytes: &[u8], kind: u16) -> Option<&[u8]> {
+    attributes(bytes).find(|(found, _)| *found == kind).map(|(_, content)| content)
 }
 
 fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
@@ -295,6 +301,7 @@ mod tests {
         attribute(&mut storage, SK_DIAG_BPF_STORAGE_MAP_VALUE, bytemuck::bytes_of(&expected));
         attribute(&mut storages, SK_DIAG_BPF_STORAGE | NESTED, &storage);
         attribute(&mut payload, 8, &[1]);
+        attribute(&mut payload, INET_DIAG_CGROUP_ID, &5_u64.to_ne_bytes());
         attribute(&mut payload, INET_DIAG_SK_BPF_STORAGES, &storages);
         let mut datagram = answered(SOCK_DIAG_BY_FAMILY, &payload);
         datagram.extend(answered(NLMSG_DONE, &0_u32.to_ne_bytes()));
@@ -305,6 +312,7 @@ mod tests {
             identity,
             peer: "10.77.2.1:8080".parse().unwrap(),
             inode: 99,
+            cgroup: Some(5),
             value: Some(expected),
         };
         assert_eq!(found, [Message::Socket(socket), Message::End(0)]);

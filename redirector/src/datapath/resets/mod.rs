@@ -1,21 +1,22 @@
 //! Destroys this node's established sockets to lost backends: their owners see `ECONNABORTED`.
 //!
 //! A socket is destroyed if its peer is exactly the backend, in whichever network namespace it is,
-//! and if its storage in `SOCKETS` says that it was redirected there. One that dialled the backend
-//! itself, or that another agent redirected, is not ours to end. Where sockets remember nothing
-//! (`--peer-name`), the peer alone decides. Unconnected UDP sockets have no peer: they stay.
+//! and if it was redirected there. Of TCP its storage in `SOCKETS` tells, so that a client which
+//! dialled the backend itself keeps its connection. Of UDP the kernel does not list the storage:
+//! all in the cgroup that the programs are attached to count as redirected. Unconnected UDP
+//! sockets have no peer: they stay.
 //!
 //! Nothing here decides when: the core asks, for silent backends only.
 
 mod diag;
 mod message;
 mod namespaces;
+mod ours;
 
 use std::{
     fs::File,
     io,
     net::SocketAddr,
-    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     sync::{
         Mutex, PoisonError,
         mpsc::{Receiver, sync_channel},
@@ -25,18 +26,17 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use bytemuck::bytes_of;
 use nix::sched::{CloneFlags, setns};
-use redirector_common::SocketValue;
 use redirector_core::service::{BackendRef, Protocol};
 use tracing::{debug, warn};
 
 use self::{
     diag::Diag,
-    message::{Found, Kind},
+    message::Kind,
     namespaces::Namespaces,
+    ours::{Members, Ours},
 };
-use super::{Options, Pins, check, sys};
+use super::{Options, Pins, cgroup::Cgroup, check, sys};
 
 /// Namespaces looked at side by side.
 const WORKERS: usize = 2;
@@ -51,10 +51,7 @@ const NAMED: u64 = 20;
 /// What resets need, opened.
 #[derive(Debug)]
 pub struct Resets {
-    /// The map `SOCKETS`.
-    sockets: Option<OwnedFd>,
-    /// Protocols whose sockets remember where they were redirected to.
-    remembering: Vec<Protocol>,
+    ours: Ours,
     /// Why only this process's own namespace is visited.
     limit: Option<&'static str>,
 }
@@ -77,28 +74,28 @@ pub struct Destroyed {
 }
 
 impl Resets {
-    /// Prepares for sockets that `load` with these options has redirected.
+    /// Prepares for sockets that `load` with these options, on this cgroup, has redirected.
     ///
     /// # Errors
     ///
     /// The kernel or this process's privileges do not do; the text says what to add.
-    pub fn open(pins: &Pins, options: &Options) -> Result<Self> {
-        let remembering: Vec<_> =
-            [(Protocol::Tcp, options.remember_tcp), (Protocol::Udp, options.remember_udp)]
-                .into_iter()
-                .filter_map(|(protocol, remembers)| remembers.then_some(protocol))
-                .collect();
+    pub fn open(pins: &Pins, options: &Options, cgroup: &Cgroup) -> Result<Self> {
+        /// Of the root, kernfs' first inode.
+        const ROOT: u64 = 1;
         let path = pins.map("SOCKETS");
-        let sockets = (!remembering.is_empty())
+        let storage = options
+            .remember_tcp
             .then(|| sys::obj_get(&path))
             .transpose()
             .with_context(|| format!("cannot open {}", path.display()))?;
-        if sockets.is_some() && !check::holds(check::BPF) {
+        if storage.is_some() && !check::holds(check::BPF) {
             bail!(
-                "reading what sockets remember needs CAP_BPF; add it, or set onBackendLost: Keep"
+                "reading what sockets remember needs CAP_BPF; add it, or set onBackendLost: Keep \
+                 in every policy"
             );
         }
-        Ok(Self { sockets, remembering, ..Self::by_peer()? })
+        let cgroup = (cgroup.id != ROOT).then(|| cgroup.path.clone());
+        Ok(Self { ours: Ours { storage, cgroup }, ..Self::by_peer()? })
     }
 
     /// For every socket with the backend as its peer, whoever has made it so.
@@ -118,7 +115,7 @@ impl Resets {
             "without CAP_SYS_ADMIN only connections in the agent's own network namespace are \
              reset; add CAP_SYS_ADMIN and CAP_SYS_PTRACE, and hostPID in a pod",
         );
-        Ok(Self { sockets: None, remembering: Vec::new(), limit })
+        Ok(Self { ours: Ours::default(), limit })
     }
 
     /// What these resets do not reach, and what to add.
@@ -137,9 +134,12 @@ impl Resets {
         let begun = Instant::now();
         let total = Mutex::new(Destroyed::default());
         let error = Mutex::new(None);
+        let members = Members::default();
         let visit = |is_entered: io::Result<()>| {
             let mut done = Destroyed { namespaces: 1, ..Destroyed::default() };
-            if let Err(why) = is_entered.and_then(|()| self.destroy_here(backends, &mut done)) {
+            if let Err(why) =
+                is_entered.and_then(|()| self.destroy_here(backends, &members, &mut done))
+            {
                 done.failed = 1;
                 lock(&error).get_or_insert(why);
             }
@@ -162,7 +162,12 @@ impl Resets {
         Ok(done)
     }
 
-    fn destroy_here(&self, backends: &[BackendRef], done: &mut Destroyed) -> io::Result<()> {
+    fn destroy_here(
+        &self,
+        backends: &[BackendRef],
+        members: &Members,
+        done: &mut Destroyed,
+    ) -> io::Result<()> {
         let mut diag = Diag::open()?;
         for protocol in [Protocol::Tcp, Protocol::Udp] {
             let peers: Vec<_> = backends
@@ -170,10 +175,8 @@ impl Resets {
                 .filter(|backend| backend.protocol == protocol)
                 .map(|backend| SocketAddr::new(backend.address, backend.port))
                 .collect();
-            let map = self.sockets.as_ref().filter(|_| self.remembering.contains(&protocol));
-            let map = map.map(|map| map.as_fd());
             for peers in peers.chunks(FILTERED) {
-                let count = destroy_peers(&mut diag, protocol, peers, map)?;
+                let count = self.destroy_peers(&mut diag, protocol, peers, members)?;
                 match protocol {
                     Protocol::Tcp => done.tcp += count,
                     Protocol::Udp => done.udp += count,
@@ -181,6 +184,40 @@ impl Resets {
             }
         }
         Ok(())
+    }
+
+    fn destroy_peers(
+        &self,
+        diag: &mut Diag,
+        protocol: Protocol,
+        peers: &[SocketAddr],
+        members: &Members,
+    ) -> io::Result<u64> {
+        let mut count = 0;
+        // An IPv6 socket may be connected to a v4-mapped address.
+        for (family, peers) in [
+            (libc::AF_INET, peers.iter().copied().filter(SocketAddr::is_ipv4).collect()),
+            (libc::AF_INET6, peers.to_vec()),
+        ] {
+            let kind = Kind { family: family as u8, protocol: protocol.number() };
+            if peers.is_empty() {
+                continue;
+            }
+            for socket in diag.list(kind, &peers, self.ours.storage(protocol))? {
+                // Somebody holds it, and would hear of it.
+                let is_lost = socket.inode != 0
+                    && peers.contains(&socket.peer)
+                    && self.ours.has(&socket, protocol, members);
+                if !is_lost || !diag.destroy(kind, &socket.identity)? {
+                    continue;
+                }
+                count += 1;
+                if count <= NAMED {
+                    debug!(backend = %socket.peer, %protocol, inode = socket.inode, "reset");
+                }
+            }
+        }
+        Ok(count)
     }
 }
 
@@ -241,52 +278,6 @@ fn walk(visit: &(impl Fn(io::Result<()>) + Sync)) -> io::Result<u32> {
 
 fn next(inbox: &Mutex<Receiver<File>>) -> Option<File> {
     lock(inbox).recv().ok()
-}
-
-fn destroy_peers(
-    diag: &mut Diag,
-    protocol: Protocol,
-    peers: &[SocketAddr],
-    map: Option<BorrowedFd<'_>>,
-) -> io::Result<u64> {
-    let mut count = 0;
-    // An IPv6 socket may be connected to a v4-mapped address.
-    for (family, peers) in [
-        (libc::AF_INET, peers.iter().copied().filter(SocketAddr::is_ipv4).collect()),
-        (libc::AF_INET6, peers.to_vec()),
-    ] {
-        let kind = Kind { family: family as u8, protocol: protocol.number() };
-        if peers.is_empty() {
-            continue;
-        }
-        for socket in diag.list(kind, &peers, map)? {
-            if !is_lost(&socket, &peers, map.is_some()) || !diag.destroy(kind, &socket.identity)? {
-                continue;
-            }
-            count += 1;
-            if count <= NAMED {
-                debug!(backend = %socket.peer, %protocol, inode = socket.inode, "reset");
-            }
-        }
-    }
-    Ok(count)
-}
-
-/// In order: somebody holds it; its peer is one of these; and we have redirected it there.
-fn is_lost(socket: &Found, peers: &[SocketAddr], remembers: bool) -> bool {
-    socket.inode != 0
-        && peers.contains(&socket.peer)
-        && (!remembers || socket.value.is_some_and(|value| is_redirected(&value, socket.peer)))
-}
-
-fn is_redirected(value: &SocketValue, peer: SocketAddr) -> bool {
-    let address = match peer.ip() {
-        std::net::IpAddr::V4(address) => address.to_ipv6_mapped(),
-        std::net::IpAddr::V6(address) => address,
-    };
-    value.dialled_port != 0
-        && value.chosen_port == peer.port()
-        && *bytes_of(&value.chosen) == address.octets()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,0 +1,81 @@
+//! Tells sockets that were redirected from those that dialled a backend themselves.
+//!
+//! The kernel lists the storage of TCP sockets only (`inet_sk_diag_fill` leaves before it for UDP),
+//! and there is none where sockets do not remember (`--peer-name`): then the cgroup decides.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    net::{IpAddr, SocketAddr},
+    os::{
+        fd::{AsFd as _, BorrowedFd, OwnedFd},
+        unix::fs::{DirEntryExt as _, MetadataExt as _},
+    },
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+use bytemuck::bytes_of;
+use redirector_common::SocketValue;
+use redirector_core::service::Protocol;
+
+use super::message::Found;
+
+/// What is ours.
+#[derive(Debug, Default)]
+pub(super) struct Ours {
+    /// The map `SOCKETS`, if TCP sockets remember there.
+    pub(super) storage: Option<OwnedFd>,
+    /// The programs are attached to it; `None` is every cgroup.
+    pub(super) cgroup: Option<PathBuf>,
+}
+
+/// The cgroups below [`Ours::cgroup`] at one time, read when they are first asked for.
+#[derive(Debug, Default)]
+pub(super) struct Members(OnceLock<BTreeSet<u64>>);
+
+impl Ours {
+    /// The map whose values are to be listed.
+    pub(super) fn storage(&self, protocol: Protocol) -> Option<BorrowedFd<'_>> {
+        let storage = self.storage.as_ref().filter(|_| protocol == Protocol::Tcp);
+        storage.map(|storage| storage.as_fd())
+    }
+
+    /// Whether we have, or may have, redirected a socket of that protocol to its peer.
+    pub(super) fn has(&self, socket: &Found, protocol: Protocol, members: &Members) -> bool {
+        if self.storage(protocol).is_some() {
+            return socket.value.is_some_and(|value| is_redirected(&value, socket.peer));
+        }
+        let Some(path) = &self.cgroup else { return true };
+        // Of those that are gone meanwhile nobody can tell.
+        let members = members.0.get_or_init(|| tree(path).unwrap_or_default());
+        socket.cgroup.is_some_and(|cgroup| members.contains(&cgroup))
+    }
+}
+
+fn is_redirected(value: &SocketValue, peer: SocketAddr) -> bool {
+    let address = match peer.ip() {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    };
+    value.dialled_port != 0
+        && value.chosen_port == peer.port()
+        && *bytes_of(&value.chosen) == address.octets()
+}
+
+/// Ids of a cgroup and of all below it: their inode numbers.
+fn tree(root: &Path) -> io::Result<BTreeSet<u64>> {
+    let mut ids = BTreeSet::from([fs::metadata(root)?.ino()]);
+    let mut waiting = vec![root.to_owned()];
+    while let Some(directory) = waiting.pop() {
+        // It may be gone by now.
+        let Ok(entries) = fs::read_dir(&directory) else { continue };
+        for entry in entries.flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                ids.insert(entry.ino());
+                waiting.push(entry.path());
+            }
+        }
+    }
+    Ok(ids)
+}
