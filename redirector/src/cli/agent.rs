@@ -83,7 +83,9 @@ async fn serve(args: &Args) -> Result<()> {
     let (stop, stopped) = watch::channel(false);
     let run = args.run.directory();
     let orders = Orders::new(&run.orders());
-    let resets = Resets::open(&pins, &args.load.options()?);
+    let options = args.load.options()?;
+    let resets =
+        args.load.cgroup().and_then(|cgroup| Resets::open(&pins, &options, &cgroup));
     let datapath = Datapath::open(&pins)?;
     let agent = Agent::adopt(datapath, Arc::clone(&outputs), wanted, orders, resets)?;
 
