@@ -6,6 +6,8 @@ use crate::{build_ebpf, process, setup::InstallArgs, workspace};
 
 /// Build the eBPF object and the `redirector` binary that carries it
 #[derive(Debug, clap::Args)]
+// Its name would be that of the flattened one's.
+#[group(skip)]
 pub(crate) struct Args {
     /// Build the binary with optimisations
     #[arg(long)]
