@@ -84,8 +84,7 @@ async fn serve(args: &Args) -> Result<()> {
     let run = args.run.directory();
     let orders = Orders::new(&run.orders());
     let options = args.load.options()?;
-    let resets =
-        args.load.cgroup().and_then(|cgroup| Resets::open(&pins, &options, &cgroup));
+    let resets = args.load.cgroup().and_then(|cgroup| Resets::open(&pins, &options, &cgroup));
     let datapath = Datapath::open(&pins)?;
     let agent = Agent::adopt(datapath, Arc::clone(&outputs), wanted, orders, resets)?;
 
