@@ -1,25 +1,28 @@
 //! A connect or a send: from the address dialled to the address rewritten, or to a reason.
 
-use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
-use redirector_common::{
-    AffinityKey, AffinityValue, FrontendKey4, FrontendKey6, Header, PROTOCOL_TCP, PROTOCOL_UDP,
-    Reason, SocketValue,
+use aya_ebpf::{
+    bindings::BPF_NOEXIST,
+    helpers::generated::{bpf_get_prandom_u32, bpf_ktime_get_coarse_ns, bpf_ktime_get_ns},
 };
-use redirector_ebpf::{Choice, Earlier, Service, later, resume, scan, seed_of, select, service};
+use redirector_common::{
+    AffinityKey, AffinityValue, Destination, FrontendKey4, FrontendKey6, HEARTBEAT, Header,
+    HealthWord, Limits, PROTOCOL_TCP, PROTOCOL_UDP, Reason, STALE_AFTER, TrialKey,
+};
+use redirector_ebpf::{
+    Choice, Earlier, Service, later, resume, sample, scan, seed_of, select, service, trial,
+};
 
 use crate::{
     context::{Address, Hook},
-    maps::{AFFINITY, FRONTENDS4, FRONTENDS6, Maps},
+    maps::{AFFINITY, FRONTENDS4, FRONTENDS6, Maps, PASSIVE, TRIALS},
     memory::{self, Redirection, Remembered},
+    passive::{agent_is_silent, config},
     programs::{count, count_tier},
 };
 
-/// Which protocols remember the address dialled, so that `getpeername` and UDP replies show it:
-/// set by the loader (`--peer-name`).
+/// Whether this kernel has `bpf_ktime_get_coarse_ns` (5.11): set by the loader.
 #[unsafe(no_mangle)]
-static REMEMBER_TCP: u8 = 1;
-#[unsafe(no_mangle)]
-static REMEMBER_UDP: u8 = 1;
+static HAS_COARSE_CLOCK: u8 = 0;
 
 /// The first program of a hook: what most dials need, and nothing else.
 pub const FIRST: u32 = u32::MAX;
@@ -32,9 +35,12 @@ pub const CHOOSE: u32 = 1;
 pub const SCAN: u32 = 2;
 /// The last: neither did the walk, and there are more entries.
 pub const LATER: u32 = 3;
+/// Beside them, for connects while the agent is silent: draws met a backend that only the kernel
+/// has ejected, and that may be tried again.
+pub const TRIAL: u32 = 4;
 /// [`SCAN`] for a v4-mapped address on an IPv6 socket: verifiers before 7.0 would explore the walk
 /// once per family, in 12,615 instructions.
-pub const SCAN_MAPPED: u32 = 4;
+pub const SCAN_MAPPED: u32 = 5;
 
 /// Redirects one dial: a connect, or (`SEND`) a UDP send. `STEP` is the program: each looks the
 /// service up again and calls another one when its own means do not do. In one program the
@@ -42,9 +48,9 @@ pub const SCAN_MAPPED: u32 = 4;
 ///
 /// # Errors
 ///
-/// Why the address was left alone or is refused; [`Reason::Undecided`], [`Reason::Unheld`] and
-/// [`Reason::Scanned`] and [`Reason::Beyond`] ask for the program [`RESUME`], [`CHOOSE`], [`SCAN`]
-/// and [`LATER`].
+/// Why the address was left alone or is refused; [`Reason::Undecided`], [`Reason::Unheld`],
+/// [`Reason::Scanned`], [`Reason::Beyond`] and [`Reason::Trial`] ask for the program [`RESUME`],
+/// [`CHOOSE`], [`SCAN`], [`LATER`] and [`TRIAL`].
 #[inline(always)]
 pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
     hook: &Hook<V6>,
@@ -62,10 +68,12 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
         }
         return Err(Reason::NotService);
     };
-    let remembers = remembers(protocol);
     let service = service(&Maps, frontend)?;
     let has_affinity = service.header.flags & Header::AFFINITY != 0;
     if STEP == FIRST {
+        if service.header.flags & Header::ALSO_SERVED != 0 && agent_is_gone() {
+            return Err(Reason::AgentGone);
+        }
         if SEND && let Some(earlier) = memory::earlier_send(&hook.inner, &dialled) {
             if !holds(earlier, &service) {
                 return Err(Reason::Undecided);
@@ -85,18 +93,23 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
         count(Reason::Resumed);
         choice
     } else {
-        let choice = choose::<V6, STEP>(hook, &service, protocol)?;
+        let mut met = 0;
+        let choice = choose::<V6, STEP>(hook, &service, protocol, &mut met)?;
+        if !SEND && protocol == PROTOCOL_TCP && asks_for_trial(met) {
+            return Err(Reason::Trial);
+        }
         count_tier(choice.tier);
         if matches!(STEP, SCAN | SCAN_MAPPED | LATER) && !is_usable(&choice) {
             count(Reason::AllDownPanic);
         }
         choice
     };
-    let redirection = redirection(&service, &choice, dialled)?;
+    let redirection = redirection::<SEND>(&service, &choice, dialled)?;
     if STEP != FIRST && has_affinity {
         remember_affinity(hook, &service, &choice);
     }
-    if remembers {
+    let is_watched = !SEND && protocol == PROTOCOL_TCP && redirection.limits.are_set();
+    if is_watched || memory::shows_dialled(protocol) {
         let remembered = if SEND {
             memory::sent(&hook.inner, &redirection)
         } else {
@@ -153,7 +166,7 @@ fn frontend<const V6: bool, const SEND: bool, const STEP: u32>(
 
 /// Whether an earlier send's choice still holds without asking the table.
 #[inline(always)]
-fn holds(slot: &SocketValue, service: &Service<'_>) -> bool {
+fn holds(slot: &Destination, service: &Service<'_>) -> bool {
     use redirector_ebpf::Tables as _;
     slot.epoch == service.header.epoch
         && Maps
@@ -192,7 +205,7 @@ fn earlier<const V6: bool, const SEND: bool>(
     let timeout = Maps.settings(service.slot)?.affinity_seconds;
     // SAFETY: both words are loaded whole; one that belongs to another key is refused.
     let value = unsafe { AFFINITY.get_ptr(client)?.read_volatile() };
-    let is_fresh = value.used_seconds() + u64::from(timeout) > now();
+    let is_fresh = value.used_seconds() + u64::from(timeout) > seconds();
     (value.is_of(&client) && is_fresh).then_some(Earlier {
         backend: value.backend(),
         generation: value.generation(),
@@ -204,7 +217,7 @@ fn earlier<const V6: bool, const SEND: bool>(
 fn remember_affinity<const V6: bool>(hook: &Hook<V6>, service: &Service<'_>, choice: &Choice<'_>) {
     let client = client(hook, service);
     let backend = choice.entry.backend;
-    let value = AffinityValue::new(backend, choice.generation, choice.tier, &client, now());
+    let value = AffinityValue::new(backend, choice.generation, choice.tier, &client, seconds());
     if let Some(known) = AFFINITY.get_ptr_mut(client) {
         // SAFETY: two aligned stores of eight bytes into an element that the lookup returned.
         unsafe {
@@ -217,11 +230,17 @@ fn remember_affinity<const V6: bool>(hook: &Hook<V6>, service: &Service<'_>, cho
     }
 }
 
+/// Nanoseconds of `CLOCK_MONOTONIC`.
+#[inline(always)]
+pub fn now() -> u64 {
+    // SAFETY: the helper takes nothing.
+    unsafe { bpf_ktime_get_ns() }
+}
+
 /// Seconds of `CLOCK_MONOTONIC`.
 #[inline(always)]
-fn now() -> u64 {
-    // SAFETY: the helper takes nothing.
-    unsafe { aya_ebpf::helpers::generated::bpf_ktime_get_ns() / 1_000_000_000 }
+fn seconds() -> u64 {
+    now() / 1_000_000_000
 }
 
 /// By the means of this program.
@@ -230,6 +249,7 @@ fn choose<'t, const V6: bool, const STEP: u32>(
     hook: &Hook<V6>,
     service: &Service<'t>,
     protocol: u8,
+    met: &mut u64,
 ) -> Result<Choice<'t>, Reason> {
     let seed = if protocol == PROTOCOL_UDP {
         seed_of(hook.socket_cookie(), service.header.service)
@@ -240,8 +260,55 @@ fn choose<'t, const V6: bool, const STEP: u32>(
     match STEP {
         SCAN | SCAN_MAPPED => scan(&Maps, service, seed),
         LATER => later(&Maps, service, seed),
-        _ => select(&Maps, service, seed),
+        TRIAL => match try_ejected(service, seed) {
+            Some(choice) => Ok(choice),
+            None => select(&Maps, service, seed),
+        },
+        _ => sample(&Maps, service, seed, met),
     }
+}
+
+/// Whether a draw met a backend that the kernel has ejected, and nobody probes it.
+#[inline(always)]
+fn asks_for_trial(met: u64) -> bool {
+    met & HealthWord::PASSIVE != 0 && agent_is_silent(now())
+}
+
+/// An ejected backend whose time is over, for this connect alone: without an agent nobody else
+/// tells how it is.
+#[inline(always)]
+fn try_ejected<'t>(service: &Service<'t>, seed: u32) -> Option<Choice<'t>> {
+    let now = now();
+    let until = |backend| {
+        // SAFETY: the pointer comes from a lookup that succeeded; a word that changes meanwhile
+        // is read once.
+        PASSIVE
+            .get_ptr(backend)
+            .map(|passive| unsafe { (&raw const (*passive).until).read_volatile() })
+    };
+    let choice =
+        trial(&Maps, service, seed, |backend| until(backend).is_some_and(|until| until <= now))?;
+    let backend = choice.entry.backend;
+    let key = TrialKey::new(backend, choice.generation, until(backend)?, now);
+    // An atomic claim on every kernel: 5.10 refuses a compare-and-swap.
+    TRIALS.insert(&key, &0, BPF_NOEXIST.into()).ok()?;
+    count(Reason::Tried);
+    Some(choice)
+}
+
+/// Whether addresses that kube-proxy serves too are better left to it.
+#[inline(always)]
+fn agent_is_gone() -> bool {
+    let after = config(STALE_AFTER);
+    // SAFETY: a plain load of a constant that the loader may replace; the helpers take nothing.
+    let now = || unsafe {
+        if (&raw const HAS_COARSE_CLOCK).read_volatile() != 0 {
+            bpf_ktime_get_coarse_ns()
+        } else {
+            bpf_ktime_get_ns()
+        }
+    };
+    after != 0 && now().saturating_sub(config(HEARTBEAT)) > after
 }
 
 /// Whether a backend was chosen because it is usable, not for lack of one.
@@ -253,11 +320,22 @@ fn is_usable(choice: &Choice<'_>) -> bool {
 }
 
 #[inline(always)]
-fn redirection(
+fn redirection<const SEND: bool>(
     service: &Service<'_>,
     choice: &Choice<'_>,
     dialled: Address,
 ) -> Result<Redirection, Reason> {
+    let limits = if SEND {
+        Limits {
+            refused: 0,
+            timeouts: 0,
+            connect_timeout_ms: 0,
+            base_ejection_ms: 0,
+            max_ejection_ms: 0,
+        }
+    } else {
+        Maps.settings(service.slot).ok_or(Reason::Inconsistent)?.limits
+    };
     Ok(Redirection {
         dialled,
         chosen: address_of(choice, service).ok_or(Reason::Inconsistent)?,
@@ -266,6 +344,7 @@ fn redirection(
         epoch: service.header.epoch,
         node: choice.entry.node,
         tier: choice.tier,
+        limits,
     })
 }
 
@@ -277,12 +356,4 @@ fn address_of(choice: &Choice<'_>, service: &Service<'_>) -> Option<Address> {
     }
     let words = Maps.address6(choice.slot)?;
     Some(Address { words, port: choice.entry.port })
-}
-
-#[inline(always)]
-fn remembers(protocol: u8) -> bool {
-    let flag =
-        if protocol == PROTOCOL_UDP { &raw const REMEMBER_UDP } else { &raw const REMEMBER_TCP };
-    // SAFETY: a plain load of a constant that the loader may replace.
-    (unsafe { flag.read_volatile() }) != 0
 }

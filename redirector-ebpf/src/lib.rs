@@ -11,7 +11,7 @@ mod select;
 mod tables;
 
 pub use resume::{Earlier, resume};
-pub use select::{Choice, SAMPLES, SCANNED, decide, later, scan, select};
+pub use select::{Choice, SAMPLES, SCANNED, decide, later, sample, scan, select, trial};
 pub use tables::{Service, Tables, service};
 
 /// Mixes a socket's cookie and a service into a seed: a UDP socket without memory keeps its

@@ -30,6 +30,8 @@ mod maps;
 #[cfg(target_arch = "bpf")]
 mod memory;
 #[cfg(target_arch = "bpf")]
+mod passive;
+#[cfg(target_arch = "bpf")]
 mod peek;
 #[cfg(target_arch = "bpf")]
 mod ports;

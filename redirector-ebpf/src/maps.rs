@@ -12,7 +12,7 @@ use redirector_common::{
     Address6, AffinityKey, AffinityValue, BackendValue, CONFIG_WORDS, COUNTERS as COUNTER_COUNT,
     Entry, EventValue, FrontendKey4, FrontendKey6, Header, HealthWord, IdBucket, ListenerValue,
     MutedKey, NodeWord, PassiveValue, PortKey, PortValue, SETTINGS, SendsValue, ServiceName,
-    ServiceWord, Settings, SocketValue, TierRange,
+    ServiceWord, Settings, SocketValue, TierRange, TrialKey,
 };
 use redirector_ebpf::Tables;
 
@@ -68,6 +68,9 @@ pub static PASSIVE: Array<PassiveValue, 262144, MMAPABLE> = Array::new();
 /// Until when the failures of a client against a backend do not count.
 #[btf_map]
 pub static MUTED: LruHashMap<MutedKey, u64, 16384> = LruHashMap::new();
+/// Claims to try an ejected backend while the agent is silent; the values mean nothing.
+#[btf_map]
+pub static TRIALS: LruHashMap<TrialKey, u32, 4096> = LruHashMap::new();
 /// News for the agent. When it is full they are lost: the words above say the same.
 #[btf_map]
 pub static EVENTS: RingBuf<EventValue, 131072> = RingBuf::new();
@@ -93,9 +96,9 @@ pub static COUNTERS: PerCpuArray<u64, COUNTER_COUNT> = PerCpuArray::new();
 /// The programs that a hook's first one may call (`dial::RESUME` and the following). One array per
 /// hook: a program array belongs to one attach type.
 #[btf_map]
-pub static NEXT_CONNECT4: ProgramArray<4> = ProgramArray::new();
+pub static NEXT_CONNECT4: ProgramArray<6> = ProgramArray::new();
 #[btf_map]
-pub static NEXT_CONNECT6: ProgramArray<5> = ProgramArray::new();
+pub static NEXT_CONNECT6: ProgramArray<6> = ProgramArray::new();
 #[btf_map]
 pub static NEXT_SENDMSG4: ProgramArray<4> = ProgramArray::new();
 #[btf_map]

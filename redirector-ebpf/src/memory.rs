@@ -4,10 +4,10 @@ use core::ptr;
 
 use aya_ebpf::{
     bindings::BPF_SK_STORAGE_GET_F_CREATE,
-    helpers::generated::{bpf_sk_storage_get, bpf_skc_to_mptcp_sock},
+    helpers::generated::{bpf_get_current_cgroup_id, bpf_sk_storage_get, bpf_skc_to_mptcp_sock},
     programs::SockAddrContext,
 };
-use redirector_common::{DESTINATIONS, SendsValue, SocketValue};
+use redirector_common::{DESTINATIONS, Destination, Limits, PROTOCOL_UDP, SendsValue, SocketValue};
 
 use crate::{
     context::Address,
@@ -23,12 +23,14 @@ pub struct Redirection {
     pub epoch: u16,
     pub node: u16,
     pub tier: u32,
+    /// Those of the service; of a connect only.
+    pub limits: Limits,
 }
 
 impl Redirection {
     #[inline(always)]
-    fn store(&self, value: &mut SocketValue, stamp: u32) {
-        *value = SocketValue {
+    fn store(&self, value: &mut Destination, stamp: u32) {
+        *value = Destination {
             dialled: self.dialled.words,
             chosen: self.chosen.words,
             dialled_port: self.dialled.port,
@@ -47,19 +49,38 @@ impl Redirection {
 #[unsafe(no_mangle)]
 static HAS_MPTCP: u8 = 0;
 
-/// Remembers a connect.
+/// Which protocols remember the address dialled, so that `getpeername` and UDP replies show it:
+/// set by the loader (`--peer-name`).
+#[unsafe(no_mangle)]
+static REMEMBER_TCP: u8 = 1;
+#[unsafe(no_mangle)]
+static REMEMBER_UDP: u8 = 1;
+
+/// Whether sockets of this protocol show the address dialled as their peer's.
+#[inline(always)]
+pub fn shows_dialled(protocol: u8) -> bool {
+    let flag =
+        if protocol == PROTOCOL_UDP { &raw const REMEMBER_UDP } else { &raw const REMEMBER_TCP };
+    // SAFETY: a plain load of a constant that the loader may replace.
+    (unsafe { flag.read_volatile() }) != 0
+}
+
+/// Remembers a connect. What the watch of an earlier one has left behind stays.
 #[inline(always)]
 pub fn connected(context: &SockAddrContext, redirection: &Redirection) -> Remembered {
     // SAFETY: the storage belongs to this socket, which the caller of the hook holds.
     let Some(value) = (unsafe { SOCKETS.get_or_insert_ptr_mut(context, None).as_mut() }) else {
         return Remembered::No;
     };
-    redirection.store(value, 0);
+    redirection.store(&mut value.destination, 0);
+    // SAFETY: the helper takes nothing.
+    value.client = unsafe { bpf_get_current_cgroup_id() };
+    value.limits = redirection.limits;
     // SAFETY: a plain load of a constant that the loader may replace.
     if unsafe { (&raw const HAS_MPTCP).read_volatile() } != 0 {
         // SAFETY: as above; a subflow connects while its whole socket is held too.
         if let Some(value) = unsafe { whole_socket(context).as_mut() } {
-            redirection.store(value, 0);
+            redirection.store(&mut value.destination, 0);
         }
     }
     Remembered::Yes
@@ -88,6 +109,7 @@ unsafe fn whole_socket(context: &SockAddrContext) -> *mut SocketValue {
 pub fn connected_elsewhere(context: &SockAddrContext, dialled: &Address) {
     // SAFETY: as above.
     if let Some(value) = unsafe { SOCKETS.get_ptr_mut(context).as_mut() } {
+        let value = &mut value.destination;
         let equal = is_equal(&value.chosen, value.chosen_port, dialled);
         value.dialled_port &= (equal as u16).wrapping_sub(1);
     }
@@ -99,7 +121,7 @@ pub fn connected_elsewhere(context: &SockAddrContext, dialled: &Address) {
 pub fn earlier_send<'s>(
     context: &'s SockAddrContext,
     dialled: &Address,
-) -> Option<&'s mut SocketValue> {
+) -> Option<&'s mut Destination> {
     // SAFETY: as above.
     let sends = unsafe { SENDS.get_ptr_mut(context).as_mut()? };
     sends.clock = sends.clock.wrapping_add(1);
@@ -188,7 +210,7 @@ pub fn sent_elsewhere(context: &SockAddrContext, dialled: &Address) {
 pub fn peer(context: &SockAddrContext, actual: &Address) -> Option<Address> {
     // SAFETY: as above.
     let value = unsafe { SOCKETS.get_ptr_mut(context).as_ref()? };
-    dialled(value, actual)
+    dialled(&value.destination, actual)
 }
 
 /// The service address behind the sender `actual` of a datagram: of those sent to, the last.
@@ -214,7 +236,7 @@ pub fn sender(context: &SockAddrContext, actual: &Address) -> Option<Address> {
 }
 
 #[inline(always)]
-fn dialled(value: &SocketValue, actual: &Address) -> Option<Address> {
+fn dialled(value: &Destination, actual: &Address) -> Option<Address> {
     let is_current =
         value.dialled_port != 0 && value.chosen_port == actual.port && value.chosen == actual.words;
     is_current.then_some(Address { words: value.dialled, port: value.dialled_port })

@@ -9,14 +9,16 @@ use aya_ebpf::{
     macros::{cgroup_sock, cgroup_sock_addr, sock_ops},
     programs::{SockAddrContext, SockContext, SockOpsContext},
 };
-use redirector_common::{Reason, TIER_COUNTERS};
+use redirector_common::{PROTOCOL_TCP, Reason, TIER_COUNTERS};
 
 use crate::{
     context::Hook,
-    dial::{CHOOSE, FIRST, LATER, RESUME, SCAN, SCAN_MAPPED, dial},
+    dial::{CHOOSE, FIRST, LATER, RESUME, SCAN, SCAN_MAPPED, TRIAL, dial, now},
     listen,
     maps::{COUNTERS, NEXT_CONNECT4, NEXT_CONNECT6, NEXT_SENDMSG4, NEXT_SENDMSG6},
-    memory, watch,
+    memory,
+    passive::agent_is_silent,
+    watch,
 };
 
 /// The syscall goes on, with the address as it stands.
@@ -41,7 +43,7 @@ macro_rules! dials {
             let hook = Hook::<$v6> { inner: context };
             let result = dial::<$v6, $send, $step>(&hook);
             if let Err(reason) = result
-                && let Some(next) = next_step::<$v6, $send>(&hook, reason)
+                && let Some(next) = next_step::<$v6, $send, $step>(&hook, reason)
             {
                 count(reason);
                 // SAFETY: a program of the same hook. If it is missing the address is left alone.
@@ -60,17 +62,32 @@ dials! {
     sendmsg6: sendmsg6 sendmsg6_resume sendmsg6_choose sendmsg6_scan sendmsg6_later, NEXT_SENDMSG6, v6: true, send: true;
 }
 
+dials!(@ connect4 connect4_trial TRIAL NEXT_CONNECT4 false false);
+dials!(@ connect6 connect6_trial TRIAL NEXT_CONNECT6 true false);
 dials!(@ connect6 connect6_scan_mapped SCAN_MAPPED NEXT_CONNECT6 true false);
 
 /// The program that a reason asks for.
 #[inline(always)]
-fn next_step<const V6: bool, const SEND: bool>(hook: &Hook<V6>, reason: Reason) -> Option<u32> {
+fn next_step<const V6: bool, const SEND: bool, const STEP: u32>(
+    hook: &Hook<V6>,
+    reason: Reason,
+) -> Option<u32> {
     match reason {
+        // Without a usable backend one may be due for a trial.
+        Reason::Scanned
+            if !SEND
+                && STEP != TRIAL
+                && hook.protocol() == PROTOCOL_TCP
+                && agent_is_silent(now()) =>
+        {
+            Some(TRIAL)
+        }
         Reason::Undecided => Some(RESUME),
         Reason::Unheld => Some(CHOOSE),
         Reason::Scanned if V6 && !SEND && hook.address().is_v4() => Some(SCAN_MAPPED),
         Reason::Scanned => Some(SCAN),
         Reason::Beyond => Some(LATER),
+        Reason::Trial => Some(TRIAL),
         _ => None,
     }
 }
@@ -135,7 +152,9 @@ pub fn recvmsg6(context: SockAddrContext) -> i32 {
 /// Shows the service address instead of the backend's. The kernel accepts no other verdict here.
 #[inline(always)]
 fn translate_peer<const V6: bool>(hook: &Hook<V6>) -> i32 {
-    if let Some(dialled) = memory::peer(&hook.inner, &hook.address()) {
+    if memory::shows_dialled(hook.protocol())
+        && let Some(dialled) = memory::peer(&hook.inner, &hook.address())
+    {
         hook.rewrite(&dialled);
         count(Reason::Translated);
     }

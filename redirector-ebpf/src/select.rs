@@ -88,16 +88,62 @@ pub fn select<'t, T: Tables>(
     service: &Service<'t>,
     seed: u32,
 ) -> Result<Choice<'t>, Reason> {
+    sample(tables, service, seed, &mut 0)
+}
+
+/// The same; `met` becomes the union of the health words of those drawn.
+///
+/// # Errors
+///
+/// As [`select`].
+#[inline(always)]
+pub fn sample<'t, T: Tables>(
+    tables: &'t T,
+    service: &Service<'t>,
+    seed: u32,
+    met: &mut u64,
+) -> Result<Choice<'t>, Reason> {
     let mut draws = Draws::new(seed);
     let tier = service.tier_at(draws.below(100).0);
     let entries = service.tier(tables, tier)?;
     for _ in 0..SAMPLES {
         let (entry, slot) = draw(tables, entries, &mut draws)?;
-        if let Some(generation) = usable(tables, entry.backend, entry.node)? {
-            return Ok(Choice { entry, slot, tier, generation });
+        let health = tables.health(entry.backend).ok_or(Reason::Inconsistent)?;
+        let node = tables.node(entry.node).ok_or(Reason::Inconsistent)?;
+        *met |= health.0;
+        if health.is_usable() && node.is_usable() {
+            return Ok(Choice { entry, slot, tier, generation: health.generation() });
         }
     }
     Err(Reason::Scanned)
+}
+
+/// A backend that only the kernel has ejected, and that `may_try` lets have this connect: looks at
+/// up to 64 entries of one tier, chosen as for any connect, from a random start.
+#[inline(always)]
+pub fn trial<'t, T: Tables>(
+    tables: &'t T,
+    service: &Service<'t>,
+    seed: u32,
+    may_try: impl Fn(u32) -> bool,
+) -> Option<Choice<'t>> {
+    let mut draws = Draws::new(seed);
+    let tier = service.tier_at(draws.below(100).0);
+    let entries = service.tier(tables, tier).ok()?;
+    let start = draws.below(entries.length).0;
+    for step in 0..SCANNED {
+        if step >= entries.length {
+            break;
+        }
+        let slot = entries.slot(entries.rotated(step, start));
+        let entry = tables.entry(slot)?;
+        let health = tables.health(entry.backend)?;
+        let node = tables.node(entry.node)?;
+        if health.is_only_ejected() && node.is_usable() && may_try(entry.backend) {
+            return Some(Choice { entry, slot, tier, generation: health.generation() });
+        }
+    }
+    None
 }
 
 /// Looks at up to 64 entries, tiers in order, the first tier from a random start; if there are no

@@ -56,6 +56,25 @@ reasons! {
     Forgotten = "forgotten",
     /// A peer or source address was shown as the service address.
     Translated = "translated",
+    /// There has been no agent for too long, and kube-proxy serves the address too: untouched.
+    AgentGone = "agent_gone",
+    /// While the agent is silent a backend was drawn that only the kernel has ejected: the program
+    /// that may try it was asked.
+    Trial = "trial",
+    /// It was tried.
+    Tried = "tried",
+    /// A redirected connect was refused, nobody knew the way, or it timed out.
+    ConnectFailed = "connect_failed",
+    /// The first SYN of a redirected connect was not answered in time.
+    ConnectUnanswered = "connect_unanswered",
+    /// A failure that does not count: this client is muted for this backend.
+    Muted = "muted",
+    /// The kernel ejected a backend.
+    Ejected = "ejected",
+    /// The kernel re-admitted one, while the agent was silent.
+    Readmitted = "readmitted",
+    /// There was no room for an event.
+    EventLost = "event_lost",
 }
 
 /// First of the [`MAX_TIERS`] counters of selections per tier, after those of the reasons.

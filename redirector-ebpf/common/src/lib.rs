@@ -21,10 +21,10 @@ pub use listener::{
 };
 pub use passive::{
     AGENT_SILENT, CONFIG_WORDS, EventKind, EventValue, HEARTBEAT, Limits, MutedKey, PassiveValue,
-    SEVERAL, STALE_AFTER, UnknownEvent,
+    SEVERAL, STALE_AFTER, TrialKey, UnknownEvent,
 };
 pub use socket::{
-    AffinityKey, AffinityValue, DESTINATIONS, SendsValue, SocketValue, affinity_check,
+    AffinityKey, AffinityValue, DESTINATIONS, Destination, SendsValue, SocketValue, affinity_check,
 };
 pub use table::{
     ALWAYS, Address6, AllDown, Entry, Header, MAX_TIERS, RANGES, SETTINGS, SLOT, SLOTS_PER_LINE,

@@ -21,6 +21,26 @@ pub struct Limits {
 
 const _: () = assert!(size_of::<Limits>() == 12);
 
+impl Limits {
+    /// Whether anything follows from how a connect ends, or how long it takes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn are_set(&self) -> bool {
+        self.refused as u32 | self.timeouts as u32 | self.connect_timeout_ms as u32 != 0
+    }
+
+    /// Nanoseconds of the next ejection after that many in a row.
+    #[inline(always)]
+    #[must_use]
+    pub const fn ejection(&self, ejections: u32) -> u64 {
+        // 32 bits shifted by less than 32 fit; from there on every base but 0 exceeds every limit.
+        let doublings = if ejections < 31 { ejections } else { 31 };
+        let lasts = (self.base_ejection_ms as u64) << doublings;
+        let longest = self.max_ejection_ms as u64;
+        (if lasts < longest { lasts } else { longest }) * 1_000_000
+    }
+}
+
 /// What `PASSIVE` holds for a backend: zero while nothing fails. Each word is stored whole.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -58,6 +78,32 @@ pub struct MutedKey {
 }
 
 const _: () = assert!(size_of::<MutedKey>() == 16);
+
+/// Key of `TRIALS`: one claim to try an ejected backend while the agent is silent. Who inserts it
+/// first has it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct TrialKey {
+    /// [`PassiveValue::until`] of the ejection.
+    pub until: u64,
+    /// Index into `HEALTH`.
+    pub backend: u32,
+    /// Generation of that index.
+    pub generation: u32,
+    /// Which one: trials whose outcome nobody saw must not be the last.
+    pub number: u64,
+}
+
+const _: () = assert!(size_of::<TrialKey>() == 24);
+
+impl TrialKey {
+    /// The claim that may be made at `now`: one in 8.6 s (2^33 ns).
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(backend: u32, generation: u32, until: u64, now: u64) -> Self {
+        Self { until, backend, generation, number: now.saturating_sub(until) >> 33 }
+    }
+}
 
 /// One piece of news in `EVENTS`.
 #[repr(C)]
@@ -126,3 +172,27 @@ pub const CONFIG_WORDS: usize = 8;
 /// Nanoseconds without a heartbeat after which nobody is expected to probe what the kernel has
 /// ejected: then it tries by itself. Longer than any plan takes.
 pub const AGENT_SILENT: u64 = 5_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_ejection_takes_twice_as_long_until_the_longest() {
+        let limits =
+            Limits { base_ejection_ms: 10_000, max_ejection_ms: 300_000, ..Limits::default() };
+        let seconds = [0, 1, 2, 3, 4, 5, 6, 31, 32, 1_000, u32::MAX]
+            .map(|ejections| limits.ejection(ejections) / 1_000_000_000);
+        assert_eq!(seconds, [10, 20, 40, 80, 160, 300, 300, 300, 300, 300, 300]);
+        let longest =
+            Limits { base_ejection_ms: u32::MAX, max_ejection_ms: u32::MAX, ..Limits::default() };
+        assert_eq!(longest.ejection(u32::MAX), u64::from(u32::MAX) * 1_000_000);
+    }
+
+    #[test]
+    fn a_trial_without_outcome_is_not_the_last() {
+        let at = |now| TrialKey::new(7, 1, 1_000, now);
+        assert_eq!(at(1_000), at(8_000_000_000));
+        assert_ne!(at(1_000), at(9_000_000_000));
+    }
+}

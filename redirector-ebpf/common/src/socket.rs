@@ -2,13 +2,15 @@
 
 use bytemuck::{Pod, Zeroable};
 
-/// Where one `connect` or `sendmsg` of a socket went. The value of `SOCKETS`.
+use crate::Limits;
+
+/// Where one `connect` or `sendmsg` of a socket went.
 ///
 /// Addresses are canonical, IPv4 as `::ffff:a.b.c.d` whichever family the socket has, and in the
 /// words of a `sockaddr_in6`, as the programs see them: network order in memory.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-pub struct SocketValue {
+pub struct Destination {
     /// The service address that the application dialled.
     pub dialled: [u32; 4],
     /// Echo of the backend chosen: compared with the peer that the kernel reports, because the
@@ -32,7 +34,38 @@ pub struct SocketValue {
     pub stamp: u32,
 }
 
-const _: () = assert!(size_of::<SocketValue>() == 56);
+const _: () = assert!(size_of::<Destination>() == 56);
+
+/// The value of `SOCKETS`: where a socket was connected to, and, of a TCP socket, what to make of
+/// how that ends.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct SocketValue {
+    /// What was dialled and chosen.
+    pub destination: Destination,
+    /// Cgroup id of who called connect.
+    pub client: u64,
+    /// Those of the service, when it was dialled.
+    pub limits: Limits,
+    /// The application's own `TCP_USER_TIMEOUT` in milliseconds, to be put back.
+    pub saved_timeout_ms: u32,
+    /// The one in its place while the connect is under way; 0 is none.
+    pub bound_timeout_ms: u32,
+    /// [`SocketValue::WATCHED`], [`SocketValue::UNANSWERED`], and in the low byte the callbacks of
+    /// the socket that were switched on for this.
+    pub state: u32,
+}
+
+const _: () = assert!(size_of::<SocketValue>() == 88);
+
+impl SocketValue {
+    /// The connect is under way.
+    pub const WATCHED: u32 = 1 << 8;
+    /// Its first SYN had no answer in time: counted, once.
+    pub const UNANSWERED: u32 = 1 << 9;
+    /// Where the callbacks are.
+    pub const CALLBACKS: u32 = 0xff;
+}
 
 /// Destinations that one unconnected UDP socket remembers; the oldest is replaced.
 pub const DESTINATIONS: usize = 8;
@@ -46,7 +79,7 @@ pub struct SendsValue {
     /// Destinations seen so far: the next one goes to this slot, modulo [`DESTINATIONS`].
     pub next: u32,
     /// In the order of first use, then overwritten round about.
-    pub slots: [SocketValue; DESTINATIONS],
+    pub slots: [Destination; DESTINATIONS],
 }
 
 const _: () = assert!(size_of::<SendsValue>() == 8 + 56 * DESTINATIONS);

@@ -47,6 +47,8 @@ pub struct HealthWord(pub u64);
 
 impl HealthWord {
     const BYTES: u64 = (1 << 40) - 1;
+    /// Where [`HealthByte::Passive`] is.
+    pub const PASSIVE: u64 = 0xff << 24;
 
     /// A word with no objection.
     #[inline(always)]
@@ -60,6 +62,13 @@ impl HealthWord {
     #[must_use]
     pub const fn is_usable(self) -> bool {
         self.0 & Self::BYTES == 0
+    }
+
+    /// Whether somebody objects, and nobody but the kernel, by what it saw of connects.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_only_ejected(self) -> bool {
+        self.0 & Self::PASSIVE != 0 && self.0 & (Self::BYTES & !Self::PASSIVE) == 0
     }
 
     /// 24 bits.

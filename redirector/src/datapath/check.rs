@@ -6,7 +6,10 @@ use anyhow::{Result, bail};
 use aya::util::KernelVersion;
 use serde::Serialize;
 
-use super::{cgroup, resets};
+use super::{
+    btf::{self, Offsets},
+    cgroup, resets,
+};
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, Serialize)]
@@ -50,10 +53,12 @@ pub fn kernel_at_least(major: u8, minor: u8) -> bool {
 /// Looks at everything that matters.
 #[must_use]
 pub fn check() -> Vec<Finding> {
+    let offsets = Offsets::of_kernel();
     vec![
         kernel(),
         refusal(),
-        btf(),
+        failures(offsets),
+        bounded_connect(offsets),
         cgroup2(),
         bpffs(),
         capability(0),
@@ -86,12 +91,27 @@ fn refusal() -> Finding {
     }
 }
 
-fn btf() -> Finding {
-    if fs::metadata("/sys/kernel/btf/vmlinux").is_ok() {
-        finding("BTF", Verdict::Ok, "the kernel describes its types")
+fn failures(offsets: Offsets) -> Finding {
+    if offsets.sk_err.is_some() {
+        finding("failing connects", Verdict::Ok, "the kernel says why they fail, and ejects")
     } else {
-        let detail = "no /sys/kernel/btf/vmlinux; everything here works without";
-        finding("BTF", Verdict::Degraded, detail)
+        let detail = format!(
+            "{} does not say where sk_err is: refused connects do not eject, unanswered ones do",
+            btf::KERNEL
+        );
+        finding("failing connects", Verdict::Degraded, detail)
+    }
+}
+
+fn bounded_connect(offsets: Offsets) -> Finding {
+    if offsets.user_timeout.is_some() {
+        finding("bounded connect", Verdict::Ok, "a connect takes no longer than `connectTimeout`")
+    } else {
+        let detail = format!(
+            "{} does not say where icsk_user_timeout is: `connectTimeout` has no effect",
+            btf::KERNEL
+        );
+        finding("bounded connect", Verdict::Degraded, detail)
     }
 }
 

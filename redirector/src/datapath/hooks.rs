@@ -13,9 +13,9 @@ pub struct Hook {
     pub next: Option<&'static str>,
 }
 
-/// What the programs that a first one may call are named, by their index in its array. Only
-/// `connect6` has the last one.
-const STEPS: [&str; 5] = ["resume", "choose", "scan", "later", "scan_mapped"];
+/// What the programs that a first one may call are named, by their index in its array. The last
+/// two belong to connects, the very last to `connect6`.
+const STEPS: [&str; 6] = ["resume", "choose", "scan", "later", "trial", "scan_mapped"];
 
 impl Hook {
     /// The programs that the first one may call, by their index in its array.
@@ -23,7 +23,8 @@ impl Hook {
         let count = match (self.next, self.attach) {
             (None, _) => 0,
             (Some(_), bpf_attach_type::BPF_CGROUP_INET6_CONNECT) => STEPS.len(),
-            (Some(_), _) => STEPS.len() - 1,
+            (Some(_), bpf_attach_type::BPF_CGROUP_INET4_CONNECT) => STEPS.len() - 1,
+            (Some(_), _) => STEPS.len() - 2,
         };
         STEPS.into_iter().take(count).map(|step| format!("{}_{step}", self.program))
     }

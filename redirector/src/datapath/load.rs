@@ -3,7 +3,7 @@
 //! Every step may be the last one: what is pinned is taken over by the next load, and links are
 //! exchanged one by one while they serve.
 
-use std::{fs, os::fd::AsFd as _, path::Path};
+use std::{fs, os::fd::AsFd as _, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use aya::{
@@ -15,16 +15,18 @@ use redirector_core::plan::Capacities;
 use tracing::{info, warn};
 
 use super::{
+    btf::Offsets,
     cgroup::Cgroup,
     check,
     hooks::{HOOKS, Hook},
+    ids, listeners,
     object::Object,
     pins::{Lock, Pins},
     sys,
 };
 
 /// Maps that outlive a load.
-const MAPS: [&str; 16] = [
+const MAPS: &[&str] = &[
     "FRONTENDS4",
     "FRONTENDS6",
     "SERVICES",
@@ -38,8 +40,13 @@ const MAPS: [&str; 16] = [
     "AFFINITY",
     "PASSIVE",
     "MUTED",
+    "TRIALS",
     "EVENTS",
     "CONFIG",
+    "BACKEND_IDS",
+    "BACKEND_NETNS",
+    "LISTENERS",
+    "PORTS",
     "COUNTERS",
 ];
 
@@ -133,6 +140,8 @@ fn create(object: Object, pins: &Pins, load: u32, options: &Options) -> Result<E
         ("HEALTH", backends),
         ("BACKENDS", backends),
         ("PASSIVE", backends),
+        ("BACKEND_NETNS", backends),
+        ("BACKEND_IDS", ids::elements(backends)),
         ("NODES", nodes),
         ("TABLE", slots),
     ] {
@@ -149,7 +158,7 @@ fn create(object: Object, pins: &Pins, load: u32, options: &Options) -> Result<E
         }
     }
     for name in MAPS {
-        loader.map_pin_path(name, pins.map(name));
+        loader.map_pin_path(*name, pins.map(name));
     }
     for next in HOOKS.iter().filter_map(|hook| hook.next) {
         loader.map_pin_path(next, pins.steps(load).join(next));
@@ -163,12 +172,31 @@ fn create(object: Object, pins: &Pins, load: u32, options: &Options) -> Result<E
 /// The constants that the programs are specialised with.
 pub(super) fn globals(options: &Options) -> Vec<(&'static str, Vec<u8>)> {
     let flag = |is_set: bool| vec![u8::from(is_set)];
-    vec![
+    let number = |number: u32| number.to_ne_bytes().to_vec();
+    let Offsets { sk_err, user_timeout } = Offsets::of_kernel();
+    let mut globals = vec![
         ("HAS_SET_RETVAL", flag(check::kernel_at_least(5, 18))),
         ("HAS_MPTCP", flag(check::knows_mptcp())),
         ("REMEMBER_TCP", flag(options.remember_tcp)),
         ("REMEMBER_UDP", flag(options.remember_udp)),
-    ]
+        ("HAS_COARSE_CLOCK", flag(check::kernel_at_least(5, 11))),
+        ("SK_ERR", number(sk_err.unwrap_or(0))),
+        ("USER_TIMEOUT", number(user_timeout.unwrap_or(0))),
+        ("SYN_TIMEOUT", number(jiffies(SYN_TIMEOUT))),
+    ];
+    globals.extend(listeners::globals().unwrap_or_default());
+    globals
+}
+
+/// How long a redirected socket waits for the answer to its first SYN. By itself it would be 1 s.
+const SYN_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// That long in ticks of this kernel, rounded up: its coarse clocks advance once per tick.
+fn jiffies(duration: Duration) -> u32 {
+    use nix::time::{ClockId, clock_getres};
+    let tick = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE)
+        .map_or(Duration::from_millis(4), Duration::from);
+    duration.as_nanos().div_ceil(tick.as_nanos().max(1)) as u32
 }
 
 fn restrict(directory: &Path) -> Result<()> {

@@ -4,9 +4,12 @@
 //! Two halves. [`load()`] and [`unload()`] need privileges; [`Datapath`] works on what is pinned and
 //! needs none from 6.1 on.
 
+mod btf;
 pub mod cgroup;
 pub mod check;
 pub mod hooks;
+mod ids;
+mod listeners;
 pub mod load;
 mod mapped;
 mod object;
@@ -20,7 +23,7 @@ mod view;
 
 use std::{net::IpAddr, os::fd::OwnedFd, time::Duration};
 
-use self::passive::Passive;
+use self::{ids::Ids, passive::Passive};
 use anyhow::{Context as _, Result};
 use aya::maps::{HashMap, Map, MapData, PerCpuArray};
 use aya_log::EbpfLogger;
@@ -54,6 +57,7 @@ pub struct Datapath {
     backends: Mapped<BackendValue>,
     names: Mapped<ServiceName>,
     passive: Passive,
+    ids: Ids,
     barrier: (OwnedFd, OwnedFd),
     capacities: Capacities,
 }
@@ -110,6 +114,7 @@ impl Datapath {
             backends: map_array(pins, "BACKENDS")?,
             names,
             passive: Passive::open(pins)?,
+            ids: Ids::new(map_array(pins, "BACKEND_IDS")?),
             barrier: (open_fd(pins, "BARRIER")?, open_fd(pins, "BARRIER_INNER")?),
             capacities,
         })
@@ -144,6 +149,7 @@ impl Datapath {
     ///
     /// As [`contents`](Self::contents).
     pub fn adopt(&self) -> Result<Installed> {
+        self.ids.settle(&self.backends, &self.health)?;
         Ok(Installed::adopt(self.capacities, self.contents()?.snapshot()))
     }
 
@@ -174,6 +180,7 @@ impl Datapath {
     fn apply_step(&mut self, step: &Step) -> Result<()> {
         match step {
             Step::PutBackend { index, value, word } => {
+                self.ids.put(*index, value, *word, &self.backends)?;
                 self.backends.write(*index as usize, &[*value])?;
                 self.passive.clear(*index)?;
                 self.health.publish(*index as usize, word.0)
@@ -366,16 +373,22 @@ fn frontend(address: IpAddr, port: u16, protocol: u8, index: u32) -> Option<(Fro
 }
 
 fn open(pins: &Pins, name: &str) -> Result<MapData> {
-    let path = pins.map(name);
-    MapData::from_pin(&path).with_context(|| {
-        format!("cannot open the pinned map {}; `redirector load` makes it", path.display())
-    })
+    MapData::from_fd(open_fd(pins, name)?)
+        .with_context(|| format!("cannot use the pinned map {}", pins.map(name).display()))
 }
 
 fn open_fd(pins: &Pins, name: &str) -> Result<OwnedFd> {
+    use std::io::ErrorKind::PermissionDenied;
     let path = pins.map(name);
-    sys::obj_get(&path).with_context(|| {
-        format!("cannot open the pinned map {}; `redirector load` makes it", path.display())
+    sys::obj_get(&path).map_err(|error| {
+        let what_to_do = if error.kind() == PermissionDenied {
+            "run as its owner, or give it away with `redirector load --owner UID`"
+        } else {
+            "`redirector load` makes it"
+        };
+        let path = path.display();
+        anyhow::Error::new(error)
+            .context(format!("cannot open the pinned map {path}; {what_to_do}"))
     })
 }
 

@@ -18,7 +18,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{
-        Mutex, PoisonError,
+        Mutex, Once, PoisonError,
         mpsc::{Receiver, sync_channel},
     },
     thread,
@@ -52,8 +52,10 @@ const NAMED: u64 = 20;
 #[derive(Debug)]
 pub struct Resets {
     ours: Ours,
-    /// Why only this process's own namespace is visited.
-    limit: Option<&'static str>,
+    /// Only this process's own namespace is visited: `CAP_SYS_ADMIN` is missing.
+    is_limited: bool,
+    /// That has been said.
+    warned: Once,
 }
 
 /// What one call did.
@@ -111,17 +113,8 @@ impl Resets {
                  every policy"
             );
         }
-        let limit = (!check::holds(check::SYS_ADMIN)).then_some(
-            "without CAP_SYS_ADMIN only connections in the agent's own network namespace are \
-             reset; add CAP_SYS_ADMIN and CAP_SYS_PTRACE, and hostPID in a pod",
-        );
-        Ok(Self { ours: Ours::default(), limit })
-    }
-
-    /// What these resets do not reach, and what to add.
-    #[must_use]
-    pub fn limit(&self) -> Option<&'static str> {
-        self.limit
+        let is_limited = !check::holds(check::SYS_ADMIN);
+        Ok(Self { ours: Ours::default(), is_limited, warned: Once::new() })
     }
 
     /// Destroys the established sockets to these backends. One call for many costs little more
@@ -145,7 +138,13 @@ impl Resets {
             }
             lock(&total).add(&done);
         };
-        let unreadable = if self.limit.is_some() {
+        let unreadable = if self.is_limited {
+            self.warned.call_once(|| {
+                warn!(
+                    "connections in other network namespaces are not reset; the agent needs \
+                     CAP_SYS_ADMIN and CAP_SYS_PTRACE, and hostPID in a pod"
+                );
+            });
             visit(Ok(()));
             0
         } else {

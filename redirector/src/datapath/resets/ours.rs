@@ -58,9 +58,9 @@ fn is_redirected(value: &SocketValue, peer: SocketAddr) -> bool {
         IpAddr::V4(address) => address.to_ipv6_mapped(),
         IpAddr::V6(address) => address,
     };
-    value.dialled_port != 0
-        && value.chosen_port == peer.port()
-        && *bytes_of(&value.chosen) == address.octets()
+    value.destination.dialled_port != 0
+        && value.destination.chosen_port == peer.port()
+        && *bytes_of(&value.destination.chosen) == address.octets()
 }
 
 /// Ids of a cgroup and of all below it: their inode numbers.
