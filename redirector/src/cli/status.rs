@@ -34,7 +34,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
     // From the file: they are in force without an agent too.
     let orders = Orders::new(&args.run.directory().orders()).read()?;
     match args.output.output {
-        Output::Json => println!("{}", json!({ "agent": agent, "orders": orders, "services": view.services })),
+        Output::Json => {
+            println!("{}", json!({ "agent": agent, "orders": orders, "services": view.services }))
+        }
         Output::Text => {
             match agent {
                 Some(pid) => println!("agent: process {pid}"),
