@@ -12,6 +12,7 @@ pub mod place;
 pub mod programs;
 pub mod replica;
 pub mod script;
+pub mod server;
 pub mod traces;
 pub mod vm;
 pub mod zones;

@@ -18,11 +18,13 @@ pub enum Role {
     Dialer,
     /// `crate::script::serve`.
     Scripter,
+    /// `crate::server::serve`.
+    Server,
 }
 
 impl Role {
     /// All, for a program that plays them itself.
-    pub const ALL: [Self; 3] = [Self::Replica, Self::Dialer, Self::Scripter];
+    pub const ALL: [Self; 4] = [Self::Replica, Self::Dialer, Self::Scripter, Self::Server];
 
     /// Name of the program, or of the hidden subcommand.
     #[must_use]
@@ -31,6 +33,7 @@ impl Role {
             Self::Replica => "replica",
             Self::Dialer => "dialer",
             Self::Scripter => "scripter",
+            Self::Server => "server",
         }
     }
 }

@@ -152,7 +152,7 @@ pub fn serve(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     Ok(())
 }
 
-fn response(name: &str) -> String {
+pub(crate) fn response(name: &str) -> String {
     let length = name.len() + 1;
     format!(
         "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\
@@ -162,14 +162,19 @@ fn response(name: &str) -> String {
 
 fn serve_tcp(listener: &TcpListener, response: &str) {
     for stream in listener.incoming().flatten() {
-        let response = response.to_owned();
-        let answer = move || {
-            // The client may be gone: a probe only connects.
-            let _ = answer(stream, &response);
-        };
-        // Without a thread the connection is dropped: the client sees it, as with a real overload.
-        let _ = thread::Builder::new().stack_size(64 << 10).spawn(answer);
+        answer_apart(stream, response);
     }
+}
+
+/// Answers on a thread of its own.
+pub(crate) fn answer_apart(stream: TcpStream, response: &str) {
+    let response = response.to_owned();
+    let answer = move || {
+        // The client may be gone: a probe only connects.
+        let _ = answer(stream, &response);
+    };
+    // Without a thread the connection is dropped: the client sees it, as with a real overload.
+    let _ = thread::Builder::new().stack_size(64 << 10).spawn(answer);
 }
 
 /// Answers once it is asked, whatever the question: to HTTP clients an answer that comes first is
