@@ -1,8 +1,9 @@
 //! A backend that keeps its connections: it sends back what it receives, and nothing else.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -27,9 +28,13 @@ struct Shared {
     is_over: AtomicBool,
     /// Accepts no more.
     is_closing: AtomicBool,
+    /// Requests wait for their answers.
+    is_slow: AtomicBool,
     /// Listeners that are open.
     listening: AtomicUsize,
     connections: Mutex<Vec<thread::JoinHandle<()>>>,
+    /// Connections accepted so far, by the client's address.
+    accepted: Mutex<BTreeMap<IpAddr, u32>>,
 }
 
 impl Echo {
@@ -50,6 +55,16 @@ impl Echo {
             threads.push(thread::spawn(move || of_udp.answer(&udp)));
         }
         Self { shared, threads }
+    }
+
+    /// How many connections of that client it has accepted.
+    pub(crate) fn accepted(&self, client: IpAddr) -> u32 {
+        self.shared.accepted.lock().expect("counts").get(&client).copied().unwrap_or(0)
+    }
+
+    /// Whether TCP answers wait until this is said to be over.
+    pub(crate) fn be_slow(&self, is_slow: bool) {
+        self.shared.is_slow.store(is_slow, Ordering::SeqCst);
     }
 
     /// Closes the listeners; its connections go on. Returns when they are closed.
@@ -78,10 +93,11 @@ impl Shared {
 
     fn accept(self: Arc<Self>, listener: TcpListener) {
         while !self.is_over() && !self.is_closing.load(Ordering::SeqCst) {
-            let Ok((stream, _)) = listener.accept() else {
+            let Ok((stream, client)) = listener.accept() else {
                 thread::sleep(Duration::from_millis(2));
                 continue;
             };
+            *self.accepted.lock().expect("counts").entry(client.ip()).or_default() += 1;
             let shared = Arc::clone(&self);
             let serve = move || {
                 // A client that is gone, or was reset.
@@ -102,7 +118,12 @@ impl Shared {
         while !self.is_over() {
             match stream.read(&mut bytes) {
                 Ok(0) => thread::sleep(PAUSE),
-                Ok(length) => stream.write_all(&bytes[..length])?,
+                Ok(length) => {
+                    while self.is_slow.load(Ordering::SeqCst) && !self.is_over() {
+                        thread::sleep(Duration::from_millis(5));
+                    }
+                    stream.write_all(&bytes[..length])?;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }

@@ -12,6 +12,7 @@ use std::{
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use redirector_tests::{netns::Netns, script::RawAddress};
 
+const REQUEST: &[u8; 2] = b"hi";
 const LONGEST_ANSWER: Duration = Duration::from_secs(5);
 
 /// A client's socket in a pod.
@@ -63,24 +64,24 @@ impl Held {
         Self { pod, backend, address, socket }
     }
 
-    /// Sends some bytes and waits for them to come back.
-    pub(crate) fn try_use(&self) -> io::Result<()> {
-        let mut bytes = [0; 2];
+    /// Sends a request.
+    pub(crate) fn ask(&self) -> io::Result<()> {
         match &self.socket {
-            Socket::Tcp(stream) => {
-                (&*stream).write_all(b"hi")?;
-                (&*stream).read_exact(&mut bytes)?;
-            }
-            Socket::Udp(socket) => {
-                socket.send(b"hi")?;
-                socket.recv(&mut bytes)?;
-            }
-            Socket::Sending(socket) => {
-                socket.send_to(b"hi", self.address)?;
-                socket.recv_from(&mut bytes)?;
-            }
+            Socket::Tcp(stream) => (&*stream).write_all(REQUEST),
+            Socket::Udp(socket) => socket.send(REQUEST).map(drop),
+            Socket::Sending(socket) => socket.send_to(REQUEST, self.address).map(drop),
         }
-        assert_eq!(&bytes, b"hi");
+    }
+
+    /// Waits for its answer.
+    pub(crate) fn hear(&self) -> io::Result<()> {
+        let mut bytes = [0; REQUEST.len()];
+        match &self.socket {
+            Socket::Tcp(stream) => (&*stream).read_exact(&mut bytes)?,
+            Socket::Udp(socket) => drop(socket.recv(&mut bytes)?),
+            Socket::Sending(socket) => drop(socket.recv_from(&mut bytes)?),
+        }
+        assert_eq!(&bytes, REQUEST);
         Ok(())
     }
 
@@ -97,7 +98,8 @@ impl Held {
     }
 
     pub(crate) fn works(&self) {
-        self.try_use().unwrap_or_else(|error| panic!("{self} should work: {error}"));
+        let result = self.ask().and_then(|()| self.hear());
+        result.unwrap_or_else(|error| panic!("{self} should work: {error}"));
     }
 
     /// The end of what it sends; it waits for an answer.

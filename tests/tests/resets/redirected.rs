@@ -50,7 +50,7 @@ fn everywhere(mut open: impl FnMut(usize, usize, Family)) {
 
 #[test]
 fn sockets_that_were_not_redirected_stay() {
-    let stage = Stage::new("");
+    let stage = Stage::new("", "");
     let mut foreign = Vec::new();
     everywhere(|pod, backend, family| {
         let open = |transport| stage.dial_directly(pod, backend, family, transport);
@@ -90,7 +90,7 @@ fn sockets_that_were_not_redirected_stay() {
 /// The storage outlives a connection: a socket that went elsewhere since is not the backend's.
 #[test]
 fn a_socket_that_has_dialled_the_backend_itself_since_keeps_its_connection() {
-    let stage = Stage::new("");
+    let stage = Stage::new("", "");
     let _entered = stage.enter();
     let redirected = stage.dial(0, LOST, Family::V4, Transport::Tcp);
     redirected.works();

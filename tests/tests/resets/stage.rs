@@ -34,14 +34,14 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// With these lines in every service.
-    pub(crate) fn new(policy: &str) -> Self {
+    /// With these policies for the services over TCP and over UDP.
+    pub(crate) fn new(tcp: &str, udp: &str) -> Self {
         let pods = Pods::new();
         let cgroup = Cgroup::new("resets").expect("a cgroup");
         let bpffs = Bpffs::mount().expect("a bpffs");
         let directory = Directory::new("resets").expect("a directory");
         let config: PathBuf = directory.path().join("services.yaml");
-        fs::write(&config, services(&pods, policy)).expect("a config");
+        fs::write(&config, services(&pods, tcp, udp)).expect("a config");
         let binary = programs::redirector().expect("the redirector");
         let node = pods.lab.node("agent");
         let agent = Agent::start(AgentOptions::new(binary, node, &cgroup, &bpffs, &config));
@@ -91,20 +91,30 @@ fn frontends(service: usize) -> (Ipv4Addr, Ipv6Addr) {
     (Ipv4Addr::new(10, 96, 1, number as u8), v6)
 }
 
-fn services(pods: &Pods, policy: &str) -> String {
+/// Of UDP the next backend stands by, in another zone: only then it may be reset.
+fn services(pods: &Pods, tcp: &str, udp: &str) -> String {
     let mut text = String::from("node: {name: agent, zone: a, region: eu}\nservices:\n");
     for service in 0..BACKENDS {
         let (v4, v6) = frontends(service);
-        for protocol in ["tcp", "udp"] {
+        for (protocol, policy) in [("tcp", tcp), ("udp", udp)] {
             let _ = write!(
                 text,
                 "- name: {protocol}/{service}\n  \
                  frontends: ['{v4}:{DIALLED}/{protocol}', '[{v6}]:{DIALLED}/{protocol}']\n  \
                  policy: {{{policy}}}\n  backends:\n"
             );
-            let node = pods.backend(service);
-            for address in [node.socket4(PORT), node.socket6(PORT)] {
-                let _ = writeln!(text, "  - {{address: '{address}', node: b{service}, zone: a}}");
+            let mut backends = vec![(service, "a")];
+            if protocol == "udp" {
+                backends.push(((service + 1) % BACKENDS, "b"));
+            }
+            for (number, zone) in backends {
+                let node = pods.backend(number);
+                for address in [node.socket4(PORT), node.socket6(PORT)] {
+                    let _ = writeln!(
+                        text,
+                        "  - {{address: '{address}', node: b{number}, zone: {zone}, region: eu}}"
+                    );
+                }
             }
         }
     }

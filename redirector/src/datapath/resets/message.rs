@@ -296,7 +296,7 @@ mod tests {
         payload.extend([0; 16]);
         payload.extend(99_u32.to_ne_bytes());
         let mut expected = SocketValue::zeroed();
-        expected.chosen_port = 8080;
+        bytes_of_mut(&mut expected).fill(7);
         let (mut storage, mut storages) = (Vec::new(), Vec::new());
         attribute(&mut storage, SK_DIAG_BPF_STORAGE_MAP_VALUE, bytemuck::bytes_of(&expected));
         attribute(&mut storages, SK_DIAG_BPF_STORAGE | NESTED, &storage);
