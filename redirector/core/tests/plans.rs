@@ -2,11 +2,12 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
-use redirector_common::ServiceWord;
+use redirector_common::{HealthByte, ServiceWord};
 use redirector_core::{
-    Input, Moment, Tables, World,
+    Command, Input, Moment, Tables, World,
+    input::KernelEvent,
     plan::{Installed, Plan, Scope, Step, plan, plan_scope},
     service::{BackendRef, Frontend},
     tables::compile,
@@ -15,7 +16,7 @@ use support::{
     expect::{View, assert_installed, is_right, usable, view},
     memory::Memory,
     random::{Random, for_seeds},
-    worlds::{ROOMY, input, locality, services, tight},
+    worlds::{ROOMY, input, locality, pass, services, tight},
 };
 
 const NOW: Moment = Moment(std::time::Duration::ZERO);
@@ -28,9 +29,13 @@ fn every_step_of_every_plan_is_safe() {
         let mut world = born(&mut random);
         let mut memory = Memory::new(capacities);
         let mut installed = Installed::new(capacities);
+        let mut now = NOW;
         for _ in 0..3 + random.below(4) {
+            kernel_acts(&mut random, &mut world, &mut memory, &installed, now);
             for _ in 0..1 + random.below(3) {
-                world.apply(input(&mut random), NOW);
+                let now = pass(&mut random, &mut now);
+                world.apply(input(&mut random), now);
+                obey(&mut world, &mut memory, &installed);
             }
             assert_eq!(*world.tables(), compile(&world), "what the world keeps up to date");
             let changes = world.take_changes();
@@ -52,9 +57,13 @@ fn a_crash_at_any_step_leaves_maps_that_the_next_process_adopts() {
         let mut world = born(&mut random);
         let mut memory = Memory::new(capacities);
         let mut installed = Installed::new(capacities);
+        let mut now = NOW;
         for _ in 0..2 + random.below(4) {
+            kernel_acts(&mut random, &mut world, &mut memory, &installed, now);
             for _ in 0..1 + random.below(3) {
-                world.apply(input(&mut random), NOW);
+                let now = pass(&mut random, &mut now);
+                world.apply(input(&mut random), now);
+                obey(&mut world, &mut memory, &installed);
             }
             let before = view(&memory);
             let plan = plan(&mut installed, world.tables());
@@ -68,9 +77,11 @@ fn a_crash_at_any_step_leaves_maps_that_the_next_process_adopts() {
             installed = memory.adopt();
             if random.chance(50) {
                 world = reborn(&mut random, &world, &installed);
+                obey(&mut world, &mut memory, &installed);
             }
         }
-        world.apply(Input::Replace(services(&mut random)), NOW);
+        world.apply(Input::Replace(services(&mut random)), now);
+        obey(&mut world, &mut memory, &installed);
         let before = view(&memory);
         let plan = plan(&mut installed, world.tables());
         follow(&mut memory, &plan, world.tables(), &mut random);
@@ -143,10 +154,56 @@ fn assert_right(memory: &Memory, between: &Between, step: Option<&Step>, random:
 /// A plan to where we are is empty.
 fn assert_nothing_to_do(installed: &mut Installed, desired: &Tables, earlier: &Plan) {
     let again = plan(installed, desired);
-    assert_eq!(again.steps, [], "planned twice");
+    assert_eq!(again.steps, [], "planned twice; rejected before: {:?}", earlier.rejected);
     let names =
         |plan: &Plan| -> Vec<_> { plan.rejected.iter().map(|(name, _)| name.clone()).collect() };
     assert_eq!(names(&again), names(earlier));
+}
+
+/// Now and then the kernel ejects or re-admits a backend by itself, and says so.
+fn kernel_acts(
+    random: &mut Random,
+    world: &mut World,
+    memory: &mut Memory,
+    installed: &Installed,
+    now: Moment,
+) {
+    let is_listed = |(backend, _): &(&BackendRef, u32)| {
+        let mut listed = world.services().flat_map(|service| &service.backends);
+        listed.any(|listed| listed.backend == **backend)
+    };
+    let known: Vec<(BackendRef, u32)> =
+        installed.backends().filter(is_listed).map(|(backend, index)| (*backend, index)).collect();
+    if known.is_empty() || random.chance(70) {
+        return;
+    }
+    let (backend, index) = *random.pick(&known);
+    let client = random.chance(50).then_some(7);
+    let lasts = Duration::from_secs(10);
+    let ejected = KernelEvent::Ejected { refused: random.chance(50), client, lasts, ejections: 1 };
+    let (event, byte, value) = match random.below(5) {
+        0..2 => (ejected, HealthByte::Passive, 1),
+        2 => (KernelEvent::ListenerGone, HealthByte::Listener, 1),
+        3 => (KernelEvent::ListenerBack, HealthByte::Listener, 0),
+        _ => (KernelEvent::Readmitted, HealthByte::Passive, 0),
+    };
+    memory.store(&Step::SetHealth { backend: index, byte, value });
+    world.apply(Input::Kernel { backend, event }, now);
+    obey(world, memory, installed);
+}
+
+/// Does what the world asks for beside its tables.
+fn obey(world: &mut World, memory: &mut Memory, installed: &Installed) {
+    for command in world.take_commands() {
+        let (backend, byte, value) = match command {
+            Command::Readmit { backend, byte } => (backend, byte, 0),
+            Command::Eject { backend, byte } => (backend, byte, 1),
+            Command::Mute { .. } | Command::Forgive(_) | Command::Reset(_) => continue,
+        };
+        if let Some((index, _)) = installed.backend(&backend) {
+            memory.store(&Step::SetHealth { backend: index, byte, value });
+        }
+    }
 }
 
 fn born(random: &mut Random) -> World {

@@ -59,10 +59,18 @@ impl Objected {
             stay.extend(regions.map(|region| Arc::clone(&region.slots)));
         }
         replaced.extend(stay.iter().map(|slots| &**slots));
+        for (index, want) in &wanted {
+            // The kernel's own bytes are in force already.
+            let word = &mut installed.health[*index as usize];
+            for byte in [HealthByte::Passive, HealthByte::Listener] {
+                *word = word.with(byte, want.byte(byte));
+            }
+        }
         let late = last_ones(installed, &wanted, &replaced);
         for (index, want) in wanted {
             let word = &mut installed.health[index as usize];
-            // The kernel's own bytes are in force already.
+            // One objection may follow another without a moment between them.
+            let mut relieved = Vec::new();
             for byte in HealthByte::AGENT {
                 let value = want.byte(byte);
                 if value == word.byte(byte) {
@@ -70,7 +78,7 @@ impl Objected {
                 }
                 let step = Step::SetHealth { backend: index, byte, value };
                 if value == 0 {
-                    self.lifted.push(step);
+                    relieved.push(step);
                 } else if late.contains(&index) {
                     self.late.push(step);
                 } else {
@@ -78,6 +86,8 @@ impl Objected {
                 }
             }
             *word = want;
+            if want.is_usable() { &mut self.lifted } else { &mut self.at_once }
+                .append(&mut relieved);
             if want.is_usable() {
                 installed.objected.remove(&index);
             } else {

@@ -81,11 +81,14 @@ pub(super) fn pass(
             }
         }
     }
+    let ids = pass.installed.free_ids.used();
     pass.forget(&gone);
+    // Those of services that had been left without a frontend.
+    let has_freed_ids = pass.installed.free_ids.used() < ids;
     let unwanted =
         if is_sweep { pass.strangers(&rejected) } else { pass.given_up(&given_up, &changes) };
     let has_freed = pass.finish(unwanted, is_sweep, &rejected, objected, steps);
-    Outcome { rejected, has_freed }
+    Outcome { rejected, has_freed: has_freed || has_freed_ids }
 }
 
 impl Pass<'_> {

@@ -1,15 +1,20 @@
 //! Random news about a small world, in which names, addresses and places meet often.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+    time::Duration,
+};
 
 use redirector_common::AllDown;
 use redirector_core::{
-    Input,
-    input::ProbeFailure,
+    Input, Moment,
+    input::{Drained, ProbeFailure, Verb},
+    locality::Place,
     plan::Capacities,
     service::{
-        Backend, BackendRef, Frontend, Locality, Policy, Probe, ProbeKind, Protocol, Service,
-        ServiceRef,
+        Backend, BackendRef, Failback, FailbackMode, Frontend, Locality, Members, Mode, Policy,
+        Probe, ProbeKind, Protocol, Service, ServiceRef, TierRule,
     },
 };
 
@@ -42,14 +47,40 @@ const PROBE: Probe = Probe {
 
 pub fn input(random: &mut Random) -> Input {
     match random.below(100) {
-        0..45 => Input::Put(service(random)),
-        45..52 => Input::Remove(name(random)),
-        52..66 => Input::Replace(services(random)),
-        66..97 => Input::Probed {
+        0..40 => Input::Put(service(random)),
+        40..46 => Input::Remove(name(random)),
+        46..58 => Input::Replace(services(random)),
+        58..89 => Input::Probed {
             backend: backend_ref(random, Protocol::Tcp),
             outcome: if random.chance(45) { Ok(()) } else { Err(ProbeFailure::TimedOut) },
         },
+        89..95 => Input::Operator(verb(random)),
+        95..97 => Input::Tick,
         _ => Input::Node(locality(random)),
+    }
+}
+
+/// The clock: often nothing has passed, or as much as a hold-down and a ramp of these worlds.
+pub fn pass(random: &mut Random, now: &mut Moment) -> Moment {
+    now.0 += Duration::from_millis([0, 0, 0, 1, 250, 1_000, 3_000, 10_000][random.below(8)]);
+    *now
+}
+
+fn verb(random: &mut Random) -> Verb {
+    match random.below(10) {
+        0..3 => Verb::Drain(drained(random)),
+        3..6 => Verb::Undrain(drained(random)),
+        6..8 => Verb::Force { service: name(random), tier: (*random.pick(&TIERS)).into() },
+        _ => Verb::Failback(name(random)),
+    }
+}
+
+fn drained(random: &mut Random) -> Drained {
+    match random.below(6) {
+        0..3 => Drained::Backend(backend_ref(random, Protocol::Tcp)),
+        3 => Drained::Node((*random.pick(&["n1", "n2"])).into()),
+        4 => Drained::Zone((*random.pick(&["a", "b"])).into()),
+        _ => Drained::Cluster("west".into()),
     }
 }
 
@@ -95,8 +126,52 @@ pub fn service(random: &mut Random) -> Service {
         affinity_seconds: random.chance(30).then_some(60),
         also_served: random.chance(20),
         backends,
-        policy: Policy { all_down, probe, ..Policy::default() },
+        policy: Policy { all_down, probe, ..policy(random) },
     }
+}
+
+fn policy(random: &mut Random) -> Policy {
+    let failback = Failback {
+        mode: if random.chance(85) { FailbackMode::Automatic } else { FailbackMode::Manual },
+        hold_down_ms: [0, 1_000, 3_000][random.below(3)],
+        ramp_ms: [0, 500, 2_000][random.below(3)],
+    };
+    Policy {
+        tiers: if random.chance(40) { rules(random) } else { Vec::new() },
+        mode: [Mode::LastResort, Mode::Spill, Mode::Threshold][random.below(3)],
+        overprovisioning_percent: [100, 140, 1_000][random.below(3)],
+        min_healthy_percent: [1, 50, 100][random.below(3)],
+        failback: random.chance(60).then_some(failback),
+        ..Policy::default()
+    }
+}
+
+const TIERS: [&str; 8] =
+    ["first", "second", "third", "node", "zone", "region", "cluster", "remote"];
+
+fn rules(random: &mut Random) -> Vec<TierRule> {
+    let mut rules = Vec::new();
+    for tier in &TIERS[..1 + random.below(3)] {
+        let mut some = |of: &[&str]| -> Vec<Arc<str>> {
+            let is_any = random.chance(50);
+            of.iter()
+                .filter(|_| !is_any && random.chance(50))
+                .map(|name| Arc::from(*name))
+                .collect()
+        };
+        let named = Members::Named {
+            zones: some(&["a", "b"]),
+            regions: some(&["eu", "us"]),
+            clusters: some(&["west"]),
+        };
+        let members = match random.below(4) {
+            0 => Members::Within(*random.pick(&Place::ALL)),
+            1 => Members::Service(name(random)),
+            _ => named,
+        };
+        rules.push(TierRule { name: (*tier).into(), members });
+    }
+    rules
 }
 
 fn backend_ref(random: &mut Random, protocol: Protocol) -> BackendRef {
