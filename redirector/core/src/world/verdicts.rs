@@ -142,7 +142,8 @@ impl World {
     pub(super) fn restore(&mut self, objections: &[(BackendRef, HealthByte)]) {
         for (backend, by) in objections {
             let is_known = self.backends.get(backend).is_some();
-            if !RESTORED.contains(by) || !(is_known || !self.is_synced()) {
+            let is_kept = is_known || !self.is_synced();
+            if !RESTORED.contains(by) || !is_kept {
                 continue;
             }
             let word = self.restored.entry(*backend).or_default();
