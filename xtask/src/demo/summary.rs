@@ -13,7 +13,7 @@ use super::{
     tally::{Failure, Outcome, serving},
 };
 
-const HEAD: [&str; 6] = ["event", "served by", "failed", "the last after", "longest", "back after"];
+const HEAD: [&str; 6] = ["event", "served by", "failed", "last after", "longest", "back after"];
 
 /// The table and what it means.
 pub(super) fn text(outcomes: &[Outcome]) -> String {
@@ -99,15 +99,21 @@ fn verdict(outcomes: &[Outcome]) -> String {
 fn meaning() -> String {
     let (interval, timeout) = (ms(PROBE_INTERVAL), ms(PROBE_TIMEOUT));
     let (bound, patience) = (ms(CONNECT_TIMEOUT), ms(PATIENCE));
+    let (soonest, latest) = (PROBE_INTERVAL * (PROBE_COUNT - 1), PROBE_INTERVAL * PROBE_COUNT);
+    let (soonest, latest) = (soonest.as_millis(), ms(latest));
     let (hold_down, ramp) = (HOLD_DOWN.as_secs(), RAMP.as_secs());
     format!(
         "
- refused      the kernel ejects a replica after {REFUSED} refused connects, agent or not
- black hole   no connect takes longer than {bound}; {TIMEOUTS} without an answer eject
- hung         its connects succeed, so only the HTTP probes see it (each {interval},
-              {PROBE_COUNT} failures of {timeout}); the client waits {patience} for an answer
- return       {PROBE_COUNT} probes must succeed; a zone or cluster that had lost its traffic
-              must stay well for {hold_down} s, and its share grows over {ramp} s
+ longest      of all calls of connect(), successful or not
+ refused      the kernel ejects a replica after {REFUSED} refused connects, with or without
+              the agent; its probes alone would take {soonest} to {latest}
+ black hole   the kernel ejects after {TIMEOUTS} connects without an answer, and lets none
+              take longer than {bound}
+ hung         the system accepts for the process, so connects succeed; only the HTTP
+              probes see it (every {interval}, {PROBE_COUNT} failures of {timeout}). What has failed
+              are the answers, after the {patience} that the client waits for one
+ return       {PROBE_COUNT} probes must succeed; a zone or cluster that has lost its traffic
+              must then be well for {hold_down} s, and its share grows over {ramp} s
 "
     )
 }
