@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use redirector_common::AllDown;
-use redirector_core::service::{
-    Backend, BackendRef, Frontend, Locality, Mode, Policy, Probe, ProbeKind, Protocol, Service,
-    ServiceRef,
+use redirector_common::{AllDown, Limits};
+use redirector_core::{
+    locality::Place,
+    service::{
+        Backend, BackendRef, Failback, FailbackMode, Frontend, Locality, Members, Mode,
+        OnBackendLost, Policy, Probe, ProbeKind, Protocol, Service, ServiceRef, TierRule,
+    },
 };
 
-use super::{Config, parse};
+use super::{Config, parse, read};
 
 const EVERYTHING: &str = r#"
 node: {name: n1, zone: a, region: eu, cluster: local}
@@ -21,9 +24,25 @@ services:
   - {address: "[fd00:1::5]:8080", cluster: local, weight: 65535}
   - {address: "[::ffff:10.9.0.3]:8080", zone: x, region: us, cluster: west}
   policy:
-    mode: LastResort
+    tiers:
+    - {name: near, locality: Zone}
+    - {name: west, regions: [us], clusters: [1.10, 007]}
+    - {name: backup, service: {name: shop/backup}}
+    - {name: other, service: {name: shop/other, port: http}}
+    mode: Spill
+    overprovisioningPercent: 150
+    minHealthyPercent: 70
+    failback: {mode: Manual, holdDown: 1m30s, ramp: 0s}
     allDown: Refuse
-    probe: {tcp: {}, interval: 2s, timeout: 250ms, unhealthy: 3, healthy: 4}
+    connectTimeout: 500ms
+    onBackendLost: Reset
+    passive: {refused: 2, timeouts: 4, baseEjection: 5s, maxEjection: 1m}
+    probe:
+      http: {path: /healthz, host: shop.example, port: 8081, status: 204}
+      interval: 2s
+      timeout: 250ms
+      unhealthy: 3
+      healthy: 4
 - name: kube-system/dns
   frontends: ["10.96.0.2:53/udp"]
   backends: []
@@ -42,6 +61,7 @@ fn every_field_reaches_the_core() {
         port,
         protocol,
     };
+    let tier = |name: &str, members| TierRule { name: name.into(), members };
     let expected = Config {
         node: Locality {
             node: name("n1"),
@@ -86,17 +106,48 @@ fn every_field_reaches_the_core() {
                     },
                 ],
                 policy: Policy {
-                    mode: Mode::LastResort,
+                    tiers: vec![
+                        tier("near", Members::Within(Place::Zone)),
+                        tier(
+                            "west",
+                            Members::Named {
+                                zones: Vec::new(),
+                                regions: vec!["us".into()],
+                                clusters: vec!["1.10".into(), "007".into()],
+                            },
+                        ),
+                        tier("backup", Members::Service(ServiceRef("shop/backup".into()))),
+                        tier("other", Members::Service(ServiceRef("shop/other:http".into()))),
+                    ],
+                    mode: Mode::Spill,
+                    overprovisioning_percent: 150,
+                    min_healthy_percent: 70,
+                    failback: Some(Failback {
+                        mode: FailbackMode::Manual,
+                        hold_down_ms: 90_000,
+                        ramp_ms: 0,
+                    }),
                     all_down: AllDown::Refuse,
+                    on_backend_lost: OnBackendLost::Reset,
+                    limits: Limits {
+                        refused: 2,
+                        timeouts: 4,
+                        connect_timeout_ms: 500,
+                        base_ejection_ms: 5_000,
+                        max_ejection_ms: 60_000,
+                    },
                     probe: Some(Probe {
-                        kind: ProbeKind::Tcp,
-                        port: None,
+                        kind: ProbeKind::Http {
+                            path: "/healthz".into(),
+                            host: Some("shop.example".into()),
+                            status: (204, 204),
+                        },
+                        port: Some(8081),
                         interval_ms: 2_000,
                         timeout_ms: 250,
                         unhealthy: 3,
                         healthy: 4,
                     }),
-                    ..Policy::default()
                 },
             },
             Service {
@@ -184,4 +235,32 @@ fn a_policy_may_be_shared_through_an_anchor_and_a_backend_merged() {
     assert_eq!(last.policy.probe, None);
     assert_eq!(last.backends[0].locality.zone.as_deref(), Some("a"));
     assert_eq!(last.backends[0].backend.address.to_string(), "10.1.0.2");
+}
+
+#[test]
+fn whoever_declares_a_policy_declares_fail_back() {
+    let policy = |policy| {
+        let text = format!(
+            "services:\n- name: a\n  frontends: [\"10.0.0.1:80/tcp\"]\n  backends: []\n{policy}"
+        );
+        parse("f", &text).expect("a good file").services[0].policy.clone()
+    };
+    let probed = Policy { probe: Some(Probe::default()), ..Policy::default() };
+    assert_eq!(policy(""), probed);
+    assert_eq!(policy("  policy:\n"), probed, "nothing is declared");
+    let declared = Policy { failback: Some(Failback::default()), ..probed };
+    assert_eq!(policy("  policy: {}\n"), declared);
+    assert_eq!(policy("  policy: {mode: ~, tiers: null, failback: {ramp: }}\n"), declared);
+}
+
+#[test]
+fn every_example_is_valid() {
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/examples");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(examples).expect("the examples") {
+        let path = entry.expect("an example").path();
+        read(&path).unwrap_or_else(|invalid| panic!("{invalid}"));
+        seen += 1;
+    }
+    assert!(seen >= 2, "{seen} examples");
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_saphyr::{Error as Yaml, MessageFormatter as _, UserMessageFormatter};
 
-use super::{at::Position, schema::LATER};
+use super::at::Position;
 
 /// More problems than this are counted, not listed: they are usually one mistake repeated.
 const LISTED: usize = 20;
@@ -76,6 +76,11 @@ impl Problems {
         self.found.push(Problem { position, message: message.to_string() });
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.found.len() + self.forgotten
+    }
+
     /// Whether the file may be used.
     pub fn verdict(self, path: &str) -> Result<(), Invalid> {
         let Self { found: mut problems, forgotten } = self;
@@ -116,9 +121,7 @@ fn explain(error: &Yaml) -> String {
             format!("unknown field `{field}`; none is expected here")
         }
         Yaml::SerdeUnknownField { field, expected, .. } => {
-            let known = expected.iter().filter(|name| !LATER.contains(name));
-            let known = known.copied().collect::<Vec<_>>().join(", ");
-            format!("unknown field `{field}`; expected one of {known}")
+            format!("unknown field `{field}`; expected one of {}", expected.join(", "))
         }
         Yaml::Unexpected { expected: "mapping start", .. } => {
             "expected fields, each `name: value`".to_owned()

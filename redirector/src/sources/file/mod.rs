@@ -13,7 +13,10 @@
 //!   - {address: "10.2.0.7:8080", node: n9, zone: b, region: eu, weight: 2}
 //!   - {address: "10.9.0.3:8080", zone: x, region: us, cluster: west}
 //!   policy:
-//!     mode: LastResort
+//!     tiers:
+//!     - {name: near, locality: Zone}
+//!     - {name: far, clusters: [local, west]}
+//!     mode: Spill
 //!     allDown: Panic
 //!     probe: {tcp: {}, interval: 1s, timeout: 500ms, unhealthy: 2, healthy: 3}
 //! ```
@@ -33,6 +36,7 @@ mod read;
 mod reloads;
 mod schema;
 mod signs;
+mod tree;
 mod validate;
 mod watch;
 
@@ -59,7 +63,7 @@ pub fn parse(path: &str, text: &str) -> Result<Config, Invalid> {
     }
     let file = serde_saphyr::from_str_with_options(text, options())
         .map_err(|error| Invalid::yaml(path, &error))?;
-    validate::validate(path, &file)
+    validate::validate(path, text, &file)
 }
 
 /// A file is as large as [`read()`] allows, so size needs no budget; repetition through aliases

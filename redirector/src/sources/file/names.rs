@@ -33,7 +33,8 @@ impl Names {
     }
 }
 
-fn objection(name: &str) -> Option<String> {
+/// Why a text is no name.
+pub(super) fn objection(name: &str) -> Option<String> {
     if name.is_empty() {
         return Some("is empty; give it a name or leave it out".to_owned());
     }

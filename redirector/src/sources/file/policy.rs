@@ -1,81 +1,147 @@
 //! Validates what the owner of a service declared: policy, probe and affinity.
 
-use std::{fmt, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
-use redirector_common::AllDown;
-use redirector_core::service::{Mode, Policy, Probe, ProbeKind, Protocol};
+use redirector_core::service::{Backend, Frontend, Policy, Probe, Protocol, ServiceRef};
 
 use super::{
-    at::{Position, Text},
+    at::Text,
     invalid::Problems,
-    schema,
+    names, schema,
+    tree::{Reading, Tree},
+    validate::Validation,
 };
+use crate::policy::{FailoverPolicySpec, Field, TierServiceSpec, schema as policy_schema};
 
 /// Kubernetes' default for `sessionAffinityConfig.clientIP.timeoutSeconds`.
 const AFFINITY_SECONDS: u32 = 10_800;
 /// Kubernetes' maximum of the same.
 const MAX_AFFINITY: Duration = Duration::from_hours(24);
 
-/// The policy of `service`, whose protocol is known. Without a word about it, TCP is probed.
-pub(super) fn policy(
-    written: Option<&schema::Policy>,
-    protocol: Protocol,
-    service: &str,
-    problems: &mut Problems,
-) -> Policy {
-    let default_probe = (protocol == Protocol::Tcp).then(Probe::default);
-    let Some(written) = written else {
-        return Policy { probe: default_probe, ..Policy::default() };
-    };
-    refuse_later_fields(written, service, problems);
-    let mut policy = Policy { probe: default_probe, ..Policy::default() };
-    if let Some(mode) = &written.mode {
-        match mode.value.as_str() {
-            "LastResort" => policy.mode = Mode::LastResort,
-            "Spill" | "Threshold" => problems.add(
-                mode.position,
-                format_args!(
-                    "{service}: mode {mode} is not in this version, which knows only LastResort"
-                ),
-            ),
-            _ => problems.add(
-                mode.position,
-                format_args!("{service}: mode {mode:?} is unknown; use LastResort"),
-            ),
+/// The service whose policy is read.
+pub(super) struct Owner<'a> {
+    pub name: &'a ServiceRef,
+    /// How messages name it.
+    pub label: &'a str,
+    pub protocol: Protocol,
+    /// The text of the file.
+    pub file: &'a str,
+}
+
+/// The policy of a service. Without a word about it, TCP is probed.
+pub(super) fn policy(written: Option<&Tree>, owner: &Owner<'_>, problems: &mut Problems) -> Policy {
+    let default_probe = (owner.protocol == Protocol::Tcp).then(Probe::default);
+    let default = Policy { probe: default_probe.clone(), ..Policy::default() };
+    let Some(written) = written else { return default };
+    let choice = choice(written, owner, problems);
+    let mut reading = Reading { file: owner.file, label: owner.label, problems };
+    let Some(spec) = spec(written, &choice, &mut reading) else { return default };
+    match spec.policy(owner.name, refer) {
+        Ok(policy) if matches!(choice, Choice::Default) => {
+            Policy { probe: default_probe, ..policy }
         }
-    }
-    if let Some(all_down) = &written.all_down {
-        match all_down.value.as_str() {
-            "Panic" => policy.all_down = AllDown::Panic,
-            "Refuse" => policy.all_down = AllDown::Refuse,
-            "PassThrough" => policy.all_down = AllDown::PassThrough,
-            _ => problems.add(
-                all_down.position,
-                format_args!(
-                    "{service}: allDown {all_down:?} is unknown; use Panic, Refuse or PassThrough"
-                ),
-            ),
-        }
-    }
-    if let Some(choice) = &written.probe {
-        match (&choice.value, protocol) {
-            (schema::ProbeChoice::Off, _) => policy.probe = None,
-            (schema::ProbeChoice::Word(word), _) => problems.add(
-                choice.position,
-                format_args!(
-                    "{service}: probe {word:?} is unknown; use off or {{interval: 1s, timeout: 500ms}}"
-                ),
-            ),
-            (schema::ProbeChoice::On(written), Protocol::Tcp) => {
-                policy.probe = Some(probe(written, service, problems));
+        Ok(policy) => policy,
+        Err(invalid) => {
+            for problem in invalid.0 {
+                let position = written.position_of(&problem.field);
+                reading.add(position, &problem.field, &problem.message);
             }
-            (schema::ProbeChoice::On(_), Protocol::Udp) => problems.add(
-                choice.position,
-                format_args!("{service}: a UDP service cannot be probed; remove the probe"),
-            ),
+            default
         }
     }
-    policy
+}
+
+/// Refuses a probe of a port that is a frontend: it would be redirected, so say nothing about the
+/// backend, and count as a connect of an application.
+pub(super) fn refuse_redirected_probe(
+    policy: &Policy,
+    written: Option<&Tree>,
+    backends: &[Backend],
+    label: &str,
+    validation: &mut Validation,
+) {
+    let (Some(written), Some(Probe { port: Some(port), .. })) = (written, &policy.probe) else {
+        return;
+    };
+    let Validation { frontends, problems, .. } = validation;
+    let probe = Field::default().field("probe");
+    let kind = if written.field("probe").is_some_and(|probe| probe.field("http").is_some()) {
+        "http"
+    } else {
+        "grpc"
+    };
+    let position = written.position_of(&probe.field(kind).field("port"));
+    for Backend { backend, .. } in backends {
+        let dialled = Frontend { address: backend.address, port: *port, protocol: Protocol::Tcp };
+        let Some((at, owner)) = frontends.get(&dialled) else { continue };
+        problems.add(
+            position,
+            format_args!(
+                "{label}: port {port} of backend {backend} is a frontend, that of service \
+                 {owner:?} at line {}; probe a port that only the backend has",
+                at.line
+            ),
+        );
+    }
+}
+
+/// What is written about the probe.
+enum Choice {
+    Default,
+    Off,
+    On,
+}
+
+/// In the file, a probe may be `off` where a `FailoverPolicy` just has none.
+fn choice(written: &Tree, owner: &Owner<'_>, problems: &mut Problems) -> Choice {
+    let Owner { label, protocol, file, .. } = owner;
+    let Some(probe) = written.field("probe") else { return Choice::Default };
+    match (probe.text(file), protocol) {
+        (Some(word), _) if word.value == "off" => Choice::Off,
+        (Some(word), _) => {
+            problems.add(
+                word.position,
+                format_args!(
+                    "{label}: probe {word:?} is unknown; use off or {{interval: 1s, timeout: 500ms}}"
+                ),
+            );
+            Choice::Off
+        }
+        (None, Protocol::Tcp) => Choice::On,
+        (None, Protocol::Udp) => {
+            problems.add(
+                probe.position,
+                format_args!("{label}: a UDP service cannot be probed; remove the probe"),
+            );
+            Choice::On
+        }
+    }
+}
+
+/// The fields as they are written; `None` if one of them is none.
+fn spec(written: &Tree, choice: &Choice, reading: &mut Reading<'_>) -> Option<FailoverPolicySpec> {
+    let before = reading.problems.count();
+    let skipped = matches!(choice, Choice::Off).then_some("probe");
+    let value = reading.policy(written, policy_schema(), skipped)?;
+    if reading.problems.count() > before {
+        return None;
+    }
+    serde_json::from_value(value)
+        .map_err(|error| {
+            reading.add(written.position, &Field::default(), format_args!("is none: {error}"));
+        })
+        .ok()
+}
+
+/// A service of the file is one port, so a tier names it as it is listed: `name`, or `name:port`
+/// where a port is given. It may be listed further down, later, or never.
+fn refer(service: &TierServiceSpec) -> Result<ServiceRef, String> {
+    let TierServiceSpec { name, port } = service;
+    let listed = port.as_ref().map_or_else(|| name.clone(), |port| format!("{name}:{port}"));
+    match names::objection(&listed) {
+        Some(why) => Err(why),
+        None => Ok(ServiceRef(Arc::from(listed))),
+    }
 }
 
 /// Seconds of session affinity of `service`.
@@ -87,8 +153,7 @@ pub(super) fn affinity(
     let timeout = &written?.timeout;
     let Some(timeout) = timeout else { return Some(AFFINITY_SECONDS) };
     let one = Duration::from_secs(1);
-    let found =
-        duration(timeout, one..=MAX_AFFINITY, Field { service, name: "timeout" }, problems)?;
+    let found = duration(timeout, one..=MAX_AFFINITY, &format!("{service}: timeout"), problems)?;
     if found.subsec_nanos() != 0 {
         problems.add(
             timeout.position,
@@ -98,107 +163,10 @@ pub(super) fn affinity(
     u32::try_from(found.as_secs()).ok()
 }
 
-fn probe(written: &schema::Probe, service: &str, problems: &mut Problems) -> Probe {
-    let schema::Probe { tcp: _, interval, timeout, unhealthy, healthy, http, grpc } = written;
-    for (name, field) in [("http", http), ("grpc", grpc)] {
-        if let Some(field) = field {
-            refuse_later(field.position, &format!("probe.{name}"), service, problems);
-        }
-    }
-    let mut milliseconds = |text: Option<&Text>, name, from_ms, to_ms| {
-        let range = Duration::from_millis(from_ms)..=Duration::from_millis(to_ms);
-        let found = duration(text?, range, Field { service, name }, problems)?;
-        u32::try_from(found.as_millis()).ok()
-    };
-    let default = Probe::default();
-    let interval_ms = milliseconds(interval.as_ref(), "interval", 100, 3_600_000);
-    let timeout_ms = milliseconds(timeout.as_ref(), "timeout", 10, 60_000);
-    let effective_interval = interval_ms.unwrap_or(default.interval_ms);
-    if let (Some(text), Some(ms)) = (timeout, timeout_ms)
-        && ms > effective_interval
-    {
-        let interval = humantime::format_duration(Duration::from_millis(effective_interval.into()));
-        problems.add(
-            text.position,
-            format_args!("{service}: timeout {text} is above the interval of {interval}"),
-        );
-    }
-    let mut count = |text: Option<&Text>, name, default| {
-        let Some(text) = text else { return default };
-        match text.value.parse() {
-            Ok(count @ 1..=100) => count,
-            _ => {
-                let message = format_args!("{service}: {name} {text} is not between 1 and 100");
-                problems.add(text.position, message);
-                default
-            }
-        }
-    };
-    Probe {
-        kind: ProbeKind::Tcp,
-        port: None,
-        unhealthy: count(unhealthy.as_ref(), "unhealthy", default.unhealthy),
-        healthy: count(healthy.as_ref(), "healthy", default.healthy),
-        interval_ms: effective_interval,
-        timeout_ms: timeout_ms.unwrap_or(default.timeout_ms.min(effective_interval)),
-    }
-}
-
-fn refuse_later_fields(written: &schema::Policy, service: &str, problems: &mut Problems) {
-    let schema::Policy {
-        mode: _,
-        all_down: _,
-        probe: _,
-        tiers,
-        overprovisioning_percent,
-        min_healthy_percent,
-        failback,
-        connect_timeout,
-        on_backend_lost,
-        passive,
-    } = written;
-    let later = [
-        ("tiers", tiers),
-        ("overprovisioningPercent", overprovisioning_percent),
-        ("minHealthyPercent", min_healthy_percent),
-        ("failback", failback),
-        ("connectTimeout", connect_timeout),
-        ("onBackendLost", on_backend_lost),
-        ("passive", passive),
-    ];
-    for (name, field) in later {
-        if let Some(field) = field {
-            refuse_later(field.position, name, service, problems);
-        }
-    }
-}
-
-fn refuse_later(position: Position, name: &str, service: &str, problems: &mut Problems) {
-    problems.add(
-        position,
-        format_args!(
-            "{service}: {name} is not in this version, which knows only mode LastResort, \
-             allDown and a TCP probe; remove it"
-        ),
-    );
-}
-
-/// Which field a duration belongs to.
-struct Field<'a> {
-    service: &'a str,
-    name: &'static str,
-}
-
-impl fmt::Display for Field<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.service, self.name)
-    }
-}
-
 fn duration(
     text: &Text,
-    range: std::ops::RangeInclusive<Duration>,
-    field: Field<'_>,
+    range: RangeInclusive<Duration>,
+    field: &str,
     problems: &mut Problems,
 ) -> Option<Duration> {
     match humantime::parse_duration(&text.value) {

@@ -3,25 +3,12 @@
 //! Every scalar is text and nearly everything optional here, so that one pass over the result finds
 //! every bad or missing value of a file, not only the first one.
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{self, IgnoredAny, MapAccess, Visitor, value::MapAccessDeserializer},
+use serde::Deserialize;
+
+use super::{
+    at::{At, Text},
+    tree::Tree,
 };
-
-use super::at::{At, Text};
-
-/// Fields of a `FailoverPolicy` that this version knows only to refuse.
-pub(super) const LATER: [&str; 9] = [
-    "tiers",
-    "overprovisioningPercent",
-    "minHealthyPercent",
-    "failback",
-    "connectTimeout",
-    "onBackendLost",
-    "passive",
-    "http",
-    "grpc",
-];
 
 /// The whole file.
 #[derive(Deserialize)]
@@ -62,8 +49,11 @@ pub(super) struct Service {
     pub affinity: Option<Affinity>,
     /// What answers; `[]` refuses every connection.
     pub backends: Option<Vec<At<Backend>>>,
-    /// Omitted: tiers by locality, `Panic`, and the default probe where the protocol is TCP.
-    pub policy: Option<Policy>,
+    /// `FailoverPolicy.spec` without `targetRefs`, whose fields are those of
+    /// [`FailoverPolicySpec`](crate::policy::FailoverPolicySpec); its probe may also be `off`.
+    /// Omitted: tiers by locality without fail-back, `Panic`, and the default probe where the
+    /// protocol is TCP.
+    pub policy: Option<Tree>,
 }
 
 /// Connections of one client stay at one backend.
@@ -90,84 +80,4 @@ pub(super) struct Backend {
     pub cluster: Option<Text>,
     /// Share among the backends of its tier, 1 to 65535. Default 1.
     pub weight: Option<Text>,
-}
-
-/// `FailoverPolicy.spec` without `targetRefs`, as far as this version knows it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct Policy {
-    /// `LastResort`: a tier carries everything while one of its backends is healthy.
-    pub mode: Option<Text>,
-    /// When no backend is usable: `Panic` uses all of them (default), `Refuse` refuses,
-    /// `PassThrough` leaves the address alone.
-    pub all_down: Option<Text>,
-    /// How its backends are probed, or `off`. Omitted: the default TCP probe; UDP has none.
-    pub probe: Option<At<ProbeChoice>>,
-    pub tiers: Option<At<IgnoredAny>>,
-    pub overprovisioning_percent: Option<At<IgnoredAny>>,
-    pub min_healthy_percent: Option<At<IgnoredAny>>,
-    pub failback: Option<At<IgnoredAny>>,
-    pub connect_timeout: Option<At<IgnoredAny>>,
-    pub on_backend_lost: Option<At<IgnoredAny>>,
-    pub passive: Option<At<IgnoredAny>>,
-}
-
-/// The word `off`, another word, or the fields of a probe.
-pub(super) enum ProbeChoice {
-    Off,
-    Word(String),
-    On(Box<Probe>),
-}
-
-/// A TCP probe: it succeeds when the connection is accepted.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Probe {
-    /// `{}`; may be omitted, as there is no other kind yet.
-    #[expect(dead_code, reason = "it has nothing to say, but it may be written")]
-    pub tcp: Option<TcpProbe>,
-    /// From one probe's begin to the next one's, `100ms` to `1h`. Default `1s`.
-    pub interval: Option<Text>,
-    /// `10ms` to `60s`, not above the interval. Default `500ms`, or a shorter interval.
-    pub timeout: Option<Text>,
-    /// Consecutive failures that eject, 1 to 100. Default 2.
-    pub unhealthy: Option<Text>,
-    /// Consecutive successes that re-admit, 1 to 100. Default 3.
-    pub healthy: Option<Text>,
-    pub http: Option<At<IgnoredAny>>,
-    pub grpc: Option<At<IgnoredAny>>,
-}
-
-/// A TCP probe has no settings of its own.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TcpProbe {}
-
-impl<'de> Deserialize<'de> for ProbeChoice {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ProbeVisitor)
-    }
-}
-
-struct ProbeVisitor;
-
-impl<'de> Visitor<'de> for ProbeVisitor {
-    type Value = ProbeChoice;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("`off` or the fields of a probe")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<ProbeChoice, E> {
-        Ok(if text == "off" { ProbeChoice::Off } else { ProbeChoice::Word(text.to_owned()) })
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<ProbeChoice, E> {
-        Ok(ProbeChoice::Word(value.to_string()))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ProbeChoice, A::Error> {
-        let probe = Probe::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(ProbeChoice::On(Box::new(probe)))
-    }
 }

@@ -20,7 +20,7 @@ use super::{
 };
 
 /// The whole file, or all of its problems.
-pub(super) fn validate(path: &str, file: &schema::File) -> Result<Config, Invalid> {
+pub(super) fn validate(path: &str, text: &str, file: &schema::File) -> Result<Config, Invalid> {
     let Some(services) = &file.services else {
         return Err(Invalid::whole(path, "services is missing; write `services: []` for none"));
     };
@@ -32,8 +32,10 @@ pub(super) fn validate(path: &str, file: &schema::File) -> Result<Config, Invali
     };
     let node = validation.node(file.node.as_ref());
     let headed: Vec<Headed<'_>> = validation.heads(services);
-    let services =
-        headed.into_iter().map(|headed| validation.service(headed, &node)).collect::<Vec<_>>();
+    let services = headed
+        .into_iter()
+        .map(|headed| validation.service(headed, &node, text))
+        .collect::<Vec<_>>();
     validation.problems.verdict(path)?;
     Ok(Config { node, services })
 }
@@ -174,7 +176,7 @@ impl Validation {
         (frontends, protocol)
     }
 
-    fn service(&mut self, headed: Headed<'_>, node: &Locality) -> Service {
+    fn service(&mut self, headed: Headed<'_>, node: &Locality, file: &str) -> Service {
         let Headed { name, label, frontends, protocol, rest } = headed;
         let At { value: written, position } = rest;
         let mut backends = Vec::new();
@@ -188,6 +190,9 @@ impl Validation {
                 format_args!("{label} has no backends; write `backends: []` to refuse everyone"),
             ),
         }
+        let owner = policy::Owner { name: &name, label: &label, protocol, file };
+        let policy = policy::policy(written.policy.as_ref(), &owner, &mut self.problems);
+        policy::refuse_redirected_probe(&policy, written.policy.as_ref(), &backends, &label, self);
         Service {
             name,
             frontends,
@@ -198,7 +203,7 @@ impl Validation {
             ),
             also_served: false,
             backends,
-            policy: policy::policy(written.policy.as_ref(), protocol, &label, &mut self.problems),
+            policy,
         }
     }
 }

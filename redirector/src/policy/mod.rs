@@ -1,0 +1,24 @@
+//! `FailoverPolicy.spec` as one Rust type, for the file source and for the Kubernetes object.
+//!
+//! [`FailoverPolicySpec`] is what its owner writes; [`FailoverPolicySpec::policy`] validates it and
+//! turns it into what the core understands; [`schema`] is what a CRD promises of it. Nothing here
+//! reads a file or talks to an API server.
+
+mod bounds;
+mod convert;
+mod probe;
+mod problem;
+mod rules;
+mod schema;
+mod spec;
+#[cfg(test)]
+mod tests;
+mod tier;
+mod words;
+
+pub use probe::{GrpcProbe, HttpProbe, ProbeSpec, TcpProbe};
+pub use problem::{Field, Invalid, Problem, Segment};
+pub use schema::schema;
+pub use spec::{FailbackSpec, FailoverPolicySpec, PassiveSpec};
+pub use tier::{TierServiceSpec, TierSpec};
+pub use words::{AllDownWord, FailbackWord, LocalityWord, LostWord, ModeWord};

@@ -1,0 +1,4 @@
+//! The schema, the rules and the validation of a policy.
+
+mod structural;
+mod validation;

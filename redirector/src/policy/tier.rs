@@ -1,0 +1,56 @@
+//! The tiers of a policy.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{rules, words::LocalityWord};
+
+/// A group of backends of equal rank: of a place relative to the client's node, of named places, or
+/// of another service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = rules::tier()), extend("required" = ["name"]))]
+pub struct TierSpec {
+    /// Unique within the policy: 1 to 63 lower-case letters, digits and dashes.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Backends at least as near to the client's node as this: `Node`, `Zone`, `Region` or
+    /// `Cluster`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "LocalityWord")]
+    pub locality: Option<LocalityWord>,
+    /// Backends in any of these zones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<String>", transform = rules::Places)]
+    pub zones: Option<Vec<String>>,
+    /// Backends in any of these regions. With `zones`, both must fit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<String>", transform = rules::Places)]
+    pub regions: Option<Vec<String>>,
+    /// Backends of any of these clusters. With `zones` or `regions`, all must fit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<String>", transform = rules::Places)]
+    pub clusters: Option<Vec<String>>,
+    /// The backends of another service, wherever they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "TierServiceSpec")]
+    pub service: Option<TierServiceSpec>,
+}
+
+/// Another service of the same namespace and protocol. While there is none of that name the tier is
+/// empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["name"]))]
+pub struct TierServiceSpec {
+    /// Its name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Name or number of its port. Omitted: the only one it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 63))]
+    #[schemars(regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub port: Option<String>,
+}
