@@ -110,8 +110,8 @@ fn meaning() -> String {
  black hole   the kernel ejects after {TIMEOUTS} connects without an answer, and lets none
               take longer than {bound}
  hung         the system accepts for the process, so connects succeed; only the HTTP
-              probes see it (every {interval}, {PROBE_COUNT} failures of {timeout}). What has failed
-              are the answers, after the {patience} that the client waits for one
+              probes see it (every {interval}, {PROBE_COUNT} failures of {timeout}). What failed are
+              the answers, after the {patience} that the client waits for one
  return       {PROBE_COUNT} probes must succeed; a zone or cluster that has lost its traffic
               must then be well for {hold_down} s, and its share grows over {ramp} s
 "
