@@ -104,16 +104,16 @@ fn meaning() -> String {
     let (hold_down, ramp) = (HOLD_DOWN.as_secs(), RAMP.as_secs());
     format!(
         "
- longest      of all calls of connect(), successful or not
- refused      the kernel ejects a replica after {REFUSED} refused connects, with or without
-              the agent; its probes alone would take {soonest} to {latest}
- black hole   the kernel ejects after {TIMEOUTS} connects without an answer, and lets none
-              take longer than {bound}
- hung         the system accepts for the process, so connects succeed; only the HTTP
-              probes see it (every {interval}, {PROBE_COUNT} failures of {timeout}). What failed are
-              the answers, after the {patience} that the client waits for one
- return       {PROBE_COUNT} probes must succeed; a zone or cluster that has lost its traffic
-              must then be well for {hold_down} s, and its share grows over {ramp} s
+ longest     of all calls of connect(), successful or not
+ refused     the kernel ejects a replica after {REFUSED} refused connects, also without an
+             agent; its probes alone would take {soonest} to {latest}
+ black hole  the kernel ejects after {TIMEOUTS} connects without an answer, and lets none
+             take longer than {bound}
+ hung        the system accepts for the process, so connects succeed; only HTTP
+             probes (every {interval}, {PROBE_COUNT} failures of {timeout}) see it. What failed
+             are the answers, after the {patience} that the client waits for one
+ return      {PROBE_COUNT} probes must succeed; a zone or cluster that has lost its traffic
+             must then be well for {hold_down} s, and its share grows over {ramp} s
 "
     )
 }
