@@ -105,8 +105,8 @@ fn meaning() -> String {
     format!(
         "
  longest     of all calls of connect(), successful or not
- refused     the kernel ejects a replica after {REFUSED} refused connects, also without an
-             agent; its probes alone would take {soonest} to {latest}
+ refused     the kernel ejects a replica after {REFUSED} refused connects, even with
+             the agent dead; its probes alone would take {soonest} to {latest}
  black hole  the kernel ejects after {TIMEOUTS} connects without an answer, and lets none
              take longer than {bound}
  hung        the system accepts for the process, so connects succeed; only HTTP
