@@ -117,7 +117,7 @@ impl World {
                 self.seen_by_kernel(backend, event, now, &mut happened);
             }
             Input::Operator(verb) => self.ordered(verb, now, &mut happened),
-            Input::Used(backends) => self.used(&backends, now),
+            Input::Used(backends) => self.used(&backends, now, &mut happened),
             Input::Tick => {}
         }
         self.pass_time(now, &mut happened);

@@ -24,6 +24,8 @@ pub(super) struct Nodes {
     /// Changes when they should be asked at once.
     pub(super) urgency: u32,
     pub(super) is_suspect: bool,
+    /// Reports of what sockets use, since then.
+    pub(super) reports: u32,
     /// Ejected by the kernel meanwhile.
     pub(super) unjust: BTreeSet<BackendRef>,
     /// Nodes of which everything that was asked is silent.

@@ -13,7 +13,7 @@
 //!    be well: the whole node is out, also those of its backends that nobody asks. They are asked
 //!    from then on.
 //!
-//! The first answer ends either.
+//! The first answer ends either; a connect that succeeded ends the suspicion, too.
 
 use std::{sync::Arc, time::Duration};
 
@@ -93,6 +93,9 @@ impl World {
                 self.nodes.urgency = self.urgency;
             } else {
                 self.nodes.is_suspect = true;
+                self.nodes.reports = 0;
+                let silent = self.silent_ones();
+                self.nodes.witnesses.get_or_insert_default().extend(silent);
                 happened.push(Transition::NodeSuspect(true));
             }
         }
@@ -108,6 +111,24 @@ impl World {
                 && node.is_some_and(|node| !nodes.unanswering.contains(&node))
         };
         self.backends.used.keys().filter(is_fit).take(WITNESSES).copied().collect()
+    }
+
+    /// One backend each of a few nodes that did not answer: they are asked until they do.
+    fn silent_ones(&self) -> Vec<BackendRef> {
+        let first = |node: &Arc<str>| self.nodes.on(node).find(|backend| is_probed(backend));
+        self.nodes.unanswering.iter().filter_map(first).take(WITNESSES).copied().collect()
+    }
+
+    /// Sockets of this node have used these since the last report. The first one since this node
+    /// is suspect may speak of earlier.
+    pub(super) fn node_is_used(&mut self, used: &[BackendRef], happened: &mut Vec<Transition>) {
+        if self.nodes.is_suspect {
+            self.nodes.reports += 1;
+            let other = used.iter().find(|backend| self.other_node(backend).is_some());
+            if let Some(backend) = other.filter(|_| self.nodes.reports > 1) {
+                self.node_answers(backend, happened);
+            }
+        }
     }
 
     /// The network answers.

@@ -8,7 +8,7 @@ use std::{
 use super::{World, passive::later, verdicts::is_probed};
 use crate::{
     health::{TRIAL, strictest},
-    input::{Moment, ProbeOrder},
+    input::{Moment, ProbeOrder, Transition},
     service::{BackendRef, Protocol, Service},
 };
 
@@ -82,7 +82,13 @@ impl World {
     }
 
     /// These are probed from here for a while.
-    pub(super) fn used(&mut self, backends: &[BackendRef], now: Moment) {
+    pub(super) fn used(
+        &mut self,
+        backends: &[BackendRef],
+        now: Moment,
+        happened: &mut Vec<Transition>,
+    ) {
+        self.node_is_used(backends, happened);
         for backend in backends {
             if self.backends.get(backend).is_some() {
                 self.backends.used.insert(*backend, now);

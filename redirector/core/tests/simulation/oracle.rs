@@ -1,0 +1,101 @@
+//! What everybody knows, kept apart from the core: from what it was told and what the kernel did.
+
+use redirector_core::{Input, Transition, input::KernelEvent};
+
+use super::fleet::number_of;
+
+#[derive(Clone, Debug, Default)]
+pub struct Oracle {
+    seen: Vec<Seen>,
+    pub is_suspect: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    /// A probe of this agent has succeeded.
+    pub has_answered: bool,
+    /// Probes that failed since the last success.
+    pub failures: u32,
+    /// The kernel has ejected it, and no probe or trial has succeeded since.
+    pub is_given_up: bool,
+    /// How often the core was told something else than before.
+    pub told: u64,
+    /// Ejections and re-admissions.
+    pub transitions: u64,
+}
+
+impl Oracle {
+    pub fn new(count: usize) -> Self {
+        Self { seen: vec![Seen::default(); count], is_suspect: false }
+    }
+
+    pub fn of(&self, number: usize) -> &Seen {
+        &self.seen[number]
+    }
+
+    /// Whether both the kernel and the probes have said so, of a backend that once answered.
+    pub fn is_dead(&self, number: usize) -> bool {
+        let Seen { has_answered, failures, is_given_up, .. } = self.seen[number];
+        has_answered && failures > 0 && is_given_up
+    }
+
+    pub fn dead(&self) -> impl Iterator<Item = usize> {
+        (0..self.seen.len()).filter(|number| self.is_dead(*number))
+    }
+
+    /// The kernel has done that.
+    pub fn done(&mut self, number: usize, event: KernelEvent) {
+        match event {
+            KernelEvent::Ejected { .. } => self.seen[number].is_given_up = true,
+            KernelEvent::Readmitted => {
+                self.seen[number].is_given_up = false;
+                self.seen[number].failures = 0;
+            }
+            KernelEvent::ListenerGone | KernelEvent::ListenerBack => {}
+        }
+    }
+
+    /// The core is about to be told that.
+    pub fn told(&mut self, input: &Input) {
+        match input {
+            Input::Probed { backend, outcome } => {
+                let seen = &mut self.seen[number_of(backend)];
+                seen.told += u64::from(outcome.is_ok() == (seen.failures > 0));
+                match outcome {
+                    Ok(()) => {
+                        (seen.has_answered, seen.failures, seen.is_given_up) = (true, 0, false);
+                    }
+                    Err(_) => seen.failures += 1,
+                }
+            }
+            Input::Kernel { backend, .. } => self.seen[number_of(backend)].told += 1,
+            _ => {}
+        }
+    }
+
+    /// The core says that it has done that.
+    pub fn heard(&mut self, transition: &Transition) {
+        match transition {
+            Transition::Ejected { backend, .. } | Transition::Readmitted { backend, .. } => {
+                self.seen[number_of(backend)].transitions += 1;
+            }
+            Transition::NodeSuspect(is_suspect) => self.is_suspect = *is_suspect,
+            _ => {}
+        }
+    }
+
+    /// Another agent knows nothing of earlier probes; what it lifts or takes over are changes.
+    pub fn restarted(&mut self) {
+        self.is_suspect = false;
+        for seen in &mut self.seen {
+            (seen.has_answered, seen.failures) = (false, 0);
+            seen.told += 2;
+        }
+    }
+
+    /// Nobody lists it any more, or somebody again: it starts anew.
+    pub fn relisted(&mut self, number: usize) {
+        let Seen { told, transitions, .. } = self.seen[number];
+        self.seen[number] = Seen { told: told + 1, transitions, ..Seen::default() };
+    }
+}

@@ -1,0 +1,449 @@
+//! One world: truth, kernel, agent and oracle, and what must hold after each step.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use redirector_common::{BackendValue, HealthByte, HealthWord};
+use redirector_core::{
+    Command, Input, Moment, Transition, World,
+    input::{KernelEvent, ProbeFailure},
+    plan::{Capacities, Installed, Step, plan_scope},
+    service::{Backend, BackendRef, Locality, OnBackendLost, Service},
+    tables::compile,
+};
+use redirector_ebpf::{Tables, service, trial};
+
+use super::{
+    fleet::{self, fleet, here, number_of, services},
+    kernel::{Ended, Kernel, News, is_silent},
+    oracle::Oracle,
+    say,
+    support::{memory::Memory, random::Random, reader::Verdict},
+    tally::Tally,
+    truth::{State, Truth},
+};
+
+const ROOM: Capacities =
+    Capacities { frontends: 4, services: 4, backends: 512, nodes: 512, slots: 8_192 };
+
+pub struct Run<'t> {
+    pub random: Random,
+    pub now: Duration,
+    pub fleet: Vec<Backend>,
+    pub services: Vec<Service>,
+    pub node: Locality,
+    pub world: World,
+    pub truth: Truth,
+    pub tally: &'t mut Tally,
+    pub oracle: Oracle,
+    /// Since when the agent has been stopped.
+    pub stopped: Option<Duration>,
+    /// What the kernel has said and the agent not heard, with the backend's index and generation.
+    pub waiting: Vec<(News, Option<(u32, u32)>)>,
+    pub inputs: u64,
+    /// Says what happens: a world is replayed.
+    pub is_loud: bool,
+    installed: Installed,
+    memory: Memory,
+    kernel: Kernel,
+    reached: BTreeMap<BackendRef, u64>,
+}
+
+impl<'t> Run<'t> {
+    pub fn new(seed: u64, tally: &'t mut Tally) -> Self {
+        let mut random = Random::new(seed);
+        let fleet = fleet(&mut random);
+        let services = services(&mut random, &fleet);
+        Self::of(random, fleet, services, tally)
+    }
+
+    /// Two to nine replicas of one service that is probed, and has no other tier.
+    pub fn small(seed: u64, tally: &'t mut Tally) -> Self {
+        let mut random = Random::new(seed);
+        let mut fleet = fleet(&mut random);
+        fleet.truncate(2 + seed as usize % 8);
+        for backend in &mut fleet {
+            backend.locality = Locality::default();
+        }
+        let mut services = services(&mut random, &fleet);
+        services.truncate(1);
+        services[0].policy.probe.get_or_insert_default();
+        Self::of(random, fleet, services, tally)
+    }
+
+    fn of(
+        random: Random,
+        fleet: Vec<Backend>,
+        services: Vec<Service>,
+        tally: &'t mut Tally,
+    ) -> Self {
+        let count = fleet.len();
+        let mut run = Self {
+            random,
+            now: Duration::ZERO,
+            fleet,
+            services,
+            node: here(),
+            world: World::new(),
+            truth: Truth::new(count),
+            tally,
+            oracle: Oracle::new(count),
+            stopped: None,
+            waiting: Vec::new(),
+            inputs: 0,
+            is_loud: false,
+            installed: Installed::new(ROOM),
+            memory: Memory::new(ROOM),
+            kernel: Kernel::default(),
+            reached: BTreeMap::new(),
+        };
+        run.tell(Input::Node(run.node.clone()));
+        run.tell(Input::Replace(run.services.clone()));
+        run
+    }
+
+    /// The core hears something, and what it wants is done.
+    pub fn tell(&mut self, input: Input) {
+        assert_eq!(self.stopped, None, "a stopped agent hears nothing");
+        self.inputs += 1;
+        self.tally.inputs += 1;
+        self.say(|| match &input {
+            Input::Put(service) => format!("Put {}", service.name),
+            Input::Replace(list) => format!("Replace by {}", list.len()),
+            other => format!("{other:?}"),
+        });
+        let was_suspect = self.oracle.is_suspect;
+        self.oracle.told(&input);
+        let failed = match &input {
+            Input::Probed { backend, outcome: Err(_) } if !was_suspect => Some(*backend),
+            _ => None,
+        };
+        let moment = Moment(self.now);
+        let happened = self.world.apply(input, moment);
+        for transition in &happened {
+            self.note(transition);
+        }
+        let due = self.world.next_deadline();
+        assert!(due.is_none_or(|due| due > moment), "due at {due:?}, and it is {moment:?}");
+        self.settle();
+        self.carry_out();
+        if let Some(backend) = failed.filter(|_| !self.oracle.is_suspect) {
+            self.assert_blamed(&backend);
+        }
+        self.assert_holds();
+    }
+
+    fn note(&mut self, transition: &Transition) {
+        self.say(|| format!("  {transition:?}"));
+        self.oracle.heard(transition);
+        match transition {
+            Transition::Ejected { why, .. } => {
+                self.tally.ejections += 1;
+                self.tally.silent_nodes += u64::from(why.starts_with("its node"));
+            }
+            Transition::Readmitted { .. } => self.tally.readmissions += 1,
+            Transition::FailedOver { .. } => self.tally.failovers += 1,
+            Transition::NodeSuspect(true) => self.tally.suspicions += 1,
+            _ => {}
+        }
+    }
+
+    /// Brings the maps to what the world wants.
+    fn settle(&mut self) {
+        let scope = self.world.take_changes();
+        let plan = plan_scope(&mut self.installed, self.world.tables(), scope);
+        assert_eq!(plan.rejected, [], "there is room");
+        for step in &plan.steps {
+            if let Step::PutBackend { value, .. } = step {
+                self.kernel.forget(&named(value));
+            }
+            self.memory.store(step);
+        }
+    }
+
+    /// What the agent does to the kernel's own words.
+    fn carry_out(&mut self) {
+        for command in self.world.take_commands() {
+            self.say(|| format!("  {command:?}"));
+            match command {
+                Command::Readmit { backend, byte } => {
+                    self.set(&backend, byte, 0);
+                    if byte == HealthByte::Passive {
+                        self.kernel.readmit(&backend);
+                    }
+                }
+                Command::Eject { backend, byte } => self.set(&backend, byte, 1),
+                Command::Mute { client, backend, lasts } => {
+                    self.kernel.mute(client, backend, self.now + lasts);
+                }
+                Command::Forgive(backend) => self.kernel.forgive(&backend),
+                Command::Reset(backend) => {
+                    self.tally.resets += 1;
+                    let wanted =
+                        |service: &Service| service.policy.on_backend_lost == OnBackendLost::Reset;
+                    assert!(self.services.iter().any(wanted), "nobody wants {backend} reset");
+                }
+            }
+        }
+    }
+
+    /// Time passes; what is due is done, if the agent runs.
+    pub fn pass(&mut self, by: Duration) {
+        let end = self.now + by;
+        while let Some(Moment(due)) = self.world.next_deadline().filter(|_| self.stopped.is_none())
+            && due <= end
+        {
+            self.now = due.max(self.now);
+            self.tell(Input::Tick);
+        }
+        self.now = end;
+    }
+
+    /// A socket of `client` connects to some service.
+    pub fn connect(&mut self, client: u64) {
+        self.tally.connects += 1;
+        let number = self.random.below(self.services.len());
+        let frontend = fleet::frontend(number);
+        let seed = self.random.next() as u32;
+        let tried = self.try_out(number, seed);
+        let is_trial = tried.is_some();
+        self.tally.trials += u64::from(is_trial);
+        let backend = match tried {
+            Some(backend) => backend,
+            None => match self.memory.connect(&frontend, None, seed) {
+                Verdict::To(backend) => backend,
+                Verdict::Refused | Verdict::Passed => return,
+            },
+        };
+        let number_of_it = number_of(&backend);
+        if !is_trial && self.oracle.is_dead(number_of_it) {
+            let others = self.services[number].backends.iter().map(|other| &other.backend);
+            let usable: Vec<&BackendRef> = others.filter(|other| self.is_usable(other)).collect();
+            assert!(usable.is_empty(), "{backend} is dead, and there are {usable:?}");
+        }
+        *self.reached.entry(backend).or_default() += 1;
+        let node = self.node.node.as_deref().unwrap_or_default();
+        let state = match client {
+            HOSTILE => State::Silent,
+            _ => self.truth.connect(number_of_it, &self.fleet[number_of_it], node),
+        };
+        let is_ejected = self.word(&backend).byte(HealthByte::Passive) != 0;
+        let (now, stopped) = (self.now, self.stopped);
+        let limits = self.services[number].policy.limits;
+        let ended = Ended { backend, client, state, is_ejected, limits, now, stopped };
+        if let Some(news) = self.kernel.ended(ended) {
+            let is_out = matches!(news.event, KernelEvent::Ejected { .. });
+            self.say(|| format!("kernel: {news:?}"));
+            self.set(&backend, HealthByte::Passive, is_out.into());
+            self.oracle.done(number_of_it, news.event);
+            self.waiting.push((news, self.installed.backend(&backend)));
+        }
+    }
+
+    /// The kernel's own trial of what it has ejected, when nobody else would.
+    fn try_out(&mut self, number: usize, seed: u32) -> Option<BackendRef> {
+        if !is_silent(self.stopped, self.now) {
+            return None;
+        }
+        let frontend = fleet::frontend(number);
+        let service = service(&self.memory, *self.memory.frontends.get(&frontend)?).ok()?;
+        let named = |index: u32| named(&self.memory.backends[index as usize]);
+        let kernel = std::cell::RefCell::new(&mut self.kernel);
+        let may_try = |index: u32| kernel.borrow_mut().claim(&named(index), self.now);
+        let choice = trial(&self.memory, &service, seed, may_try)?;
+        Some(named(choice.entry.backend))
+    }
+
+    /// A local listener dies or comes back.
+    pub fn listen(&mut self, number: usize, is_back: bool) {
+        let backend = self.fleet[number].backend;
+        if self.installed.backend(&backend).is_none() {
+            return;
+        }
+        self.truth.states[number] = if is_back { State::Well } else { State::Refusing };
+        self.set(&backend, HealthByte::Listener, (!is_back).into());
+        let event = if is_back { KernelEvent::ListenerBack } else { KernelEvent::ListenerGone };
+        let news = News { backend, event, until: self.now };
+        self.waiting.push((news, self.installed.backend(&backend)));
+    }
+
+    /// The agent hears what the kernel has said.
+    pub fn hear(&mut self) {
+        while !self.waiting.is_empty() {
+            let (News { backend, mut event, until }, index) = self.waiting.remove(0);
+            if self.installed.backend(&backend) != index {
+                // The index is another's now, or of another generation.
+                continue;
+            }
+            if let KernelEvent::Ejected { lasts, .. } = &mut event {
+                *lasts = until.saturating_sub(self.now);
+            }
+            self.tell(Input::Kernel { backend, event });
+        }
+    }
+
+    /// The agent's maps are all that it has.
+    pub fn restart(&mut self) {
+        self.stopped = None;
+        self.waiting.clear();
+        self.world = World::new();
+        self.installed = self.memory.adopt();
+        self.oracle.restarted();
+        self.restore();
+        self.tell(Input::Node(self.node.clone()));
+        self.tell(Input::Replace(self.services.clone()));
+    }
+
+    /// News was lost, and the maps say what.
+    pub fn restore(&mut self) {
+        self.whisper(Input::Restore(self.objections()));
+    }
+
+    /// The core hears something, and what it wants is done with the next thing it hears.
+    pub fn whisper(&mut self, input: Input) {
+        for transition in self.world.apply(input, Moment(self.now)) {
+            self.note(&transition);
+        }
+    }
+
+    /// Who objects to whom, as the maps say.
+    fn objections(&self) -> Vec<(BackendRef, HealthByte)> {
+        let words = self.installed.backends().flat_map(|(backend, index)| {
+            let word = self.memory.health[index as usize];
+            let bytes = HealthByte::ALL.into_iter().filter(move |byte| word.byte(*byte) != 0);
+            bytes.map(move |byte| (*backend, byte))
+        });
+        words.collect()
+    }
+
+    /// A probe of a backend ends.
+    pub fn probe(&mut self, backend: BackendRef) {
+        let number = number_of(&backend);
+        let node = self.node.node.as_deref().unwrap_or_default();
+        let outcome = match self.truth.probe(number, &self.fleet[number], node) {
+            State::Well => Ok(()),
+            State::Refusing => Err(ProbeFailure::Failed("connection refused".into())),
+            State::Silent => Err(ProbeFailure::TimedOut),
+        };
+        self.tell(Input::Probed { backend, outcome });
+    }
+
+    /// Ten connects and a probe of everything that is to be probed, in a second.
+    pub fn second(&mut self) {
+        for client in 0..10 {
+            self.connect(1 + client % 3);
+            self.hear();
+            self.pass(Duration::from_millis(100));
+        }
+        for backend in self.world.probes().into_keys().collect::<Vec<_>>() {
+            self.probe(backend);
+        }
+    }
+
+    /// How many connects have reached it.
+    pub fn reached(&self, backend: BackendRef) -> u64 {
+        self.reached.get(&backend).copied().unwrap_or(0)
+    }
+
+    pub fn forget_reached(&mut self) {
+        self.reached.clear();
+    }
+
+    pub fn say(&self, what: impl FnOnce() -> String) {
+        if self.is_loud {
+            say(&format!("{:>12?} {}", self.now, what()));
+        }
+    }
+
+    fn assert_blamed(&self, backend: &BackendRef) {
+        let seen = self.oracle.of(number_of(backend));
+        let users = self.services.iter().filter(|service| lists(service, backend));
+        let unhealthy = users.filter_map(|user| Some(user.policy.probe.as_ref()?.unhealthy)).min();
+        if seen.has_answered && unhealthy.is_some_and(|most| seen.failures >= u32::from(most)) {
+            let word = self.word(backend);
+            assert_ne!(word.byte(HealthByte::Prober), 0, "{backend} failed {seen:?}");
+        }
+    }
+
+    /// What holds after each step.
+    fn assert_holds(&mut self) {
+        for number in self.oracle.dead() {
+            let backend = &self.fleet[number].backend;
+            let seen = self.oracle.of(number);
+            assert!(!self.is_usable(backend), "{backend} is back without proof: {seen:?}");
+        }
+        if self.random.chance(25) {
+            let number = self.random.below(self.services.len());
+            self.peek(number);
+        }
+        if self.random.chance(4) {
+            assert_eq!(*self.world.tables(), compile(&self.world), "what it keeps up to date");
+            self.assert_agreed();
+        }
+    }
+
+    /// Asks the kernel's decision where a connect would go.
+    fn peek(&mut self, number: usize) {
+        let seed = self.random.next() as u32;
+        let Verdict::To(backend) = self.memory.connect(&fleet::frontend(number), None, seed) else {
+            return;
+        };
+        let mut others = self.services[number].backends.iter();
+        let is_alternative = others.any(|other| self.is_usable(&other.backend));
+        assert!(
+            !is_alternative || self.is_usable(&backend),
+            "a connect would go to {backend}, which {:?} objects to",
+            self.word(&backend)
+        );
+    }
+
+    /// The maps say what the world believes, once it has heard everything.
+    pub fn assert_agreed(&self) {
+        if !self.waiting.is_empty() {
+            return;
+        }
+        for backend in self.fleet.iter().map(|backend| backend.backend) {
+            if self.installed.backend(&backend).is_none() {
+                continue;
+            }
+            let believed = self.world.tables().objections.get(&backend).copied();
+            let (believed, word) = (believed.unwrap_or_default(), self.word(&backend));
+            for byte in HealthByte::ALL {
+                let (is, says) = (word.byte(byte) != 0, believed.byte(byte) != 0);
+                let is_unlisted = !self.services.iter().any(|service| lists(service, &backend));
+                assert!(
+                    is == says || is_unlisted,
+                    "{backend}: {byte:?} is {is}, and it says {says}"
+                );
+            }
+        }
+    }
+
+    fn is_usable(&self, backend: &BackendRef) -> bool {
+        self.installed.backend(backend).is_some() && self.word(backend).is_usable()
+    }
+
+    pub fn word(&self, backend: &BackendRef) -> HealthWord {
+        let index = self.installed.backend(backend).map(|(index, _)| index);
+        index.and_then(|index| self.memory.health(index)).unwrap_or_default()
+    }
+
+    fn set(&mut self, backend: &BackendRef, byte: HealthByte, value: u8) {
+        if let Some((index, _)) = self.installed.backend(backend) {
+            let word = &mut self.memory.health[index as usize];
+            *word = word.with(byte, value);
+        }
+    }
+}
+
+/// The cgroup of a client whose own network swallows everything.
+pub const HOSTILE: u64 = 666;
+
+pub fn lists(service: &Service, backend: &BackendRef) -> bool {
+    service.backends.iter().any(|listed| listed.backend == *backend)
+}
+
+fn named(value: &BackendValue) -> BackendRef {
+    let address = std::net::Ipv6Addr::from(value.address).to_canonical();
+    let protocol = redirector_core::service::Protocol::from_number(value.protocol);
+    BackendRef { address, port: value.port, protocol: protocol.expect("one of ours") }
+}

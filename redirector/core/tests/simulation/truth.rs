@@ -1,0 +1,64 @@
+//! How things really are, whoever knows.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use redirector_core::service::Backend;
+
+/// How a replica answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    #[default]
+    Well,
+    Refusing,
+    Silent,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Truth {
+    /// By the backend's number.
+    pub states: Vec<State>,
+    pub dead_nodes: BTreeSet<Arc<str>>,
+    pub dead_zones: BTreeSet<Arc<str>>,
+    /// Numbers of those that answer no probes, and of those that answer nothing else.
+    pub deaf_to_probes: BTreeSet<usize>,
+    pub deaf_to_connects: BTreeSet<usize>,
+    pub no_probe_succeeds: bool,
+    /// Nothing gets out of this node.
+    pub is_cut_off: bool,
+}
+
+impl Truth {
+    pub fn new(count: usize) -> Self {
+        Self { states: vec![State::Well; count], ..Self::default() }
+    }
+
+    pub fn heal(&mut self) {
+        *self = Self::new(self.states.len());
+    }
+
+    /// What a probe from `node` meets.
+    pub fn probe(&self, number: usize, backend: &Backend, node: &str) -> State {
+        if self.no_probe_succeeds || self.deaf_to_probes.contains(&number) {
+            return State::Silent;
+        }
+        self.answer(number, backend, node)
+    }
+
+    /// What a connect from `node` meets.
+    pub fn connect(&self, number: usize, backend: &Backend, node: &str) -> State {
+        if self.deaf_to_connects.contains(&number) {
+            return State::Silent;
+        }
+        self.answer(number, backend, node)
+    }
+
+    fn answer(&self, number: usize, backend: &Backend, node: &str) -> State {
+        let is_here = backend.locality.node.as_deref() == Some(node);
+        let on = |dead: &BTreeSet<Arc<str>>, name: &Option<Arc<str>>| {
+            name.as_ref().is_some_and(|name| dead.contains(name))
+        };
+        let is_dead = on(&self.dead_nodes, &backend.locality.node)
+            || on(&self.dead_zones, &backend.locality.zone);
+        if !is_here && (self.is_cut_off || is_dead) { State::Silent } else { self.states[number] }
+    }
+}
