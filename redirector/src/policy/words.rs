@@ -14,7 +14,7 @@ macro_rules! words {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         pub enum $name {
-            $(#[allow(missing_docs, reason = "the core's doc says it")] $word,)+
+            $($word,)+
         }
 
         impl From<$name> for $core {
