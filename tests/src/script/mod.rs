@@ -24,6 +24,8 @@ pub enum Step {
     Socket(Kind),
     /// `setsockopt` with an `int`: level, name, value.
     Set(i32, i32, i32),
+    /// `getsockopt` of an `int`: level, name.
+    Get(i32, i32),
     /// `bind`.
     Bind(RawAddress),
     /// `connect`; with [`RawAddress::unspecified`] it disconnects.
@@ -62,6 +64,8 @@ pub struct Kind {
 pub enum Outcome {
     /// It succeeded and says nothing more.
     Done,
+    /// The value of an option.
+    Value(i32),
     /// Bytes or messages that were sent.
     Sent(usize),
     /// An address.

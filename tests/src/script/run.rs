@@ -53,6 +53,13 @@ fn run(socket: &mut Option<OwnedFd>, step: &Step) -> io::Result<Outcome> {
             // SAFETY: the option's value is the int behind `value`, which outlives the call.
             done(unsafe { libc::setsockopt(fd, *level, *name, value.cast(), 4) })
         }
+        Step::Get(level, name) => {
+            let (mut value, mut length) = (0_i32, 4);
+            let place = ptr::from_mut(&mut value);
+            // SAFETY: the kernel writes at most four bytes, those of `value`.
+            done(unsafe { libc::getsockopt(fd, *level, *name, place.cast(), &raw mut length) })?;
+            Ok(Outcome::Value(value))
+        }
         Step::Bind(address) => {
             let (pointer, length) = given(address);
             // SAFETY: the kernel reads `length` bytes of `address`, which outlives the call.

@@ -1,0 +1,45 @@
+//! A client that alone sees failures: they can be ignored.
+
+use std::time::Duration;
+
+use redirector::datapath::View;
+use redirector_tests::{lab::Lab, replica::Replica};
+
+use crate::stage::{REPLICA, Stage, backend, failed, service, tcp};
+
+/// A refusal takes no time: a hundred of them are soon made.
+const POLICY: &str = "probe: off, passive: {refused: 3, timeouts: 5, baseEjection: 300s}";
+
+#[test]
+fn a_muted_client_ejects_nobody_and_its_own_network_is_its_own_problem() {
+    let lab = Lab::new(&["n1", "n2", "n3"]).expect("a lab");
+    let node = lab.node("n2");
+    let _replica =
+        Replica::start(node.netns(), "alive", &[node.socket4(REPLICA)]).expect("a replica");
+    // The hostile client's own network answers for the replica, and refuses.
+    let rule = "table inet hostile {\n chain out {\n type filter hook output priority 0\n \
+                tcp dport 8080 reject with tcp reset\n }\n }";
+    lab.node("n3").netns().nft(rule).expect("a hostile network");
+    let stage = Stage::new(lab, &service("one", 1, &[backend(2, REPLICA)], POLICY));
+    stage.agent.freeze().expect("a frozen agent");
+    let mut hostile = stage.client_on("n3", "hostile");
+    let mut datapath = stage.datapath();
+    let view = View::read(&datapath).expect("a view");
+    let backend = view.services[0].tiers[0].backends[0].index;
+    datapath.mute(stage.id("hostile"), backend, 1, Duration::from_secs(60)).expect("muted");
+    let generation = (0..8).find(|generation| {
+        let muted = stage.counter("muted");
+        datapath
+            .mute(stage.id("hostile"), backend, *generation, Duration::from_secs(60))
+            .expect("muted");
+        assert_eq!(failed(&hostile.dial(tcp(1), 1).expect("a dial")).len(), 1);
+        stage.counter("muted") > muted
+    });
+    assert!(generation.is_some_and(|generation| generation < 2), "{generation:?}");
+
+    assert_eq!(failed(&hostile.dial(tcp(1), 1_000).expect("dials")).len(), 1_000);
+    assert_eq!(stage.counter("ejected"), 0);
+    let dialled = stage.client("good").dial(tcp(1), 200).expect("dials");
+    assert!(failed(&dialled).is_empty(), "{:?}", failed(&dialled)[0]);
+    stage.agent.thaw().expect("an agent that goes on");
+}

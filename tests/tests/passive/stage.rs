@@ -1,0 +1,155 @@
+//! A client's node, some replicas' nodes, services, and a real agent that may be frozen or killed.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
+use redirector::datapath::{Counters, Datapath, Pins};
+use redirector_tests::{
+    agent::{Agent, AgentOptions},
+    bpffs::Bpffs,
+    cgroup::Cgroup,
+    dialer::{Client, Dial, Dialled},
+    lab::Lab,
+    names::Directory,
+    place::Place,
+    programs,
+};
+
+/// Port of every service and of every replica.
+pub(crate) const SERVICE: u16 = 80;
+pub(crate) const REPLICA: u16 = 8080;
+/// How long something that happens at once may take on a busy machine.
+const LONGEST: Duration = Duration::from_secs(20);
+/// Small maps are soon read.
+const SMALL: [&str; 6] = ["--max-slots", "4096", "--max-backends", "256", "--max-services", "256"];
+
+/// Everything but the replicas. Fields drop in this order.
+pub(crate) struct Stage {
+    pub(crate) agent: Agent,
+    _directory: Directory,
+    bpffs: Bpffs,
+    cgroup: Cgroup,
+    pub(crate) lab: Lab,
+}
+
+impl Stage {
+    /// The agent serves `services` for node `n1`, and is ready.
+    pub(crate) fn new(lab: Lab, services: &str) -> Self {
+        let (cgroup, bpffs) = (Cgroup::new("passive").expect("a cgroup"), Bpffs::mount());
+        let bpffs = bpffs.expect("a bpffs");
+        let directory = Directory::new("passive").expect("a directory");
+        let config: PathBuf = directory.path().join("services.yaml");
+        let text = format!("node: {{name: n1, zone: a, region: eu}}\nservices:\n{services}");
+        fs::write(&config, text).expect("the config");
+        let binary = programs::redirector().expect("the binary");
+        let mut options = AgentOptions::new(binary, lab.node("n1"), &cgroup, &bpffs, &config);
+        options.arguments = SMALL.map(str::to_owned).to_vec();
+        let agent = Agent::start(options).expect("an agent");
+        Self { agent, _directory: directory, bpffs, cgroup, lab }
+    }
+
+    /// The place of an application on node `n1`.
+    pub(crate) fn place(&self) -> Place<'_> {
+        Place::new(self.lab.node("n1").netns(), &self.cgroup)
+    }
+
+    /// An application in a cgroup of its own.
+    pub(crate) fn client(&self, name: &str) -> Client {
+        self.client_on("n1", name)
+    }
+
+    /// The same in the network of another node.
+    pub(crate) fn client_on(&self, node: &str, name: &str) -> Client {
+        let place = Place::new(self.lab.node(node).netns(), &self.cgroup);
+        let client = Client::start(place).expect("a client");
+        let own = self.child(name);
+        fs::write(own.join("cgroup.procs"), client.pid().to_string()).expect("its cgroup");
+        client
+    }
+
+    /// Id of the cgroup of that client.
+    pub(crate) fn id(&self, name: &str) -> u64 {
+        use std::os::unix::fs::MetadataExt as _;
+        fs::metadata(self.child(name)).expect("a cgroup").ino()
+    }
+
+    fn child(&self, name: &str) -> PathBuf {
+        let own = self.cgroup.path().join(name);
+        match fs::create_dir(&own) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => panic!("{error}"),
+            _ => own,
+        }
+    }
+
+    /// What the agent has pinned, opened beside it.
+    pub(crate) fn datapath(&self) -> Datapath {
+        Datapath::open(&self.pins()).expect("the maps")
+    }
+
+    /// One of the kernel's counters.
+    pub(crate) fn counter(&self, name: &str) -> u64 {
+        let all = Counters::open(&self.pins()).and_then(|counters| counters.named());
+        let found = all.expect("the counters").into_iter().find(|(counter, _)| counter == name);
+        found.unwrap_or_else(|| panic!("no counter {name}")).1
+    }
+
+    fn pins(&self) -> Pins {
+        Pins::new(self.bpffs.pin_path())
+    }
+}
+
+/// A service with one line per backend, and what else it says.
+pub(crate) fn service(name: &str, number: u8, backends: &[String], policy: &str) -> String {
+    let backends: String = backends.iter().map(|backend| format!("  - {backend}\n")).collect();
+    format!(
+        "- name: passive/{name}\n  frontends: ['{}']\n  policy: {{{policy}}}\n  backends:\n{backends}",
+        format_args!("{}/tcp", address(number)),
+    )
+}
+
+/// The `number`th service. The address exists nowhere.
+pub(crate) fn address(number: u8) -> SocketAddr {
+    SocketAddr::new([10, 96, 0, number].into(), SERVICE)
+}
+
+/// A backend on the second or a later node of a lab.
+pub(crate) fn backend(node: u8, port: u16) -> String {
+    format!("{{address: '10.77.{node}.1:{port}', node: n{node}, zone: a, region: eu}}")
+}
+
+/// Drops whatever comes to a port: no answer, and nothing says so.
+pub(crate) fn swallow(lab: &Lab, node: &str, port: u16) {
+    let rule = format!(
+        "table inet hole {{\n chain in {{\n type filter hook input priority 0\n \
+         tcp dport {port} drop\n }}\n }}"
+    );
+    lab.node(node).netns().nft(&rule).expect("a black hole");
+}
+
+/// The end of it.
+pub(crate) fn answer_again(lab: &Lab, node: &str) {
+    lab.node(node).netns().nft("delete table inet hole").expect("no black hole");
+}
+
+pub(crate) fn tcp(number: u8) -> Dial {
+    Dial::tcp(address(number))
+}
+
+/// Those that failed.
+pub(crate) fn failed(dialled: &[Dialled]) -> Vec<&Dialled> {
+    dialled.iter().filter(|one| one.outcome.is_err()).collect()
+}
+
+/// Polls until `is_so`.
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LONGEST;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within {LONGEST:?}: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
