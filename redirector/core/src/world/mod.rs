@@ -169,6 +169,12 @@ impl World {
         self.services.values()
     }
 
+    /// A service in force.
+    #[must_use]
+    pub fn service(&self, name: &ServiceRef) -> Option<&Service> {
+        self.services.get(name)
+    }
+
     /// Whether somebody objects to that backend.
     #[must_use]
     pub fn is_ejected(&self, backend: &BackendRef) -> bool {
@@ -300,10 +306,15 @@ impl World {
         }
     }
 
-    /// Compiles the services whose tables list a backend: their own, or another service's in one
-    /// of their tiers.
+    /// Compiles the services whose tables list a backend.
     fn recompile_users(&mut self, backend: &BackendRef, happened: &mut Vec<Transition>) {
-        let users = self.backends.users(backend).into_iter();
+        self.recompile_users_of(std::slice::from_ref(backend), happened);
+    }
+
+    /// Compiles each service whose tables list one of these once: itself, or because it has a tier
+    /// for another one that does.
+    fn recompile_users_of(&mut self, backends: &[BackendRef], happened: &mut Vec<Transition>) {
+        let users = backends.iter().flat_map(|backend| self.backends.users(backend));
         let dependants = |user: &ServiceRef| self.dependants.get(user).into_iter().flatten();
         let listing: BTreeSet<ServiceRef> =
             users.flat_map(|user| [user].into_iter().chain(dependants(user))).cloned().collect();

@@ -7,7 +7,7 @@ use std::{
 
 use redirector_common::HealthByte;
 
-use super::World;
+use super::{World, instant::Instant};
 use crate::{
     failover::tiers::names,
     input::{Drained, Moment, Transition, Verb},
@@ -88,7 +88,11 @@ impl World {
             Verb::Drain(what) => Some(what),
             Verb::Undrain(_) | Verb::Force { .. } | Verb::Failback(_) => None,
         });
-        drains.filter(|what| match what {
+        drains.filter(|what| self.is_meant(what, listed))
+    }
+
+    fn is_meant(&self, what: &Drained, listed: &Backend) -> bool {
+        match what {
             Drained::Backend(backend) => listed.backend == *backend,
             Drained::Node(node) => listed.locality.node.as_ref() == Some(node),
             Drained::Zone(zone) => listed.locality.zone.as_ref() == Some(zone),
@@ -96,7 +100,21 @@ impl World {
                 let its = listed.locality.cluster.as_ref().or(self.node.cluster.as_ref());
                 its == Some(cluster)
             }
-        })
+        }
+    }
+
+    /// All of these die at once, as probes would see it.
+    pub(crate) fn strike(&mut self, dead: &[Drained]) {
+        self.instant = Instant::new(self.is_synced());
+        let listed = self.services.values().flat_map(|service| &service.backends);
+        let is_dead = |listed: &&Backend| dead.iter().any(|what| self.is_meant(what, listed));
+        let dead: BTreeSet<BackendRef> =
+            listed.filter(is_dead).map(|listed| listed.backend).collect();
+        let dead: Vec<BackendRef> = dead.into_iter().collect();
+        for backend in &dead {
+            self.object(*backend, HealthByte::Prober, "supposed to be dead".into());
+        }
+        self.recompile_users_of(&dead, &mut Vec::new());
     }
 
     /// Every drained backend, from nothing.
@@ -164,6 +182,7 @@ impl World {
         touched: impl IntoIterator<Item = BackendRef>,
         happened: &mut Vec<Transition>,
     ) {
+        let mut changed = Vec::new();
         for backend in touched {
             let has_changed = if self.drains.contains_key(&backend) {
                 self.object(backend, HealthByte::Operator, "drained".into())
@@ -171,9 +190,10 @@ impl World {
                 self.lift(&backend, HealthByte::Operator)
             };
             if has_changed {
-                self.recompile_users(&backend, happened);
+                changed.push(backend);
             }
         }
+        self.recompile_users_of(&changed, happened);
     }
 }
 
