@@ -75,8 +75,8 @@ pub(super) fn offer(stage: &Stage) -> Result<String> {
     ./redirector force {SERVICE_NAME} remote --run-dir run
     ./redirector failback {SERVICE_NAME} --run-dir run
 
-  change something: kill a replica (or let it hang and go on: kill -STOP, kill -CONT), make a node
-  a black hole, or edit the agent's file
+  change something: kill a replica (or let it hang and go on: -STOP, -CONT),
+  make a node a black hole, or edit the agent's file
     {pids}
     nsenter --net={hole} nft -f black-hole
     nsenter --net={hole} nft delete table inet black_hole
