@@ -15,6 +15,7 @@ use crate::{
 pub struct Backend {
     pub index: u32,
     pub generation: u32,
+    health: *mut u64,
 }
 
 /// The backend with this address, over TCP.
@@ -58,8 +59,10 @@ fn named(word: IdWord, identity: &[u64; 3]) -> Option<Backend> {
 /// The backend that a word means, if its index is not another's by now.
 #[inline(always)]
 pub fn current(word: IdWord) -> Option<Backend> {
-    let backend = Backend { index: word.backend(), generation: word.generation() };
-    (backend.health()?.generation() == backend.generation).then_some(backend)
+    let (index, generation) = (word.backend(), word.generation());
+    let health = HEALTH.get_ptr_mut(index)?;
+    let backend = Backend { index, generation, health };
+    (backend.health().generation() == generation).then_some(backend)
 }
 
 #[inline(always)]
@@ -94,51 +97,36 @@ impl Backend {
     }
 
     #[inline(always)]
-    fn health(self) -> Option<HealthWord> {
+    fn health(self) -> HealthWord {
         // SAFETY: a word of an array, stored whole or by bytes.
-        Some(HealthWord(unsafe { HEALTH.get_ptr(self.index)?.read_volatile() }))
+        HealthWord(unsafe { self.health.read_volatile() })
     }
 
-    /// Nobody listens for it any more.
+    /// Nobody listens for it any more (1), or somebody does (0): changes this one byte of the
+    /// word, if that is news and the index is still this backend's.
     #[inline(always)]
-    pub fn eject(self) {
-        self.store(1, EventKind::ListenerGone);
-    }
-
-    /// Somebody listens for it.
-    #[inline(always)]
-    pub fn readmit(self) {
-        self.store(0, EventKind::ListenerBack);
-    }
-
-    /// Changes this one byte of the word, if that is news and the index is still this backend's.
-    #[inline(always)]
-    fn store(self, value: u8, news: EventKind) {
-        let Some(word) = HEALTH.get_ptr_mut(self.index) else {
+    pub fn tell(self, is_gone: u8) {
+        let now = self.health();
+        let differs = now.generation() ^ self.generation
+            | u32::from(now.byte(HealthByte::Listener) ^ is_gone ^ 1);
+        if differs != 0 {
             return;
-        };
-        // SAFETY: as above; the byte is within the word, and has no other writer in the kernel
-        // that would store something else for longer than this moment.
-        let is_news = unsafe {
-            let now = HealthWord(word.read_volatile());
-            let is_news =
-                now.generation() == self.generation && now.byte(HealthByte::Listener) != value;
-            if is_news {
-                word.cast::<u8>().add(HealthByte::Listener as usize).write_volatile(value);
-            }
-            is_news
-        };
-        if is_news {
-            let event = EventValue {
-                kind: news as u32,
-                backend: self.index,
-                generation: self.generation,
-                ejections: 0,
-                client: 0,
-                until: 0,
-            };
-            // Without room the agent finds the byte when it looks at the word.
-            let _ = EVENTS.output(&event, 0);
         }
+        // SAFETY: a byte within the word; no other writer in the kernel stores anything else there
+        // for longer than this moment.
+        unsafe {
+            self.health.cast::<u8>().add(HealthByte::Listener as usize).write_volatile(is_gone);
+        }
+        let kind = if is_gone == 0 { EventKind::ListenerBack } else { EventKind::ListenerGone };
+        let event = EventValue {
+            kind: kind as u32,
+            backend: self.index,
+            generation: self.generation,
+            ejections: 0,
+            client: 0,
+            until: 0,
+        };
+        // Without room the agent finds the byte when it looks at the word.
+        let _ = EVENTS.output(&event, 0);
     }
 }

@@ -10,7 +10,7 @@ use aya_ebpf::{
     helpers::generated::{bpf_get_netns_cookie, bpf_get_socket_cookie},
     programs::{SockContext, SockOpsContext},
 };
-use redirector_common::{ListenerValue, PROTOCOL_TCP, served_in};
+use redirector_common::{ListenerValue, PROTOCOL_TCP, UNCOUNTED, served_in};
 
 use crate::{
     backend,
@@ -57,7 +57,7 @@ pub fn accepted(context: &SockOpsContext) {
         // SAFETY: as above.
         unsafe { known.write_volatile(here) };
     }
-    backend.readmit();
+    backend.tell(0);
 }
 
 /// A socket has begun to listen.
@@ -75,11 +75,10 @@ pub fn listening(context: &SockOpsContext) {
         return;
     };
     // One that there is no room for ends like one that is older than these programs.
-    let is_counted = LISTENERS.insert(&cookie, &listener, u64::from(BPF_ANY)).is_ok();
-    if is_counted {
+    if let Some(listener) = remember(cookie, &listener) {
         let _ = context.set_cb_flags((context.cb_flags() | ARMED) as i32);
+        ports::began(&listener, socket.group());
     }
-    ports::began(&listener, is_counted, socket.group());
 }
 
 /// A listener has changed its state. One that is shut down is seen only here; one that is closed
@@ -92,7 +91,7 @@ pub fn ended(context: &SockOpsContext) {
     // SAFETY: the helper takes this context.
     let cookie = unsafe { bpf_get_socket_cookie(context.as_ptr()) };
     if let Some(listener) = take(cookie) {
-        ports::ended(&listener, true, socket(context).group());
+        ports::ended(&listener, socket(context).group());
     }
 }
 
@@ -116,10 +115,17 @@ pub fn released(context: &SockContext) {
         (bpf_get_socket_cookie(context.as_ptr()), bpf_get_netns_cookie(context.as_ptr()))
     };
     let socket = Socket::of(context.as_ptr());
-    let counted = take(cookie);
-    let is_counted = counted.is_some();
-    if let Some(listener) = counted.or_else(|| socket.listener(netns)) {
-        ports::ended(&listener, is_counted, socket.group());
+    if LISTENERS.get_ptr(&cookie).is_none() {
+        let Some(mut listener) = socket.listener(netns) else {
+            return;
+        };
+        listener.families |= UNCOUNTED;
+        if remember(cookie, &listener).is_none() {
+            return;
+        }
+    }
+    if let Some(listener) = take(cookie) {
+        ports::ended(&listener, socket.group());
     }
 }
 
@@ -129,11 +135,19 @@ fn is_watching() -> bool {
     unsafe { (&raw const WATCH_LISTENERS).read_volatile() != 0 }
 }
 
-/// What the listener of this cookie serves, if its beginning was seen; only the first to ask is
-/// told.
+/// Remembers what a listener serves, and reads it back: of what comes from a map the verifier knows
+/// nothing, so all that follows is explored once and not for each way to that knowledge.
+#[inline(always)]
+fn remember(cookie: u64, listener: &ListenerValue) -> Option<ListenerValue> {
+    LISTENERS.insert(&cookie, listener, u64::from(BPF_ANY)).ok()?;
+    // SAFETY: only events of this one socket touch this element, and they come one by one.
+    unsafe { LISTENERS.get(&cookie) }.copied()
+}
+
+/// What the listener of this cookie serves; only the first to ask is told.
 #[inline(always)]
 fn take(cookie: u64) -> Option<ListenerValue> {
-    // SAFETY: only events of this one socket touch this element, and they come one by one.
+    // SAFETY: as above.
     let listener = unsafe { *LISTENERS.get(&cookie)? };
     LISTENERS.remove(&cookie).is_ok().then_some(listener)
 }

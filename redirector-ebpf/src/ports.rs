@@ -2,7 +2,7 @@
 
 use aya_ebpf::bindings::BPF_NOEXIST;
 use redirector_common::{
-    IdWord, LEARNED, ListenerValue, PortKey, PortValue, SERVES_V4, SERVES_V6, port_check,
+    IdWord, LEARNED, ListenerValue, PortKey, PortValue, SERVES_V4, SERVES_V6, UNCOUNTED, port_check,
 };
 
 use crate::{
@@ -40,56 +40,60 @@ pub fn learn(netns: u64, address: &Address, backend: Backend) -> bool {
     false
 }
 
-/// A listener has begun; `is_counted` says that its end will be told. `group` are the listeners
-/// that share its port by `SO_REUSEPORT`, itself included; 0 if none may.
+/// A listener has begun, and its end will be told. `group` are the listeners that share its port
+/// by `SO_REUSEPORT`, itself included; 0 if none may.
 #[inline(always)]
-pub fn began(listener: &ListenerValue, is_counted: bool, group: u16) {
+pub fn began(listener: &ListenerValue, group: u16) {
     for (family, mask) in FAMILIES {
         if listener.families & mask == 0 {
             continue;
         }
-        let key = key_of(listener, family, listener.address);
-        if is_counted && let Some(port) = port_or_new(&key) {
-            add(port, 1);
-            let has_older = u64::from(group) > count(port).cast_unsigned();
-            // SAFETY: as above.
-            unsafe { (&raw mut (*port).has_older).write_volatile(u64::from(has_older)) };
-        }
+        let Some(port) = port_or_new(&key_of(listener, family, listener.address)) else {
+            continue;
+        };
+        add(port, 1);
+        let has_older = is_positive(i64::from(group) - count(port));
+        // SAFETY: as above.
+        unsafe { (&raw mut (*port).has_older).write_volatile(has_older) };
         each_backend(listener, family, 0);
     }
 }
 
-/// A listener ends; `is_counted` says that its beginning was told. `group` as above: it counts only
-/// where some of them may be older than the programs, because of several that end at once each
-/// still sees the others.
+/// A listener ends. `group` as above: it counts only where some of them may be older than the
+/// programs, because of several that end at once each still sees the others.
 #[inline(always)]
-pub fn ended(listener: &ListenerValue, is_counted: bool, group: u16) {
+pub fn ended(listener: &ListenerValue, group: u16) {
+    let uncounted = u64::from(listener.families & UNCOUNTED) / u64::from(UNCOUNTED);
     for (family, mask) in FAMILIES {
         if listener.families & mask == 0 {
             continue;
         }
         let key = key_of(listener, family, listener.address);
-        let mut may_have_older = true;
-        if let Some(port) = PORTS.get_ptr_mut(&key) {
-            if is_counted {
-                add(port, u64::MAX);
-                // SAFETY: as above.
-                may_have_older = unsafe { (&raw const (*port).has_older).read_volatile() } != 0;
-            }
-            if count(port) > 0 {
-                continue;
-            }
-        }
-        if group <= 1 || !may_have_older {
+        let Some(port) = port_or_new(&key) else {
+            continue;
+        };
+        add(port, uncounted.wrapping_sub(1));
+        // SAFETY: as above.
+        let has_older = unsafe { (&raw const (*port).has_older).read_volatile() };
+        let has_siblings = is_positive(i64::from(group) - 1) & (has_older | uncounted);
+        if is_positive(count(port)) | has_siblings == 0 {
             each_backend(listener, family, 1);
             forget(&key);
         }
     }
 }
 
+/// 1 or 0, by arithmetic: each branch would be explored with all that follows.
+#[inline(always)]
+fn is_positive(number: i64) -> u64 {
+    let negated = number.wrapping_neg();
+    // SAFETY: a volatile load of a local: else the compiler makes a branch of it.
+    unsafe { (&raw const negated).read_volatile() }.cast_unsigned() >> 63
+}
+
 /// Tells the backends that a listener serves whether somebody listens (0) or nobody does (1).
 #[inline(always)]
-fn each_backend(listener: &ListenerValue, family: u16, is_gone: u8) {
+fn each_backend(listener: &ListenerValue, family: u16, is_gone: u64) {
     let Some(port) = PORTS.get_ptr_mut(&key_of(listener, family, ANY)) else {
         return;
     };
@@ -101,7 +105,7 @@ fn each_backend(listener: &ListenerValue, family: u16, is_gone: u8) {
 /// One of them, if it is on the listener's address. A function of its own: the stack of the
 /// programs is short.
 #[inline(never)]
-fn one_backend(listener: &ListenerValue, family: u32, word: IdWord, is_gone: u8) {
+fn one_backend(listener: &ListenerValue, family: u32, word: IdWord, is_gone: u64) {
     let family = family as u16;
     if word.check() != port_check(listener.netns, listener.port, family) {
         return;
@@ -112,22 +116,24 @@ fn one_backend(listener: &ListenerValue, family: u32, word: IdWord, is_gone: u8)
     let Some(address) = backend.address() else {
         return;
     };
-    if listener.address != ANY && listener.address != address {
+    if difference(&listener.address, &ANY) != 0 && difference(&listener.address, &address) != 0 {
         return;
     }
     if is_gone != 0 {
-        let serves_all = key_of(listener, family, ANY);
-        let serves_it = key_of(listener, family, address);
-        if listens(&serves_all) || listens(&serves_it) {
-            return;
-        }
-        backend.eject();
-        // One that has begun meanwhile may have re-admitted before this ejected.
-        if !listens(&serves_all) && !listens(&serves_it) {
+        // First ejected, then looked for others: one that begins meanwhile is found here, or
+        // re-admits after this.
+        backend.tell(1);
+        let (all, this) = (key_of(listener, family, ANY), key_of(listener, family, address));
+        if listens(&all) | listens(&this) == 0 {
             return;
         }
     }
-    backend.readmit();
+    backend.tell(0);
+}
+
+#[inline(always)]
+fn difference(one: &[u32; 4], other: &[u32; 4]) -> u32 {
+    (one[0] ^ other[0]) | (one[1] ^ other[1]) | (one[2] ^ other[2]) | (one[3] ^ other[3])
 }
 
 #[inline(always)]
@@ -135,9 +141,10 @@ fn key_of(listener: &ListenerValue, family: u16, address: [u32; 4]) -> PortKey {
     PortKey { netns: listener.netns, address, port: listener.port, family, _pad: 0 }
 }
 
+/// 1 or 0.
 #[inline(always)]
-fn listens(key: &PortKey) -> bool {
-    PORTS.get_ptr_mut(key).is_some_and(|port| count(port) > 0)
+fn listens(key: &PortKey) -> u64 {
+    PORTS.get_ptr_mut(key).map_or(0, |port| is_positive(count(port)))
 }
 
 /// Removes a port that nobody listens on and nothing is known of. Others stay until the agent

@@ -135,7 +135,7 @@ pub const fn port_check(netns: u64, port: u16, family: u16) -> u16 {
     (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u16 | 1
 }
 
-/// Value of `LISTENERS`, by socket cookie: what a listener that is counted in `PORTS` serves.
+/// Value of `LISTENERS`, by socket cookie: what a listener serves.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct ListenerValue {
@@ -145,7 +145,7 @@ pub struct ListenerValue {
     pub address: [u32; 4],
     /// Host order.
     pub port: u16,
-    /// [`SERVES_V4`] and [`SERVES_V6`].
+    /// [`SERVES_V4`], [`SERVES_V6`], [`UNCOUNTED`].
     pub families: u16,
     /// Always 0.
     pub _pad: u32,
@@ -157,6 +157,9 @@ const _: () = assert!(size_of::<ListenerValue>() == 32);
 pub const SERVES_V4: u16 = 1;
 /// A listener takes connections to IPv6 addresses.
 pub const SERVES_V6: u16 = 2;
+
+/// A listener is older than the programs: `PORTS` has not counted it.
+pub const UNCOUNTED: u16 = 4;
 
 /// What `BACKEND_NETNS` holds for a backend: the namespace that accepted a connection to it, and is
 /// known to `PORTS`. The lower 40 bits of the cookie, which no two namespaces of one boot share in
