@@ -15,7 +15,7 @@ use std::{
 
 use redirector_core::{
     Input, Moment, World,
-    input::ProbeFailure,
+    input::{Drained, ProbeFailure},
     plan::{Capacities, Installed, Plan, plan, plan_scope},
     service::{
         Backend, BackendRef, Frontend, Locality, Policy, Probe, Protocol, Service, ServiceRef,
@@ -89,6 +89,8 @@ fn main() {
         world.apply(Input::Replace(same), Moment::default())
     });
     timed("its plan, all services", || plan(&mut installed, world.tables()));
+    let zone = [Drained::Zone("a".into())];
+    timed("World::suppose, a zone dies", || world.suppose(&zone));
 }
 
 /// Prints the time that passed, and of it what this thread had of a processor: the machine may be

@@ -10,8 +10,8 @@ use crate::{
     failover::{
         blend,
         loads::{Count, Formula, cumulative},
-        standing::Held,
-        tiers::{members, names},
+        standing::{Held, Hold},
+        tiers::{members, name},
     },
     service::{Backend, BackendRef, Frontend, Locality, Policy, Service, ServiceRef},
     world::World,
@@ -145,12 +145,11 @@ pub(crate) fn tiers(service: &Service, view: &View<'_>) -> [Vec<Tier>; 2] {
         }
         let is_of = |backend: &Backend| is_of(&backend.backend.address);
         let placed = members(service, view.node, view.services, is_of);
-        let names = names(service);
         let has_rules = !service.policy.tiers.is_empty();
         let groups = placed.chunk_by(|(one, _), (other, _)| one == other);
         let tier = |(position, group): (u8, &[(u8, &Backend)])| Tier {
             number: if has_rules { group[0].0 } else { position },
-            name: Arc::clone(&names[usize::from(group[0].0)]),
+            name: name(service, group[0].0),
             entries: group.iter().map(|(_, backend)| entry(backend)).collect(),
         };
         (0..).zip(groups).map(tier).collect()
@@ -218,7 +217,7 @@ fn table(
                 0
             }
         }
-        None => held.and_then(|held| held.get(&tier.name)).map_or(100, |hold| hold.allowed()),
+        None => held.and_then(|held| held.get(&tier.name)).map_or(100, Hold::allowed),
     };
     let allowed: Vec<u8> = tiers.iter().enumerate().map(allowed).collect();
     let shares = blend::shares(formula, &counts, &allowed);

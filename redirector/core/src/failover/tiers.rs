@@ -50,9 +50,17 @@ pub(crate) fn members<'w>(
 
 /// Names of the tiers that a service can have, by number.
 pub(crate) fn names(service: &Service) -> Vec<Arc<str>> {
+    let rules = rules(service).len();
+    let count = if rules == 0 { Place::ALL.len() } else { rules };
+    (0..count as u8).map(|number| name(service, number)).collect()
+}
+
+/// The name of one of them.
+pub(crate) fn name(service: &Service, number: u8) -> Arc<str> {
+    let number = usize::from(number);
     match rules(service) {
-        [] => Place::ALL.iter().map(|place| place.name().into()).collect(),
-        rules => rules.iter().map(|rule| Arc::clone(&rule.name)).collect(),
+        [] => Place::ALL[number].name().into(),
+        rules => Arc::clone(&rules[number].name),
     }
 }
 

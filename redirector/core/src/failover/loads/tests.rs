@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Factor, {backends, healthy} per tier, percent per tier.
+type Vector = (u16, &'static [(u32, u32)], &'static [u8]);
+
 /// Envoy's "Priority levels": healthy percent per tier of 100 backends, and the traffic it gets.
 const DOCUMENTED: &[(&[u32], &[u8])] = &[
     // Two levels, P=1 all healthy.
@@ -31,7 +34,7 @@ const DOCUMENTED: &[(&[u32], &[u8])] = &[
 /// Envoy's `load_balancer_impl_test.cc`, `GentleFailover`, `GentleFailoverWithExtraLevels` and
 /// `OverProvisioningFactor`: {backends, healthy} per tier, without those about its panic
 /// threshold, which is a thing of its own. Its degraded hosts are not healthy here.
-const TESTED: &[(u16, &[(u32, u32)], &[u8])] = &[
+const TESTED: &[Vector] = &[
     (140, &[(1, 1), (1, 1)], &[100, 0]),
     (140, &[(2, 1), (2, 1)], &[70, 30]),
     (140, &[(4, 1), (2, 2)], &[35, 65]),
@@ -55,7 +58,7 @@ const TESTED: &[(u16, &[(u32, u32)], &[u8])] = &[
 
 /// By hand from the pseudo code: health_i = min(100, F * healthy_i / total_i) in integers, then
 /// as much of health_i * 100 / min(100, sum) as remains; the rest to the first with health.
-const DERIVED: &[(u16, &[(u32, u32)], &[u8])] = &[
+const DERIVED: &[Vector] = &[
     // DESIGN section 4.
     (140, &[(10, 7), (10, 10)], &[98, 2]),
     (140, &[(3, 2), (3, 3)], &[93, 7]),
