@@ -1,10 +1,14 @@
 //! What operators order and ask: answered by the one task that knows.
 
-use redirector_core::{Input, Transition, input::Verb};
+use redirector_core::{
+    Input, Transition,
+    input::{Drained, Verb},
+    service::ServiceRef,
+};
 use tracing::warn;
 
 use super::Agent;
-use crate::control::{Ask, Order};
+use crate::control::{Ask, Explanation, Order, Subject};
 
 impl Agent {
     /// Carries out or answers. Nobody may be waiting for the answer any more.
@@ -19,15 +23,25 @@ impl Agent {
             Ask::Orders(answer) => {
                 let _ = answer.send(self.orders_in_force());
             }
-            Ask::Services(answer) => {
-                let names = self.world.services().map(|service| service.name.to_string());
-                let _ = answer.send(names.collect());
-            }
             Ask::Explain { service, dead, answer } => {
-                let _ = (service, dead);
-                let _ = answer.send(None);
+                let told = tokio::task::block_in_place(|| self.explain(service, dead));
+                let _ = answer.send(told);
             }
         }
+    }
+
+    /// One service, or all, as they are, or as they would be if some were dead.
+    fn explain(&self, service: Option<String>, dead: Vec<Subject>) -> Vec<Explanation> {
+        let now = self.now();
+        let dead: Vec<Drained> = dead.into_iter().map(Drained::from).collect();
+        let supposed = (!dead.is_empty()).then(|| self.world.suppose(&dead));
+        let world = supposed.as_ref().unwrap_or(&self.world);
+        let names: Vec<ServiceRef> = match service {
+            Some(service) => vec![ServiceRef(service.into())],
+            None => world.services().map(|service| service.name.clone()).collect(),
+        };
+        let told = names.iter().filter_map(|name| world.explain(name, now));
+        told.map(|told| Explanation::new(told, now)).collect()
     }
 
     /// Carries out what was in force when the agent before this one ended; once the services are

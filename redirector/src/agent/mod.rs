@@ -168,8 +168,12 @@ impl Agent {
         due.into_iter().chain(self.retry_at).min().unwrap_or(never)
     }
 
+    fn now(&self) -> Moment {
+        Moment(self.started.elapsed())
+    }
+
     fn take(&mut self, input: Input) -> Vec<Transition> {
-        let now = Moment(self.started.elapsed());
+        let now = self.now();
         let is_routine = matches!(input, Input::Probed { .. });
         let transitions = self.world.apply(input, now);
         self.may_probe_differently |= !is_routine || !transitions.is_empty();

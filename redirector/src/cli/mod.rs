@@ -5,6 +5,7 @@
 mod agent;
 mod check;
 mod dump;
+mod explain;
 mod load;
 mod logging;
 mod options;
@@ -41,6 +42,11 @@ enum Command {
     Check(check::Args),
     /// Show each service: its frontends, tiers and backends, and who receives connections
     Status(status::Args),
+    /// Say why a service's connections go where they go: per tier who is healthy, who objects, since
+    /// when, and who gets which share
+    Explain(explain::ExplainArgs),
+    /// Say where connections would go if backends, nodes, zones or clusters died; nothing changes
+    Simulate(explain::SimulateArgs),
     /// Give a backend, node, zone or cluster no new connections, until `undrain`
     Drain(orders::DrainArgs),
     /// End a drain
@@ -67,6 +73,8 @@ pub fn main() -> ExitCode {
         Command::Load(args) => load::run(&args),
         Command::Check(args) => return check::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Explain(args) => explain::explain(&args),
+        Command::Simulate(args) => explain::simulate(&args),
         Command::Drain(args) => orders::drain(&args),
         Command::Undrain(args) => orders::undrain(&args),
         Command::Force(args) => orders::force(&args),

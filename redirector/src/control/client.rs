@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::{Order, Subject};
+use super::{Explanation, Order, Subject};
 
 /// The longest answer: a service of 65,535 backends, explained.
 const LONGEST: usize = 64 << 20;
@@ -44,26 +44,19 @@ impl Client {
         self.get("/orders")
     }
 
-    /// Names of all services.
-    ///
-    /// # Errors
-    ///
-    /// There is no agent.
-    pub fn services(&self) -> Result<Vec<String>> {
-        self.get("/services")
-    }
-
-    /// Why a service's traffic goes where it goes; or where it would go if `dead` were.
+    /// Why the traffic of a service, or of all, goes where it goes; or where it would go if `dead`
+    /// were.
     ///
     /// # Errors
     ///
     /// There is no agent, or no such service.
-    pub fn explain<T: DeserializeOwned>(&self, service: &str, dead: &[Subject]) -> Result<T> {
+    pub fn explain(&self, service: Option<&str>, dead: &[Subject]) -> Result<Vec<Explanation>> {
         let dead: Vec<String> = dead.iter().map(Subject::to_string).collect();
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("service", service)
-            .append_pair("dead", &dead.join(","))
-            .finish();
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if let Some(service) = service {
+            query.append_pair("service", service);
+        }
+        let query = query.append_pair("dead", &dead.join(",")).finish();
         self.get(&format!("/explain?{query}"))
     }
 

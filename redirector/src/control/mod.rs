@@ -4,6 +4,7 @@
 //! --unix-socket` works too.
 
 mod client;
+mod explanation;
 mod order;
 mod orders;
 mod server;
@@ -14,6 +15,7 @@ use anyhow::{Context as _, Result};
 use tokio::sync::oneshot;
 
 pub use client::Client;
+pub use explanation::{Explanation, Family, Member, Objection, Tier};
 pub use order::{Order, Subject};
 pub use orders::Orders;
 pub use server::Server;
@@ -25,17 +27,15 @@ pub enum Ask {
     Order(Order, oneshot::Sender<Result<(), String>>),
     /// Which orders are in force?
     Orders(oneshot::Sender<Vec<Order>>),
-    /// Why does this service's traffic go where it goes, if these were dead?
+    /// Why does traffic go where it goes, or would go if these were dead?
     Explain {
-        /// `namespace/name`.
-        service: String,
+        /// `namespace/name`; `None` is every service.
+        service: Option<String>,
         /// Supposed to be dead; empty is the world as it is.
         dead: Vec<Subject>,
-        /// `None` if there is no such service.
-        answer: oneshot::Sender<Option<serde_json::Value>>,
+        /// Empty if there is no such service.
+        answer: oneshot::Sender<Vec<Explanation>>,
     },
-    /// Which services are there?
-    Services(oneshot::Sender<Vec<String>>),
 }
 
 /// Where the socket and the orders are.

@@ -25,7 +25,8 @@ pub struct Server(UnixListener);
 /// What `/explain` may be asked.
 #[derive(Debug, Deserialize)]
 struct Question {
-    service: String,
+    /// Without, every service.
+    service: Option<String>,
     /// Subjects, separated by commas.
     #[serde(default)]
     dead: String,
@@ -62,7 +63,6 @@ impl Server {
         let router = Router::new()
             .route("/orders", post(order).get(orders))
             .route("/explain", get(explain))
-            .route("/services", get(services))
             .with_state(asks);
         if let Err(error) = axum::serve(self.0, router).await {
             tracing::error!(%error, "the control socket ended");
@@ -85,13 +85,6 @@ async fn orders(State(asks): State<mpsc::Sender<Ask>>) -> Response {
     }
 }
 
-async fn services(State(asks): State<mpsc::Sender<Ask>>) -> Response {
-    match ask(&asks, Ask::Services).await {
-        Ok(services) => Json(services).into_response(),
-        Err(gone) => gone,
-    }
-}
-
 async fn explain(
     State(asks): State<mpsc::Sender<Ask>>,
     Query(Question { service, dead }): Query<Question>,
@@ -103,8 +96,12 @@ async fn explain(
     };
     let name = service.clone();
     match ask(&asks, |answer| Ask::Explain { service, dead, answer }).await {
-        Ok(Some(explanation)) => Json(explanation).into_response(),
-        Ok(None) => (StatusCode::NOT_FOUND, format!("there is no service {name}")).into_response(),
+        Ok(explanations) => match name {
+            Some(name) if explanations.is_empty() => {
+                (StatusCode::NOT_FOUND, format!("there is no service {name}")).into_response()
+            }
+            _ => Json(explanations).into_response(),
+        },
         Err(gone) => gone,
     }
 }

@@ -1,0 +1,157 @@
+//! `redirector explain` and `simulate`: why connections go where they go, and where they would.
+
+#![expect(clippy::print_stdout, reason = "command-line output")]
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+
+use super::options::{Output, OutputArgs, RunArgs};
+use crate::control::{Explanation, Family, Member, Subject, Tier};
+
+/// Flags of `explain`.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct ExplainArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    /// The service, as `status` names it
+    service: String,
+}
+
+/// Flags of `simulate`.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct SimulateArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    /// What is supposed to be dead: `backend=ADDRESS:PORT`, `node=NAME`, `zone=NAME`, `cluster=NAME`
+    #[arg(long, required = true, num_args = 1.., value_name = "SUBJECT")]
+    dead: Vec<Subject>,
+    /// Only this service; otherwise all whose traffic would go elsewhere
+    service: Option<String>,
+}
+
+pub(super) fn explain(args: &ExplainArgs) -> Result<()> {
+    for explanation in args.run.client().explain(Some(&args.service), &[])? {
+        match args.output.output {
+            Output::Json => println!("{}", serde_json::to_string(&explanation)?),
+            Output::Text => print!("{}", describe(&explanation)),
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn simulate(args: &SimulateArgs) -> Result<()> {
+    let client = args.run.client();
+    let service = args.service.as_deref();
+    let now = client.explain(service, &[])?;
+    let then = client.explain(service, &args.dead)?;
+    let mut supposed: Vec<_> = now.iter().zip(&then).collect();
+    // The agent may have taken in news between the two.
+    supposed.retain(|(now, then)| now.service == then.service);
+    if service.is_none() {
+        supposed.retain(|(now, then)| loads(now) != loads(then));
+    }
+    match args.output.output {
+        Output::Json => {
+            let then: Vec<&Explanation> = supposed.iter().map(|(_, then)| *then).collect();
+            match then[..] {
+                [then] if service.is_some() => println!("{}", serde_json::to_string(then)?),
+                _ => println!("{}", serde_json::to_string(&then)?),
+            }
+        }
+        Output::Text if supposed.is_empty() => println!("no service's traffic would go elsewhere"),
+        Output::Text => {
+            for (now, then) in supposed {
+                print!("{}", compare(now, then));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What each tier carries.
+fn loads(explanation: &Explanation) -> Vec<(&str, bool, Vec<(&str, u8)>)> {
+    let families =
+        explanation.families.iter().map(|Family { family, is_all_down, tiers, .. }| {
+            let tiers = tiers.iter().map(|tier| (tier.name.as_str(), tier.load)).collect();
+            (family.as_str(), *is_all_down, tiers)
+        });
+    families.collect()
+}
+
+fn compare(now: &Explanation, then: &Explanation) -> String {
+    let mut text = format!("{}\n", then.service);
+    for (now, then) in now.families.iter().zip(&then.families) {
+        let _ = writeln!(text, "  {}", then.family);
+        if then.is_all_down {
+            text.push_str("    nobody would be healthy: the all-down policy decides\n");
+        }
+        for tier in &then.tiers {
+            let before = now.tiers.iter().find(|other| other.name == tier.name);
+            let before = before.map_or(0, |tier| tier.load);
+            let (healthy, all) = (tier.healthy, tier.backends.len());
+            let (name, load) = (&tier.name, tier.load);
+            let _ = writeln!(
+                text,
+                "    {name:<16} {before:>3} % -> {load:>3} %   {healthy} of {all} healthy"
+            );
+        }
+    }
+    text
+}
+
+fn describe(explanation: &Explanation) -> String {
+    let Explanation { service, mode, all_down, forced, families } = explanation;
+    let mut text = format!("{service}  mode {mode}, all down: {all_down}\n");
+    if let Some(tier) = forced {
+        let _ = writeln!(text, "  an operator has forced everything to the tier {tier}");
+    }
+    for Family { family, is_all_down, tiers, without_tier } in families {
+        let _ = writeln!(text, "  {family}");
+        if tiers.is_empty() {
+            text.push_str("    no backends: connects are refused\n");
+        } else if *is_all_down {
+            text.push_str("    nobody is healthy: the all-down policy decides\n");
+        }
+        for tier in tiers {
+            describe_tier(&mut text, tier);
+        }
+        for backend in without_tier {
+            let _ = writeln!(text, "    {backend} fits no tier and gets nothing");
+        }
+    }
+    text
+}
+
+fn describe_tier(text: &mut String, tier: &Tier) {
+    let Tier { number, name, of_service, is_unresolved, load, due, hold, healthy, backends } = tier;
+    let of = of_service.as_ref().map(|service| format!(", of {service}")).unwrap_or_default();
+    let all = backends.len();
+    let _ = write!(text, "    tier {number} {name}{of}: {load} %, {healthy} of {all} healthy");
+    if load != due {
+        let _ = write!(text, "; by health alone {due} %");
+    }
+    if let Some(hold) = hold {
+        let _ = write!(text, "; {hold}");
+    }
+    if *is_unresolved {
+        text.push_str("; that service does not exist");
+    }
+    text.push('\n');
+    for Member { backend, node, zone, cluster, weight: _, share, probes, objections, .. } in
+        backends
+    {
+        let place: Vec<&str> =
+            [node, zone, cluster].into_iter().flatten().map(String::as_str).collect();
+        let place = place.join(" ");
+        let _ = writeln!(text, "      {backend:<26} {share:>6.2} %  {place}, probes: {probes}");
+        for objection in objections {
+            let (by, why, ago) = (&objection.by, &objection.why, objection.seconds);
+            let _ = writeln!(text, "        {by}: {why}, for {ago:.0} s");
+        }
+    }
+}
