@@ -100,6 +100,11 @@ impl Health {
         }
     }
 
+    /// Nobody probes it any more: it is not held back, and counting starts over.
+    pub(crate) fn forget_failures(&mut self) {
+        *self = Self { answered: self.answered, ..Self::default() };
+    }
+
     /// Takes in a success. Back after `healthy` in a row.
     pub const fn succeeded(&mut self, healthy: u8) -> Option<Change> {
         self.answered = true;

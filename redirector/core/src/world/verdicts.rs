@@ -181,7 +181,7 @@ impl World {
             self.take_over(&backend, is_probed, happened);
             if is_ejected && !is_probed {
                 if let Some(health) = self.backends.health(&backend) {
-                    *health = Health::default();
+                    health.forget_failures();
                 }
                 self.backends.change(&backend, |trouble| trouble.prober = None);
                 self.withdraw(&backend, HealthByte::Prober, happened);

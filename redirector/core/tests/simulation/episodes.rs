@@ -109,7 +109,14 @@ impl Run<'_> {
                 self.truth.heal();
                 self.at_once();
             }
-            Fault::Updated => self.update(struck),
+            Fault::Updated => {
+                self.fail_some(struck);
+                (0..8).for_each(|_| self.connect(1));
+                // What the kernel has said meanwhile may be about another generation of an index.
+                for _ in 0..1 + self.random.below(3) {
+                    self.update(struck);
+                }
+            }
             Fault::Drained if is_first => self.drain(struck, true),
             _ => {}
         }
@@ -209,6 +216,11 @@ impl Run<'_> {
             self.tell(Input::Put(service));
         } else {
             self.tell(Input::Replace(self.services.clone()));
+        }
+        for number in 0..self.fleet.len() {
+            if self.unhealthy(&self.fleet[number].backend).is_none() {
+                self.oracle.unprobed(number);
+            }
         }
     }
 

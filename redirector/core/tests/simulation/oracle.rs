@@ -93,6 +93,11 @@ impl Oracle {
         }
     }
 
+    /// Nobody has configured a probe for it: counting starts over.
+    pub fn unprobed(&mut self, number: usize) {
+        self.seen[number].failures = 0;
+    }
+
     /// Nobody lists it any more, or somebody again: it starts anew.
     pub fn relisted(&mut self, number: usize) {
         let Seen { told, transitions, .. } = self.seen[number];

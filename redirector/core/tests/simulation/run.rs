@@ -269,11 +269,11 @@ impl<'t> Run<'t> {
     /// The agent hears what the kernel has said.
     pub fn hear(&mut self) {
         while !self.waiting.is_empty() {
-            let (News { backend, mut event, until }, index) = self.waiting.remove(0);
-            if self.installed.backend(&backend) != index {
-                // The index is another's now, or of another generation.
-                continue;
-            }
+            let (News { mut event, until, .. }, index) = self.waiting.remove(0);
+            let named =
+                index.and_then(|(index, generation)| self.installed.backend_at(index, generation));
+            // Else the index is nobody's now, or of another generation.
+            let Some(backend) = named else { continue };
             if let KernelEvent::Ejected { lasts, .. } = &mut event {
                 *lasts = until.saturating_sub(self.now);
             }
@@ -356,12 +356,17 @@ impl<'t> Run<'t> {
 
     fn assert_blamed(&self, backend: &BackendRef) {
         let seen = self.oracle.of(number_of(backend));
-        let users = self.services.iter().filter(|service| lists(service, backend));
-        let unhealthy = users.filter_map(|user| Some(user.policy.probe.as_ref()?.unhealthy)).min();
+        let unhealthy = self.unhealthy(backend);
         if seen.has_answered && unhealthy.is_some_and(|most| seen.failures >= u32::from(most)) {
             let word = self.word(backend);
             assert_ne!(word.byte(HealthByte::Prober), 0, "{backend} failed {seen:?}");
         }
+    }
+
+    /// After how many failures its probes object, if anybody has configured one.
+    pub fn unhealthy(&self, backend: &BackendRef) -> Option<u8> {
+        let users = self.services.iter().filter(|service| lists(service, backend));
+        users.filter_map(|user| Some(user.policy.probe.as_ref()?.unhealthy)).min()
     }
 
     /// What holds after each step.
