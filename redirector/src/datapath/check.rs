@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     btf::{self, Offsets},
-    cgroup, resets,
+    cgroup, listeners, resets,
 };
 
 /// One thing that was looked at.
@@ -59,6 +59,7 @@ pub fn check() -> Vec<Finding> {
         refusal(),
         failures(offsets),
         bounded_connect(offsets),
+        local_listeners(),
         cgroup2(),
         bpffs(),
         capability(0),
@@ -112,6 +113,18 @@ fn bounded_connect(offsets: Offsets) -> Finding {
             btf::KERNEL
         );
         finding("bounded connect", Verdict::Degraded, detail)
+    }
+}
+
+fn local_listeners() -> Finding {
+    const WHAT: &str = "local listeners";
+    match listeners::globals() {
+        Ok(_) => finding(WHAT, Verdict::Ok, "the death of a local replica ejects it at once"),
+        Err(error) => finding(
+            WHAT,
+            Verdict::Degraded,
+            format!("{error:#}: a local replica's death is seen by failing connects and probes"),
+        ),
     }
 }
 

@@ -116,10 +116,6 @@ impl Stage {
         Place::new(self.lab.node("client").netns(), &self.cgroup)
     }
 
-    pub(crate) fn cgroup(&self) -> &Cgroup {
-        &self.cgroup
-    }
-
     /// The pod's addresses with the replicas' port.
     pub(crate) fn local4(&self) -> SocketAddr {
         self.lab.node("pod").socket4(PORT)
@@ -185,11 +181,6 @@ impl Stage {
             assert!(Instant::now() < deadline, "{what}: not within {LONGEST:?}");
             thread::sleep(Duration::from_millis(1));
         }
-    }
-
-    /// The agent goes on.
-    pub(crate) fn thaw(&self) {
-        self.agent.as_ref().expect("an agent").thaw().expect("it thaws");
     }
 
     /// The pin of a map.
