@@ -51,12 +51,13 @@ impl Ids {
         for place in IDS..self.words.len() {
             let word = self.read(place);
             let index = word.backend() as usize;
-            let is_right = values.get(index).zip(states.get(index)).is_some_and(|(value, state)| {
-                let places = self.places(value);
-                is_indexed(value)
-                    && word == places.word(word.backend(), *state)
-                    && places.all().any(|other| other == place)
-            });
+            let is_right =
+                values.get(index).zip(states.get(index)).is_some_and(|(value, state)| {
+                    let places = self.places(value);
+                    is_indexed(value)
+                        && word == places.word(word.backend(), *state)
+                        && places.all().any(|other| other == place)
+                });
             if word != IdWord::default() && !is_right {
                 self.words.publish(place, 0)?;
             }
@@ -117,7 +118,8 @@ impl Ids {
             .into_iter()
             .filter(|first| !self.bucket(*first).any(|there| there.check() == places.check))
             .max_by_key(|first| self.bucket(*first).filter(|there| there.0 == 0).count());
-        let free = best.and_then(|first| (first..first + IDS).find(|place| self.read(*place).0 == 0));
+        let free =
+            best.and_then(|first| (first..first + IDS).find(|place| self.read(*place).0 == 0));
         match free {
             Some(place) => self.words.publish(place, word.0),
             None => {

@@ -1,14 +1,52 @@
-//! Whether this kernel lets the programs watch local listeners, and the constants they need for it.
+//! Whether this kernel lets the programs watch local listeners, the constants they need for it, and
+//! the end of what they remember.
 
 use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
+use aya::maps::{HashMap, Map, MapData};
+use redirector_common::{HealthByte, HealthWord, PortKey, PortValue};
 
-use super::{btf, check::kernel_at_least};
+use super::{Mapped, Pins, btf, check::kernel_at_least, open};
+
+/// `PORTS`, opened.
+#[derive(Debug)]
+pub(super) struct Ports(HashMap<MapData, PortKey, PortValue>);
+
+impl Ports {
+    pub(super) fn open(pins: &Pins) -> Result<Self> {
+        let map = Map::HashMap(open(pins, "PORTS")?);
+        Ok(Self(HashMap::try_from(map).context("PORTS has another shape")?))
+    }
+
+    /// Forgets the ports that nobody listens on and whose backends are gone: those of pods that
+    /// have ended. The programs keep them, because who begins to listen there again re-admits.
+    pub(super) fn sweep(&mut self, health: &Mapped<HealthWord>) {
+        let is_needed = |value: &PortValue| {
+            value.listeners.cast_signed() > 0
+                || value.backends.iter().any(|word| {
+                    let state = health.read(word.backend() as usize).unwrap_or_default();
+                    word.0 != 0
+                        && state.generation() == word.generation()
+                        && state.byte(HealthByte::Discovery) == 0
+                })
+        };
+        let unneeded: Vec<PortKey> = self
+            .0
+            .iter()
+            // One that the programs remove meanwhile ends or restarts the walk: the next is soon.
+            .filter_map(|entry| entry.ok().filter(|(_, value)| !is_needed(value)))
+            .map(|(key, _)| key)
+            .collect();
+        for key in unneeded {
+            // Gone already, perhaps.
+            let _ = self.0.remove(&key);
+        }
+    }
+}
 
 /// Members of `struct sock_common` whose place `peek::Common` of the programs assumes, in bytes.
-const ASSUMED: [(&str, u32); 3] =
-    [("skc_family", 16), ("skc_state", 18), ("skc_bound_dev_if", 20)];
+const ASSUMED: [(&str, u32); 3] = [("skc_family", 16), ("skc_state", 18), ("skc_bound_dev_if", 20)];
 
 /// Constants of the programs, and the structure and member whose offset each is.
 const OFFSETS: [(&str, &str, &str); 6] = [

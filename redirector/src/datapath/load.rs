@@ -158,7 +158,7 @@ fn create(object: Object, pins: &Pins, load: u32, options: &Options) -> Result<E
         }
     }
     for name in MAPS {
-        loader.map_pin_path(*name, pins.map(name));
+        loader.map_pin_path(name, pins.map(name));
     }
     for next in HOOKS.iter().filter_map(|hook| hook.next) {
         loader.map_pin_path(next, pins.steps(load).join(next));

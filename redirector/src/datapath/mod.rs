@@ -23,7 +23,7 @@ mod view;
 
 use std::{net::IpAddr, os::fd::OwnedFd, time::Duration};
 
-use self::{ids::Ids, passive::Passive};
+use self::{ids::Ids, listeners::Ports, passive::Passive};
 use anyhow::{Context as _, Result};
 use aya::maps::{HashMap, Map, MapData, PerCpuArray};
 use aya_log::EbpfLogger;
@@ -58,6 +58,7 @@ pub struct Datapath {
     names: Mapped<ServiceName>,
     passive: Passive,
     ids: Ids,
+    ports: Ports,
     barrier: (OwnedFd, OwnedFd),
     capacities: Capacities,
 }
@@ -115,6 +116,7 @@ impl Datapath {
             names,
             passive: Passive::open(pins)?,
             ids: Ids::new(map_array(pins, "BACKEND_IDS")?),
+            ports: Ports::open(pins)?,
             barrier: (open_fd(pins, "BARRIER")?, open_fd(pins, "BARRIER_INNER")?),
             capacities,
         })
@@ -172,9 +174,16 @@ impl Datapath {
     ///
     /// A step failed; those before it are in force. [Adopt](Self::adopt) again.
     pub fn apply(&mut self, plan: &Plan) -> Result<()> {
-        plan.steps.iter().try_for_each(|step| {
-            self.apply_step(step).with_context(|| format!("cannot apply {step:?}"))
-        })
+        for step in &plan.steps {
+            self.apply_step(step).with_context(|| format!("cannot apply {step:?}"))?;
+        }
+        let is_removal = |step: &Step| {
+            matches!(step, Step::SetHealth { byte: HealthByte::Discovery, value: 1, .. })
+        };
+        if plan.steps.iter().any(is_removal) {
+            self.ports.sweep(&self.health);
+        }
+        Ok(())
     }
 
     fn apply_step(&mut self, step: &Step) -> Result<()> {
