@@ -379,6 +379,7 @@ fn the_order_of_one_instants_news_does_not_matter() {
         for _ in 0..10 {
             now.0 += Duration::from_millis([1, 500, 3_000][random.below(3)]);
             let mut inputs = probes(&mut random);
+            inputs.extend(orders(&mut random));
             let mut other = one.clone();
             for input in &inputs {
                 one.apply(input.clone(), now);
@@ -442,6 +443,26 @@ fn probes(random: &mut Random) -> Vec<Input> {
         }
     }
     probes
+}
+
+/// Orders that have nothing to do with each other.
+fn orders(random: &mut Random) -> Vec<Input> {
+    let mut orders = Vec::new();
+    for what in [
+        Drained::Backend(backend("10.1.0.3")),
+        Drained::Node("n1".into()),
+        Drained::Zone("a".into()),
+        Drained::Cluster("west".into()),
+    ] {
+        if random.chance(10) {
+            let is_end = random.chance(50);
+            orders.push(if is_end { Verb::Undrain(what) } else { Verb::Drain(what) });
+        }
+    }
+    if random.chance(10) {
+        orders.push(Verb::Failback(ServiceRef("shop/cart".into())));
+    }
+    orders.into_iter().map(Input::Operator).collect()
 }
 
 /// A world with one service `s`, and what happened in it.

@@ -61,7 +61,7 @@ fn a_drain_is_named_as_what_it_is() {
     let drain = Verb::Drain(Drained::Node("n1".into()));
     world.apply(Input::Operator(drain), at(3.0));
     let lines = lines(&explain(&world, 4.0));
-    assert_eq!(lines[1], "  10.1.0.1 weight 1: 0.0 %, operator: drained since 3s");
+    assert_eq!(lines[1], "  10.1.0.1 weight 1: 0.0 %, operator: node n1 is drained since 3s");
 }
 
 #[test]

@@ -132,14 +132,14 @@ impl World {
         if self.orders.is_empty() && self.drains.is_empty() {
             return;
         }
+        let mut touched: Touched = self.drains.keys().map(|backend| (*backend, None)).collect();
         let mut drains = Drains::new();
         for service in self.services.values() {
-            for backend in self.drained_of(service) {
+            for (backend, why) in self.drained_of(service) {
                 drains.entry(backend).or_default().insert(service.name.clone());
+                touched.insert(backend, Some(why));
             }
         }
-        let mut touched: BTreeSet<BackendRef> = self.drains.keys().copied().collect();
-        touched.extend(drains.keys());
         self.drains = drains;
         self.mark_drained(touched, happened);
     }
@@ -156,44 +156,52 @@ impl World {
         }
         let service = self.services.get(name);
         let drained = service.map(|service| self.drained_of(service)).unwrap_or_default();
-        for backend in before.iter().filter(|backend| !drained.contains(backend)) {
-            if let Some(listed) = self.drains.get_mut(backend)
-                && listed.remove(name)
-                && listed.is_empty()
-            {
+        let mut touched = Touched::new();
+        for backend in before.iter().filter(|backend| !drained.contains_key(backend)) {
+            let Some(listed) = self.drains.get_mut(backend) else { continue };
+            if listed.remove(name) && listed.is_empty() {
                 self.drains.remove(backend);
+                touched.insert(*backend, None);
             }
         }
-        for backend in &drained {
-            self.drains.entry(*backend).or_default().insert(name.clone());
+        for (backend, why) in drained {
+            self.drains.entry(backend).or_default().insert(name.clone());
+            touched.insert(backend, Some(why));
         }
-        self.mark_drained(before.iter().copied().chain(drained), happened);
+        self.mark_drained(touched, happened);
     }
 
-    /// Backends that a service lists where a drain is.
-    fn drained_of(&self, service: &Service) -> BTreeSet<BackendRef> {
+    /// Backends that a service lists where a drain is, and why they are drained.
+    fn drained_of(&self, service: &Service) -> BTreeMap<BackendRef, Arc<str>> {
+        let why = |listed: &Backend| Some(why(self.drains_of(listed).next()?));
         let listed = service.backends.iter();
-        let drained = listed.filter(|listed| self.drains_of(listed).next().is_some());
-        drained.map(|listed| listed.backend).collect()
+        listed.filter_map(|listed| Some((listed.backend, why(listed)?))).collect()
     }
 
-    fn mark_drained(
-        &mut self,
-        touched: impl IntoIterator<Item = BackendRef>,
-        happened: &mut Vec<Transition>,
-    ) {
+    fn mark_drained(&mut self, touched: Touched, happened: &mut Vec<Transition>) {
         let mut changed = Vec::new();
-        for backend in touched {
-            let has_changed = if self.drains.contains_key(&backend) {
-                self.object(backend, HealthByte::Operator, "drained".into())
-            } else {
-                self.lift(&backend, HealthByte::Operator)
+        for (backend, why) in touched {
+            let has_changed = match why {
+                Some(why) => self.object(backend, HealthByte::Operator, why),
+                None => self.lift(&backend, HealthByte::Operator),
             };
             if has_changed {
                 changed.push(backend);
             }
         }
         self.recompile_users_of(&changed, happened);
+    }
+}
+
+/// Backends whose drain may have changed, and why they are drained now; `None` is not at all.
+type Touched = BTreeMap<BackendRef, Option<Arc<str>>>;
+
+fn why(what: &Drained) -> Arc<str> {
+    match what {
+        Drained::Backend(_) => "drained".into(),
+        Drained::Node(node) => format!("node {node} is drained").into(),
+        Drained::Zone(zone) => format!("zone {zone} is drained").into(),
+        Drained::Cluster(cluster) => format!("cluster {cluster} is drained").into(),
     }
 }
 
