@@ -178,7 +178,8 @@ pub enum Transition {
         /// Who objected.
         by: HealthByte,
     },
-    /// Another tier of a service carries its load; `None` is no tier.
+    /// The first tier of a service that carries load because somebody in it is healthy is another
+    /// one; `None` is no tier. During a ramp it is said once, when the first share returns.
     FailedOver {
         /// Which service.
         service: ServiceRef,
