@@ -111,7 +111,7 @@ impl Run<'_> {
             }
             Fault::Updated => {
                 self.fail_some(struck);
-                (0..8).for_each(|_| self.connect(1));
+                (0..30).for_each(|_| self.connect(1));
                 // What the kernel has said meanwhile may be about another generation of an index.
                 for _ in 0..1 + self.random.below(3) {
                     self.update(struck);
@@ -165,6 +165,7 @@ impl Run<'_> {
     fn at_once(&mut self) {
         let urgent: Vec<BackendRef> = self.waiting.iter().map(|(news, _)| news.backend).collect();
         self.hear();
+        self.assert_agreed();
         let orders = self.world.probes();
         let urgent = urgent.into_iter().filter(|backend| orders.contains_key(backend));
         let mut asked: Vec<BackendRef> = urgent.collect();
