@@ -4,6 +4,8 @@
 //! tested there by a cargo of its own: what is shipped knows nothing of it. A mistake that no
 //! longer fits the source fails here, and is to be made anew.
 
+#![expect(clippy::disallowed_methods, reason = "a copy of the source is files; the core has none")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -70,7 +70,7 @@ impl Run<'_> {
             match fault {
                 Fault::Refused => truth.states[number] = State::Refusing,
                 Fault::BlackHole => truth.states[number] = State::Silent,
-                Fault::Flap if round % 2 == 0 => truth.states[number] = State::Silent,
+                Fault::Flap if round.is_multiple_of(2) => truth.states[number] = State::Silent,
                 Fault::Flap => truth.states[number] = State::Well,
                 Fault::NodeLoss => truth.dead_nodes.extend(locality.node),
                 Fault::ZoneLoss => truth.dead_zones.extend(locality.zone),
