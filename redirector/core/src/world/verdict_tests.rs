@@ -11,7 +11,7 @@ use super::{
 use crate::{
     health::{ProbeHealth, TRIAL},
     input::{KernelEvent, ProbeFailure, Verb},
-    service::{Backend, OnBackendLost, Probe, Service},
+    service::{Backend, OnBackendLost, Probe, Protocol, Service},
     tables::compile,
 };
 
@@ -303,6 +303,33 @@ fn only_what_was_lost_without_a_word_is_reset_and_only_once() {
         let is_of_a = |command: &Command| *command == Command::Reset(backend(A));
         let resets = world.take_commands().into_iter().filter(is_of_a).count();
         assert_eq!(resets, usize::from(is_reset), "{news:?}");
+    }
+}
+
+#[test]
+fn udp_is_reset_only_where_somebody_else_serves() {
+    for (others, is_reset) in [(&["10.1.2.2"][..], true), (&[], false)] {
+        let (mut world, all) = three_nodes();
+        let lost = "10.1.2.1";
+        let mut udp = service("udp", "10.96.0.9", &[&[lost], others].concat());
+        udp.policy.on_backend_lost = OnBackendLost::Reset;
+        udp.frontends[0].protocol = Protocol::Udp;
+        for listed in &mut udp.backends {
+            listed.backend.protocol = Protocol::Udp;
+        }
+        udp.backends[0].locality.node = Some("n1".into());
+        let lost = udp.backends[0].backend;
+        world.at(1, Input::Put(udp));
+        for second in 10..12 {
+            for address in &all[..2] {
+                world.at(second, failure(address));
+            }
+        }
+        assert!(world.is_ejected(&lost), "nobody can probe it, but its node is silent");
+        assert!(!world.probes().contains_key(&lost));
+        assert_eq!(world.take_commands() == [Command::Reset(lost)], is_reset);
+        world.at(13, success(&all[0]));
+        assert!(!world.is_ejected(&lost));
     }
 }
 
