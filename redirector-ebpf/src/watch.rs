@@ -41,7 +41,7 @@ static SYN_TIMEOUT: u32 = 250;
 /// A socket is about to send its SYN.
 #[inline(always)]
 pub fn connecting(context: &SockOpsContext) {
-    let Some((sock, socket)) = socket(context) else {
+    let Some((_, socket)) = socket(context) else {
         return;
     };
     if !socket.limits.are_set() || !is_peer(context.ops, &socket.destination) {
@@ -50,7 +50,6 @@ pub fn connecting(context: &SockOpsContext) {
     let before = context.cb_flags();
     socket.state = SocketValue::WATCHED | (CALLBACKS & !before);
     let _ = context.set_cb_flags((before | CALLBACKS) as i32);
-    bound(context, sock, socket);
 }
 
 /// How long a socket waits for the answer to its first SYN, in jiffies. Only those above have both
@@ -72,11 +71,12 @@ pub fn unanswered(context: &SockOpsContext) {
     if state != BPF_TCP_SYN_SENT || is_last {
         return;
     }
-    let Some((_, socket)) = socket(context) else {
+    let Some((sock, socket)) = socket(context) else {
         return;
     };
     if socket.state & (SocketValue::WATCHED | SocketValue::UNANSWERED) == SocketValue::WATCHED {
         socket.state |= SocketValue::UNANSWERED;
+        bound(context, sock, socket);
         passive::failed(socket, passive::Failure::Unanswered);
     }
 }
@@ -164,7 +164,9 @@ fn is_peer(ops: *mut bpf_sock_ops, destination: &Destination) -> bool {
     }
 }
 
-/// Lets the connect take no longer than the service's limit, nor than the application wants.
+/// Lets the connect take no longer than the service's limit, nor than the application wants. Not
+/// before the first SYN has gone unanswered: the kernel sets its next timer after this, by what it
+/// finds then, and a connect that is answered pays nothing.
 #[inline(always)]
 fn bound(context: &SockOpsContext, sock: *mut bpf_sock, socket: &mut SocketValue) {
     if socket.limits.connect_timeout_ms == 0 {

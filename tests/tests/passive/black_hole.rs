@@ -9,7 +9,7 @@ use redirector_tests::{
 };
 
 use crate::stage::{
-    REPLICA, Stage, answer_again, backend, failed, service, swallow, tcp, wait_until,
+    REPLICA, Stage, accepted, answer_again, backend, failed, service, swallow, tcp, wait_until,
 };
 
 const DEFAULT: &str = "probe: {interval: 500ms, timeout: 300ms}, \
@@ -28,6 +28,8 @@ fn a_connect_is_bounded_and_nothing_goes_to_what_is_ejected_until_a_probe_succee
     let backends = [backend(2, REPLICA), backend(3, REPLICA)];
     let stage = Stage::new(lab, &service("default", 1, &backends, DEFAULT));
     let mut client = stage.client("client");
+    // Else its death would not be believed: somebody may be in the way of probes.
+    wait_until("it has answered a probe", || accepted(&stage.lab, "n2") >= 2);
     assert!(failed(&client.dial(tcp(1), 50).expect("dials")).is_empty());
 
     stage.agent.freeze().expect("a frozen agent");

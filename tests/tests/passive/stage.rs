@@ -136,6 +136,17 @@ pub(crate) fn answer_again(lab: &Lab, node: &str) {
     lab.node(node).netns().nft("delete table inet hole").expect("no black hole");
 }
 
+/// TCP connections that were accepted on a node.
+pub(crate) fn accepted(lab: &Lab, node: &str) -> u64 {
+    let read = || fs::read_to_string("/proc/thread-self/net/snmp").expect("counters of TCP");
+    let snmp = lab.node(node).netns().run(read);
+    let mut rows = snmp.lines().filter(|line| line.starts_with("Tcp:")).map(|row| row.split(' '));
+    let (names, values) = (rows.next().expect("names"), rows.next().expect("values"));
+    let mut columns = names.zip(values);
+    let found = columns.find(|(name, _)| *name == "PassiveOpens").expect("a counter").1;
+    found.parse().expect("a number")
+}
+
 pub(crate) fn tcp(number: u8) -> Dial {
     Dial::tcp(address(number))
 }

@@ -15,8 +15,10 @@ const POLICY: &str = "probe: off, passive: {refused: 0, timeouts: 0}";
 const SOL_TCP: i32 = libc::IPPROTO_TCP;
 const OPTION: i32 = libc::TCP_USER_TIMEOUT;
 const GET: Step = Step::Get(SOL_TCP, OPTION);
-/// What stands in its place during a connect: the default limit, made odd.
+/// What stands in its place while nobody answers a connect: the default limit, made odd.
 const BOUND: i32 = 1_001;
+/// The first SYN has gone unanswered by then.
+const UNANSWERED: Step = Step::Silence(400);
 const OWN: [i32; 3] = [0, 300, 7_777];
 const MIXED: usize = 1_000;
 
@@ -108,7 +110,6 @@ fn of_a_thousand_mixed_sockets_only_redirected_connects_are_touched() {
     let disconnect = || Step::Connect(RawAddress::unspecified());
     for number in 0..MIXED {
         let own = OWN[number % OWN.len()];
-        let during = if own == 300 { own } else { BOUND };
         let set = Step::Set(SOL_TCP, OPTION, own);
         // Direct to a black hole, direct to a replica, redirected, and direct to the very backend
         // that it was redirected to before.
@@ -124,7 +125,20 @@ fn of_a_thousand_mixed_sockets_only_redirected_connects_are_touched() {
             .iter()
             .filter_map(|one| if let Outcome::Value(value) = one { Some(*value) } else { None })
             .collect();
-        assert_eq!(read, [own, own, own, own, during, own, own, own], "{number}: {all:?}");
+        assert_eq!(read, [own; 8], "{number}: {all:?}");
     }
-    println!("{MIXED} sockets, 4 connects each: only redirected ones were bounded");
+    for own in OWN {
+        let begin = [socket(), Step::Set(SOL_TCP, OPTION, own)];
+        for (to, during) in
+            [(hole, own), (address(HOLE), if own == 300 { own } else { BOUND }), (hole, own)]
+        {
+            let rest = [connect(to), UNANSWERED, GET, disconnect(), GET];
+            let all = outcomes(&mut scripter, &[&begin[..], &rest[..]].concat());
+            assert_eq!(all[4], Outcome::Value(during), "{own} ms to {to}: {all:?}");
+            assert_eq!(all[6], Outcome::Value(own), "{own} ms to {to}: {all:?}");
+        }
+    }
+    println!(
+        "{MIXED} sockets, 4 connects each: untouched; 9 without an answer: the redirected bounded"
+    );
 }
