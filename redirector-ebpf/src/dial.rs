@@ -14,7 +14,7 @@ use redirector_ebpf::{
 
 use crate::{
     context::{Address, Hook},
-    maps::{AFFINITY, FRONTENDS4, FRONTENDS6, Maps, PASSIVE, TRIALS},
+    maps::{AFFINITY, FRONTENDS4, FRONTENDS6, Maps, PASSIVE, SEED, TRIALS},
     memory::{self, Redirection, Remembered},
     passive::{agent_is_silent, config},
     programs::{count, count_tier},
@@ -44,7 +44,7 @@ pub const SCAN_MAPPED: u32 = 5;
 
 /// Redirects one dial: a connect, or (`SEND`) a UDP send. `STEP` is the program: each looks the
 /// service up again and calls another one when its own means do not do. In one program the
-/// verifier would combine them all (766,956 instructions; now each takes less than 8,000).
+/// verifier would combine them all (766,956 instructions; now most take less than 8,000).
 ///
 /// # Errors
 ///
@@ -251,13 +251,16 @@ fn choose<'t, const V6: bool, const STEP: u32>(
     protocol: u8,
     met: &mut u64,
 ) -> Result<Choice<'t>, Reason> {
+    let goes_on = matches!(STEP, SCAN | SCAN_MAPPED | LATER);
     let seed = if protocol == PROTOCOL_UDP {
         seed_of(hook.socket_cookie(), service.header.service)
+    } else if goes_on {
+        SEED.get(0).copied().ok_or(Reason::Inconsistent)?
     } else {
         // SAFETY: the helper takes nothing.
         unsafe { bpf_get_prandom_u32() }
     };
-    match STEP {
+    let choice = match STEP {
         SCAN | SCAN_MAPPED => scan(&Maps, service, seed),
         LATER => later(&Maps, service, seed),
         TRIAL => match try_ejected(service, seed) {
@@ -265,7 +268,15 @@ fn choose<'t, const V6: bool, const STEP: u32>(
             None => select(&Maps, service, seed),
         },
         _ => sample(&Maps, service, seed, met),
+    };
+    if !goes_on
+        && matches!(choice, Err(Reason::Scanned))
+        && let Some(drawn) = SEED.get_ptr_mut(0)
+    {
+        // SAFETY: an aligned store of four bytes into this CPU's element.
+        unsafe { drawn.write_volatile(seed) };
     }
+    choice
 }
 
 /// Whether a draw met a backend that the kernel has ejected, and nobody probes it.

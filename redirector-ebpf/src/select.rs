@@ -1,5 +1,5 @@
-//! Chooses one usable backend: by sampling, else by a bounded walk, else in the later tiers, else
-//! by the all-down policy.
+//! Chooses one usable backend: by sampling, else by a bounded walk, else in any tier, else by the
+//! all-down policy.
 //!
 //! Sampling again, not "the next entry": a dead backend's share must spread over all the healthy,
 //! not land on its neighbour.
@@ -10,8 +10,8 @@ use crate::tables::{Service, Tables, Tier};
 
 /// Samples of one decision, at most.
 pub const SAMPLES: u32 = 16;
-/// Samples in each later tier, if the walk did not get there.
-const SAMPLES_PER_LATER_TIER: u32 = 2;
+/// Samples in each tier after the walk, which may not have got there.
+const SAMPLES_PER_TIER: u32 = 2;
 /// Entries that one scan looks at, at most.
 pub const SCANNED: u32 = 64;
 
@@ -146,8 +146,10 @@ pub fn trial<'t, T: Tables>(
     None
 }
 
-/// Looks at up to 64 entries, tiers in order, the first tier from a random start; if there are no
-/// more, the all-down policy.
+/// Looks at up to 64 entries: those of the tier that [`select`] has drawn from with the same seed,
+/// from a random start, then on through the later tiers and round to the first; if there are no
+/// more, the all-down policy. From the first tier on, the share of each later one that is mostly
+/// ejected would leak to it.
 ///
 /// # Errors
 ///
@@ -162,13 +164,15 @@ pub fn scan<'t, T: Tables>(
     // The tiers' entries follow each other, so one counter walks through all of them. Whatever
     // else the loop carries the verifier would combine with it (294,301 instructions).
     let first = service.tier(tables, 0)?;
-    let start = Draws::new(seed).below(first.length).0;
+    let mut draws = Draws::new(seed);
+    let drawn = service.tier(tables, service.tier_at(draws.below(100).0))?;
+    let start = draws.below(drawn.length).0;
     let entries = service.entries(tables, first)?;
     for step in 0..SCANNED {
         if step >= entries {
             break;
         }
-        let number = first.rotated(step, start);
+        let number = first.round(drawn, drawn.rotated(step, start), entries);
         let slot = first.slot(number);
         let entry = tables.entry(slot).ok_or(Reason::Inconsistent)?;
         if let Some(generation) = usable(tables, entry.backend, entry.node)? {
@@ -183,7 +187,7 @@ pub fn scan<'t, T: Tables>(
     if entries > SCANNED { Err(Reason::Beyond) } else { all_down(tables, service, seed) }
 }
 
-/// Draws from each tier after the first, in order; then the all-down policy.
+/// Draws from each tier, in order; then the all-down policy.
 ///
 /// # Errors
 ///
@@ -196,8 +200,8 @@ pub fn later<'t, T: Tables>(
     seed: u32,
 ) -> Result<Choice<'t>, Reason> {
     let mut draws = Draws::new(seed);
-    for number in 0..(MAX_TIERS as u32 - 1) * SAMPLES_PER_LATER_TIER {
-        let tier = 1 + number / SAMPLES_PER_LATER_TIER;
+    for number in 0..MAX_TIERS as u32 * SAMPLES_PER_TIER {
+        let tier = number / SAMPLES_PER_TIER;
         if tier >= u32::from(service.header.tiers) {
             break;
         }

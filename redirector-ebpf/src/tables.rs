@@ -116,14 +116,22 @@ impl Tier {
         self.start + (entry << self.shift)
     }
 
-    /// The entry that a walk through all tiers meets at `step`, if it begins at `start` in this
-    /// one, the first, and goes round in it before it goes on.
+    /// The entry, counted from this tier's first, that a walk meets at `step` if it begins at
+    /// `start` in this tier, and goes round in it before it goes on.
     #[inline(always)]
     pub(crate) fn rotated(&self, step: u32, start: u32) -> u32 {
         let here = is_below(step, self.length);
         let wrapped = start + step;
         let wrapped = wrapped.wrapping_sub(self.length & !is_below(wrapped, self.length));
         (wrapped & here) | (step & !here)
+    }
+
+    /// Of this tier, the first: the number of the entry that is the `number`th from the begin of
+    /// `tier`, where all tiers together have `entries`, and the first follows the last.
+    #[inline(always)]
+    pub(crate) fn round(&self, tier: Tier, number: u32, entries: u32) -> u32 {
+        let number = number + ((tier.start - self.start) >> self.shift);
+        number.wrapping_sub(entries & !is_below(number, entries))
     }
 }
 

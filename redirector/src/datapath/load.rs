@@ -48,6 +48,7 @@ const MAPS: &[&str] = &[
     "LISTENERS",
     "PORTS",
     "COUNTERS",
+    "SEED",
 ];
 
 /// How to load.
