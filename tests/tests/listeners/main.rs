@@ -3,6 +3,7 @@
 
 mod addresses;
 mod deaths;
+mod index;
 mod older;
 mod stage;
 mod under_load;

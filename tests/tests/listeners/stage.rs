@@ -71,17 +71,23 @@ impl Stage {
 
     /// Starts the agent, waits until the services are there, and freezes it.
     pub(crate) fn start_agent(&mut self) {
-        let config = self.config();
+        self.start_agent_with(&self.config(), &[]);
+    }
+
+    /// The same with another file, and more arguments.
+    pub(crate) fn start_agent_with(&mut self, config: &str, arguments: &[&str]) {
+        let path = self.write(config);
         let binary = programs::redirector().expect("the redirector");
         let node = self.lab.node("client");
-        let options = AgentOptions::new(binary, node, &self.cgroup, &self.bpffs, &config);
+        let mut options = AgentOptions::new(binary, node, &self.cgroup, &self.bpffs, &path);
+        options.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let agent = Agent::start(options).expect("an agent");
         agent.freeze().expect("it freezes");
         self.agent = Some(agent);
     }
 
     /// One service per family, each with one backend here and one elsewhere, and none is probed.
-    fn config(&self) -> PathBuf {
+    fn config(&self) -> String {
         let (pod, far) = (self.lab.node("pod"), self.lab.node("far"));
         let service = |name: &str, frontend: SocketAddr, local: SocketAddr, remote: SocketAddr| {
             format!(
@@ -97,9 +103,21 @@ impl Stage {
             service("six", frontend6(), pod.socket6(PORT), far.socket6(PORT)),
             service("second", frontend_second(), second, far.socket4(PORT)),
         ];
-        let path = self.directory.path().join("services.yaml");
-        fs::write(&path, text.concat()).expect("a file");
+        text.concat()
+    }
+
+    /// Puts a file into place.
+    pub(crate) fn write(&self, config: &str) -> PathBuf {
+        let (beside, path) =
+            ["new", "services.yaml"].map(|name| self.directory.path().join(name)).into();
+        fs::write(&beside, config).expect("a file");
+        fs::rename(&beside, &path).expect("a file in place");
         path
+    }
+
+    /// The agent goes on.
+    pub(crate) fn thaw(&self) {
+        self.agent.as_ref().expect("an agent").thaw().expect("it thaws");
     }
 
     pub(crate) fn lab(&self) -> &Lab {
