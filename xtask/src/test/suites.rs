@@ -17,7 +17,7 @@ use crate::workspace;
 
 /// Suites whose tests may run side by side. All others share what there is one of: the cgroup
 /// hooks' counters, the two cores that a load test wants.
-const PARALLEL: &[&str] = &["unit", "kernels", "listeners"];
+const PARALLEL: &[&str] = &["unit", "kernels", "listeners", "passive"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Suite {
