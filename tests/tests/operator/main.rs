@@ -1,0 +1,9 @@
+//! Operators: drains, forced tiers and fail-backs follow at once, survive the agent, and can be
+//! explained and tried out beforehand.
+#![expect(clippy::print_stdout, reason = "the test command shows what suites measure")]
+
+mod drains;
+mod explained;
+mod force;
+mod mistakes;
+mod stage;
