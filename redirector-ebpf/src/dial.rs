@@ -49,8 +49,8 @@ pub const SCAN_MAPPED: u32 = 5;
 /// # Errors
 ///
 /// Why the address was left alone or is refused; [`Reason::Undecided`], [`Reason::Unheld`],
-/// [`Reason::Scanned`], [`Reason::Beyond`] and [`Reason::Trial`] ask for the program [`RESUME`],
-/// [`CHOOSE`], [`SCAN`], [`LATER`] and [`TRIAL`].
+/// [`Reason::Scanned`], [`Reason::Beyond`], [`Reason::Trial`] and [`Reason::Untried`] ask for the program [`RESUME`],
+/// [`CHOOSE`], [`SCAN`], [`LATER`], [`TRIAL`] and [`CHOOSE`] again.
 #[inline(always)]
 pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
     hook: &Hook<V6>,
@@ -95,7 +95,7 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
     } else {
         let mut met = 0;
         let choice = choose::<V6, STEP>(hook, &service, protocol, &mut met)?;
-        if !SEND && protocol == PROTOCOL_TCP && asks_for_trial(met) {
+        if STEP == FIRST && !SEND && protocol == PROTOCOL_TCP && asks_for_trial(met) {
             return Err(Reason::Trial);
         }
         count_tier(choice.tier);
@@ -263,10 +263,8 @@ fn choose<'t, const V6: bool, const STEP: u32>(
     let choice = match STEP {
         SCAN | SCAN_MAPPED => scan(&Maps, service, seed),
         LATER => later(&Maps, service, seed),
-        TRIAL => match try_ejected(service, seed) {
-            Some(choice) => Ok(choice),
-            None => select(&Maps, service, seed),
-        },
+        TRIAL => try_ejected(service, seed).ok_or(Reason::Untried),
+        CHOOSE => select(&Maps, service, seed),
         _ => sample(&Maps, service, seed, met),
     };
     if !goes_on

@@ -73,17 +73,17 @@ fn next_step<const V6: bool, const SEND: bool, const STEP: u32>(
     reason: Reason,
 ) -> Option<u32> {
     match reason {
-        // Without a usable backend one may be due for a trial.
-        Reason::Scanned
+        // One may be due for a trial, which only the first program would have seen by itself.
+        Reason::Scanned | Reason::Unheld
             if !SEND
-                && STEP != TRIAL
+                && (STEP == FIRST || STEP == RESUME)
                 && hook.protocol() == PROTOCOL_TCP
                 && agent_is_silent(now()) =>
         {
             Some(TRIAL)
         }
         Reason::Undecided => Some(RESUME),
-        Reason::Unheld => Some(CHOOSE),
+        Reason::Unheld | Reason::Untried => Some(CHOOSE),
         Reason::Scanned if V6 && !SEND && hook.address().is_v4() => Some(SCAN_MAPPED),
         Reason::Scanned => Some(SCAN),
         Reason::Beyond => Some(LATER),

@@ -119,7 +119,7 @@ pub fn sample<'t, T: Tables>(
 }
 
 /// A backend that only the kernel has ejected, and that `may_try` lets have this connect: looks at
-/// up to 64 entries of one tier, chosen as for any connect, from a random start.
+/// up to 16 entries of one tier, chosen as for any connect, from a random start.
 #[inline(always)]
 pub fn trial<'t, T: Tables>(
     tables: &'t T,
@@ -131,7 +131,7 @@ pub fn trial<'t, T: Tables>(
     let tier = service.tier_at(draws.below(100).0);
     let entries = service.tier(tables, tier).ok()?;
     let start = draws.below(entries.length).0;
-    for step in 0..SCANNED {
+    for step in 0..SAMPLES {
         if step >= entries.length {
             break;
         }

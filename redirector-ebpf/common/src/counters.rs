@@ -61,6 +61,8 @@ reasons! {
     /// While the agent is silent a backend was drawn that only the kernel has ejected: the program
     /// that may try it was asked.
     Trial = "trial",
+    /// None was due: a choice was made as ever.
+    Untried = "untried",
     /// It was tried.
     Tried = "tried",
     /// A redirected connect was refused, nobody knew the way, or it timed out.
