@@ -92,6 +92,18 @@ fn a_late_failure_and_too_many_of_them_are_faults() {
 }
 
 #[test]
+fn connections_that_end_with_their_process_are_not_blamed_on_the_choice() {
+    let act = named("a1 is killed: it refuses");
+    let reset = Failure { is_late: true, errno: 104 };
+    let dials = dials(act, |ms| if ms < 100 { Err(reset) } else { Ok(1) });
+
+    let outcome = judged(act, &without(&["a1"], State::Dead), &dials);
+
+    assert_eq!(outcome.faults, Vec::<String>::new());
+    assert_eq!(outcome.failed, 20);
+}
+
+#[test]
 fn a_connect_that_takes_long_is_a_fault_also_when_it_succeeds() {
     let act = named("a2 is a black hole");
     let mut dials = dials(act, |ms| if ms < 300 { Err(SILENT) } else { Ok(0) });
