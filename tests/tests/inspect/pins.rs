@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
+use redirector_common::LAYOUT;
 use redirector_tests::agent::Agent;
 
 use crate::{
@@ -25,11 +26,11 @@ fn pins_are_for_their_owner_alone() {
     let stage = Stage::new(CONFIGURATION);
     let agent = Agent::start(stage.options()).expect("an agent");
     let root = stage.bpffs.pin_path();
-    for directory in [root.clone(), root.join("v1"), root.join("links")] {
+    for directory in [root.clone(), root.join(format!("v{LAYOUT}")), root.join("links")] {
         assert_eq!(mode(&directory), 0o700, "{}", directory.display());
     }
     let mut pins = 0;
-    for directory in [root.join("v1"), root.join("links")] {
+    for directory in [root.join(format!("v{LAYOUT}")), root.join("links")] {
         for pin in fs::read_dir(&directory).expect("a listing") {
             let pin = pin.expect("a pin").path();
             assert_eq!(mode(&pin), 0o600, "{}", pin.display());

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use redirector_common::LAYOUT;
 use redirector_tests::{
     agent::AgentOptions, bpffs::Bpffs, bpftool, cgroup::Cgroup, lab::Lab, names::Directory,
     place::Place, programs,
@@ -113,7 +114,7 @@ impl Stage {
 
     /// A map's pin.
     pub fn map(&self, name: &str) -> PathBuf {
-        self.bpffs.pin_path().join("v1").join(name)
+        self.bpffs.pin_path().join(format!("v{LAYOUT}")).join(name)
     }
 
     /// A map's entries, by bpftool.

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use redirector_common::LAYOUT;
 use redirector_tests::{
     bpftool,
     place::Place,
@@ -112,7 +113,7 @@ fn another_network_namespace_is_another_client() {
     for client in [&mut here, &mut there] {
         who_serves(client, Family::Ipv4, libc::SOCK_STREAM);
     }
-    let pin = stage.agent.options().pin_path.join("v1/AFFINITY");
+    let pin = stage.agent.options().pin_path.join(format!("v{LAYOUT}/AFFINITY"));
     let entries = bpftool::dump(&pin).expect("the map");
     let clients: BTreeSet<_> =
         entries.iter().map(|entry| entry["key"]["client"].to_string()).collect();

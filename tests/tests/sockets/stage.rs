@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redirector_common::HealthByte;
+use redirector_common::{HealthByte, LAYOUT};
 use redirector_tests::{
     agent::{Agent, AgentOptions},
     bpffs::Bpffs,
@@ -209,7 +209,7 @@ impl Stage {
         });
         let index = found.unwrap_or_else(|| panic!("{backend} is no backend"))["index"].as_u64();
         let key = u32::try_from(index.expect("an index")).expect("an index").to_ne_bytes();
-        let pin = self.agent.options().pin_path.join("v1/HEALTH");
+        let pin = self.agent.options().pin_path.join(format!("v{LAYOUT}/HEALTH"));
         let mut word = bpftool::lookup(&pin, &key).expect("its health");
         word[HealthByte::Operator as usize] = is_drained.into();
         bpftool::update(&pin, &key, &word).expect("one store");
