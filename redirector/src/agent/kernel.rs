@@ -1,10 +1,10 @@
 //! What the kernel did by itself, told to the world; what the world asks for once, done to the
 //! kernel.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use anyhow::Result;
-use redirector_common::{EventKind, EventValue, SEVERAL};
+use redirector_common::{EventKind, EventValue, HealthByte, SEVERAL};
 use redirector_core::{Command, Input, input::KernelEvent, service::BackendRef};
 use tracing::{debug, info, warn};
 
@@ -42,13 +42,34 @@ impl Agent {
         }
     }
 
-    /// Tells the world which backends this node's sockets use.
-    pub(super) fn note_used(&mut self) {
-        let backends = self.installed.backends();
-        let used: Vec<BackendRef> = backends
-            .filter(|(_, index)| self.datapath.take_used(*index))
-            .map(|(backend, _)| *backend)
-            .collect();
+    /// Tells the world which backends this node's sockets use, and which the kernel holds back
+    /// without the world's knowledge, twice in a row: its news was lost, or found maps that were
+    /// just adopted anew.
+    pub(super) fn sweep(&mut self) {
+        let mut used = Vec::new();
+        let mut unsaid = BTreeSet::new();
+        let known = &self.world.tables().objections;
+        for (backend, index) in self.installed.backends() {
+            if self.datapath.take_used(index) {
+                used.push(*backend);
+            }
+            let word = self.datapath.health(index).unwrap_or_default();
+            if word.is_usable() {
+                continue;
+            }
+            let told = known.get(backend).copied().unwrap_or_default();
+            for byte in [HealthByte::Passive, HealthByte::Listener] {
+                if word.byte(byte) != 0 && told.byte(byte) == 0 {
+                    unsaid.insert((*backend, byte));
+                }
+            }
+        }
+        let lost: Vec<_> = unsaid.intersection(&self.unsaid).copied().collect();
+        self.unsaid = unsaid;
+        if !lost.is_empty() {
+            warn!(?lost, "ejected by the kernel, whose news of it was lost");
+            self.take(Input::Restore(lost));
+        }
         if !used.is_empty() {
             self.take(Input::Used(used));
         }

@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use redirector_common::HealthByte;
 use redirector_core::{
     Input, Moment, Transition, World,
     input::ProbeOrder,
@@ -39,8 +40,9 @@ pub const QUEUE: usize = 4_096;
 const RETRY: Duration = Duration::from_secs(1);
 /// How often the kernel is told that somebody probes what it ejects.
 const BEAT: Duration = Duration::from_millis(500);
-/// How often the kernel is asked which backends this node's sockets use.
-const USED_EVERY: Duration = Duration::from_mins(1);
+/// How often the kernel is asked what it has not said: which backends this node's sockets use, and
+/// which it holds back though its word of that was lost.
+const SWEEP: Duration = Duration::from_secs(10);
 
 /// Which backends the prober should ask, and how.
 pub type Wanted = Arc<BTreeMap<BackendRef, ProbeOrder>>;
@@ -60,6 +62,8 @@ pub struct Agent {
     is_adopted_anew: bool,
     /// Whether anything has happened that could change what is probed.
     may_probe_differently: bool,
+    /// Bytes of the kernel that the world did not know at the last sweep.
+    unsaid: BTreeSet<(BackendRef, HealthByte)>,
     /// When to try again what failed.
     retry_at: Option<Instant>,
     /// What resets connections, or why nothing can.
@@ -95,6 +99,7 @@ impl Agent {
             nearly_full: BTreeSet::new(),
             is_adopted_anew: true,
             may_probe_differently: true,
+            unsaid: BTreeSet::new(),
             retry_at: None,
             orders_to_resume: orders.read().unwrap_or_else(|error| {
                 warn!(error = format!("{error:#}"), "starting without orders");
@@ -125,7 +130,7 @@ impl Agent {
         mut stop: watch::Receiver<bool>,
     ) {
         let mut beat = interval(BEAT);
-        let mut used = interval(USED_EVERY);
+        let mut sweep = interval(SWEEP);
         loop {
             let deadline = self.deadline();
             tokio::select! {
@@ -151,8 +156,8 @@ impl Agent {
                 }
                 Some(ask) = asks.recv() => self.answer(ask),
                 _ = beat.tick() => self.beat(),
-                _ = used.tick() => {
-                    self.note_used();
+                _ = sweep.tick() => {
+                    self.sweep();
                     self.retry_at = self.settle();
                 }
             }

@@ -277,6 +277,12 @@ impl Datapath {
         self.passive.mute(client, backend, generation, lasts)
     }
 
+    /// Who objects to that backend at this moment; nothing beyond the end.
+    #[must_use]
+    pub fn health(&self, index: u32) -> Option<HealthWord> {
+        self.health.read(index as usize)
+    }
+
     /// Whether a connect to that backend has succeeded since this was last asked.
     #[must_use]
     pub fn take_used(&self, index: u32) -> bool {

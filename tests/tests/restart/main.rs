@@ -91,6 +91,8 @@ fn a_restart_in_an_unchanged_world_writes_nothing() {
     let mut stage = Stage::new();
     stage.write(&stage.whole_config());
     let mut agent = stage.agent();
+    // The death of one that has never answered a probe is not believed.
+    state::wait_until("every replica has answered a probe", || state::are_probed(&agent));
     stage.kill_one();
     // One backend of each family: an agent killed between the two would leave the other to be
     // ejected by the next one.

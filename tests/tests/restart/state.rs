@@ -60,6 +60,15 @@ pub(crate) fn ejected(agent: &Agent) -> BTreeSet<String> {
     ejected
 }
 
+/// Whether every backend of the probed service has answered.
+pub(crate) fn are_probed(agent: &Agent) -> bool {
+    let output = agent.ask("explain", &["load/plain", "-o", "json"]).expect("redirector explain");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let explained = String::from_utf8_lossy(&output.stdout);
+    assert!(explained.contains("\"probes\""), "{explained}");
+    !explained.contains("\"unknown\"")
+}
+
 /// What `/metrics` says, by name with labels.
 pub(crate) fn metrics(agent: &Agent) -> BTreeMap<String, f64> {
     let (status, text) = agent.get("/metrics").expect("the metrics");
