@@ -1,6 +1,6 @@
 //! TCP through everyone who could stand between client and server.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use redirector_core::service::Protocol;
 use redirector_tests::{bpffs::Bpffs, cgroup::Cgroup};
 
@@ -23,8 +23,9 @@ const DIRECT_AGAIN: usize = 1;
 const EMPTY: usize = 2;
 const STATELESS: usize = 3;
 const REDIRECTED: usize = 4;
+const BLIND: usize = 5;
 /// Without rules or a proxy: the ones with programs of ours, or none.
-const PLAIN: usize = 5;
+const PLAIN: usize = 6;
 
 /// Numbers of services for which others write rules.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +50,9 @@ pub fn measure(
     let capacities = services::DEFAULT_CAPACITIES;
     let mut stateless = Redirected::new(bpffs, "stateless-tcp", capacities, false)?;
     let mut remembering = Redirected::new(bpffs, "remembering-tcp", capacities, true)?;
+    let mut blind = Redirected::new(bpffs, "blind-tcp", capacities, true)?;
+    blind.blindfold()?;
+    blind.populate(SERVICES)?;
     stateless.populate(SERVICES)?;
     remembering.populate(SERVICES)?;
     let mut contenders = vec![
@@ -57,6 +61,7 @@ pub fn measure(
         Contender::within("an empty program", netns, &empty, direct)?,
         Contender::within("redirector, --peer-name none", netns, &stateless.cgroup, service)?,
         Contender::within("redirector", netns, &remembering.cgroup, service)?,
+        Contender::within("redirector, no passive health", netns, &blind.cgroup, service)?,
     ];
     let mut grounds = Vec::new();
     for &count in rules.iptables {
@@ -112,7 +117,15 @@ pub fn measure(
     }
     let exchange = exchanges[REDIRECTED].to(&exchanges[DIRECT]);
     let stateless = exchanges[STATELESS].to(&exchanges[DIRECT]);
+    let [watching, blind] = [REDIRECTED, BLIND].map(|who| programs[who].program.as_ref());
+    let watching = watching.context("no programs")?.to(blind.context("no programs")?);
     let goals = vec![
+        Goal::at_most(
+            "programs per connection, with passive health to without",
+            watching.median,
+            1.25,
+        )
+        .remark(format!("95 % of {:.3} to {:.3}", watching.low, watching.high)),
         Goal::at_most("connect-request-response-close, to direct", exchange.median, 1.10).remark(
             format!(
                 "95 % of {:.3} to {:.3}; {:.3} with --peer-name none",

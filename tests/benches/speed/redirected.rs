@@ -51,6 +51,17 @@ impl Redirected {
         Ok(Self { world, installed, datapath, pins, lock: Some(lock), cgroup })
     }
 
+    /// Takes away what watches connections after their connect: passive health, bounded connects,
+    /// local listeners.
+    pub fn blindfold(&self) -> Result<()> {
+        for hook in ["sock_ops", "sock_release"] {
+            let link = self.pins.link(hook);
+            std::fs::remove_file(&link)
+                .with_context(|| format!("cannot detach {}", link.display()))?;
+        }
+        Ok(())
+    }
+
     /// Puts so many services into the maps.
     pub fn populate(&mut self, services: Services) -> Result<Stages> {
         let news = services.all();
