@@ -1,28 +1,21 @@
 //! A connect or a send: from the address dialled to the address rewritten, or to a reason.
 
-use aya_ebpf::{
-    bindings::BPF_NOEXIST,
-    helpers::generated::{bpf_get_prandom_u32, bpf_ktime_get_coarse_ns, bpf_ktime_get_ns},
-};
+use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
 use redirector_common::{
-    AffinityKey, AffinityValue, Destination, FrontendKey4, FrontendKey6, HEARTBEAT, Header,
-    HealthWord, Limits, PROTOCOL_TCP, PROTOCOL_UDP, Reason, STALE_AFTER, TrialKey,
+    AffinityKey, AffinityValue, Destination, FrontendKey4, FrontendKey6, Header, Limits,
+    PROTOCOL_TCP, PROTOCOL_UDP, Reason,
 };
 use redirector_ebpf::{
-    Choice, Earlier, Service, later, resume, sample, scan, seed_of, select, service, trial,
+    Choice, Earlier, Service, later, resume, sample, scan, seed_of, select, service,
 };
 
 use crate::{
+    alone::{agent_is_gone, asks_for_trial, now, try_ejected},
     context::{Address, Hook},
-    maps::{AFFINITY, FRONTENDS4, FRONTENDS6, Maps, PASSIVE, SEED, TRIALS},
+    maps::{AFFINITY, FRONTENDS4, FRONTENDS6, Maps, SEED},
     memory::{self, Redirection, Remembered},
-    passive::{agent_is_silent, config},
     programs::{count, count_tier},
 };
-
-/// Whether this kernel has `bpf_ktime_get_coarse_ns` (5.11): set by the loader.
-#[unsafe(no_mangle)]
-static HAS_COARSE_CLOCK: u8 = 0;
 
 /// The first program of a hook: what most dials need, and nothing else.
 pub const FIRST: u32 = u32::MAX;
@@ -230,13 +223,6 @@ fn remember_affinity<const V6: bool>(hook: &Hook<V6>, service: &Service<'_>, cho
     }
 }
 
-/// Nanoseconds of `CLOCK_MONOTONIC`.
-#[inline(always)]
-pub fn now() -> u64 {
-    // SAFETY: the helper takes nothing.
-    unsafe { bpf_ktime_get_ns() }
-}
-
 /// Seconds of `CLOCK_MONOTONIC`.
 #[inline(always)]
 fn seconds() -> u64 {
@@ -275,49 +261,6 @@ fn choose<'t, const V6: bool, const STEP: u32>(
         unsafe { drawn.write_volatile(seed) };
     }
     choice
-}
-
-/// Whether a draw met a backend that the kernel has ejected, and nobody probes it.
-#[inline(always)]
-fn asks_for_trial(met: u64) -> bool {
-    met & HealthWord::PASSIVE != 0 && agent_is_silent(now())
-}
-
-/// An ejected backend whose time is over, for this connect alone: without an agent nobody else
-/// tells how it is.
-#[inline(always)]
-fn try_ejected<'t>(service: &Service<'t>, seed: u32) -> Option<Choice<'t>> {
-    let now = now();
-    let until = |backend| {
-        // SAFETY: the pointer comes from a lookup that succeeded; a word that changes meanwhile
-        // is read once.
-        PASSIVE
-            .get_ptr(backend)
-            .map(|passive| unsafe { (&raw const (*passive).until).read_volatile() })
-    };
-    let choice =
-        trial(&Maps, service, seed, |backend| until(backend).is_some_and(|until| until <= now))?;
-    let backend = choice.entry.backend;
-    let key = TrialKey::new(backend, choice.generation, until(backend)?, now);
-    // An atomic claim on every kernel: 5.10 refuses a compare-and-swap.
-    TRIALS.insert(&key, &0, BPF_NOEXIST.into()).ok()?;
-    count(Reason::Tried);
-    Some(choice)
-}
-
-/// Whether addresses that kube-proxy serves too are better left to it.
-#[inline(always)]
-fn agent_is_gone() -> bool {
-    let after = config(STALE_AFTER);
-    // SAFETY: a plain load of a constant that the loader may replace; the helpers take nothing.
-    let now = || unsafe {
-        if (&raw const HAS_COARSE_CLOCK).read_volatile() != 0 {
-            bpf_ktime_get_coarse_ns()
-        } else {
-            bpf_ktime_get_ns()
-        }
-    };
-    after != 0 && now().saturating_sub(config(HEARTBEAT)) > after
 }
 
 /// Whether a backend was chosen because it is usable, not for lack of one.

@@ -18,6 +18,8 @@
 )]
 
 #[cfg(target_arch = "bpf")]
+mod alone;
+#[cfg(target_arch = "bpf")]
 mod backend;
 #[cfg(target_arch = "bpf")]
 mod context;

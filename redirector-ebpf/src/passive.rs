@@ -3,30 +3,17 @@
 //! Every store is one word that means the same whoever comes first. No atomic returns anything:
 //! 5.10 refuses objects with such an instruction anywhere.
 
-use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_ringbuf_output};
+use aya_ebpf::helpers::generated::bpf_ringbuf_output;
 use redirector_common::{
-    AGENT_SILENT, Destination, EventKind, EventValue, HEARTBEAT, HealthByte, HealthWord, MutedKey,
-    PassiveValue, Reason, SEVERAL, SocketValue,
+    Destination, EventKind, EventValue, HealthByte, HealthWord, MutedKey, PassiveValue, Reason,
+    SEVERAL, SocketValue,
 };
 
 use crate::{
-    maps::{CONFIG, EVENTS, HEALTH, MUTED, PASSIVE},
+    alone::{agent_is_silent, now},
+    maps::{EVENTS, HEALTH, MUTED, PASSIVE},
     programs::count,
 };
-
-/// A word of `CONFIG`; 0 before the agent has written it.
-#[inline(always)]
-pub fn config(index: u32) -> u64 {
-    // SAFETY: the pointer comes from a lookup that succeeded; the word is loaded whole.
-    CONFIG.get_ptr(index).map_or(0, |word| unsafe { word.read_volatile() })
-}
-
-/// Whether nobody is expected to probe what the kernel has ejected. `now` is in nanoseconds of
-/// `CLOCK_MONOTONIC`.
-#[inline(always)]
-pub fn agent_is_silent(now: u64) -> bool {
-    now.saturating_sub(config(HEARTBEAT)) > AGENT_SILENT
-}
 
 /// How a connect failed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,7 +43,7 @@ pub fn failed(socket: &SocketValue, failure: Failure) {
         if limit == 0 || word.generation() != generation {
             return;
         }
-        let now = bpf_ktime_get_ns();
+        let now = now();
         let client = socket.client;
         if is_muted(&MutedKey { client, backend, generation }, now) {
             count(Reason::Muted);
@@ -98,7 +85,7 @@ pub fn succeeded(destination: &Destination) {
             (&raw mut (*passive).failures).write_volatile(0);
             (&raw mut (*passive).client).write_volatile(0);
         }
-        if word.byte(HealthByte::Passive) != 0 && agent_is_silent(bpf_ktime_get_ns()) {
+        if word.byte(HealthByte::Passive) != 0 && agent_is_silent(now()) {
             passive_byte(health).write_volatile(0);
             count(Reason::Readmitted);
             send(&EventValue {

@@ -12,13 +12,12 @@ use aya_ebpf::{
 use redirector_common::{PROTOCOL_TCP, Reason, TIER_COUNTERS};
 
 use crate::{
+    alone::{agent_is_silent, now},
     context::Hook,
-    dial::{CHOOSE, FIRST, LATER, RESUME, SCAN, SCAN_MAPPED, TRIAL, dial, now},
+    dial::{CHOOSE, FIRST, LATER, RESUME, SCAN, SCAN_MAPPED, TRIAL, dial},
     listen,
     maps::{COUNTERS, NEXT_CONNECT4, NEXT_CONNECT6, NEXT_SENDMSG4, NEXT_SENDMSG6},
-    memory,
-    passive::agent_is_silent,
-    watch,
+    memory, watch,
 };
 
 /// The syscall goes on, with the address as it stands.

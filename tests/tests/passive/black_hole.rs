@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redirector_tests::{
-    dialer::{Load, Second},
+    dialer::{Load, LoadRun, Second},
     lab::Lab,
     replica::Replica,
 };
@@ -53,7 +53,7 @@ fn a_connect_is_bounded_and_nothing_goes_to_what_is_ejected_until_a_probe_succee
         duration_ms: Some(QUIET.as_millis() as u64),
         every: false,
     };
-    let (_, sums) = stage.client("load").load(load).and_then(|run| run.wait()).expect("a load");
+    let (_, sums) = stage.client("load").load(load).and_then(LoadRun::wait).expect("a load");
     let Second { dials, failed, by, slowest_us, .. } = sums;
     assert_eq!((failed, by.get("n2")), (0, None), "{by:?}");
     assert!(dials > 5_000, "{dials} dials");
