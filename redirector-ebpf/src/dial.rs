@@ -238,27 +238,27 @@ fn choose<'t, const V6: bool, const STEP: u32>(
     met: &mut u64,
 ) -> Result<Choice<'t>, Reason> {
     let goes_on = matches!(STEP, SCAN | SCAN_MAPPED | LATER);
+    let earlier = if goes_on { SEED.get(0).copied().ok_or(Reason::Inconsistent)? } else { 0 };
     let seed = if protocol == PROTOCOL_UDP {
         seed_of(hook.socket_cookie(), service.header.service)
     } else if goes_on {
-        SEED.get(0).copied().ok_or(Reason::Inconsistent)?
+        earlier as u32
     } else {
         // SAFETY: the helper takes nothing.
         unsafe { bpf_get_prandom_u32() }
     };
     let choice = match STEP {
-        SCAN | SCAN_MAPPED => scan(&Maps, service, seed),
+        SCAN | SCAN_MAPPED => scan(&Maps, service, seed, earlier >> 32 != 0),
         LATER => later(&Maps, service, seed),
         TRIAL => try_ejected(service, seed).ok_or(Reason::Untried),
         CHOOSE => select(&Maps, service, seed),
         _ => sample(&Maps, service, seed, met),
     };
-    if !goes_on
-        && matches!(choice, Err(Reason::Scanned))
+    if matches!(choice, Err(Reason::Scanned))
         && let Some(drawn) = SEED.get_ptr_mut(0)
     {
-        // SAFETY: an aligned store of four bytes into this CPU's element.
-        unsafe { drawn.write_volatile(seed) };
+        // SAFETY: an aligned store of eight bytes into this CPU's element.
+        unsafe { drawn.write_volatile(u64::from(goes_on) << 32 | u64::from(seed)) };
     }
     choice
 }

@@ -92,10 +92,11 @@ pub static PORTS: HashMap<PortKey, PortValue, 65536, AS_NEEDED> = HashMap::new()
 /// One counter per reason, then one per tier.
 #[btf_map]
 pub static COUNTERS: PerCpuArray<u64, COUNTER_COUNT> = PerCpuArray::new();
-/// What the dial under way on this CPU has drawn, for the programs that go on with it. One that is
-/// preempted finds another dial's: as random as its own.
+/// What the dial under way on this CPU has drawn, for the programs that go on with it; the upper
+/// half is not 0 once the walk should begin in the first tier. One that is preempted finds another
+/// dial's: as random as its own.
 #[btf_map]
-pub static SEED: PerCpuArray<u32, 1> = PerCpuArray::new();
+pub static SEED: PerCpuArray<u64, 1> = PerCpuArray::new();
 
 /// The programs that a hook's first one may call (`dial::RESUME` and the following). One array per
 /// hook: a program array belongs to one attach type.

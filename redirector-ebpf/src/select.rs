@@ -70,7 +70,11 @@ pub fn decide<'t, T: Tables>(
         Err(Reason::Scanned) => {}
         decided => return decided,
     }
-    match scan(tables, service, seed) {
+    let scanned = match scan(tables, service, seed, false) {
+        Err(Reason::Scanned) => scan(tables, service, seed, true),
+        scanned => scanned,
+    };
+    match scanned {
         Err(Reason::Beyond) => later(tables, service, seed),
         decided => decided,
     }
@@ -146,45 +150,48 @@ pub fn trial<'t, T: Tables>(
     None
 }
 
-/// Looks at up to 64 entries: those of the tier that [`select`] has drawn from with the same seed,
-/// from a random start, then on through the later tiers and round to the first; if there are no
-/// more, the all-down policy. From the first tier on, the share of each later one that is mostly
-/// ejected would leak to it.
+/// Looks at up to 64 entries: those of the tier that [`select`] has drawn from with the same seed
+/// (or of the first, if `from_first`), from a random start, then those of the later tiers; if there
+/// are no more, the all-down policy. Always from the first tier on, later ones that are mostly
+/// ejected would lose their share to it.
 ///
 /// # Errors
 ///
-/// [`Reason::Beyond`] if there are more: ask [`later`]. [`Reason::AllDownRefused`] or
+/// [`Reason::Scanned`] if nobody is usable from the drawn tier on: ask once more, from the first.
+/// [`Reason::Beyond`] if there are more entries: ask [`later`]. [`Reason::AllDownRefused`] or
 /// [`Reason::AllDownPassed`] if none is usable and the policy says so.
 #[inline(always)]
 pub fn scan<'t, T: Tables>(
     tables: &'t T,
     service: &Service<'t>,
     seed: u32,
+    from_first: bool,
 ) -> Result<Choice<'t>, Reason> {
     // The tiers' entries follow each other, so one counter walks through all of them. Whatever
     // else the loop carries the verifier would combine with it (294,301 instructions).
-    let first = service.tier(tables, 0)?;
     let mut draws = Draws::new(seed);
-    let drawn = service.tier(tables, service.tier_at(draws.below(100).0))?;
-    let start = draws.below(drawn.length).0;
-    let entries = service.entries(tables, first)?;
+    let drawn = service.tier_at(draws.below(100).0) * u32::from(!from_first);
+    let begin = service.tier(tables, drawn)?;
+    let start = draws.below(begin.length).0;
+    let entries = service.entries(tables, begin)?;
     for step in 0..SCANNED {
         if step >= entries {
             break;
         }
-        let number = first.round(drawn, drawn.rotated(step, start), entries);
-        let slot = first.slot(number);
+        let number = begin.rotated(step, start);
+        let slot = begin.slot(number);
         let entry = tables.entry(slot).ok_or(Reason::Inconsistent)?;
         if let Some(generation) = usable(tables, entry.backend, entry.node)? {
-            return Ok(Choice {
-                entry,
-                slot,
-                tier: service.tier_of(tables, first, number)?,
-                generation,
-            });
+            return Ok(Choice { entry, slot, tier: service.tier_of(tables, slot)?, generation });
         }
     }
-    if entries > SCANNED { Err(Reason::Beyond) } else { all_down(tables, service, seed) }
+    if entries > SCANNED {
+        Err(Reason::Beyond)
+    } else if drawn > 0 {
+        Err(Reason::Scanned)
+    } else {
+        all_down(tables, service, seed)
+    }
 }
 
 /// Draws from each tier, in order; then the all-down policy.

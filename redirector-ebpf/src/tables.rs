@@ -74,28 +74,22 @@ impl Service<'_> {
         Ok(Tier { start: self.slot + range.start, length: range.length, shift })
     }
 
-    /// How many entries all tiers have together.
+    /// How many entries this tier and all later ones have together.
     #[inline(always)]
-    pub(crate) fn entries<T: Tables>(&self, tables: &T, first: Tier) -> Result<u32, Reason> {
+    pub(crate) fn entries<T: Tables>(&self, tables: &T, from: Tier) -> Result<u32, Reason> {
         let last = self.tier(tables, u32::from(self.header.tiers) - 1)?;
-        Ok(((last.start - first.start) >> first.shift) + last.length)
+        Ok(((last.start - from.start) >> from.shift) + last.length)
     }
 
-    /// The tier of the entry that is `number` in a walk through all tiers.
+    /// The tier of the entry at `slot`.
     #[inline(always)]
-    pub(crate) fn tier_of<T: Tables>(
-        &self,
-        tables: &T,
-        first: Tier,
-        number: u32,
-    ) -> Result<u32, Reason> {
+    pub(crate) fn tier_of<T: Tables>(&self, tables: &T, slot: u32) -> Result<u32, Reason> {
         let mut tier = 0;
         for later in 1..MAX_TIERS as u32 {
             if later >= u32::from(self.header.tiers) {
                 break;
             }
-            let begin = (self.tier(tables, later)?.start - first.start) >> first.shift;
-            tier += is_below(number, begin).wrapping_add(1);
+            tier += is_below(slot, self.tier(tables, later)?.start).wrapping_add(1);
         }
         Ok(tier)
     }
@@ -124,14 +118,6 @@ impl Tier {
         let wrapped = start + step;
         let wrapped = wrapped.wrapping_sub(self.length & !is_below(wrapped, self.length));
         (wrapped & here) | (step & !here)
-    }
-
-    /// Of this tier, the first: the number of the entry that is the `number`th from the begin of
-    /// `tier`, where all tiers together have `entries`, and the first follows the last.
-    #[inline(always)]
-    pub(crate) fn round(&self, tier: Tier, number: u32, entries: u32) -> u32 {
-        let number = number + ((tier.start - self.start) >> self.shift);
-        number.wrapping_sub(entries & !is_below(number, entries))
     }
 }
 
