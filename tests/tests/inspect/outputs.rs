@@ -77,7 +77,7 @@ fn sigterm_ends_the_agent_within_two_seconds_and_redirection_goes_on() {
     let _replica = Replica::start(far.netns(), "r", &[far.socket4(8080)]).expect("a replica");
     let mut agent = Agent::start(stage.options()).expect("an agent");
     let programs = attached(&stage);
-    assert_eq!(programs.len(), 8);
+    assert_eq!(programs.len(), 10);
 
     let (status, took) = agent.stop().expect("its end");
 

@@ -10,7 +10,7 @@ use crate::{
     stage::{CONFIGURATION, Stage, complaint, mode, wait_until},
 };
 
-const HOOKS: [&str; 8] = [
+const HOOKS: [&str; 10] = [
     "connect4",
     "connect6",
     "getpeername4",
@@ -19,6 +19,8 @@ const HOOKS: [&str; 8] = [
     "recvmsg6",
     "sendmsg4",
     "sendmsg6",
+    "sock_ops",
+    "sock_release",
 ];
 
 #[test]
