@@ -44,8 +44,7 @@ fn connects_follow_a_drain_and_its_end_within_100_ms() {
             |from: u64, to: u64| dialled.iter().filter(move |one| (from..to).contains(&one.at_us));
         let by_gone = |one: &&Dialled| gone.iter().any(|name| one.outcome.as_deref() == Ok(name));
         let (ordered, in_force, end) = drain;
-        let last =
-            in_time(ordered, end).filter(by_gone).next_back().map_or(0, |one| one.at_us - ordered);
+        let last = in_time(ordered, end).rfind(by_gone).map_or(0, |one| one.at_us - ordered);
         let after = in_time(in_force, end).filter(by_gone).count();
         let (ordered, _, end) = undrain;
         let back = |name: &&str| {
