@@ -53,7 +53,7 @@ pub(super) fn simulate(args: &SimulateArgs) -> Result<()> {
     // The agent may have taken in news between the two.
     supposed.retain(|(now, then)| now.service == then.service);
     if service.is_none() {
-        supposed.retain(|(now, then)| loads(now) != loads(then));
+        supposed.retain(|(now, then)| !is_same(now, then));
     }
     match args.output.output {
         Output::Json => {
@@ -73,14 +73,13 @@ pub(super) fn simulate(args: &SimulateArgs) -> Result<()> {
     Ok(())
 }
 
-/// What each tier carries.
-fn loads(explanation: &Explanation) -> Vec<(&str, bool, Vec<(&str, u8)>)> {
-    let families =
-        explanation.families.iter().map(|Family { family, is_all_down, tiers, .. }| {
-            let tiers = tiers.iter().map(|tier| (tier.name.as_str(), tier.load)).collect();
-            (family.as_str(), *is_all_down, tiers)
-        });
-    families.collect()
+/// Whether traffic would go the same ways.
+fn is_same(now: &Explanation, then: &Explanation) -> bool {
+    let loads = |family: &Family| -> Vec<u8> { family.tiers.iter().map(|t| t.load).collect() };
+    now.families
+        .iter()
+        .zip(&then.families)
+        .all(|(now, then)| now.is_all_down == then.is_all_down && loads(now) == loads(then))
 }
 
 fn compare(now: &Explanation, then: &Explanation) -> String {

@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let orders = Orders::new(&args.run.directory().orders()).read()?;
     match args.output.output {
         Output::Json => {
-            println!("{}", json!({ "agent": agent, "orders": orders, "services": view.services }))
+            println!("{}", json!({ "agent": agent, "orders": orders, "services": view.services }));
         }
         Output::Text => {
             match agent {

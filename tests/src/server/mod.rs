@@ -1,7 +1,7 @@
 //! A server of a test that opens and closes its listeners one by one, as real servers do: shared
 //! ports, forks, IPv4 through IPv6.
 //!
-//! The guard's half starts the process and tells it what to do: one [`Order`] as JSON a line on
+//! The guard's half starts the process and tells it what to do: one `Order` as JSON a line on
 //! stdin, answered by one line on stdout. Connections are answered like a replica's.
 
 mod run;

@@ -64,6 +64,11 @@ fn the_admin_endpoint_says_how_things_are() {
         assert_ne!(line, format!("{name} 0"));
     }
 
+    // The death of one that has never answered a probe is not believed.
+    wait_until("a probe has been answered", || {
+        let explained = agent.ask("explain", &["shop/web", "-o", "json"]).expect("explain");
+        String::from_utf8_lossy(&explained.stdout).contains("\"probes\":\"healthy\"")
+    });
     replica.kill();
     let ejected = "redirector_transitions_total{kind=\"ejected\"} 1";
     wait_until("the ejection is counted", || get("/metrics").1.lines().any(|line| line == ejected));
