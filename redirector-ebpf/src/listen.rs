@@ -5,7 +5,7 @@
 //! serves no backend, because no backend has such an address.
 
 use aya_ebpf::{
-    EbpfContext as _,
+    EbpfContext,
     bindings::{BPF_ANY, BPF_SOCK_OPS_STATE_CB_FLAG, BPF_TCP_CLOSE, BPF_TCP_LISTEN},
     helpers::generated::{bpf_get_netns_cookie, bpf_get_socket_cookie},
     programs::{SockContext, SockOpsContext},
@@ -17,7 +17,7 @@ use crate::{
     context::Address,
     maps::{BACKEND_NETNS, LISTENERS},
     peek::Socket,
-    ports,
+    ports::{self, V4, V6},
 };
 
 /// Whether local listeners are watched: set by the loader, where the kernel tells programs the
@@ -81,25 +81,18 @@ pub fn listening(context: &SockOpsContext) {
     }
 }
 
-/// A listener has changed its state. One that is shut down is seen only here; one that is closed
-/// was seen by [`released`].
+/// Whether a listener has stopped to listen. One that is shut down is seen only so; one that is
+/// closed was seen by [`is_released`].
 #[inline(always)]
-pub fn ended(context: &SockOpsContext) {
-    if !is_watching() || context.arg(1) != BPF_TCP_CLOSE {
-        return;
-    }
-    // SAFETY: the helper takes this context.
-    let cookie = unsafe { bpf_get_socket_cookie(context.as_ptr()) };
-    if let Some(listener) = take(cookie) {
-        ports::ended(&listener, socket(context).group());
-    }
+pub fn is_shut(context: &SockOpsContext) -> bool {
+    is_watching() && context.arg(1) == BPF_TCP_CLOSE
 }
 
-/// The last descriptor of a socket is being closed; its port still answers.
+/// Whether the last descriptor of a listener is being closed; its port still answers.
 #[inline(always)]
-pub fn released(context: &SockContext) {
+pub fn is_released(context: &SockContext) -> bool {
     if !is_watching() {
-        return;
+        return false;
     }
     let sock = context.sock;
     // SAFETY: the kernel passes a valid socket for the whole call. Volatile: accesses of four
@@ -108,24 +101,56 @@ pub fn released(context: &SockContext) {
         ((&raw const (*sock).state).read_volatile(), (&raw const (*sock).protocol).read_volatile())
     };
     if state != BPF_TCP_LISTEN || protocol != u32::from(PROTOCOL_TCP) {
-        return;
+        return false;
     }
     // SAFETY: the helpers take this context.
     let (cookie, netns) = unsafe {
         (bpf_get_socket_cookie(context.as_ptr()), bpf_get_netns_cookie(context.as_ptr()))
     };
-    let socket = Socket::of(context.as_ptr());
     if LISTENERS.get_ptr(&cookie).is_none() {
-        let Some(mut listener) = socket.listener(netns) else {
-            return;
+        let Some(mut listener) = Socket::of(context.as_ptr()).listener(netns) else {
+            return false;
         };
         listener.families |= UNCOUNTED;
-        if remember(cookie, &listener).is_none() {
-            return;
-        }
+        return LISTENERS.insert(&cookie, &listener, u64::from(BPF_ANY)).is_ok();
     }
-    if let Some(listener) = take(cookie) {
-        ports::ended(&listener, socket.group());
+    true
+}
+
+/// A listener ends: for IPv4 first. Whether it was one of those remembered: then for IPv6 too, by
+/// [`ended6`], in a program of its own.
+#[inline(always)]
+pub fn ended4(context: &impl EbpfContext, socket: Socket) -> bool {
+    if !is_watching() {
+        return false;
+    }
+    // SAFETY: the helper takes this context.
+    let cookie = unsafe { bpf_get_socket_cookie(context.as_ptr()) };
+    let Some(remembered) = LISTENERS.get_ptr_mut(&cookie) else {
+        return false;
+    };
+    // SAFETY: only events of this one socket touch this element, and they come one by one.
+    let listener = unsafe { *remembered };
+    if listener.families & V4.mask != 0 {
+        ports::ended(&listener, V4, socket.group());
+    }
+    true
+}
+
+/// The same for IPv6, and forgets the listener: only the first event that ends it finds it.
+#[inline(always)]
+pub fn ended6(context: &impl EbpfContext, socket: Socket) {
+    if !is_watching() {
+        return;
+    }
+    // SAFETY: the helper takes this context.
+    let cookie = unsafe { bpf_get_socket_cookie(context.as_ptr()) };
+    // SAFETY: as above.
+    let Some(listener) = (unsafe { LISTENERS.get(&cookie) }).copied() else {
+        return;
+    };
+    if LISTENERS.remove(&cookie).is_ok() && listener.families & V6.mask != 0 {
+        ports::ended(&listener, V6, socket.group());
     }
 }
 
@@ -144,16 +169,9 @@ fn remember(cookie: u64, listener: &ListenerValue) -> Option<ListenerValue> {
     unsafe { LISTENERS.get(&cookie) }.copied()
 }
 
-/// What the listener of this cookie serves; only the first to ask is told.
+/// The socket that an event is about.
 #[inline(always)]
-fn take(cookie: u64) -> Option<ListenerValue> {
-    // SAFETY: as above.
-    let listener = unsafe { *LISTENERS.get(&cookie)? };
-    LISTENERS.remove(&cookie).is_ok().then_some(listener)
-}
-
-#[inline(always)]
-fn socket(context: &SockOpsContext) -> Socket {
+pub fn socket(context: &SockOpsContext) -> Socket {
     // SAFETY: the kernel passes a valid context for the whole call.
     Socket::of(unsafe { (*context.ops).__bindgen_anon_2.sk }.cast())
 }

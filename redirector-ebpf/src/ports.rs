@@ -11,8 +11,15 @@ use crate::{
     maps::PORTS,
 };
 
-/// The families of IP, and what a listener's mask calls them.
-const FAMILIES: [(u16, u16); 2] = [(4, SERVES_V4), (6, SERVES_V6)];
+/// A family of IP, and what a listener's mask calls it.
+#[derive(Clone, Copy)]
+pub struct Family {
+    version: u16,
+    pub mask: u16,
+}
+
+pub const V4: Family = Family { version: 4, mask: SERVES_V4 };
+pub const V6: Family = Family { version: 6, mask: SERVES_V6 };
 
 /// Every address.
 const ANY: [u32; 4] = [0; 4];
@@ -44,7 +51,7 @@ pub fn learn(netns: u64, address: &Address, backend: Backend) -> bool {
 /// by `SO_REUSEPORT`, itself included; 0 if none may.
 #[inline(always)]
 pub fn began(listener: &ListenerValue, group: u16) {
-    for (family, mask) in FAMILIES {
+    for Family { version: family, mask } in [V4, V6] {
         if listener.families & mask == 0 {
             continue;
         }
@@ -59,27 +66,22 @@ pub fn began(listener: &ListenerValue, group: u16) {
     }
 }
 
-/// A listener ends. `group` as above: it counts only where some of them may be older than the
-/// programs, because of several that end at once each still sees the others.
+/// A listener ends, in one of its families. `group` as above: it counts only where some of them may
+/// be older than the programs, because of several that end at once each still sees the others.
 #[inline(always)]
-pub fn ended(listener: &ListenerValue, group: u16) {
+pub fn ended(listener: &ListenerValue, family: Family, group: u16) {
     let uncounted = u64::from(listener.families & UNCOUNTED) / u64::from(UNCOUNTED);
-    for (family, mask) in FAMILIES {
-        if listener.families & mask == 0 {
-            continue;
-        }
-        let key = key_of(listener, family, listener.address);
-        let Some(port) = port_or_new(&key) else {
-            continue;
-        };
-        add(port, uncounted.wrapping_sub(1));
-        // SAFETY: as above.
-        let has_older = unsafe { (&raw const (*port).has_older).read_volatile() };
-        let has_siblings = is_positive(i64::from(group) - 1) & (has_older | uncounted);
-        if is_positive(count(port)) | has_siblings == 0 {
-            each_backend(listener, family, 1);
-            forget(&key);
-        }
+    let key = key_of(listener, family.version, listener.address);
+    let Some(port) = port_or_new(&key) else {
+        return;
+    };
+    add(port, uncounted.wrapping_sub(1));
+    // SAFETY: as above.
+    let has_older = unsafe { (&raw const (*port).has_older).read_volatile() };
+    let has_siblings = is_positive(i64::from(group) - 1) & (has_older | uncounted);
+    if is_positive(count(port)) | has_siblings == 0 {
+        each_backend(listener, family.version, 1);
+        forget(&key);
     }
 }
 

@@ -11,31 +11,36 @@ pub struct Hook {
     pub attach: bpf_attach_type,
     /// The array of the programs it may call, if any.
     pub next: Option<&'static str>,
+    steps: &'static [&'static str],
 }
 
-/// What the programs that a first one may call are named, by their index in its array. The last
-/// two belong to connects, the very last to `connect6`.
-const STEPS: [&str; 6] = ["resume", "choose", "scan", "later", "trial", "scan_mapped"];
+/// What the programs are named that the first one of a connect may call, by their index in its
+/// array. The last belongs to `connect6` alone.
+const CONNECT: &[&str] = &["resume", "choose", "scan", "later", "trial", "scan_mapped"];
+/// The same for sends, which try nobody.
+const SEND: &[&str] = CONNECT.split_at(4).0;
+/// The same for what happens to sockets: what becomes of a listener. One that is closed does not
+/// begin.
+const SOCKET: &[&str] = &["ended4", "ended6", "listening"];
 
 impl Hook {
     /// The programs that the first one may call, by their index in its array.
     pub fn steps(&self) -> impl Iterator<Item = String> {
-        let count = match (self.next, self.attach) {
-            (None, _) => 0,
-            (Some(_), bpf_attach_type::BPF_CGROUP_INET6_CONNECT) => STEPS.len(),
-            (Some(_), bpf_attach_type::BPF_CGROUP_INET4_CONNECT) => STEPS.len() - 1,
-            (Some(_), _) => STEPS.len() - 2,
-        };
-        STEPS.into_iter().take(count).map(|step| format!("{}_{step}", self.program))
+        self.steps.iter().map(|step| format!("{}_{step}", self.program))
     }
 }
 
 const fn alone(program: &'static str, attach: bpf_attach_type) -> Hook {
-    Hook { program, attach, next: None }
+    Hook { program, attach, next: None, steps: &[] }
 }
 
-const fn dial(program: &'static str, attach: bpf_attach_type, next: &'static str) -> Hook {
-    Hook { program, attach, next: Some(next) }
+const fn stepped(
+    program: &'static str,
+    attach: bpf_attach_type,
+    next: &'static str,
+    steps: &'static [&'static str],
+) -> Hook {
+    Hook { program, attach, next: Some(next), steps }
 }
 
 /// In the order of attaching: the answers to "who is my peer?" first, so that no socket is
@@ -46,10 +51,20 @@ pub const HOOKS: [Hook; 10] = [
     alone("getpeername6", bpf_attach_type::BPF_CGROUP_INET6_GETPEERNAME),
     alone("recvmsg4", bpf_attach_type::BPF_CGROUP_UDP4_RECVMSG),
     alone("recvmsg6", bpf_attach_type::BPF_CGROUP_UDP6_RECVMSG),
-    alone("sock_release", bpf_attach_type::BPF_CGROUP_INET_SOCK_RELEASE),
-    alone("sock_ops", bpf_attach_type::BPF_CGROUP_SOCK_OPS),
-    dial("sendmsg4", bpf_attach_type::BPF_CGROUP_UDP4_SENDMSG, "NEXT_SENDMSG4"),
-    dial("sendmsg6", bpf_attach_type::BPF_CGROUP_UDP6_SENDMSG, "NEXT_SENDMSG6"),
-    dial("connect4", bpf_attach_type::BPF_CGROUP_INET4_CONNECT, "NEXT_CONNECT4"),
-    dial("connect6", bpf_attach_type::BPF_CGROUP_INET6_CONNECT, "NEXT_CONNECT6"),
+    stepped(
+        "sock_release",
+        bpf_attach_type::BPF_CGROUP_INET_SOCK_RELEASE,
+        "NEXT_RELEASE",
+        SOCKET.split_at(2).0,
+    ),
+    stepped("sock_ops", bpf_attach_type::BPF_CGROUP_SOCK_OPS, "NEXT_SOCK_OPS", SOCKET),
+    stepped("sendmsg4", bpf_attach_type::BPF_CGROUP_UDP4_SENDMSG, "NEXT_SENDMSG4", SEND),
+    stepped("sendmsg6", bpf_attach_type::BPF_CGROUP_UDP6_SENDMSG, "NEXT_SENDMSG6", SEND),
+    stepped(
+        "connect4",
+        bpf_attach_type::BPF_CGROUP_INET4_CONNECT,
+        "NEXT_CONNECT4",
+        CONNECT.split_at(5).0,
+    ),
+    stepped("connect6", bpf_attach_type::BPF_CGROUP_INET6_CONNECT, "NEXT_CONNECT6", CONNECT),
 ];
