@@ -1,0 +1,88 @@
+//! A client whose own network swallows its packets harms nobody but itself.
+
+use std::time::{Duration, Instant};
+
+use redirector_tests::{
+    dialer::{Dial, Line, Load},
+    lab::Lab,
+    replica::Replica,
+};
+
+use crate::stage::{REPLICA, Stage, accepted, backend, service, tcp, wait_until};
+
+/// A connect that is swallowed takes 300 ms.
+const POLICY: &str = "connectTimeout: 300ms, probe: {interval: 1s, timeout: 500ms}";
+/// Failed connects of the hostile client.
+const FAILURES: u64 = 100_000;
+/// Connects that it has under way at any moment.
+const AT_ONCE: u32 = 1_500;
+/// However busy the machine is.
+const LONGEST: Duration = Duration::from_secs(110);
+/// From an ejection that one client alone caused to its end.
+const UNDONE: Duration = Duration::from_millis(200);
+
+#[test]
+fn a_client_in_a_network_that_swallows_everything_ejects_a_backend_once_a_minute_at_most() {
+    let lab = Lab::new(&["n1", "n2", "n3"]).expect("a lab");
+    let node = lab.node("n2");
+    let _replica =
+        Replica::start(node.netns(), "alive", &[node.socket4(REPLICA)]).expect("a replica");
+    let rule = "table inet hostile {\n chain out {\n type filter hook output priority 0\n \
+                tcp dport 8080 drop\n }\n }";
+    lab.node("n3").netns().nft(rule).expect("a hostile network");
+    let stage = Stage::new(lab, &service("one", 1, &[backend(2, REPLICA)], POLICY));
+    wait_until("probes were answered", || accepted(&stage.lab, "n2") >= 2);
+    let load =
+        |rate, threads| Load { dial: tcp(1), rate, threads, duration_ms: None, every: false };
+    let good = stage.client("good").load(load(200, 8)).expect("a load");
+    let begin = Instant::now();
+    let impatient = Dial { timeout_ms: 2_000, ..tcp(1) };
+    let hostile = Load { dial: impatient, ..load(10_000, AT_ONCE) };
+    let hostile = stage.client_on("n3", "hostile").load(hostile).expect("a load");
+
+    let mut failures = 0;
+    while failures < FAILURES {
+        let left = LONGEST.saturating_sub(begin.elapsed());
+        match hostile.lines.recv_timeout(left).expect("100,000 failures in time") {
+            Line::Second(second) => {
+                let answered = second.dials - second.failed;
+                assert_eq!(answered, 0, "its own network let something through");
+                failures += second.failed;
+            }
+            Line::Dialled(_) | Line::Ended(_) => {}
+        }
+    }
+    let took = begin.elapsed();
+    hostile.stop().expect("its end");
+    let (lines, sums) = good.stop().expect("its end");
+    let log = stage.agent.log();
+    let (ejected, readmitted) = (times(&log, " ejected "), times(&log, " re-admitted "));
+    println!(
+        "{failures} failed connects in {took:.1?}; ejected at {ejected:.3?}, re-admitted at \
+         {readmitted:.3?}; the other client: {} of {} failed, the longest took {} ms",
+        sums.failed,
+        sums.dials,
+        sums.slowest_us / 1_000
+    );
+
+    assert!(!ejected.is_empty(), "nothing was ejected: the test is blind");
+    assert!(ejected.len() as u64 <= 1 + took.as_secs() / 60, "{} ejections", ejected.len());
+    assert_eq!(ejected.len(), readmitted.len());
+    for (ejected, readmitted) in ejected.iter().zip(&readmitted) {
+        let lasted = readmitted.saturating_sub(*ejected);
+        assert!(lasted <= UNDONE, "undone after {lasted:?}");
+    }
+    assert_eq!(sums.failed, 0, "{lines:?}");
+    assert!(sums.dials > 1_000, "{}", sums.dials);
+}
+
+/// When the agent logged this, as the time of day.
+fn times(log: &str, what: &str) -> Vec<Duration> {
+    let lines = log.lines().filter(|line| format!("{line} ").contains(what));
+    let time = |line: &str| -> Duration {
+        let of_day = line.split(['T', 'Z']).nth(1).expect("a time stamp");
+        let parts = of_day.split(':').map(|part| part.parse::<f64>().expect("a number"));
+        Duration::from_secs_f64(parts.fold(0.0, |sum, part| sum * 60.0 + part))
+    };
+    lines.map(time).collect()
+}
