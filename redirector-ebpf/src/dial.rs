@@ -248,7 +248,7 @@ fn choose<'t, const V6: bool, const STEP: u32>(
         unsafe { bpf_get_prandom_u32() }
     };
     let choice = match STEP {
-        SCAN | SCAN_MAPPED => scan(&Maps, service, seed, earlier >> 32 != 0),
+        SCAN | SCAN_MAPPED => scan(&Maps, service, seed, (earlier >> 32) as u32),
         LATER => later(&Maps, service, seed),
         TRIAL => try_ejected(service, seed).ok_or(Reason::Untried),
         CHOOSE => select(&Maps, service, seed),

@@ -93,7 +93,7 @@ pub static PORTS: HashMap<PortKey, PortValue, 65536, AS_NEEDED> = HashMap::new()
 #[btf_map]
 pub static COUNTERS: PerCpuArray<u64, COUNTER_COUNT> = PerCpuArray::new();
 /// What the dial under way on this CPU has drawn, for the programs that go on with it; the upper
-/// half is not 0 once the walk should begin in the first tier. One that is preempted finds another
+/// half is 1 and not 0 once the walk should begin in the first tier. One that is preempted finds another
 /// dial's: as random as its own.
 #[btf_map]
 pub static SEED: PerCpuArray<u64, 1> = PerCpuArray::new();

@@ -65,7 +65,7 @@ fn read() -> Result<(), Outcome> {
     let choice = match select(&Maps, &service, seed) {
         Err(Reason::Scanned) => {
             count(Outcome::Scanned);
-            scan(&Maps, &service, seed, true)
+            scan(&Maps, &service, seed, 1)
         }
         other => other,
     };
