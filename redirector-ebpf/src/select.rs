@@ -175,19 +175,20 @@ pub fn scan<'t, T: Tables>(
     let drawn = service.tier_at(draws.below(100).0) & from_first.wrapping_sub(1);
     let begin = service.tier(tables, drawn)?;
     let start = draws.below(begin.length).0;
-    let entries = service.entries(tables, begin)?;
-    for step in 0..SCANNED {
+    let entries = u64::from(service.entries(tables, begin)?);
+    // 64 bits wide: narrower ones are cut to size again at each step, in four instructions.
+    for step in 0..u64::from(SCANNED) {
         if step >= entries {
             break;
         }
-        let number = begin.rotated(step, start);
+        let number = begin.rotated(step as u32, start);
         let slot = begin.slot(number);
         let entry = tables.entry(slot).ok_or(Reason::Inconsistent)?;
         if let Some(generation) = usable(tables, entry.backend, entry.node)? {
             return Ok(Choice { entry, slot, tier: service.tier_of(tables, slot)?, generation });
         }
     }
-    if entries > SCANNED {
+    if entries > u64::from(SCANNED) {
         Err(Reason::Beyond)
     } else if drawn > 0 {
         Err(Reason::Scanned)
