@@ -4,10 +4,11 @@ mod support;
 
 use std::collections::BTreeMap;
 
+use redirector_common::HealthByte;
 use redirector_core::{
     Input, Moment, World,
     input::ProbeFailure,
-    plan::{Installed, plan},
+    plan::{Capacities, Installed, Step, plan},
     service::{BackendRef, Service},
 };
 use support::{
@@ -126,6 +127,47 @@ fn the_share_of_the_ejected_spreads_over_the_healthy_by_weight() {
     assert_spread(&[1, 2, 3, 4], &[1]);
     assert_spread(&[1, 1, 1, 1, 1], &[0, 3]);
     assert_spread(&[5, 1, 1], &[0]);
+}
+
+/// The kernel ejects by itself, the tables stay as they are: nobody dead is chosen, however few
+/// live.
+#[test]
+fn no_subset_of_up_to_64_backends_is_too_large_to_be_ejected() {
+    const CAPACITIES: Capacities = Capacities { backends: 80, slots: 512, ..ROOMY };
+    for count in 1..=64 {
+        let addresses: Vec<String> = (0..count).map(|last| format!("10.1.0.{last}")).collect();
+        let mut world = World::new();
+        let listed = service("any", &["10.96.0.1"], &addresses);
+        world.apply(Input::Replace(vec![listed]), NOW);
+        let mut installed = Installed::new(CAPACITIES);
+        let mut whole = Memory::new(CAPACITIES);
+        for step in plan(&mut installed, world.tables()).steps {
+            whole.apply(&step);
+        }
+        for_seeds(30, |seed| {
+            let mut random = Random::new(seed << 8 | count as u64);
+            let mut memory = whole.clone();
+            let mut order: Vec<usize> = (0..count).collect();
+            random.shuffle(&mut order);
+            // All but one, and any number of them.
+            let healthy = if seed == 0 { 1 } else { 1 + random.below(count) };
+            let (healthy, ejected) = order.split_at(healthy);
+            for number in ejected {
+                let (index, _) =
+                    installed.backend(&backend(&addresses[*number])).expect("it is in");
+                let byte = HealthByte::Passive;
+                memory.apply(&Step::SetHealth { backend: index, byte, value: 1 });
+            }
+            let healthy: Vec<BackendRef> =
+                healthy.iter().map(|number| backend(&addresses[*number])).collect();
+            for _ in 0..200 {
+                match memory.connect(&frontend("10.96.0.1"), None, random.next() as u32) {
+                    Verdict::To(backend) => assert!(healthy.contains(&backend), "{backend}"),
+                    other => panic!("{other:?}: {} of {count} are healthy", healthy.len()),
+                }
+            }
+        });
+    }
 }
 
 /// 100,000 connections to one service; each backend's share is right within 1 %.
