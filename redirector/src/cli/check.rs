@@ -24,7 +24,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
                     Verdict::Degraded => "degraded",
                     Verdict::Missing => "missing",
                 };
-                println!("{:<14} {verdict:<9} {}", finding.what, finding.detail);
+                println!("{:<16} {verdict:<9} {}", finding.what, finding.detail);
             }
         }
     }
