@@ -7,8 +7,6 @@ use aya_ebpf::{
     programs::SockAddrContext,
 };
 
-/// `ECONNREFUSED`.
-const ECONNREFUSED: i32 = 111;
 /// The third word of `::ffff:0:0/96`, in network order.
 const MAPPED: u32 = 0xffff_u32.to_be();
 
@@ -123,13 +121,13 @@ impl<const V6: bool> Hook<V6> {
         }
     }
 
-    /// Makes the syscall fail with `ECONNREFUSED` (`EPERM` before 5.18) once the program refuses.
+    /// Makes the syscall fail with this number (`EPERM` before 5.18) once the program refuses.
     #[inline(always)]
-    pub fn refuse(&self) {
+    pub fn refuse(&self, errno: i32) {
         // SAFETY: a plain load of a constant that the loader may replace.
         if unsafe { (&raw const HAS_SET_RETVAL).read_volatile() } != 0 {
             // SAFETY: the helper takes any number.
-            unsafe { bpf_set_retval(-ECONNREFUSED) };
+            unsafe { bpf_set_retval(-errno) };
         }
     }
 

@@ -33,6 +33,9 @@ const SEEN: u32 = 1;
 /// The syscall fails.
 const REFUSE: i32 = 0;
 
+const ECONNREFUSED: i32 = 111;
+const EHOSTUNREACH: i32 = 113;
+
 /// Of a listener, by the index in `NEXT_RELEASE` and `NEXT_SOCK_OPS`: it ends, for each family.
 const ENDED4: u32 = 0;
 const ENDED6: u32 = 1;
@@ -103,7 +106,7 @@ fn next_step<const V6: bool, const SEND: bool, const STEP: u32>(
     }
 }
 
-/// What becomes of the syscall. Fails open: only two reasons refuse.
+/// What becomes of the syscall. Fails open: only three reasons refuse.
 #[inline(always)]
 #[must_use]
 fn verdict<const V6: bool>(hook: &Hook<V6>, result: Result<(), Reason>) -> i32 {
@@ -112,11 +115,13 @@ fn verdict<const V6: bool>(hook: &Hook<V6>, result: Result<(), Reason>) -> i32 {
         return PROCEED;
     };
     count(reason);
-    if matches!(reason, Reason::NoBackends | Reason::AllDownRefused) {
-        hook.refuse();
-        return REFUSE;
-    }
-    PROCEED
+    let errno = match reason {
+        Reason::NoBackends | Reason::AllDownRefused => ECONNREFUSED,
+        Reason::Unreachable => EHOSTUNREACH,
+        _ => return PROCEED,
+    };
+    hook.refuse(errno);
+    REFUSE
 }
 
 /// One line for each dial, where the object was built with the feature `log`.

@@ -35,7 +35,7 @@ pub struct Service<'t> {
 /// # Errors
 ///
 /// [`Reason::Unpublished`] and [`Reason::Inconsistent`] leave the address alone,
-/// [`Reason::NoBackends`] refuses.
+/// [`Reason::NoBackends`] and [`Reason::Unreachable`] refuse.
 #[inline(always)]
 pub fn service<T: Tables>(tables: &T, frontend: u32) -> Result<Service<'_>, Reason> {
     let word = tables.word(frontend).ok_or(Reason::Inconsistent)?;
@@ -48,7 +48,8 @@ pub fn service<T: Tables>(tables: &T, frontend: u32) -> Result<Service<'_>, Reas
         return Err(Reason::Inconsistent);
     }
     if header.tiers == 0 {
-        return Err(Reason::NoBackends);
+        let is_unreachable = header.flags & Header::UNREACHABLE != 0;
+        return Err(if is_unreachable { Reason::Unreachable } else { Reason::NoBackends });
     }
     Ok(Service { header, slot })
 }

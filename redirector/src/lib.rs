@@ -8,5 +8,4 @@ pub mod cli;
 pub mod control;
 pub mod datapath;
 pub mod outputs;
-pub mod policy;
 pub mod sources;

@@ -34,6 +34,8 @@ reasons! {
     Inconsistent = "inconsistent",
     /// The service has no backends in this family: refused.
     NoBackends = "no_backends",
+    /// The service has no backends that this node may use: refused as unreachable.
+    Unreachable = "unreachable",
     /// An unusable backend was chosen, because none is usable and the policy is `Panic`.
     AllDownPanic = "all_down_panic",
     /// No usable backend, policy `Refuse`: refused.

@@ -36,7 +36,7 @@ pub use words::{
 
 /// Version of everything in the pinned maps but the per-socket state. It is part of the pin path:
 /// another layout is built beside the old one.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// Entries of one tier, at most: alias indices are 16 bits wide.
 pub const MAX_TIER_ENTRIES: usize = 65_535;

@@ -43,7 +43,7 @@ pub struct Header {
     /// Tiers in use, 0 to [`MAX_TIERS`]; 0 refuses.
     pub tiers: u8,
     /// An [`AllDown`] in bits 0 and 1, [`Header::IPV6`], [`Header::AFFINITY`],
-    /// [`Header::ALSO_SERVED`].
+    /// [`Header::ALSO_SERVED`], [`Header::UNREACHABLE`].
     pub flags: u8,
 }
 
@@ -56,6 +56,8 @@ impl Header {
     pub const AFFINITY: u8 = 1 << 3;
     /// kube-proxy serves the address too: without an agent it is left alone.
     pub const ALSO_SERVED: u8 = 1 << 4;
+    /// Without a tier a connect finds no host, instead of nobody who listens.
+    pub const UNREACHABLE: u8 = 1 << 5;
     /// Where the [`AllDown`] is.
     pub const ALL_DOWN: u8 = 0b11;
 

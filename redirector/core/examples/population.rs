@@ -18,7 +18,7 @@ use redirector_core::{
     input::{Drained, ProbeFailure},
     plan::{Capacities, Installed, Plan, plan, plan_scope},
     service::{
-        Backend, BackendRef, Frontend, Locality, Policy, Probe, Protocol, Service, ServiceRef,
+        Backend, BackendRef, Frontend, Locality, Policy, Probe, Protocol, Rank, Service, ServiceRef,
     },
     tables::compile,
 };
@@ -124,6 +124,7 @@ fn service(number: u32, backends: u32, names: &[Arc<str>]) -> Service {
                 cluster: None,
             },
             weight: 1,
+            rank: Rank::default(),
         }
     };
     Service {
@@ -131,6 +132,7 @@ fn service(number: u32, backends: u32, names: &[Arc<str>]) -> Service {
         frontends: vec![Frontend { address: address(0xac10_0000, number), port: 80, protocol }],
         affinity_seconds: None,
         also_served: false,
+        unreachable: false,
         backends: (0..backends).map(backend).collect(),
         policy: Policy { probe: Some(Probe::default()), ..Policy::default() },
     }

@@ -138,7 +138,7 @@ impl World {
         let placed = tiers::members(service, view.node, view.services, is_of);
         let has_rules = !service.policy.tiers.is_empty();
         let mut tiers: Vec<TierExplained> = Vec::new();
-        for (number, name) in (0..).zip(tiers::names(service)) {
+        for (number, name) in tiers::names(service) {
             let members = placed.iter().filter(|(tier, _)| *tier == number);
             let members: Vec<Member> = members.map(|(_, listed)| self.member(listed)).collect();
             if members.is_empty() && !has_rules {
@@ -179,7 +179,7 @@ impl World {
         Family { is_ipv6, is_all_down, tiers, without_tier }
     }
 
-    fn member(&self, Backend { backend, locality, weight }: &Backend) -> Member {
+    fn member(&self, Backend { backend, locality, weight, rank: _ }: &Backend) -> Member {
         let health = self.health_of(backend);
         Member {
             backend: *backend,

@@ -158,6 +158,21 @@ pub struct Backend {
     pub locality: Locality,
     /// Share among the backends of its tier, 1 to 65,535.
     pub weight: u16,
+    /// What its source says of it beside its place.
+    pub rank: Rank,
+}
+
+/// What a source says of a backend beside its place: with it tiers begin and end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rank {
+    /// One of those among which kube-proxy on this node would choose. Without rules they are the
+    /// first tier of their service, wherever they are.
+    Preferred,
+    /// Ready, and nothing else is known.
+    #[default]
+    Ready,
+    /// Serves, but is about to end: the last tier, after all rules.
+    Terminating,
 }
 
 /// A service and everything that decides where its connections go.
@@ -171,6 +186,9 @@ pub struct Service {
     pub affinity_seconds: Option<u32>,
     /// Somebody else (kube-proxy) serves the frontends too: without an agent they are left alone.
     pub also_served: bool,
+    /// Without a backend connects fail with `EHOSTUNREACH`, else with `ECONNREFUSED`: as of a
+    /// service that only this node may serve (`internalTrafficPolicy: Local`) and does not.
+    pub unreachable: bool,
     /// In any order; no two equal.
     pub backends: Vec<Backend>,
     /// What its owner declared.

@@ -41,6 +41,8 @@ pub struct ServiceTables {
     pub affinity_seconds: u32,
     /// Somebody else serves the frontends too: without an agent they are left alone.
     pub also_served: bool,
+    /// Without a tier there is no host, instead of nobody who listens.
+    pub unreachable: bool,
     /// When no backend is usable.
     pub all_down: AllDown,
     /// What the kernel ejects for, and how long a connect may take.
@@ -163,8 +165,15 @@ pub(crate) fn compile_service(
     overrides: Overrides<'_>,
     objections: &BTreeMap<BackendRef, HealthWord>,
 ) -> ServiceTables {
-    let Service { name: _, frontends, affinity_seconds, also_served, backends: _, policy } =
-        service;
+    let Service {
+        name: _,
+        frontends,
+        affinity_seconds,
+        also_served,
+        unreachable,
+        backends: _,
+        policy,
+    } = service;
     let Policy { all_down, limits, .. } = *policy;
     let mut frontends = frontends.clone();
     frontends.sort_unstable();
@@ -174,8 +183,16 @@ pub(crate) fn compile_service(
     let v4 = table(v4, &formula, forced, held.map(|held| &held[0]), objections);
     let v6 = table(v6, &formula, forced, held.map(|held| &held[1]), objections);
     let affinity_seconds = affinity_seconds.unwrap_or(0);
-    let also_served = *also_served;
-    ServiceTables { frontends, affinity_seconds, also_served, all_down, limits, v4, v6 }
+    ServiceTables {
+        frontends,
+        affinity_seconds,
+        also_served: *also_served,
+        unreachable: *unreachable,
+        all_down,
+        limits,
+        v4,
+        v6,
+    }
 }
 
 /// How many backends of a tier there are, and of how many of them `is_healthy` holds for what is
@@ -227,7 +244,7 @@ fn table(
     Table { tiers, loads: cumulative(&shares), carrier }
 }
 
-fn entry(Backend { backend, locality, weight }: &Backend) -> Entry {
+fn entry(Backend { backend, locality, weight, rank: _ }: &Backend) -> Entry {
     let node = locality.node.as_deref().map(NodeWord::named).unwrap_or_default();
     Entry { backend: *backend, node, weight: *weight }
 }

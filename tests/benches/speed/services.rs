@@ -8,7 +8,7 @@ use std::{
 use redirector_core::{
     plan::Capacities,
     service::{
-        Backend, BackendRef, Frontend, Locality, Policy, Probe, Protocol, Service, ServiceRef,
+        Backend, BackendRef, Frontend, Locality, Policy, Probe, Protocol, Rank, Service, ServiceRef,
     },
 };
 
@@ -55,6 +55,7 @@ impl Services {
                 cluster: None,
             },
             weight: 1,
+            rank: Rank::default(),
         };
         let service = |number: u32| Service {
             name: ServiceRef(format!("bench/service-{number}").into()),
@@ -65,6 +66,7 @@ impl Services {
             }],
             affinity_seconds: None,
             also_served: false,
+            unreachable: false,
             backends: (number * BACKENDS..(number + 1) * BACKENDS).map(backend).collect(),
             policy: Policy {
                 probe: (self.protocol == Protocol::Tcp).then(Probe::default),

@@ -164,6 +164,7 @@ impl Writer {
             frontends,
             affinity_seconds: stamp.0,
             also_served: false,
+            unreachable: false,
             limits: LIMITS,
             all_down: AllDown::Refuse,
             v4: self.table(stamp, &tiers, false),

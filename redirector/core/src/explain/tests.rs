@@ -5,7 +5,7 @@ use crate::{
     Input,
     input::{ProbeFailure, Verb},
     locality::Place,
-    service::{Frontend, Members, Policy, Protocol, TierRule},
+    service::{Frontend, Members, Policy, Protocol, Rank, TierRule},
 };
 
 #[test]
@@ -165,6 +165,7 @@ fn service(name: &str, frontend: &str, backends: &[&str]) -> Service {
         backend: backend(address),
         locality: Locality::default(),
         weight: 1,
+        rank: Rank::default(),
     };
     let probe = crate::service::Probe { unhealthy: 1, healthy: 1, ..Default::default() };
     Service {
@@ -172,6 +173,7 @@ fn service(name: &str, frontend: &str, backends: &[&str]) -> Service {
         frontends: vec![Frontend { address, port, protocol }],
         affinity_seconds: None,
         also_served: false,
+        unreachable: false,
         backends: backends.iter().map(listed).collect(),
         policy: Policy { probe: Some(probe), ..Policy::default() },
     }

@@ -6,15 +6,16 @@ use redirector_common::MAX_TIERS;
 
 use crate::{
     locality::Place,
-    service::{Backend, Locality, Members, Service, ServiceRef, TierRule},
+    service::{Backend, Locality, Members, Rank, Service, ServiceRef, TierRule},
 };
 
 /// Backends of a service with the numbers of their tiers: sorted by tier, then by backend, each
 /// backend once. `is_of` chooses the address family.
 ///
-/// Without rules a tier is a [`Place`]. With rules a backend belongs to the first one it fits,
-/// and to none if it fits none. A rule for another service takes what that service lists itself,
-/// never what its own rules would add: circles are harmless.
+/// Without rules the first tier are the backends that kube-proxy would choose among, and then a
+/// tier is a [`Place`]. With rules a backend belongs to the first one it fits, and to none if it
+/// fits none. A rule for another service takes what that service lists itself, never what its own
+/// rules would add: circles are harmless. Either way those that are about to end come last.
 pub(crate) fn members<'w>(
     service: &'w Service,
     node: &Locality,
@@ -25,9 +26,12 @@ pub(crate) fn members<'w>(
     let mut placed: Vec<(u8, &Backend)> = Vec::with_capacity(service.backends.len());
     let own = service.backends.iter().filter(|backend| is_of(backend));
     if rules.is_empty() {
-        placed.extend(own.map(|backend| (Place::of(node, &backend.locality) as u8, backend)));
+        placed.extend(own.map(|backend| (number(node, backend), backend)));
     } else {
         let fits = |backend: &Backend| {
+            if backend.rank == Rank::Terminating {
+                return terminating(rules);
+            }
             let rule = rules.iter().position(|rule| is_member(service, node, rule, backend));
             rule.map(|rule| rule as u8)
         };
@@ -36,7 +40,8 @@ pub(crate) fn members<'w>(
         for (rule, other) in others(service).filter(|(_, other)| **other != service.name) {
             let theirs = services.get(other).into_iter().flat_map(|other| &other.backends);
             let theirs = theirs.filter(|backend| {
-                protocol.is_none_or(|protocol| protocol == backend.backend.protocol)
+                backend.rank != Rank::Terminating
+                    && protocol.is_none_or(|protocol| protocol == backend.backend.protocol)
             });
             placed.extend(theirs.filter(|backend| is_of(backend)).map(|backend| (rule, backend)));
         }
@@ -48,20 +53,49 @@ pub(crate) fn members<'w>(
     placed
 }
 
-/// Names of the tiers that a service can have, by number.
-pub(crate) fn names(service: &Service) -> Vec<Arc<str>> {
-    let rules = rules(service).len();
-    let count = if rules == 0 { Place::ALL.len() } else { rules };
-    (0..count as u8).map(|number| name(service, number)).collect()
+/// Numbers and names of the tiers that a service can have, in order.
+pub(crate) fn names(service: &Service) -> Vec<(u8, Arc<str>)> {
+    let has = |rank| service.backends.iter().any(|backend| backend.rank == rank);
+    let rules = rules(service);
+    let mut numbers: Vec<u8> = match rules {
+        [] => has(Rank::Preferred).then_some(PREFERRED).into_iter().chain(PLACES).collect(),
+        rules => (0..rules.len() as u8).collect(),
+    };
+    numbers.extend(terminating(rules).filter(|_| has(Rank::Terminating)));
+    numbers.into_iter().map(|number| (number, name(service, number))).collect()
 }
 
 /// The name of one of them.
 pub(crate) fn name(service: &Service, number: u8) -> Arc<str> {
-    let number = usize::from(number);
-    match rules(service) {
-        [] => Place::ALL[number].name().into(),
-        rules => Arc::clone(&rules[number].name),
+    let rules = rules(service);
+    if Some(number) == terminating(rules) {
+        return "terminating".into();
     }
+    match (rules, number) {
+        ([], PREFERRED) => "endpoints".into(),
+        ([], place) => Place::ALL[usize::from(place - 1)].name().into(),
+        (rules, number) => Arc::clone(&rules[usize::from(number)].name),
+    }
+}
+
+/// The first tier of a service without rules.
+const PREFERRED: u8 = 0;
+/// Those of [`Place::ALL`] behind it.
+const PLACES: std::ops::RangeInclusive<u8> = 1..=Place::ALL.len() as u8;
+
+/// The tier of a backend without rules.
+fn number(node: &Locality, backend: &Backend) -> u8 {
+    match backend.rank {
+        Rank::Preferred => PREFERRED,
+        Rank::Ready => 1 + Place::of(node, &backend.locality) as u8,
+        Rank::Terminating => 1 + Place::ALL.len() as u8,
+    }
+}
+
+/// The tier behind all others; `None` if there is no room for one more.
+fn terminating(rules: &[TierRule]) -> Option<u8> {
+    let before = if rules.is_empty() { 1 + Place::ALL.len() } else { rules.len() };
+    (before < MAX_TIERS).then_some(before as u8)
 }
 
 /// Services whose backends are in tiers of this one, with the number of the tier.

@@ -41,6 +41,7 @@ pub(super) fn render(
     flags |= if ipv6 { Header::IPV6 } else { 0 };
     flags |= if service.affinity_seconds > 0 { Header::AFFINITY } else { 0 };
     flags |= if service.also_served { Header::ALSO_SERVED } else { 0 };
+    flags |= if service.unreachable { Header::UNREACHABLE } else { 0 };
     let header = Header { loads: table.loads, service: id, epoch: 0, tiers: tiers as u8, flags };
     let settings = Settings { affinity_seconds: service.affinity_seconds, limits: service.limits };
 

@@ -1,7 +1,7 @@
 //! Tiers, loads and families of compiled services.
 
 use super::*;
-use crate::service::{Protocol, ServiceRef};
+use crate::service::{Protocol, Rank, ServiceRef};
 
 const NOBODY: BTreeMap<BackendRef, HealthWord> = BTreeMap::new();
 
@@ -57,12 +57,14 @@ fn service(backends: &[(&str, &str)]) -> Service {
         backend: backend(address),
         locality: zone(in_zone),
         weight: 1,
+        rank: Rank::default(),
     };
     Service {
         name: ServiceRef("shop/cart".into()),
         frontends: vec![frontend("10.96.0.1")],
         affinity_seconds: None,
         also_served: false,
+        unreachable: false,
         backends: backends.iter().map(backend).collect(),
         policy: Policy::default(),
     }

@@ -49,7 +49,15 @@ pub(super) enum Flaw {
 
 /// What is wrong with a service, whatever else there is.
 pub(super) fn alone(service: &Service) -> Result<(), Flaw> {
-    let Service { name, frontends, affinity_seconds, also_served: _, backends, policy } = service;
+    let Service {
+        name,
+        frontends,
+        affinity_seconds,
+        also_served: _,
+        unreachable: _,
+        backends,
+        policy,
+    } = service;
     let mut mine = frontends.clone();
     mine.sort_unstable();
     if let Some(twice) = mine.windows(2).find(|pair| pair[0] == pair[1]) {

@@ -59,7 +59,7 @@ impl World {
     fn force(&mut self, service: &ServiceRef, tier: &Arc<str>) -> Result<bool, String> {
         match self.services.get(service) {
             Some(known) => {
-                let names = names(known);
+                let names: Vec<_> = names(known).into_iter().map(|(_, name)| name).collect();
                 if !names.contains(tier) {
                     return Err(format!("it has no tier {tier:?}, but {}", names.join(", ")));
                 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::service::{Probe, ProbeKind};
 use crate::{
     input::ProbeFailure,
-    service::{Backend, Policy, Protocol},
+    service::{Backend, Policy, Protocol, Rank},
     tables::compile,
 };
 
@@ -223,12 +223,14 @@ pub(super) fn service(name: &str, at: &str, backends: &[&str]) -> Service {
         backend: backend(address),
         locality: Locality::default(),
         weight: 1,
+        rank: Rank::default(),
     };
     Service {
         name: ServiceRef(name.into()),
         frontends: vec![Frontend { address, port, protocol }],
         affinity_seconds: None,
         also_served: false,
+        unreachable: false,
         backends: backends.iter().map(listed).collect(),
         policy: Policy { probe: Some(PROBE), ..Policy::default() },
     }

@@ -8,7 +8,7 @@ use std::{
 use redirector_common::AllDown;
 use redirector_core::service::{
     Backend, BackendRef, Failback, Frontend, Locality, Mode, OnBackendLost, Policy, Probe,
-    Protocol, Service, ServiceRef,
+    Protocol, Rank, Service, ServiceRef,
 };
 
 use crate::support::random::Random;
@@ -43,7 +43,7 @@ pub fn fleet(random: &mut Random) -> Vec<Backend> {
             let (node, zone, region) = (Some(node.into()), Some(zone.into()), Some(region.into()));
             let locality = Locality { node, zone, region, cluster };
             let weight = if random.chance(90) { 1 } else { 5 };
-            Backend { backend: backend(number), locality, weight }
+            Backend { backend: backend(number), locality, weight, rank: Rank::default() }
         })
         .collect()
 }
@@ -79,6 +79,7 @@ fn service(random: &mut Random, number: usize, fleet: &[Backend]) -> Service {
         backends,
         policy,
         also_served: false,
+        unreachable: false,
     }
 }
 

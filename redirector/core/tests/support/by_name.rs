@@ -1,7 +1,7 @@
 //! Short ways to say what a service is.
 
 use redirector_core::service::{
-    Backend, BackendRef, Frontend, Locality, Policy, Probe, Protocol, Service, ServiceRef,
+    Backend, BackendRef, Frontend, Locality, Policy, Probe, Protocol, Rank, Service, ServiceRef,
 };
 
 /// TCP port 80, probed; one failure ejects and one success re-admits.
@@ -10,6 +10,7 @@ pub fn service(name: &str, frontends: &[&str], backends: &[impl AsRef<str>]) -> 
         backend: backend(address),
         locality: Locality::default(),
         weight: 1,
+        rank: Rank::default(),
     };
     let probe = Probe { unhealthy: 1, healthy: 1, ..Probe::default() };
     Service {
@@ -17,6 +18,7 @@ pub fn service(name: &str, frontends: &[&str], backends: &[impl AsRef<str>]) -> 
         frontends: frontends.iter().map(|address| frontend(address)).collect(),
         affinity_seconds: None,
         also_served: false,
+        unreachable: false,
         backends: backends.iter().map(|address| listed(address.as_ref())).collect(),
         policy: Policy { probe: Some(probe), ..Policy::default() },
     }

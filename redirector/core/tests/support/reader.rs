@@ -40,7 +40,9 @@ impl Memory {
                 assert_eq!(backend.address.is_ipv6(), frontend.address.is_ipv6(), "{frontend}");
                 Verdict::To(backend)
             }
-            Err(Reason::NoBackends | Reason::AllDownRefused) => Verdict::Refused,
+            Err(Reason::NoBackends | Reason::Unreachable | Reason::AllDownRefused) => {
+                Verdict::Refused
+            }
             Err(Reason::AllDownPassed) => Verdict::Passed,
             Err(reason) => panic!("{frontend} met {reason:?}"),
         }

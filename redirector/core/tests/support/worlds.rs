@@ -14,7 +14,7 @@ use redirector_core::{
     plan::Capacities,
     service::{
         Backend, BackendRef, Failback, FailbackMode, Frontend, Locality, Members, Mode, Policy,
-        Probe, ProbeKind, Protocol, Service, ServiceRef, TierRule,
+        Probe, ProbeKind, Protocol, Rank, Service, ServiceRef, TierRule,
     },
 };
 
@@ -115,7 +115,12 @@ pub fn service(random: &mut Random) -> Service {
         let backend = backend_ref(random, protocol);
         if backends.iter().all(|other| other.backend != backend) {
             let weight = [1, 1, 1, 3, 65_535][random.below(5)];
-            backends.push(Backend { backend, locality: locality(random), weight });
+            backends.push(Backend {
+                backend,
+                locality: locality(random),
+                weight,
+                rank: Rank::default(),
+            });
         }
     }
     let probe = random.chance(80).then_some(PROBE);
@@ -125,6 +130,7 @@ pub fn service(random: &mut Random) -> Service {
         frontends,
         affinity_seconds: random.chance(30).then_some(60),
         also_served: random.chance(20),
+        unreachable: false,
         backends,
         policy: Policy { all_down, probe, ..policy(random) },
     }

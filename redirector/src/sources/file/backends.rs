@@ -6,7 +6,7 @@ use std::{
 };
 
 use redirector_common::{MAX_TIER_ENTRIES, MAX_TIERS};
-use redirector_core::service::{Backend, BackendRef, Frontend, Locality, Protocol};
+use redirector_core::service::{Backend, BackendRef, Frontend, Locality, Protocol, Rank};
 
 use super::{
     address,
@@ -67,7 +67,7 @@ impl Backends<'_> {
                 );
                 self.validation.problems.add(position, message);
             }
-            backends.push(Backend { backend, locality, weight });
+            backends.push(Backend { backend, locality, weight, rank: Rank::default() });
         }
         if let Some(first) = list.get(MAX_TIER_ENTRIES * MAX_TIERS) {
             let message = format_args!(

@@ -7,7 +7,7 @@ use redirector_core::{
     locality::Place,
     service::{
         Backend, BackendRef, Failback, FailbackMode, Frontend, Locality, Members, Mode,
-        OnBackendLost, Policy, Probe, ProbeKind, Protocol, Service, ServiceRef, TierRule,
+        OnBackendLost, Policy, Probe, ProbeKind, Protocol, Rank, Service, ServiceRef, TierRule,
     },
 };
 
@@ -78,6 +78,7 @@ fn every_field_reaches_the_core() {
                 ],
                 affinity_seconds: Some(10_800),
                 also_served: false,
+                unreachable: false,
                 backends: vec![
                     Backend {
                         backend: tcp("10.1.0.5", 8080),
@@ -88,11 +89,13 @@ fn every_field_reaches_the_core() {
                             cluster: None,
                         },
                         weight: 1,
+                        rank: Rank::default(),
                     },
                     Backend {
                         backend: tcp("fd00:1::5", 8080),
                         locality: Locality::default(),
                         weight: 65_535,
+                        rank: Rank::default(),
                     },
                     Backend {
                         backend: tcp("10.9.0.3", 8080),
@@ -103,6 +106,7 @@ fn every_field_reaches_the_core() {
                             cluster: name("west"),
                         },
                         weight: 1,
+                        rank: Rank::default(),
                     },
                 ],
                 policy: Policy {
@@ -155,6 +159,7 @@ fn every_field_reaches_the_core() {
                 frontends: vec![frontend("10.96.0.2", 53, Protocol::Udp)],
                 affinity_seconds: None,
                 also_served: false,
+                unreachable: false,
                 backends: Vec::new(),
                 policy: Policy::default(),
             },

@@ -11,7 +11,7 @@ use super::{
     tree::{Reading, Tree},
     validate::Validation,
 };
-use crate::policy::{FailoverPolicySpec, Field, TierServiceSpec, schema as policy_schema};
+use redirector_policy::{FailoverPolicySpec, Field, TierServiceSpec, schema as policy_schema};
 
 /// Kubernetes' default for `sessionAffinityConfig.clientIP.timeoutSeconds`.
 const AFFINITY_SECONDS: u32 = 10_800;

@@ -50,7 +50,7 @@ pub(super) struct Service {
     /// What answers; `[]` refuses every connection.
     pub backends: Option<Vec<At<Backend>>>,
     /// `FailoverPolicy.spec` without `targetRefs`, whose fields are those of
-    /// [`FailoverPolicySpec`](crate::policy::FailoverPolicySpec); its probe may also be `off`.
+    /// [`FailoverPolicySpec`](redirector_policy::FailoverPolicySpec); its probe may also be `off`.
     /// Omitted: tiers by locality without fail-back, `Panic`, and the default probe where the
     /// protocol is TCP.
     pub policy: Option<Tree>,

@@ -17,7 +17,7 @@ use super::{
     at::{Position, Text},
     invalid::Problems,
 };
-use crate::policy::{Field, Segment};
+use redirector_policy::{Field, Segment};
 
 /// A value and where it is written. For a YAML alias that is where the alias stands.
 pub(super) struct Tree {

@@ -202,6 +202,7 @@ impl Validation {
                 &mut self.problems,
             ),
             also_served: false,
+            unreachable: false,
             backends,
             policy,
         }

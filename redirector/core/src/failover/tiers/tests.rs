@@ -1,7 +1,7 @@
 //! Who belongs to which tier.
 
 use super::*;
-use crate::service::{BackendRef, Frontend, Policy, Protocol};
+use crate::service::{BackendRef, Frontend, Policy, Protocol, Rank};
 
 #[test]
 fn a_backend_belongs_to_the_first_rule_it_fits_and_to_none_otherwise() {
@@ -124,12 +124,14 @@ fn service(name: &str, backends: &[(&str, &str)]) -> Service {
         backend: at(&format!("10.1.0.{last}")),
         locality: locality(place),
         weight: 1,
+        rank: Rank::default(),
     };
     Service {
         name: ServiceRef(name.into()),
         frontends: vec![Frontend { address, port, protocol }],
         affinity_seconds: None,
         also_served: false,
+        unreachable: false,
         backends: backends.iter().map(listed).collect(),
         policy: Policy::default(),
     }

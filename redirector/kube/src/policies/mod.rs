@@ -1,0 +1,1 @@
+//! Which policy holds for which service, and what is to be said about it. Pure.

@@ -1,0 +1,1 @@
+//! Status and events: written by one elected agent.

@@ -1,0 +1,1 @@
+//! Hardened LIST and WATCH of one kind of objects.
