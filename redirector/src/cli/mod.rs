@@ -12,10 +12,10 @@ mod options;
 mod orders;
 mod status;
 
-use std::process::ExitCode;
+use std::{env, ffi::OsStr, path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::datapath;
 
@@ -66,7 +66,9 @@ enum Command {
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let called = env::args_os().next().unwrap_or_default();
+    let matches = command(&called).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     cli.log.init();
     let result = match cli.command {
         Command::Agent(args) => agent::run(&args),
@@ -89,6 +91,21 @@ pub fn main() -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What kubectl looks for on the PATH for `kubectl redirector`.
+const PLUGIN: &str = "kubectl-redirector";
+
+/// Every subcommand and flag. Called by the name of the kubectl plugin it has the same ones, and
+/// usage lines say `kubectl redirector`.
+#[must_use]
+pub fn command(called: &OsStr) -> clap::Command {
+    let command = Cli::command();
+    if Path::new(called).file_name() == Some(OsStr::new(PLUGIN)) {
+        command.bin_name("kubectl redirector")
+    } else {
+        command
     }
 }
 
@@ -117,10 +134,27 @@ fn unload(args: &PinArgs) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use std::ffi::OsStr;
 
     #[test]
     fn the_command_line_is_consistent() {
-        super::Cli::command().debug_assert();
+        super::command(OsStr::new("redirector")).debug_assert();
+    }
+
+    #[test]
+    fn as_a_kubectl_plugin_it_says_how_to_call_it() {
+        let usage = |called: &str, arguments: &[&str]| {
+            let arguments = [called].into_iter().chain(arguments.iter().copied());
+            let error = super::command(OsStr::new(called)).try_get_matches_from(arguments);
+            let text = error.expect_err("help, or a flag is missing").to_string();
+            let usage = text.lines().find(|line| line.starts_with("Usage: "));
+            usage.unwrap_or_else(|| panic!("no usage in {text}")).to_owned()
+        };
+        let plugin = "/usr/local/bin/kubectl-redirector";
+        assert_eq!(usage(plugin, &["--help"]), "Usage: kubectl redirector [OPTIONS] <COMMAND>");
+        let of_check = usage(plugin, &["check", "--help"]);
+        assert_eq!(of_check, "Usage: kubectl redirector check [OPTIONS]");
+        let of_binary = usage("/usr/local/bin/redirector", &["check", "--help"]);
+        assert_eq!(of_binary, "Usage: redirector check [OPTIONS]");
     }
 }
