@@ -1,11 +1,13 @@
 //! `FailoverPolicy.spec` as one Rust type, for the file source and for the Kubernetes object.
 //!
 //! [`FailoverPolicySpec`] is what its owner writes; [`FailoverPolicySpec::policy`] validates it and
-//! turns it into what the core understands; [`schema`] is what a CRD promises of it. Nothing here
+//! turns it into what the core understands; [`schema`] is its schema. [`FailoverPolicyObjectSpec`]
+//! is the same with the Services that it is for, as the object of Kubernetes has it. Nothing here
 //! reads a file or talks to an API server.
 
 mod bounds;
 mod convert;
+mod object;
 mod probe;
 mod problem;
 mod rules;
@@ -16,9 +18,10 @@ mod tests;
 mod tier;
 mod words;
 
+pub use object::{FailoverPolicyObjectSpec, TargetGroup, TargetKind, TargetRef, ValidPolicy};
 pub use probe::{GrpcProbe, HttpProbe, ProbeSpec, TcpProbe};
 pub use problem::{Field, Invalid, Problem, Segment};
-pub use schema::schema;
+pub use schema::{object_schema, schema};
 pub use spec::{FailbackSpec, FailoverPolicySpec, PassiveSpec};
 pub use tier::{TierServiceSpec, TierSpec};
 pub use words::{AllDownWord, FailbackWord, LocalityWord, LostWord, ModeWord};

@@ -27,7 +27,7 @@ pub struct ProbeSpec {
     pub grpc: Option<GrpcProbe>,
     /// From one probe's begin to the next one's, 100ms to 1h. Default 1s.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", transform = INTERVAL.schema())]
+    #[schemars(with = "String", transform = INTERVAL.schema(), extend("default" = "1s"))]
     pub interval: Option<String>,
     /// For all of a probe, 10ms to 60s, not above the interval. Default 500ms, or a shorter
     /// interval.
@@ -37,10 +37,12 @@ pub struct ProbeSpec {
     /// Failures in a row that eject, 1 to 100. Default 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i32", range(min = THRESHOLD.from, max = THRESHOLD.to))]
+    #[schemars(extend("default" = 2))]
     pub unhealthy: Option<i32>,
     /// Successes in a row that re-admit, 1 to 100. Default 3.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i32", range(min = THRESHOLD.from, max = THRESHOLD.to))]
+    #[schemars(extend("default" = 3))]
     pub healthy: Option<i32>,
 }
 
@@ -54,7 +56,7 @@ pub struct TcpProbe {}
 pub struct HttpProbe {
     /// Path and query. Default `/`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1, max = 1024))]
+    #[schemars(with = "String", length(min = 1, max = 1024), extend("default" = "/"))]
     #[schemars(regex(pattern = r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$"))]
     pub path: Option<String>,
     /// The Host header. Default: address and port of the backend.
@@ -68,7 +70,7 @@ pub struct HttpProbe {
     pub port: Option<i32>,
     /// Which status is healthy: one, or the first and the last of a range. Default `200-399`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = 7))]
+    #[schemars(with = "String", length(max = 7), extend("default" = "200-399"))]
     #[schemars(regex(pattern = "^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$"))]
     #[schemars(extend("x-kubernetes-validations" = rules::status()))]
     pub status: Option<String>,

@@ -5,6 +5,8 @@
 use schemars::{Schema, transform::Transform};
 use serde_json::{Value, json};
 
+use super::tier::RESERVED;
+
 /// Tiers have names of their own.
 pub(super) fn tiers() -> Value {
     rules(&[(
@@ -20,6 +22,27 @@ pub(super) fn tier() -> Value {
          has(self.service)].filter(kind, kind).size() == 1",
         "give exactly one of locality, zones/regions/clusters, and service",
     )])
+}
+
+/// A tier is not called like the one that the core adds.
+pub(super) fn tier_name() -> Value {
+    let rule = format!("self != '{RESERVED}'");
+    rules(&[(&rule, "is reserved for the tier of backends that are about to end")])
+}
+
+/// No target is named twice, and none is a tier of its own.
+pub(super) fn object() -> Value {
+    rules(&[
+        (
+            "self.targetRefs.all(one, self.targetRefs.exists_one(other, other.name == one.name))",
+            "targetRefs must name each Service once",
+        ),
+        (
+            "!has(self.tiers) || self.tiers.all(tier, !has(tier.service) || \
+             !self.targetRefs.exists(target, target.name == tier.service.name))",
+            "the Service of a tier must not be one of targetRefs",
+        ),
+    ])
 }
 
 /// The longest ejection is not below the first one.

@@ -1,7 +1,8 @@
 //! The fields of a policy, and the schema of each: doc comments are its descriptions.
 //!
 //! Every field is optional and has a default. `with` says what is written, where the Rust type
-//! would otherwise add a `null` that Kubernetes' structural schemas do not know.
+//! would otherwise add a `null` that Kubernetes' structural schemas do not know. A default stands
+//! in the schema too, unless it follows from another field: the API server would write it down.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,17 +32,19 @@ pub struct FailoverPolicySpec {
     /// healthy. `Spill`: as far as the earlier ones lack healthy backends, by Envoy's formula.
     /// `Threshold`: when the earlier ones have fallen below `minHealthyPercent`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "ModeWord")]
+    #[schemars(with = "ModeWord", extend("default" = "LastResort"))]
     pub mode: Option<ModeWord>,
     /// `Spill`: a tier carries its whole share until less than 100 / this of its backends are
     /// healthy, 100 to 1000. Default 140: until less than 71 % are.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i32", range(min = OVERPROVISIONING.from, max = OVERPROVISIONING.to))]
+    #[schemars(extend("default" = 140))]
     pub overprovisioning_percent: Option<i32>,
     /// `Threshold`: percent of healthy backends below which a tier carries nothing, 1 to 100.
     /// Default 50.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i32", range(min = MIN_HEALTHY.from, max = MIN_HEALTHY.to))]
+    #[schemars(extend("default" = 50))]
     pub min_healthy_percent: Option<i32>,
     /// How a tier that lost its traffic gets it back.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,17 +53,17 @@ pub struct FailoverPolicySpec {
     /// When no backend is usable: `Panic` (default) uses all of them, `Refuse` refuses,
     /// `PassThrough` leaves the address alone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "AllDownWord")]
+    #[schemars(with = "AllDownWord", extend("default" = "Panic"))]
     pub all_down: Option<AllDownWord>,
     /// How long a connect may take, 300ms to 60s. Default 1s. A shorter timeout that the
     /// application has set itself holds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", transform = CONNECT_TIMEOUT.schema())]
+    #[schemars(with = "String", transform = CONNECT_TIMEOUT.schema(), extend("default" = "1s"))]
     pub connect_timeout: Option<String>,
     /// What happens to established connections to a backend that has fallen silent: `Keep`
     /// (default), or `Reset`, which applications see as ECONNABORTED.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "LostWord")]
+    #[schemars(with = "LostWord", extend("default" = "Keep"))]
     pub on_backend_lost: Option<LostWord>,
     /// Which failed connects of applications eject a backend, and for how long.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,16 +81,16 @@ pub struct FailoverPolicySpec {
 pub struct FailbackSpec {
     /// `Automatic` (default): by itself. `Manual`: when an operator says so.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "FailbackWord")]
+    #[schemars(with = "FailbackWord", extend("default" = "Automatic"))]
     pub mode: Option<FailbackWord>,
     /// How long it must have been well without interruption before any traffic returns, 0s to 1h.
     /// Default 30s.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", transform = HOLD_DOWN.schema())]
+    #[schemars(with = "String", transform = HOLD_DOWN.schema(), extend("default" = "30s"))]
     pub hold_down: Option<String>,
     /// The time in which its share then grows to all of it, 0s to 1h. Default 20s.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", transform = RAMP.schema())]
+    #[schemars(with = "String", transform = RAMP.schema(), extend("default" = "20s"))]
     pub ramp: Option<String>,
 }
 
@@ -99,10 +102,12 @@ pub struct PassiveSpec {
     /// Connects in a row that were refused or found no way, 0 to 100; 0 is never. Default 3.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i32", range(min = MAX_FAILURES.from, max = MAX_FAILURES.to))]
+    #[schemars(extend("default" = 3))]
     pub refused: Option<i32>,
     /// Connects in a row that were not answered, 0 to 100; 0 is never. Default 5.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i32", range(min = MAX_FAILURES.from, max = MAX_FAILURES.to))]
+    #[schemars(extend("default" = 5))]
     pub timeouts: Option<i32>,
     /// How long the first ejection lasts, 1s to 1h; each further one in a row twice as long.
     /// Default 10s, or a shorter `maxEjection`.

@@ -5,15 +5,20 @@ use serde::{Deserialize, Serialize};
 
 use super::{rules, words::LocalityWord};
 
+/// The core's own tier, behind all that are declared.
+pub(super) const RESERVED: &str = "terminating";
+
 /// A group of backends of equal rank: of a place relative to the client's node, of named places, or
 /// of another service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = rules::tier()), extend("required" = ["name"]))]
 pub struct TierSpec {
-    /// Unique within the policy: 1 to 63 lower-case letters, digits and dashes.
+    /// Unique within the policy: 1 to 63 lower-case letters, digits and dashes, not `terminating`,
+    /// which is the tier of backends that are about to end, behind all others.
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(extend("x-kubernetes-validations" = rules::tier_name()))]
     pub name: String,
     /// Backends at least as near to the client's node as this: `Node`, `Zone`, `Region` or
     /// `Cluster`.

@@ -28,9 +28,20 @@ impl FailoverPolicySpec {
         own: &ServiceRef,
         refer: impl FnMut(&TierServiceSpec) -> Result<ServiceRef, String>,
     ) -> Result<Policy, Invalid> {
+        let (policy, problems) = self.convert(own, refer);
+        if problems.is_empty() { Ok(policy) } else { Err(Invalid(problems)) }
+    }
+
+    /// The same, with everything that is wrong with it. What is wrong has its default then; only a
+    /// tier that turns out to be the service itself stays, as one without backends.
+    pub(super) fn convert(
+        &self,
+        own: &ServiceRef,
+        refer: impl FnMut(&TierServiceSpec) -> Result<ServiceRef, String>,
+    ) -> (Policy, Vec<Problem>) {
         let mut checks = Checks { own, refer, problems: Vec::new() };
         let policy = checks.policy(self);
-        if checks.problems.is_empty() { Ok(policy) } else { Err(Invalid(checks.problems)) }
+        (policy, checks.problems)
     }
 }
 
@@ -156,6 +167,6 @@ impl<R> Checks<'_, R> {
 }
 
 /// Not too long for a message.
-fn cut(text: &str) -> &str {
+pub(super) fn cut(text: &str) -> &str {
     text.char_indices().nth(80).map_or(text, |(end, _)| &text[..end])
 }

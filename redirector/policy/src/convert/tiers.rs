@@ -8,6 +8,8 @@ use super::{
     super::{
         Field, TierServiceSpec, TierSpec,
         rules::{LONGEST_PLACE, MAX_PLACES},
+        tier::RESERVED,
+        words::is_label,
     },
     Checks, cut,
 };
@@ -44,17 +46,20 @@ impl<R: FnMut(&TierServiceSpec) -> Result<ServiceRef, String>> Checks<'_, R> {
     }
 
     fn tier_name(&mut self, field: &Field, name: &str) {
-        let is_inner =
-            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let is_dashed = name.starts_with('-') || name.ends_with('-');
         if name.is_empty() {
             self.add(field, "has no name; give it one");
-        } else if name.len() > 63 || is_dashed || !name.bytes().all(is_inner) {
+        } else if !is_label(name) {
             let odd = format!(
                 "{:?} is none; use 1 to 63 lower-case letters, digits and, between them, dashes",
                 cut(name)
             );
             self.add(&field.field("name"), odd);
+        } else if name == RESERVED {
+            let taken = format!(
+                "{name:?} is reserved for the tier of backends that are about to end; use another \
+                 name"
+            );
+            self.add(&field.field("name"), taken);
         }
     }
 
@@ -107,10 +112,18 @@ impl<R: FnMut(&TierServiceSpec) -> Result<ServiceRef, String>> Checks<'_, R> {
             self.add(field, "has no name; name another service");
             return None;
         }
+        if let Some(port) = service.port.as_deref().filter(|port| !is_label(port)) {
+            let odd = format!(
+                "{:?} is none; use the name or the number of a port, of 1 to 63 lower-case \
+                 letters, digits and, between them, dashes",
+                cut(port)
+            );
+            self.add(&field.field("port"), odd);
+        }
         match (self.refer)(service) {
             Ok(found) if found == *self.own => {
                 self.add(field, "is the service itself; name another one");
-                None
+                Some(Members::Service(found))
             }
             Ok(found) => Some(Members::Service(found)),
             Err(why) => {
