@@ -6,6 +6,7 @@ mod build;
 mod build_ebpf;
 mod ci;
 mod demo;
+mod image;
 mod lint;
 mod process;
 mod setup;
@@ -29,6 +30,7 @@ enum Command {
     BuildEbpf(build_ebpf::Args),
     Build(build::Args),
     Demo(demo::Args),
+    Image(image::Args),
     Lint(lint::Args),
     Test(test::Args),
     Bench(bench::Args),
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::BuildEbpf(args) => build_ebpf::run(&args).map(done),
         Command::Build(args) => build::run(&args).map(done),
         Command::Demo(args) => demo::run(&args),
+        Command::Image(args) => image::run(&args).map(done),
         Command::Lint(args) => lint::run(&args).map(done),
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args).map(done),
