@@ -1,0 +1,79 @@
+//! Where the API server is to be found, and how long it may take.
+
+use std::{path::PathBuf, time::Duration};
+
+/// How to find the API server. Without a kubeconfig or a context: as a pod does.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A kubeconfig file.
+    pub kubeconfig: Option<PathBuf>,
+    /// A context of it, or of the one that kubectl would read.
+    pub context: Option<String>,
+    /// `https://ADDRESS:PORT`, dialled instead of what environment or kubeconfig say; the name
+    /// that the certificate must have stays theirs.
+    pub api_server: Option<String>,
+    /// The directory with a pod's `token` and `ca.crt`.
+    pub account: PathBuf,
+    /// A file that remembers the alternatives, one address a line, for a start without the
+    /// server's first address.
+    pub alternatives: Option<PathBuf>,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            kubeconfig: None,
+            context: None,
+            api_server: None,
+            account: "/var/run/secrets/kubernetes.io/serviceaccount".into(),
+            alternatives: None,
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+/// How long things may take, and how much an answer may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP and TLS, for each address. 5 s.
+    pub connect: Duration,
+    /// From the request to the answer's headers, connecting not counted. 10 s.
+    pub first_byte: Duration,
+    /// One request as a whole, a watch excepted. 30 s.
+    pub request: Duration,
+    /// Between looks at the files with CA, token and keys. 30 s; after a TLS error or a 401 a
+    /// thirtieth of it.
+    pub reread: Duration,
+    /// How long an alternative that answered is preferred to the first address. 60 s.
+    pub prefer: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            first_byte: Duration::from_secs(10),
+            request: Duration::from_secs(30),
+            reread: Duration::from_secs(30),
+            prefer: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Timeouts {
+    /// Each divided by `divisor`, at least 1.
+    #[must_use]
+    pub fn divided_by(self, divisor: u32) -> Self {
+        let Self { connect, first_byte, request, reread, prefer } = self;
+        let divisor = divisor.max(1);
+        Self {
+            connect: connect / divisor,
+            first_byte: first_byte / divisor,
+            request: request / divisor,
+            reread: reread / divisor,
+            prefer: prefer / divisor,
+        }
+    }
+}

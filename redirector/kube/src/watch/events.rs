@@ -1,0 +1,84 @@
+//! What one line of a watch says.
+
+use http::StatusCode;
+use tracing::debug;
+
+use super::{
+    Stats,
+    envelope::{Event, Head, bookmark},
+    known::{Known, change},
+    version::Version,
+};
+use crate::{
+    api::{Change, Object},
+    client::{Error, Status},
+};
+
+/// What has been heard of a kind.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// What has been said of each object.
+    pub(super) known: Known,
+    /// Everything up to here has been heard.
+    pub(super) version: Option<Version>,
+}
+
+/// What a line turned out to be.
+#[derive(Debug)]
+pub(super) enum Line<T> {
+    Change(Change<T>),
+    /// An event that was no news.
+    Ignored,
+    Bookmark,
+}
+
+impl Heard {
+    /// Takes in one line.
+    ///
+    /// Errors: what the server says in an `ERROR` event, and [`Error::Malformed`] for an event of
+    /// which nobody can tell which object it is about, so that only a relist can help.
+    pub(super) fn line<T: Object>(&mut self, line: &[u8], stats: &Stats) -> Result<Line<T>, Error> {
+        let malformed = |why| Error::Malformed { why };
+        let (is_put, object) = match Event::read(line).map_err(malformed)? {
+            Event::Put(object) => (true, object),
+            Event::Remove(object) => (false, object),
+            Event::Bookmark(object) => {
+                self.advance(bookmark(object));
+                return Ok(Line::Bookmark);
+            }
+            Event::Error(status) => return Err(error_event::<T>(&status)),
+        };
+        let head = Head::read(object).map_err(malformed)?;
+        let is_news = if is_put {
+            self.known.put(&head, self.version.as_ref())
+        } else {
+            self.known.remove(&head)
+        };
+        self.advance(head.version);
+        if !is_news {
+            debug!(kind = T::KIND, object = %head.object, "an event that is no news is ignored");
+            return Ok(Line::Ignored);
+        }
+        if !is_put {
+            return Ok(Line::Change(Change::Remove(head.object)));
+        }
+        let change = change(head.object, T::decode(object.get().as_bytes()));
+        if matches!(change, Change::Rejected { .. }) {
+            stats.rejected();
+        }
+        Ok(Line::Change(change))
+    }
+
+    /// Never back: a replica that is behind repeats what is long known.
+    fn advance(&mut self, version: Option<Version>) {
+        let Some(version) = version else { return };
+        if !self.version.as_ref().is_some_and(|before| version.is_older_than(before)) {
+            self.version = Some(version);
+        }
+    }
+}
+
+fn error_event<T: Object>(status: &Status) -> Error {
+    let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    Error::of_status(code, T::PATH, status.retry_after(), status)
+}

@@ -1,0 +1,240 @@
+//! What has been said of every object, so that only differences are said again.
+
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+
+use super::{
+    envelope::Head,
+    list::{List, Listed},
+    version::Version,
+};
+use crate::api::{Change, ObjectRef};
+
+/// The objects of which a version has been said, also one that could not be decoded.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    objects: BTreeMap<ObjectRef, Said>,
+    /// Removals since a relist began beside the watch: the list may still have them.
+    removed: Option<BTreeMap<ObjectRef, Option<Version>>>,
+}
+
+#[derive(Debug)]
+struct Said {
+    uid: Box<str>,
+    version: Option<Version>,
+}
+
+/// What a complete list says anew.
+#[derive(Debug)]
+pub(super) struct Differences<T> {
+    pub(super) changes: Vec<Change<T>>,
+    /// How many of them the watch should have said before.
+    pub(super) missed: usize,
+}
+
+impl Known {
+    pub(super) fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// An object was added or changed. Whether that is news: not so for a version that is not
+    /// newer than the one said, nor for an object that is not known in a version that is not
+    /// newer than what has been heard, because then its removal has been heard too.
+    pub(super) fn put(&mut self, head: &Head, heard: Option<&Version>) -> bool {
+        let before = match self.objects.get(&head.object) {
+            Some(said) => said.version.as_ref(),
+            None => heard,
+        };
+        if let (Some(version), Some(before)) = (&head.version, before)
+            && version.is_not_newer_than(before)
+        {
+            return false;
+        }
+        if let Some(removed) = &mut self.removed {
+            removed.remove(&head.object);
+        }
+        self.remember(head.clone());
+        true
+    }
+
+    /// An object was removed. Whether that is news: not so for one that is not known, nor for an
+    /// earlier one of that name.
+    pub(super) fn remove(&mut self, head: &Head) -> bool {
+        if let Some(removed) = &mut self.removed {
+            removed.insert(head.object.clone(), head.version.clone());
+        }
+        let Entry::Occupied(said) = self.objects.entry(head.object.clone()) else { return false };
+        if let (Some(version), Some(before)) = (&head.version, &said.get().version)
+            && version.is_older_than(before)
+        {
+            return false;
+        }
+        said.remove();
+        true
+    }
+
+    /// A list is being read beside the watch.
+    pub(super) fn begin_beside(&mut self) {
+        self.removed = Some(BTreeMap::new());
+    }
+
+    /// No list is being read beside the watch any more.
+    pub(super) fn end_beside(&mut self) {
+        self.removed = None;
+    }
+
+    /// Takes in a complete list. `began` and `now` are what the watch had said when the list was
+    /// asked for and what it has said by now.
+    ///
+    /// Of a list that was read beside the watch, what the watch has said since is newer. Nothing
+    /// vanishes by a list in which an object could not be named.
+    pub(super) fn replace<T>(
+        &mut self,
+        list: List<T>,
+        began: Option<&Version>,
+        now: Option<&Version>,
+    ) -> Differences<T> {
+        let List { version, items, unnamed, .. } = list;
+        let removed = self.removed.take();
+        let mut differences = Differences { changes: Vec::new(), missed: 0 };
+        if unnamed == 0 {
+            let has_watch_seen_all = now.is_some_and(|now| version.is_not_newer_than(now));
+            let listed: BTreeSet<&ObjectRef> = items.keys().collect();
+            let is_later =
+                |said: &Said| said.version.as_ref().is_some_and(|v| version.is_older_than(v));
+            let vanished = self.objects.iter().filter(|(object, said)| {
+                !listed.contains(object) && !(removed.is_some() && is_later(said))
+            });
+            let vanished: Vec<ObjectRef> = vanished.map(|(object, _)| object.clone()).collect();
+            for object in vanished {
+                self.objects.remove(&object);
+                differences.missed += usize::from(has_watch_seen_all);
+                differences.changes.push(Change::Remove(object));
+            }
+        }
+        for Listed { head, decoded } in items.into_values() {
+            if self.is_said(&head, removed.as_ref()) {
+                continue;
+            }
+            let was_due =
+                head.version.as_ref().zip(began).is_some_and(|(v, b)| v.is_not_newer_than(b));
+            differences.missed += usize::from(was_due);
+            let object = head.object.clone();
+            self.remember(head);
+            differences.changes.push(change(object, decoded));
+        }
+        differences
+    }
+
+    /// Whether this version, or a later one, has been said, or its removal.
+    fn is_said(&self, head: &Head, removed: Option<&BTreeMap<ObjectRef, Option<Version>>>) -> bool {
+        let version = head.version.as_ref();
+        if let Some(removal) = removed.and_then(|removed| removed.get(&head.object)) {
+            let is_another = removal.as_ref().zip(version).is_some_and(|(r, v)| r.is_older_than(v));
+            return !is_another;
+        }
+        let Some(said) = self.objects.get(&head.object) else { return false };
+        let (Some(version), Some(before)) = (version, &said.version) else { return false };
+        let is_same = version == before && head.uid == said.uid;
+        is_same || (removed.is_some() && version.is_older_than(before))
+    }
+
+    fn remember(&mut self, head: Head) {
+        let Head { object, uid, version } = head;
+        self.objects.insert(object, Said { uid, version });
+    }
+}
+
+/// What is said of an object that was read.
+pub(super) fn change<T>(object: ObjectRef, decoded: Result<T, String>) -> Change<T> {
+    match decoded {
+        Ok(value) => Change::Put(value),
+        Err(why) => Change::Rejected { object, why },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn head(name: &str, version: &str) -> Head {
+        let object = ObjectRef { namespace: Arc::from("n"), name: Arc::from(name) };
+        Head { object, uid: "u".into(), version: Version::new(version) }
+    }
+
+    fn version(text: &str) -> Version {
+        Version::new(text).expect(text)
+    }
+
+    fn list(at: &str, heads: &[Head]) -> List<&'static str> {
+        let listed = |head: &Head| Listed { head: head.clone(), decoded: Ok("value") };
+        let items = heads.iter().map(|head| (head.object.clone(), listed(head))).collect();
+        List { version: version(at), items, unnamed: 0, bytes: 0 }
+    }
+
+    #[test]
+    fn what_is_not_newer_is_no_news() {
+        let mut known = Known::default();
+        let heard = version("5");
+        assert!(!known.put(&head("a", "4"), Some(&heard)), "a removed object came back");
+        assert!(known.put(&head("a", "6"), Some(&heard)));
+        assert!(!known.put(&head("a", "6"), Some(&heard)), "a duplicate");
+        assert!(known.put(&head("a", ""), Some(&heard)), "without a version: better said twice");
+        assert!(known.put(&head("a", "7"), Some(&heard)));
+        assert!(!known.remove(&head("a", "6")), "the removal of an earlier one");
+        assert!(known.remove(&head("a", "8")));
+        assert!(!known.remove(&head("a", "8")));
+    }
+
+    #[test]
+    fn what_the_watch_said_beside_a_list_is_newer_than_the_list() {
+        let mut known = Known::default();
+        for name in ["changed", "gone", "stays"] {
+            assert!(known.put(&head(name, "5"), None));
+        }
+        known.begin_beside();
+        assert!(known.put(&head("changed", "12"), None));
+        assert!(known.remove(&head("gone", "13")));
+        assert!(known.put(&head("new", "14"), None));
+        let old = [head("changed", "5"), head("gone", "5"), head("stays", "5")];
+        let differences =
+            known.replace(list("10", &old), Some(&version("5")), Some(&version("14")));
+        assert_eq!(differences.changes, []);
+        assert_eq!(known.len(), 3);
+    }
+
+    #[test]
+    fn what_the_watch_should_have_said_is_counted() {
+        let mut known = Known::default();
+        for name in ["lost-change", "lost-removal"] {
+            assert!(known.put(&head(name, "5"), None));
+        }
+        known.begin_beside();
+        let now = [head("lost-change", "7"), head("fresh", "11")];
+        let heard = version("10");
+        let differences = known.replace(list("10", &now[..1]), Some(&heard), Some(&heard));
+        assert_eq!((differences.changes.len(), differences.missed), (2, 2));
+        known.begin_beside();
+        let differences = known.replace(list("11", &now), Some(&heard), Some(&heard));
+        assert_eq!((differences.changes.len(), differences.missed), (1, 0));
+    }
+
+    #[test]
+    fn a_list_with_an_unnamed_object_removes_nothing() {
+        let mut known = Known::default();
+        assert!(known.put(&head("a", "5"), None));
+        let list = List { unnamed: 1, ..list("10", &[]) };
+        assert_eq!(known.replace(list, None, None).changes, []);
+        assert_eq!(known.len(), 1);
+    }
+
+    #[test]
+    fn after_a_restore_older_versions_are_taken() {
+        let mut known = Known::default();
+        assert!(known.put(&head("a", "50"), None));
+        assert!(known.put(&head("b", "60"), None));
+        let differences = known.replace(list("10", &[head("a", "5")]), None, None);
+        assert_eq!(differences.changes.len(), 2, "a in its old version, b gone");
+    }
+}

@@ -1,0 +1,92 @@
+//! How long, how large, and of which objects.
+
+use std::time::Duration;
+
+/// Of which objects; both fields are the API's own syntax, and empty means all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selector {
+    /// `metadata.name=node-1`.
+    pub fields: String,
+    /// `kubernetes.io/service-name,!service.kubernetes.io/headless`.
+    pub labels: String,
+}
+
+impl Selector {
+    /// The beginning of a query.
+    pub(super) fn query(&self) -> form_urlencoded::Serializer<'static, String> {
+        let Self { fields, labels } = self;
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (name, selector) in [("fieldSelector", fields), ("labelSelector", labels)] {
+            if !selector.is_empty() {
+                query.append_pair(name, selector);
+            }
+        }
+        query
+    }
+}
+
+/// What a watch puts up with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From a request to its answer's headers. 10 s.
+    pub first_byte: Duration,
+    /// One page of a LIST, as a whole. 30 s.
+    pub list: Duration,
+    /// A watch without an event or a bookmark. 60 s.
+    pub silence: Duration,
+    /// How long the server is asked to let a watch live, ± 10 %. 290 s; less than `silence` after
+    /// a watch that was silent, because the server sends a bookmark 2 s before the end
+    /// (kube-apiserver `cache_watcher.go`), but otherwise only every 60 to 62.5 s.
+    pub watch: Duration,
+    /// The first wait after an error; doubled with each, with jitter. 500 ms.
+    pub backoff: Duration,
+    /// The longest wait, also of those that the server asks for by `Retry-After`. 30 s.
+    pub longest_backoff: Duration,
+    /// Between full relists, ± 20 %. 10 min.
+    pub relist: Duration,
+    /// One page of a LIST, in bytes. 64 MiB.
+    pub page: usize,
+    /// One line of a WATCH, in bytes. 2 MiB.
+    pub line: usize,
+    /// Objects per page that are asked for. 500.
+    pub page_size: usize,
+    /// Objects of this kind, beyond which a list is refused. 500,000.
+    pub objects: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            first_byte: Duration::from_secs(10),
+            list: Duration::from_secs(30),
+            silence: Duration::from_secs(60),
+            watch: Duration::from_secs(290),
+            backoff: Duration::from_millis(500),
+            longest_backoff: Duration::from_secs(30),
+            relist: Duration::from_secs(600),
+            page: 64 << 20,
+            line: 2 << 20,
+            page_size: 500,
+            objects: 500_000,
+        }
+    }
+}
+
+impl Limits {
+    /// Every time divided by `divisor`, at least 1; sizes stay.
+    #[must_use]
+    pub fn divided_by(self, divisor: u32) -> Self {
+        let Self { first_byte, list, silence, watch, backoff, longest_backoff, relist, .. } = self;
+        let divisor = divisor.max(1);
+        Self {
+            first_byte: first_byte / divisor,
+            list: list / divisor,
+            silence: silence / divisor,
+            watch: watch / divisor,
+            backoff: backoff / divisor,
+            longest_backoff: longest_backoff / divisor,
+            relist: relist / divisor,
+            ..self
+        }
+    }
+}

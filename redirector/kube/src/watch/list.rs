@@ -1,0 +1,129 @@
+//! Reads a complete list, page by page. A list that is cut short is none.
+
+use std::collections::BTreeMap;
+
+use tracing::warn;
+
+use super::{
+    Limits, Selector, Stats,
+    envelope::{Head, Page},
+    version::Version,
+};
+use crate::{
+    api::{Object, ObjectRef},
+    client::{Client, Error},
+};
+
+/// A complete list.
+#[derive(Debug)]
+pub(super) struct List<T> {
+    /// What it is a list of; a watch from here misses nothing.
+    pub(super) version: Version,
+    pub(super) items: BTreeMap<ObjectRef, Listed<T>>,
+    /// Objects of which nobody can tell which ones they are.
+    pub(super) unnamed: usize,
+    /// Length of all pages.
+    pub(super) bytes: usize,
+}
+
+/// One object of it.
+#[derive(Debug)]
+pub(super) struct Listed<T> {
+    pub(super) head: Head,
+    pub(super) decoded: Result<T, String>,
+}
+
+/// How old the answer may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// Whatever a server has in its cache.
+    Any,
+    /// At least this.
+    NotOlderThan(Version),
+    /// What is true now.
+    Consistent,
+}
+
+/// Reads all pages of one list; `page_size` none: as many objects at once as the server likes.
+pub(super) async fn list<T: Object>(
+    client: &Client,
+    selector: &Selector,
+    limits: &Limits,
+    stats: &Stats,
+    freshness: &Freshness,
+    page_size: Option<usize>,
+) -> Result<List<T>, Error> {
+    stats.listed();
+    let mut complete: Option<List<T>> = None;
+    let mut next = None;
+    // A server that sends empty pages for ever comes to an end too.
+    for _ in 0..limits.objects.max(1) {
+        let path = path::<T>(selector, freshness, page_size, next.as_deref());
+        let body = client.read(&path, limits.page, limits.first_byte, limits.list).await?;
+        let page = Page::read(&body, T::KIND).map_err(|why| Error::Malformed { why })?;
+        if let (Freshness::NotOlderThan(least), None) = (freshness, &complete)
+            && page.version.is_older_than(least)
+        {
+            let message = format!("a list of {} instead of {least}", page.version);
+            return Err(Error::Behind { message });
+        }
+        // A watch has to begin where the first page was.
+        let list = complete.get_or_insert_with(|| List {
+            version: page.version,
+            items: BTreeMap::new(),
+            unnamed: 0,
+            bytes: 0,
+        });
+        list.bytes += body.len();
+        for item in page.items {
+            let head = match Head::read(item) {
+                Ok(head) => head,
+                Err(why) => {
+                    warn!(kind = T::KIND, %why, "an object in a list is ignored");
+                    list.unnamed += 1;
+                    continue;
+                }
+            };
+            let decoded = T::decode(item.get().as_bytes());
+            list.items.insert(head.object.clone(), Listed { head, decoded });
+        }
+        if list.items.len() > limits.objects {
+            return Err(Error::TooLarge { what: "set of objects", limit: limits.objects });
+        }
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    match complete {
+        Some(list) if next.is_none() => Ok(list),
+        _ => Err(Error::Malformed { why: "a list whose pages have no end".to_owned() }),
+    }
+}
+
+/// Path and query of one page. With `continue`, the API allows no resourceVersion.
+fn path<T: Object>(
+    selector: &Selector,
+    freshness: &Freshness,
+    page_size: Option<usize>,
+    next: Option<&str>,
+) -> String {
+    let mut query = selector.query();
+    if let Some(size) = page_size {
+        query.append_pair("limit", &size.to_string());
+    }
+    match (next, freshness) {
+        (Some(next), _) => {
+            query.append_pair("continue", next);
+        }
+        (None, Freshness::Any) => {
+            query.append_pair("resourceVersion", "0");
+        }
+        (None, Freshness::NotOlderThan(version)) => {
+            query.append_pair("resourceVersion", &version.to_string());
+            query.append_pair("resourceVersionMatch", "NotOlderThan");
+        }
+        (None, Freshness::Consistent) => {}
+    }
+    format!("{}?{}", T::PATH, query.finish())
+}

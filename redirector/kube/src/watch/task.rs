@@ -1,0 +1,369 @@
+//! The loop of one watch: list, watch, watch again, and what each error leads to.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until},
+};
+use tracing::{debug, info, warn};
+
+use super::{
+    Limits, Selector, State, Stats,
+    backoff::Backoff,
+    events::{Heard, Line},
+    lines::Lines,
+    list::{Freshness, List, list},
+    version::Version,
+};
+use crate::{
+    api::{Batch, Change, Object},
+    client::{Client, Error, ErrorKind, Stream},
+};
+
+/// A list longer than this is asked for in pages.
+const MOST_IN_ONE_PAGE: usize = 16 << 20;
+
+/// A list that is being read beside the watch, and what had been heard when it began.
+type Beside<T> = (Option<Version>, Pin<Box<dyn Future<Output = Result<List<T>, Error>> + Send>>);
+
+/// One watch.
+pub(super) struct Task<T> {
+    client: Client,
+    selector: Selector,
+    limits: Limits,
+    stats: Arc<Stats>,
+    batches: mpsc::Sender<Batch<T>>,
+    heard: Heard,
+    /// The next list has to be a consistent read.
+    is_consistent: bool,
+    page_size: Option<usize>,
+    must_list: bool,
+    /// When everything is listed again, whatever the watch says.
+    relist_at: Instant,
+    /// The last watch was silent, and no object has changed since.
+    is_quiet: bool,
+    is_failing: bool,
+    listing: Backoff,
+    watching: Backoff,
+    rng: StdRng,
+}
+
+impl<T: Object> Task<T> {
+    pub(super) fn new(
+        client: Client,
+        selector: Selector,
+        limits: Limits,
+        stats: Arc<Stats>,
+        batches: mpsc::Sender<Batch<T>>,
+    ) -> Self {
+        let backoff = || Backoff::new(limits.backoff, limits.longest_backoff);
+        Self {
+            listing: backoff(),
+            watching: backoff(),
+            page_size: Some(limits.page_size),
+            client,
+            selector,
+            limits,
+            stats,
+            batches,
+            heard: Heard::default(),
+            is_consistent: false,
+            must_list: true,
+            relist_at: Instant::now(),
+            is_quiet: false,
+            is_failing: false,
+            rng: StdRng::from_os_rng(),
+        }
+    }
+
+    /// Never ends.
+    pub(super) async fn run(mut self) {
+        loop {
+            let began = Instant::now();
+            // Due while the watch was down, or begun beside a watch that then ended.
+            let is_list = self.must_list || began >= self.relist_at;
+            let result = if is_list { self.relist().await } else { self.follow().await };
+            let lasted = began.elapsed();
+            match result {
+                Ok(()) if is_list => self.listing.reset(),
+                // A server that ends every watch at once is not asked in a loop.
+                Ok(()) if lasted < self.limits.backoff * 2 => {
+                    self.wait(State::Waiting, None, false).await
+                }
+                Ok(()) => {}
+                Err(error) => {
+                    if !is_list && lasted >= self.limits.backoff * 2 {
+                        self.watching.reset();
+                    }
+                    self.fail(&error, is_list).await;
+                }
+            }
+        }
+    }
+
+    /// Reads everything; what differs from what has been said is said.
+    async fn relist(&mut self) -> Result<(), Error> {
+        self.stats.enter(State::Listing);
+        let list = self.list().await?;
+        self.take_in(list, None).await;
+        self.must_list = false;
+        Ok(())
+    }
+
+    fn list(&self) -> Pin<Box<dyn Future<Output = Result<List<T>, Error>> + Send>> {
+        let (client, selector) = (self.client.clone(), self.selector.clone());
+        let (limits, stats) = (self.limits.clone(), self.stats.clone());
+        let (freshness, page_size) = (self.freshness(), self.page_size);
+        Box::pin(
+            async move { list(&client, &selector, &limits, &stats, &freshness, page_size).await },
+        )
+    }
+
+    /// Takes in a complete list; `beside` is what had been heard when it began beside a watch.
+    async fn take_in(&mut self, list: List<T>, beside: Option<Option<Version>>) {
+        let is_first = self.heard.version.is_none();
+        let is_paged = list.bytes > MOST_IN_ONE_PAGE;
+        self.page_size = is_paged.then_some(self.page_size.unwrap_or(self.limits.page_size));
+        let version = list.version.clone();
+        let began = beside.as_ref().and_then(Option::as_ref);
+        let differences = self.heard.known.replace(list, began, self.heard.version.as_ref());
+        let (changes, missed) = (differences.changes, differences.missed);
+        // Beside a watch, the watch goes on from where it is.
+        if beside.is_none() {
+            self.heard.version = Some(version);
+        }
+        self.is_consistent = false;
+        let spread = self.rng.random_range(0.8..=1.2);
+        self.relist_at = Instant::now() + self.limits.relist.mul_f64(spread);
+        for change in &changes {
+            if let Change::Rejected { .. } = change {
+                self.stats.rejected();
+            }
+        }
+        if !is_first {
+            self.stats.relisted(changes.len(), missed);
+        }
+        if missed > 0 {
+            warn!(kind = T::KIND, missed, "a relist found changes that the watch had not said");
+        }
+        self.succeed();
+        if is_first || !changes.is_empty() {
+            self.say(changes).await;
+        }
+    }
+
+    /// One watch, from where the last one was, until it ends.
+    async fn follow(&mut self) -> Result<(), Error> {
+        self.stats.enter(State::Connecting);
+        self.stats.watched();
+        let path = self.watch_path();
+        let mut stream = self.client.open(&path, self.limits.first_byte).await?;
+        self.stats.enter(State::Watching);
+        let result = self.hear(&mut stream).await;
+        self.heard.known.end_beside();
+        result
+    }
+
+    async fn hear(&mut self, stream: &mut Stream) -> Result<(), Error> {
+        let mut lines = Lines::new(self.limits.line);
+        let ends_at = Instant::now() + self.limits.watch.mul_f64(1.1) + self.limits.silence;
+        let mut silent_at = Instant::now() + self.limits.silence;
+        let mut beside: Option<Beside<T>> = None;
+        loop {
+            tokio::select! {
+                chunk = stream.chunk() => {
+                    let Some(chunk) = chunk? else { return Ok(()) };
+                    lines.push(&chunk);
+                    if self.take_lines(&mut lines).await? {
+                        silent_at = Instant::now() + self.limits.silence;
+                    }
+                }
+                () = sleep_until(silent_at) => {
+                    self.is_quiet = true;
+                    return Err(Error::TimedOut { what: "no event", after: self.limits.silence });
+                }
+                () = sleep_until(ends_at) => return Ok(()),
+                () = sleep_until(self.relist_at), if beside.is_none() => {
+                    self.heard.known.begin_beside();
+                    beside = Some((self.heard.version.clone(), self.list()));
+                }
+                list = finished(&mut beside) => {
+                    let (began, list) = list;
+                    beside = None;
+                    match list {
+                        Ok(list) => self.take_in(list, Some(began)).await,
+                        Err(error) => {
+                            self.heard.known.end_beside();
+                            self.relist_later(&error);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The lines that are complete. Whether there was one.
+    async fn take_lines(&mut self, lines: &mut Lines) -> Result<bool, Error> {
+        let mut changes = Vec::new();
+        let mut has_heard = false;
+        let result = loop {
+            let line = match lines.next() {
+                Ok(Some(line)) => line,
+                Ok(None) => break Ok(()),
+                Err(_) => break Err(Error::TooLarge { what: "event", limit: self.limits.line }),
+            };
+            match self.heard.line::<T>(&line, &self.stats) {
+                Ok(line) => {
+                    self.stats.heard(!matches!(line, Line::Ignored));
+                    has_heard = true;
+                    if let Line::Change(change) = line {
+                        changes.push(change);
+                    }
+                }
+                Err(error) => break Err(error),
+            }
+            if self.heard.known.len() > self.limits.objects {
+                let limit = self.limits.objects;
+                break Err(Error::TooLarge { what: "set of objects", limit });
+            }
+        };
+        if has_heard {
+            self.watching.reset();
+            self.succeed();
+        }
+        if !changes.is_empty() {
+            self.is_quiet = false;
+            self.say(changes).await;
+        }
+        result.map(|()| has_heard)
+    }
+
+    /// Waits for room; when nobody listens any more, the whole task is dropped.
+    async fn say(&mut self, changes: Vec<Change<T>>) {
+        let _ = self.batches.send(Batch { changes, is_synced: true }).await;
+    }
+
+    /// What an error leads to.
+    async fn fail(&mut self, error: &Error, was_list: bool) {
+        self.stats.failed(error);
+        if self.is_failing {
+            debug!(kind = T::KIND, %error, "still no news from the API server");
+        } else {
+            warn!(kind = T::KIND, %error, "no news from the API server; what was said stays");
+        }
+        self.is_failing = true;
+        match error.kind() {
+            ErrorKind::Behind => self.is_consistent = true,
+            ErrorKind::Gone if was_list => self.is_consistent = true,
+            ErrorKind::TooLarge if was_list => self.ask_for_less(),
+            _ => {}
+        }
+        if !was_list {
+            self.must_list |= needs_a_relist(error.kind());
+        }
+        let is_missing = was_list && error.kind() == ErrorKind::NotFound;
+        let state = if is_missing { State::Missing } else { State::Waiting };
+        self.wait(state, error.retry_after(), was_list).await;
+    }
+
+    fn ask_for_less(&mut self) {
+        if self.freshness() == Freshness::Any {
+            // Servers answer `0` from their cache, in one page whatever the limit.
+            self.is_consistent = true;
+            return;
+        }
+        self.page_size = Some(match self.page_size {
+            Some(size) => (size / 2).max(1),
+            None => self.limits.page_size,
+        });
+    }
+
+    fn freshness(&self) -> Freshness {
+        match &self.heard.version {
+            _ if self.is_consistent => Freshness::Consistent,
+            Some(version) => Freshness::NotOlderThan(version.clone()),
+            None => Freshness::Any,
+        }
+    }
+
+    /// A relist beside the watch has failed; the watch goes on.
+    fn relist_later(&mut self, error: &Error) {
+        debug!(kind = T::KIND, %error, "a relist failed; it is tried again");
+        self.stats.failed(error);
+        if error.kind() == ErrorKind::TooLarge {
+            self.ask_for_less();
+        }
+        let asked = error.retry_after().unwrap_or_default();
+        self.relist_at = Instant::now() + self.limits.longest_backoff.max(asked);
+    }
+
+    async fn wait(&mut self, state: State, asked: Option<Duration>, is_list: bool) {
+        self.stats.enter(state);
+        let backoff = if is_list { &mut self.listing } else { &mut self.watching };
+        let wait = backoff.wait(asked, &mut self.rng);
+        if asked.is_some() {
+            self.stats.throttled(wait);
+        }
+        sleep(wait).await;
+    }
+
+    fn succeed(&mut self) {
+        self.stats.succeeded();
+        if self.is_failing {
+            info!(kind = T::KIND, "news from the API server again");
+        }
+        self.is_failing = false;
+    }
+
+    fn watch_path(&mut self) -> String {
+        // Of a quiet kind, the server's last bookmark has to come before the silence is too long.
+        let longest =
+            if self.is_quiet { self.limits.silence.mul_f64(0.83) } else { self.limits.watch };
+        let seconds = longest.mul_f64(self.rng.random_range(0.9..=1.1)).as_secs().max(1);
+        let mut query = self.selector.query();
+        query.append_pair("watch", "1");
+        query.append_pair("allowWatchBookmarks", "true");
+        query.append_pair("timeoutSeconds", &seconds.to_string());
+        if let Some(version) = &self.heard.version {
+            query.append_pair("resourceVersion", &version.to_string());
+        }
+        format!("{}?{}", T::PATH, query.finish())
+    }
+}
+
+/// Whether the watch cannot be resumed from where it was: not because of load, outages or
+/// credentials, but because this very question gets no useful answer.
+fn needs_a_relist(kind: ErrorKind) -> bool {
+    match kind {
+        ErrorKind::Gone
+        | ErrorKind::Behind
+        | ErrorKind::Malformed
+        | ErrorKind::TooLarge
+        | ErrorKind::Refused
+        | ErrorKind::NotFound
+        | ErrorKind::Conflict => true,
+        ErrorKind::Unreachable
+        | ErrorKind::Tls
+        | ErrorKind::Credentials
+        | ErrorKind::Unauthorized
+        | ErrorKind::Forbidden
+        | ErrorKind::TooManyRequests
+        | ErrorKind::Server
+        | ErrorKind::Encoded
+        | ErrorKind::TimedOut
+        | ErrorKind::Interrupted => false,
+    }
+}
+
+/// The list beside the watch, once it is complete or has failed; without one never.
+async fn finished<T>(beside: &mut Option<Beside<T>>) -> (Option<Version>, Result<List<T>, Error>) {
+    match beside {
+        Some((began, list)) => {
+            let list = list.await;
+            (began.take(), list)
+        }
+        None => std::future::pending().await,
+    }
+}
