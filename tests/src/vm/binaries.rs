@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// The contents of two executables.
+#[derive(Debug)]
 pub(super) struct Binaries {
     pub(super) init: Vec<u8>,
     pub(super) redirector: Vec<u8>,

@@ -7,8 +7,11 @@ use anyhow::{Context, Result};
 
 use super::apt::Apt;
 
-/// Small images without hardware drivers; what the tests need is built in.
+/// Small images without hardware drivers; what the tests need is built in, or in [`MODULES`].
 const META_PACKAGE: &str = "linux-image-cloud-amd64";
+
+/// What listing and destroying sockets needs, in the order in which they load.
+pub(super) const MODULES: [&str; 3] = ["inet_diag", "tcp_diag", "udp_diag"];
 
 /// One kernel of the matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,15 +35,23 @@ pub const ALL: [Kernel; 4] = [LINUX_5_10, LINUX_6_1, LINUX_6_12, NEWEST];
 #[error("the mirrors no longer have a kernel of this series")]
 pub struct Skip;
 
+/// What a machine boots with, as files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Files {
+    pub(super) image: PathBuf,
+    /// As [`MODULES`]; `.ko`, or compressed `.ko.xz`.
+    pub(super) modules: Vec<PathBuf>,
+}
+
 impl Kernel {
-    /// The kernel's image, from `directory` if it is there already, else from Debian's mirrors.
-    pub(super) fn image(self, directory: &Path) -> Result<Result<PathBuf, Skip>> {
+    /// The kernel's files, from `directory` if they are there already, else from Debian's mirrors.
+    pub(super) fn files(self, directory: &Path) -> Result<Result<Files, Skip>> {
         fs::create_dir_all(directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;
         let lock = File::create(directory.join("lock")).context("cannot make a lock")?;
         lock.lock().context("cannot wait for another fetch of this kernel")?;
-        if let Some(image) = find_image(directory)? {
-            return Ok(Ok(image));
+        if let Some(files) = find_kept(directory)? {
+            return Ok(Ok(files));
         }
         // Dropped with its package lists, which are many times the size of the kernel.
         let root = tempfile::tempdir_in(directory).context("cannot make a directory")?;
@@ -52,47 +63,66 @@ impl Kernel {
         self.fetch(&apt, version, directory).map(Ok)
     }
 
-    fn fetch(self, apt: &Apt, version: &str, directory: &Path) -> Result<PathBuf> {
+    fn fetch(self, apt: &Apt, version: &str, directory: &Path) -> Result<Files> {
         let image = apt
             .depends(META_PACKAGE, version)?
             .into_iter()
             .find(|package| package.starts_with("linux-image-"))
             .with_context(|| format!("{META_PACKAGE} {version} depends on no linux-image"))?;
-        // Since 7.x the image package is empty and depends on the one with the kernel.
-        let binary = apt
-            .depends(&image, version)?
-            .into_iter()
-            .find(|package| package.starts_with("linux-binary-"));
-        let package = binary.unwrap_or(image);
+        // Since 7.x the image package is empty and depends on those with the kernel and its
+        // modules.
+        let mut packages = apt.depends(&image, version)?;
+        packages
+            .retain(|name| ["linux-binary-", "linux-modules-"].iter().any(|p| name.starts_with(p)));
+        packages.push(image);
         let unpacked = tempfile::tempdir_in(directory).context("cannot make a directory")?;
-        apt.unpack(&package, version, unpacked.path())?;
-        let from = find_kernel(unpacked.path())?
-            .with_context(|| format!("{package} {version} has no vmlinuz"))?;
-        let to = directory.join(format!("vmlinuz-{version}"));
-        fs::rename(&from, &to).with_context(|| format!("cannot keep {}", to.display()))?;
-        Ok(to)
-    }
-}
-
-/// The image that an earlier run kept.
-fn find_image(directory: &Path) -> Result<Option<PathBuf>> {
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.is_file() && is_kernel(&path) {
-            return Ok(Some(path));
+        for package in &packages {
+            apt.unpack(package, version, unpacked.path())?;
         }
+        let packages = packages.join(", ");
+        let modules = MODULES
+            .iter()
+            .map(|module| {
+                let from = find(unpacked.path(), &|name| is_module(name, module))?
+                    .with_context(|| format!("{packages} {version}: no module {module}"))?;
+                let name = from.file_name().context("a module without a name")?;
+                keep(&from, &directory.join(name))
+            })
+            .collect::<Result<_>>()?;
+        // `boot/vmlinuz-…`, since 7.x `usr/lib/modules/…/vmlinuz`. Kept last: with it all is there.
+        let from = find(unpacked.path(), &is_kernel)?
+            .with_context(|| format!("{packages} {version}: no vmlinuz"))?;
+        let image = keep(&from, &directory.join(format!("vmlinuz-{version}")))?;
+        Ok(Files { image, modules })
     }
-    Ok(None)
 }
 
-/// Packages have it as `boot/vmlinuz-…`, since 7.x as `usr/lib/modules/…/vmlinuz`.
-fn find_kernel(root: &Path) -> Result<Option<PathBuf>> {
+fn keep(from: &Path, to: &Path) -> Result<PathBuf> {
+    fs::rename(from, to).with_context(|| format!("cannot keep {}", to.display()))?;
+    Ok(to.to_owned())
+}
+
+/// What an earlier run kept, if it is complete.
+fn find_kept(directory: &Path) -> Result<Option<Files>> {
+    let Some(image) = find(directory, &is_kernel)? else { return Ok(None) };
+    let mut modules = Vec::new();
+    for module in MODULES {
+        let Some(path) = find(directory, &|name| is_module(name, module))? else {
+            return Ok(None);
+        };
+        modules.push(path);
+    }
+    Ok(Some(Files { image, modules }))
+}
+
+/// The first file below `root` whose name `is_it`.
+fn find(root: &Path, is_it: &dyn Fn(&str) -> bool) -> Result<Option<PathBuf>> {
     for entry in fs::read_dir(root)? {
         let path = entry?.path();
         let found = if path.is_dir() && !path.is_symlink() {
-            find_kernel(&path)?
+            find(&path, is_it)?
         } else {
-            is_kernel(&path).then_some(path)
+            path.file_name().and_then(|name| name.to_str()).is_some_and(is_it).then_some(path)
         };
         if found.is_some() {
             return Ok(found);
@@ -101,6 +131,10 @@ fn find_kernel(root: &Path) -> Result<Option<PathBuf>> {
     Ok(None)
 }
 
-fn is_kernel(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"vmlinuz"))
+fn is_kernel(name: &str) -> bool {
+    name.starts_with("vmlinuz")
+}
+
+fn is_module(name: &str, module: &str) -> bool {
+    [".ko", ".ko.xz"].iter().any(|end| name.strip_suffix(end) == Some(module))
 }

@@ -10,53 +10,56 @@ pub mod guest;
 mod kernels;
 mod qemu;
 mod report;
+mod steps;
 mod table;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use self::binaries::Binaries;
 pub use kernels::{ALL, Kernel, LINUX_5_10, LINUX_6_1, LINUX_6_12, NEWEST, Skip};
-pub use report::{Check, Report};
+pub use report::{Check, Finding, Outcome, Report, Step};
+pub use steps::{StepTable, contradictions};
 pub use table::InstructionTable;
 
-/// Emulation on a shared machine can be slow; a guest normally ends within 20 s.
-const LONGEST_BOOT: Duration = Duration::from_secs(120);
+/// Emulation on a shared machine can be slow; a guest normally ends within a minute.
+const LONGEST_BOOT: Duration = Duration::from_secs(240);
 
 /// Boots `kernel` and returns what its guest found, or why the kernel may be left out.
 pub fn boot(kernel: Kernel) -> Result<Result<Report, Skip>> {
     let target = binaries::target_directory()?;
     let directory = target.join("vm").join(kernel.name);
-    let image = match kernel.image(&directory)? {
-        Ok(image) => image,
+    let files = match kernel.files(&directory)? {
+        Ok(files) => files,
         Err(skip) => return Ok(Err(skip)),
     };
-    let initramfs = shared_initramfs(&target)?;
-    let machine = qemu::Machine::boot(&image, &initramfs, &directory)?;
+    let initramfs = write_initramfs(&*shared_binaries(&target)?, &files.modules, &directory)?;
+    let machine = qemu::Machine::boot(&files.image, &initramfs, &directory)?;
     let text = machine.wait(LONGEST_BOOT).with_context(|| {
-        format!("kernel {} ({}; logs in {})", kernel.name, image.display(), directory.display())
+        let image = files.image.display();
+        format!("kernel {} ({image}; logs in {})", kernel.name, directory.display())
     })?;
     Report::parse(&text).map(Ok)
 }
 
-/// The initramfs is the same for every kernel: built by whoever needs it first.
-fn shared_initramfs(target: &Path) -> Result<PathBuf> {
-    static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
+/// The binaries are the same for every kernel: built by whoever needs them first.
+fn shared_binaries(target: &Path) -> Result<Arc<Binaries>> {
+    static BUILT: Mutex<Option<Arc<Binaries>>> = Mutex::new(None);
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(path) = &*built {
-        return Ok(path.clone());
+    if let Some(binaries) = &*built {
+        return Ok(Arc::clone(binaries));
     }
-    let path = write_initramfs(target)?;
-    Ok(built.insert(path).clone())
+    let binaries = Arc::new(binaries::build(target)?);
+    Ok(Arc::clone(built.insert(binaries)))
 }
 
-fn write_initramfs(target: &Path) -> Result<PathBuf> {
-    let binaries = binaries::build(target)?;
-    let path = target.join("vm").join("initramfs.cpio");
+fn write_initramfs(binaries: &Binaries, modules: &[PathBuf], directory: &Path) -> Result<PathBuf> {
+    let path = directory.join("initramfs.cpio");
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     let mut archive = cpio::Archive::new(BufWriter::new(file));
     for directory in guest::DIRECTORIES {
@@ -64,7 +67,16 @@ fn write_initramfs(target: &Path) -> Result<PathBuf> {
     }
     // The kernel opens the console before init has mounted anything.
     archive.character_device("dev/console", 5, 1)?;
-    archive.file("config.yaml", 0o644, guest::CONFIG.as_bytes())?;
+    for (path, config) in guest::CONFIGS {
+        archive.file(path.trim_start_matches('/'), 0o644, config.as_bytes())?;
+    }
+    for module in modules {
+        let name = module.file_name().and_then(|name| name.to_str());
+        let name = name.with_context(|| format!("no name: {}", module.display()))?;
+        let content =
+            fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
+        archive.file(&format!("modules/{name}"), 0o644, &content)?;
+    }
     archive.file("init", 0o755, &binaries.init)?;
     archive.file("redirector", 0o755, &binaries.redirector)?;
     archive.finish().with_context(|| format!("cannot write {}", path.display()))?;

@@ -18,6 +18,8 @@ pub enum Line {
         processed: u64,
     },
     Check(Check),
+    Finding(Finding),
+    Step(Step),
     /// The last line; without it the guest died.
     End {
         seconds_since_boot: f64,
@@ -32,6 +34,36 @@ pub struct Check {
     pub failure: Option<String>,
 }
 
+/// What `redirector check` says of one thing, as it prints it in JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    pub what: String,
+    /// `ok`, `degraded` or `missing`.
+    pub verdict: String,
+    pub detail: String,
+}
+
+/// Something that the redirector does by itself when a backend fails, tried with real sockets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    pub name: String,
+    /// [`Finding::what`] of what should say so where it is absent; `None`: no kernel lacks it.
+    pub finding: Option<String>,
+    pub outcome: Outcome,
+    /// What was seen, in numbers.
+    pub saw: String,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Works,
+    /// This kernel does not do it, and nothing else went wrong.
+    Absent,
+    Failed,
+}
+
 /// Everything that one guest said.
 #[derive(Debug)]
 pub struct Report {
@@ -39,6 +71,8 @@ pub struct Report {
     /// Instructions that the verifier processed, by program.
     pub instructions: BTreeMap<String, u64>,
     pub checks: Vec<Check>,
+    pub findings: Vec<Finding>,
+    pub steps: Vec<Step>,
     /// From the kernel's start to the end of the checks.
     pub seconds: f64,
 }
@@ -50,6 +84,8 @@ impl Report {
         let mut seconds = None;
         let mut instructions = BTreeMap::new();
         let mut checks = Vec::new();
+        let mut findings = Vec::new();
+        let mut steps = Vec::new();
         for text in text.lines().filter(|line| !line.trim().is_empty()) {
             ensure!(seconds.is_none(), "the guest went on after its end: {text:?}");
             let line = serde_json::from_str(text)
@@ -60,6 +96,8 @@ impl Report {
                     instructions.insert(program, processed);
                 }
                 Line::Check(check) => checks.push(check),
+                Line::Finding(finding) => findings.push(finding),
+                Line::Step(step) => steps.push(step),
                 Line::End { seconds_since_boot } => seconds = Some(seconds_since_boot),
             }
         }
@@ -69,6 +107,8 @@ impl Report {
             seconds: seconds
                 .with_context(|| format!("the guest died; what it had reported: {checks:?}"))?,
             checks,
+            findings,
+            steps,
         })
     }
 

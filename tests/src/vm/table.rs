@@ -107,6 +107,8 @@ mod tests {
                 release: release.into(),
                 instructions: processed.iter().map(|(name, n)| ((*name).into(), *n)).collect(),
                 checks: Vec::new(),
+                findings: Vec::new(),
+                steps: Vec::new(),
                 seconds: 1.0,
             });
         }

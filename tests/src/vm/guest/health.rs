@@ -53,31 +53,44 @@ impl Health {
             .with_context(|| format!("{address} is not in BACKENDS"))
     }
 
+    /// What `writer` says of `backend`: 0 is no objection.
+    pub(super) fn byte(&self, backend: usize, writer: HealthByte) -> u8 {
+        self.at(backend, writer).load(Ordering::Acquire)
+    }
+
     /// Stores the operator's byte of `backend`; anything but 0 ejects.
     pub(super) fn store(&self, backend: usize, value: u8) {
-        let byte = backend * size_of::<HealthWord>() + HealthByte::Operator as usize;
+        self.at(backend, HealthByte::Operator).store(value, Ordering::Release);
+    }
+
+    fn at(&self, backend: usize, writer: HealthByte) -> &AtomicU8 {
+        let byte = backend * size_of::<HealthWord>() + writer as usize;
         assert!(byte < self.words.len(), "backend {backend} is outside HEALTH");
-        // SAFETY: within the mapping, which outlives this call; a byte is always aligned, and the
-        // programs and this store are the only ones to touch it while a test runs.
-        let byte = unsafe { AtomicU8::from_ptr(self.words.as_mut_ptr().add(byte)) };
-        byte.store(value, Ordering::Release);
+        // SAFETY: within the mapping, which outlives this borrow; a byte is always aligned, and
+        // everybody who touches it while a test runs stores whole bytes or words.
+        unsafe { AtomicU8::from_ptr(self.words.as_mut_ptr().add(byte)) }
     }
 }
 
 /// Maps the pinned array `name`, whose values have `size` bytes.
 fn map(name: &str, size: usize) -> Result<MmapRaw> {
-    let path = format!("{PIN_PATH}/v{}/{name}", redirector_common::LAYOUT);
-    let fd = open_pin(&path).with_context(|| format!("cannot open {path}"))?;
+    let fd = open_map(name)?;
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()))
         .context("cannot read about a map")?;
     let entries: usize = info
         .lines()
         .find_map(|line| line.strip_prefix("max_entries:")?.trim().parse().ok())
-        .with_context(|| format!("{path} is no map: {info}"))?;
+        .with_context(|| format!("{name} is no map: {info}"))?;
     MmapOptions::new()
         .len(entries * size)
         .map_raw(&File::from(fd))
-        .with_context(|| format!("cannot map {path}"))
+        .with_context(|| format!("cannot map {name}"))
+}
+
+/// Opens the pin of a map.
+pub(super) fn open_map(name: &str) -> Result<OwnedFd> {
+    let path = format!("{PIN_PATH}/v{}/{name}", redirector_common::LAYOUT);
+    open_pin(&path).with_context(|| format!("cannot open {path}"))
 }
 
 fn open_pin(path: &str) -> io::Result<OwnedFd> {

@@ -1,11 +1,16 @@
 //! Makes a machine out of a bare kernel: file systems, the loopback interface, and the end.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 
 use anyhow::{Context, Result, ensure};
 use nix::mount::{MsFlags, mount};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+
+use crate::vm::kernels::MODULES;
+
+/// Of `finit_module`; the kernel inflates by itself.
+const MODULE_INIT_COMPRESSED_FILE: libc::c_int = 4;
 
 /// Where each file system goes, and of which type it is. In this order: bpffs lies in sysfs.
 const MOUNTS: [(&str, &str); 6] = [
@@ -21,6 +26,25 @@ pub(super) fn mount_all() -> Result<()> {
     for (path, kind) in MOUNTS {
         mount(Some(kind), path, Some(kind), MsFlags::empty(), None::<&str>)
             .with_context(|| format!("cannot mount {kind} on {path}"))?;
+    }
+    Ok(())
+}
+
+/// Loads what the kernel has as modules and would ask a real user space for.
+pub(super) fn load_modules() -> Result<()> {
+    for name in MODULES {
+        let mut files = fs::read_dir("/modules").context("cannot look for modules")?.flatten();
+        let file = files
+            .find(|file| file.file_name().to_string_lossy().starts_with(&format!("{name}.ko")))
+            .with_context(|| format!("no module {name} in this initramfs"))?;
+        let is_compressed = file.path().extension().is_some_and(|end| end == "xz");
+        let flags = if is_compressed { MODULE_INIT_COMPRESSED_FILE } else { 0 };
+        let module = File::open(file.path())?;
+        // SAFETY: the kernel reads the file and an empty string.
+        let result = unsafe {
+            libc::syscall(libc::SYS_finit_module, module.as_raw_fd(), c"".as_ptr(), flags)
+        };
+        ensure!(result == 0, "cannot load {name}: {}", std::io::Error::last_os_error());
     }
     Ok(())
 }

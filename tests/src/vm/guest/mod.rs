@@ -1,7 +1,9 @@
 //! What happens inside a guest: set up, load the real object, dial through it, report, power off.
 
 mod client;
+mod counters;
 mod dial;
+mod failing;
 mod health;
 mod machine;
 mod redirector;
@@ -17,17 +19,29 @@ use self::client::Phase;
 use super::report::{Check, Line};
 
 /// Mount points and parents; an initramfs has nothing by itself.
-pub(super) const DIRECTORIES: [&str; 4] = ["dev", "proc", "sys", "tmp"];
+pub(super) const DIRECTORIES: [&str; 5] = ["dev", "modules", "proc", "sys", "tmp"];
 
-/// The static file that the agent inside runs with.
-pub(super) const CONFIG: &str = include_str!("config.yaml");
+/// The static files that the agent inside runs with, one after the other, and their paths.
+pub(super) const CONFIGS: [(&str, &str); 2] =
+    [(CONFIG_PATH, include_str!("config.yaml")), (failing::CONFIG_PATH, failing::CONFIG)];
 
+const CONFIG_PATH: &str = "/config.yaml";
+
+/// What the programs are attached to, and where nothing is redirected.
 const CGROUP: &str = "/sys/fs/cgroup/test";
+const ROOT_CGROUP: &str = "/sys/fs/cgroup";
 const PIN_PATH: &str = "/sys/fs/bpf/redirector";
 
-/// Process 1, or with the name of a phase as `argument` the client that process 1 starts.
+/// Process 1, or with an `argument` one of those that it starts: the client of a phase, by its
+/// name, the one that makes backends fail, or a replica.
 pub fn run(argument: Option<&str>) -> Result<()> {
     let Some(name) = argument else { return run_init() };
+    if name == failing::ROLE {
+        return failing::run();
+    }
+    if let Some(address) = name.strip_prefix(failing::REPLICA) {
+        return failing::serve(address);
+    }
     client::run(Phase::named(name).with_context(|| format!("there is no phase {name:?}"))?)
 }
 
@@ -45,18 +59,31 @@ fn run_init() -> Result<()> {
 }
 
 fn check_everything(report: &mut Reporter) -> Result<()> {
+    report.check("check misses the modules that resets need", misses_resets())?;
+    machine::load_modules()?;
     machine::bring_loopback_up()?;
     replicas::serve()?;
     fs::create_dir(CGROUP).context("cannot make a cgroup")?;
     for (program, processed) in redirector::load()? {
         report.line(&Line::Instructions { program, processed })?;
     }
-    let agent = redirector::Agent::start()?;
+    let agent = redirector::Agent::start(CONFIG_PATH)?;
     run_client(Phase::AgentRunning)?;
     report.check("the agent logged no error", agent.kill())?;
     run_client(Phase::AgentDead)?;
+    failing::start()?;
     report.check("an unload leaves no pin", redirector::unload())?;
     run_client(Phase::Unloaded)
+}
+
+/// Until modules are loaded this is a kernel without `CONFIG_INET_DIAG_DESTROY`; with them the
+/// steps of `failing` show whether the same finding is right.
+fn misses_resets() -> Result<()> {
+    let findings = redirector::check()?;
+    let resets = findings.iter().find(|finding| finding.what == "resets");
+    let resets = resets.context("it says nothing about resets")?;
+    ensure!(resets.verdict == "degraded", "it says: {resets:?}");
+    Ok(())
 }
 
 /// Waits until it has reported all that it has to.

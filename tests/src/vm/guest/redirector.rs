@@ -8,8 +8,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::{CGROUP, PIN_PATH};
+use crate::vm::report::Finding;
 
 const BINARY: &str = "/redirector";
 const ADMIN: &str = "127.0.0.1:9900";
@@ -40,6 +43,12 @@ fn parse_stats(text: &str) -> Vec<(String, u64)> {
     text.lines().filter_map(parse).collect()
 }
 
+/// What the production binary says that this kernel can do.
+pub(super) fn check() -> Result<Vec<Finding>> {
+    let output = run(&["check", "-o", "json"])?;
+    serde_json::from_slice(&output.stdout).context("redirector check printed other JSON")
+}
+
 /// Removes everything that was loaded, and checks that it is gone.
 pub(super) fn unload() -> Result<()> {
     run(&["unload", "--pin-path", PIN_PATH])?;
@@ -53,11 +62,11 @@ pub(super) fn unload() -> Result<()> {
 }
 
 impl Agent {
-    /// Starts it and waits until it says that it is ready.
-    pub(super) fn start() -> Result<Self> {
+    /// Starts it with that file and waits until it says that it is ready.
+    pub(super) fn start(config: &str) -> Result<Self> {
         let log = File::create(LOG).context("cannot write the agent's log")?;
         let process = Command::new(BINARY)
-            .args(["agent", "--config", "/config.yaml", "--admin", ADMIN])
+            .args(["agent", "--config", config, "--admin", ADMIN])
             .args(["--cgroup", CGROUP, "--pin-path", PIN_PATH])
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -81,6 +90,21 @@ impl Agent {
             Some(line) => bail!("the agent logged {line}"),
             None => Ok(()),
         }
+    }
+
+    /// Stops it (SIGSTOP): it neither probes nor hears any news.
+    pub(super) fn freeze(&self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets it go on.
+    pub(super) fn thaw(&self) -> Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        kill(Pid::from_raw(self.process.id().cast_signed()), signal)
+            .with_context(|| format!("cannot send {signal} to the agent"))
     }
 
     fn is_ready(&mut self) -> Result<bool> {
