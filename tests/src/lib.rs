@@ -1,6 +1,7 @@
 //! Guards and tests on real kernels with real sockets.
 
 pub mod agent;
+pub mod api;
 pub mod bpffs;
 pub mod bpftool;
 pub mod cgroup;

@@ -1,0 +1,31 @@
+//! The files that a client needs: kubeconfig, CA, token. Replaced at once, as kubelet does.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+/// Writes `kubeconfig`, `ca.crt` and `token` into `directory`. JSON is YAML.
+pub(super) fn write(directory: &Path, url: &str, ca: Option<&str>, token: &str) -> Result<()> {
+    let mut cluster = json!({"server": url});
+    if ca.is_some() {
+        cluster["certificate-authority"] = json!(directory.join("ca.crt"));
+    }
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "fake",
+        "clusters": [{"name": "fake", "cluster": cluster}],
+        "contexts": [{"name": "fake",
+                      "context": {"cluster": "fake", "user": "fake", "namespace": "default"}}],
+        "users": [{"name": "fake", "user": {"token": token}}],
+    });
+    for (name, text) in [
+        ("ca.crt", ca.unwrap_or_default()),
+        ("token", token),
+        ("kubeconfig", kubeconfig.to_string().as_str()),
+    ] {
+        let (new, path) = (directory.join(format!(".{name}")), directory.join(name));
+        fs::write(&new, text).with_context(|| format!("cannot write {}", new.display()))?;
+        fs::rename(&new, &path).with_context(|| format!("cannot replace {}", path.display()))?;
+    }
+    Ok(())
+}

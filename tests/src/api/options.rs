@@ -1,0 +1,74 @@
+//! How a server is started.
+
+use std::{
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use super::{access::Token, failure::Cause};
+use crate::netns::Netns;
+
+/// Reads a FailoverPolicy as the CRD's schema would: sets defaults, or says what is wrong.
+pub type Validate = Arc<dyn Fn(&mut Value) -> Result<(), Vec<Cause>> + Send + Sync>;
+
+/// What a server is like.
+#[derive(Clone)]
+pub struct Options {
+    /// Where it listens; port 0 is a free one.
+    pub listen: SocketAddr,
+    /// The network namespace in which it listens; without, that of the caller.
+    pub netns: Option<Netns>,
+    /// With a certificate of a CA of its own; without, plain HTTP.
+    pub tls: bool,
+    /// Names in the certificate beside its addresses, `localhost` and `kubernetes.default.svc`.
+    pub names: Vec<String>,
+    /// Who may come. The first one is in the kubeconfig.
+    pub tokens: Vec<Token>,
+    /// Of each kind so many changes are remembered; older versions are expired.
+    pub window: usize,
+    /// How often a watch that allows it gets a bookmark.
+    pub bookmarks: Duration,
+    /// What is checked and defaulted in a FailoverPolicy.
+    pub validate: Option<Validate>,
+    /// FailoverPolicies are served only while their CRD exists.
+    pub needs_crd: bool,
+}
+
+impl Default for Options {
+    /// On 127.0.0.1 with TLS and one administrator, `admin`.
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            netns: None,
+            tls: true,
+            names: Vec::new(),
+            tokens: vec![Token::administrator("admin-token", "admin")],
+            window: 10_000,
+            bookmarks: Duration::from_secs(60),
+            validate: None,
+            needs_crd: false,
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { listen, netns, tls, names, tokens, window, bookmarks, validate, needs_crd } =
+            self;
+        f.debug_struct("Options")
+            .field("listen", listen)
+            .field("netns", netns)
+            .field("tls", tls)
+            .field("names", names)
+            .field("tokens", tokens)
+            .field("window", window)
+            .field("bookmarks", bookmarks)
+            .field("validate", &validate.is_some())
+            .field("needs_crd", needs_crd)
+            .finish()
+    }
+}

@@ -1,0 +1,91 @@
+//! Bodies of answers: made at once, or a stream that somebody feeds.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::{sync::mpsc, time::sleep};
+
+/// How many chunks a stream may be ahead of its reader.
+const AHEAD: usize = 64;
+
+/// Feeds a streamed body. An error cuts the connection.
+pub(crate) type Feed = mpsc::Sender<io::Result<Bytes>>;
+
+#[derive(Debug)]
+pub(crate) enum Body {
+    Whole(Option<Bytes>),
+    Stream(mpsc::Receiver<io::Result<Bytes>>),
+}
+
+impl Body {
+    pub fn stream() -> (Feed, Self) {
+        let (feed, chunks) = mpsc::channel(AHEAD);
+        (feed, Self::Stream(chunks))
+    }
+
+    /// The first `limit` bytes; then the connection is cut, or nothing comes any more.
+    pub fn limited(mut self, limit: usize, is_cut: bool) -> Self {
+        let (feed, limited) = Self::stream();
+        tokio::spawn(async move {
+            let mut left = limit;
+            while left > 0
+                && let Some(Ok(frame)) = self.frame().await
+                && let Ok(mut chunk) = frame.into_data()
+            {
+                chunk.truncate(left);
+                left -= chunk.len();
+                if feed.send(Ok(chunk)).await.is_err() {
+                    return;
+                }
+            }
+            if is_cut { cut(&feed).await } else { feed.closed().await }
+        });
+        limited
+    }
+}
+
+/// Ends a stream by an error. What was sent before gets through.
+pub(crate) async fn cut(feed: &Feed) {
+    // hyper drops what it has not flushed when a body fails.
+    sleep(Duration::from_millis(20)).await;
+    let _ = feed.send(Err(io::Error::other("cut by a test"))).await;
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::Whole(Some(bytes))
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match &mut *self {
+            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Stream(chunks) => {
+                chunks.poll_recv(context).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}

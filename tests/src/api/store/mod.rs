@@ -1,0 +1,144 @@
+//! The objects, their history, and the one counter of versions.
+//!
+//! Nothing here knows HTTP. A version of an object never changes; whoever reads holds no lock.
+
+mod defaults;
+mod kinds;
+mod write;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+pub(crate) use kinds::{Event, Kind, Snapshot};
+pub(crate) use write::{Preconditions, Writer};
+
+use super::{
+    failure::{Cause, Failure},
+    object::{Key, Stored},
+    options::Validate,
+    resources::{self, Resource},
+};
+
+/// Everything that the server knows.
+#[derive(Debug)]
+pub(crate) struct Store {
+    inner: Mutex<Inner>,
+    revisions: watch::Sender<u64>,
+}
+
+/// What is under the lock.
+pub(crate) struct Inner {
+    /// The version of the last change of anything.
+    pub revision: u64,
+    kinds: Vec<Kind>,
+    /// Makes uids and generated names.
+    serial: u64,
+    validate: Option<Validate>,
+    allocated: defaults::Allocated,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner").field("revision", &self.revision).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// An empty one; of each kind the last `window` changes are remembered.
+    pub fn new(window: usize, validate: Option<Validate>) -> Self {
+        let kinds = resources::ALL.iter().map(|_| Kind::new(window)).collect();
+        let allocated = defaults::Allocated::default();
+        let inner = Inner { revision: 1, kinds, serial: 0, validate, allocated };
+        Self { inner: Mutex::new(inner), revisions: watch::Sender::new(1) }
+    }
+
+    /// Runs `job` alone, then tells watches if it has changed anything.
+    pub fn change<T>(&self, job: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut inner = self.lock();
+        let before = inner.revision;
+        let result = job(&mut inner);
+        let after = inner.revision;
+        drop(inner);
+        if after != before {
+            self.revisions.send_replace(after);
+        }
+        result
+    }
+
+    /// Wakes whoever waits for the next version.
+    pub fn revisions(&self) -> watch::Receiver<u64> {
+        self.revisions.subscribe()
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    pub fn kind(&self, resource: &Resource) -> &Kind {
+        &self.kinds[resource.index()]
+    }
+
+    pub fn get(&self, resource: &Resource, key: &Key) -> Option<&Arc<Stored>> {
+        self.kind(resource).objects.get(key)
+    }
+
+    /// All objects of a kind as they were at `revision`.
+    pub fn snapshot(&mut self, resource: &Resource, revision: u64) -> Result<Snapshot, Failure> {
+        let current = self.revision;
+        self.kinds[resource.index()].snapshot(revision, current)
+    }
+
+    /// Forgets what has changed until now: older versions are expired.
+    pub fn compact(&mut self) {
+        let revision = self.revision;
+        self.kinds.iter_mut().for_each(|kind| kind.forget(revision));
+    }
+
+    /// Counts the version on without any change, as changes of kinds that nobody watches do.
+    pub fn skip(&mut self, versions: u64) {
+        self.revision += versions;
+    }
+
+    fn check(&self, resource: &Resource, value: &mut serde_json::Value) -> Result<(), Vec<Cause>> {
+        match &self.validate {
+            Some(validate) if resource.is_custom => validate(value),
+            _ => Ok(()),
+        }
+    }
+
+    /// A number that is not given twice, scattered.
+    fn scattered(&mut self) -> u64 {
+        self.serial += 1;
+        let mut mixed = self.serial.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn uid(&mut self) -> String {
+        let [high, low] = [self.scattered(), self.scattered()];
+        format!(
+            "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
+            high >> 32,
+            (high >> 16) & 0xffff,
+            high & 0xfff,
+            low >> 52,
+            low & 0xffff_ffff_ffff
+        )
+    }
+
+    /// Five letters as the real server appends them to `generateName`.
+    fn suffix(&mut self) -> String {
+        const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+        let mut number = self.scattered();
+        let mut letter = || {
+            let found = LETTERS[usize::try_from(number % 27).unwrap_or(0)];
+            number /= 27;
+            char::from(found)
+        };
+        (0..5).map(|_| letter()).collect()
+    }
+}
