@@ -1,0 +1,223 @@
+//! The question on SIGTERM: does the DaemonSet that this agent belongs to stay?
+//!
+//! If it is deleted, the agent takes its programs and pins with it; in an update, or when there is
+//! no clear answer, it leaves them to its successor.
+//!
+//! Two ways to know the DaemonSet, and what each must be allowed in the agent's namespace:
+//!
+//! - by name ([`Origin::Daemonset`]): `get` of that DaemonSet (`resourceNames` can name it);
+//! - by the pod ([`Origin::Pod`]): that, and `get` of pods, which cannot be limited by name since
+//!   the names are generated.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use serde::Deserialize;
+use tracing::debug;
+
+use super::wire::{decoded, within};
+use crate::client::{Client, Error};
+
+/// In which the answer must have come.
+const ASK_WITHIN: Duration = Duration::from_secs(1);
+/// For each request at the start, and the first wait between two; doubled up to 16 times that.
+const LEARN_WITHIN: Duration = Duration::from_secs(5);
+
+/// Whether the agent should take its programs with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// No: everything stays in place.
+    Stays(Stay),
+    /// Yes.
+    Leaves(Leave),
+}
+
+/// Why it stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stay {
+    /// The DaemonSet is there: this is a restart or an update.
+    Lives,
+    /// The API server forbids the question, or does not know the agent's token any more. After an
+    /// uninstall that removed RBAC or the ServiceAccount before the pods ended this is the answer
+    /// too.
+    Denied,
+    /// No answer in time, or one that says nothing.
+    Silent,
+    /// It is not known which DaemonSet to ask for.
+    Unknown,
+}
+
+/// Why it leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// There is no such DaemonSet.
+    Gone,
+    /// It has a deletion timestamp.
+    Deleting,
+    /// It is another one of the same name.
+    Replaced,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stays(Stay::Lives) => "the DaemonSet is there",
+            Self::Stays(Stay::Denied) => "the API server denies the question",
+            Self::Stays(Stay::Silent) => "no clear answer in time",
+            Self::Stays(Stay::Unknown) => "the DaemonSet is not known",
+            Self::Leaves(Leave::Gone) => "the DaemonSet is gone",
+            Self::Leaves(Leave::Deleting) => "the DaemonSet is being deleted",
+            Self::Leaves(Leave::Replaced) => "another DaemonSet has its name",
+        })
+    }
+}
+
+/// How the DaemonSet is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// By its name, from a flag or the environment.
+    Daemonset(Arc<str>),
+    /// As the controller among the `ownerReferences` of the pod of that name.
+    Pod(Arc<str>),
+}
+
+/// The DaemonSet that this agent belongs to.
+#[derive(Debug)]
+pub struct Owner {
+    client: Client,
+    namespace: Arc<str>,
+    origin: Origin,
+    known: OnceLock<Known>,
+}
+
+/// What was learned at the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Name of the DaemonSet.
+    pub name: String,
+    /// Its `metadata.uid`.
+    pub uid: String,
+    /// `status.desiredNumberScheduled`: how many agents there are, for [`Timing::poll`].
+    ///
+    /// [`Timing::poll`]: super::Timing::poll
+    pub nodes: u32,
+}
+
+#[derive(Deserialize)]
+struct Object {
+    metadata: Metadata,
+    #[serde(default)]
+    status: Status,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    uid: String,
+    deletion_timestamp: Option<String>,
+    #[serde(default)]
+    owner_references: Vec<OwnerReference>,
+}
+
+#[derive(Deserialize)]
+struct OwnerReference {
+    kind: String,
+    name: String,
+    uid: String,
+    #[serde(default)]
+    controller: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Status {
+    desired_number_scheduled: u32,
+}
+
+impl Owner {
+    /// The DaemonSet in that namespace, the agent's own. Nothing is sent yet.
+    #[must_use]
+    pub fn new(client: Client, namespace: Arc<str>, origin: Origin) -> Self {
+        Self { client, namespace, origin, known: OnceLock::new() }
+    }
+
+    /// Asks until name and UID are known; for a task of its own, from the start on.
+    pub async fn learn(&self) -> &Known {
+        let mut wait = LEARN_WITHIN;
+        loop {
+            match self.try_learn().await {
+                Ok(known) => return self.known.get_or_init(|| known),
+                Err(error) => debug!(%error, "the agent's DaemonSet is not known yet"),
+            }
+            tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.0))).await;
+            wait = (wait * 2).min(LEARN_WITHIN * 16);
+        }
+    }
+
+    /// Asks the API server, for at most 1 s.
+    pub async fn ask(&self) -> Verdict {
+        let (name, uid) = match (self.known.get(), &self.origin) {
+            (Some(known), _) => (&*known.name, Some(&*known.uid)),
+            (None, Origin::Daemonset(name)) => (&**name, None),
+            (None, Origin::Pod(_)) => return Verdict::Stays(Stay::Unknown),
+        };
+        ask(&self.client, &self.namespace, name, uid).await
+    }
+
+    async fn try_learn(&self) -> Result<Known, Error> {
+        let namespace = &self.namespace;
+        let (name, uid) = match &self.origin {
+            Origin::Daemonset(name) => (name.to_string(), None),
+            Origin::Pod(pod) => {
+                let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}");
+                let answer = within(LEARN_WITHIN, self.client.get(&path)).await?;
+                let references = decoded::<Object>(&answer)?.metadata.owner_references;
+                let is_owner = |of: &OwnerReference| of.controller && of.kind == "DaemonSet";
+                let Some(owner) = references.into_iter().find(is_owner) else {
+                    let why = format!("pod {namespace}/{pod} belongs to no DaemonSet");
+                    return Err(Error::Malformed { why });
+                };
+                (owner.name, Some(owner.uid))
+            }
+        };
+        let answer = within(LEARN_WITHIN, self.client.get(&path(namespace, &name))).await?;
+        let Object { metadata, status } = decoded(&answer)?;
+        let uid = uid.unwrap_or(metadata.uid);
+        Ok(Known { name, uid, nodes: status.desired_number_scheduled })
+    }
+}
+
+/// Asks for the DaemonSet of that name. In order:
+///
+/// - a 404 that names it, another UID than `uid`, or a deletion timestamp: it leaves;
+/// - anything else, or nothing within 1 s in total: it stays.
+///
+/// Without `uid`, the one seen at the start, only a 404 and a deletion timestamp count.
+pub async fn ask(client: &Client, namespace: &str, name: &str, uid: Option<&str>) -> Verdict {
+    let answer = within(ASK_WITHIN, client.get(&path(namespace, name))).await;
+    match answer.and_then(|answer| decoded::<Object>(&answer)) {
+        Ok(object) if uid.is_some_and(|uid| uid != object.metadata.uid) => {
+            Verdict::Leaves(Leave::Replaced)
+        }
+        Ok(object) if object.metadata.deletion_timestamp.is_some() => {
+            Verdict::Leaves(Leave::Deleting)
+        }
+        Ok(_) => Verdict::Stays(Stay::Lives),
+        // A proxy's 404, or that of a server without this API, does not name the object.
+        Err(Error::NotFound { message, .. }) if message.contains(&format!("\"{name}\"")) => {
+            Verdict::Leaves(Leave::Gone)
+        }
+        Err(Error::Forbidden { .. } | Error::Unauthorized { .. }) => Verdict::Stays(Stay::Denied),
+        Err(error) => {
+            debug!(%error, "the question for the agent's DaemonSet has no clear answer");
+            Verdict::Stays(Stay::Silent)
+        }
+    }
+}
+
+fn path(namespace: &str, name: &str) -> String {
+    format!("/apis/apps/v1/namespaces/{namespace}/daemonsets/{name}")
+}
