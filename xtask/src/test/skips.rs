@@ -2,6 +2,8 @@
 
 /// The name that the test prints after `SKIP`, with its suite, and why it may be skipped.
 const ALLOWED: &[(&str, &str)] = &[
+    ("deploy::helm", "Debian has no helm"),
+    ("deploy::kubectl", "Debian's kubectl knows no kustomize components"),
     ("kernels::linux_5_10", "Debian's mirrors may have dropped this kernel's packages"),
     ("kernels::linux_6_1", "Debian's mirrors may have dropped this kernel's packages"),
     ("kernels::linux_6_12", "Debian's mirrors may have dropped this kernel's packages"),

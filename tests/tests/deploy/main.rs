@@ -1,0 +1,10 @@
+//! What deploy/ installs: rendered as users do it, decoded strictly, and held against the binary.
+#![expect(clippy::print_stdout, reason = "a skipped test says so")]
+
+mod arguments;
+mod chart;
+mod policies;
+mod rbac;
+mod render;
+mod security;
+mod strict;
