@@ -40,6 +40,8 @@ mod ports;
 #[cfg(target_arch = "bpf")]
 mod programs;
 #[cfg(target_arch = "bpf")]
+mod seats;
+#[cfg(target_arch = "bpf")]
 mod watch;
 
 #[cfg(not(target_arch = "bpf"))]

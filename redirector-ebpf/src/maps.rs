@@ -53,7 +53,12 @@ pub static BACKENDS: Array<BackendValue, 262144, MMAPABLE> = Array::new();
 /// What each service id is called. The programs do not read it.
 #[btf_map]
 pub static NAMES: Array<ServiceName, 65536, MMAPABLE> = Array::new();
-/// Where a socket was connected to.
+/// Where a socket was connected to: by the low bits of its cookie. Nearly all sit here; storage of
+/// the socket's own costs five times as much.
+#[btf_map]
+pub static SEATS: Array<SocketValue, 65536, MMAPABLE> = Array::new();
+/// The same of sockets that found their seat taken, and of those without an end that is seen
+/// (MPTCP).
 #[btf_map]
 pub static SOCKETS: SkStorage<SocketValue> = SkStorage::new();
 /// Where an unconnected UDP socket sends to.

@@ -3,6 +3,7 @@
 use core::ptr;
 
 use aya_ebpf::{
+    EbpfContext as _,
     bindings::BPF_SK_STORAGE_GET_F_CREATE,
     helpers::generated::{bpf_get_current_cgroup_id, bpf_sk_storage_get, bpf_skc_to_mptcp_sock},
     programs::SockAddrContext,
@@ -12,6 +13,7 @@ use redirector_common::{DESTINATIONS, Destination, Limits, PROTOCOL_UDP, SendsVa
 use crate::{
     context::Address,
     maps::{SENDS, SOCKETS},
+    seats,
 };
 
 /// What to remember of one redirection.
@@ -68,22 +70,48 @@ pub fn shows_dialled(protocol: u8) -> bool {
 /// Remembers a connect. What the watch of an earlier one has left behind stays.
 #[inline(always)]
 pub fn connected(context: &SockAddrContext, redirection: &Redirection) -> Remembered {
-    // SAFETY: the storage belongs to this socket, which the caller of the hook holds.
-    let Some(value) = (unsafe { SOCKETS.get_or_insert_ptr_mut(context, None).as_mut() }) else {
-        return Remembered::No;
+    let mut is_subflow = false;
+    // SAFETY: a plain load of a constant that the loader may replace.
+    if unsafe { (&raw const HAS_MPTCP).read_volatile() } != 0 {
+        // SAFETY: the storage belongs to a socket that is held while a subflow of it connects.
+        if let Some(value) = unsafe { whole_socket(context).as_mut() } {
+            redirection.store(&mut value.destination, 0);
+            seats::note_stored();
+            is_subflow = true;
+        }
+    }
+    // The end of a subflow is not seen: it would never leave its seat.
+    let seat = if is_subflow { None } else { seats::take(context.as_ptr()) };
+    let value = match seat {
+        Some(value) => value,
+        // SAFETY: the storage belongs to this socket, which the caller of the hook holds.
+        None => match unsafe { SOCKETS.get_or_insert_ptr_mut(context, None).as_mut() } {
+            Some(value) => {
+                seats::note_stored();
+                value
+            }
+            None => return Remembered::No,
+        },
     };
     redirection.store(&mut value.destination, 0);
     // SAFETY: the helper takes nothing.
     value.client = unsafe { bpf_get_current_cgroup_id() };
     value.limits = redirection.limits;
-    // SAFETY: a plain load of a constant that the loader may replace.
-    if unsafe { (&raw const HAS_MPTCP).read_volatile() } != 0 {
-        // SAFETY: as above; a subflow connects while its whole socket is held too.
-        if let Some(value) = unsafe { whole_socket(context).as_mut() } {
-            redirection.store(&mut value.destination, 0);
-        }
-    }
     Remembered::Yes
+}
+
+/// What this socket remembers of its last connect.
+#[inline(always)]
+#[expect(clippy::mut_from_ref, reason = "the value belongs to the socket, not to the context")]
+fn remembered(context: &SockAddrContext) -> Option<&mut SocketValue> {
+    if let Some(value) = seats::of(context.as_ptr()) {
+        return Some(value);
+    }
+    if !seats::is_any_stored() {
+        return None;
+    }
+    // SAFETY: the storage belongs to this socket, which the caller of the hook holds.
+    unsafe { SOCKETS.get_ptr_mut(context).as_mut() }
 }
 
 /// The storage of the whole MPTCP socket, which is asked for its peer, while a subflow of it
@@ -107,8 +135,7 @@ unsafe fn whole_socket(context: &SockAddrContext) -> *mut SocketValue {
 /// itself. Any other is told by the echo, and counts again if this connect fails.
 #[inline(always)]
 pub fn connected_elsewhere(context: &SockAddrContext, dialled: &Address) {
-    // SAFETY: as above.
-    if let Some(value) = unsafe { SOCKETS.get_ptr_mut(context).as_mut() } {
+    if let Some(value) = remembered(context) {
         let value = &mut value.destination;
         let equal = is_equal(&value.chosen, value.chosen_port, dialled);
         value.dialled_port &= (equal as u16).wrapping_sub(1);
@@ -208,9 +235,7 @@ pub fn sent_elsewhere(context: &SockAddrContext, dialled: &Address) {
 /// The service address behind the connected peer `actual`.
 #[inline(always)]
 pub fn peer(context: &SockAddrContext, actual: &Address) -> Option<Address> {
-    // SAFETY: as above.
-    let value = unsafe { SOCKETS.get_ptr_mut(context).as_ref()? };
-    dialled(&value.destination, actual)
+    dialled(&remembered(context)?.destination, actual)
 }
 
 /// The service address behind the sender `actual` of a datagram: of those sent to, the last.

@@ -23,7 +23,7 @@ use crate::{
     },
     memory,
     peek::Socket,
-    watch,
+    seats, watch,
 };
 
 /// The syscall goes on, with the address as it stands.
@@ -222,6 +222,9 @@ pub fn sock_ops(context: SockOpsContext) -> u32 {
 /// A socket of any protocol is closed by its last owner.
 #[cgroup_sock(sock_release)]
 pub fn sock_release(context: SockContext) -> i32 {
+    if let Some(value) = seats::of(context.as_ptr()) {
+        seats::leave(value);
+    }
     if listen::is_released(&context) {
         // SAFETY: as above.
         unsafe { NEXT_RELEASE.tail_call(&context, ENDED4) };

@@ -4,6 +4,7 @@
 //! nothing for sockets that were not redirected.
 
 use aya_ebpf::{
+    EbpfContext as _,
     bindings::{
         BPF_SOCK_OPS_RTO_CB_FLAG, BPF_SOCK_OPS_STATE_CB_FLAG, BPF_TCP_CLOSE, BPF_TCP_ESTABLISHED,
         BPF_TCP_SYN_SENT, bpf_sock, bpf_sock_ops,
@@ -13,7 +14,7 @@ use aya_ebpf::{
 };
 use redirector_common::{Destination, SocketValue};
 
-use crate::{maps::SOCKETS, passive};
+use crate::{maps::SOCKETS, passive, seats};
 
 const AF_INET6: u32 = 10;
 const SOL_TCP: i32 = 6;
@@ -46,6 +47,9 @@ pub fn connecting(context: &SockOpsContext) {
     };
     if !socket.limits.are_set() || !is_peer(context.ops, &socket.destination) {
         return;
+    }
+    if socket.state & SocketValue::WATCHED == 0 {
+        seats::hold(socket);
     }
     let before = context.cb_flags();
     socket.state = SocketValue::WATCHED | (CALLBACKS & !before);
@@ -88,8 +92,9 @@ pub fn decided(context: &SockOpsContext) {
     let Some((sock, socket)) = socket(context) else {
         return;
     };
-    let state = socket.state;
-    if state & SocketValue::WATCHED == 0 {
+    let (cookie, state) = (socket.cookie, state_of(socket));
+    // A socket that nobody holds and that is not watched has left its seat to another one.
+    if state & SocketValue::WATCHED == 0 || !seats::is_of(socket, cookie) {
         return;
     }
     socket.state = 0;
@@ -103,6 +108,7 @@ pub fn decided(context: &SockOpsContext) {
     {
         passive::failed(socket, failure);
     }
+    seats::leave(socket);
 }
 
 /// How a connect failed, by the socket's error; `None` if somebody gave up early or closed it.
@@ -130,6 +136,12 @@ fn socket(context: &SockOpsContext) -> Option<(*mut bpf_sock, &mut SocketValue)>
     if sock.is_null() {
         return None;
     }
+    if let Some(socket) = seats::of(context.as_ptr()) {
+        return Some((sock, socket));
+    }
+    if !seats::is_any_stored() {
+        return None;
+    }
     let map = (&raw const SOCKETS).cast_mut().cast();
     // SAFETY: the storage belongs to this socket, which is locked for the call.
     let socket = unsafe {
@@ -138,6 +150,13 @@ fn socket(context: &SockOpsContext) -> Option<(*mut bpf_sock, &mut SocketValue)>
             .as_mut()
     };
     Some((sock, socket?))
+}
+
+/// Its state, read once.
+#[inline(always)]
+fn state_of(socket: &SocketValue) -> u32 {
+    // SAFETY: the word is loaded whole.
+    unsafe { (&raw const socket.state).read_volatile() }
 }
 
 /// Whether that is where the socket is being connected to. It may have been connected elsewhere

@@ -14,7 +14,7 @@ type Outcome = Result<Option<Report>, String>;
 const GUESTS_AT_ONCE: u32 = 2;
 
 /// What the verifier may process per program, on any kernel.
-const MOST_INSTRUCTIONS: u64 = 8_000;
+const MOST_INSTRUCTIONS: u64 = 10_000;
 
 /// The programs without which nothing is redirected. There may be more.
 const HOOKS: [&str; 8] = [

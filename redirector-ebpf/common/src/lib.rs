@@ -21,7 +21,7 @@ pub use listener::{
 };
 pub use passive::{
     AGENT_SILENT, CONFIG_WORDS, EventKind, EventValue, HEARTBEAT, Limits, MutedKey, PassiveValue,
-    SEVERAL, STALE_AFTER, TrialKey, UnknownEvent,
+    SEVERAL, STALE_AFTER, STORED, TrialKey, UnknownEvent,
 };
 pub use socket::{
     AffinityKey, AffinityValue, DESTINATIONS, Destination, SendsValue, SocketValue, affinity_check,

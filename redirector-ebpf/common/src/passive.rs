@@ -166,6 +166,9 @@ pub const HEARTBEAT: u32 = 0;
 /// Index in `CONFIG`: nanoseconds without a heartbeat after which addresses that kube-proxy serves
 /// too pass untouched; 0 is never.
 pub const STALE_AFTER: u32 = 1;
+/// Index in `CONFIG`: not 0 once a socket had to keep its state in storage of its own (`SOCKETS`): before,
+/// nobody needs to look there.
+pub const STORED: u32 = 2;
 /// Words of `CONFIG`.
 pub const CONFIG_WORDS: usize = 8;
 

@@ -36,11 +36,17 @@ pub struct Destination {
 
 const _: () = assert!(size_of::<Destination>() == 56);
 
-/// The value of `SOCKETS`: where a socket was connected to, and, of a TCP socket, what to make of
-/// how that ends.
+/// The value of `SEATS` and `SOCKETS`: where a socket was connected to, and, of a TCP socket, what
+/// to make of how that ends.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct SocketValue {
+    /// In `SEATS`: of the socket that sits here, or sat here last. Cookies are never used again, so
+    /// another socket is told by it.
+    pub cookie: u64,
+    /// In `SEATS`: who would miss this value: 1 for the socket's descriptors, 1 for a connect that
+    /// is watched. The seat is free at 0; whoever makes 1 of it has taken it.
+    pub holders: u64,
     /// What was dialled and chosen.
     pub destination: Destination,
     /// Cgroup id of who called connect.
@@ -56,7 +62,7 @@ pub struct SocketValue {
     pub state: u32,
 }
 
-const _: () = assert!(size_of::<SocketValue>() == 88);
+const _: () = assert!(size_of::<SocketValue>() == 104);
 
 impl SocketValue {
     /// The connect is under way.

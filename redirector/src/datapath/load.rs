@@ -35,6 +35,7 @@ const MAPS: &[&str] = &[
     "NODES",
     "BACKENDS",
     "NAMES",
+    "SEATS",
     "SOCKETS",
     "SENDS",
     "AFFINITY",
@@ -51,6 +52,9 @@ const MAPS: &[&str] = &[
     "SEED",
 ];
 
+/// Seats, unless the caller wants another number: 7 MB.
+pub const SEATS: u32 = 65_536;
+
 /// How to load.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -60,6 +64,8 @@ pub struct Options {
     pub remember_tcp: bool,
     /// Whether UDP sockets do.
     pub remember_udp: bool,
+    /// Sockets whose state stands in `SEATS`, a power of two; 0 is none: all have storage.
+    pub seats: u32,
     /// User and group that own the pins; `None` is this process's.
     pub owner: Option<(u32, u32)>,
 }
@@ -128,7 +134,7 @@ const NO_PROGRAM: &str = "the eBPF object lacks a program; build again with `car
 /// Creates the maps that are not pinned yet, and opens those that are.
 fn create(object: Object, pins: &Pins, load: u32, options: &Options) -> Result<Ebpf> {
     let Capacities { frontends, services, backends, nodes, slots } = options.capacities;
-    let globals = globals(options);
+    let globals = globals(pins, options);
     let mut loader = EbpfLoader::new();
     for (name, value) in &globals {
         loader.override_global(name, value.as_slice(), true);
@@ -145,6 +151,7 @@ fn create(object: Object, pins: &Pins, load: u32, options: &Options) -> Result<E
         ("BACKEND_IDS", ids::elements(backends)),
         ("NODES", nodes),
         ("TABLE", slots),
+        ("SEATS", options.seats.max(1)),
     ] {
         loader.map_max_entries(name, capacity);
         if let Ok(shape) = sys::obj_get(&pins.map(name)).and_then(|map| sys::map_shape(map.as_fd()))
@@ -171,13 +178,14 @@ fn create(object: Object, pins: &Pins, load: u32, options: &Options) -> Result<E
 }
 
 /// The constants that the programs are specialised with.
-pub(super) fn globals(options: &Options) -> Vec<(&'static str, Vec<u8>)> {
+pub(super) fn globals(pins: &Pins, options: &Options) -> Vec<(&'static str, Vec<u8>)> {
     let flag = |is_set: bool| vec![u8::from(is_set)];
     let number = |number: u32| number.to_ne_bytes().to_vec();
     let Offsets { sk_err, user_timeout } = Offsets::of_kernel();
     let mut globals = vec![
         ("HAS_SET_RETVAL", flag(check::kernel_at_least(5, 18))),
         ("HAS_MPTCP", flag(check::knows_mptcp())),
+        ("SEAT_COUNT", number(seats(pins, options))),
         ("REMEMBER_TCP", flag(options.remember_tcp)),
         ("REMEMBER_UDP", flag(options.remember_udp)),
         ("HAS_COARSE_CLOCK", flag(check::kernel_at_least(5, 11))),
@@ -187,6 +195,18 @@ pub(super) fn globals(options: &Options) -> Vec<(&'static str, Vec<u8>)> {
     ];
     globals.extend(listeners::globals().unwrap_or_default());
     globals
+}
+
+/// How many seats the programs may use: what is pinned decides. None where a subflow of MPTCP,
+/// whose end is not seen, cannot be told from other sockets.
+fn seats(pins: &Pins, options: &Options) -> u32 {
+    if options.seats == 0 || !check::kernel_at_least(5, 19) {
+        return 0;
+    }
+    let pinned = sys::obj_get(&pins.map("SEATS")).and_then(|map| sys::map_shape(map.as_fd()));
+    let count = pinned.map_or(options.seats, |shape| shape.max_entries);
+    // The largest power of two in it.
+    1 << count.ilog2()
 }
 
 /// How long a redirected socket waits for the answer to its first SYN. By itself it would be 1 s.

@@ -36,7 +36,7 @@ use redirector_core::{
     service::{Frontend, Protocol},
 };
 
-pub use load::{Options, Programs, load};
+pub use load::{Options, Programs, SEATS, load};
 pub use mapped::Mapped;
 pub use object::Object;
 pub use passive::{Events, monotonic};

@@ -15,7 +15,7 @@ use redirector_tests::bpffs::Bpffs;
 
 use crate::{
     goals::Goal,
-    redirected::{Redirected, Stages},
+    redirected::{Memory, Redirected, Stages},
     report::{Table, Unit},
     services::{self, BACKENDS, Services},
 };
@@ -31,10 +31,12 @@ const MEGA: f64 = 1e6;
 
 /// `populated`: how long others took to populate as many services.
 pub fn measure(bpffs: &Bpffs, mut populated: Vec<Stages>) -> Result<(Vec<Table>, Vec<Goal>)> {
-    let default = Redirected::new(bpffs, "bulk-default", services::DEFAULT_CAPACITIES, true)?;
+    let default =
+        Redirected::new(bpffs, "bulk-default", services::DEFAULT_CAPACITIES, Memory::Seats)?;
     let at_default = default.memory()?;
     drop(default);
-    let mut redirected = Redirected::new(bpffs, "bulk", SERVICES.exact_capacities(), true)?;
+    let mut redirected =
+        Redirected::new(bpffs, "bulk", SERVICES.exact_capacities(), Memory::Seats)?;
     populated.push(redirected.populate(SERVICES)?);
     let at_scale = redirected.memory()?;
 

@@ -10,7 +10,7 @@ use crate::{
     dials::{Contender, Effort, Measured, race_programs},
     goals::Goal,
     ground::Ground,
-    redirected::Redirected,
+    redirected::{Memory, Redirected},
     report::{Table, Unit},
     rounds::Series,
     services::{self, Services},
@@ -34,8 +34,8 @@ pub fn measure(ground: &Ground, bpffs: &Bpffs, effort: Effort) -> Result<(Vec<Ta
     let empty = Cgroup::new("empty")?;
     let _program = EmptyProgram::attach(empty.path())?;
     let capacities = services::DEFAULT_CAPACITIES;
-    let mut stateless = Redirected::new(bpffs, "stateless", capacities, false)?;
-    let mut remembering = Redirected::new(bpffs, "remembering", capacities, true)?;
+    let mut stateless = Redirected::new(bpffs, "stateless", capacities, Memory::None)?;
+    let mut remembering = Redirected::new(bpffs, "remembering", capacities, Memory::Seats)?;
     stateless.populate(SERVICES)?;
     remembering.populate(SERVICES)?;
     let mut contenders = [

@@ -10,7 +10,7 @@ use crate::{
     dials::{Contender, Effort, race, race_programs},
     goals::Goal,
     ground::Ground,
-    redirected::Redirected,
+    redirected::{Memory, Redirected},
     report::{Table, Unit},
     rounds::Series,
     services::{self, Services},
@@ -48,9 +48,9 @@ pub fn measure(
     let empty = Cgroup::new("empty-tcp")?;
     let _program = EmptyProgram::attach(empty.path())?;
     let capacities = services::DEFAULT_CAPACITIES;
-    let mut stateless = Redirected::new(bpffs, "stateless-tcp", capacities, false)?;
-    let mut remembering = Redirected::new(bpffs, "remembering-tcp", capacities, true)?;
-    let mut blind = Redirected::new(bpffs, "blind-tcp", capacities, true)?;
+    let mut stateless = Redirected::new(bpffs, "stateless-tcp", capacities, Memory::None)?;
+    let mut remembering = Redirected::new(bpffs, "remembering-tcp", capacities, Memory::Seats)?;
+    let mut blind = Redirected::new(bpffs, "blind-tcp", capacities, Memory::Storage)?;
     blind.blindfold()?;
     blind.populate(SERVICES)?;
     stateless.populate(SERVICES)?;
@@ -61,7 +61,12 @@ pub fn measure(
         Contender::within("an empty program", netns, &empty, direct)?,
         Contender::within("redirector, --peer-name none", netns, &stateless.cgroup, service)?,
         Contender::within("redirector", netns, &remembering.cgroup, service)?,
-        Contender::within("redirector, no passive health", netns, &blind.cgroup, service)?,
+        Contender::within(
+            "redirector before passive health and seats",
+            netns,
+            &blind.cgroup,
+            service,
+        )?,
     ];
     let mut grounds = Vec::new();
     for &count in rules.iptables {
@@ -121,7 +126,7 @@ pub fn measure(
     let watching = watching.context("no programs")?.to(blind.context("no programs")?);
     let goals = vec![
         Goal::at_most(
-            "programs per connection, with passive health to without",
+            "programs per connection, to before passive health and seats",
             watching.median,
             1.25,
         )

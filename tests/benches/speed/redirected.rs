@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use redirector::datapath::{self, Datapath, Lock, Options, Pins, load, unload};
+use redirector::datapath::{self, Datapath, Lock, Options, Pins, SEATS, load, unload};
 use redirector_core::{
     Input, Moment, Transition, World,
     plan::{Capacities, Installed, plan_scope},
@@ -23,6 +23,17 @@ pub struct Redirected {
     pub cgroup: Cgroup,
 }
 
+/// Where sockets remember whom they dialled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// Nowhere, but for the time of a watched connect: `--peer-name none`.
+    None,
+    /// Each in storage of its own, as before there were seats.
+    Storage,
+    /// In their seats.
+    Seats,
+}
+
 /// How long something took, by its stages.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Stages {
@@ -35,14 +46,20 @@ pub struct Stages {
 }
 
 impl Redirected {
-    /// Loads and attaches, with empty maps. `remembers`: whether sockets remember whom they dialled.
-    pub fn new(bpffs: &Bpffs, name: &str, capacities: Capacities, remembers: bool) -> Result<Self> {
+    /// Loads and attaches, with empty maps.
+    pub fn new(bpffs: &Bpffs, name: &str, capacities: Capacities, memory: Memory) -> Result<Self> {
         let cgroup = Cgroup::new(name)?;
         let pins = Pins::new(bpffs.path().join(name));
         pins.create()?;
         let lock = pins.lock()?;
-        let options =
-            Options { capacities, remember_tcp: remembers, remember_udp: remembers, owner: None };
+        let remembers = memory != Memory::None;
+        let options = Options {
+            capacities,
+            remember_tcp: remembers,
+            remember_udp: remembers,
+            seats: if memory == Memory::Storage { 0 } else { SEATS },
+            owner: None,
+        };
         load(&pins, &lock, &datapath::cgroup::Cgroup::open(Some(cgroup.path()))?, &options)?;
         let datapath = Datapath::open(&pins)?;
         let mut world = World::new();

@@ -9,7 +9,7 @@ use crate::{
     dials::{Contender, Effort, race_programs},
     goals::Goal,
     ground::Ground,
-    redirected::{Redirected, Stages},
+    redirected::{Memory, Redirected, Stages},
     report::{Table, Unit},
     rounds::Series,
     services::{self, Services},
@@ -28,12 +28,15 @@ pub fn measure(
     let mut contenders = Vec::new();
     let mut redirected = Vec::new();
     let mut populated = Vec::new();
-    for remembers in [false, true] {
+    for memory in [Memory::None, Memory::Seats] {
         for count in COUNTS {
             let services = Services { count, protocol: Protocol::Udp };
-            let (suffix, key) = if remembers { ("", "all") } else { (", --peer-name none", "few") };
+            let (suffix, key) = match memory {
+                Memory::None => (", --peer-name none", "few"),
+                _ => ("", "all"),
+            };
             let name = format!("scale-{key}-{count}");
-            let mut one = Redirected::new(bpffs, &name, services.exact_capacities(), remembers)?;
+            let mut one = Redirected::new(bpffs, &name, services.exact_capacities(), memory)?;
             let stages = one.populate(services)?;
             if Some(&count) == COUNTS.last() {
                 populated.push(stages);

@@ -11,7 +11,7 @@ use std::{
 };
 
 use dialers::{Dialer, connects};
-use redirector::datapath::{self, Counters, Lock, Options, Pins, Programs, cgroup};
+use redirector::datapath::{self, Counters, Lock, Options, Pins, Programs, SEATS, cgroup};
 use redirector_core::plan::Capacities;
 use redirector_tests::{
     agent::{Agent, AgentOptions},
@@ -177,7 +177,13 @@ impl Exchange {
         // Maps that are pinned keep their capacities: these are not asked for.
         let capacities =
             Capacities { frontends: 64, services: 64, backends: 64, nodes: 64, slots: 64 };
-        let options = Options { capacities, remember_tcp: true, remember_udp: true, owner: None };
+        let options = Options {
+            capacities,
+            remember_tcp: true,
+            remember_udp: true,
+            seats: SEATS,
+            owner: None,
+        };
         let load = || Programs::load(&pins, &lock, &options).expect("the programs load");
         let copies = [load(), load()];
         let cgroup = cgroup::Cgroup::open(Some(stage.cgroup.path())).expect("the cgroup");

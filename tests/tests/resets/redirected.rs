@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redirector::datapath::{Options, Pins, Resets, cgroup::Cgroup};
+use redirector::datapath::{Options, Pins, Resets, SEATS, cgroup::Cgroup};
 use redirector_core::{
     plan::Capacities,
     service::{BackendRef, Protocol},
@@ -23,6 +23,7 @@ fn resets(stage: &Stage, remembers: bool) -> Resets {
         capacities: Capacities { frontends: 0, services: 0, backends: 0, nodes: 0, slots: 0 },
         remember_tcp: remembers,
         remember_udp: remembers,
+        seats: SEATS,
         owner: None,
     };
     let cgroup = Cgroup::open(Some(stage.cgroup.path())).expect("the cgroup");

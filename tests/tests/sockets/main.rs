@@ -8,6 +8,7 @@ mod kinds;
 mod matrix;
 mod memory;
 mod peer_name;
+mod seats;
 mod stage;
 mod sticky;
 mod untouched;

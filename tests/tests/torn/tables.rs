@@ -1,6 +1,6 @@
 //! The production maps and programs in a place of their own, and who reads and writes them.
 
-use redirector::datapath::{self, Datapath, Options, Pins, cgroup};
+use redirector::datapath::{self, Datapath, Options, Pins, SEATS, cgroup};
 use redirector_core::plan::Capacities;
 use redirector_tests::{bpffs::Bpffs, cgroup::Cgroup};
 
@@ -36,8 +36,13 @@ impl Bench {
         pins.create().expect("pins");
         let lock = pins.lock().expect("the lock");
         let attach = cgroup::Cgroup::open(Some(cgroup.path())).expect("the cgroup");
-        let options =
-            Options { capacities: CAPACITIES, remember_tcp: true, remember_udp: true, owner: None };
+        let options = Options {
+            capacities: CAPACITIES,
+            remember_tcp: true,
+            remember_udp: true,
+            seats: SEATS,
+            owner: None,
+        };
         datapath::load(&pins, &lock, &attach, &options).expect("the programs");
         Self { _cgroup: cgroup, pins, _bpffs: bpffs }
     }

@@ -1,10 +1,22 @@
 //! What is kept of API objects. Nothing else of this crate knows their fields.
 
+mod address;
+mod names;
+mod node;
 mod policy;
+mod service;
+mod slice;
 
 use std::{fmt, sync::Arc};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+pub use address::{Address, Family, Refusal, Refused};
+pub(crate) use names::Names;
+pub use node::{Node, NodePlace, regions};
 pub use policy::FailoverPolicy;
+pub use service::{Service, ServiceKind, ServicePort};
+pub use slice::{Endpoint, EndpointSlice, Hints, Maker, SlicePort};
 
 /// Which object of its kind; the namespace of one that has none is empty.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,4 +77,13 @@ pub struct Batch<T> {
     pub changes: Vec<Change<T>>,
     /// After these everything that there is has been said. Always so after the first batch.
     pub is_synced: bool,
+}
+
+/// Which object it is that has this metadata.
+fn object_ref(metadata: &ObjectMeta) -> Result<ObjectRef, String> {
+    let Some(name) = metadata.name.as_deref().filter(|name| !name.is_empty()) else {
+        return Err("metadata.name is missing".to_owned());
+    };
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    Ok(ObjectRef { namespace: namespace.into(), name: name.into() })
 }

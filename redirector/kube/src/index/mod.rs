@@ -1,1 +1,376 @@
 //! From API objects to what the core is told, by kube-proxy's rules. Pure.
+//!
+//! The rules are kube-proxy's, each with its function, in [`endpoints`] (which endpoints),
+//! [`frontends`] (which addresses) and [`standing`] (which Services); who gets what when there is
+//! not enough is in [`shares`]. Only what a piece of news touches is looked at again, and only
+//! Services whose value really changed are said again.
+//!
+//! UDP: kube-proxy (`conntrack.CleanStaleEntries`) lets a flow stay with an endpoint as long as
+//! that one serves, also while it terminates, and ends it otherwise. Here that is a property of
+//! the table: every endpoint that is ready, or serves and terminates, is listed, and nothing else.
+//! A socket's earlier choice that is still found in the table is kept, any other is made anew.
+
+mod differences;
+mod endpoints;
+mod frontends;
+mod known;
+mod notice;
+mod ports;
+mod said;
+mod settings;
+mod settle;
+mod shares;
+mod standing;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use redirector_core::{
+    Input,
+    service::{BackendRef, Frontend, Locality},
+};
+
+use self::{
+    differences::Differences,
+    frontends::{Claim, Claims},
+    known::Known,
+    said::{Places, Said},
+    standing::{Standing, is_api_server},
+};
+use crate::{
+    api::{Batch, Change, EndpointSlice, FailoverPolicy, Node, Object, ObjectRef, Service},
+    policies::Policies,
+};
+
+pub use self::{
+    notice::{Notice, reason},
+    said::{object_of, service_ref},
+    settings::{Features, Quotas, Scope, Settings},
+};
+
+/// What a watch has to say.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// Of all namespaces.
+    Services(Batch<Service>),
+    /// Of all namespaces.
+    Slices(Batch<EndpointSlice>),
+    /// Of all namespaces.
+    Policies(Batch<FailoverPolicy>),
+    /// The own Node; others are ignored.
+    Node(Batch<Node>),
+    /// Which region each zone is in: [`regions`](crate::api::regions) of all Nodes.
+    Regions(BTreeMap<Arc<str>, Arc<str>>),
+}
+
+/// Everything that the watches have said, and what the core was told of it.
+#[derive(Debug)]
+pub struct Index {
+    settings: Settings,
+    known: Known,
+    policies: Policies,
+    node: Option<Node>,
+    /// As they were told; `None` is not yet.
+    told_regions: Option<BTreeMap<Arc<str>, Arc<str>>>,
+    /// These, and that of the own node.
+    regions: BTreeMap<Arc<str>, Arc<str>>,
+    synced: Synced,
+    /// Services of which something has changed since they were last looked at.
+    touched: BTreeSet<ObjectRef>,
+    are_all_touched: bool,
+    /// Services that are ours, as far as they alone decide.
+    standings: BTreeMap<ObjectRef, Standing>,
+    /// Services that tiers name, and whose.
+    referrers: BTreeMap<ObjectRef, BTreeSet<ObjectRef>>,
+    claims: Claims,
+    /// Of each Service the endpoints at addresses that somebody claims.
+    met: BTreeMap<ObjectRef, BTreeSet<IpAddr>>,
+    /// Over their namespace's share.
+    left: BTreeSet<ObjectRef>,
+    places: Places,
+    /// What the core knows; `None` is nothing yet.
+    said: Option<(Locality, BTreeMap<ObjectRef, Vec<Said>>)>,
+    notices: BTreeMap<ObjectRef, Vec<Notice>>,
+    unreadable: BTreeMap<(&'static str, ObjectRef), Notice>,
+    api_servers: Vec<SocketAddr>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Synced {
+    services: bool,
+    slices: bool,
+    policies: bool,
+}
+
+impl Index {
+    /// Nothing is known.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            known: Known::default(),
+            policies: Policies::default(),
+            node: None,
+            told_regions: None,
+            regions: BTreeMap::new(),
+            synced: Synced::default(),
+            touched: BTreeSet::new(),
+            are_all_touched: false,
+            standings: BTreeMap::new(),
+            referrers: BTreeMap::new(),
+            claims: Claims::default(),
+            met: BTreeMap::new(),
+            left: BTreeSet::new(),
+            places: Places::default(),
+            said: None,
+            notices: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
+            api_servers: Vec::new(),
+        }
+    }
+
+    /// Takes in what a watch has to say.
+    pub fn take(&mut self, news: News) {
+        match news {
+            News::Services(batch) => {
+                self.synced.services |= batch.is_synced;
+                for change in batch.changes {
+                    self.take_service(change);
+                }
+            }
+            News::Slices(batch) => {
+                self.synced.slices |= batch.is_synced;
+                for change in batch.changes {
+                    self.take_slice(change);
+                }
+            }
+            News::Policies(batch) => {
+                self.synced.policies |= batch.is_synced;
+                self.touched.extend(self.policies.take(batch));
+            }
+            News::Node(batch) => {
+                for change in batch.changes {
+                    self.take_node(change);
+                }
+            }
+            News::Regions(regions) => {
+                if self.told_regions.as_ref() != Some(&regions) {
+                    self.told_regions = Some(regions);
+                    self.place_zones();
+                }
+            }
+        }
+    }
+
+    /// What the core is to be told now. Nothing before Services, slices and policies are known as
+    /// a whole and the own Node has been heard of; then where this agent runs and all there is;
+    /// then differences.
+    pub fn inputs(&mut self) -> Vec<Input> {
+        let Synced { services: true, slices: true, policies: true } = self.synced else {
+            return Vec::new();
+        };
+        let Some(node) = self.node.clone() else { return Vec::new() };
+        let place = ports::place(self, &node);
+        let (place_before, mut said) = match self.said.take() {
+            Some((place, said)) => (Some(place), said),
+            None => (None, BTreeMap::new()),
+        };
+        let mut inputs = Vec::new();
+        if place_before.as_ref() != Some(&place) {
+            inputs.push(Input::Node(place.clone()));
+        }
+        let affected = self.settle(&node);
+        let is_first = place_before.is_none();
+        let mut differences = Differences::default();
+        for object in affected {
+            let (now, notices) = self.answer(&object, &node);
+            set(&mut self.notices, &object, notices);
+            let before = said.remove(&object).unwrap_or_default();
+            if !is_first {
+                differences.add(before, &now);
+            }
+            set(&mut said, &object, now);
+        }
+        if is_first {
+            let all = said.values().flatten().map(Said::service).collect();
+            inputs.push(Input::Replace(all));
+        } else {
+            inputs.extend(differences.inputs());
+        }
+        self.said = Some((place, said));
+        inputs
+    }
+
+    /// What people should know of the objects as they are now; the caller says what is new.
+    #[must_use]
+    pub fn notices(&self) -> BTreeSet<Notice> {
+        let zones = self.told_regions.as_ref().map(|_| self.unknown_zones()).unwrap_or_default();
+        let zones = zones.into_iter().map(|zone| Notice {
+            message: format!(
+                "no Node says in which region zone {zone} is; its endpoints are the last choice"
+            ),
+            object: ObjectRef { namespace: "".into(), name: zone },
+            reason: reason::UNKNOWN_ZONE,
+        });
+        let services = self.notices.values().flatten().chain(self.unreadable.values()).cloned();
+        services.chain(zones).collect()
+    }
+
+    /// Zones of backends in no region that is known: a reason to look at the Nodes again.
+    #[must_use]
+    pub fn unknown_zones(&self) -> BTreeSet<Arc<str>> {
+        self.places.without_region()
+    }
+
+    /// Where the API server answers: the endpoints of `default/kubernetes`, the last ones if there
+    /// are none now.
+    #[must_use]
+    pub fn api_servers(&self) -> Vec<SocketAddr> {
+        self.api_servers.clone()
+    }
+
+    fn take_service(&mut self, change: Change<Service>) {
+        match change {
+            Change::Put(service) => {
+                self.unreadable.remove(&(Service::KIND, service.object.clone()));
+                let object = service.object.clone();
+                if self.known.put(service) {
+                    self.touched.insert(object);
+                }
+            }
+            Change::Remove(object) => {
+                if self.known.services.remove(&object).is_some() {
+                    self.touched.insert(object.clone());
+                }
+                self.unreadable.remove(&(Service::KIND, object));
+            }
+            Change::Rejected { object, why } => self.reject(Service::KIND, object, &why),
+        }
+    }
+
+    fn take_slice(&mut self, change: Change<EndpointSlice>) {
+        let touched = match change {
+            Change::Put(slice) => {
+                self.unreadable.remove(&(EndpointSlice::KIND, slice.object.clone()));
+                self.known.put_slice(slice)
+            }
+            Change::Remove(object) => {
+                let home = self.known.remove_slice(&object);
+                self.unreadable.remove(&(EndpointSlice::KIND, object));
+                home.into_iter().collect()
+            }
+            Change::Rejected { object, why } => {
+                return self.reject(EndpointSlice::KIND, object, &why);
+            }
+        };
+        if let Some(object) = touched.iter().find(|object| is_api_server(object)) {
+            self.remember_api_servers(object);
+        }
+        self.touched.extend(touched);
+    }
+
+    /// A node that is gone from the API is the last thing known of it.
+    fn take_node(&mut self, change: Change<Node>) {
+        match change {
+            Change::Put(node) if node.object.name == self.settings.node => {
+                self.unreadable.remove(&(Node::KIND, node.object.clone()));
+                if self.node.as_ref() != Some(&node) {
+                    self.node = Some(node);
+                    self.place_zones();
+                }
+            }
+            Change::Rejected { object, why } if object.name == self.settings.node => {
+                self.reject(Node::KIND, object, &why);
+            }
+            Change::Put(_) | Change::Remove(_) | Change::Rejected { .. } => {}
+        }
+    }
+
+    fn reject(&mut self, kind: &'static str, object: ObjectRef, why: &str) {
+        let message = format!("{kind} cannot be read: {why}; its last good version holds");
+        let notice = Notice { object: object.clone(), reason: reason::UNREADABLE, message };
+        self.unreadable.insert((kind, object), notice);
+    }
+
+    /// Puts zones into regions. What the own node says of its zone holds for it.
+    fn place_zones(&mut self) {
+        self.regions = self.told_regions.clone().unwrap_or_default();
+        if let Some(Node { zone: Some(zone), region: Some(region), .. }) = &self.node {
+            self.regions.insert(zone.clone(), region.clone());
+        }
+        self.places.forget();
+        self.are_all_touched = true;
+    }
+
+    fn remember_api_servers(&mut self, object: &ObjectRef) {
+        let found: BTreeSet<SocketAddr> = self
+            .known
+            .slices(object)
+            .flat_map(|slice| {
+                let ports = slice.ports.iter().map(|port| port.port);
+                ports.flat_map(|port| {
+                    let all = slice.endpoints.iter();
+                    all.map(move |endpoint| SocketAddr::new(endpoint.address, port))
+                })
+            })
+            .collect();
+        if !found.is_empty() {
+            self.api_servers = found.into_iter().collect();
+        }
+    }
+
+    /// What the core and people are to be told of a Service.
+    fn answer(&mut self, object: &ObjectRef, node: &Node) -> (Vec<Said>, Vec<Notice>) {
+        let mut notices = self.notices.remove(object).unwrap_or_default();
+        let Some(standing) = self.standings.get(object).cloned() else {
+            // What `stand` said of it.
+            return (Vec::new(), notices);
+        };
+        if self.left.contains(object) {
+            let message = format!(
+                "the tables are too small for all, and namespace {} wants more than its share; the \
+                 Service is left to kube-proxy",
+                object.namespace
+            );
+            let object = object.clone();
+            return (Vec::new(), vec![Notice { object, reason: reason::OVER_SHARE, message }]);
+        }
+        let Some(service) = self.known.services.get(object).cloned() else {
+            return (Vec::new(), notices);
+        };
+        let (said, found) = self.say(&service, &standing, node);
+        notices = found;
+        (said, notices)
+    }
+
+    fn has_policy(&self, object: &ObjectRef) -> bool {
+        self.policies.of(object).is_some()
+    }
+
+    /// Whose an address is.
+    fn holder(&self, frontend: &Frontend) -> Option<&Claim> {
+        self.claims.holder(frontend, |frontend| {
+            let mut there = self.claims.endpoints_at(&frontend.address);
+            there.any(|object| self.known.has_pod_at(object, frontend))
+        })
+    }
+
+    /// Whose address a backend is, if the core knows it as that.
+    fn holder_at(&self, backend: &BackendRef) -> Option<&Claim> {
+        let BackendRef { address, port, protocol } = *backend;
+        let holder = self.holder(&Frontend { address, port, protocol })?;
+        (!self.left.contains(&holder.object)).then_some(holder)
+    }
+}
+
+/// An empty list is none.
+fn set<T>(lists: &mut BTreeMap<ObjectRef, Vec<T>>, object: &ObjectRef, list: Vec<T>) {
+    if list.is_empty() {
+        lists.remove(object);
+    } else {
+        lists.insert(object.clone(), list);
+    }
+}

@@ -60,6 +60,14 @@ pub(super) struct Found {
     pub(super) value: Option<SocketValue>,
 }
 
+impl Found {
+    /// `idiag_cookie`: what programs call the socket's cookie.
+    pub(super) fn cookie(&self) -> u64 {
+        let [.., a, b, c, d, e, f, g, h] = self.identity;
+        u64::from_ne_bytes([a, b, c, d, e, f, g, h])
+    }
+}
+
 /// One message of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Message {

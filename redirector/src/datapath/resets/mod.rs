@@ -1,7 +1,7 @@
 //! Destroys this node's established sockets to lost backends: their owners see `ECONNABORTED`.
 //!
 //! A socket is destroyed if its peer is exactly the backend, in whichever network namespace it is,
-//! and if it was redirected there. Of TCP its storage in `SOCKETS` tells, so that a client which
+//! and if it was redirected there. Of TCP its value in `SEATS` or `SOCKETS` tells, so that a client which
 //! dialled the backend itself keeps its connection. Of UDP the kernel does not list the storage:
 //! all in the cgroup that the programs are attached to count as redirected. Unconnected UDP
 //! sockets have no peer: they stay.
@@ -36,7 +36,7 @@ use self::{
     namespaces::Namespaces,
     ours::{Members, Ours},
 };
-use super::{Options, Pins, cgroup::Cgroup, check, sys};
+use super::{Options, Pins, cgroup::Cgroup, check, mapped::Mapped, sys};
 
 /// Namespaces looked at side by side.
 const WORKERS: usize = 2;
@@ -97,7 +97,9 @@ impl Resets {
             );
         }
         let cgroup = (cgroup.id != ROOT).then(|| cgroup.path.clone());
-        Ok(Self { ours: Ours { storage, cgroup }, ..Self::by_peer()? })
+        let seats = sys::obj_get(&pins.map("SEATS"));
+        let seats = seats.ok().map(|map| Mapped::new("SEATS", map)).transpose()?;
+        Ok(Self { ours: Ours { storage, seats, cgroup }, ..Self::by_peer()? })
     }
 
     /// For every socket with the backend as its peer, whoever has made it so.

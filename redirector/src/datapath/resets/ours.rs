@@ -19,13 +19,15 @@ use bytemuck::bytes_of;
 use redirector_common::SocketValue;
 use redirector_core::service::Protocol;
 
-use super::message::Found;
+use super::{super::mapped::Mapped, message::Found};
 
 /// What is ours.
 #[derive(Debug, Default)]
 pub(super) struct Ours {
-    /// The map `SOCKETS`, if TCP sockets remember there.
+    /// The map `SOCKETS`, if TCP sockets remember at all.
     pub(super) storage: Option<OwnedFd>,
+    /// The map `SEATS`, where most of them do.
+    pub(super) seats: Option<Mapped<SocketValue>>,
     /// The programs are attached to it; `None` is every cgroup.
     pub(super) cgroup: Option<PathBuf>,
 }
@@ -44,12 +46,20 @@ impl Ours {
     /// Whether we have, or may have, redirected a socket of that protocol to its peer.
     pub(super) fn has(&self, socket: &Found, protocol: Protocol, members: &Members) -> bool {
         if self.storage(protocol).is_some() {
-            return socket.value.is_some_and(|value| is_redirected(&value, socket.peer));
+            let value = self.seat(socket.cookie()).or(socket.value);
+            return value.is_some_and(|value| is_redirected(&value, socket.peer));
         }
         let Some(path) = &self.cgroup else { return true };
         // Of those that are gone meanwhile nobody can tell.
         let members = members.0.get_or_init(|| tree(path).unwrap_or_default());
         socket.cgroup.is_some_and(|cgroup| members.contains(&cgroup))
+    }
+
+    /// What the socket of that cookie remembers in its seat.
+    fn seat(&self, cookie: u64) -> Option<SocketValue> {
+        let seats = self.seats.as_ref()?;
+        let last = seats.len().checked_sub(1)? as u64;
+        seats.read((cookie & last) as usize).filter(|value| value.cookie == cookie)
     }
 }
 

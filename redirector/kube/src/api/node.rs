@@ -1,0 +1,102 @@
+//! What is kept of Nodes: where they are, and the addresses of our own.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use serde::Deserialize;
+
+use super::{Object, ObjectRef, address::read, object_ref};
+
+const ZONE: &str = "topology.kubernetes.io/zone";
+const REGION: &str = "topology.kubernetes.io/region";
+
+/// What is kept of our own Node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Which one; it has no namespace.
+    pub object: ObjectRef,
+    /// `topology.kubernetes.io/zone`.
+    pub zone: Option<Arc<str>>,
+    /// `topology.kubernetes.io/region`.
+    pub region: Option<Arc<str>>,
+    /// Its InternalIPs and ExternalIPs that may be used, each once: where its NodePorts are.
+    pub addresses: Box<[IpAddr]>,
+}
+
+impl Object for Node {
+    const PATH: &'static str = "/api/v1/nodes";
+    const KIND: &'static str = "Node";
+
+    fn decode(json: &[u8]) -> Result<Self, String> {
+        let node: core::Node = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let object = object_ref(&node.metadata)?;
+        let listed = node.status.and_then(|status| status.addresses).unwrap_or_default();
+        let mut addresses: Vec<IpAddr> = listed
+            .iter()
+            .filter(|address| matches!(address.type_.as_str(), "InternalIP" | "ExternalIP"))
+            .filter_map(|address| read(&address.address).ok())
+            .collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        Ok(Self {
+            object,
+            zone: label(&node.metadata, ZONE),
+            region: label(&node.metadata, REGION),
+            addresses: addresses.into(),
+        })
+    }
+
+    fn object(&self) -> &ObjectRef {
+        &self.object
+    }
+}
+
+/// What is kept of any Node: its metadata is enough.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodePlace {
+    /// Which one; it has no namespace.
+    pub object: ObjectRef,
+    /// `topology.kubernetes.io/zone`.
+    pub zone: Option<Arc<str>>,
+    /// `topology.kubernetes.io/region`.
+    pub region: Option<Arc<str>>,
+}
+
+impl Object for NodePlace {
+    const PATH: &'static str = "/api/v1/nodes";
+    const KIND: &'static str = "Node";
+
+    fn decode(json: &[u8]) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Partial {
+            metadata: ObjectMeta,
+        }
+        let Partial { metadata } =
+            serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let object = object_ref(&metadata)?;
+        Ok(Self { object, zone: label(&metadata, ZONE), region: label(&metadata, REGION) })
+    }
+
+    fn object(&self) -> &ObjectRef {
+        &self.object
+    }
+}
+
+/// Which region each zone is in. A zone whose nodes disagree is in none that is known: names of
+/// zones may repeat.
+pub fn regions<'n>(nodes: impl IntoIterator<Item = &'n NodePlace>) -> BTreeMap<Arc<str>, Arc<str>> {
+    let mut found: BTreeMap<Arc<str>, Option<Arc<str>>> = BTreeMap::new();
+    for node in nodes {
+        let (Some(zone), Some(region)) = (&node.zone, &node.region) else { continue };
+        let known = found.entry(Arc::clone(zone)).or_insert_with(|| Some(Arc::clone(region)));
+        if known.as_ref() != Some(region) {
+            *known = None;
+        }
+    }
+    found.into_iter().filter_map(|(zone, region)| Some((zone, region?))).collect()
+}
+
+fn label(metadata: &ObjectMeta, name: &str) -> Option<Arc<str>> {
+    let value = metadata.labels.as_ref()?.get(name)?;
+    (!value.is_empty()).then(|| value.as_str().into())
+}

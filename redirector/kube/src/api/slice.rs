@@ -1,0 +1,203 @@
+//! What is kept of an EndpointSlice: under 100 bytes per endpoint.
+
+use std::{net::IpAddr, sync::Arc};
+
+use k8s_openapi::api::discovery::v1 as discovery;
+use redirector_core::service::Protocol;
+
+use super::{
+    Object, ObjectRef,
+    address::{Family, Refused, read_of},
+    names::Names,
+    object_ref,
+    service::{HEADLESS, PROXY_NAME, protocol},
+};
+
+/// Whose endpoints they are.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// Who made it, or says so.
+const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+/// The controller that lists the pods which a Service selects.
+const CONTROLLER: &str = "endpointslice-controller.k8s.io";
+/// How many refused addresses are remembered.
+const REMEMBERED: usize = 4;
+
+/// What is kept of an EndpointSlice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointSlice {
+    /// Which one.
+    pub object: ObjectRef,
+    /// Name of its Service, in its own namespace. `None`: it belongs to none, or kube-proxy does
+    /// not look at it (headless, another proxy's, names instead of addresses).
+    pub service: Option<Arc<str>>,
+    /// Who made it, as its label says.
+    pub maker: Maker,
+    /// That of its addresses.
+    pub family: Family,
+    /// Named ports with a number, of our protocols.
+    pub ports: Box<[SlicePort]>,
+    /// Those whose first address may be used.
+    pub endpoints: Box<[Endpoint]>,
+    /// The first few whose address may not be used.
+    pub refused: Box<[Refused]>,
+    /// How many may not.
+    pub refused_count: usize,
+}
+
+/// Who made a slice. Anybody may write that label, so it is believed only where the controller
+/// would undo a forgery: at a Service with a selector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Maker {
+    /// The endpoint slice controller, from pods.
+    Controller,
+    /// Somebody else; also the controller that copies Endpoints, which users write.
+    Other(Option<Arc<str>>),
+}
+
+/// One of its ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlicePort {
+    /// That of a port of the Service; empty for the only one.
+    pub name: Arc<str>,
+    /// With the name it says which port of the Service.
+    pub protocol: Protocol,
+    /// Where the endpoints answer.
+    pub port: u16,
+}
+
+/// One endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `addresses[0]`, canonical and allowed.
+    pub address: IpAddr,
+    /// `conditions.ready`; not given is true.
+    pub is_ready: bool,
+    /// `conditions.serving`; not given is true.
+    pub is_serving: bool,
+    /// `conditions.terminating`; not given is false.
+    pub is_terminating: bool,
+    /// `nodeName`.
+    pub node: Option<Arc<str>>,
+    /// `zone`.
+    pub zone: Option<Arc<str>>,
+    /// Who should use it.
+    pub hints: Option<Arc<Hints>>,
+}
+
+/// Who should use an endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hints {
+    /// `hints.forZones[].name`.
+    pub zones: Vec<Arc<str>>,
+    /// `hints.forNodes[].name`.
+    pub nodes: Vec<Arc<str>>,
+}
+
+const _: () = assert!(size_of::<Endpoint>() <= 64);
+
+impl Object for EndpointSlice {
+    const PATH: &'static str = "/apis/discovery.k8s.io/v1/endpointslices";
+    const KIND: &'static str = "EndpointSlice";
+
+    fn decode(json: &[u8]) -> Result<Self, String> {
+        let slice: discovery::EndpointSlice =
+            serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let object = object_ref(&slice.metadata)?;
+        let labels = slice.metadata.labels.unwrap_or_default();
+        let family = Family::named(&slice.address_type);
+        let is_proxied = !labels.contains_key(HEADLESS) && !labels.contains_key(PROXY_NAME);
+        let service = labels.get(SERVICE_NAME).filter(|name| !name.is_empty());
+        let service = service.filter(|_| family.is_some() && is_proxied);
+        let maker = match labels.get(MANAGED_BY).map(String::as_str) {
+            Some(CONTROLLER) => Maker::Controller,
+            other => Maker::Other(other.map(Into::into)),
+        };
+        let mut slice_of = Self {
+            object,
+            service: service.map(|name| name.as_str().into()),
+            maker,
+            family: family.unwrap_or(Family::V4),
+            ports: Box::default(),
+            endpoints: Box::default(),
+            refused: Box::default(),
+            refused_count: 0,
+        };
+        // Nobody asks for the rest of one that belongs to no Service.
+        if slice_of.service.is_some() {
+            slice_of.ports = slice.ports.iter().flatten().filter_map(port).collect();
+            slice_of.fill(&slice.endpoints);
+        }
+        Ok(slice_of)
+    }
+
+    fn object(&self) -> &ObjectRef {
+        &self.object
+    }
+}
+
+impl EndpointSlice {
+    /// kube-proxy: `EndpointSliceCache.addEndpoints`: only the first address of each counts, and
+    /// one without an address is none.
+    fn fill(&mut self, listed: &[discovery::Endpoint]) {
+        let mut names = Names::default();
+        let mut last: Option<Arc<Hints>> = None;
+        let mut endpoints = Vec::with_capacity(listed.len());
+        let mut refused = Vec::new();
+        for endpoint in listed {
+            let Some(first) = endpoint.addresses.first() else { continue };
+            let address = match read_of(self.family, first) {
+                Ok(address) => address,
+                Err(why) => {
+                    self.refused_count += 1;
+                    refused.extend((refused.len() < REMEMBERED).then_some(why));
+                    continue;
+                }
+            };
+            let conditions = endpoint.conditions.as_ref();
+            let condition = |of: fn(&discovery::EndpointConditions) -> Option<bool>, default| {
+                conditions.and_then(of).unwrap_or(default)
+            };
+            let mut place = |name: &Option<String>| {
+                name.as_deref().filter(|name| !name.is_empty()).map(|name| names.name(name))
+            };
+            endpoints.push(Endpoint {
+                address,
+                is_ready: condition(|conditions| conditions.ready, true),
+                is_serving: condition(|conditions| conditions.serving, true),
+                is_terminating: condition(|conditions| conditions.terminating, false),
+                node: place(&endpoint.node_name),
+                zone: place(&endpoint.zone),
+                hints: hints(endpoint.hints.as_ref(), &mut last),
+            });
+        }
+        self.endpoints = endpoints.into();
+        self.refused = refused.into();
+    }
+}
+
+/// Neighbours mostly share them.
+fn hints(
+    hints: Option<&discovery::EndpointHints>,
+    last: &mut Option<Arc<Hints>>,
+) -> Option<Arc<Hints>> {
+    let hints = hints?;
+    let zones = hints.for_zones.iter().flatten().map(|zone| zone.name.as_str().into()).collect();
+    let nodes = hints.for_nodes.iter().flatten().map(|node| node.name.as_str().into()).collect();
+    let hints = Hints { zones, nodes };
+    if hints == Hints::default() {
+        return None;
+    }
+    if last.as_deref() != Some(&hints) {
+        *last = Some(Arc::new(hints));
+    }
+    last.clone()
+}
+
+/// kube-proxy: `endpointInfoByServicePort`: a port without a name or a number is ignored.
+fn port(port: &discovery::EndpointPort) -> Option<SlicePort> {
+    Some(SlicePort {
+        name: port.name.as_deref()?.into(),
+        protocol: protocol(port.protocol.as_deref())?,
+        port: u16::try_from(port.port?).ok().filter(|port| *port != 0)?,
+    })
+}

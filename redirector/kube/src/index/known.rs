@@ -1,0 +1,136 @@
+//! The objects that there are, as the watches have told them.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use ipnet::IpNet;
+use redirector_core::service::Frontend;
+
+use crate::api::{Endpoint, EndpointSlice, Hints, Maker, Names, ObjectRef, Service};
+
+/// Services, and the slices of each, whether there is that Service or not.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    pub services: BTreeMap<ObjectRef, Service>,
+    /// By Service, then by the name of the slice.
+    slices: BTreeMap<ObjectRef, BTreeMap<Arc<str>, EndpointSlice>>,
+    /// Which Service each slice belongs to: its label may change.
+    homes: BTreeMap<ObjectRef, ObjectRef>,
+    names: Names,
+    hints: BTreeMap<Arc<Hints>, ()>,
+}
+
+impl Known {
+    /// Takes in a Service. Whether it is another than before.
+    pub fn put(&mut self, mut service: Service) -> bool {
+        self.share(&mut service.object);
+        for port in &mut service.ports {
+            self.names.share(&mut port.name);
+        }
+        if self.services.get(&service.object) == Some(&service) {
+            return false;
+        }
+        self.services.insert(service.object.clone(), service);
+        true
+    }
+
+    /// Takes in a slice. Whose endpoints may have changed by that: its Service's, and those of the
+    /// one that it belonged to before.
+    pub fn put_slice(&mut self, mut slice: EndpointSlice) -> Vec<ObjectRef> {
+        self.share(&mut slice.object);
+        let home = slice
+            .service
+            .clone()
+            .map(|name| ObjectRef { namespace: Arc::clone(&slice.object.namespace), name });
+        if self.homes.get(&slice.object) == home.as_ref()
+            && home.as_ref().and_then(|home| self.slices.get(home)?.get(&slice.object.name))
+                == Some(&slice)
+        {
+            return Vec::new();
+        }
+        let mut touched: Vec<ObjectRef> = self.remove_slice(&slice.object).into_iter().collect();
+        if let Some(mut home) = home {
+            self.share(&mut home);
+            self.intern(&mut slice);
+            self.homes.insert(slice.object.clone(), home.clone());
+            let name = Arc::clone(&slice.object.name);
+            self.slices.entry(home.clone()).or_default().insert(name, slice);
+            touched.push(home);
+        }
+        touched
+    }
+
+    /// Takes a slice out. Whose it was.
+    pub fn remove_slice(&mut self, slice: &ObjectRef) -> Option<ObjectRef> {
+        let home = self.homes.remove(slice)?;
+        if let Some(slices) = self.slices.get_mut(&home) {
+            slices.remove(&slice.name);
+            if slices.is_empty() {
+                self.slices.remove(&home);
+            }
+        }
+        Some(home)
+    }
+
+    /// The slices of a Service, by name.
+    pub fn slices(&self, object: &ObjectRef) -> impl Iterator<Item = &EndpointSlice> + Clone {
+        self.slices.get(object).map(BTreeMap::values).unwrap_or_default()
+    }
+
+    /// Every Service that has slices.
+    pub fn with_slices(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.slices.keys()
+    }
+
+    /// The first slice of a Service that nobody vouches for. The controller's slices are as good
+    /// as the pods they are made of, but its label is believed only where it would undo a forgery:
+    /// at a Service with a selector. All addresses of any other must lie within `trusted`.
+    pub fn untrusted(&self, service: &Service, trusted: &[IpNet]) -> Option<&EndpointSlice> {
+        let is_inside = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
+        self.slices(&service.object).find(|slice| {
+            !is_of_controller(slice, service)
+                && (slice.refused_count > 0
+                    || !slice.endpoints.iter().all(|endpoint| is_inside(endpoint.address)))
+        })
+    }
+
+    /// Whether a Service lists a pod that answers at this address: one that the controller found.
+    pub fn has_pod_at(&self, object: &ObjectRef, frontend: &Frontend) -> bool {
+        let Some(service) = self.services.get(object) else { return false };
+        self.slices(object).any(|slice| {
+            is_of_controller(slice, service)
+                && slice
+                    .ports
+                    .iter()
+                    .any(|port| (port.port, port.protocol) == (frontend.port, frontend.protocol))
+                && slice.endpoints.iter().any(|endpoint| endpoint.address == frontend.address)
+        })
+    }
+
+    fn share(&mut self, object: &mut ObjectRef) {
+        self.names.share(&mut object.namespace);
+    }
+
+    fn intern(&mut self, slice: &mut EndpointSlice) {
+        for port in &mut slice.ports {
+            self.names.share(&mut port.name);
+        }
+        for Endpoint { node, zone, hints, .. } in &mut slice.endpoints {
+            for name in [node, zone].into_iter().flatten() {
+                self.names.share(name);
+            }
+            let Some(hints) = hints else { continue };
+            if let Some((known, ())) = self.hints.get_key_value(hints) {
+                *hints = Arc::clone(known);
+                continue;
+            }
+            if self.hints.len().is_power_of_two() {
+                self.hints.retain(|known, ()| Arc::strong_count(known) > 1);
+            }
+            self.hints.insert(Arc::clone(hints), ());
+        }
+    }
+}
+
+fn is_of_controller(slice: &EndpointSlice, service: &Service) -> bool {
+    slice.maker == Maker::Controller && service.has_selector
+}

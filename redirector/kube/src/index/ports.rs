@@ -1,0 +1,278 @@
+//! One Service of the core for each port of a Service.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use redirector_core::service::{
+    BackendRef, Frontend, Locality, Policy, Probe, Protocol, Rank, ServiceRef,
+};
+use redirector_policy::TierServiceSpec;
+
+use super::{
+    Index,
+    endpoints::{Answers, Here, answers, merge, rank},
+    frontends::{Claim, Origin},
+    notice::{Notice, reason},
+    said::{Listed, Said, service_ref},
+    standing::Standing,
+};
+use crate::{
+    api::{Family, Node, ObjectRef, Service},
+    policies::Resolved,
+};
+
+/// One backend of a port, and where it is.
+struct Backend<'a> {
+    backend: BackendRef,
+    rank: Rank,
+    node: Option<&'a Arc<str>>,
+    zone: Option<&'a Arc<str>>,
+}
+
+/// A Service that is ours, and what people are to be told of it.
+struct Answer<'a> {
+    index: &'a Index,
+    service: &'a Service,
+    standing: &'a Standing,
+    notices: Vec<Notice>,
+}
+
+impl Index {
+    /// What the core is to be told of a Service that is ours, and what people are.
+    pub(super) fn say(
+        &mut self,
+        service: &Service,
+        standing: &Standing,
+        node: &Node,
+    ) -> (Vec<Said>, Vec<Notice>) {
+        let mut places = std::mem::take(&mut self.places);
+        let mut answer = Answer { index: self, service, standing, notices: Vec::new() };
+        answer.addresses();
+        let answers = answers(self.known.slices(&service.object));
+        let claims = claims_by_port(standing);
+        let mut said = Vec::new();
+        for port in &service.ports {
+            let Some(protocol) = port.protocol else { continue };
+            let frontends = answer.frontends(claims.get(&*port.name).map_or(&[], Vec::as_slice));
+            if frontends.is_empty() && !self.referrers.contains_key(&service.object) {
+                continue;
+            }
+            let here = Here {
+                node: &self.settings.node,
+                zone: node.zone.as_deref(),
+                has_node_hints: self.settings.features.node_hints,
+            };
+            let listed = answer.backends(&answers, (&port.name, protocol), here);
+            let name = service_ref(&service.object, &port.name);
+            let mut policy = self.policy(&service.object, &name, protocol);
+            answer.leave_frontends_unprobed(&mut policy, &listed);
+            let backends = listed.into_iter().map(|Backend { backend, rank, node, zone }| Listed {
+                backend,
+                rank,
+                locality: places.of(node, zone, &self.regions),
+            });
+            said.push(Said {
+                frontends,
+                affinity_seconds: service.affinity_seconds,
+                unreachable: service.is_internal_local,
+                backends: backends.collect(),
+                policy,
+                name,
+            });
+        }
+        let notices = answer.notices;
+        self.places = places;
+        (said, notices)
+    }
+
+    /// The other Services that the policy of a Service names.
+    pub(super) fn references(&self, object: &ObjectRef) -> BTreeSet<ObjectRef> {
+        let named = self.policies.of(object).into_iter().flat_map(Resolved::services);
+        named.map(|(named, _)| named).filter(|named| named != object).collect()
+    }
+
+    /// That of its owner. TCP is probed, whether there is a policy or not, unless it says how.
+    fn policy(&self, object: &ObjectRef, own: &ServiceRef, protocol: Protocol) -> Policy {
+        let refer = |tier: &TierServiceSpec| self.refer(object, tier, protocol);
+        let resolved = self.policies.of(object);
+        let mut policy =
+            resolved.map_or_else(Policy::default, |resolved| resolved.policy(own, refer));
+        if policy.probe.is_none() && protocol == Protocol::Tcp {
+            policy.probe = Some(Probe::default());
+        }
+        policy
+    }
+
+    /// The Service port that a tier names: by name or number, else the only one it has of the
+    /// protocol. Where there is none of these it is one that nobody has, and the tier is empty.
+    fn refer(&self, object: &ObjectRef, tier: &TierServiceSpec, protocol: Protocol) -> ServiceRef {
+        let TierServiceSpec { name, port: wanted } = tier;
+        let namespace = object.namespace.clone();
+        let other = ObjectRef { namespace, name: name.as_str().into() };
+        let wanted = wanted.as_deref();
+        let ports = self.known.services.get(&other).map(|other| &*other.ports).unwrap_or_default();
+        let mut of_protocol = ports.iter().filter(|port| port.protocol == Some(protocol));
+        let found = match wanted {
+            Some(wanted) => {
+                of_protocol.find(|port| *port.name == *wanted || wanted.parse() == Ok(port.port))
+            }
+            None => of_protocol.next().filter(|_| of_protocol.next().is_none()),
+        };
+        let name = found.map_or(wanted.unwrap_or_default(), |port| &port.name);
+        service_ref(&other, name)
+    }
+}
+
+impl<'a> Answer<'a> {
+    fn note(&mut self, reason: &'static str, message: String) {
+        let object = self.service.object.clone();
+        self.notices.push(Notice { object, reason, message });
+    }
+
+    /// Says which addresses of its objects are not used.
+    fn addresses(&mut self) {
+        let Service { object, cluster_ips, external_ips, load_balancer_ips, .. } = self.service;
+        let externals = self.index.settings.external_ips.then_some(external_ips);
+        let all =
+            cluster_ips.iter().chain(load_balancer_ips).chain(externals.into_iter().flatten());
+        if !self.standing.is_only_tier {
+            for refused in all.filter_map(|address| address.as_ref().err()) {
+                self.note(reason::REFUSED_ADDRESS, format!("{refused}; it is left to kube-proxy"));
+            }
+            self.outer();
+        }
+        for slice in self.index.known.slices(object) {
+            let Some(first) = slice.refused.first() else { continue };
+            let more = match slice.refused_count {
+                1 => String::new(),
+                count => format!(", and {} more", count - 1),
+            };
+            self.notices.push(Notice {
+                object: slice.object.clone(),
+                reason: reason::REFUSED_ADDRESS,
+                message: format!("{first}{more}; it is left out"),
+            });
+        }
+    }
+
+    /// Says which kinds of addresses are left to kube-proxy.
+    fn outer(&mut self) {
+        let Service { ports, load_balancer_ips, external_ips, .. } = self.service;
+        let has_externals = self.index.settings.external_ips && !external_ips.is_empty();
+        let has_outer = has_externals
+            || !load_balancer_ips.is_empty()
+            || ports.iter().any(|port| port.node_port.is_some());
+        if self.service.is_internal_local {
+            if has_outer {
+                let message = "internalTrafficPolicy Local is for cluster addresses only; its \
+                               other addresses are left to kube-proxy";
+                self.note(reason::INTERNAL_LOCAL, message.to_owned());
+            }
+        } else if self.service.has_source_ranges && !load_balancer_ips.is_empty() {
+            let message = "loadBalancerSourceRanges ask for the client's address, which is not \
+                           known; its load-balancer addresses are left to kube-proxy";
+            self.note(reason::SOURCE_RANGES, message.to_owned());
+        }
+    }
+
+    /// Those of these that are its own.
+    fn frontends(&mut self, claims: &[&(Frontend, Claim)]) -> Vec<Frontend> {
+        let mut frontends = Vec::new();
+        for (frontend, claim) in claims {
+            match self.index.holder(frontend) {
+                Some(holder) if (&holder.object, &holder.port) == (&claim.object, &claim.port) => {
+                    frontends.push(*frontend);
+                }
+                Some(Claim { object, .. }) => self.note(
+                    reason::ADDRESS_TAKEN,
+                    format!("{frontend} is an address of Service {object}, whose it stays"),
+                ),
+                None if claim.origin >= Origin::LoadBalancer => self.note(
+                    reason::ADDRESS_OF_POD,
+                    format!("a pod answers at {frontend}; it is left to kube-proxy"),
+                ),
+                None => {}
+            }
+        }
+        frontends.dedup();
+        frontends
+    }
+
+    /// kube-proxy: `serviceToServiceMap`: a family without a cluster address is not served.
+    fn backends(
+        &mut self,
+        answers: &Answers<'a>,
+        port: (&str, Protocol),
+        here: Here<'_>,
+    ) -> Vec<Backend<'a>> {
+        let Self { index, service, .. } = *self;
+        let (_, protocol) = port;
+        let mut listed = Vec::new();
+        for family in [Family::V4, Family::V6] {
+            let mut addresses = service.cluster_ips.iter().flatten();
+            if !addresses.any(|address| Family::of(*address) == family) {
+                continue;
+            }
+            let found = merge(answers, port, family, here);
+            for (candidate, rank) in rank(found, service.is_internal_local, here) {
+                let backend =
+                    BackendRef { address: candidate.address, port: candidate.port, protocol };
+                if let Some(holder) = index.holder_at(&backend) {
+                    self.note(
+                        reason::ENDPOINT_IS_FRONTEND,
+                        format!("endpoint {backend} is an address of Service {}", holder.object),
+                    );
+                    continue;
+                }
+                let endpoint = candidate.endpoint;
+                let (node, zone) = (endpoint.node.as_ref(), endpoint.zone.as_ref());
+                listed.push(Backend { backend, rank, node, zone });
+            }
+        }
+        listed
+    }
+
+    /// A probe of a frontend would be redirected, and say nothing about the backend.
+    fn leave_frontends_unprobed(&mut self, policy: &mut Policy, listed: &[Backend<'_>]) {
+        let Some(Probe { port, .. }) = &policy.probe else { return };
+        let dialled = |backend: &BackendRef| BackendRef {
+            port: port.unwrap_or(backend.port),
+            protocol: Protocol::Tcp,
+            ..*backend
+        };
+        let mut dialled = listed.iter().map(|found| dialled(&found.backend));
+        let Some((probed, holder)) =
+            dialled.find_map(|probed| Some((probed, self.index.holder_at(&probed)?)))
+        else {
+            return;
+        };
+        let message = format!(
+            "a probe of {probed} would be redirected: it is an address of Service {}; nothing is \
+             probed",
+            holder.object
+        );
+        self.note(reason::PROBE_IS_FRONTEND, message);
+        policy.probe = None;
+    }
+}
+
+/// The addresses that each port wants.
+fn claims_by_port(standing: &Standing) -> BTreeMap<&str, Vec<&(Frontend, Claim)>> {
+    let mut by_port: BTreeMap<&str, Vec<&(Frontend, Claim)>> = BTreeMap::new();
+    for wanted in &standing.claims {
+        by_port.entry(&wanted.1.port).or_default().push(wanted);
+    }
+    by_port
+}
+
+/// Where this agent runs, as the core knows it.
+pub(super) fn place(index: &Index, node: &Node) -> Locality {
+    Locality {
+        node: Some(index.settings.node.clone()),
+        zone: node.zone.clone(),
+        region: node.region.clone(),
+        cluster: index.settings.cluster.clone(),
+    }
+}

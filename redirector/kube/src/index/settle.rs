@@ -1,0 +1,137 @@
+//! What a change of some objects means for which Services.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use super::{
+    Index, set,
+    shares::{Demand, exceeding},
+    standing::Standing,
+};
+use crate::api::{Node, ObjectRef};
+
+/// What a change of some Services may mean for others.
+#[derive(Default)]
+struct Moves {
+    /// Services to be answered for again.
+    affected: BTreeSet<ObjectRef>,
+    /// Addresses whose claims or endpoints have changed.
+    addresses: BTreeSet<IpAddr>,
+    /// Addresses that nobody claimed before.
+    fresh: BTreeSet<IpAddr>,
+}
+
+impl Index {
+    /// Looks again at what was touched, and says which Services are to be answered for again.
+    pub(super) fn settle(&mut self, node: &Node) -> BTreeSet<ObjectRef> {
+        let mut work = std::mem::take(&mut self.touched);
+        if std::mem::take(&mut self.are_all_touched) {
+            work.extend(self.known.services.keys().cloned());
+            work.extend(self.known.with_slices().cloned());
+            work.extend(self.standings.keys().cloned());
+        }
+        let mut moves = Moves::default();
+        while let Some(object) = work.pop_first() {
+            work.extend(self.stand(&object, node, &mut moves));
+            moves.affected.extend(self.referrers.get(&object).into_iter().flatten().cloned());
+            moves.affected.insert(object);
+        }
+        self.meet(&mut moves);
+        self.share_out(&mut moves);
+        let Moves { mut affected, addresses, .. } = moves;
+        for address in addresses {
+            affected.extend(self.claims.claimants_of(address).cloned());
+            affected.extend(self.claims.endpoints_at(&address).cloned());
+        }
+        affected
+    }
+
+    /// Decides anew about one Service. Returns those that its policy names now and did not before,
+    /// or the other way round.
+    fn stand(&mut self, object: &ObjectRef, node: &Node, moves: &mut Moves) -> Vec<ObjectRef> {
+        let (now, notice) = self.standing(object, node);
+        set(&mut self.notices, object, notice.into_iter().collect());
+        let before = self.standings.remove(object);
+        if before == now {
+            self.standings.extend(now.map(|now| (object.clone(), now)));
+            return Vec::new();
+        }
+        let none = (Vec::new(), BTreeSet::new());
+        let (old, old_named) =
+            before.map_or_else(|| none.clone(), |before| (before.claims, before.references));
+        let (new, new_named) =
+            now.as_ref().map_or(none, |now| (now.claims.clone(), now.references.clone()));
+        for (frontend, claim) in old.iter().filter(|claim| new.binary_search(claim).is_err()) {
+            // Before the last claim of an address takes what is known of it along.
+            let endpoints_of = self.claims.endpoints_at(&frontend.address);
+            moves.affected.extend(endpoints_of.cloned());
+            self.claims.remove(frontend, claim);
+            moves.addresses.insert(frontend.address);
+        }
+        for (frontend, claim) in new.iter().filter(|claim| old.binary_search(claim).is_err()) {
+            if self.claims.add(*frontend, claim.clone()) {
+                moves.fresh.insert(frontend.address);
+            }
+            moves.addresses.insert(frontend.address);
+        }
+        self.standings.extend(now.map(|now| (object.clone(), now)));
+        for gone in old_named.difference(&new_named) {
+            if let Some(by) = self.referrers.get_mut(gone) {
+                by.remove(object);
+                if by.is_empty() {
+                    self.referrers.remove(gone);
+                }
+            }
+        }
+        for named in new_named.difference(&old_named) {
+            self.referrers.entry(named.clone()).or_default().insert(object.clone());
+        }
+        old_named.symmetric_difference(&new_named).cloned().collect()
+    }
+
+    /// Finds the endpoints at addresses that are claimed: those of the Services that are affected,
+    /// and everybody's at addresses that nobody claimed before.
+    fn meet(&mut self, moves: &mut Moves) {
+        let Moves { affected, addresses, fresh } = moves;
+        for object in affected.iter() {
+            for address in self.met.remove(object).into_iter().flatten() {
+                self.claims.part(address, object);
+                addresses.insert(address);
+            }
+        }
+        let some = affected.iter().filter(|_| fresh.is_empty());
+        let all = self.known.with_slices().filter(|_| !fresh.is_empty());
+        for object in some.chain(all) {
+            let is_affected = affected.contains(object);
+            for endpoint in self.known.slices(object).flat_map(|slice| &slice.endpoints) {
+                let address = endpoint.address;
+                if (is_affected || fresh.contains(&address)) && self.claims.meet(address, object) {
+                    self.met.entry(object.clone()).or_default().insert(address);
+                    addresses.insert(address);
+                }
+            }
+        }
+    }
+
+    /// Finds who is over its share now, and who is no more.
+    fn share_out(&mut self, moves: &mut Moves) {
+        let demands =
+            self.standings.iter().map(|(object, standing)| (object, self.demand(standing)));
+        let left = exceeding(demands, self.settings.quotas);
+        for object in left.symmetric_difference(&self.left) {
+            let claims = self.standings.get(object).map(|standing| &standing.claims);
+            let addresses = claims.into_iter().flatten().map(|(frontend, _)| frontend.address);
+            moves.addresses.extend(addresses);
+            moves.affected.insert(object.clone());
+        }
+        self.left = left;
+    }
+
+    /// What a Service needs, with the tiers that are other Services: each of its ports could have
+    /// all that they need.
+    fn demand(&self, standing: &Standing) -> Demand {
+        let named = standing.references.iter().filter_map(|named| self.standings.get(named));
+        let slots = named.map(|named| named.demand.slots).fold(0, u64::saturating_add);
+        let more = slots.saturating_mul(standing.demand.services);
+        Demand { slots: standing.demand.slots.saturating_add(more), ..standing.demand }
+    }
+}

@@ -1,0 +1,135 @@
+//! Whether a Service is ours, what it wants and what it needs, whatever the others want.
+
+use std::collections::BTreeSet;
+
+use redirector_common::MAX_TIER_ENTRIES;
+use redirector_core::service::Frontend;
+
+use super::{
+    Index,
+    endpoints::{answers, count},
+    frontends::{Claim, claims},
+    notice::{Notice, reason},
+    settings::Scope,
+    shares::Demand,
+};
+use crate::api::{Family, Maker, Node, ObjectRef, Service, ServiceKind};
+
+/// What each table has beside its entries, at most, in slots: header, settings and eight tiers.
+const TABLE_SLOTS: u64 = 10;
+
+/// A Service that is ours, as far as it alone decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// It is nobody's frontend, but the tier of another one.
+    pub is_only_tier: bool,
+    /// The addresses that it wants, sorted.
+    pub claims: Vec<(Frontend, Claim)>,
+    /// The Services that tiers of its policy name.
+    pub references: BTreeSet<ObjectRef>,
+    /// What it needs of the tables; without the entries of the Services that it references.
+    pub demand: Demand,
+}
+
+impl Index {
+    /// In order: `default/kubernetes` is never ours; neither is what nobody asked for; what
+    /// kube-proxy does not serve (its `util.ShouldSkipService` and the selector of its watches) is
+    /// left alone; and a Service is left to kube-proxy as a whole when two of its ports have one
+    /// name, when nobody vouches for a slice of it, or when a tier could not hold its endpoints.
+    pub(super) fn standing(
+        &self,
+        object: &ObjectRef,
+        node: &Node,
+    ) -> (Option<Standing>, Option<Notice>) {
+        let Some(service) = self.known.services.get(object) else { return (None, None) };
+        if is_api_server(object) {
+            return (None, None);
+        }
+        let is_asked_for = service.is_labelled || self.has_policy(object);
+        let is_only_tier = !is_asked_for && self.settings.scope != Scope::All;
+        let is_tier = self.referrers.contains_key(object);
+        if is_only_tier && !is_tier {
+            return (None, None);
+        }
+        let left =
+            |reason, message| (None, Some(Notice { object: object.clone(), reason, message }));
+        if let Some(why) = not_served(service.kind) {
+            if !is_asked_for && !is_tier {
+                return (None, None);
+            }
+            return left(reason::NOT_SERVED, format!("{why}; it is left alone"));
+        }
+        if let Some(name) = twice(service) {
+            return left(
+                reason::PORT_TWICE,
+                format!("two ports are called {name:?}; the Service is left to kube-proxy"),
+            );
+        }
+        if let Some(slice) = self.known.untrusted(service, &self.settings.trusted) {
+            let maker = match &slice.maker {
+                Maker::Controller => "its label, though the Service has no selector".to_owned(),
+                Maker::Other(Some(name)) => format!("{name:?}"),
+                Maker::Other(None) => "nobody".to_owned(),
+            };
+            return left(
+                reason::UNTRUSTED_SLICE,
+                format!(
+                    "EndpointSlice {} has addresses outside --trusted-cidr and is vouched for by \
+                     {maker}; the Service is left to kube-proxy",
+                    slice.object
+                ),
+            );
+        }
+        let counts = count(&answers(self.known.slices(object)), service);
+        if let Some(most) = counts.iter().flatten().max().filter(|most| **most > MAX_TIER_ENTRIES) {
+            return left(
+                reason::TOO_MANY_ENDPOINTS,
+                format!(
+                    "a port has {most} endpoints, at most {MAX_TIER_ENTRIES} fit into a tier; \
+                     the Service is left to kube-proxy"
+                ),
+            );
+        }
+        let claims = if is_only_tier { Vec::new() } else { claims(service, node, &self.settings) };
+        let demand = demand(service, &counts, &claims);
+        let references = self.references(object);
+        (Some(Standing { is_only_tier, claims, references, demand }), None)
+    }
+}
+
+/// The agent reaches the API server without itself.
+pub(super) fn is_api_server(object: &ObjectRef) -> bool {
+    (&*object.namespace, &*object.name) == ("default", "kubernetes")
+}
+
+fn not_served(kind: ServiceKind) -> Option<&'static str> {
+    match kind {
+        ServiceKind::Proxied => None,
+        ServiceKind::Headless => Some("the Service is headless or has no address"),
+        ServiceKind::ExternalName => Some("the Service is an ExternalName"),
+        ServiceKind::OtherProxy => Some("the Service is another proxy's"),
+    }
+}
+
+fn twice(service: &Service) -> Option<&str> {
+    let mut names: Vec<&str> = service.ports.iter().map(|port| &*port.name).collect();
+    names.sort_unstable();
+    names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+}
+
+fn demand(service: &Service, counts: &[[usize; 2]], claims: &[(Frontend, Claim)]) -> Demand {
+    let mut demand = Demand::default();
+    for (port, [four, six]) in service.ports.iter().zip(counts) {
+        if port.protocol.is_none() {
+            continue;
+        }
+        let [four, six] = [*four as u64, *six as u64];
+        demand.slots += 2 * TABLE_SLOTS + four + 2 * six;
+        demand.backends += four + six;
+        demand.services += 1;
+    }
+    let of = |family| {
+        claims.iter().filter(|(claimed, _)| Family::of(claimed.address) == family).count() as u64
+    };
+    Demand { frontends4: of(Family::V4), frontends6: of(Family::V6), ..demand }
+}
