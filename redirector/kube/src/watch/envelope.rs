@@ -94,8 +94,8 @@ struct RawMeta<'a> {
 
 impl<'a> Page<'a> {
     /// Reads a page of a list of objects of `kind`. Errors: what it is instead.
-    pub(super) fn read(body: &'a [u8], kind: &str) -> Result<Self, String> {
-        let page: RawPage = serde_json::from_slice(body)
+    pub(super) fn read(body: &'a str, kind: &str) -> Result<Self, String> {
+        let page: RawPage = serde_json::from_str(body)
             .map_err(|why| format!("no list of {kind} objects: {why}"))?;
         if page.kind.strip_suffix("List") != Some(kind) {
             return Err(format!("the kind is {:.64?} instead of {kind}List", page.kind));
@@ -110,9 +110,9 @@ impl<'a> Page<'a> {
 
 impl<'a> Event<'a> {
     /// Reads one line. Errors: what it is instead.
-    pub(super) fn read(line: &'a [u8]) -> Result<Self, String> {
+    pub(super) fn read(line: &'a str) -> Result<Self, String> {
         let event: RawEvent =
-            serde_json::from_slice(line).map_err(|why| format!("no event: {why}"))?;
+            serde_json::from_str(line).map_err(|why| format!("no event: {why}"))?;
         Ok(match &*event.kind {
             "ADDED" | "MODIFIED" => Self::Put(event.object),
             "DELETED" => Self::Remove(event.object),
@@ -153,15 +153,15 @@ mod tests {
 
     #[test]
     fn null_is_an_empty_list_and_nothing_is_none() {
-        let null = br#"{"kind":"ServiceList","metadata":{"resourceVersion":"7"},"items":null}"#;
+        let null = r#"{"kind":"ServiceList","metadata":{"resourceVersion":"7"},"items":null}"#;
         assert_eq!(Page::read(null, "Service").expect("a list").items.len(), 0);
-        let none = br#"{"kind":"ServiceList","metadata":{"resourceVersion":"7"}}"#;
+        let none = r#"{"kind":"ServiceList","metadata":{"resourceVersion":"7"}}"#;
         assert!(Page::read(none, "Service").expect_err("no list").contains("items"));
     }
 
     #[test]
     fn another_kind_is_refused() {
-        let other = br#"{"kind":"PodList","metadata":{"resourceVersion":"7"},"items":[]}"#;
+        let other = r#"{"kind":"PodList","metadata":{"resourceVersion":"7"},"items":[]}"#;
         let why = Page::read(other, "Service").expect_err("another kind");
         assert_eq!(why, "the kind is \"PodList\" instead of ServiceList");
     }

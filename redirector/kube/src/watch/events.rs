@@ -39,7 +39,8 @@ impl Heard {
     /// which nobody can tell which object it is about, so that only a relist can help.
     pub(super) fn line<T: Object>(&mut self, line: &[u8], stats: &Stats) -> Result<Line<T>, Error> {
         let malformed = |why| Error::Malformed { why };
-        let (is_put, object) = match Event::read(line).map_err(malformed)? {
+        let line = String::from_utf8_lossy(line);
+        let (is_put, object) = match Event::read(&line).map_err(malformed)? {
             Event::Put(object) => (true, object),
             Event::Remove(object) => (false, object),
             Event::Bookmark(object) => {

@@ -102,7 +102,7 @@ impl Known {
             let is_later =
                 |said: &Said| said.version.as_ref().is_some_and(|v| version.is_older_than(v));
             let vanished = self.objects.iter().filter(|(object, said)| {
-                !listed.contains(object) && !(removed.is_some() && is_later(said))
+                !(listed.contains(object) || removed.is_some() && is_later(said))
             });
             let vanished: Vec<ObjectRef> = vanished.map(|(object, _)| object.clone()).collect();
             for object in vanished {

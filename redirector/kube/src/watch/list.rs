@@ -60,7 +60,9 @@ pub(super) async fn list<T: Object>(
     for _ in 0..limits.objects.max(1) {
         let path = path::<T>(selector, freshness, page_size, next.as_deref());
         let body = client.read(&path, limits.page, limits.first_byte, limits.list).await?;
-        let page = Page::read(&body, T::KIND).map_err(|why| Error::Malformed { why })?;
+        // A byte that is no UTF-8 is the problem of its object.
+        let text = String::from_utf8_lossy(&body);
+        let page = Page::read(&text, T::KIND).map_err(|why| Error::Malformed { why })?;
         if let (Freshness::NotOlderThan(least), None) = (freshness, &complete)
             && page.version.is_older_than(least)
         {

@@ -90,7 +90,7 @@ impl<T: Object> Task<T> {
                 Ok(()) if is_list => self.listing.reset(),
                 // A server that ends every watch at once is not asked in a loop.
                 Ok(()) if lasted < self.limits.backoff * 2 => {
-                    self.wait(State::Waiting, None, false).await
+                    self.wait(State::Waiting, None, false).await;
                 }
                 Ok(()) => {}
                 Err(error) => {

@@ -1,0 +1,91 @@
+//! Objects that cannot be decoded: each is its own problem, and its last good version stays.
+
+use super::{Script, script};
+use crate::world::{On::*, Part, end, head, line, object, ok, page_of, refusal};
+
+pub(super) fn scripts() -> Vec<Script> {
+    vec![
+        script("an object in the first list that cannot be decoded")
+            .on(List, |world, _| {
+                world.spoil("x");
+                vec![Part::Honest]
+            })
+            .once(&["!x", "+a=1"]),
+        script("an object in a relist that cannot be decoded keeps its last good version")
+            .on(Watch, |world, _| {
+                world.spoil("b");
+                world.put("c", "2");
+                refusal(410, "", "too old")
+            })
+            .gone(1)
+            .never(&["-b"])
+            .once(&["!b", "+c=2"]),
+        script("an object in an event that cannot be decoded keeps its last good version")
+            .on(Watch, |world, _| {
+                let events = [world.spoil("b"), world.put("c", "2")];
+                vec![head(), line(&events[0]), line(&events[1]), end()]
+            })
+            .never(&["-b"])
+            .once(&["!b", "+c=2"]),
+        script("an object that can be decoded again")
+            .on(Watch, |world, _| {
+                let events = [world.spoil("b"), world.put("b", "2")];
+                vec![head(), line(&events[0]), line(&events[1]), end()]
+            })
+            .never(&["-b"])
+            .once(&["!b", "+b=2"]),
+        script("an object that cannot be decoded is removed")
+            .on(Watch, |world, _| {
+                let events = [world.spoil("b"), world.remove("b")];
+                vec![head(), line(&events[0]), line(&events[1]), end()]
+            })
+            .once(&["!b", "-b"]),
+        script("an object that cannot be decoded vanishes while away")
+            .on(Watch, |world, _| {
+                let event = world.spoil("b");
+                world.remove("b");
+                vec![head(), line(&event), end()]
+            })
+            .does(Watch, refusal(410, "", "too old"))
+            .gone(1)
+            .once(&["!b", "-b"]),
+        script("a version that cannot be decoded is reported once, whatever is listed")
+            .on(Watch, |world, _| {
+                let event = world.spoil("b");
+                vec![head(), line(&event), end()]
+            })
+            .does(Watch, refusal(410, "", "too old"))
+            .does(Watch, refusal(410, "", "too old"))
+            .gone(2)
+            .once(&["!b"]),
+        script("an object nested 100,000 deep harms no other")
+            .on(List, |world, _| {
+                let deep = ["[".repeat(100_000), "]".repeat(100_000)].concat();
+                let deep = format!(
+                    r#"{{"metadata":{{"namespace":"n","name":"deep","resourceVersion":"9"}},"spec":{deep}}}"#
+                );
+                let good = object("a", &world.objects["a"]);
+                let rest = ["b", "c"].map(|name| object(name, &world.objects[name]));
+                let items = [vec![deep, good], rest.to_vec()].concat();
+                vec![ok(&page_of(world.version, &items, ""))]
+            })
+            .once(&["!deep", "+a=1"]),
+        script("a list with an object that has no name removes nothing")
+            .does(Watch, refusal(410, "", "too old"))
+            .on(List, |world, _| {
+                let items = [object("a", &world.objects["a"]), r#"{"spec":{}}"#.to_owned()];
+                vec![ok(&page_of(world.version, &items, ""))]
+            })
+            .gone(1)
+            .never(&["-b", "-c"]),
+        script("a null in a list removes nothing")
+            .does(Watch, refusal(410, "", "too old"))
+            .on(List, |world, _| vec![ok(&page_of(world.version, &["null".to_owned()], ""))])
+            .gone(1)
+            .never(&["-a", "-b", "-c"]),
+        script("an object on two pages is said once")
+            .on(List, |world, _| vec![ok(&world.page(&["a", "b"], "more"))])
+            .on(Page, |world, _| vec![ok(&world.page(&["b", "c"], ""))])
+            .once(&["+a=1", "+b=1", "+c=1"]),
+    ]
+}

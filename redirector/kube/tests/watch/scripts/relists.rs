@@ -1,0 +1,257 @@
+//! Lists after the first: 410 in three forms, pages that are cut, removals while away, replicas
+//! that are behind, and relists that find what a watch has lost.
+
+use redirector_kube::{
+    client::ErrorKind::{Behind, Gone, Interrupted, Malformed, TooLarge},
+    watch::Limits,
+};
+
+use super::{Script, script};
+use crate::world::{
+    On::*, Part, World, bookmark, end, error_event, head, line, ok, page_of, refusal,
+};
+
+/// A relist is due after 50 to 75 ms instead of half a minute.
+fn soon(limits: Limits) -> Limits {
+    Limits { relist: std::time::Duration::from_millis(60), ..limits }
+}
+
+pub(super) fn scripts() -> Vec<Script> {
+    vec![
+        script("410 as a status").on(Watch, away(refusal(410, "", "too old"))).gone(1).meets(&[Gone])
+            .once(&["-a", "+b=2", "+d=1"]),
+        script("410 as an event")
+            .on(Watch, away(vec![head(), line(&error_event(410, "too old")), end()]))
+            .gone(1)
+            .meets(&[Gone])
+            .once(&["-a", "+b=2", "+d=1"]),
+        script("410 for continue")
+            .on(List, |world, _| vec![ok(&world.page(&["a"], "more"))])
+            .does(Page, refusal(410, "", "the continue token is too old"))
+            .gone(1)
+            .meets(&[Gone]),
+        script("410 for continue of a relist")
+            .on(Watch, away(refusal(410, "", "too old")))
+            .on(List, |world, _| vec![ok(&world.page(&["b"], "more"))])
+            .does(Page, refusal(410, "", "the continue token is too old"))
+            .gone(2)
+            .never(&["-c", "-b"])
+            .meets(&[Gone])
+            .once(&["-a", "+b=2"]),
+        script("410 three times in a row")
+            .does(Watch, refusal(410, "", "too old"))
+            .does(Watch, refusal(410, "", "too old"))
+            .does(Watch, vec![head(), line(&error_event(410, "too old")), Part::Hang])
+            .gone(3)
+            .meets(&[Gone]),
+        script("pages, the client asks for the next one by its token")
+            .on(List, |world, _| vec![ok(&world.page(&["a"], "to/ken="))])
+            .on(Page, |world, request| {
+                assert!(request.path.contains("continue=to%2Fken%3D"), "{}", request.path);
+                assert!(!request.path.contains("resourceVersion"), "{}", request.path);
+                vec![ok(&world.page(&["b"], "more"))]
+            })
+            .on(Page, |world, _| vec![ok(&world.page(&["c"], ""))])
+            .once(&["+a=1", "+b=1", "+c=1"]),
+        script("changes between the pages").on(List, |world, _| {
+            let page = world.page(&["a"], "more");
+            vec![ok(&page)]
+        })
+        .on(Page, |world, _| {
+            // The pages are of one version; what comes after it is for the watch.
+            let page = world.page(&["b", "c"], "");
+            world.put("a", "2");
+            world.remove("c");
+            vec![ok(&page)]
+        })
+        .once(&["+a=2", "-c"]),
+        cut_relist("a relist cut in its 1st page", 0),
+        cut_relist("a relist cut in its 2nd page", 1),
+        cut_relist("a relist cut in its last page", 2),
+        script("removals while away, the watch says them")
+            .does(Watch, vec![head(), end()])
+            .on(Watch, |world, _| {
+                world.remove("a");
+                world.remove("c");
+                vec![Part::Replay]
+            })
+            .once(&["-a", "-c"]),
+        script("removed and made anew while away")
+            .on(Watch, |world, _| {
+                world.remove("a");
+                world.put("a", "2");
+                refusal(410, "", "too old")
+            })
+            .gone(1)
+            .never(&["-a"])
+            .once(&["+a=2"]),
+        script("everything removed while away")
+            .on(Watch, |world, _| {
+                for name in ["a", "b", "c"] {
+                    world.remove(name);
+                }
+                refusal(410, "", "too old")
+            })
+            .gone(1)
+            .once(&["-a", "-b", "-c"]),
+        script("nothing changed while away")
+            .does(Watch, refusal(410, "", "too old"))
+            .does(Watch, vec![Part::Honest])
+            .gone(1)
+            .once(&["+a=1", "+b=1", "+c=1"])
+            .check(|seen| (seen.differences > 0).then(|| "differences in a quiet world".to_owned())),
+        script("an older replica answers a relist")
+            .on(Watch, |world, _| {
+                let event = world.remove("a");
+                vec![head(), line(&event), line(&error_event(410, "too old")), end()]
+            })
+            .on(List, |_, request| {
+                assert!(request.path.contains("resourceVersionMatch=NotOlderThan"), "{}", request.path);
+                let ghost = r#"{"metadata":{"namespace":"n","name":"a","uid":"uid-a","resourceVersion":"101"},"spec":{"value":"ghost"}}"#;
+                vec![ok(&page_of(101, &[ghost.to_owned()], ""))]
+            })
+            .on(List, |_, request| {
+                assert!(!request.path.contains("resourceVersion"), "{}", request.path);
+                vec![Part::Honest]
+            })
+            .gone(1)
+            .forced(1)
+            .never(&["+a=ghost", "-b", "-c"])
+            .meets(&[Gone, Behind])
+            .once(&["-a"]),
+        script("a replica that does not know the version yet")
+            .does(Watch, refusal(410, "", "too old"))
+            .does(List, refusal(504, "", "Timeout: Too large resource version: 103, current: 90"))
+            .gone(1)
+            .forced(1)
+            .meets(&[Behind]),
+        script("an older replica repeats old events")
+            .on(Watch, |world, _| {
+                let event = world.remove("a");
+                vec![head(), line(&event), end()]
+            })
+            .on(Watch, |world, _| {
+                let old: Vec<Part> = world.history.iter().map(|(_, event)| line(event)).collect();
+                [vec![head()], old, vec![end()]].concat()
+            })
+            .once(&["+a=1", "+b=1", "-a"]),
+        script("etcd restored from a snapshot: older versions are the truth")
+            .on(Watch, |world, _| {
+                world.remove("c");
+                world.put("b", "restored");
+                world.version = 50;
+                for (version, stored) in (10..).zip(world.objects.values_mut()) {
+                    stored.version = version;
+                }
+                world.history.clear();
+                vec![head(), line(&error_event(504, "Too large resource version: 103, current: 50"))]
+            })
+            .forced(1)
+            .meets(&[Behind])
+            .once(&["-c", "+b=restored"]),
+        script("the watch is refused with 400")
+            .does(Watch, refusal(400, "", "invalid resourceVersion"))
+            .forced(1),
+        script("the first list is too large from the cache, then in pages")
+            .on(List, |_, request| {
+                assert!(request.path.contains("resourceVersion=0"), "{}", request.path);
+                vec![ok(&" ".repeat(9_000))]
+            })
+            .on(List, |world, request| {
+                assert!(!request.path.contains("resourceVersion"), "{}", request.path);
+                assert!(request.path.contains("limit="), "{}", request.path);
+                vec![ok(&world.page(&["a", "b"], "more"))]
+            })
+            .on(Page, |world, _| vec![ok(&world.page(&["c"], ""))])
+            .limits(|limits| Limits { page: 8_000, ..limits })
+            .forced(1)
+            .meets(&[TooLarge]),
+        script("pages without end")
+            .on(List, |world, _| vec![ok(&world.page(&["a"], "more"))])
+            .on(Page, |world, _| vec![ok(&world.page(&["a"], "more"))])
+            .on(Page, |world, _| vec![ok(&world.page(&["a"], "more"))])
+            .on(Page, |world, _| vec![ok(&world.page(&["a"], "more"))])
+            .on(Page, |world, _| vec![ok(&world.page(&["a"], "more"))])
+            .limits(|limits| Limits { objects: 5, ..limits })
+            .forced(1)
+            .meets(&[Malformed]),
+        script("a relist that is due finds nothing")
+            .on(List, |_, _| vec![Part::Honest])
+            .on(List, |_, _| vec![Part::Honest])
+            .limits(soon)
+            .forced(1_000)
+            .check(|seen| (seen.missed > 0).then(|| "it says that it missed something".to_owned())),
+        script("a relist that is due finds what the watch has lost")
+            .on(List, |_, _| vec![Part::Honest])
+            .on(List, |world, _| {
+                let lost = world.put("b", "2");
+                world.forget(&lost);
+                let lost = world.remove("c");
+                world.forget(&lost);
+                world.put("d", "1");
+                vec![Part::Honest]
+            })
+            .limits(soon)
+            .forced(1_000)
+            .once(&["+b=2", "-c", "+d=1"]),
+        script("a relist that is due fails, the watch goes on")
+            .on(List, |_, _| vec![Part::Honest])
+            .does(List, refusal(500, "", "no"))
+            .limits(soon)
+            .forced(1_000),
+        script("what the watch says while a relist is on its way")
+            .on(List, |_, _| vec![Part::Honest])
+            .on(List, |world, _| {
+                let list = world.list();
+                world.put("a", "2");
+                world.remove("b");
+                world.put("d", "1");
+                vec![Part::Pause(100), ok(&list)]
+            })
+            .limits(soon)
+            .forced(1_000)
+            .once(&["+a=1", "+a=2", "+b=1", "-b", "+d=1"]),
+        script("a bookmark moves the watch on")
+            .on(Watch, |world, _| {
+                world.version += 50;
+                vec![head(), line(&bookmark(world.version)), end()]
+            })
+            .on(Watch, |_, request| {
+                assert!(request.path.contains("resourceVersion=153"), "{}", request.path);
+                vec![Part::Honest]
+            }),
+    ]
+}
+
+/// Something happens while nobody hears it.
+fn away(
+    parts: Vec<Part>,
+) -> impl FnOnce(&mut World, &crate::world::Request) -> Vec<Part> + Send + 'static {
+    |world, _| {
+        world.remove("a");
+        world.put("b", "2");
+        world.put("d", "1");
+        parts
+    }
+}
+
+/// A relist of three pages, of which one is cut in half; what was said before stays.
+fn cut_relist(name: &'static str, at: usize) -> Script {
+    let pages = [("b", "second"), ("c", "third"), ("d", "")];
+    let mut script = script(name).on(Watch, away(refusal(410, "", "too old")));
+    for (index, (object, next)) in pages.into_iter().enumerate().take(at + 1) {
+        let on = if index == 0 { List } else { Page };
+        script = script.on(on, move |world, _| {
+            let page = world.page(&[object], next);
+            if index < at {
+                return vec![ok(&page)];
+            }
+            let length = page.len();
+            let half = &page[..length / 2];
+            let text = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{half}");
+            vec![Part::Send(text.into()), Part::Close]
+        });
+    }
+    let never = &["-b", "-c", "-d"];
+    script.gone(1).forced(1).never(never).meets(&[Gone, Interrupted]).once(&["-a", "+b=2", "+d=1"])
+}

@@ -1,0 +1,191 @@
+//! What a stream of events may do: fall silent, repeat, break, say nonsense, and never end a line.
+
+use redirector_kube::{
+    client::ErrorKind::{Malformed, Refused, Server, TimedOut, TooLarge, TooManyRequests},
+    watch::Limits,
+};
+
+use super::{Script, script};
+use crate::world::{On::*, Part, bookmark, chunk, end, error_event, head, line};
+
+pub(super) fn scripts() -> Vec<Script> {
+    vec![
+        script("silence after the head").does(Watch, vec![head(), Part::Hang]).meets(&[TimedOut]),
+        script("silence after an event").on(Watch, |world, _| {
+            let event = world.put("b", "2");
+            world.put("c", "2");
+            vec![head(), line(&event), Part::Hang]
+        })
+        .meets(&[TimedOut])
+        .once(&["+b=2", "+c=2"]),
+        script("after a silence the server is asked to end the watch before the next one")
+            .does(Watch, vec![head(), Part::Hang])
+            .on(Watch, |_, request| {
+                let asked = request.path.split("timeoutSeconds=").nth(1).expect("a timeout");
+                let seconds = asked.split('&').next().and_then(|text| text.parse::<u64>().ok());
+                assert!(seconds.is_some_and(|seconds| seconds <= 2), "{}", request.path);
+                vec![Part::Honest]
+            })
+            .meets(&[TimedOut]),
+        script("bytes without a line are silence")
+            .does(Watch, [vec![head()], trickle()].concat())
+            .meets(&[TimedOut]),
+        script("nothing but bookmarks, for longer than the silence allowed")
+            .on(Watch, |world, _| {
+                let bookmark = line(&bookmark(world.version));
+                let some = (0..40).flat_map(|_| [bookmark.clone(), Part::Pause(100)]);
+                [head()].into_iter().chain(some).chain([end()]).collect()
+            })
+            .check(|seen| (!seen.errors.is_empty()).then(|| "bookmarks were not enough".to_owned())),
+        script("a bookmark without a version").does(Watch, vec![
+            head(),
+            line(r#"{"type":"BOOKMARK","object":{"kind":"Thing","metadata":{}}}"#),
+            end(),
+        ]),
+        script("a bookmark of long ago")
+            .on(Watch, |world, _| {
+                let event = world.put("b", "2");
+                vec![head(), line(&event), line(&bookmark(1)), end()]
+            })
+            .on(Watch, |_, request| {
+                assert!(request.path.contains("resourceVersion=104"), "{}", request.path);
+                vec![Part::Honest]
+            })
+            .once(&["+b=2"]),
+        script("every event twice").on(Watch, |world, _| {
+            let (put, gone) = (world.put("b", "2"), world.remove("c"));
+            let events = [&put, &put, &gone, &gone, &put].map(|event| line(event));
+            [vec![head()], events.to_vec(), vec![end()]].concat()
+        })
+        .once(&["+b=2", "-c"])
+        .check(|seen| (seen.ignored < 3).then(|| "duplicates were not ignored".to_owned())),
+        script("events in the wrong order").on(Watch, |world, _| {
+            let (second, third) = (world.put("b", "2"), world.put("b", "3"));
+            vec![head(), line(&third), line(&second), end()]
+        })
+        .never(&["+b=2"])
+        .once(&["+b=3"]),
+        script("an event without a resourceVersion").on(Watch, |world, _| {
+            let event = world.put("b", "2").replace(r#""resourceVersion":"104""#, r#""x":"104""#);
+            vec![head(), line(&event), Part::Pause(20), end()]
+        }),
+        script("an object removed that nobody knows").does(Watch, vec![
+            head(),
+            line(r#"{"type":"DELETED","object":{"metadata":{"name":"x","resourceVersion":"103"}}}"#),
+            end(),
+        ])
+        .never(&["-x"]),
+        script("MODIFIED for an object that nobody knows").on(Watch, |world, _| {
+            let event = world.put("d", "1").replace("ADDED", "MODIFIED");
+            vec![head(), line(&event), end()]
+        })
+        .once(&["+d=1"]),
+        script("UTF-8 split between chunks").on(Watch, |world, _| {
+            let event = world.put("b", "zürich-東京-🚂") + "\n";
+            let bytes = event.as_bytes().iter().flat_map(|byte| [chunk(&[*byte]), Part::Pause(1)]);
+            [head()].into_iter().chain(bytes).chain([end()]).collect()
+        })
+        .once(&["+b=zürich-東京-🚂"]),
+        script("bytes that are no UTF-8 in a value").on(Watch, |world, _| {
+            let event = world.put("b", "\u{fffd}");
+            let broken = event.as_bytes().to_vec();
+            let at = event.find('\u{fffd}').expect("the value");
+            let broken = [&broken[..at], b"\xff", &broken[at + 3..], b"\n"].concat();
+            vec![head(), chunk(&broken), end()]
+        })
+        .once(&["+b=\u{fffd}"]),
+        script("many events in one chunk, with empty lines and CRLF").on(Watch, |world, _| {
+            let events = [world.put("b", "2"), world.remove("c"), world.put("d", "1")];
+            vec![head(), chunk(format!("\r\n{}\n\n", events.join("\r\n")).as_bytes()), end()]
+        })
+        .once(&["+b=2", "-c", "+d=1"]),
+        script("2,000 events at once, to a slow listener").on(Watch, |world, _| {
+            for round in 0..2_000 {
+                world.put(&format!("x{}", round % 50), &round.to_string());
+            }
+            vec![Part::Replay]
+        }),
+        script("an event cut in half at a proper end").on(Watch, |world, _| {
+            let event = world.put("b", "2");
+            vec![head(), chunk(&event.as_bytes()[..event.len() / 2]), end()]
+        })
+        .once(&["+b=2"]),
+        script("a whole event without a line end").on(Watch, |world, _| {
+            let event = world.put("b", "2");
+            vec![head(), chunk(event.as_bytes()), end()]
+        })
+        .once(&["+b=2"]),
+        script("an endless line")
+            .does(Watch, [vec![head()], vec![chunk(&[b'x'; 4_000]); 20]].concat())
+            .limits(|limits| Limits { line: 50_000, ..limits })
+            .forced(1)
+            .meets(&[TooLarge]),
+        script("an endless line of JSON after an event")
+            .on(Watch, |world, _| {
+                let event = world.put("b", "2");
+                let endless = vec![chunk(&[b'['; 4_000]); 20];
+                [vec![head(), line(&event)], endless].concat()
+            })
+            .limits(|limits| Limits { line: 50_000, ..limits })
+            .forced(1)
+            .meets(&[TooLarge])
+            .once(&["+b=2"]),
+        script("the connection is closed after every event")
+            .on(Watch, |world, _| vec![head(), line(&world.put("b", "2")), Part::Close])
+            .on(Watch, |world, _| vec![head(), line(&world.put("b", "3")), Part::Close])
+            .on(Watch, |world, _| vec![head(), line(&world.remove("b")), Part::Close])
+            .on(Watch, |world, _| vec![head(), line(&world.put("b", "4")), Part::Close])
+            .once(&["+b=2", "+b=3", "-b", "+b=4"]),
+        script("the watch ends at once, ten times")
+            .does(Watch, vec![head(), end()])
+            .does(Watch, vec![head(), end()])
+            .does(Watch, vec![head(), end()])
+            .does(Watch, vec![head(), end()])
+            .does(Watch, vec![head(), end()]),
+        script("ERROR event 500")
+            .does(Watch, vec![head(), line(&error_event(500, "no")), end()])
+            .meets(&[Server]),
+        script("ERROR event 429")
+            .does(Watch, vec![head(), line(&error_event(429, "slow down")), end()])
+            .meets(&[TooManyRequests]),
+        script("ERROR event 400")
+            .does(Watch, vec![head(), line(&error_event(400, "bad")), end()])
+            .forced(1)
+            .meets(&[Refused]),
+        script("ERROR event without a code")
+            .does(Watch, vec![head(), line(r#"{"type":"ERROR","object":{}}"#), end()])
+            .meets(&[Server]),
+        script("an event before an ERROR event counts").on(Watch, |world, _| {
+            let event = world.put("b", "2");
+            let both = format!("{event}\n{}\n", error_event(500, "no"));
+            vec![head(), chunk(both.as_bytes()), end()]
+        })
+        .meets(&[Server])
+        .once(&["+b=2"]),
+        nonsense("a line that is no JSON", "}{"),
+        nonsense("an event of an unknown type", r#"{"type":"RENAMED","object":{}}"#),
+        nonsense("an event without an object", r#"{"type":"ADDED"}"#),
+        nonsense("an object without a name", r#"{"type":"ADDED","object":{"metadata":{}}}"#),
+        nonsense("an object without metadata", r#"{"type":"MODIFIED","object":[]}"#),
+    ]
+}
+
+/// What it was about nobody knows: what really happened has to be found by a relist.
+fn nonsense(name: &'static str, text: &'static str) -> Script {
+    script(name)
+        .on(Watch, move |world, _| {
+            let lost = world.put("b", "2");
+            world.forget(&lost);
+            let lost = world.remove("c");
+            world.forget(&lost);
+            vec![head(), line(text), end()]
+        })
+        .forced(1)
+        .meets(&[Malformed])
+        .once(&["+b=2", "-c"])
+}
+
+/// A byte every 20 ms, for longer than the silence that is allowed.
+fn trickle() -> Vec<Part> {
+    (0..200).flat_map(|_| [chunk(b" "), Part::Pause(20)]).collect()
+}

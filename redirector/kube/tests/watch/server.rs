@@ -1,0 +1,214 @@
+//! An API server whose every byte a script decides; what no script decides it does as it should.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd, OwnedFd},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use nix::sys::socket::{setsockopt, sockopt};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::watch,
+    time::{Duration, sleep},
+};
+use tokio_rustls::TlsAcceptor;
+
+use crate::{
+    tls::PKI,
+    world::{On, Part, Request, World, end, head, line, ok, refusal},
+};
+
+/// The server; its tasks end with the runtime of the test.
+#[derive(Clone)]
+pub struct Server {
+    world: Arc<Mutex<World>>,
+    changed: watch::Sender<()>,
+    is_tls: bool,
+}
+
+trait Both: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Both for S {}
+
+/// An address on which nobody listens yet.
+pub fn bind() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("an address");
+    let address = socket.local_addr().expect("its address");
+    (socket, address)
+}
+
+impl Server {
+    pub fn new(world: World, is_tls: bool) -> Self {
+        let (changed, _) = watch::channel(());
+        Self { world: Arc::new(Mutex::new(world)), changed, is_tls }
+    }
+
+    /// Begins to listen.
+    pub fn listen(&self, socket: TcpSocket) {
+        let listener = socket.listen(64).expect("listening");
+        tokio::spawn(self.clone().accept(listener));
+    }
+
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the world; whoever watches honestly hears of it.
+    pub fn change(&self, change: impl FnOnce(&mut World)) {
+        change(&mut self.world());
+        self.changed.send_replace(());
+    }
+
+    async fn accept(self, listener: TcpListener) {
+        loop {
+            let (stream, _) = listener.accept().await.expect("a connection");
+            let server = self.clone();
+            tokio::spawn(async move {
+                // The client may go at any time.
+                let _ = server.serve(stream).await;
+            });
+        }
+    }
+
+    /// The step for this, if it is due; another one that is due waits for its turn.
+    fn step(&self, on: On, request: &Request) -> Option<Vec<Part>> {
+        let mut world = self.world();
+        let (due, _) = world.steps.front()?;
+        if *due != on {
+            return None;
+        }
+        let (_, act) = world.steps.pop_front()?;
+        let parts = act(&mut world, request);
+        drop(world);
+        self.changed.send_replace(());
+        Some(parts)
+    }
+
+    async fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
+        let nobody = Request { path: String::new(), head: String::new(), body: String::new() };
+        match self.step(On::Connect, &nobody).unwrap_or_default().first() {
+            None => {}
+            Some(Part::Hang) => return hang(&mut stream).await,
+            Some(Part::Reset) => return reset(&stream),
+            Some(Part::Close) => return Ok(()),
+            Some(other) => panic!("{other:?} is for requests"),
+        }
+        let identity = self.world().identity;
+        let socket = nix::unistd::dup(&stream)?;
+        let stream: Box<dyn Both> = if self.is_tls {
+            Box::new(TlsAcceptor::from(PKI.server(identity)).accept(stream).await?)
+        } else {
+            Box::new(stream)
+        };
+        self.requests(stream, socket).await
+    }
+
+    async fn requests(&self, mut stream: Box<dyn Both>, socket: OwnedFd) -> io::Result<()> {
+        while let Some(request) = read(&mut stream).await? {
+            let on = match () {
+                () if request.path.contains("watch=1") => On::Watch,
+                () if request.path.contains("continue=") => On::Page,
+                () => On::List,
+            };
+            self.world().lists += usize::from(on == On::List);
+            let token = self.world().token;
+            let parts = match token {
+                Some(token) if !request.has_token(token) => refusal(401, "", "expired"),
+                _ => self.step(on, &request).unwrap_or_else(|| vec![Part::Honest]),
+            };
+            for part in parts {
+                match part {
+                    Part::Send(bytes) => {
+                        stream.write_all(&bytes).await?;
+                        stream.flush().await?;
+                    }
+                    Part::Pause(millis) => sleep(Duration::from_millis(millis)).await,
+                    Part::Hang => return hang(&mut stream).await,
+                    Part::Close => return stream.shutdown().await,
+                    Part::Reset => return reset(&socket),
+                    Part::Honest => self.honest(&mut stream, on, &request, true).await?,
+                    Part::Replay => self.honest(&mut stream, on, &request, false).await?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn honest(
+        &self,
+        stream: &mut Box<dyn Both>,
+        on: On,
+        request: &Request,
+        is_lasting: bool,
+    ) -> io::Result<()> {
+        let mut changed = self.changed.subscribe();
+        if on != On::Watch {
+            let answer = ok(&self.world().list());
+            return send(stream, answer).await;
+        }
+        let asked = request.path.split("resourceVersion=").nth(1).unwrap_or_default();
+        let digits: String = asked.chars().take_while(char::is_ascii_digit).collect();
+        let Ok(mut from) = digits.parse::<u64>() else {
+            return send(stream, refusal(400, "", "no resourceVersion").remove(0)).await;
+        };
+        send(stream, head()).await?;
+        loop {
+            let news: Vec<(u64, String)> = {
+                let world = self.world();
+                world.history.iter().filter(|(version, _)| *version > from).cloned().collect()
+            };
+            for (version, event) in news {
+                from = version;
+                send(stream, line(&event)).await?;
+            }
+            if !is_lasting {
+                return send(stream, end()).await;
+            }
+            let mut byte = [0];
+            tokio::select! {
+                change = changed.changed() => change.expect("the server lives"),
+                _ = stream.read(&mut byte) => return Ok(()),
+            }
+        }
+    }
+}
+
+async fn send(stream: &mut Box<dyn Both>, part: Part) -> io::Result<()> {
+    let Part::Send(bytes) = part else { panic!("{part:?} is nothing to send") };
+    stream.write_all(&bytes).await?;
+    stream.flush().await
+}
+
+/// One request; none when the client has closed.
+async fn read(stream: &mut Box<dyn Both>) -> io::Result<Option<Request>> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        if stream.read(&mut byte).await? == 0 {
+            return Ok(None);
+        }
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).expect("our requests are text");
+    let path = head.split(' ').nth(1).expect("a path").to_owned();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().expect("a length"))];
+    stream.read_exact(&mut body).await?;
+    let body = String::from_utf8(body).expect("our objects are text");
+    Ok(Some(Request { path, head, body }))
+}
+
+async fn hang(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+    let mut byte = [0; 64];
+    while stream.read(&mut byte).await? > 0 {}
+    Ok(())
+}
+
+/// What is closed after this is closed by RST.
+fn reset(socket: &impl AsFd) -> io::Result<()> {
+    let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+    Ok(setsockopt(socket, sockopt::Linger, &linger)?)
+}
