@@ -60,6 +60,9 @@ pub fn check() -> Vec<Finding> {
         failures(offsets),
         bounded_connect(offsets),
         local_listeners(),
+        multipath(),
+        map_memory(),
+        unprivileged(),
         cgroup2(),
         bpffs(),
         capability(0),
@@ -126,6 +129,34 @@ fn local_listeners() -> Finding {
             format!("{error:#}: a local replica's death is seen by failing connects and probes"),
         ),
     }
+}
+
+fn multipath() -> Finding {
+    const WHAT: &str = "MPTCP";
+    if fs::metadata("/proc/sys/net/mptcp/enabled").is_err() {
+        return finding(WHAT, Verdict::Ok, "this kernel has no MPTCP sockets");
+    }
+    if knows_mptcp() {
+        return finding(WHAT, Verdict::Ok, "its sockets show the service as their peer");
+    }
+    finding(WHAT, Verdict::Degraded, "its sockets show the backend as their peer before 5.19")
+}
+
+fn map_memory() -> Finding {
+    const WHAT: &str = "map memory";
+    if kernel_at_least(5, 11) {
+        return finding(WHAT, Verdict::Ok, "counts against the cgroup that loads");
+    }
+    let detail = "counts against RLIMIT_MEMLOCK, which `load` raises; that needs CAP_SYS_RESOURCE";
+    finding(WHAT, Verdict::Degraded, detail)
+}
+
+fn unprivileged() -> Finding {
+    const WHAT: &str = "agent without capabilities";
+    if kernel_at_least(6, 1) {
+        return finding(WHAT, Verdict::Ok, "after `redirector load --owner`");
+    }
+    finding(WHAT, Verdict::Degraded, "before 6.1 the running agent keeps CAP_BPF")
 }
 
 fn cgroup2() -> Finding {
