@@ -4,6 +4,7 @@
 
 mod agent;
 mod check;
+mod crd;
 mod dump;
 mod explain;
 mod load;
@@ -59,6 +60,8 @@ enum Command {
     Orders(orders::OrdersArgs),
     /// Show what the pinned maps hold, entry by entry
     Dump(dump::Args),
+    /// Print the definition of FailoverPolicy for a cluster: `redirector crd | kubectl apply -f -`
+    Crd(crd::Args),
     /// Detach the programs and remove every trace of them
     Unload(PinArgs),
 }
@@ -83,6 +86,10 @@ pub fn main() -> ExitCode {
         Command::Failback(args) => orders::failback(&args),
         Command::Orders(args) => orders::orders(&args),
         Command::Dump(args) => dump::run(&args),
+        Command::Crd(args) => {
+            crd::run(&args);
+            Ok(())
+        }
         Command::Unload(args) => unload(&args),
     };
     match result {

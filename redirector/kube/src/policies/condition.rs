@@ -1,4 +1,7 @@
 //! What is said about a policy in its status.
+//!
+//! No word about failovers: which tier carries load depends on the node, and a policy by locality
+//! on a node without replicas is at its second tier for ever. Failovers are events.
 
 /// `status` of a policy, without the times of its conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,10 +19,51 @@ pub struct Condition {
     pub kind: ConditionKind,
     /// Whether it holds; `None` is `Unknown`.
     pub status: Option<bool>,
-    /// One word in CamelCase, for programs.
+    /// One word in CamelCase, for programs: one of [`reason`].
     pub reason: &'static str,
-    /// A sentence, for people, at most 1,024 bytes.
+    /// A sentence, for people, at most [`LONGEST_MESSAGE`] bytes.
     pub message: String,
+}
+
+/// Bytes of a message, at most.
+pub const LONGEST_MESSAGE: usize = 1_024;
+
+/// Why a condition is as it is.
+pub mod reason {
+    /// Accepted: it is valid and holds for at least one Service.
+    pub const ACCEPTED: &str = "Accepted";
+    /// Not accepted: its newest version is invalid. The last good one stays in force.
+    pub const INVALID: &str = "Invalid";
+    /// Not accepted: older policies hold for all its Services.
+    pub const CONFLICTED: &str = "Conflicted";
+    /// Not accepted: there is no Service of the names it gives.
+    pub const TARGET_NOT_FOUND: &str = "TargetNotFound";
+    /// Programmed: the kernel does what it says.
+    pub const PROGRAMMED: &str = "Programmed";
+    /// Not programmed yet.
+    pub const PENDING: &str = "Pending";
+    /// Not programmed: a Service is left to kube-proxy.
+    pub const LEFT_TO_KUBE_PROXY: &str = "LeftToKubeProxy";
+    /// Nothing of this version is in force, so there is nothing to say about it.
+    pub const NOT_ACCEPTED: &str = "NotAccepted";
+    /// Degraded: the Service of a tier is missing. That tier is out, the others work.
+    pub const TIER_UNRESOLVED: &str = "TierUnresolved";
+    /// Degraded: a Service has no healthy backend in any tier.
+    pub const NO_HEALTHY_BACKEND: &str = "NoHealthyBackend";
+    /// Not degraded.
+    pub const AS_EXPECTED: &str = "AsExpected";
+}
+
+impl Condition {
+    /// With its message cut to [`LONGEST_MESSAGE`].
+    pub(super) fn new(
+        kind: ConditionKind,
+        status: Option<bool>,
+        reason: &'static str,
+        message: String,
+    ) -> Self {
+        Self { kind, status, reason, message: cut(message) }
+    }
 }
 
 /// The kinds there are.
@@ -42,5 +86,38 @@ impl ConditionKind {
             Self::Programmed => "Programmed",
             Self::Degraded => "Degraded",
         }
+    }
+
+    /// What it means that it holds: a sentence, for people.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Accepted => "its newest version is valid and holds for at least one Service.",
+            Self::Programmed => "all Services it holds for are in the kernel as it says.",
+            Self::Degraded => "the Service of a tier is missing, or no backend is healthy.",
+        }
+    }
+}
+
+fn cut(mut message: String) -> String {
+    const ELLIPSIS: &str = "…";
+    if message.len() > LONGEST_MESSAGE {
+        let end = message.floor_char_boundary(LONGEST_MESSAGE - ELLIPSIS.len());
+        message.truncate(end);
+        message.push_str(ELLIPSIS);
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        assert_eq!(cut("é".repeat(512)), "é".repeat(512));
+        let long = cut("é".repeat(513));
+        assert_eq!(long, format!("{}…", "é".repeat(510)));
+        assert!(long.len() <= LONGEST_MESSAGE);
     }
 }

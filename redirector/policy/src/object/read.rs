@@ -1,10 +1,10 @@
 //! Reads a `spec` as the API server has it.
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use serde_path_to_error::Error;
 
-use super::{FailoverPolicyObjectSpec, TargetRef};
+use super::{super::object_schema, FailoverPolicyObjectSpec, TargetRef};
 
 impl FailoverPolicyObjectSpec {
     /// The fields of a `spec`. Fields that nobody knows are ignored, as the API server prunes them.
@@ -13,9 +13,10 @@ impl FailoverPolicyObjectSpec {
     ///
     /// The first field that does not hold what it should, and what it should.
     pub fn read(spec: &Value) -> Result<Self, String> {
+        let spec = cleaned(object_schema(), spec, "spec")?;
         // In two: one type with a flattened other would not know in which field it went wrong.
-        let Targets { target_refs } = part(spec)?;
-        Ok(Self { target_refs, policy: part(spec)? })
+        let Targets { target_refs } = part(&spec)?;
+        Ok(Self { target_refs, policy: part(&spec)? })
     }
 }
 
@@ -25,17 +26,33 @@ struct Targets {
     target_refs: Vec<TargetRef>,
 }
 
-fn part<'de, T: Deserialize<'de>>(spec: &'de Value) -> Result<T, String> {
-    // serde takes a list for a struct: its elements in the order of the fields.
-    if !spec.is_object() {
-        return Err("spec must be an object".to_owned());
+/// The same without fields that are null, as if they were not there. Refuses lists and others in
+/// place of objects: to serde a list is a struct too, its elements the fields in their order.
+fn cleaned(schema: &Value, value: &Value, path: &str) -> Result<Value, String> {
+    match (schema["type"].as_str(), value) {
+        (Some("object"), Value::Object(fields)) => {
+            let given = fields.iter().filter(|(_, inner)| !inner.is_null());
+            let cleaned = given.map(|(name, inner)| {
+                let path = if path == "spec" { name.clone() } else { format!("{path}.{name}") };
+                let schema = &schema["properties"][name];
+                Ok((name.clone(), cleaned(schema, inner, &path)?))
+            });
+            cleaned.collect()
+        }
+        (Some("object"), _) => Err(format!("{path} must be an object")),
+        (Some("array"), Value::Array(list)) => {
+            let list = list.iter().enumerate();
+            list.map(|(at, inner)| cleaned(&schema["items"], inner, &format!("{path}[{at}]")))
+                .collect()
+        }
+        _ => Ok(value.clone()),
     }
+}
+
+fn part<T: DeserializeOwned>(spec: &Value) -> Result<T, String> {
     serde_path_to_error::deserialize(spec).map_err(|error: Error<serde_json::Error>| {
         let path = error.path().to_string();
-        if path == "." {
-            format!("spec: {}", error.inner())
-        } else {
-            format!("{path}: {}", error.inner())
-        }
+        let path = if path == "." { "spec" } else { path.as_str() };
+        format!("{path}: {}", error.inner())
     })
 }

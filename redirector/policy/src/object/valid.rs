@@ -27,6 +27,12 @@ impl ValidPolicy {
         tiers.filter_map(|tier| Some((tier.name.as_str(), tier.service.as_ref()?)))
     }
 
+    /// Whether it means the same as another one, for whichever Services.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.0.policy == other.0.policy
+    }
+
     /// What it means for the service `own`. `refer` says which service a tier's name and port are;
     /// a tier that it says is `own` itself is one without backends.
     pub fn policy(

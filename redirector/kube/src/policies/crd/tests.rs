@@ -1,0 +1,142 @@
+//! What Kubernetes demands of a definition, and that the file in `deploy` is this one.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+
+use super::*;
+
+/// Every schema within `schema`, with the way to it.
+fn each(schema: &Value, path: &str, visit: &mut impl FnMut(&str, &Value)) {
+    visit(path, schema);
+    for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
+        each(inner, &format!("{path}.{name}"), visit);
+    }
+    if let Some(items) = schema.get("items") {
+        each(items, &format!("{path}[]"), visit);
+    }
+}
+
+fn written() -> Value {
+    crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+}
+
+#[test]
+fn the_api_types_have_every_field_of_the_schema() {
+    assert_eq!(written(), schema(), "a field was lost on the way through JSONSchemaProps");
+    let definition: CustomResourceDefinition = serde_json::from_value(crd()).expect("a definition");
+    assert_eq!(definition, super::definition());
+}
+
+/// Structural by the rules of "Specifying a structural schema" of Kubernetes' documentation: a type
+/// for every node, no logical junctors, no `$ref`, nothing nullable; and what this project demands:
+/// bounds everywhere.
+#[test]
+fn the_schema_is_structural_and_bounded() {
+    let mut seen = 0;
+    each(&written(), "", &mut |path, schema| {
+        seen += 1;
+        for forbidden in [
+            "$ref",
+            "$schema",
+            "definitions",
+            "additionalProperties",
+            "additionalItems",
+            "nullable",
+            "allOf",
+            "anyOf",
+            "oneOf",
+            "not",
+            "title",
+            "id",
+            "dependencies",
+            "patternProperties",
+            "uniqueItems",
+            "x-kubernetes-preserve-unknown-fields",
+            "x-kubernetes-int-or-string",
+        ] {
+            assert!(schema.get(forbidden).is_none(), "{path}: {forbidden}");
+        }
+        let has = |key: &str| schema.get(key).is_some();
+        let is_bounded = match schema["type"].as_str() {
+            Some("object") => true,
+            Some("array") => has("items") && has("maxItems"),
+            Some("string") => has("enum") || has("maxLength"),
+            Some("integer") => has("minimum") && (has("maximum") || schema["format"] == "int64"),
+            other => panic!("{path}: type {other:?}"),
+        };
+        assert!(is_bounded, "{path} has no bounds: {schema}");
+        assert!(has("description") || path.ends_with("s[]"), "{path} has no description");
+        let required = schema["required"].as_array().into_iter().flatten();
+        for name in required.filter_map(Value::as_str) {
+            assert!(schema["properties"].get(name).is_some(), "{path}: {name} is required");
+        }
+    });
+    assert!(seen > 50, "{seen}");
+}
+
+#[test]
+fn every_default_is_valid_where_it_stands() {
+    let mut seen = 0;
+    each(&written(), "", &mut |path, schema| {
+        let Some(default) = schema.get("default") else { return };
+        seen += 1;
+        let validator = jsonschema::validator_for(schema).expect("a schema");
+        assert!(validator.is_valid(default), "{path}: {default}");
+    });
+    assert!(seen > 10, "{seen}");
+}
+
+/// A rule's cost is estimated from the largest lists and strings it may meet
+/// (`apiextensions-apiserver`, at most 10 million per rule): the largest product of ours is far
+/// below, and stays so while the lists stay short.
+#[test]
+fn lists_that_rules_walk_are_short() {
+    each(&written(), "", &mut |path, schema| {
+        for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+            let text = rule["rule"].as_str().expect("a rule");
+            let message = rule["message"].as_str().expect("a message");
+            assert!(text.len() < 2_048 && !message.is_empty() && !message.contains('\n'), "{path}");
+            let walks = text.matches(".all(").count() + text.matches(".exists").count();
+            assert!(walks <= 2, "{path}: {text}");
+        }
+    });
+    let spec = &written()["properties"]["spec"]["properties"];
+    for list in ["tiers", "targetRefs"] {
+        assert!(spec[list]["maxItems"].as_u64().expect("a bound") <= 16, "{list}");
+    }
+}
+
+#[test]
+fn the_definition_says_how_policies_are_called_and_shown() {
+    let crd = crd();
+    assert_eq!(crd["apiVersion"], "apiextensions.k8s.io/v1");
+    assert_eq!(crd["kind"], "CustomResourceDefinition");
+    assert_eq!(crd["metadata"], json!({"name": "failoverpolicies.redirector.dev"}));
+    let version = &crd["spec"]["versions"][0];
+    assert_eq!(version["subresources"], json!({"status": {}}));
+    let columns = version["additionalPrinterColumns"].as_array().expect("columns");
+    let names: Vec<_> = columns.iter().filter_map(|column| column["name"].as_str()).collect();
+    assert_eq!(names, ["Target", "Mode", "Accepted", "Programmed", "Degraded", "Age"]);
+}
+
+#[test]
+fn the_yaml_is_the_definition() {
+    let read: Value = serde_saphyr::from_str(&crd_yaml()).expect("YAML");
+    assert_eq!(read, crd());
+}
+
+#[test]
+fn the_file_in_deploy_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/crd/failoverpolicies.yaml");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::create_dir_all(path.parent().expect("a directory")).expect("create deploy/crd");
+        fs::write(&path, crd_yaml()).expect("write the definition");
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == crd_yaml(),
+        "deploy/crd/failoverpolicies.yaml is not what `redirector crd` prints; write it anew with \
+         UPDATE=1 cargo test -p redirector-kube --lib policies::crd, and commit it"
+    );
+}

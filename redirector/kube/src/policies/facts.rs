@@ -1,0 +1,58 @@
+//! What the statuses of policies need to know that is no policy: told by those who know it.
+
+use std::sync::Arc;
+
+use redirector_policy::TierServiceSpec;
+
+use crate::api::ObjectRef;
+
+/// What there is beside policies.
+pub trait Facts {
+    /// Whether Services, slices and the own Node have been heard in full. Until then nothing is
+    /// said about any policy: what is unknown is not missing.
+    fn is_synced(&self) -> bool;
+
+    /// What has become of a Service.
+    fn standing(&self, service: &ObjectRef) -> Standing;
+
+    /// The health of each port of a Service that is redirected.
+    fn health(&self, service: &ObjectRef) -> Vec<PortHealth>;
+
+    /// What a tier of a policy in `namespace` is that names another Service.
+    fn tier(&self, namespace: &str, service: &TierServiceSpec) -> TierStanding;
+}
+
+/// What has become of a Service that a policy is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// There is none of that name.
+    Missing,
+    /// It will be in the kernel, but is not yet as the policy says.
+    Pending,
+    /// It is in the kernel as the policy says.
+    Programmed,
+    /// It is left to kube-proxy, and why: a phrase such as `it is headless`.
+    LeftToKubeProxy(Arc<str>),
+}
+
+/// The health of one port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortHealth {
+    /// Its name, or its number if it has none.
+    pub port: Arc<str>,
+    /// Backends of all its tiers, without those that are about to end.
+    pub backends: usize,
+    /// Those of them to which nobody objects.
+    pub healthy: usize,
+}
+
+/// What a tier is that names another Service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TierStanding {
+    /// It is there.
+    Found,
+    /// There is no Service of that name.
+    NoService,
+    /// The Service has no port of that name or number; or no port was named, and it has several.
+    NoPort,
+}

@@ -1,0 +1,66 @@
+//! A version of a policy that is in force.
+
+use std::sync::Arc;
+
+use redirector_core::service::{Policy, ServiceRef};
+use redirector_policy::{TierServiceSpec, ValidPolicy};
+
+use super::Claim;
+use crate::api::ObjectRef;
+
+/// The last good version of a policy.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    pub(super) policy: ObjectRef,
+    pub(super) uid: Arc<str>,
+    pub(super) generation: i64,
+    pub(super) created: i64,
+    pub(super) valid: Arc<ValidPolicy>,
+}
+
+impl Resolved {
+    /// Which policy it is.
+    #[must_use]
+    pub fn object(&self) -> &ObjectRef {
+        &self.policy
+    }
+
+    /// `metadata.generation` of this version.
+    #[must_use]
+    pub fn generation(&self) -> i64 {
+        self.generation
+    }
+
+    /// The Services that its tiers name: in its own namespace, whether they are there or not.
+    pub fn services(&self) -> impl Iterator<Item = (ObjectRef, &TierServiceSpec)> {
+        self.valid.services().map(|(_, service)| (self.beside(&service.name), service))
+    }
+
+    /// What it means for `own`, one port of a Service. `refer` says which service another Service's
+    /// port is, whether it is there or not; one that is `own` is a tier without backends.
+    pub fn policy(
+        &self,
+        own: &ServiceRef,
+        refer: impl Fn(&TierServiceSpec) -> ServiceRef,
+    ) -> Policy {
+        self.valid.policy(own, refer)
+    }
+
+    /// The Services that it is for.
+    pub(super) fn targets(&self) -> impl Iterator<Item = ObjectRef> {
+        self.valid.targets().map(|name| self.beside(name))
+    }
+
+    pub(super) fn claim(&self) -> Claim {
+        Claim { created: self.created, policy: self.policy.clone() }
+    }
+
+    /// Whether it says the same, of the same object.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.policy == other.policy && self.uid == other.uid && self.valid.is_same(&other.valid)
+    }
+
+    fn beside(&self, name: &str) -> ObjectRef {
+        ObjectRef { namespace: Arc::clone(&self.policy.namespace), name: name.into() }
+    }
+}

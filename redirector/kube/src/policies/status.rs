@@ -1,0 +1,185 @@
+//! The conditions of one policy.
+
+use crate::api::ObjectRef;
+
+use super::{
+    Condition,
+    ConditionKind::{Accepted, Degraded, Programmed},
+    Facts, Known, Policies, PolicyStatus, PortHealth, Resolved, Standing, TierStanding, reason,
+};
+
+/// In order: Accepted is about the newest version; Programmed and Degraded about what is in force
+/// of it, and about the Services for which it holds.
+pub(super) fn status(policies: &Policies, known: &Known, facts: &impl Facts) -> PolicyStatus {
+    let Known { generation, problem, good } = known;
+    let targets = Targets::of(policies, good.as_ref(), facts);
+    let conditions = match problem {
+        Some(problem) => refused(problem, good.as_ref(), &targets, facts),
+        None => {
+            let accepted = targets.accepted();
+            vec![accepted, targets.programmed(), targets.degraded(good.as_ref(), facts)]
+        }
+    };
+    PolicyStatus { generation: *generation, conditions }
+}
+
+/// Of a policy whose newest version is invalid.
+fn refused(
+    problem: &str,
+    good: Option<&Resolved>,
+    targets: &Targets,
+    facts: &impl Facts,
+) -> Vec<Condition> {
+    let stays = match good {
+        Some(good) if !targets.held.is_empty() => {
+            format!("generation {} stays in force", good.generation)
+        }
+        _ => "nothing of it is in force".to_owned(),
+    };
+    vec![
+        Condition::new(Accepted, Some(false), reason::INVALID, format!("{stays}: {problem}")),
+        Condition::new(Programmed, Some(false), reason::NOT_ACCEPTED, stays),
+        targets.degraded(good, facts),
+    ]
+}
+
+/// The Services that a policy names.
+#[derive(Default)]
+struct Targets {
+    /// It holds for these.
+    held: Vec<(ObjectRef, Standing)>,
+    /// It would, if there were such.
+    missing: Vec<ObjectRef>,
+    /// These have an older policy, the second one.
+    lost: Vec<(ObjectRef, ObjectRef)>,
+}
+
+impl Targets {
+    fn of(policies: &Policies, good: Option<&Resolved>, facts: &impl Facts) -> Self {
+        let mut targets = Self::default();
+        let Some(good) = good else { return targets };
+        for service in good.targets() {
+            match policies.of(&service) {
+                Some(holder) if holder.policy != good.policy => {
+                    targets.lost.push((service, holder.policy.clone()));
+                }
+                _ => match facts.standing(&service) {
+                    Standing::Missing => targets.missing.push(service),
+                    standing => targets.held.push((service, standing)),
+                },
+            }
+        }
+        targets
+    }
+
+    fn accepted(&self) -> Condition {
+        let Self { held, missing, lost } = self;
+        let mut parts = Vec::new();
+        if !held.is_empty() {
+            let names = list(held.iter().map(|(service, _)| service));
+            parts.push(format!("holds for {names}"));
+        }
+        for (service, holder) in lost {
+            let why = format!("{} has the older policy {}", service.name, holder.name);
+            parts.push(why);
+        }
+        if !missing.is_empty() {
+            parts.push(format!("there is no Service {}", list(missing)));
+        }
+        let (is_accepted, reason) = match (held.is_empty(), lost.is_empty()) {
+            (false, _) => (true, reason::ACCEPTED),
+            (true, false) => (false, reason::CONFLICTED),
+            (true, true) => (false, reason::TARGET_NOT_FOUND),
+        };
+        Condition::new(Accepted, Some(is_accepted), reason, parts.join("; "))
+    }
+
+    /// In order: holds for nothing; something is left to kube-proxy; something is still to come.
+    fn programmed(&self) -> Condition {
+        let not = |reason, message| Condition::new(Programmed, Some(false), reason, message);
+        if self.held.is_empty() {
+            return not(reason::NOT_ACCEPTED, "holds for no Service".to_owned());
+        }
+        let left = self.held.iter().filter_map(|(service, standing)| match standing {
+            Standing::LeftToKubeProxy(why) => Some(format!("{}: {why}", service.name)),
+            _ => None,
+        });
+        let left: Vec<_> = left.collect();
+        if !left.is_empty() {
+            let message = format!("left to kube-proxy: {}", left.join("; "));
+            return not(reason::LEFT_TO_KUBE_PROXY, message);
+        }
+        let pending = list(self.standing(&Standing::Pending));
+        if !pending.is_empty() {
+            return not(reason::PENDING, format!("not yet in the kernel: {pending}"));
+        }
+        let message =
+            format!("in the kernel: {}", list(self.held.iter().map(|(service, _)| service)));
+        Condition::new(Programmed, Some(true), reason::PROGRAMMED, message)
+    }
+
+    /// In order: holds for nothing; a tier's Service is missing; a Service has nobody healthy.
+    fn degraded(&self, good: Option<&Resolved>, facts: &impl Facts) -> Condition {
+        let Some(good) = good.filter(|_| !self.held.is_empty()) else {
+            let message = "holds for no Service".to_owned();
+            return Condition::new(Degraded, None, reason::NOT_ACCEPTED, message);
+        };
+        let tiers = unresolved(good, facts);
+        let unhealthy: Vec<_> = self.unhealthy(facts).collect();
+        let reason = match (tiers.is_empty(), unhealthy.is_empty()) {
+            (true, true) => {
+                let message = "every Service has a healthy backend".to_owned();
+                return Condition::new(Degraded, Some(false), reason::AS_EXPECTED, message);
+            }
+            (false, _) => reason::TIER_UNRESOLVED,
+            (true, false) => reason::NO_HEALTHY_BACKEND,
+        };
+        let parts: Vec<_> = tiers.into_iter().chain(unhealthy).collect();
+        Condition::new(Degraded, Some(true), reason, parts.join("; "))
+    }
+
+    fn standing(&self, wanted: &Standing) -> impl Iterator<Item = &ObjectRef> {
+        self.held.iter().filter(move |(_, found)| found == wanted).map(|(service, _)| service)
+    }
+
+    /// What is left to kube-proxy is not ours to judge.
+    fn unhealthy(&self, facts: &impl Facts) -> impl Iterator<Item = String> {
+        let ours = self
+            .held
+            .iter()
+            .filter(|(_, standing)| !matches!(standing, Standing::LeftToKubeProxy(_)));
+        ours.flat_map(|(service, _)| {
+            let ports = facts.health(service).into_iter().filter(|health| health.healthy == 0);
+            ports.map(|PortHealth { port, backends, healthy: _ }| match backends {
+                0 => format!("{} port {port} has no backend", service.name),
+                1 => format!("the only backend of {} port {port} is not healthy", service.name),
+                _ => format!(
+                    "none of {backends} backends of {} port {port} is healthy",
+                    service.name
+                ),
+            })
+        })
+    }
+}
+
+/// Tiers whose Service is not there: they are out, the others work.
+fn unresolved(good: &Resolved, facts: &impl Facts) -> Vec<String> {
+    let mut parts = Vec::new();
+    for (tier, service) in good.valid.services() {
+        let (name, port) = (&service.name, service.port.as_deref());
+        let why = match (facts.tier(&good.policy.namespace, service), port) {
+            (TierStanding::Found, _) => continue,
+            (TierStanding::NoService, _) => format!("there is no Service {name}"),
+            (TierStanding::NoPort, Some(port)) => format!("Service {name} has no port {port}"),
+            (TierStanding::NoPort, None) => {
+                format!("Service {name} has not one port only; name the one that is meant")
+            }
+        };
+        parts.push(format!("tier {tier} is out: {why}"));
+    }
+    parts
+}
+
+fn list<'a>(services: impl IntoIterator<Item = &'a ObjectRef>) -> String {
+    services.into_iter().map(|service| &*service.name).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,242 @@
+//! What is said about each policy.
+
+use std::collections::BTreeMap;
+
+use redirector_kube::{
+    api::{Batch, ObjectRef},
+    policies::{
+        Condition, ConditionKind, Facts, LONGEST_MESSAGE, Policies, PolicyStatus, PortHealth,
+        Standing, TierStanding,
+    },
+};
+use redirector_policy::TierServiceSpec;
+use serde_json::json;
+
+use super::support::{Written, arc, of, policy, shop};
+
+/// The facts: every Service is programmed and has one healthy backend of one, unless it says
+/// otherwise; every tier's Service is there.
+#[derive(Default)]
+pub struct Ground {
+    is_unsynced: bool,
+    standings: BTreeMap<ObjectRef, Standing>,
+    health: BTreeMap<ObjectRef, Vec<PortHealth>>,
+    tiers: BTreeMap<String, TierStanding>,
+}
+
+impl Ground {
+    fn with(mut self, service: &str, standing: Standing) -> Self {
+        self.standings.insert(shop(service), standing);
+        self
+    }
+
+    fn healthy(mut self, service: &str, ports: &[(&str, usize, usize)]) -> Self {
+        let port = |&(port, healthy, backends): &(&str, usize, usize)| PortHealth {
+            port: arc(port),
+            backends,
+            healthy,
+        };
+        self.health.insert(shop(service), ports.iter().map(port).collect());
+        self
+    }
+
+    fn tier(mut self, service: &str, standing: TierStanding) -> Self {
+        self.tiers.insert(service.to_owned(), standing);
+        self
+    }
+}
+
+impl Facts for Ground {
+    fn is_synced(&self) -> bool {
+        !self.is_unsynced
+    }
+
+    fn standing(&self, service: &ObjectRef) -> Standing {
+        self.standings.get(service).cloned().unwrap_or(Standing::Programmed)
+    }
+
+    fn health(&self, service: &ObjectRef) -> Vec<PortHealth> {
+        let well = || vec![PortHealth { port: arc("http"), backends: 1, healthy: 1 }];
+        self.health.get(service).cloned().unwrap_or_else(well)
+    }
+
+    fn tier(&self, namespace: &str, service: &TierServiceSpec) -> TierStanding {
+        assert_eq!(namespace, "shop", "a tier is looked for beside its policy");
+        self.tiers.get(&service.name).copied().unwrap_or(TierStanding::Found)
+    }
+}
+
+/// One condition of a status.
+pub fn said(status: &PolicyStatus, kind: ConditionKind) -> &Condition {
+    status.conditions.iter().find(|condition| condition.kind == kind).expect("one of each kind")
+}
+
+/// The conditions of policy `a` in short: `+Accepted: message`, `-` where it does not hold, `?`
+/// where that is unknown.
+fn short(policies: &[Written], ground: &Ground) -> Vec<String> {
+    let statuses = of(policies).statuses(ground);
+    let status = &statuses[&shop("a")];
+    let kinds: Vec<_> = status.conditions.iter().map(|condition| condition.kind.name()).collect();
+    assert_eq!(kinds, ["Accepted", "Programmed", "Degraded"]);
+    let line = |Condition { kind: _, status, reason, message }: &Condition| {
+        let sign = status.map_or("?", |holds| if holds { "+" } else { "-" });
+        format!("{sign}{reason}: {message}")
+    };
+    status.conditions.iter().map(line).collect()
+}
+
+fn tiers(policy: &Written) -> Written {
+    policy.clone().with(
+        "/spec/tiers",
+        json!([
+            {"name": "near", "locality": "Zone"},
+            {"name": "backup", "service": {"name": "spare", "port": "http"}},
+            {"name": "last", "service": {"name": "rest"}},
+        ]),
+    )
+}
+
+#[test]
+fn conditions_say_what_has_become_of_a_policy() {
+    let one = policy("a", 5, 11, &["s"]);
+    let two = policy("a", 5, 11, &["s", "t"]);
+    let older = policy("old", 1, 12, &["s"]);
+    let left = |why: &str| Standing::LeftToKubeProxy(arc(why));
+    let well = "-AsExpected: every Service has a healthy backend";
+    let none = "?NotAccepted: holds for no Service";
+    let nowhere = "-NotAccepted: holds for no Service";
+    let rows: Vec<(&str, Vec<Written>, Ground, [&str; 3])> = vec![
+        (
+            "all is well",
+            vec![two.clone()],
+            Ground::default(),
+            ["+Accepted: holds for s, t", "+Programmed: in the kernel: s, t", well],
+        ),
+        (
+            "an older policy holds",
+            vec![one.clone(), older.clone()],
+            Ground::default(),
+            ["-Conflicted: s has the older policy old", nowhere, none],
+        ),
+        (
+            "an older policy holds for one of two",
+            vec![two.clone(), older.clone()],
+            Ground::default(),
+            [
+                "+Accepted: holds for t; s has the older policy old",
+                "+Programmed: in the kernel: t",
+                well,
+            ],
+        ),
+        (
+            "there is no such Service",
+            vec![one.clone()],
+            Ground::default().with("s", Standing::Missing),
+            ["-TargetNotFound: there is no Service s", nowhere, none],
+        ),
+        (
+            "one of two is missing",
+            vec![two.clone()],
+            Ground::default().with("s", Standing::Missing),
+            [
+                "+Accepted: holds for t; there is no Service s",
+                "+Programmed: in the kernel: t",
+                well,
+            ],
+        ),
+        (
+            "one is lost and the other one missing",
+            vec![two.clone(), older],
+            Ground::default().with("t", Standing::Missing),
+            ["-Conflicted: s has the older policy old; there is no Service t", nowhere, none],
+        ),
+        (
+            "not yet in the kernel",
+            vec![two.clone()],
+            Ground::default().with("t", Standing::Pending),
+            ["+Accepted: holds for s, t", "-Pending: not yet in the kernel: t", well],
+        ),
+        (
+            "left to kube-proxy, which counts more than what is still to come",
+            vec![two.clone()],
+            Ground::default().with("s", Standing::Pending).with("t", left("it is headless")),
+            [
+                "+Accepted: holds for s, t",
+                "-LeftToKubeProxy: left to kube-proxy: t: it is headless",
+                well,
+            ],
+        ),
+        (
+            "nobody of a Service that is left to kube-proxy is ours to judge",
+            vec![one.clone()],
+            Ground::default().with("s", left("it is headless")).healthy("s", &[("http", 0, 3)]),
+            [
+                "+Accepted: holds for s",
+                "-LeftToKubeProxy: left to kube-proxy: s: it is headless",
+                well,
+            ],
+        ),
+        (
+            "a tier's Service is missing, and another one's port is not told",
+            vec![tiers(&one)],
+            Ground::default()
+                .tier("spare", TierStanding::NoService)
+                .tier("rest", TierStanding::NoPort),
+            [
+                "+Accepted: holds for s",
+                "+Programmed: in the kernel: s",
+                "+TierUnresolved: tier backup is out: there is no Service spare; tier last is out: \
+                 Service rest has not one port only; name the one that is meant",
+            ],
+        ),
+        (
+            "a tier's port is missing and nobody is healthy",
+            vec![tiers(&one)],
+            Ground::default()
+                .tier("spare", TierStanding::NoPort)
+                .healthy("s", &[("http", 0, 1), ("grpc", 1, 2)]),
+            [
+                "+Accepted: holds for s",
+                "+Programmed: in the kernel: s",
+                "+TierUnresolved: tier backup is out: Service spare has no port http; the only \
+                 backend of s port http is not healthy",
+            ],
+        ),
+        (
+            "nobody is healthy, nobody is there",
+            vec![two],
+            Ground::default().healthy("s", &[("http", 0, 3)]).healthy("t", &[("80", 0, 0)]),
+            [
+                "+Accepted: holds for s, t",
+                "+Programmed: in the kernel: s, t",
+                "+NoHealthyBackend: none of 3 backends of s port http is healthy; t port 80 has no \
+                 backend",
+            ],
+        ),
+    ];
+    for (name, policies, ground, expected) in rows {
+        assert_eq!(short(&policies, &ground), expected, "{name}");
+    }
+}
+
+#[test]
+fn nothing_is_said_before_everything_is_known() {
+    let mut policies = Policies::default();
+    let changes = vec![policy("a", 1, 11, &["s"]).put()];
+    policies.take(Batch { changes, is_synced: false });
+    assert!(policies.statuses(&Ground::default()).is_empty(), "more policies may come");
+    policies.take(Batch { changes: Vec::new(), is_synced: true });
+    assert!(policies.is_synced());
+    let unsynced = Ground { is_unsynced: true, ..Ground::default() };
+    assert!(policies.statuses(&unsynced).is_empty(), "Services may come");
+    assert_eq!(policies.statuses(&Ground::default()).len(), 1);
+}
+
+#[test]
+fn a_long_message_is_cut() {
+    let names: Vec<String> = (0..16).map(|at| format!("{at:02}{}", "x".repeat(61))).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let statuses = of(&[policy("a", 1, 11, &names)]).statuses(&Ground::default());
+    let message = &said(&statuses[&shop("a")], ConditionKind::Accepted).message;
+    assert!(message.len() <= LONGEST_MESSAGE && message.ends_with('…'), "{message}");
+}
