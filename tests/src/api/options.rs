@@ -22,7 +22,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// The network namespace in which it listens; without, that of the caller.
     pub netns: Option<Netns>,
-    /// With a certificate of a CA of its own; without, plain HTTP.
+    /// With a certificate of a CA of its own; without, plain HTTP, over which kubectl sends no
+    /// token.
     pub tls: bool,
     /// Names in the certificate beside its addresses, `localhost` and `kubernetes.default.svc`.
     pub names: Vec<String>,

@@ -17,6 +17,8 @@ pub struct Resource {
     pub short: &'static [&'static str],
     /// Its objects live in namespaces.
     pub is_namespaced: bool,
+    /// `kubectl get all` shows them.
+    pub is_in_all: bool,
     /// It has a status subresource.
     pub has_status: bool,
     /// `metadata.generation` counts changes outside metadata and status.
@@ -90,6 +92,7 @@ const PLAIN: Resource = Resource {
     kind: "",
     short: &[],
     is_namespaced: true,
+    is_in_all: false,
     has_status: false,
     has_generation: false,
     is_custom: false,
@@ -118,6 +121,7 @@ pub static ALL: &[Resource] = &[
         singular: "service",
         kind: "Service",
         short: &["svc"],
+        is_in_all: true,
         has_status: true,
         ..PLAIN
     },
@@ -144,6 +148,7 @@ pub static ALL: &[Resource] = &[
         singular: "pod",
         kind: "Pod",
         short: &["po"],
+        is_in_all: true,
         has_status: true,
         has_generation: true,
         selectable: &["spec.nodeName", "status.phase", "status.podIP"],
@@ -199,6 +204,7 @@ pub static ALL: &[Resource] = &[
         singular: "daemonset",
         kind: "DaemonSet",
         short: &["ds"],
+        is_in_all: true,
         has_status: true,
         has_generation: true,
         ..PLAIN

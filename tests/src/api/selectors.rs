@@ -114,5 +114,7 @@ fn field(resource: &Resource, term: &str) -> Result<(String, bool, String), Fail
     {
         return Err(Failure::bad_request(format!("field label not supported: {name}")));
     }
-    Ok((name.to_owned(), is_equal, value.trim().to_owned()))
+    // Kept under the newer name, see `events`.
+    let name = name.replace("involvedObject.", "regarding.");
+    Ok((name, is_equal, value.trim().to_owned()))
 }

@@ -69,6 +69,9 @@ fn aggregated_row(row: &Resource) -> Value {
     if !row.short.is_empty() {
         resource["shortNames"] = json!(row.short);
     }
+    if row.is_in_all {
+        resource["categories"] = json!(["all"]);
+    }
     if row.has_status {
         resource["subresources"] = json!([
             {"subresource": "status", "responseKind": kind, "verbs": ["get", "patch", "update"]}
@@ -111,6 +114,9 @@ pub(super) fn resources(server: &Server, group: &str, version: &str) -> Option<V
         });
         if !row.short.is_empty() {
             entry["shortNames"] = json!(row.short);
+        }
+        if row.is_in_all {
+            entry["categories"] = json!(["all"]);
         }
         list.push(entry);
         if row.has_status {
