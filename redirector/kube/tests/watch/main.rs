@@ -2,7 +2,7 @@
 //!
 //! Each script is a table entry: what the server does with each connection and request in turn.
 //! After the last step the server is honest and one more object appears: who has not heard of it
-//! in time is blind. All times are a twentieth of the real ones; all scripts run at once.
+//! in time is blind. All times are a tenth of the real ones; all scripts run at once.
 
 mod errors;
 mod model;
@@ -33,10 +33,10 @@ use self::{
 };
 
 /// All times of the agent are divided by this.
-const DIVISOR: u32 = 20;
+const DIVISOR: u32 = 10;
 
 /// In which a script has to end.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(28);
 
 #[test]
 fn no_watch_ends_blind() {

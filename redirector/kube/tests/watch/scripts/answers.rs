@@ -61,7 +61,7 @@ pub(super) fn scripts() -> Vec<Script> {
             .forced(1)
             .meets(&[TimedOut]),
         script("the list trickles for ever")
-            .does(List, [vec![head()], trickle(200)].concat())
+            .does(List, [vec![head()], trickle(400)].concat())
             .forced(1)
             .meets(&[TimedOut]),
         script("the watch hangs before its head").does(Watch, vec![Part::Hang]).meets(&[TimedOut]),

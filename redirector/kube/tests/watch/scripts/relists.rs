@@ -11,7 +11,7 @@ use crate::world::{
     On::*, Part, World, bookmark, end, error_event, head, line, ok, page_of, refusal,
 };
 
-/// A relist is due after 50 to 75 ms instead of half a minute.
+/// A relist is due after 48 to 72 ms instead of a minute.
 fn soon(limits: Limits) -> Limits {
     Limits { relist: std::time::Duration::from_millis(60), ..limits }
 }

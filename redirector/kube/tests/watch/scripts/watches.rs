@@ -23,7 +23,7 @@ pub(super) fn scripts() -> Vec<Script> {
             .on(Watch, |_, request| {
                 let asked = request.path.split("timeoutSeconds=").nth(1).expect("a timeout");
                 let seconds = asked.split('&').next().and_then(|text| text.parse::<u64>().ok());
-                assert!(seconds.is_some_and(|seconds| seconds <= 2), "{}", request.path);
+                assert!(seconds.is_some_and(|seconds| seconds <= 5), "{}", request.path);
                 vec![Part::Honest]
             })
             .meets(&[TimedOut]),
@@ -33,7 +33,7 @@ pub(super) fn scripts() -> Vec<Script> {
         script("nothing but bookmarks, for longer than the silence allowed")
             .on(Watch, |world, _| {
                 let bookmark = line(&bookmark(world.version));
-                let some = (0..40).flat_map(|_| [bookmark.clone(), Part::Pause(100)]);
+                let some = (0..80).flat_map(|_| [bookmark.clone(), Part::Pause(100)]);
                 [head()].into_iter().chain(some).chain([end()]).collect()
             })
             .check(|seen| (!seen.errors.is_empty()).then(|| "bookmarks were not enough".to_owned())),
@@ -187,5 +187,5 @@ fn nonsense(name: &'static str, text: &'static str) -> Script {
 
 /// A byte every 20 ms, for longer than the silence that is allowed.
 fn trickle() -> Vec<Part> {
-    (0..200).flat_map(|_| [chunk(b" "), Part::Pause(20)]).collect()
+    (0..400).flat_map(|_| [chunk(b" "), Part::Pause(20)]).collect()
 }
