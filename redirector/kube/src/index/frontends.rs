@@ -95,7 +95,8 @@ pub(super) fn claims(
 /// All claims of all Services.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Claims {
-    by_frontend: BTreeMap<Frontend, BTreeSet<Claim>>,
+    /// Sorted: mostly one, for which a set is too much.
+    by_frontend: BTreeMap<Frontend, Vec<Claim>>,
     /// Each address that is claimed, how often, and the Services with an endpoint there: hardly
     /// any.
     addresses: BTreeMap<IpAddr, Meeting>,
@@ -111,9 +112,10 @@ impl Claims {
     /// Adds a claim. Whether nobody claimed that address before: then its endpoints are to be
     /// looked for.
     pub fn add(&mut self, frontend: Frontend, claim: Claim) -> bool {
-        if !self.by_frontend.entry(frontend).or_default().insert(claim) {
-            return false;
-        }
+        let claims = self.by_frontend.entry(frontend).or_default();
+        let Err(at) = claims.binary_search(&claim) else { return false };
+        claims.reserve_exact(1);
+        claims.insert(at, claim);
         let meeting = self.addresses.entry(frontend.address).or_default();
         meeting.claims += 1;
         meeting.claims == 1
@@ -122,9 +124,8 @@ impl Claims {
     /// Withdraws one.
     pub fn remove(&mut self, frontend: &Frontend, claim: &Claim) {
         let Some(claims) = self.by_frontend.get_mut(frontend) else { return };
-        if !claims.remove(claim) {
-            return;
-        }
+        let Ok(at) = claims.binary_search(claim) else { return };
+        claims.remove(at);
         if claims.is_empty() {
             self.by_frontend.remove(frontend);
         }

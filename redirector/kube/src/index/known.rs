@@ -11,8 +11,8 @@ use crate::api::{Endpoint, EndpointSlice, Hints, Maker, Names, ObjectRef, Servic
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
     pub services: BTreeMap<ObjectRef, Service>,
-    /// By Service, then by the name of the slice.
-    slices: BTreeMap<ObjectRef, BTreeMap<Arc<str>, EndpointSlice>>,
+    /// By Service, sorted by the name of the slice: mostly one, for which a map is too much.
+    slices: BTreeMap<ObjectRef, Vec<EndpointSlice>>,
     /// Which Service each slice belongs to: its label may change.
     homes: BTreeMap<ObjectRef, ObjectRef>,
     names: Names,
@@ -42,8 +42,7 @@ impl Known {
             .clone()
             .map(|name| ObjectRef { namespace: Arc::clone(&slice.object.namespace), name });
         if self.homes.get(&slice.object) == home.as_ref()
-            && home.as_ref().and_then(|home| self.slices.get(home)?.get(&slice.object.name))
-                == Some(&slice)
+            && home.as_ref().and_then(|home| self.slice(home, &slice.object)) == Some(&slice)
         {
             return Vec::new();
         }
@@ -52,8 +51,11 @@ impl Known {
             self.share(&mut home);
             self.intern(&mut slice);
             self.homes.insert(slice.object.clone(), home.clone());
-            let name = Arc::clone(&slice.object.name);
-            self.slices.entry(home.clone()).or_default().insert(name, slice);
+            let slices = self.slices.entry(home.clone()).or_default();
+            if let Err(at) = position(slices, &slice.object) {
+                slices.reserve_exact(1);
+                slices.insert(at, slice);
+            }
             touched.push(home);
         }
         touched
@@ -63,7 +65,9 @@ impl Known {
     pub fn remove_slice(&mut self, slice: &ObjectRef) -> Option<ObjectRef> {
         let home = self.homes.remove(slice)?;
         if let Some(slices) = self.slices.get_mut(&home) {
-            slices.remove(&slice.name);
+            if let Ok(at) = position(slices, slice) {
+                slices.remove(at);
+            }
             if slices.is_empty() {
                 self.slices.remove(&home);
             }
@@ -73,7 +77,7 @@ impl Known {
 
     /// The slices of a Service, by name.
     pub fn slices(&self, object: &ObjectRef) -> impl Iterator<Item = &EndpointSlice> + Clone {
-        self.slices.get(object).map(BTreeMap::values).unwrap_or_default()
+        self.slices.get(object).into_iter().flatten()
     }
 
     /// Every Service that has slices.
@@ -106,6 +110,11 @@ impl Known {
         })
     }
 
+    fn slice(&self, home: &ObjectRef, slice: &ObjectRef) -> Option<&EndpointSlice> {
+        let slices = self.slices.get(home)?;
+        slices.get(position(slices, slice).ok()?)
+    }
+
     fn share(&mut self, object: &mut ObjectRef) {
         self.names.share(&mut object.namespace);
     }
@@ -129,6 +138,11 @@ impl Known {
             self.hints.insert(Arc::clone(hints), ());
         }
     }
+}
+
+/// Where a slice is, or should be.
+fn position(slices: &[EndpointSlice], slice: &ObjectRef) -> Result<usize, usize> {
+    slices.binary_search_by(|other| other.object.name.cmp(&slice.name))
 }
 
 fn is_of_controller(slice: &EndpointSlice, service: &Service) -> bool {

@@ -73,7 +73,8 @@ impl Listed {
 /// One copy of each place.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Places {
-    known: BTreeMap<(Option<Arc<str>>, Option<Arc<str>>), Arc<Locality>>,
+    /// By node and zone.
+    known: BTreeMap<[Option<Arc<str>>; 2], Arc<Locality>>,
     limit: usize,
 }
 
@@ -85,7 +86,7 @@ impl Places {
         zone: Option<&Arc<str>>,
         regions: &BTreeMap<Arc<str>, Arc<str>>,
     ) -> Arc<Locality> {
-        let key = (node.cloned(), zone.cloned());
+        let key = [node.cloned(), zone.cloned()];
         if let Some(known) = self.known.get(&key) {
             return Arc::clone(known);
         }
@@ -94,7 +95,7 @@ impl Places {
             self.limit = 1_024.max(self.known.len() * 2);
         }
         let region = zone.and_then(|zone| regions.get(zone)).cloned();
-        let place = Locality { node: key.0.clone(), zone: key.1.clone(), region, cluster: None };
+        let place = Locality { node: node.cloned(), zone: zone.cloned(), region, cluster: None };
         let place = Arc::new(place);
         self.known.insert(key, Arc::clone(&place));
         place
