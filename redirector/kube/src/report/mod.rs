@@ -236,9 +236,9 @@ impl Shared {
 async fn say(shared: &Shared, mut wanted: watch::Receiver<BTreeMap<ObjectRef, PolicyStatus>>) {
     let mut pending = Pending::new(shared.timing.status, shared.timing.backoff);
     let mut term = shared.term.subscribe();
-    let mut number = 0;
+    let (mut number, mut is_news) = (0, true);
     loop {
-        if wanted.has_changed().unwrap_or(false) {
+        if std::mem::take(&mut is_news) || wanted.has_changed().unwrap_or(false) {
             let lost = pending.want(&wanted.borrow_and_update(), shared.now());
             shared.stats.dropped.fetch_add(lost as u64, Relaxed);
         }
@@ -256,7 +256,7 @@ async fn say(shared: &Shared, mut wanted: watch::Receiver<BTreeMap<ObjectRef, Po
             due = pending.next_deadline();
         }
         tokio::select! {
-            _ = wanted.changed() => {}
+            _ = wanted.changed() => is_news = true,
             _ = term.changed() => {}
             () = shared.sleep_until_some(due) => {}
         }

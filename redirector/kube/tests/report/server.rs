@@ -39,7 +39,6 @@ pub struct Asked {
     pub at: Instant,
     pub method: String,
     pub path: String,
-    pub media: String,
     pub body: Value,
     pub status: u16,
 }
@@ -131,7 +130,7 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
                 _ => state.answer(&method, &path, &media, &body),
             };
             let at = Instant::now();
-            state.log.push(Asked { at, method, path, media, body, status });
+            state.log.push(Asked { at, method, path, body, status });
             let answer = answer.to_string();
             let head = "Content-Type: application/json\r\nContent-Length";
             (format!("HTTP/1.1 {status} S\r\n{head}: {}\r\n\r\n{answer}", answer.len()), fault)

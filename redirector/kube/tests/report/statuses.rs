@@ -70,7 +70,7 @@ async fn a_new_leader_writes_no_status_that_stands_there() {
 async fn errors_are_repeated_conflicts_too_and_a_policy_that_is_gone_is_dropped() {
     let server = Server::new().await;
     let agent = leader(&server, &["a"]).await;
-    for fault in [Fault::Status(503), Fault::Status(409), Fault::LoseAnswer, Fault::Status(403)] {
+    for fault in [Fault::Status(503), Fault::Status(409), Fault::Status(403), Fault::LoseAnswer] {
         server.fault("PATCH", "/a/status", fault);
     }
     server.fault("GET", "/failoverpolicies/a", Fault::Status(500));
