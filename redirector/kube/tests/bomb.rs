@@ -61,11 +61,10 @@ fn twenty_thousand_ports_with_a_thousand_endpoints_harm_nobody() {
     for first in (0..PORTS).step_by(PORTS_OF_SLICE) {
         let ports = first..first + PORTS_OF_SLICE;
         index.take(News::Slices(put::<EndpointSlice>(&slice("evil", "bomb", ports, ENDPOINTS))));
-        // As it would be when the events come one by one.
+        // As it would be when the events come one by one: it is ours while it is small.
         let inputs = index.inputs();
         assert!(!inputs.iter().any(is_of_shop), "the neighbours are left alone");
     }
-    // It was ours while it was small.
     let grown = MOST.load(Relaxed) - before;
     assert!(grown < LIMIT, "{} MiB", grown >> 20);
 

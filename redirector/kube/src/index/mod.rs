@@ -219,6 +219,27 @@ impl Index {
         services.chain(zones).collect()
     }
 
+    /// Whether Services, slices, policies and the own Node have been heard in full, and the core has
+    /// been told.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        self.said.is_some()
+    }
+
+    /// A Service as the API server has it, whether it is ours or not.
+    #[must_use]
+    pub fn service(&self, object: &ObjectRef) -> Option<&Service> {
+        self.known.services.get(object)
+    }
+
+    /// Whether a Service is redirected: by what was last told to the core. If it is not, a
+    /// [`Notice`] about it says why, or nobody asked for it.
+    #[must_use]
+    pub fn is_ours(&self, object: &ObjectRef) -> bool {
+        let said = self.said.as_ref().and_then(|(_, said)| said.get(object));
+        said.is_some_and(|ports| ports.iter().any(|port| !port.frontends.is_empty()))
+    }
+
     /// Zones of backends in no region that is known: a reason to look at the Nodes again.
     #[must_use]
     pub fn unknown_zones(&self) -> BTreeSet<Arc<str>> {

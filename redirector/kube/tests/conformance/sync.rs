@@ -31,6 +31,7 @@ fn nothing_is_said_before_everything_has_been_heard() {
         for news in all {
             index.take(news);
             assert!(index.inputs().is_empty(), "without {last:?}");
+            assert!(!index.is_synced());
         }
         index.take(last);
         let inputs = index.inputs();
@@ -195,6 +196,9 @@ fn a_policy_adopts_its_service_and_brings_its_tiers_along_without_their_addresse
             "shop/web:http 10.96.0.1:80/tcp => P 10.1.0.1:8080 10.1.0.2:8080",
         ]
     );
+    assert!(index.is_ours(&object("web")));
+    assert!(!index.is_ours(&object("api")), "it is only a tier");
+    assert!(index.service(&object("far")).is_some() && !index.is_ours(&object("far")));
     let tiers = &told.services.values().last().expect("web").policy.tiers;
     let Members::Service(other) = &tiers[1].members else { panic!("{tiers:?}") };
     assert_eq!(&*other.0, "shop/api:http");
