@@ -28,8 +28,8 @@ pub(super) async fn elect(shared: &Shared) {
             Action::Wait(until) => shared.sleep_until(until).await,
             Action::Read { exact } => {
                 let answer = read(shared, exact).await;
-                let held = answer.as_ref().map(|lease| lease.as_ref().map(held)).map_err(|()| ());
-                election.read(held, shared.now(), rand::random());
+                let held = answer.as_ref().map(|lease| lease.as_ref().map(held));
+                election.read(held.map_err(drop), shared.now(), rand::random());
                 lease = answer.ok().flatten().or(lease);
             }
             Action::Write(claim) => {

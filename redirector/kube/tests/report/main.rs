@@ -1,5 +1,7 @@
 //! What is said back to the API, against a small server with faults.
 
+#![expect(clippy::print_stdout, reason = "the seed of a random test")]
+
 mod events;
 mod owner;
 mod server;

@@ -15,6 +15,7 @@
 //!   a renewal is one's own if its time is that of a write one has sent.
 
 #[cfg(test)]
+#[expect(clippy::print_stdout, reason = "the seed of a random test")]
 mod simulation;
 
 use std::{sync::Arc, time::Duration};

@@ -44,14 +44,11 @@ pub(in crate::report) async fn write(shared: &Shared, job: &Job) -> Outcome {
     } else {
         within(deadline, client.post(&collection, &event(shared, &place, job))).await
     };
-    let error = match result {
-        Ok(_) => {
-            let stats = &shared.stats;
-            let counter = if job.is_raise { &stats.events_counted } else { &stats.events };
-            counter.fetch_add(1, Relaxed);
-            return Outcome::Written;
-        }
-        Err(error) => error,
+    let Err(error) = result else {
+        let stats = &shared.stats;
+        let counter = if job.is_raise { &stats.events_counted } else { &stats.events };
+        counter.fetch_add(1, Relaxed);
+        return Outcome::Written;
     };
     match (&error, job.is_raise) {
         (Error::Conflict { .. }, false) => {
