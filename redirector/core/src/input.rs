@@ -41,6 +41,8 @@ pub enum Input {
     Operator(Verb),
     /// Backends that sockets of this node were redirected to lately: they are probed from here.
     Used(Vec<BackendRef>),
+    /// All of these, in order, before anything is made of them.
+    All(Vec<Input>),
     /// Nothing but time has passed: [`World::next_deadline`](crate::World::next_deadline) has come.
     Tick,
 }

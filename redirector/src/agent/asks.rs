@@ -1,14 +1,16 @@
 //! What operators order and ask: answered by the one task that knows.
 
+use std::collections::BTreeSet;
+
 use redirector_core::{
     Input, Transition,
     input::{Drained, Verb},
-    service::ServiceRef,
+    service::{BackendRef, ServiceRef},
 };
 use tracing::warn;
 
 use super::Agent;
-use crate::control::{Ask, Explanation, Order, Subject};
+use crate::control::{Ask, Explanation, Health, Order, Subject};
 
 impl Agent {
     /// Carries out or answers. Nobody may be waiting for the answer any more.
@@ -27,7 +29,27 @@ impl Agent {
                 let told = tokio::task::block_in_place(|| self.explain(service, dead));
                 let _ = answer.send(told);
             }
+            Ask::Health(services, answer) => {
+                let told = services.iter().map(|service| self.health(service)).collect();
+                let _ = answer.send(told);
+            }
         }
+    }
+
+    fn health(&self, service: &ServiceRef) -> Option<Health> {
+        let tables = self.world.tables();
+        let of = tables.services.get(service)?;
+        let tiers = of.v4.tiers.iter().chain(&of.v6.tiers);
+        let backends: BTreeSet<_> =
+            tiers.flat_map(|tier| &tier.entries).map(|entry| entry.backend).collect();
+        let is_healthy = |backend: &&BackendRef| {
+            tables.objections.get(backend).is_none_or(|word| word.is_usable())
+        };
+        Some(Health {
+            is_programmed: self.retry_at.is_none() && !self.rejected.contains_key(service),
+            backends: backends.len(),
+            healthy: backends.iter().filter(is_healthy).count(),
+        })
     }
 
     /// One service, or all, as they are, or as they would be if some were dead.

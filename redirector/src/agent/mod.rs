@@ -64,6 +64,8 @@ pub struct Agent {
     may_probe_differently: bool,
     /// Bytes of the kernel that the world did not know at the last sweep.
     unsaid: BTreeSet<(BackendRef, HealthByte)>,
+    /// What has happened and is not in the kernel yet.
+    unreported: Vec<Transition>,
     /// When to try again what failed.
     retry_at: Option<Instant>,
     /// What resets connections, or why nothing can.
@@ -100,6 +102,7 @@ impl Agent {
             is_adopted_anew: true,
             may_probe_differently: true,
             unsaid: BTreeSet::new(),
+            unreported: Vec::new(),
             retry_at: None,
             orders_to_resume: orders.read().unwrap_or_else(|error| {
                 warn!(error = format!("{error:#}"), "starting without orders");
@@ -186,6 +189,9 @@ impl Agent {
             log(transition);
             self.outputs.count(transition);
         }
+        if self.outputs.reports() {
+            self.unreported.extend(transitions.iter().cloned());
+        }
         transitions
     }
 
@@ -197,6 +203,7 @@ impl Agent {
         self.want_probes();
         self.outputs.settled(&self.installed, &self.world, self.rejected.len());
         let Err(error) = result else {
+            self.outputs.happened(&std::mem::take(&mut self.unreported));
             return None;
         };
         error!(error = format!("{error:#}"), "cannot change the maps; they stay as they are");

@@ -16,21 +16,34 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::options::{LoadArgs, RunArgs};
+use super::{
+    kube::KubeArgs,
+    options::{LoadArgs, RunArgs},
+};
 use crate::{
     agent::{Agent, QUEUE},
     control::{self, Orders},
     datapath::{self, Counters, Datapath, Events, Lock, Pins, Resets, check},
     outputs::{Metrics, Outputs, admin},
-    sources::{file, prober::Prober},
+    sources::{
+        file,
+        kube::{self, Kube},
+        prober::Prober,
+    },
 };
 
 /// Flags of `agent`.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The file with this node, the services and their backends; reloaded when it changes
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "kube", conflicts_with = "kube")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    kube: KubeArgs,
+    /// How long addresses that kube-proxy serves too are redirected without an agent; 0s is for
+    /// ever [default with --kube: 15m]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    stale_after: Option<Duration>,
     /// Where to answer /livez, /readyz and /metrics
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9648")]
     admin: SocketAddr,
@@ -43,6 +56,8 @@ pub(super) struct Args {
     load: LoadArgs,
 }
 
+/// DESIGN section 3: pins without an agent must not steer to addresses that other pods have by now.
+const STALE_AFTER: Duration = Duration::from_mins(15);
 /// How long a stopping agent may take: plans are short, and nothing is detached.
 const STOPPING: Duration = Duration::from_secs(1);
 
@@ -61,8 +76,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
 async fn serve(args: &Args) -> Result<()> {
     let mut terminated = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
     let mut interrupted = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
-    // A bad file at the start is the caller's mistake; later it is a warning.
-    file::read(&args.config)?;
+    // A bad file or kubeconfig at the start is the caller's mistake; later it is a warning.
+    if let Some(config) = &args.config {
+        file::read(config)?;
+    }
+    let kube = match args.kube.options(&args.load.options()?.capacities)? {
+        Some(options) => Some(Kube::new(options).await?),
+        None => None,
+    };
 
     let pins = args.load.pins.pins();
     let lock = tokio::select! {
@@ -74,11 +95,14 @@ async fn serve(args: &Args) -> Result<()> {
     let (news, inbox) = mpsc::channel(QUEUE);
     let prober = Prober::new(news.clone(), args.max_probes as usize);
     let reload_failures = Arc::new(AtomicU64::new(0));
-    let outputs = Arc::new(Outputs::new(Metrics::new(
+    let metrics = Metrics::new(
         Counters::open(&pins)?,
         Arc::clone(&reload_failures),
         prober.local_failures(),
-    )));
+        kube.as_ref().map(Kube::counts),
+    );
+    let reports = kube.as_ref().and_then(Kube::reports);
+    let outputs = Arc::new(Outputs::new(metrics).reporting(reports));
     let (wanted, wanted_probes) = watch::channel(Arc::default());
     let (stop, stopped) = watch::channel(false);
     let run = args.run.directory();
@@ -86,6 +110,8 @@ async fn serve(args: &Args) -> Result<()> {
     let options = args.load.options()?;
     let resets = args.load.cgroup().and_then(|cgroup| Resets::open(&pins, &options, &cgroup));
     let datapath = Datapath::open(&pins)?;
+    let stale_after = args.stale_after.or(kube.is_some().then_some(STALE_AFTER));
+    datapath.set_stale_after(stale_after.filter(|after| !after.is_zero()))?;
     let agent = Agent::adopt(datapath, Arc::clone(&outputs), wanted, orders, resets)?;
 
     let mut tasks = tokio::task::JoinSet::new();
@@ -93,28 +119,44 @@ async fn serve(args: &Args) -> Result<()> {
     tasks.spawn(prober.run(wanted_probes));
     let (ask, asks) = mpsc::channel(QUEUE);
     match run.create().and_then(|()| control::Server::listen(&run.socket())) {
-        Ok(server) => drop(tasks.spawn(server.serve(ask))),
+        Ok(server) => drop(tasks.spawn(server.serve(ask.clone()))),
         Err(error) => warn!(error = format!("{error:#}"), "operators cannot reach this agent"),
     }
     if let Some(log) = datapath::program_log(&pins) {
         tasks.spawn(follow(log)?);
     }
-    tasks.spawn(file::watch(args.config.clone(), news, reload_failures));
+    let owner = kube.as_ref().and_then(Kube::owner);
+    if let Some(config) = &args.config {
+        tasks.spawn(file::watch(config.clone(), news, reload_failures));
+    } else if let Some(kube) = kube {
+        // What is pinned is in force, whether or not the API server can be reached.
+        outputs.is_served();
+        kube.start(news, ask, &mut tasks);
+    }
     let mut running = tokio::spawn(agent.run(inbox, Events::open(&pins)?, asks, stopped));
 
-    tokio::select! {
-        _ = terminated.recv() => info!("SIGTERM"),
-        _ = interrupted.recv() => info!("SIGINT"),
+    let leaves = tokio::select! {
+        _ = terminated.recv() => {
+            info!("SIGTERM");
+            kube::leaves(owner.as_deref()).await
+        }
+        _ = interrupted.recv() => {
+            info!("SIGINT");
+            false
+        }
         ended = &mut running => {
             drop(lock);
             return ended.context("the agent's task ended by a panic");
         }
-    }
+    };
     let _ = stop.send(true);
     if tokio::time::timeout(STOPPING, running).await.is_err() {
         warn!("the agent's task did not end in time");
     }
-    drop(lock);
+    if leaves {
+        let removed = datapath::unload(&pins, lock)?;
+        info!(links = removed.links, maps = removed.maps, "unloaded: the DaemonSet is gone");
+    }
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod check;
 mod crd;
 mod dump;
 mod explain;
+mod kube;
 mod load;
 mod logging;
 mod options;

@@ -12,6 +12,7 @@ mod server;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use redirector_core::service::ServiceRef;
 use tokio::sync::oneshot;
 
 pub use client::Client;
@@ -36,6 +37,19 @@ pub enum Ask {
         /// Empty if there is no such service.
         answer: oneshot::Sender<Vec<Explanation>>,
     },
+    /// How are these? In their order; `None` is one that is not known.
+    Health(Vec<ServiceRef>, oneshot::Sender<Vec<Option<Health>>>),
+}
+
+/// What has become of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// The kernel has what the world wants of it.
+    pub is_programmed: bool,
+    /// Backends of all its tiers, of both families.
+    pub backends: usize,
+    /// Those of them to which nobody objects.
+    pub healthy: usize,
 }
 
 /// Where the socket and the orders are.

@@ -20,7 +20,7 @@ use prometheus_client::{
 use redirector_common::{MAX_TIERS, Reason, TIER_COUNTERS};
 use redirector_core::{Transition, plan::Installed};
 
-use crate::datapath::Counters;
+use crate::{datapath::Counters, sources::kube::Counts};
 
 /// Everything that is exported.
 #[derive(Debug)]
@@ -46,12 +46,13 @@ struct Map {
 
 impl Metrics {
     /// All zero; `counters` are the kernel's, `reload_failures` the file source's,
-    /// `local_failures` the prober's.
+    /// `local_failures` the prober's, `kube` the Kubernetes source's.
     #[must_use]
     pub fn new(
         counters: Counters,
         reload_failures: Arc<AtomicU64>,
         local_failures: Arc<AtomicU64>,
+        kube: Option<Counts>,
     ) -> Self {
         let mut registry = Registry::with_prefix("redirector");
         registry.register_collector(Box::new(Elsewhere {
@@ -59,6 +60,9 @@ impl Metrics {
             reload_failures,
             local_failures,
         }));
+        if let Some(kube) = kube {
+            registry.register_collector(Box::new(kube));
+        }
         let metrics = Self {
             transitions: Family::default(),
             writes: Counter::default(),

@@ -9,6 +9,7 @@ use std::{
 };
 
 use redirector_core::{Transition, World, plan::Installed};
+use redirector_kube::report::Handle;
 
 pub use metrics::Metrics;
 
@@ -19,6 +20,7 @@ pub struct Outputs {
     started: Instant,
     last_beat_ms: AtomicU64,
     is_ready: AtomicBool,
+    reports: Option<Handle>,
 }
 
 /// How long the main loop may be silent: longer than any plan takes.
@@ -33,7 +35,32 @@ impl Outputs {
             started: Instant::now(),
             last_beat_ms: AtomicU64::new(0),
             is_ready: AtomicBool::new(false),
+            reports: None,
         }
+    }
+
+    /// Tells a reporter too what has happened.
+    #[must_use]
+    pub fn reporting(self, reports: Option<Handle>) -> Self {
+        Self { reports, ..self }
+    }
+
+    /// Whether anybody reports what has happened.
+    #[must_use]
+    pub fn reports(&self) -> bool {
+        self.reports.is_some()
+    }
+
+    /// These are in force.
+    pub fn happened(&self, transitions: &[Transition]) {
+        if let Some(reports) = &self.reports {
+            reports.happened(transitions);
+        }
+    }
+
+    /// Ready from now on: what was pinned is in force, whatever the source will say.
+    pub fn is_served(&self) {
+        self.is_ready.store(true, Ordering::Relaxed);
     }
 
     /// The metrics, to be rendered.

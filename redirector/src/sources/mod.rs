@@ -3,4 +3,5 @@
 //! No source knows another, and none knows what the core makes of its news.
 
 pub mod file;
+pub mod kube;
 pub mod prober;

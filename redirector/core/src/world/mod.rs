@@ -118,6 +118,11 @@ impl World {
             }
             Input::Operator(verb) => self.ordered(verb, now, &mut happened),
             Input::Used(backends) => self.used(&backends, now, &mut happened),
+            Input::All(inputs) => {
+                for input in inputs {
+                    happened.extend(self.apply(input, now));
+                }
+            }
             Input::Tick => {}
         }
         self.pass_time(now, &mut happened);

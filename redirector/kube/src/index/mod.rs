@@ -12,6 +12,7 @@
 
 mod differences;
 mod endpoints;
+mod facts;
 mod frontends;
 mod known;
 mod notice;
@@ -46,6 +47,7 @@ use crate::{
 };
 
 pub use self::{
+    facts::PortState,
     notice::{Notice, reason},
     said::{object_of, service_ref},
     settings::{Features, Quotas, Scope, Settings},

@@ -1,0 +1,102 @@
+//! What the statuses of policies need to know of Services.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use redirector_core::service::ServiceRef;
+use redirector_policy::TierServiceSpec;
+
+use super::{Index, said::Said};
+use crate::{
+    api::ObjectRef,
+    policies::{Facts, PolicyStatus, PortHealth, Standing, TierStanding},
+};
+
+/// What has become of a Service port in the core and in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortState {
+    /// The kernel has what the core wants of it.
+    pub is_programmed: bool,
+    /// Backends of all its tiers.
+    pub backends: usize,
+    /// Those of them to which nobody objects.
+    pub healthy: usize,
+}
+
+impl Index {
+    /// The Service ports for which a policy holds.
+    #[must_use]
+    pub fn with_policy(&self) -> Vec<ServiceRef> {
+        let Some((_, said)) = &self.said else { return Vec::new() };
+        let governed = said.iter().filter(|(object, _)| self.has_policy(object));
+        governed.flat_map(|(_, ports)| ports).map(|port| port.name.clone()).collect()
+    }
+
+    /// What is to be said about each policy. `states` are those of [`Index::with_policy`]; one that
+    /// is missing has not reached the core yet.
+    #[must_use]
+    pub fn statuses(
+        &self,
+        states: &BTreeMap<ServiceRef, PortState>,
+    ) -> BTreeMap<ObjectRef, PolicyStatus> {
+        self.policies.statuses(&Told { index: self, states })
+    }
+}
+
+/// The index, and what others know.
+struct Told<'a> {
+    index: &'a Index,
+    states: &'a BTreeMap<ServiceRef, PortState>,
+}
+
+impl Told<'_> {
+    fn ports(&self, service: &ObjectRef) -> &[Said] {
+        let said = self.index.said.as_ref().and_then(|(_, said)| said.get(service));
+        said.map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Facts for Told<'_> {
+    fn is_synced(&self) -> bool {
+        self.index.is_synced()
+    }
+
+    fn standing(&self, service: &ObjectRef) -> Standing {
+        if self.index.service(service).is_none() {
+            return Standing::Missing;
+        }
+        if !self.index.is_ours(service) {
+            let notice = self.index.notices.get(service).and_then(|notices| notices.first());
+            let why = notice.map_or("it has no address", |notice| &notice.message);
+            return Standing::LeftToKubeProxy(why.into());
+        }
+        let is_programmed =
+            |port: &Said| self.states.get(&port.name).is_some_and(|state| state.is_programmed);
+        if self.ports(service).iter().all(is_programmed) {
+            Standing::Programmed
+        } else {
+            Standing::Pending
+        }
+    }
+
+    fn health(&self, service: &ObjectRef) -> Vec<PortHealth> {
+        let health = |port: &Said| {
+            let PortState { backends, healthy, .. } = *self.states.get(&port.name)?;
+            let name = port.name.0.rsplit_once(':').map(|(_, name)| Arc::from(name));
+            let number = || port.frontends.first().map(|frontend| frontend.port.to_string().into());
+            Some(PortHealth { port: name.or_else(number)?, backends, healthy })
+        };
+        self.ports(service).iter().filter_map(health).collect()
+    }
+
+    fn tier(&self, namespace: &str, tier: &TierServiceSpec) -> TierStanding {
+        let object = ObjectRef { namespace: namespace.into(), name: tier.name.as_str().into() };
+        let Some(service) = self.index.service(&object) else { return TierStanding::NoService };
+        let is_found = match &tier.port {
+            None => service.ports.len() == 1,
+            Some(port) => {
+                service.ports.iter().any(|of| *of.name == **port || of.port.to_string() == *port)
+            }
+        };
+        if is_found { TierStanding::Found } else { TierStanding::NoPort }
+    }
+}

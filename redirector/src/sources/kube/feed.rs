@@ -1,0 +1,176 @@
+//! The task that owns the index: what the watches say goes in, what the core is told comes out.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use redirector_core::Input;
+use redirector_kube::{
+    api::{Batch, Change, NodePlace, regions},
+    client::Client,
+    index::{Index, News, Notice},
+    report::Handle,
+    watch::{Limits, Selector, State, Stats, watch},
+};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval},
+};
+use tracing::{info, warn};
+
+use super::status;
+use crate::control::Ask;
+
+/// News waiting, at most: then the watches wait.
+pub(super) const QUEUE: usize = 256;
+/// How often the statuses of policies are looked at.
+const STATUSES: Duration = Duration::from_secs(2);
+/// How long the API server must not know FailoverPolicies until there are none.
+const MISSING: Duration = Duration::from_secs(5);
+/// How soon the Nodes may be listed again for a zone in no region.
+const REGIONS: Duration = Duration::from_mins(10);
+
+/// What the task needs.
+#[derive(Debug)]
+pub(super) struct Feed {
+    pub index: Index,
+    pub client: Client,
+    pub limits: Limits,
+    /// Of the watch for FailoverPolicies.
+    pub policies: Arc<Stats>,
+    /// Where the task hears news, for what it asks by itself.
+    pub heard: mpsc::Sender<News>,
+    pub handle: Option<Handle>,
+}
+
+/// What has been said and asked so far.
+#[derive(Default)]
+struct Said {
+    notices: BTreeSet<Notice>,
+    regions_asked: Option<Instant>,
+    missing_since: Option<Instant>,
+    has_policies: bool,
+}
+
+impl Feed {
+    /// Until nobody listens any more.
+    pub(super) async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<News>,
+        core: mpsc::Sender<Input>,
+        asks: mpsc::Sender<Ask>,
+    ) {
+        let mut said = Said::default();
+        let mut statuses = interval(STATUSES);
+        statuses.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                news = inbox.recv() => {
+                    let Some(news) = news else { break };
+                    said.has_policies |= matches!(&news, News::Policies(batch) if batch.is_synced);
+                    self.index.take(news);
+                    // Bursts are one difference.
+                    while let Ok(news) = inbox.try_recv() {
+                        said.has_policies |= matches!(&news, News::Policies(batch) if batch.is_synced);
+                        self.index.take(news);
+                    }
+                    if !self.tell(&core, &mut said).await {
+                        break;
+                    }
+                }
+                _ = statuses.tick() => {
+                    self.note_missing_kind(&mut said).await;
+                    if let Some(handle) = &self.handle {
+                        status::tell(&self.index, handle, &asks).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether anybody listens.
+    async fn tell(&mut self, core: &mpsc::Sender<Input>, said: &mut Said) -> bool {
+        let inputs = tokio::task::block_in_place(|| self.index.inputs());
+        // At once: an address may move from one Service to another.
+        if !inputs.is_empty() && core.send(Input::All(inputs)).await.is_err() {
+            return false;
+        }
+        let servers = self.index.api_servers();
+        if !servers.is_empty() {
+            self.client.set_alternatives(servers);
+        }
+        self.say_notices(said);
+        self.ask_for_regions(said);
+        true
+    }
+
+    /// Once when something is so, and once when it no longer is.
+    fn say_notices(&self, said: &mut Said) {
+        let notices = self.index.notices();
+        for Notice { object, reason, message } in notices.difference(&said.notices) {
+            warn!(%object, reason, "{message}");
+        }
+        for Notice { object, reason, .. } in said.notices.difference(&notices) {
+            info!(%object, reason, "no longer so");
+        }
+        said.notices = notices;
+    }
+
+    /// Where zones are is asked for once, and again when one turns up that nobody has heard of:
+    /// to watch all Nodes from all nodes would be most of the API server's work.
+    fn ask_for_regions(&self, said: &mut Said) {
+        let is_due = match said.regions_asked {
+            None => self.index.is_synced(),
+            Some(asked) => asked.elapsed() > REGIONS && !self.index.unknown_zones().is_empty(),
+        };
+        if !is_due {
+            return;
+        }
+        said.regions_asked = Some(Instant::now());
+        let (client, limits, heard) =
+            (self.client.clone(), self.limits.clone(), self.heard.clone());
+        tokio::spawn(async move {
+            let (batches, mut inbox) = mpsc::channel(1);
+            let task = watch(client, Selector::default(), limits, Arc::default(), batches);
+            // The first batch is all there are; then nobody listens, and the watch ends.
+            let first = async { inbox.recv().await };
+            let batch: Option<Batch<NodePlace>> = tokio::select! {
+                () = task => None,
+                batch = first => batch,
+            };
+            let Some(batch) = batch else { return };
+            let nodes: Vec<NodePlace> = batch
+                .changes
+                .into_iter()
+                .filter_map(|change| match change {
+                    Change::Put(node) => Some(node),
+                    Change::Remove(_) | Change::Rejected { .. } => None,
+                })
+                .collect();
+            // Whoever no longer listens needs no answer.
+            let _ = heard.send(News::Regions(regions(&nodes))).await;
+        });
+    }
+
+    /// A cluster that does not know FailoverPolicies has none. Only before any were heard of: a
+    /// definition that is removed takes its objects with it, and the watch says so.
+    async fn note_missing_kind(&self, said: &mut Said) {
+        if said.has_policies || self.policies.snapshot().state != State::Missing {
+            said.missing_since = None;
+            return;
+        }
+        let since = *said.missing_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < MISSING {
+            return;
+        }
+        warn!(
+            "this cluster does not know FailoverPolicies; `redirector crd | kubectl apply -f -` \
+             teaches it"
+        );
+        said.has_policies = true;
+        let none = Batch { changes: Vec::new(), is_synced: true };
+        let _ = self.heard.send(News::Policies(none)).await;
+    }
+}
