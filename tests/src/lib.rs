@@ -5,6 +5,7 @@ pub mod api;
 pub mod bpffs;
 pub mod bpftool;
 pub mod cgroup;
+pub mod cluster;
 pub mod dialer;
 pub mod lab;
 pub mod names;

@@ -5,6 +5,7 @@ mod log;
 mod options;
 
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     net::SocketAddr,
     path::PathBuf,
@@ -77,8 +78,7 @@ impl Agent {
         let mut command = Command::new(binary);
         command
             .arg("agent")
-            .arg("--config")
-            .arg(config)
+            .args(config.iter().flat_map(|config| [OsStr::new("--config"), config.as_os_str()]))
             .arg("--cgroup")
             .arg(cgroup)
             .arg("--pin-path")

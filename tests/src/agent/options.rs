@@ -15,8 +15,8 @@ pub struct AgentOptions {
     pub cgroup: PathBuf,
     /// Where it pins.
     pub pin_path: PathBuf,
-    /// Its static file.
-    pub config: PathBuf,
+    /// Its static file; without, `arguments` say where its news come from.
+    pub config: Option<PathBuf>,
     /// Further arguments of `redirector agent`.
     pub arguments: Vec<String>,
     /// Value of `REDIRECTOR_LOG`.
@@ -39,9 +39,27 @@ impl AgentOptions {
             netns: node.netns().clone(),
             cgroup: cgroup.path().to_owned(),
             pin_path: bpffs.pin_path(),
-            config: config.to_owned(),
+            config: Some(config.to_owned()),
             arguments: Vec::new(),
             log_filter: "info".to_owned(),
+        }
+    }
+
+    /// The same for an agent that is fed by an API server, as the Node of that name.
+    #[must_use]
+    pub fn kube(
+        binary: PathBuf,
+        (node, name): (&Node, &str),
+        cgroup: &Cgroup,
+        bpffs: &Bpffs,
+        kubeconfig: &Path,
+    ) -> Self {
+        let kubeconfig = kubeconfig.display().to_string();
+        let arguments = ["--kube", "--kubeconfig", &kubeconfig, "--node", name];
+        Self {
+            config: None,
+            arguments: arguments.map(str::to_owned).into(),
+            ..Self::new(binary, node, cgroup, bpffs, Path::new(""))
         }
     }
 }

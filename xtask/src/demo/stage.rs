@@ -121,7 +121,7 @@ impl Stage {
 
     /// The agent's file.
     pub(super) fn config(&self) -> &Path {
-        &self.agent.options().config
+        self.agent.options().config.as_deref().unwrap_or(Path::new("-"))
     }
 
     fn node(&self, name: &str) -> &Node {

@@ -1,0 +1,177 @@
+//! A cluster for the agent of one node: an API server, replicas in namespaces as other nodes, and
+//! the real agent, fed by that API server.
+//!
+//! The client's node is the Node `client` in zone `a` of region `eu`; replicas run on the node
+//! `replicas`, each with an address of its own per family. Nothing makes EndpointSlices but the
+//! test.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::{
+    agent::{Agent, AgentOptions},
+    api::{self, Api, builders},
+    bpffs::Bpffs,
+    cgroup::Cgroup,
+    dialer::{Client, Dial, Dialled},
+    lab::Lab,
+    place::Place,
+    programs,
+    replica::Replica,
+};
+
+/// Port of every replica.
+pub const PORT: u16 = 8080;
+/// How long a change may take to arrive, on a busy machine.
+const LONGEST_CHANGE: Duration = Duration::from_secs(15);
+
+/// Everything up. Fields are dropped in order: first whoever uses the others.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The agent of the client's node.
+    pub agent: Agent,
+    /// By their numbers, from 1.
+    pub replicas: Vec<Replica>,
+    /// What the agent hears.
+    pub api: Api,
+    _bpffs: Bpffs,
+    /// There sockets are redirected.
+    pub cgroup: Cgroup,
+    /// The namespaces.
+    pub lab: Lab,
+}
+
+/// How a cluster is made.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Replicas that run from the start.
+    pub replicas: u8,
+    /// Further arguments of the agent.
+    pub arguments: Vec<String>,
+    /// The API server; it listens in the client's namespace.
+    pub api: api::Options,
+}
+
+impl Cluster {
+    /// With so many replicas and no Service.
+    pub fn new(options: Options) -> Result<Self> {
+        let Options { replicas, arguments, api } = options;
+        let lab = Lab::new(&["client", "replicas"])?;
+        let node = lab.node("client");
+        let api = Api::start(api::Options { netns: Some(node.netns().clone()), ..api })?;
+        api.put(
+            builders::Node::new("client")
+                .zone("a")
+                .region("eu")
+                .internal_ip(&node.ipv4().to_string())
+                .internal_ip(&node.ipv6().to_string()),
+        )
+        .context("the client's Node")?;
+        let replicas = (1..=replicas).map(|number| start(&lab, number)).collect::<Result<_>>()?;
+        let cgroup = Cgroup::new("client")?;
+        let bpffs = Bpffs::mount()?;
+        let binary = programs::redirector()?;
+        let kubeconfig = api.kubeconfig();
+        let mut options =
+            AgentOptions::kube(binary, (node, "client"), &cgroup, &bpffs, &kubeconfig);
+        options.arguments.extend(arguments);
+        let agent = Agent::start(options)?;
+        Ok(Self { agent, replicas, api, _bpffs: bpffs, cgroup, lab })
+    }
+
+    /// One more replica, on a fresh address.
+    pub fn start_replica(&mut self) -> Result<u8> {
+        let number = self.replicas.len() as u8 + 1;
+        self.replicas.push(start(&self.lab, number)?);
+        Ok(number)
+    }
+
+    /// An application whose sockets are redirected.
+    pub fn client(&self) -> Result<Client> {
+        Client::start(Place::new(self.lab.node("client").netns(), &self.cgroup))
+    }
+
+    /// So many TCP dials of one application, each on a fresh socket.
+    pub fn dial(&self, address: &str, times: u32) -> Result<Vec<Dialled>> {
+        let address = address.parse().with_context(|| format!("no address: {address}"))?;
+        self.client()?.dial(Dial::tcp(address), times)
+    }
+
+    /// What `redirector dump -o json` prints.
+    pub fn dump(&self) -> Result<Value> {
+        let output = self.agent.command("dump", &["-o", "json"])?.wait_with_output()?;
+        if !output.status.success() {
+            bail!("redirector dump: {output:?}");
+        }
+        serde_json::from_slice(&output.stdout).context("redirector dump prints no JSON")
+    }
+
+    /// Waits until the tables hold exactly these Services, each with so many backends.
+    pub fn wait_for(&self, services: &[(&str, usize)]) -> Result<()> {
+        let wanted: Vec<_> =
+            services.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        let begun = Instant::now();
+        loop {
+            let held = held(&self.dump()?);
+            if held == wanted {
+                return Ok(());
+            }
+            if begun.elapsed() > LONGEST_CHANGE {
+                bail!("not {wanted:?} but {held:?}:\n{}", self.agent.log());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Where replica `number` answers: IPv4, IPv6.
+#[must_use]
+pub fn replica(number: u8) -> [IpAddr; 2] {
+    [[10, 77, 2, number].into(), [0xfd77, 0, 0, 0, 0, 0, 2, number.into()].into()]
+}
+
+/// What replica `number` answers.
+#[must_use]
+pub fn name(number: u8) -> String {
+    format!("r{number}")
+}
+
+/// A slice of an IPv4 Service port with these replicas, all of them ready.
+#[must_use]
+pub fn slice(service: &str, port: &str, replicas: &[u8]) -> builders::EndpointSlice {
+    let slice = builders::EndpointSlice::new("shop", &format!("{service}-1"), service);
+    let slice = slice.port(port, "TCP", PORT).managed_by("endpointslice-controller.k8s.io");
+    replicas.iter().fold(slice, |slice, number| {
+        let endpoint = builders::Endpoint::new(&replica(*number)[0].to_string());
+        slice.endpoint(endpoint.node("replicas").zone("b"))
+    })
+}
+
+fn start(lab: &Lab, number: u8) -> Result<Replica> {
+    let node = lab.node("replicas");
+    for address in replica(number) {
+        if address != node.ipv4() && address != node.ipv6() {
+            node.add_address(address)?;
+        }
+    }
+    let addresses = replica(number).map(|address| SocketAddr::new(address, PORT));
+    Replica::start(node.netns(), &name(number), &addresses)
+}
+
+/// Services by name, with how many backends each has in both families, sorted.
+fn held(dump: &Value) -> Vec<(String, usize)> {
+    let mut held = std::collections::BTreeMap::<String, usize>::new();
+    for service in dump["services"].as_array().into_iter().flatten() {
+        let tiers = service["tiers"].as_array().into_iter().flatten();
+        let count =
+            tiers.map(|tier| tier["backends"].as_array().map_or(0, Vec::len)).sum::<usize>();
+        *held.entry(service["name"].as_str().unwrap_or("?").to_owned()).or_default() += count;
+    }
+    held.into_iter().collect()
+}

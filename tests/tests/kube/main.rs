@@ -1,0 +1,4 @@
+//! The agent fed by an API server: what it hears is what connections do.
+#![expect(clippy::print_stdout, reason = "the test command shows what suites measure")]
+
+mod story;
