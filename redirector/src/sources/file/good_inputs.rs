@@ -264,6 +264,10 @@ fn every_example_is_valid() {
     let mut seen = 0;
     for entry in std::fs::read_dir(examples).expect("the examples") {
         let path = entry.expect("an example").path();
+        // Those of the Kubernetes source have a folder of their own.
+        if path.is_dir() {
+            continue;
+        }
         read(&path).unwrap_or_else(|invalid| panic!("{invalid}"));
         seen += 1;
     }
