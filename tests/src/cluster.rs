@@ -61,6 +61,14 @@ pub struct Options {
 impl Cluster {
     /// With so many replicas and no Service.
     pub fn new(options: Options) -> Result<Self> {
+        Self::prepared(options, |_, _| Ok(()))
+    }
+
+    /// The same, after `prepare` has done what must be there before the agent starts.
+    pub fn prepared(
+        options: Options,
+        prepare: impl FnOnce(&Api, &Lab) -> Result<()>,
+    ) -> Result<Self> {
         let Options { replicas, arguments, api } = options;
         let lab = Lab::new(&["client", "replicas"])?;
         let node = lab.node("client");
@@ -76,6 +84,7 @@ impl Cluster {
         let replicas = (1..=replicas).map(|number| start(&lab, number)).collect::<Result<_>>()?;
         let cgroup = Cgroup::new("client")?;
         let bpffs = Bpffs::mount()?;
+        prepare(&api, &lab)?;
         let binary = programs::redirector()?;
         let kubeconfig = api.kubeconfig();
         let mut options =
