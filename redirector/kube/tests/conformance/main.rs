@@ -4,6 +4,7 @@
 mod cases;
 mod incremental;
 mod random;
+mod script;
 mod sync;
 mod world;
 

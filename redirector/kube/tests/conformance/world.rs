@@ -1,15 +1,4 @@
-//! A cluster in a few lines of text, as the API server would list it, and what the core is told of
-//! it, in as few.
-//!
-//! ```text
-//! node zone=a region=eu addresses=192.168.0.1
-//! service web ip=10.96.0.1 port=http:80/TCP:30080 affinity=60
-//! slice web-1 of=web v4 port=http:8080/TCP
-//!   10.1.0.1@n1/a -ready +serving +terminating ~a %n1
-//! ```
-//!
-//! An endpoint is its addresses, node and zone, conditions (`+` true, `-` false, else not given),
-//! hints for zones (`~`) and nodes (`%`). A line `later` separates what happens afterwards.
+//! What the core is told of a cluster, in a few lines.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,61 +13,15 @@ use redirector_kube::{
     api::{Batch, Change, EndpointSlice, Node, Object, ObjectRef, Service},
     index::{Index, News, Scope, Settings},
 };
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-/// What a case says that there is, at first and later.
-#[derive(Debug, Default)]
-pub struct Script {
-    pub settings: Option<Settings>,
-    pub stages: Vec<Stage>,
-}
-
-/// Objects that are put or removed at once.
-#[derive(Debug, Default)]
-pub struct Stage {
-    pub node: Option<Value>,
-    pub regions: Option<BTreeMap<Arc<str>, Arc<str>>>,
-    pub services: Vec<Value>,
-    pub slices: Vec<Value>,
-    pub removed_services: Vec<ObjectRef>,
-    pub removed_slices: Vec<ObjectRef>,
-}
+pub use super::script::Script;
+use super::script::{Name, Stage};
 
 impl Script {
-    /// Reads one.
-    pub fn read(text: &str) -> Self {
-        let mut script = Self::default();
-        script.stages.push(Stage::default());
-        for line in text.lines().map(str::trim_end).filter(|line| !line.trim().is_empty()) {
-            let is_endpoint = line.trim_start().starts_with(|first: char| !first.is_alphabetic())
-                || line.trim_start().split(['@', '/', ' ', ',']).next().is_some_and(is_address);
-            let stage = script.stages.last_mut().expect("a stage");
-            let words: Vec<&str> = line.split_whitespace().collect();
-            match words[0] {
-                _ if is_endpoint => {
-                    let slice = stage.slices.last_mut().expect("a slice before its endpoints");
-                    slice["endpoints"].as_array_mut().expect("a list").push(endpoint(&words));
-                }
-                "later" => script.stages.push(Stage::default()),
-                "settings" => script.settings = Some(settings(&words[1..])),
-                "node" => stage.node = Some(node(&words[1..])),
-                "regions" => stage.regions = Some(pairs(&words[1..])),
-                "service" => stage.services.push(service(words[1], &words[2..])),
-                "slice" => stage.slices.push(slice(words[1], &words[2..])),
-                "remove-service" => stage.removed_services.push(object(words[1])),
-                "remove-slice" => stage.removed_slices.push(object(words[1])),
-                other => panic!("a script has no {other:?}: {line}"),
-            }
-        }
-        script.stages[0].node.get_or_insert_with(|| {
-            node(&["zone=a", "region=eu", "addresses=192.168.0.1,fd00:a::1"])
-        });
-        script
-    }
-
     /// An index that has heard all of it, what the core was told, and how it was told.
     pub fn run(&self) -> (Index, Told) {
-        let settings = self.settings.clone().unwrap_or_else(|| settings(&[]));
+        let settings = settings(self.settings.as_deref().unwrap_or_default());
         let mut index = Index::new(settings);
         let mut told = Told::default();
         for (number, stage) in self.stages.iter().enumerate() {
@@ -97,9 +40,15 @@ impl Stage {
         if let Some(node) = &self.node {
             news.push(News::Node(batch::<Node>(std::slice::from_ref(node), &[])));
         }
-        news.extend(self.regions.clone().map(News::Regions));
-        news.push(News::Services(batch::<Service>(&self.services, &self.removed_services)));
-        news.push(News::Slices(batch::<EndpointSlice>(&self.slices, &self.removed_slices)));
+        if let Some(regions) = &self.regions {
+            let text =
+                |(zone, region): (&String, &String)| (zone.as_str().into(), region.as_str().into());
+            news.push(News::Regions(regions.iter().map(text).collect()));
+        }
+        let [services, slices] = [&self.removed_services, &self.removed_slices]
+            .map(|names| names.iter().map(reference).collect::<Vec<_>>());
+        news.push(News::Services(batch::<Service>(&self.services, &services)));
+        news.push(News::Slices(batch::<EndpointSlice>(&self.slices, &slices)));
         if is_first {
             news.push(News::Policies(Batch { changes: Vec::new(), is_synced: true }));
         }
@@ -194,11 +143,14 @@ pub fn batch<T: Object>(objects: &[Value], removed: &[ObjectRef]) -> Batch<T> {
 
 /// `name` is in the namespace `shop`.
 pub fn object(name: &str) -> ObjectRef {
-    let (namespace, name) = name.split_once('/').unwrap_or(("shop", name));
-    ObjectRef { namespace: namespace.into(), name: name.into() }
+    reference(&Name::read(name))
 }
 
-fn settings(words: &[&str]) -> Settings {
+fn reference(Name { namespace, name }: &Name) -> ObjectRef {
+    ObjectRef { namespace: namespace.as_str().into(), name: name.as_str().into() }
+}
+
+fn settings(words: &[String]) -> Settings {
     let mut settings = Settings { scope: Scope::All, ..Settings::new("n1") };
     for word in words {
         match word.split_once('=').unwrap_or((word, "")) {
@@ -216,198 +168,4 @@ fn settings(words: &[&str]) -> Settings {
         }
     }
     settings
-}
-
-fn node(words: &[&str]) -> Value {
-    let mut labels = Map::new();
-    let mut addresses = Vec::new();
-    let mut name = "n1";
-    for word in words {
-        match word.split_once('=').expect("field=value") {
-            ("name", value) => name = value,
-            (field @ ("zone" | "region"), value) => {
-                labels.insert(format!("topology.kubernetes.io/{field}"), value.into());
-            }
-            ("addresses", list) => addresses.extend(list.split(',').map(|address| {
-                let (kind, address) = address.split_once('!').unwrap_or(("InternalIP", address));
-                json!({"type": kind, "address": address})
-            })),
-            _ => panic!("no field of a node: {word}"),
-        }
-    }
-    json!({"metadata": {"name": name, "labels": labels}, "status": {"addresses": addresses}})
-}
-
-/// A Service; not given is as the API server fills it in.
-fn service(name: &str, words: &[&str]) -> Value {
-    let mut labels = Map::new();
-    let mut metadata = json!({"creationTimestamp": "2026-01-01T00:00:00Z"});
-    let mut spec = json!({"selector": {"app": name}, "ports": []});
-    let mut ingress = Vec::new();
-    for word in words {
-        let (field, value) = word.split_once('=').unwrap_or((word, ""));
-        let list = || value.split(',').filter(|one| !one.is_empty()).collect::<Vec<_>>();
-        match field {
-            "ip" => {
-                let addresses = list();
-                spec["clusterIP"] = addresses.first().copied().unwrap_or_default().into();
-                spec["clusterIPs"] = addresses.clone().into();
-                let family = |address: &str| if address.contains(':') { "IPv6" } else { "IPv4" };
-                let families = addresses.iter().map(|address| family(address));
-                spec["ipFamilies"] = families.collect::<Vec<_>>().into();
-            }
-            "families" => spec["ipFamilies"] = list().into(),
-            "port" => {
-                let ports = spec["ports"].as_array_mut().expect("a list");
-                ports.push(service_port(value));
-            }
-            "type" => spec["type"] = value.into(),
-            "external" => spec["externalIPs"] = list().into(),
-            "ranges" => spec["loadBalancerSourceRanges"] = list().into(),
-            "internal" => spec["internalTrafficPolicy"] = value.into(),
-            "externally" => spec["externalTrafficPolicy"] = value.into(),
-            "distribution" => spec["trafficDistribution"] = value.into(),
-            "publish-not-ready" => spec["publishNotReadyAddresses"] = true.into(),
-            "affinity" => {
-                spec["sessionAffinity"] = "ClientIP".into();
-                if let Ok(seconds) = value.parse::<i32>() {
-                    spec["sessionAffinityConfig"] =
-                        json!({"clientIP": {"timeoutSeconds": seconds}});
-                }
-            }
-            "affinity-none" => spec["sessionAffinity"] = "None".into(),
-            "vip" => ingress.extend(list().into_iter().map(|vip| match vip.split_once('!') {
-                Some((address, mode)) => json!({"ip": address, "ipMode": mode}),
-                None => json!({"ip": vip}),
-            })),
-            "vip-host" => ingress.push(json!({"hostname": value})),
-            "label" => {
-                let (key, value) = value.split_once(':').expect("key:value");
-                labels.insert(key.to_owned(), value.into());
-            }
-            "no-selector" => {
-                spec.as_object_mut().expect("a map").remove("selector");
-            }
-            "created" => metadata["creationTimestamp"] = format!("{value}T00:00:00Z").into(),
-            _ => panic!("no field of a service: {word}"),
-        }
-    }
-    let object = object(name);
-    metadata["name"] = (*object.name).into();
-    metadata["namespace"] = (*object.namespace).into();
-    metadata["labels"] = labels.into();
-    json!({"metadata": metadata, "spec": spec, "status": {"loadBalancer": {"ingress": ingress}}})
-}
-
-/// `name:80/TCP:30080`; name, protocol and node port may be left out.
-fn service_port(text: &str) -> Value {
-    let parts: Vec<&str> = text.split(':').collect();
-    let (port, protocol) = parts[1].split_once('/').unwrap_or((parts[1], ""));
-    let mut written = json!({"port": port.parse::<i32>().expect("a port")});
-    if !parts[0].is_empty() {
-        written["name"] = parts[0].into();
-    }
-    if !protocol.is_empty() {
-        written["protocol"] = protocol.into();
-    }
-    if let Some(node_port) = parts.get(2) {
-        written["nodePort"] = node_port.parse::<i32>().expect("a port").into();
-    }
-    written
-}
-
-/// An EndpointSlice of the controller, unless `by` says another.
-fn slice(name: &str, words: &[&str]) -> Value {
-    const LABEL: &str = "endpointslice.kubernetes.io/managed-by";
-    let object = object(name);
-    let mut labels = Map::new();
-    labels.insert(LABEL.to_owned(), "endpointslice-controller.k8s.io".into());
-    let mut family = "IPv4";
-    let mut ports = Vec::new();
-    for word in words {
-        match word.split_once('=').unwrap_or((word, "")) {
-            ("of", service) => {
-                labels.insert("kubernetes.io/service-name".to_owned(), service.into());
-            }
-            ("v4", _) => family = "IPv4",
-            ("v6", _) => family = "IPv6",
-            ("fqdn", _) => family = "FQDN",
-            ("port", text) => ports.push(slice_port(text)),
-            ("by", "nobody") => _ = labels.remove(LABEL),
-            ("by", maker) => _ = labels.insert(LABEL.to_owned(), maker.into()),
-            ("label", label) => {
-                let (key, value) = label.split_once(':').expect("key:value");
-                labels.insert(key.to_owned(), value.into());
-            }
-            _ => panic!("no field of a slice: {word}"),
-        }
-    }
-    json!({
-        "metadata": {
-            "namespace": *object.namespace, "name": *object.name, "labels": labels,
-        },
-        "addressType": family,
-        "ports": ports,
-        "endpoints": [],
-    })
-}
-
-/// `name:8080/TCP`; a name `-` is none, an empty one is empty.
-fn slice_port(text: &str) -> Value {
-    let (name, rest) = text.split_once(':').expect("name:port");
-    let (port, protocol) = rest.split_once('/').unwrap_or((rest, ""));
-    let mut written = json!({});
-    if name != "-" {
-        written["name"] = name.into();
-    }
-    if !port.is_empty() {
-        written["port"] = port.parse::<i32>().expect("a port").into();
-    }
-    if !protocol.is_empty() {
-        written["protocol"] = protocol.into();
-    }
-    written
-}
-
-fn endpoint(words: &[&str]) -> Value {
-    let (rest, zone) = words[0].split_once('/').unwrap_or((words[0], ""));
-    let (addresses, node) = rest.split_once('@').unwrap_or((rest, ""));
-    let addresses: Vec<&str> = addresses.split(',').filter(|one| *one != "-").collect();
-    let mut written = json!({"addresses": addresses, "conditions": {}});
-    if !zone.is_empty() {
-        written["zone"] = zone.into();
-    }
-    if !node.is_empty() {
-        written["nodeName"] = node.into();
-    }
-    for word in &words[1..] {
-        let (mark, name) = word.split_at(1);
-        match mark {
-            "+" | "-" => written["conditions"][name] = (mark == "+").into(),
-            "~" => hint(&mut written, "forZones", name),
-            "%" => hint(&mut written, "forNodes", name),
-            _ => panic!("no mark of an endpoint: {word}"),
-        }
-    }
-    written
-}
-
-fn hint(endpoint: &mut Value, list: &str, name: &str) {
-    let hints = &mut endpoint["hints"][list];
-    if hints.is_null() {
-        *hints = json!([]);
-    }
-    hints.as_array_mut().expect("a list").push(json!({"name": name}));
-}
-
-fn is_address(text: &str) -> bool {
-    text.parse::<std::net::IpAddr>().is_ok()
-}
-
-fn pairs(words: &[&str]) -> BTreeMap<Arc<str>, Arc<str>> {
-    let pair = |word: &&str| {
-        let (key, value) = word.split_once('=').expect("key=value");
-        (key.into(), value.into())
-    };
-    words.iter().map(pair).collect()
 }

@@ -91,6 +91,8 @@ impl Inner {
             );
         }
         let is_open = matches!(kind.as_str(), "NodePort" | "LoadBalancer");
+        let is_without_node_ports = kind == "LoadBalancer"
+            && spec.get("allocateLoadBalancerNodePorts") == Some(&false.into());
         if kind != "ExternalName" {
             absent(spec, "internalTrafficPolicy", || json!("Cluster"));
             self.allocate_addresses(spec, live);
@@ -109,7 +111,7 @@ impl Inner {
             let wanted = port.get("nodePort").and_then(Value::as_u64).filter(|port| *port != 0);
             if let Some(wanted) = wanted {
                 self.allocated.node_ports.insert(wanted);
-            } else if is_open {
+            } else if is_open && !is_without_node_ports {
                 let taken = &mut self.allocated.node_ports;
                 let free = NODE_PORTS.into_iter().find(|port| !taken.contains(port)).unwrap_or(0);
                 taken.insert(free);
