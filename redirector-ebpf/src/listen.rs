@@ -121,9 +121,6 @@ pub fn is_released(context: &SockContext) -> bool {
 /// [`ended6`], in a program of its own.
 #[inline(always)]
 pub fn ended4(context: &impl EbpfContext, socket: Socket) -> bool {
-    if !is_watching() {
-        return false;
-    }
     // SAFETY: the helper takes this context.
     let cookie = unsafe { bpf_get_socket_cookie(context.as_ptr()) };
     let Some(remembered) = LISTENERS.get_ptr_mut(&cookie) else {
@@ -140,9 +137,6 @@ pub fn ended4(context: &impl EbpfContext, socket: Socket) -> bool {
 /// The same for IPv6, and forgets the listener: only the first event that ends it finds it.
 #[inline(always)]
 pub fn ended6(context: &impl EbpfContext, socket: Socket) {
-    if !is_watching() {
-        return;
-    }
     // SAFETY: the helper takes this context.
     let cookie = unsafe { bpf_get_socket_cookie(context.as_ptr()) };
     // SAFETY: as above.
@@ -154,8 +148,10 @@ pub fn ended6(context: &impl EbpfContext, socket: Socket) {
     }
 }
 
+/// Whether listeners are watched. Asked before a [`Socket`] is made: where they are not, the verifier
+/// may forbid the helper for that.
 #[inline(always)]
-fn is_watching() -> bool {
+pub fn is_watching() -> bool {
     // SAFETY: a plain load of a constant that the loader may replace.
     unsafe { (&raw const WATCH_LISTENERS).read_volatile() != 0 }
 }

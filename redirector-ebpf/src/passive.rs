@@ -65,9 +65,18 @@ pub fn failed(socket: &SocketValue, failure: Failure) {
     }
 }
 
-/// A connect to that backend succeeded.
+/// Whether the last connect to that backend which succeeded took more than one SYN.
 #[inline(always)]
-pub fn succeeded(destination: &Destination) {
+pub fn is_slow(destination: &Destination) -> bool {
+    // SAFETY: the pointer comes from a lookup that succeeded.
+    PASSIVE
+        .get_ptr(destination.backend)
+        .is_some_and(|passive| unsafe { (&raw const (*passive).slow).read_volatile() } != 0)
+}
+
+/// A connect to that backend succeeded; `is_late` if not with its first SYN.
+#[inline(always)]
+pub fn succeeded(destination: &Destination, is_late: bool) {
     let Destination { backend, generation, .. } = *destination;
     let (Some(health), Some(passive)) = (health(backend), PASSIVE.get_ptr_mut(backend)) else {
         return;
@@ -80,6 +89,9 @@ pub fn succeeded(destination: &Destination) {
         }
         if (&raw const (*passive).used).read_volatile() != 1 {
             (&raw mut (*passive).used).write_volatile(1);
+        }
+        if (&raw const (*passive).slow).read_volatile() != u16::from(is_late) {
+            (&raw mut (*passive).slow).write_volatile(u16::from(is_late));
         }
         if (&raw const (*passive).failures).read_volatile() != 0 {
             (&raw mut (*passive).failures).write_volatile(0);

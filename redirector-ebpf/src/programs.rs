@@ -242,7 +242,7 @@ pub fn sock_ops_listening(context: SockOpsContext) -> u32 {
 
 #[sock_ops]
 pub fn sock_ops_ended4(context: SockOpsContext) -> u32 {
-    if listen::ended4(&context, listen::socket(&context)) {
+    if listen::is_watching() && listen::ended4(&context, listen::socket(&context)) {
         // SAFETY: as above.
         unsafe { NEXT_SOCK_OPS.tail_call(&context, ENDED6) };
     }
@@ -251,13 +251,15 @@ pub fn sock_ops_ended4(context: SockOpsContext) -> u32 {
 
 #[sock_ops]
 pub fn sock_ops_ended6(context: SockOpsContext) -> u32 {
-    listen::ended6(&context, listen::socket(&context));
+    if listen::is_watching() {
+        listen::ended6(&context, listen::socket(&context));
+    }
     SEEN
 }
 
 #[cgroup_sock(sock_release)]
 pub fn sock_release_ended4(context: SockContext) -> i32 {
-    if listen::ended4(&context, Socket::of(context.as_ptr())) {
+    if listen::is_watching() && listen::ended4(&context, Socket::of(context.as_ptr())) {
         // SAFETY: as above.
         unsafe { NEXT_RELEASE.tail_call(&context, ENDED6) };
     }
@@ -266,7 +268,9 @@ pub fn sock_release_ended4(context: SockContext) -> i32 {
 
 #[cgroup_sock(sock_release)]
 pub fn sock_release_ended6(context: SockContext) -> i32 {
-    listen::ended6(&context, Socket::of(context.as_ptr()));
+    if listen::is_watching() {
+        listen::ended6(&context, Socket::of(context.as_ptr()));
+    }
     PROCEED
 }
 

@@ -78,11 +78,20 @@ pub fn unanswered(context: &SockOpsContext) {
     let Some((sock, socket)) = socket(context) else {
         return;
     };
-    if socket.state & (SocketValue::WATCHED | SocketValue::UNANSWERED) == SocketValue::WATCHED {
-        socket.state |= SocketValue::UNANSWERED;
-        bound(context, sock, socket);
-        passive::failed(socket, passive::Failure::Unanswered);
+    let before = state_of(socket);
+    if before & (SocketValue::WATCHED | SocketValue::UNANSWERED) != SocketValue::WATCHED {
+        return;
     }
+    if before & SocketValue::LATE == 0 {
+        socket.state = before | SocketValue::LATE;
+        bound(context, sock, socket);
+        // A backend whose answers take that long has more time: until the third SYN.
+        if passive::is_slow(&socket.destination) {
+            return;
+        }
+    }
+    socket.state = before | SocketValue::LATE | SocketValue::UNANSWERED;
+    passive::failed(socket, passive::Failure::Unanswered);
 }
 
 /// A socket leaves `SYN_SENT`: it is connected, or it has failed, or it was closed.
@@ -102,7 +111,7 @@ pub fn decided(context: &SockOpsContext) {
     let _ = context.set_cb_flags(callbacks as i32);
     unbound(context, sock, socket);
     if now == BPF_TCP_ESTABLISHED {
-        passive::succeeded(&socket.destination);
+        passive::succeeded(&socket.destination, state & SocketValue::LATE != 0);
     } else if now == BPF_TCP_CLOSE
         && let Some(failure) = failure(context, sock, state)
     {

@@ -56,7 +56,9 @@ pub struct PassiveValue {
     pub ejections: u32,
     /// 1 since a connect to it succeeded (stored only if it is not 1 yet); the agent sets it back
     /// to 0 and so learns which backends this node's sockets use.
-    pub used: u32,
+    pub used: u16,
+    /// 1 if the last connect that succeeded had sent more than one SYN: it is far away, or busy.
+    pub slow: u16,
 }
 
 const _: () = assert!(size_of::<PassiveValue>() == 32);

@@ -57,7 +57,7 @@ pub struct SocketValue {
     pub saved_timeout_ms: u32,
     /// The one in its place while the connect is under way; 0 is none.
     pub bound_timeout_ms: u32,
-    /// [`SocketValue::WATCHED`], [`SocketValue::UNANSWERED`], and in the low byte the callbacks of
+    /// [`SocketValue::WATCHED`], [`SocketValue::LATE`], [`SocketValue::UNANSWERED`], and in the low byte the callbacks of
     /// the socket that were switched on for this.
     pub state: u32,
 }
@@ -67,8 +67,10 @@ const _: () = assert!(size_of::<SocketValue>() == 104);
 impl SocketValue {
     /// The connect is under way.
     pub const WATCHED: u32 = 1 << 8;
-    /// Its first SYN had no answer in time: counted, once.
+    /// It had no answer in the time that its backend usually takes: counted, once.
     pub const UNANSWERED: u32 = 1 << 9;
+    /// Its first SYN had no answer before the second one.
+    pub const LATE: u32 = 1 << 10;
     /// Where the callbacks are.
     pub const CALLBACKS: u32 = 0xff;
 }

@@ -12,10 +12,11 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{map_array, mapped::Mapped, open, pins::Pins};
 
-/// Words 0 to 2 of a [`PassiveValue`] are its own; the fourth holds `ejections` and `used`.
+/// Words 0 to 2 of a [`PassiveValue`] are its own; the fourth holds `ejections`, `used` and `slow`.
 const WORDS: usize = size_of::<PassiveValue>() / 8;
 const LAST: usize = WORDS - 1;
 const USED: u64 = 1 << 32;
+const EJECTIONS: u64 = u32::MAX as u64;
 
 /// What both sides know of failing connects.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ impl Passive {
 
     /// The next ejection is a first one.
     pub(super) fn forgive(&self, index: u32) -> Result<()> {
-        self.store(index, LAST, self.last(index) & USED)
+        self.store(index, LAST, self.last(index) & !EJECTIONS)
     }
 
     /// Whether a connect to it has succeeded since this was last asked.

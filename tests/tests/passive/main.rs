@@ -5,6 +5,7 @@
 mod all_down;
 mod alone;
 mod black_hole;
+mod far;
 mod hostile;
 mod muted;
 mod refused;

@@ -4,6 +4,7 @@ use std::{
     fs, io,
     net::SocketAddr,
     path::PathBuf,
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -126,9 +127,18 @@ pub(crate) fn backend(node: u8, port: u16) -> String {
 pub(crate) fn swallow(lab: &Lab, node: &str, port: u16) {
     let rule = format!(
         "table inet hole {{\n chain in {{\n type filter hook input priority 0\n \
-         tcp dport {port} drop\n }}\n }}"
+         tcp dport {port} counter drop\n }}\n }}"
     );
     lab.node(node).netns().nft(&rule).expect("a black hole");
+}
+
+/// Packets that were dropped so far.
+pub(crate) fn swallowed(lab: &Lab, node: &str) -> u64 {
+    let list = || Command::new("nft").args(["list", "table", "inet", "hole"]).output();
+    let output = lab.node(node).netns().run(list).expect("nft");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut words = text.split_whitespace().skip_while(|word| *word != "packets").skip(1);
+    words.next().and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("{output:?}"))
 }
 
 /// The end of it.

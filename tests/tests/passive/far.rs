@@ -1,0 +1,52 @@
+//! A backend that is far away: its answers come, but not before the second SYN.
+
+use std::thread;
+
+use redirector_tests::{lab::Lab, replica::Replica};
+
+use crate::stage::{
+    REPLICA, Stage, answer_again, backend, failed, service, swallow, swallowed, tcp, wait_until,
+};
+
+const POLICY: &str = "probe: off, passive: {refused: 3, timeouts: 5, baseEjection: 300s}";
+/// How many connects are under way at once: twice what ejects.
+const AT_ONCE: usize = 10;
+
+/// Dials at once while the first SYNs are lost; whether the backend was ejected by that.
+fn dial_late(stage: &Stage, at_once: usize) -> bool {
+    let ejected = stage.counter("ejected");
+    let mut clients: Vec<_> =
+        (0..at_once).map(|number| stage.client(&number.to_string())).collect();
+    swallow(&stage.lab, "n2", REPLICA);
+    thread::scope(|scope| {
+        let dials: Vec<_> = clients
+            .iter_mut()
+            .map(|client| scope.spawn(|| client.dial(tcp(1), 1).expect("a dial")))
+            .collect();
+        wait_until("every first SYN is lost", || swallowed(&stage.lab, "n2") >= at_once as u64);
+        answer_again(&stage.lab, "n2");
+        for dial in dials {
+            let dialled = dial.join().expect("a dialer");
+            assert!(failed(&dialled).is_empty(), "{dialled:?}");
+            assert!(dialled[0].connect_us > 200_000, "not late: {dialled:?}");
+        }
+    });
+    stage.counter("ejected") > ejected
+}
+
+#[test]
+fn a_backend_that_is_known_to_be_far_is_not_ejected_for_it() {
+    let lab = Lab::new(&["n1", "n2"]).expect("a lab");
+    let node = lab.node("n2");
+    let _replica =
+        Replica::start(node.netns(), "far", &[node.socket4(REPLICA)]).expect("a replica");
+    let stage = Stage::new(lab, &service("one", 1, &[backend(2, REPLICA)], POLICY));
+    stage.agent.freeze().expect("a frozen agent");
+
+    assert!(!dial_late(&stage, 1), "one is below the limit");
+    assert!(!dial_late(&stage, AT_ONCE), "it is known to be far");
+    let near = stage.client("near").dial(tcp(1), 1).expect("a dial");
+    assert!(failed(&near).is_empty(), "{near:?}");
+    assert!(dial_late(&stage, AT_ONCE), "it answered at once, last time: so this is a failure");
+    stage.agent.thaw().expect("an agent that goes on");
+}
