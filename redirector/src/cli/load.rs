@@ -1,15 +1,26 @@
 //! `redirector load`: the privileged half of the agent, once.
 
+use std::{
+    fs::DirBuilder,
+    io::ErrorKind,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
 use anyhow::{Context as _, Result};
 
 use super::options::LoadArgs;
-use crate::datapath::{self, verifier};
+use crate::datapath::{self, Access, verifier};
 
 /// Flags of `load`.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     load: LoadArgs,
+    /// Also make the agent's run directory, for those who may use the pins: an agent that may not
+    /// make it itself keeps its orders there
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
     /// Print for each program how many instructions the verifier processed
     #[arg(long)]
     verifier_stats: bool,
@@ -27,6 +38,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
         )
     })?;
     let options = args.load.options()?;
+    if let Some(directory) = &args.run_dir {
+        prepare(directory, Access::new(options.owner))?;
+    }
     datapath::load(&pins, &lock, &args.load.cgroup()?, &options)?;
     if args.verifier_stats {
         for (program, processed) in verifier::processed(&pins, &options)? {
@@ -35,4 +49,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     println!("loaded; pinned below {}", pins.root().display());
     Ok(())
+}
+
+/// Makes a directory, or takes the one that is there, for those who may use the pins.
+fn prepare(directory: &Path, access: Access) -> Result<()> {
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(error).with_context(|| format!("cannot make {}", directory.display()))
+        }
+        _ => access.settle(directory),
+    }
 }

@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::{Result, bail};
 use aya::util::KernelVersion;
 use serde::Serialize;
+use tracing::warn;
 
 use super::{
     btf::{self, Offsets},
@@ -43,6 +44,11 @@ const SYS_PTRACE: u32 = 19;
 pub(super) const SYS_ADMIN: u32 = 21;
 const PERFMON: u32 = 38;
 pub(super) const BPF: u32 = 39;
+
+/// What there is not where `load` ran without `CAP_PERFMON`.
+const WITHOUT_PERFMON: &str = "refused connects do not eject, unanswered ones do; `connectTimeout` \
+                               has no effect; the death of a local replica is not seen; MPTCP \
+                               sockets show the backend as their peer; programs take longer";
 
 /// Whether the running kernel is of that version or a later one.
 #[must_use]
@@ -133,7 +139,7 @@ fn local_listeners() -> Finding {
 
 fn multipath() -> Finding {
     const WHAT: &str = "MPTCP";
-    if fs::metadata("/proc/sys/net/mptcp/enabled").is_err() {
+    if !has_mptcp() {
         return finding(WHAT, Verdict::Ok, "this kernel has no MPTCP sockets");
     }
     if knows_mptcp() {
@@ -184,6 +190,10 @@ fn capability(index: usize) -> Finding {
     if has(index) {
         return finding(name, Verdict::Ok, "held");
     }
+    if name == "CAP_PERFMON" {
+        let detail = format!("not held; where `load` ran without it, {WITHOUT_PERFMON}");
+        return finding(name, Verdict::Degraded, detail);
+    }
     finding(
         name,
         Verdict::Degraded,
@@ -232,7 +242,13 @@ pub(super) fn holds(capability: u32) -> bool {
 /// Whether programs may ask which MPTCP socket a subflow belongs to.
 #[must_use]
 pub fn knows_mptcp() -> bool {
-    kernel_at_least(5, 19) && fs::metadata("/proc/sys/net/mptcp/enabled").is_ok()
+    kernel_at_least(5, 19) && has_mptcp()
+}
+
+/// Whether this kernel has MPTCP sockets.
+#[must_use]
+pub fn has_mptcp() -> bool {
+    fs::metadata("/proc/sys/net/mptcp/enabled").is_ok()
 }
 
 /// Whether this process may load programs.
@@ -241,25 +257,33 @@ pub fn may_load() -> bool {
     missing_capabilities().is_empty()
 }
 
-fn missing_capabilities() -> Vec<&'static str> {
-    let missing = CAPABILITIES.iter().enumerate().filter(|(index, _)| !has(*index));
-    missing.map(|(_, (name, _))| *name).collect()
+/// Whether programs that this process loads may look into the kernel's sockets and read its memory.
+#[must_use]
+pub fn may_look() -> bool {
+    holds(PERFMON)
 }
 
-/// What `load` needs. Without `CAP_PERFMON` the verifier also follows what a CPU may speculate, and
-/// gives up on `sendmsg6_resume` after a million instructions.
+fn missing_capabilities() -> Vec<&'static str> {
+    let needed = [("CAP_BPF", BPF), ("CAP_NET_ADMIN", NET_ADMIN)];
+    needed.iter().filter(|(_, number)| !holds(*number)).map(|(name, _)| *name).collect()
+}
+
+/// What `load` needs. `CAP_PERFMON` it wants only: one warning says what there is not without.
 ///
 /// # Errors
 ///
 /// Names what is missing.
 pub fn require_capabilities() -> Result<()> {
     let missing = missing_capabilities();
-    if missing.is_empty() {
-        return Ok(());
+    if !missing.is_empty() {
+        bail!(
+            "loading the programs needs {}; run `redirector load` as root or with CAP_BPF, \
+             CAP_NET_ADMIN and CAP_PERFMON",
+            missing.join(" and "),
+        );
     }
-    bail!(
-        "loading the programs needs {}; run `redirector load` as root or with CAP_BPF, \
-         CAP_NET_ADMIN and CAP_PERFMON",
-        missing.join(" and "),
-    )
+    if !may_look() {
+        warn!("CAP_PERFMON is not held: {WITHOUT_PERFMON}");
+    }
+    Ok(())
 }

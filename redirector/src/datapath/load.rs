@@ -3,7 +3,7 @@
 //! Every step may be the last one: what is pinned is taken over by the next load, and links are
 //! exchanged one by one while they serve.
 
-use std::{fs, os::fd::AsFd as _, path::Path, time::Duration};
+use std::{fs, os::fd::AsFd as _, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use aya::{
@@ -15,6 +15,7 @@ use redirector_core::plan::Capacities;
 use tracing::{info, warn};
 
 use super::{
+    access::Access,
     btf::Offsets,
     cgroup::Cgroup,
     check,
@@ -66,7 +67,7 @@ pub struct Options {
     pub remember_udp: bool,
     /// Sockets whose state stands in `SEATS`, a power of two; 0 is none: all have storage.
     pub seats: u32,
-    /// User and group that own the pins; `None` is this process's.
+    /// User and group that own the pins, as [`Access`] has it; `None` is this process's.
     pub owner: Option<(u32, u32)>,
 }
 
@@ -81,7 +82,7 @@ pub fn load(pins: &Pins, lock: &Lock, cgroup: &Cgroup, options: &Options) -> Res
     programs.attach(pins, lock, cgroup)?;
     let Programs { count, load, .. } = programs;
     forget_others(pins, load)?;
-    own(pins, options.owner)?;
+    settle(pins, Access::new(options.owner))?;
     info!(programs = count, cgroup = %cgroup.path.display(), pins = %pins.root().display(), "loaded");
     Ok(())
 }
@@ -171,20 +172,20 @@ fn create(object: Object, pins: &Pins, load: u32, options: &Options) -> Result<E
     for next in HOOKS.iter().filter_map(|hook| hook.next) {
         loader.map_pin_path(next, pins.steps(load).join(next));
     }
-    let ebpf = loader.load(object.bytes()).context("cannot create the maps")?;
-    restrict(&pins.maps())?;
-    restrict(&pins.steps(load))?;
-    Ok(ebpf)
+    loader.load(object.bytes()).context("cannot create the maps")
 }
 
-/// The constants that the programs are specialised with.
+/// The constants that the programs are specialised with. Without `CAP_PERFMON` programs may neither
+/// look into the kernel's sockets nor read its memory: then they are told that they cannot.
 pub(super) fn globals(pins: &Pins, options: &Options) -> Vec<(&'static str, Vec<u8>)> {
     let flag = |is_set: bool| vec![u8::from(is_set)];
     let number = |number: u32| number.to_ne_bytes().to_vec();
-    let Offsets { sk_err, user_timeout } = Offsets::of_kernel();
+    let may_look = check::may_look();
+    let Offsets { sk_err, user_timeout } =
+        if may_look { Offsets::of_kernel() } else { Offsets::default() };
     let mut globals = vec![
         ("HAS_SET_RETVAL", flag(check::kernel_at_least(5, 18))),
-        ("HAS_MPTCP", flag(check::knows_mptcp())),
+        ("HAS_MPTCP", flag(may_look && check::knows_mptcp())),
         ("SEAT_COUNT", number(seats(pins, options))),
         ("REMEMBER_TCP", flag(options.remember_tcp)),
         ("REMEMBER_UDP", flag(options.remember_udp)),
@@ -193,14 +194,17 @@ pub(super) fn globals(pins: &Pins, options: &Options) -> Vec<(&'static str, Vec<
         ("USER_TIMEOUT", number(user_timeout.unwrap_or(0))),
         ("SYN_TIMEOUT", number(jiffies(SYN_TIMEOUT))),
     ];
-    globals.extend(listeners::globals().unwrap_or_default());
+    if may_look {
+        globals.extend(listeners::globals().unwrap_or_default());
+    }
     globals
 }
 
 /// How many seats the programs may use: what is pinned decides. None where a subflow of MPTCP,
 /// whose end is not seen, cannot be told from other sockets.
 fn seats(pins: &Pins, options: &Options) -> u32 {
-    if options.seats == 0 || !check::kernel_at_least(5, 19) {
+    let tells_subflows = check::may_look() || !check::has_mptcp();
+    if options.seats == 0 || !check::kernel_at_least(5, 19) || !tells_subflows {
         return 0;
     }
     let pinned = sys::obj_get(&pins.map("SEATS")).and_then(|map| sys::map_shape(map.as_fd()));
@@ -218,15 +222,6 @@ fn jiffies(duration: Duration) -> u32 {
     let tick = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE)
         .map_or(Duration::from_millis(4), Duration::from);
     duration.as_nanos().div_ceil(tick.as_nanos().max(1)) as u32
-}
-
-fn restrict(directory: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    for pin in Pins::names_in(directory)? {
-        fs::set_permissions(&pin, fs::Permissions::from_mode(0o600))
-            .with_context(|| format!("cannot restrict {} to its owner", pin.display()))?;
-    }
-    Ok(())
 }
 
 fn barrier(pins: &Pins) -> Result<()> {
@@ -362,21 +357,16 @@ fn program_name(id: u32) -> String {
         .unwrap_or_else(|_| "?".to_owned())
 }
 
-/// Gives everything that is pinned to the user that the agent will run as.
-fn own(pins: &Pins, owner: Option<(u32, u32)>) -> Result<()> {
-    let Some((user, group)) = owner else {
-        return Ok(());
-    };
-    let mut paths = vec![pins.root().to_owned()];
+/// Gives everything that is pinned to those that the agent will run as. New pins are 0600 from the
+/// moment in which the kernel makes them, in directories of 0700.
+fn settle(pins: &Pins, access: Access) -> Result<()> {
     for directory in Pins::names_in(pins.root())? {
-        paths.extend(Pins::names_in(&directory)?);
-        paths.push(directory);
+        for pin in Pins::names_in(&directory)? {
+            access.settle(&pin)?;
+        }
+        access.settle(&directory)?;
     }
-    for path in paths {
-        std::os::unix::fs::chown(&path, Some(user), Some(group))
-            .with_context(|| format!("cannot give {} to {user}:{group}", path.display()))?;
-    }
-    Ok(())
+    access.settle(pins.root())
 }
 
 /// Before 5.11 maps count against `RLIMIT_MEMLOCK`. Where it may not be raised, creating the maps

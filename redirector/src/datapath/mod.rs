@@ -4,6 +4,7 @@
 //! Two halves. [`load()`] and [`unload()`] need privileges; [`Datapath`] works on what is pinned and
 //! needs none from 6.1 on.
 
+mod access;
 mod btf;
 pub mod cgroup;
 pub mod check;
@@ -36,6 +37,7 @@ use redirector_core::{
     service::{Frontend, Protocol},
 };
 
+pub use access::Access;
 pub use load::{Options, Programs, SEATS, load};
 pub use mapped::Mapped;
 pub use object::Object;

@@ -6,6 +6,9 @@
 //! <pin-path>/links/…          0600, one link per hook; they outlive layouts
 //! <pin-path>/steps-<N>/NEXT…  0600, the program arrays of the Nth load
 //! ```
+//!
+//! Shared with a group (`Access`) directories are 0770 and pins 0660. Then that group may also put
+//! things there, so nothing here follows a symbolic link.
 
 use std::{
     fs::{self, DirBuilder, File},
@@ -97,13 +100,19 @@ impl Pins {
         self.maps().is_dir()
     }
 
-    /// Makes the directories, for their owner alone.
+    /// Makes the directories, for their owner alone. Those that `load` has shared stay shared.
     ///
     /// # Errors
     ///
-    /// The place is not on a BPF file system, or may not be written.
+    /// The place is not on a BPF file system, or may not be written; or something below is a
+    /// symbolic link.
     pub fn create(&self) -> Result<()> {
         self.check_file_system()?;
+        for directory in Self::names_in(&self.root)? {
+            if directory.is_dir() {
+                Self::names_in(&directory)?;
+            }
+        }
         [self.root.clone(), self.maps(), self.links()].iter().try_for_each(|path| private(path))
     }
 
@@ -195,12 +204,24 @@ impl Pins {
     }
 
     /// Names in a directory of ours; none if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or holds a symbolic link: that would lead out of it, to what is not ours.
     pub(super) fn names_in(directory: &Path) -> Result<Vec<PathBuf>> {
+        let name = |entry: io::Result<fs::DirEntry>| -> Result<PathBuf> {
+            let entry = entry.with_context(|| format!("cannot read {}", directory.display()))?;
+            let path = entry.path();
+            if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+                bail!(
+                    "{} is a symbolic link, which redirector never makes; remove it",
+                    path.display()
+                );
+            }
+            Ok(path)
+        };
         match fs::read_dir(directory) {
-            Ok(entries) => entries
-                .map(|entry| Ok(entry?.path()))
-                .collect::<io::Result<_>>()
-                .with_context(|| format!("cannot read {}", directory.display())),
+            Ok(entries) => entries.map(name).collect(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => {
                 Err(error).with_context(|| format!("cannot read {}", directory.display()))
@@ -209,7 +230,8 @@ impl Pins {
     }
 }
 
-/// Makes a directory for its owner alone, or restricts the one that is there.
+/// Makes a directory for its owner alone, or restricts the one that is there. One that is shared with
+/// a group is for that group alone, and stays so until `load` has settled who may use it.
 fn private(directory: &Path) -> Result<()> {
     match DirBuilder::new().mode(0o700).create(directory) {
         Ok(()) => {}
@@ -218,6 +240,10 @@ fn private(directory: &Path) -> Result<()> {
             return Err(error)
                 .with_context(|| format!("cannot make the pin directory {}", directory.display()));
         }
+    }
+    let is = fs::metadata(directory).map(|is| is.permissions().mode() & 0o7777);
+    if is.is_ok_and(|mode| mode == 0o700 || mode == 0o770) {
+        return Ok(());
     }
     fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
         .with_context(|| format!("cannot restrict {} to its owner", directory.display()))

@@ -1,6 +1,6 @@
 //! Detaches the programs and removes every trace of them.
 
-use std::os::fd::AsFd as _;
+use std::{fs, io::ErrorKind, os::fd::AsFd as _};
 
 use anyhow::{Context as _, Result};
 
@@ -20,7 +20,8 @@ pub struct Removed {
 }
 
 /// Detaches in the reverse order of attaching, so that no socket is redirected that could not be
-/// told its peer; then removes the maps and the directories.
+/// told its peer; then removes the maps and the directories. An empty directory stays where it is
+/// a mount point, or the one above it may not be written.
 ///
 /// # Errors
 ///
@@ -46,7 +47,19 @@ pub fn unload(pins: &Pins, lock: Lock) -> Result<Removed> {
         Pins::remove(&version, true)?;
     }
     drop(lock);
-    Pins::remove(pins.root(), true)
-        .context("the pin directory holds something that is not ours")?;
-    Ok(removed)
+    match fs::remove_dir(pins.root()) {
+        Ok(()) => Ok(removed),
+        // Nothing of ours is in it any more.
+        Err(error) if is_somebody_elses(error.kind()) => Ok(removed),
+        Err(error) => Err(error).with_context(|| {
+            format!("cannot remove {}: it holds something that is not ours", pins.root().display())
+        }),
+    }
+}
+
+/// Whether the directory itself is not this process's to remove: it is mounted (a container has
+/// only this one of the BPF file system), or the one above belongs to somebody else.
+fn is_somebody_elses(kind: ErrorKind) -> bool {
+    use ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
+    matches!(kind, ResourceBusy | PermissionDenied | ReadOnlyFilesystem | NotFound)
 }
