@@ -1,7 +1,7 @@
 //! The question on SIGTERM: does the DaemonSet that this agent belongs to stay?
 //!
-//! If it is deleted, the agent takes its programs and pins with it; in an update, or when there is
-//! no clear answer, it leaves them to its successor.
+//! If it is deleted, or the agent's rights are, the agent takes its programs and pins with it; in an
+//! update, or when there is no clear answer, it leaves them to its successor.
 //!
 //! Two ways to know the DaemonSet, and what each must be allowed in the agent's namespace:
 //!
@@ -40,9 +40,7 @@ pub enum Verdict {
 pub enum Stay {
     /// The DaemonSet is there: this is a restart or an update.
     Lives,
-    /// The API server forbids the question, or does not know the agent's token any more. After an
-    /// uninstall that removed RBAC or the ServiceAccount before the pods ended this is the answer
-    /// too.
+    /// The API server has never answered the question, and forbids it: rights are missing.
     Denied,
     /// No answer in time, or one that says nothing.
     Silent,
@@ -59,6 +57,9 @@ pub enum Leave {
     Deleting,
     /// It is another one of the same name.
     Replaced,
+    /// The question was answered at the start, and is denied now: the rights to ask it are gone, as
+    /// they are when everything is uninstalled at once.
+    Revoked,
 }
 
 impl fmt::Display for Verdict {
@@ -71,6 +72,7 @@ impl fmt::Display for Verdict {
             Self::Leaves(Leave::Gone) => "the DaemonSet is gone",
             Self::Leaves(Leave::Deleting) => "the DaemonSet is being deleted",
             Self::Leaves(Leave::Replaced) => "another DaemonSet has its name",
+            Self::Leaves(Leave::Revoked) => "the right to ask for the DaemonSet was taken away",
         })
     }
 }
@@ -193,6 +195,9 @@ impl Owner {
 /// Asks for the DaemonSet of that name. In order:
 ///
 /// - a 404 that names it, another UID than `uid`, or a deletion timestamp: it leaves;
+/// - a 401 or 403 where `uid` is known, so that the question was answered before: the rights were
+///   taken away since, and it leaves. `kubectl delete -k` and `helm uninstall` delete RBAC, the
+///   ServiceAccount and the DaemonSet within the same second;
 /// - anything else, or nothing within 1 s in total: it stays.
 ///
 /// Without `uid`, the one seen at the start, only a 404 and a deletion timestamp count.
@@ -210,7 +215,10 @@ pub async fn ask(client: &Client, namespace: &str, name: &str, uid: Option<&str>
         Err(Error::NotFound { message, .. }) if message.contains(&format!("\"{name}\"")) => {
             Verdict::Leaves(Leave::Gone)
         }
-        Err(Error::Forbidden { .. } | Error::Unauthorized { .. }) => Verdict::Stays(Stay::Denied),
+        Err(Error::Forbidden { .. } | Error::Unauthorized { .. }) => match uid {
+            Some(_) => Verdict::Leaves(Leave::Revoked),
+            None => Verdict::Stays(Stay::Denied),
+        },
         Err(error) => {
             debug!(%error, "the question for the agent's DaemonSet has no clear answer");
             Verdict::Stays(Stay::Silent)

@@ -28,8 +28,22 @@ async fn it_leaves_only_after_a_clear_answer() {
         ("gone", None, Some("u1"), None, leaves(Leave::Gone)),
         ("gone, no UID known", None, None, None, leaves(Leave::Gone)),
         ("a proxy's 404", lives(), Some("u1"), Some(Fault::Status(404)), stays(Stay::Silent)),
-        ("401", None, Some("u1"), Some(Fault::Status(401)), stays(Stay::Denied)),
-        ("403", None, Some("u1"), Some(Fault::Status(403)), stays(Stay::Denied)),
+        (
+            "401, answered before",
+            lives(),
+            Some("u1"),
+            Some(Fault::Status(401)),
+            leaves(Leave::Revoked),
+        ),
+        (
+            "403, answered before",
+            lives(),
+            Some("u1"),
+            Some(Fault::Status(403)),
+            leaves(Leave::Revoked),
+        ),
+        ("401, never answered", None, None, Some(Fault::Status(401)), stays(Stay::Denied)),
+        ("403, never answered", None, None, Some(Fault::Status(403)), stays(Stay::Denied)),
         ("500", None, Some("u1"), Some(Fault::Status(500)), stays(Stay::Silent)),
         ("429", None, Some("u1"), Some(Fault::Status(429)), stays(Stay::Silent)),
         ("no answer", None, Some("u1"), Some(Fault::LoseAnswer), stays(Stay::Silent)),
@@ -73,6 +87,8 @@ async fn a_pod_knows_its_daemonset_and_notices_another_one() {
     assert_eq!(owner.ask().await, Verdict::Stays(Stay::Lives));
     server.put(PATH, json!({ "metadata": { "uid": "u2" } }));
     assert_eq!(owner.ask().await, Verdict::Leaves(Leave::Replaced));
+    server.fault("GET", PATH, Fault::Status(403));
+    assert_eq!(owner.ask().await, Verdict::Leaves(Leave::Revoked));
 }
 
 #[tokio::test]
@@ -81,6 +97,8 @@ async fn a_named_daemonset_is_asked_for_before_it_is_known() {
     let client = server.client().await;
     let owner = Owner::new(client, "redirector".into(), Origin::Daemonset("agent".into()));
     assert_eq!(owner.ask().await, Verdict::Leaves(Leave::Gone));
+    server.fault("GET", PATH, Fault::Status(403));
+    assert_eq!(owner.ask().await, Verdict::Stays(Stay::Denied), "nothing was learned yet");
     server.put(PATH, json!({ "metadata": { "uid": "u1" } }));
     assert_eq!(owner.learn().await.uid, "u1");
 }
