@@ -97,6 +97,12 @@ impl Known {
         })
     }
 
+    /// Whether somebody else than the controller lists endpoints of a Service: they may be another
+    /// namespace's.
+    pub fn has_others(&self, service: &Service) -> bool {
+        self.slices(&service.object).any(|slice| !is_of_controller(slice, service))
+    }
+
     /// Whether a Service lists a pod that answers at this address: one that the controller found.
     pub fn has_pod_at(&self, object: &ObjectRef, frontend: &Frontend) -> bool {
         let Some(service) = self.services.get(object) else { return false };

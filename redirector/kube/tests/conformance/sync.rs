@@ -245,6 +245,36 @@ service one ip=10.96.0.3 port=only:9/TCP port=dns:53/UDP";
     }
 }
 
+/// DESIGN section 4: what somebody else than the controller lists may be another namespace's.
+#[test]
+fn one_refusal_does_not_eject_a_backend_that_nobody_vouches_for() {
+    for (maker, refused, limit) in
+        [("", 1, 1), (" by=me", 1, 2), (" by=me", 0, 0), (" by=me", 5, 5)]
+    {
+        let text = format!(
+            "service web ip=10.96.0.1 port=http:80/TCP
+slice web-1 of=web v4 port=http:8080/TCP{maker}
+  10.1.0.1@n2/b"
+        );
+        let trusted = vec!["10.1.0.0/16".parse().expect("a network")];
+        let mut index = Index::new(Settings { trusted, ..settings() });
+        for news in complete(&text) {
+            index.take(news);
+        }
+        let policy = json!({
+            "metadata": {"namespace": "shop", "name": "p", "uid": "u", "generation": 1},
+            "spec": {
+                "targetRefs": [{"kind": "Service", "name": "web"}],
+                "passive": {"refused": refused},
+            },
+        });
+        index.take(News::Policies(batch::<FailoverPolicy>(&[policy], &[])));
+        let told: Vec<_> = index.inputs();
+        let [_, Input::Replace(services)] = &told[..] else { panic!("{told:?}") };
+        assert_eq!(services[0].policy.limits.refused, limit, "{maker}: {refused}");
+    }
+}
+
 #[test]
 fn a_service_without_a_policy_has_the_default_one() {
     let (_, told) = Script::read(CLUSTER).run();
