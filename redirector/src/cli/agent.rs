@@ -38,8 +38,6 @@ pub(super) struct Args {
     /// The file with this node, the services and their backends; reloaded when it changes
     #[arg(long, value_name = "FILE", required_unless_present = "kube", conflicts_with = "kube")]
     config: Option<PathBuf>,
-    #[command(flatten)]
-    kube: KubeArgs,
     /// How long addresses that kube-proxy serves too are redirected without an agent; 0s is for
     /// ever [default with --kube: 15m]
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
@@ -54,6 +52,9 @@ pub(super) struct Args {
     run: RunArgs,
     #[command(flatten)]
     load: LoadArgs,
+    /// The last: its heading holds for what follows
+    #[command(flatten)]
+    kube: KubeArgs,
 }
 
 /// DESIGN section 3: pins without an agent must not steer to addresses that other pods have by now.
