@@ -126,19 +126,4 @@ impl Agent {
             }
         });
     }
-
-    /// Tells the prober what to ask, if that has changed.
-    pub(super) fn want_probes(&mut self) {
-        if !std::mem::take(&mut self.may_probe_differently) {
-            return;
-        }
-        let wanted = self.world.probes();
-        self.wanted.send_if_modified(|current| {
-            let is_new = **current != wanted;
-            if is_new {
-                *current = Arc::new(wanted);
-            }
-            is_new
-        });
-    }
 }

@@ -6,6 +6,7 @@
 mod asks;
 mod kernel;
 mod log;
+mod probes;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +28,7 @@ use tokio::{
 };
 use tracing::{debug, error, info, warn};
 
-use self::log::log;
+use self::{log::log, probes::Meaning};
 use crate::{
     control::{Ask, Order, Orders},
     datapath::{Datapath, Events, Resets},
@@ -60,8 +61,10 @@ pub struct Agent {
     nearly_full: BTreeSet<&'static str>,
     /// Whether the next plan must look at every service.
     is_adopted_anew: bool,
-    /// Whether anything has happened that could change what is probed.
-    may_probe_differently: bool,
+    /// When to find out what is to be probed, if that may have changed.
+    look_at_probes: Option<Instant>,
+    /// When that was found out last.
+    looked_at_probes: Option<Instant>,
     /// Bytes of the kernel that the world did not know at the last sweep.
     unsaid: BTreeSet<(BackendRef, HealthByte)>,
     /// What has happened and is not in the kernel yet.
@@ -100,7 +103,8 @@ impl Agent {
             rejected: BTreeMap::new(),
             nearly_full: BTreeSet::new(),
             is_adopted_anew: true,
-            may_probe_differently: true,
+            look_at_probes: None,
+            looked_at_probes: None,
             unsaid: BTreeSet::new(),
             unreported: Vec::new(),
             retry_at: None,
@@ -173,7 +177,8 @@ impl Agent {
     fn deadline(&self) -> Instant {
         let due = self.world.next_deadline().map(|Moment(at)| self.started + at);
         let never = Instant::now() + Duration::from_hours(24);
-        due.into_iter().chain(self.retry_at).min().unwrap_or(never)
+        let all = due.into_iter().chain(self.retry_at).chain(self.look_at_probes);
+        all.min().unwrap_or(never)
     }
 
     fn now(&self) -> Moment {
@@ -182,9 +187,9 @@ impl Agent {
 
     fn take(&mut self, input: Input) -> Vec<Transition> {
         let now = self.now();
-        let is_routine = matches!(input, Input::Probed { .. });
+        let meaning = Meaning::of(&input);
         let transitions = self.world.apply(input, now);
-        self.may_probe_differently |= !is_routine || !transitions.is_empty();
+        self.note_probes(meaning, !transitions.is_empty());
         for transition in &transitions {
             log(transition);
             self.outputs.count(transition);

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     health::{ProbeHealth, TRIAL},
     input::{KernelEvent, ProbeFailure, Verb},
-    service::{Backend, OnBackendLost, Probe, Protocol, Service},
+    service::{Backend, Failback, FailbackMode, OnBackendLost, Probe, Protocol, Service},
     tables::compile,
 };
 
@@ -359,6 +359,45 @@ fn small_services_are_probed_whole_and_large_ones_in_part() {
         world.probes().into_keys().next()
     });
     assert!(others.collect::<BTreeSet<_>>().len() > 5, "nodes choose differently");
+}
+
+#[test]
+fn in_a_large_cluster_services_that_nobody_here_uses_are_probed_in_part() {
+    let address = |number: u32, of: u32| format!("10.{}.{}.{of}", 1 + number / 250, number % 250);
+    let mut services: Vec<Service> = (0..1_000)
+        .map(|number| {
+            let backends: Vec<String> = (1..=10).map(|of| address(number, of)).collect();
+            let backends: Vec<&str> = backends.iter().map(String::as_str).collect();
+            let frontend = format!("10.96.{}.{}", number / 250, number % 250);
+            service(&format!("s{number:04}"), &frontend, &backends)
+        })
+        .collect();
+    let failback = Failback { mode: FailbackMode::Manual, hold_down_ms: 0, ramp_ms: 0 };
+    services[700].policy.failback = Some(failback);
+    let mut world = born(services);
+    let probed_on = |world: &mut World, node: &str| -> BTreeSet<BackendRef> {
+        let node = Some(node.into());
+        world.at(0, Input::Node(Locality { node, ..Locality::default() }));
+        world.probes().into_keys().collect()
+    };
+    let [one, other] = ["n1", "n2"].map(|node| probed_on(&mut world, node));
+    for probed in [&one, &other] {
+        assert_eq!(probed.len(), 2_050, "2,048, and the service that they end in is whole");
+        assert!(probed.contains(&backend(&address(700, 1))), "it has a policy");
+    }
+    assert!(one.intersection(&other).count() < 1_000, "nodes choose differently");
+    let unprobed = (0..1_000).find(|number| !other.contains(&backend(&address(*number, 1))));
+    let unprobed = unprobed.expect("most are not probed");
+    world.at(10, Input::Used(vec![backend(&address(unprobed, 3))]));
+    let probed = world.probes();
+    let of_used = (1..=10).filter(|of| probed.contains_key(&backend(&address(unprobed, *of))));
+    assert_eq!(of_used.count(), 10, "what is used is probed whole");
+    assert_eq!(probed.len(), 2_050, "in place of another one");
+    world.at(311, Input::Tick);
+    let first = address(unprobed, 1);
+    assert!(!world.probes().contains_key(&backend(&first)), "unused for five minutes");
+    world.at(312, ejected(&first, 1));
+    assert!(world.probes().contains_key(&backend(&first)), "it is held back");
 }
 
 /// Six backends on three nodes, all of which have answered; this node is another one.

@@ -9,11 +9,14 @@ use super::{World, passive::later, verdicts::is_probed};
 use crate::{
     health::{TRIAL, strictest},
     input::{Moment, ProbeOrder, Transition},
-    service::{BackendRef, Protocol, Service},
+    service::{BackendRef, Protocol, Service, ServiceRef},
 };
 
 /// A service of so many backends is probed whole.
 const SMALL: usize = 16;
+/// While so many are probed, services that nobody on this node uses wait: at a probe a second each
+/// they are some 7 % of a processor here, and a backend hears of each node's choice only.
+const MANY: usize = 2_048;
 /// How long after its last use by a socket of this node a backend is probed.
 const USED: Duration = Duration::from_mins(5);
 
@@ -21,14 +24,18 @@ impl World {
     /// Which backends should be probed, and how: strictest where services share one. In order:
     ///
     /// 1. All backends of a service that has at most 16 of them; else those that sockets of this
-    ///    node used in the last 5 minutes, and one of each tier, another one from each node.
+    ///    node used in the last 5 minutes, and one of each tier, another one from each node. Once
+    ///    these are 2,048, only of services that sockets of this node use.
     /// 2. Those that anybody but an operator objects to, though nobody has configured a probe.
     /// 3. When nobody seems to answer: a few that should.
     #[must_use]
     pub fn probes(&self) -> BTreeMap<BackendRef, ProbeOrder> {
         let mut probes: BTreeMap<BackendRef, ProbeOrder> = BTreeMap::new();
-        for service in self.services.values() {
+        for (is_used, service) in self.asking() {
             let Some(probe) = &service.policy.probe else { continue };
+            if !is_used && probes.len() >= MANY {
+                break;
+            }
             for backend in self.probed_for(service) {
                 let order = ProbeOrder { probe: probe.clone(), urgency: 0 };
                 probes
@@ -48,6 +55,26 @@ impl World {
             }
         }
         probes
+    }
+
+    /// Services with a probe, in the order in which they are probed, and whether sockets of this
+    /// node use them: those first, then those with a policy, then the others, in another order
+    /// on each node.
+    fn asking(&self) -> Vec<(bool, &Service)> {
+        let used: BTreeSet<&ServiceRef> =
+            self.backends.used.keys().flat_map(|backend| self.backends.users(backend)).collect();
+        let node = self.node.node.as_deref().unwrap_or_default();
+        let asking = self.services.values().filter(|service| service.policy.probe.is_some());
+        let mut asking: Vec<_> = asking
+            .map(|service| {
+                let is_used = used.contains(&service.name);
+                let has_policy = service.policy.failback.is_some();
+                let rank = rank(node, service.name.0.bytes());
+                ((!is_used, !has_policy, rank, &service.name), service)
+            })
+            .collect();
+        asking.sort_unstable_by_key(|(order, _)| *order);
+        asking.into_iter().map(|((is_unused, ..), service)| (!is_unused, service)).collect()
     }
 
     /// A probe as all services want it, or one that nobody has configured.
@@ -76,7 +103,7 @@ impl World {
         for tier in tables.v4.tiers.iter().chain(&tables.v6.tiers) {
             let entries = tier.entries.iter().map(|entry| entry.backend);
             let own = entries.filter(|backend| is_probed(backend) && listed.contains(backend));
-            probed.extend(own.min_by_key(|backend| (rank(node, backend), *backend)));
+            probed.extend(own.min_by_key(|backend| (rank_of(node, backend), *backend)));
         }
         probed
     }
@@ -114,20 +141,21 @@ impl World {
     }
 }
 
-/// A number that is different for each node and backend, and the same every time: FNV-1a, stirred.
-fn rank(node: &str, backend: &BackendRef) -> u64 {
+/// A number that is different for each node and backend, and the same every time.
+fn rank_of(node: &str, backend: &BackendRef) -> u64 {
     let address = match backend.address {
         std::net::IpAddr::V4(four) => four.to_ipv6_mapped().octets(),
         std::net::IpAddr::V6(six) => six.octets(),
     };
     let port = backend.port.to_be_bytes();
-    let bytes = node
-        .bytes()
-        .chain(address)
-        .chain(port)
-        .chain([u8::from(backend.protocol == Protocol::Udp)]);
+    let is_udp = u8::from(backend.protocol == Protocol::Udp);
+    rank(node, address.into_iter().chain(port).chain([is_udp]))
+}
+
+/// FNV-1a, stirred.
+fn rank(node: &str, bytes: impl Iterator<Item = u8>) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in bytes {
+    for byte in node.bytes().chain(bytes) {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     }
     hash = (hash ^ hash >> 31).wrapping_mul(0x9e37_79b9_7f4a_7c15);
