@@ -53,6 +53,8 @@ pub struct EventReport {
 /// - what discovery withdraws or brings back has none, since each rolling update does both;
 /// - what an operator's drain does to single backends has none, since the drain has;
 /// - steps of a ramp have none, since the fail-back has;
+/// - a transition to a tier of the same number has none: it is called otherwise now, because a
+///   policy came, went or changed;
 /// - a transition to an earlier tier, or from no tier to one, is `FailedBack`, else `FailedOver`;
 /// - a service that is none of Kubernetes (not `namespace/name`) has none. What follows the name
 ///   after a colon, a port, is no part of it.
@@ -72,6 +74,9 @@ pub fn event_of(transition: &Transition) -> Option<EventReport> {
             let by = objector(*by)?;
             let note = format!("backend {backend} readmitted by {by}");
             Some(normal(Regarding::Node, "BackendReadmitted", "Readmit", note))
+        }
+        Transition::FailedOver { from: Some((from, _)), to: Some((to, _)), .. } if from == to => {
+            None
         }
         Transition::FailedOver { service, from, to } => {
             let regarding = regarding(service)?;
@@ -228,6 +233,7 @@ mod tests {
                 moved("shop/a", None, Some(1)),
                 Some("FailedBack shop/a traffic moved from no tier to tier 1 (t1)"),
             ),
+            (moved("shop/a", Some(1), Some(1)), None),
             (moved("no-namespace", Some(0), Some(1)), None),
             (moved("Shop/a", Some(0), Some(1)), None),
             (
