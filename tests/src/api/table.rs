@@ -24,6 +24,12 @@ pub(crate) struct Columns(Vec<(String, u8, Cell)>);
 
 impl Columns {
     pub fn of(server: &Server, resource: &Resource) -> Self {
+        if resource.plural == "events" {
+            let columns = EVENTS.iter();
+            return Self(
+                columns.map(|(name, make)| ((*name).to_owned(), 0, Cell::Of(*make))).collect(),
+            );
+        }
         let mut columns = vec![("Name".to_owned(), 0, Cell::Name)];
         let defined = if resource.is_custom { defined(server, resource) } else { None };
         if let Some(defined) = defined {
@@ -50,11 +56,6 @@ impl Columns {
             "daemonsets" => &[
                 ("Desired", 0, |value| shown(&value["status"]["desiredNumberScheduled"])),
                 ("Ready", 0, |value| shown(&value["status"]["numberReady"])),
-            ],
-            "events" => &[
-                ("Type", 0, |value| text(value, "/type").to_owned()),
-                ("Reason", 0, |value| text(value, "/reason").to_owned()),
-                ("Message", 0, |value| [text(value, "/note"), text(value, "/message")].concat()),
             ],
             _ => &[],
         };
@@ -98,6 +99,25 @@ impl Cell {
         }
     }
 }
+
+/// Those of kubectl; an Event's name says nothing.
+const EVENTS: [(&str, fn(&Value) -> String); 5] = [
+    ("Last Seen", |event| {
+        let times = ["/series/lastObservedTime", "/eventTime", "/metadata/creationTimestamp"];
+        let found = times.iter().map(|path| text(event, path)).find(|time| !time.is_empty());
+        age(found.unwrap_or_default())
+    }),
+    ("Type", |event| text(event, "/type").to_owned()),
+    ("Reason", |event| text(event, "/reason").to_owned()),
+    ("Object", |event| {
+        let of = |field: &str| {
+            let regarding = text(event, &format!("/regarding/{field}"));
+            [regarding, text(event, &format!("/involvedObject/{field}"))].concat()
+        };
+        format!("{}/{}", of("kind").to_lowercase(), of("name"))
+    }),
+    ("Message", |event| [text(event, "/note"), text(event, "/message")].concat()),
+];
 
 /// `meta.k8s.io/v1 PartialObjectMetadata`.
 pub(crate) fn partial(object: &Value) -> Value {
