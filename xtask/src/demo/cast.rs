@@ -7,7 +7,7 @@ pub(super) const CLIENT_NODE: &str = "n1";
 /// The Service's address. No machine has it.
 pub(super) const SERVICE: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10)), 80);
-/// Its name in the agent's file.
+/// Its name as the agent calls it: namespace and name.
 pub(super) const SERVICE_NAME: &str = "demo/checkout";
 /// Where every replica listens, on its own node.
 pub(super) const PORT: u16 = 8080;
@@ -20,6 +20,8 @@ pub(super) struct Tier {
     pub(super) name: &'static str,
     /// Where its nodes are, as the file says it.
     pub(super) locality: &'static str,
+    /// The zone in the client's own cluster; without, it is another cluster.
+    pub(super) zone: Option<&'static str>,
 }
 
 /// A replica, alone on its node.
@@ -42,9 +44,9 @@ pub(super) enum State {
 
 /// From near to far.
 pub(super) const TIERS: [Tier; 3] = [
-    Tier { name: "zone a", locality: "zone: a, region: eu" },
-    Tier { name: "zone b", locality: "zone: b, region: eu" },
-    Tier { name: "cluster west", locality: "zone: x, region: us, cluster: west" },
+    Tier { name: "zone a", locality: "zone: a, region: eu", zone: Some("a") },
+    Tier { name: "zone b", locality: "zone: b, region: eu", zone: Some("b") },
+    Tier { name: "cluster west", locality: "zone: x, region: us, cluster: west", zone: None },
 ];
 
 pub(super) const MEMBERS: [Member; 6] = [
@@ -61,6 +63,16 @@ pub(super) fn nodes() -> Vec<&'static str> {
     [CLIENT_NODE].into_iter().chain(MEMBERS.iter().map(|member| member.node)).collect()
 }
 
+/// The first half of [`SERVICE_NAME`].
+pub(super) fn namespace() -> &'static str {
+    SERVICE_NAME.split_once('/').map_or("", |(namespace, _)| namespace)
+}
+
+/// The second half of [`SERVICE_NAME`].
+pub(super) fn service() -> &'static str {
+    SERVICE_NAME.split_once('/').map_or(SERVICE_NAME, |(_, name)| name)
+}
+
 /// Index of the replica that calls itself so.
 pub(super) fn member(answer: &str) -> Option<usize> {
     let name = answer.split(' ').next()?;
@@ -68,6 +80,12 @@ pub(super) fn member(answer: &str) -> Option<usize> {
 }
 
 impl Member {
+    /// That of its node: the lab numbers them from 1.
+    pub(super) fn address(&self) -> Ipv4Addr {
+        let number = nodes().iter().position(|node| *node == self.node).unwrap_or(0) + 1;
+        Ipv4Addr::new(10, 77, number as u8, 1)
+    }
+
     /// What it answers, for people with curl. The first word is its name.
     pub(super) fn answer(&self) -> String {
         format!("{} in {}, on node {}", self.name, TIERS[self.tier].name, self.node)

@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result};
 use redirector_tests::lab::BLACK_HOLE;
 
 use super::{
-    cast::{CLIENT_NODE, MEMBERS, SERVICE, SERVICE_NAME},
+    cast::{self, CLIENT_NODE, MEMBERS, SERVICE, SERVICE_NAME},
     interrupts,
     stage::Stage,
 };
@@ -47,7 +47,13 @@ pub(super) fn offer(stage: &Stage) -> Result<String> {
     });
     let pids = pids.collect::<Vec<_>>().join("\n    ");
     let hole = MEMBERS[0].node;
-    let config = stage.config().file_name().unwrap_or_default().display();
+    let (last_tier, source) = match &stage.kube {
+        Some(kube) => ("west", with_kubectl(&kube.kubeconfig())),
+        None => {
+            let config = stage.config().file_name().unwrap_or_default().display();
+            ("remote", format!("    $EDITOR {config}  # the agent's file\n"))
+        }
+    };
     Ok(format!(
         "
   Everything is still up. Commands to try, as root, from another terminal:
@@ -72,20 +78,33 @@ pub(super) fn offer(stage: &Stage) -> Result<String> {
   tell it what you want
     ./redirector drain zone=a --run-dir run
     ./redirector undrain zone=a --run-dir run
-    ./redirector force {SERVICE_NAME} remote --run-dir run
+    ./redirector force {SERVICE_NAME} {last_tier} --run-dir run
     ./redirector failback {SERVICE_NAME} --run-dir run
 
   change something: kill a replica (or let it hang and go on: -STOP, -CONT),
-  make a node a black hole, or edit the agent's file
+  make a node a black hole, or tell the agent's source something else
     {pids}
     nsenter --net={hole} nft -f black-hole
     nsenter --net={hole} nft delete table inet black_hole
-    $EDITOR {config}
-
+{source}
   Enter or Ctrl-C ends the demo and removes everything.",
         directory.display(),
         stage.agent.admin(),
     ))
+}
+
+/// What there is to try with an API server.
+fn with_kubectl(kubeconfig: &Path) -> String {
+    let (service, on) = (cast::service(), format!("./on-{CLIENT_NODE}"));
+    format!(
+        "    {on} kubectl edit failoverpolicy {service}
+    {on} kubectl get failoverpolicies,services,endpointslices,events
+    {on} kubectl describe failoverpolicy {service}
+    {on} kubectl delete failoverpolicy {service}; {on} kubectl apply -f policy.yaml
+    (its kubeconfig is {}; the API server listens on {CLIENT_NODE} only)
+",
+        kubeconfig.display()
+    )
 }
 
 /// Becomes true once Enter is pressed. The end of the input, as in a script, is no Enter.
@@ -110,11 +129,14 @@ fn write_entrance(stage: &Stage) -> Result<()> {
     let path = stage.files.path().join(format!("on-{CLIENT_NODE}"));
     let members = stage.cgroup.path().join("cgroup.procs");
     let netns = stage.lab.node(CLIENT_NODE).netns().path();
+    let variables = stage.kube.as_ref().map_or_else(String::new, |kube| {
+        format!("export KUBECONFIG={}\n", kube.kubeconfig().display())
+    });
     let text = format!(
         "#!/bin/sh -e\n\
          # Runs a command on node {CLIENT_NODE}, in the cgroup whose connects are redirected.\n\
          [ $# -gt 0 ] || set -- \"${{SHELL:-sh}}\"\n\
-         echo $$ > {}\n\
+         {variables}echo $$ > {}\n\
          exec nsenter --net={} \"$@\"\n",
         members.display(),
         netns.display()

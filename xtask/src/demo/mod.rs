@@ -6,6 +6,7 @@
 mod cast;
 mod interrupts;
 mod keep;
+mod kube;
 mod play;
 mod ramp;
 mod screen;
@@ -26,9 +27,12 @@ use crate::{
     workspace,
 };
 
-/// Show failovers: a replica, a zone and a cluster fail in every way, and return, in 45 seconds
+/// Show failovers: a replica, a zone and a cluster fail in every way, and return, in a minute
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Feed the agent from an API server (a small one, that comes along), and drive it by kubectl
+    #[arg(long)]
+    kube: bool,
     /// Leave everything up afterwards and print commands to try, until Enter or Ctrl-C
     #[arg(long)]
     keep: bool,
@@ -46,7 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     programs::are_own_subcommands();
     interrupts::remember()?;
     println!("{}", introduction());
-    let Some(mut stage) = Stage::set_up(binary)? else { bail!(INTERRUPTED) };
+    let Some(mut stage) = Stage::set_up(binary, args.kube)? else { bail!(INTERRUPTED) };
     let mut play = Play::begin(&stage)?;
     let is_complete = play.perform(&mut stage)?;
     if is_complete {
@@ -70,12 +74,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 /// Absolute, because the agent and the visitor's commands run elsewhere.
 fn binary(args: &Args) -> Result<PathBuf> {
+    let mut groups = vec![Group::Demo];
+    groups.extend(args.kube.then_some(Group::Kube));
     let Some(path) = &args.binary else {
-        setup::ensure(&[Group::Build, Group::Demo], args.install)?;
+        groups.push(Group::Build);
+        setup::ensure(&groups, args.install)?;
         build::release(args.install)?;
         return Ok(workspace::redirector_binary(true));
     };
-    setup::ensure(&[Group::Demo], args.install)?;
+    setup::ensure(&groups, args.install)?;
     fs::canonicalize(path).with_context(|| format!("there is no {}", path.display()))
 }
 

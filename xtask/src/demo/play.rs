@@ -12,7 +12,7 @@ use super::{
     cast::{MEMBERS, State},
     interrupts, keep,
     screen::{Screen, Table, View},
-    script::{Act, Change, STORY},
+    script::{Act, Change, story},
     stage::Stage,
     tally::{Dial, Outcome, judge, micros},
 };
@@ -51,15 +51,17 @@ impl Play {
     pub(super) fn perform(&mut self, stage: &mut Stage) -> Result<bool> {
         let mut screen = Screen::open();
         let mut start_us = now_us();
-        for act in &STORY {
+        for act in story(stage.kube.is_some()) {
             let mut to_come = act.changes.iter().peekable();
+            // Before its commands show what they print.
+            screen.show(&self.view(stage, act.event));
             while now_us() < start_us + micros(act.lasts) {
                 if interrupts::came() {
                     return Ok(false);
                 }
                 let is_due = |(ms, _): &&(u64, Change)| start_us + ms * 1_000 <= now_us();
                 while let Some((_, change)) = to_come.next_if(is_due) {
-                    stage.apply(*change)?;
+                    screen.say(&stage.apply(*change)?);
                 }
                 self.receive()?;
                 screen.show(&self.view(stage, act.event));

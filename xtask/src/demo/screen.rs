@@ -82,6 +82,29 @@ impl Screen {
     }
 }
 
+impl Screen {
+    /// Shows a command and what it printed; nothing, if there is nothing.
+    pub(super) fn say(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        if let Self::Table(table) = self {
+            table.clear();
+        }
+        println!("{}", indented(text));
+    }
+}
+
+/// As a part of a page, with the commands in sight.
+pub(super) fn indented(text: &str) -> String {
+    let is_terminal = io::stdout().is_terminal();
+    let line = |line: &str| match line.starts_with("$ ") && is_terminal {
+        true => format!("  {BOLD}{line}{PLAIN}\n"),
+        false => format!("  {line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
 impl Lines {
     fn print(&mut self, view: &View<'_>) {
         let time = format!("{:5.1} s", view.elapsed.as_secs_f64());
@@ -114,6 +137,15 @@ impl Table {
         // No cursor, and long lines are cut instead of wrapped.
         print!("\x1b[?25l\x1b[?7l");
         Some(Self { height: 0, drawn: None, event: String::new() })
+    }
+
+    /// Takes the table away until it is drawn next.
+    fn clear(&mut self) {
+        if self.height > 0 {
+            print!("\x1b[{}A\x1b[J", self.height);
+        }
+        self.height = 0;
+        self.drawn = None;
     }
 
     /// Draws `view` over the last one, a few times a second.

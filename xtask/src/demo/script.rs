@@ -40,6 +40,8 @@ pub(super) struct Act {
     /// Index of the tier that must serve at the end.
     pub(super) served_by: usize,
     pub(super) lasts: Duration,
+    /// Played with `--kube` only.
+    is_of_kube: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,10 @@ pub(super) enum Change {
     /// SIGKILL to the agent.
     KillAgent,
     StartAgent,
+    /// `kubectl` with these words, as a user or a controller would. Only with `--kube`.
+    Kubectl(&'static str),
+    /// `redirector` with these words, as an operator would.
+    Redirector(&'static str),
 }
 
 /// What clients may notice of an act.
@@ -88,8 +94,10 @@ const B: &[&str] = &["b1", "b2"];
 const A1: &[&str] = &["a1"];
 const A2: &[&str] = &["a2"];
 
-pub(super) const STORY: [Act; 14] = [
+pub(super) const STORY: [Act; 17] = [
     act("all replicas are up", &[], Course::Steady, 0, 1_500),
+    act("a1's pod is replaced", ROLLING_UPDATE, Course::Steady, 0, 5_000).of_kube(),
+    act("node n3 is drained", DRAIN, Course::Steady, 0, 3_500).of_kube(),
     act("a1 is killed: it refuses", &[(0, Change::Kill(A1))], refused(1), 0, 2_000),
     act("a1 is back", &[(0, Change::Start(A1))], Course::Return(A1), 0, 2_000),
     act("a2 is a black hole", &[(0, Change::DropPackets("a2"))], SILENT, 0, 3_000),
@@ -99,6 +107,7 @@ pub(super) const STORY: [Act; 14] = [
     act("zone a is down", &[(0, Change::Kill(A))], refused(2), 1, 2_000),
     act("zone a flaps", FLAPS, Course::Steady, 1, 6_000),
     act("the cluster is down", &[(0, Change::Kill(B))], refused(2), 2, 2_000),
+    act("the API tells of it", TOLD, Course::Steady, 2, 2_500).of_kube(),
     act(
         "all are back: a ramp",
         &[(0, Change::Start(A)), (0, Change::Start(B))],
@@ -126,6 +135,18 @@ const FLAPS: &[(u64, Change)] = &[
     (4_000, Change::Start(A)),
     (5_000, Change::Kill(A)),
 ];
+/// What the endpoint slice controller and kubelet do: the only act that changes endpoints.
+const ROLLING_UPDATE: &[(u64, Change)] = &[
+    (0, Change::Kubectl("replace -f a1-terminating.json")),
+    (1_000, Change::Kill(A1)),
+    (1_200, Change::Kubectl("replace -f a1-gone.json")),
+    (2_000, Change::Start(A1)),
+    (2_200, Change::Kubectl("replace -f a1-ready.json")),
+];
+const DRAIN: &[(u64, Change)] =
+    &[(0, Change::Redirector("drain node=n3")), (1_500, Change::Redirector("undrain node=n3"))];
+const TOLD: &[(u64, Change)] =
+    &[(0, Change::Kubectl("get failoverpolicies")), (500, Change::Kubectl("get events"))];
 const SILENT: Course = Course::Loss(Fault::Silent);
 const HUNG: Course = Course::Loss(Fault::Hung);
 
@@ -140,7 +161,46 @@ const fn act(
     served_by: usize,
     lasts_ms: u64,
 ) -> Act {
-    Act { event, changes, course, served_by, lasts: Duration::from_millis(lasts_ms) }
+    Act {
+        event,
+        changes,
+        course,
+        served_by,
+        lasts: Duration::from_millis(lasts_ms),
+        is_of_kube: false,
+    }
+}
+
+impl Act {
+    const fn of_kube(self) -> Self {
+        Self { is_of_kube: true, ..self }
+    }
+}
+
+/// The acts that are played.
+pub(super) fn story(is_kube: bool) -> impl Iterator<Item = &'static Act> {
+    static ACTS: [Act; STORY.len()] = STORY;
+    ACTS.iter().filter(move |act| is_kube || !act.is_of_kube)
+}
+
+/// A policy's patience, as lines of its spec with this indent.
+pub(super) fn policy_lines(indent: &str) -> String {
+    let (interval, timeout) = (PROBE_INTERVAL.as_millis(), PROBE_TIMEOUT.as_millis());
+    let (hold_down, ramp) = (HOLD_DOWN.as_secs(), RAMP.as_secs());
+    let connect_timeout = CONNECT_TIMEOUT.as_millis();
+    let lines = [
+        format!("failback: {{holdDown: {hold_down}s, ramp: {ramp}s}}"),
+        format!("connectTimeout: {connect_timeout}ms"),
+        format!(
+            "passive: {{refused: {REFUSED}, timeouts: {TIMEOUTS}, baseEjection: 1s, \
+             maxEjection: 2s}}"
+        ),
+        format!(
+            "probe: {{http: {{path: /}}, interval: {interval}ms, timeout: {timeout}ms, \
+             unhealthy: {PROBE_COUNT}, healthy: {PROBE_COUNT}}}"
+        ),
+    ];
+    lines.map(|line| format!("{indent}{line}\n")).concat()
 }
 
 impl Course {
@@ -187,9 +247,10 @@ mod tests {
 
     #[test]
     fn the_story_ends_in_time_and_every_act_outlasts_its_window() {
-        let total: Duration = STORY.iter().map(|act| act.lasts).sum();
+        let total = |is_kube| story(is_kube).map(|act| act.lasts).sum::<Duration>();
 
-        assert!(total <= Duration::from_secs(50), "{total:?}");
+        assert!(total(false) <= Duration::from_secs(50), "{:?}", total(false));
+        assert!(total(true) <= Duration::from_secs(60), "{:?}", total(true));
         for act in &STORY {
             let (within, _) = act.course.may_fail();
             assert!(within + SETTLED <= act.lasts, "{}", act.event);

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use redirector_tests::{
     agent::{Agent, AgentOptions},
     bpffs::Bpffs,
@@ -24,10 +24,9 @@ use redirector_tests::{
 use super::{
     cast::{self, CLIENT_NODE, MEMBERS, PORT, RATE, SERVICE, SERVICE_NAME, State, TIERS},
     interrupts,
-    script::{
-        CONNECT_TIMEOUT, Change, HOLD_DOWN, PATIENCE, PROBE_COUNT, PROBE_INTERVAL, PROBE_TIMEOUT,
-        RAMP, REFUSED, TIMEOUTS,
-    },
+    kube::Kube,
+    screen,
+    script::{Change, PATIENCE, policy_lines},
 };
 
 /// Dials under way at the same time: enough that those that hang do not silence the rest.
@@ -41,6 +40,8 @@ pub(super) struct Stage {
     pub(super) replicas: Vec<Replica>,
     /// Replicas that live and do not answer.
     mute: [bool; MEMBERS.len()],
+    /// Where the agent's news come from, if not from its file.
+    pub(super) kube: Option<Kube>,
     pub(super) cgroup: Cgroup,
     pub(super) bpffs: Bpffs,
     /// The agent's file, and what `--keep` offers.
@@ -50,7 +51,7 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Everything but the client. `None`: interrupted.
-    pub(super) fn set_up(binary: PathBuf) -> Result<Option<Self>> {
+    pub(super) fn set_up(binary: PathBuf, is_kube: bool) -> Result<Option<Self>> {
         let lab = Lab::new(&cast::nodes())?;
         let mut replicas = Vec::new();
         for member in &MEMBERS {
@@ -59,22 +60,33 @@ impl Stage {
             replicas.push(Replica::start(node.netns(), &member.answer(), &[address])?);
         }
         let files = Directory::new("demo")?;
-        let config = files.path().join("redirector.yaml");
-        fs::write(&config, config_text(&replicas)).context("cannot write the agent's file")?;
         let cgroup = Cgroup::new("demo")?;
         let bpffs = Bpffs::mount()?;
         let node = lab.node(CLIENT_NODE);
-        let options = AgentOptions::new(binary, node, &cgroup, &bpffs, &config);
+        let kube = is_kube.then(|| Kube::start(node, &binary, files.path())).transpose()?;
+        let options = if let Some(kube) = &kube {
+            let config = kube.kubeconfig();
+            let place = (node, CLIENT_NODE);
+            let mut options = AgentOptions::kube(binary, place, &cgroup, &bpffs, &config);
+            options.arguments.extend(Kube::arguments());
+            options
+        } else {
+            let config = files.path().join("redirector.yaml");
+            fs::write(&config, config_text(&replicas)).context("cannot write the agent's file")?;
+            AgentOptions::new(binary, node, &cgroup, &bpffs, &config)
+        };
         let agent = Agent::spawn(options)?;
-        let mut stage =
-            Self { agent, replicas, mute: [false; MEMBERS.len()], cgroup, bpffs, files, lab };
+        let mute = [false; MEMBERS.len()];
+        let mut stage = Self { agent, replicas, mute, kube, cgroup, bpffs, files, lab };
         while !stage.agent.is_ready()? {
             if interrupts::came() {
                 return Ok(None);
             }
             thread::sleep(POLL);
         }
-        Ok(Some(stage))
+        let say = |text: &str| println!("{}", screen::indented(text));
+        let is_told = stage.kube.as_ref().map_or(Ok(true), |kube| kube.set_up(say))?;
+        Ok(is_told.then_some(stage))
     }
 
     /// A client in the cgroup on n1 begins to dial the Service.
@@ -86,8 +98,8 @@ impl Stage {
         Client::start(place)?.load(load)
     }
 
-    /// Lets something happen. Returns when it has.
-    pub(super) fn apply(&mut self, change: Change) -> Result<()> {
+    /// Lets something happen. Returns when it has, with what a command has printed.
+    pub(super) fn apply(&mut self, change: Change) -> Result<String> {
         match change {
             Change::Kill(names) => names.iter().for_each(|name| self.replicas[who(name)].kill()),
             Change::Start(names) => {
@@ -101,13 +113,27 @@ impl Stage {
             Change::Thaw(name) => self.replicas[who(name)].thaw()?,
             Change::KillAgent => self.agent.kill9(),
             Change::StartAgent => self.agent.spawn_again()?,
+            Change::Kubectl(words) => {
+                return self.kube.as_ref().context("no API server")?.show(words);
+            }
+            Change::Redirector(words) => return self.order(words),
         }
         match change {
             Change::DropPackets(name) | Change::Freeze(name) => self.mute[who(name)] = true,
             Change::TakePackets(name) | Change::Thaw(name) => self.mute[who(name)] = false,
             _ => {}
         }
-        Ok(())
+        Ok(String::new())
+    }
+
+    /// Tells the agent something, and returns the command and what it printed.
+    fn order(&self, words: &str) -> Result<String> {
+        let (verb, rest) = words.split_once(' ').unwrap_or((words, ""));
+        let rest: Vec<&str> = rest.split_whitespace().collect();
+        let output = self.agent.ask(verb, &rest)?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "`redirector {words}` failed: {}", errors.trim());
+        Ok(format!("$ redirector {words}\n{}", String::from_utf8_lossy(&output.stdout)))
     }
 
     /// How each replica is.
@@ -135,7 +161,6 @@ fn who(name: &str) -> usize {
 }
 
 fn config_text(replicas: &[Replica]) -> String {
-    let (interval, timeout) = (PROBE_INTERVAL.as_millis(), PROBE_TIMEOUT.as_millis());
     let mut text = format!(
         "# What the agent on {CLIENT_NODE} knows. Saved changes take effect at once.\n\
          node: {{name: {CLIENT_NODE}, zone: a, region: eu, cluster: local}}\n\
@@ -154,16 +179,5 @@ fn config_text(replicas: &[Replica]) -> String {
             tier.name
         );
     }
-    let (hold_down, ramp) = (HOLD_DOWN.as_secs(), RAMP.as_secs());
-    let connect_timeout = CONNECT_TIMEOUT.as_millis();
-    let _ = write!(
-        text,
-        "  policy:
-    failback: {{holdDown: {hold_down}s, ramp: {ramp}s}}
-    connectTimeout: {connect_timeout}ms
-    passive: {{refused: {REFUSED}, timeouts: {TIMEOUTS}, baseEjection: 1s, maxEjection: 2s}}
-    probe: {{http: {{path: /}}, interval: {interval}ms, timeout: {timeout}ms, unhealthy: {PROBE_COUNT}, healthy: {PROBE_COUNT}}}
-"
-    );
-    text
+    text + "  policy:\n" + &policy_lines("    ")
 }

@@ -18,6 +18,8 @@ pub(crate) enum Group {
     Test,
     /// Show it to a newcomer.
     Demo,
+    /// Speak to an API server.
+    Kube,
     /// Compare it with what else there is.
     Bench,
 }
@@ -67,6 +69,12 @@ const PROGRAMS: &[Program] = &[
         package: "curl",
         why: "dials a Service by hand",
         groups: &[Group::Demo],
+    },
+    Program {
+        name: "kubectl",
+        package: "kubernetes-client",
+        why: "speaks to the API server as a user does",
+        groups: &[Group::Test, Group::Kube],
     },
     Program {
         name: "iptables",
