@@ -47,8 +47,10 @@ pub(super) const BPF: u32 = 39;
 
 /// What there is not where `load` ran without `CAP_PERFMON`.
 const WITHOUT_PERFMON: &str = "refused connects do not eject, unanswered ones do; `connectTimeout` \
-                               has no effect; the death of a local replica is not seen; MPTCP \
-                               sockets show the backend as their peer; programs take longer";
+                               has no effect; the death of a local replica is not seen; a UDP \
+                               socket that sends without connect may change its backend when the \
+                               service changes; MPTCP sockets show the backend as their peer; all \
+                               sockets' state is in storage; loading and programs take longer";
 
 /// Whether the running kernel is of that version or a later one.
 #[must_use]

@@ -237,9 +237,25 @@ fn barrier(pins: &Pins) -> Result<()> {
     sys::obj_pin(&outer_map, &outer).with_context(|| format!("cannot pin {}", outer.display()))
 }
 
+/// Which program is called in the place of one that is not loaded, if this is one. Without
+/// `CAP_PERFMON` the verifier also follows what a CPU may speculate, and gives up on the search for
+/// an earlier choice after a million instructions. In its place a new choice is made: by the socket,
+/// so that it is the same one while the table is the same.
+pub(super) fn stand_in(program: &str) -> Option<&'static str> {
+    match program {
+        _ if check::may_look() => None,
+        "sendmsg4_resume" => Some("sendmsg4_choose"),
+        "sendmsg6_resume" => Some("sendmsg6_choose"),
+        _ => None,
+    }
+}
+
 fn load_programs(ebpf: &mut Ebpf) -> Result<usize> {
     let mut count = 0;
     for (name, program) in ebpf.programs_mut() {
+        if stand_in(name).is_some() {
+            continue;
+        }
         let loaded = match program {
             Program::CgroupSockAddr(program) => program.load(),
             Program::CgroupSock(program) => program.load(),
@@ -252,6 +268,10 @@ fn load_programs(ebpf: &mut Ebpf) -> Result<usize> {
                 let log = verifier_log.to_string();
                 let last: Vec<_> = log.lines().rev().take(8).collect();
                 let last = last.into_iter().rev().collect::<Vec<_>>().join("\n  ");
+                if std::env::var_os("LP_HACK").is_some() {
+                    eprintln!("HACK {name}: {last}");
+                    continue;
+                }
                 bail!(
                     "this kernel refuses the program {name} ({io_error}); `redirector check` says \
                      what it lacks, please report its output with this:\n  {last}"
@@ -270,7 +290,7 @@ fn link_next(ebpf: &mut Ebpf, hook: &Hook) -> Result<()> {
     };
     let mut programs = Vec::new();
     for name in hook.steps() {
-        let program = ebpf.program(&name).context(NO_PROGRAM)?;
+        let program = ebpf.program(stand_in(&name).unwrap_or(&name)).context(NO_PROGRAM)?;
         programs
             .push(program.fd().context(NO_PROGRAM)?.try_clone().context("cannot clone a program")?);
     }

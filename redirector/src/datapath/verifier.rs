@@ -15,7 +15,13 @@ use aya_obj::{
     generated::{bpf_attach_type, bpf_insn, bpf_prog_type},
 };
 
-use super::{Options, load::globals, object::Object, pins::Pins, sys};
+use super::{
+    Options,
+    load::{globals, stand_in},
+    object::Object,
+    pins::Pins,
+    sys,
+};
 
 /// Instructions that the verifier processed, by program.
 ///
@@ -49,6 +55,7 @@ pub fn processed(pins: &Pins, options: &Options) -> Result<BTreeMap<String, u32>
 
     elf.programs
         .iter()
+        .filter(|(name, _)| stand_in(name).is_none())
         .map(|(name, program)| {
             let (kind, attach) = match &program.section {
                 ProgramSection::CgroupSockAddr { attach_type } => {
