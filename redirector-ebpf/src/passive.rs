@@ -105,11 +105,21 @@ pub fn succeeded(destination: &Destination, is_late: bool) {
                 backend,
                 generation,
                 ejections: (&raw const (*passive).ejections).read_volatile(),
-                client: 0,
+                client: none(),
                 until: 0,
             });
         }
     }
+}
+
+/// 0, without the compiler's knowing: of two zeros side by side it makes a call of `memset`, whose
+/// loop the verifier refuses a loader without `CAP_PERFMON` ("tried to add from different maps,
+/// paths or scalars").
+#[inline(always)]
+fn none() -> u64 {
+    let none = 0;
+    // SAFETY: a volatile load of a local.
+    unsafe { (&raw const none).read_volatile() }
 }
 
 #[inline(always)]

@@ -11,6 +11,7 @@ pub mod lab;
 pub mod names;
 pub mod netns;
 pub mod place;
+pub mod privileges;
 pub mod programs;
 pub mod replica;
 pub mod script;

@@ -1,0 +1,71 @@
+//! A life of an agent that may do nothing, beside what a loader that may only load has made.
+
+use std::fs;
+
+use redirector_tests::privileges::{AGENT, Privileges};
+
+use crate::stage::{PROBED, Stage, answered_by, assert_redirected, tcp, wait_until};
+
+#[test]
+fn an_agent_without_capabilities_does_all_that_one_of_root_does() {
+    let mut stage = Stage::new(PROBED, true);
+    assert_powerless(&stage);
+    let mut client = stage.client();
+    assert_redirected(&mut client, &["n2", "n3"]);
+
+    // The kernel ejects by itself what refuses.
+    stage.agent.freeze().expect("a frozen agent");
+    stage.replicas[1].kill();
+    let mut failed = 0;
+    for dialled in client.dial(tcp(), 400).expect("dials") {
+        failed += usize::from(dialled.outcome.is_err());
+    }
+    assert_eq!((failed, stage.counter("ejected")), (3, 1), "the third refusal ejects");
+    stage.agent.thaw().expect("an agent that goes on");
+
+    // A probe re-admits.
+    stage.replicas[1].restart().expect("the replica");
+    wait_until("a probe has re-admitted the backend", || {
+        answered_by(&client.dial(tcp(), 50).expect("dials"), "n3") > 0
+    });
+
+    // A change of the file, whose plan has barriers, frontends and backends.
+    stage.list(PROBED, 1);
+    wait_until("the backend that is not listed any more gets nothing", || {
+        answered_by(&client.dial(tcp(), 50).expect("dials"), "n3") == 0
+    });
+    assert_redirected(&mut client, &["n2"]);
+    stage.list(PROBED, 2);
+    wait_until("it is listed again", || {
+        answered_by(&client.dial(tcp(), 50).expect("dials"), "n3") > 0
+    });
+
+    // A crash; then a loader exchanges the programs, and another agent adopts the maps.
+    let before = steps(&stage);
+    stage.agent.restart().expect("an agent");
+    assert_powerless(&stage);
+    assert_ne!(steps(&stage), before, "the loader has not exchanged the programs");
+    assert!(stage.agent.log().contains("using what is pinned"), "{}", stage.agent.log());
+    assert_redirected(&mut client, &["n2", "n3"]);
+
+    // It takes everything away but the directory, which the loader's stands above.
+    let Stage { agent, bpffs, .. } = stage;
+    agent.finish().expect("an agent that unloads, without errors");
+    let left = fs::read_dir(bpffs.pin_path()).expect("the directory").count();
+    assert_eq!(left, 0, "something is pinned below {}", bpffs.pin_path().display());
+}
+
+fn assert_powerless(stage: &Stage) {
+    let privileges = Privileges::of(stage.agent.pid().expect("it runs")).expect("its status");
+    let nothing = Privileges { user: AGENT.user, capabilities: [0; 5], may_gain_none: true };
+    assert_eq!(privileges, nothing, "CapInh, CapPrm, CapEff, CapBnd, CapAmb");
+    println!("agent: {privileges:?}");
+}
+
+/// The directories of the program arrays: one per load.
+fn steps(stage: &Stage) -> Vec<String> {
+    let entries = fs::read_dir(stage.bpffs.pin_path()).expect("the pins");
+    let names = entries.map(|entry| entry.expect("an entry").file_name());
+    let names = names.map(|name| name.to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("steps-")).collect()
+}
