@@ -1,11 +1,15 @@
 //! What the kernel did by itself, told to the world; what the world asks for once, done to the
 //! kernel.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use redirector_common::{EventKind, EventValue, HealthByte, SEVERAL};
-use redirector_core::{Command, Input, input::KernelEvent, service::BackendRef};
+use redirector_core::{
+    Command, Input,
+    input::KernelEvent,
+    service::{BackendRef, OnBackendLost},
+};
 use tracing::{debug, info, warn};
 
 use super::Agent;
@@ -119,7 +123,14 @@ impl Agent {
             Ok(resets) => Arc::clone(resets),
             Err(why) => return warn!(?lost, why, "cannot reset connections to lost backends"),
         };
-        tokio::task::spawn_blocking(move || match resets.destroy(&lost) {
+        // Others may have dialled the same backend by a service that keeps its connections.
+        let keeps = self
+            .world
+            .services()
+            .filter(|service| service.policy.on_backend_lost == OnBackendLost::Keep);
+        let kept = keeps.flat_map(|service| &service.frontends);
+        let kept = kept.map(|frontend| SocketAddr::new(frontend.address, frontend.port)).collect();
+        tokio::task::spawn_blocking(move || match resets.destroy_but(&lost, &kept) {
             Ok(done) => info!(?lost, ?done, "reset the connections to lost backends"),
             Err(error) => {
                 warn!(?lost, error = format!("{error:#}"), "cannot reset connections");

@@ -1,6 +1,6 @@
 //! Only sockets that were redirected are reset: the storage of each is asked.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use redirector::datapath::{Options, Pins, Resets, SEATS, cgroup::Cgroup};
 use redirector_core::{
@@ -11,7 +11,7 @@ use redirector_core::{
 use crate::{
     held::{Held, Transport, all_failed},
     pods::{BACKENDS, Family, PODS, PORT},
-    stage::Stage,
+    stage::{DIALLED, Stage, frontends},
 };
 
 const FAMILIES: [Family; 3] = [Family::V4, Family::V6, Family::Mapped];
@@ -86,6 +86,23 @@ fn sockets_that_were_not_redirected_stay() {
     assert_eq!((done.tcp, done.udp), (15, 0), "those that dialled it themselves");
     all_failed(&direct.iter().filter(of_lost).collect::<Vec<_>>(), Duration::from_secs(1));
     foreign.iter().for_each(Held::works);
+}
+
+/// As the agent asks when another service keeps its connections to the same backend.
+#[test]
+fn a_socket_that_dialled_a_service_which_keeps_its_connections_stays() {
+    let stage = Stage::new("", "");
+    let _entered = stage.enter();
+    let [v4, v6, mapped] = FAMILIES.map(|family| stage.dial(0, LOST, family, Transport::Tcp));
+    [&v4, &v6, &mapped].into_iter().for_each(Held::works);
+    let (kept, _) = frontends(LOST);
+    let kept = BTreeSet::from([SocketAddr::new(kept.into(), DIALLED)]);
+
+    let done = resets(&stage, true).destroy_but(&lost(&stage), &kept).expect("a reset");
+
+    assert_eq!(done.tcp, 1);
+    all_failed(&[&v6], Duration::from_secs(1));
+    [&v4, &mapped].into_iter().for_each(Held::works);
 }
 
 /// The storage outlives a connection: a socket that went elsewhere since is not the backend's.

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Where every service answers.
-const DIALLED: u16 = 80;
+pub(crate) const DIALLED: u16 = 80;
 
 /// Each backend is a service of its own, so that a test knows where a connection goes.
 pub(crate) struct Stage {
@@ -85,7 +85,7 @@ impl Stage {
     }
 }
 
-fn frontends(service: usize) -> (Ipv4Addr, Ipv6Addr) {
+pub(crate) fn frontends(service: usize) -> (Ipv4Addr, Ipv6Addr) {
     let number = service as u16 + 1;
     let v6 = Ipv6Addr::new(0xfd00, 0x96, 0, 0, 0, 0, 1, number);
     (Ipv4Addr::new(10, 96, 1, number as u8), v6)

@@ -14,6 +14,7 @@ mod namespaces;
 mod ours;
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io,
     net::SocketAddr,
@@ -126,10 +127,23 @@ impl Resets {
     ///
     /// No namespace could be looked at. That some could not is in [`Destroyed`].
     pub fn destroy(&self, backends: &[BackendRef]) -> Result<Destroyed> {
+        self.destroy_but(backends, &BTreeSet::new())
+    }
+
+    /// The same, but not TCP sockets that have dialled one of these addresses.
+    ///
+    /// # Errors
+    ///
+    /// As [`destroy`](Self::destroy).
+    pub fn destroy_but(
+        &self,
+        backends: &[BackendRef],
+        kept: &BTreeSet<SocketAddr>,
+    ) -> Result<Destroyed> {
         let begun = Instant::now();
         let total = Mutex::new(Destroyed::default());
         let error = Mutex::new(None);
-        let members = Members::default();
+        let members = Members::new(kept);
         let visit = |is_entered: io::Result<()>| {
             let mut done = Destroyed { namespaces: 1, ..Destroyed::default() };
             if let Err(why) =
@@ -166,7 +180,7 @@ impl Resets {
     fn destroy_here(
         &self,
         backends: &[BackendRef],
-        members: &Members,
+        members: &Members<'_>,
         done: &mut Destroyed,
     ) -> io::Result<()> {
         let mut diag = Diag::open()?;
@@ -192,7 +206,7 @@ impl Resets {
         diag: &mut Diag,
         protocol: Protocol,
         peers: &[SocketAddr],
-        members: &Members,
+        members: &Members<'_>,
     ) -> io::Result<u64> {
         let mut count = 0;
         // An IPv6 socket may be connected to a v4-mapped address.

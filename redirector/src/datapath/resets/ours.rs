@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeSet,
     fs, io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     os::{
         fd::{AsFd as _, BorrowedFd, OwnedFd},
         unix::fs::{DirEntryExt as _, MetadataExt as _},
@@ -32,9 +32,20 @@ pub(super) struct Ours {
     pub(super) cgroup: Option<PathBuf>,
 }
 
-/// The cgroups below [`Ours::cgroup`] at one time, read when they are first asked for.
-#[derive(Debug, Default)]
-pub(super) struct Members(OnceLock<BTreeSet<u64>>);
+/// What one call knows beside that.
+#[derive(Debug)]
+pub(super) struct Members<'a> {
+    /// Addresses of services whose connections stay.
+    kept: &'a BTreeSet<SocketAddr>,
+    /// The cgroups below [`Ours::cgroup`], read when they are first asked for.
+    cgroups: OnceLock<BTreeSet<u64>>,
+}
+
+impl<'a> Members<'a> {
+    pub(super) fn new(kept: &'a BTreeSet<SocketAddr>) -> Self {
+        Self { kept, cgroups: OnceLock::new() }
+    }
+}
 
 impl Ours {
     /// The map whose values are to be listed.
@@ -44,14 +55,16 @@ impl Ours {
     }
 
     /// Whether we have, or may have, redirected a socket of that protocol to its peer.
-    pub(super) fn has(&self, socket: &Found, protocol: Protocol, members: &Members) -> bool {
+    pub(super) fn has(&self, socket: &Found, protocol: Protocol, members: &Members<'_>) -> bool {
         if self.storage(protocol).is_some() {
             let value = self.seat(socket.cookie()).or(socket.value);
-            return value.is_some_and(|value| is_redirected(&value, socket.peer));
+            return value.is_some_and(|value| {
+                is_redirected(&value, socket.peer) && !members.kept.contains(&dialled(&value))
+            });
         }
         let Some(path) = &self.cgroup else { return true };
         // Of those that are gone meanwhile nobody can tell.
-        let members = members.0.get_or_init(|| tree(path).unwrap_or_default());
+        let members = members.cgroups.get_or_init(|| tree(path).unwrap_or_default());
         socket.cgroup.is_some_and(|cgroup| members.contains(&cgroup))
     }
 
@@ -71,6 +84,13 @@ fn is_redirected(value: &SocketValue, peer: SocketAddr) -> bool {
     value.destination.dialled_port != 0
         && value.destination.chosen_port == peer.port()
         && *bytes_of(&value.destination.chosen) == address.octets()
+}
+
+/// The address that the application named; canonical.
+fn dialled(value: &SocketValue) -> SocketAddr {
+    let octets: [u8; 16] = bytemuck::cast(value.destination.dialled);
+    let address = Ipv6Addr::from(octets).to_canonical();
+    SocketAddr::new(address, value.destination.dialled_port)
 }
 
 /// Ids of a cgroup and of all below it: their inode numbers.
