@@ -72,7 +72,7 @@ fn check(variant: &str, objects: &[Value]) {
     let run = json!({"name": "run", "mountPath": "/run/redirector"});
     let bpffs = json!({"name": "bpffs", "mountPath": "/bpf"});
     let cgroup = json!({"name": "cgroup", "mountPath": "/host/cgroup", "readOnly": true});
-    assert_eq!(sorted(&load["volumeMounts"]), sorted(&json!([bpffs, cgroup])), "{variant}");
+    assert_eq!(sorted(&load["volumeMounts"]), sorted(&json!([bpffs, cgroup, run])), "{variant}");
     let mounts = if resets { json!([bpffs, cgroup, run]) } else { json!([pins, run]) };
     assert_eq!(sorted(&main["volumeMounts"]), sorted(&mounts), "{variant}");
     let cgroups = match variant {
@@ -83,7 +83,7 @@ fn check(variant: &str, objects: &[Value]) {
         {"name": "bpffs", "hostPath": {"path": "/sys/fs/bpf", "type": "Directory"}},
         {"name": "pins", "hostPath": {"path": "/sys/fs/bpf/redirector", "type": "DirectoryOrCreate"}},
         {"name": "cgroup", "hostPath": {"path": cgroups, "type": "Directory"}},
-        {"name": "run", "emptyDir": {"sizeLimit": "8Mi"}},
+        {"name": "run", "hostPath": {"path": "/run/redirector", "type": "DirectoryOrCreate"}},
     ]);
     assert_eq!(sorted(&pod["volumes"]), sorted(&volumes), "{variant}");
 }
