@@ -1,9 +1,6 @@
 //! What the core is told of a cluster, in a few lines.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use redirector_core::{
     Input,

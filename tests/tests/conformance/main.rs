@@ -1,0 +1,25 @@
+//! What kube-proxy would do, with real sockets: the cases that the index is tested with are given
+//! to an API server, the real agent hears of them, and applications dial.
+#![expect(clippy::print_stdout, reason = "the test command shows what suites measure")]
+
+mod affinity;
+#[path = "../../../redirector/kube/tests/conformance/cases.rs"]
+mod cases;
+mod check;
+mod expected;
+mod flows;
+mod places;
+mod readiness;
+mod rolling;
+#[path = "../../../redirector/kube/tests/conformance/script.rs"]
+mod script;
+mod sockets;
+mod waves;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What measures time, and what keeps the machine busy, waits for its turn.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
