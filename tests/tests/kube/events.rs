@@ -1,0 +1,124 @@
+//! Failovers: real dials move, and the Service has an Event of it, once.
+
+use std::time::Duration;
+
+use redirector_tests::{
+    api::Verb,
+    cluster::name,
+    dialer::{Dial, Dialled, Load, now_us},
+    zones::{self, wait_until},
+};
+use serde_json::Value;
+
+use crate::stage::{Stage, WEB};
+
+const POLICY: &str = "
+targetRefs: [{kind: Service, name: web}]
+tiers:
+- {name: own, locality: Cluster}
+- {name: backup, service: {name: backup}}
+failback: {holdDown: 0s, ramp: 0s}
+passive: {refused: 2, timeouts: 5, baseEjection: 1s, maxEjection: 2s}
+probe: {tcp: {}, interval: 200ms, timeout: 200ms, unhealthy: 2, healthy: 2}
+";
+
+#[test]
+fn a_failover_moves_dials_first_and_is_one_event_then_however_often_it_repeats() {
+    let mut stage = Stage::new(3);
+    stage.put_service("web", 10, &[1, 2]);
+    stage.put_service("backup", 11, &[3]);
+    stage.apply("web", POLICY);
+    stage.wait_for_condition("web", "Programmed", ("True", "Programmed"));
+    stage.wait_for_answers(&[1, 2]);
+    assert_eq!(events(&stage, "FailedOver").len(), 0);
+
+    let client = stage.cluster.client().expect("a client");
+    let dial = Dial::tcp(WEB.parse().expect("an address"));
+    let load = Load { dial, rate: 200, threads: 4, duration_ms: None, every: true };
+    let load = client.load(load).expect("a load");
+    kill(&mut stage, &[1, 2]);
+    wait_until("an Event", || !events(&stage, "FailedOver").is_empty()).expect("it is written");
+    assert_eq!(stage.answers(200), [name(3)].into(), "the Event came before the map was live");
+    let dialled = zones::stop(load).expect("dials");
+    // Events about the Node, ejections, are elsewhere.
+    let creation = stage.requests().into_iter().find(|request| {
+        request.verb == Verb::Create && request.path.contains("/namespaces/shop/events")
+    });
+    let told = now_us() - micros(creation.expect("a creation").at.elapsed());
+    let failed = dialled.iter().filter(|one| one.outcome.is_err()).count();
+    println!("kube: {} dials, {failed} failed, {}", dialled.len(), moved(&dialled, told));
+    assert!(failed <= 2 * 2 + 12, "{failed} dials failed");
+
+    start(&mut stage, &[1, 2]);
+    stage.wait_for_answers(&[1, 2]);
+    wait_until("the way back", || !events(&stage, "FailedBack").is_empty()).expect("an Event");
+    kill(&mut stage, &[1, 2]);
+    stage.wait_for_answers(&[3]);
+    wait_until("a count of 2", || {
+        events(&stage, "FailedOver").iter().any(|event| event["series"]["count"] == 2)
+    })
+    .expect("it is raised");
+
+    let [event] = &events(&stage, "FailedOver")[..] else {
+        panic!("not one Event: {:#?}", events(&stage, "FailedOver"))
+    };
+    assert_eq!(event["note"], "traffic moved from tier 0 (own) to tier 1 (backup)");
+    assert_eq!(
+        (&event["type"], &event["reportingInstance"]),
+        (&"Warning".into(), &"client".into())
+    );
+    let shown = stage.kubectl(&["get", "events"], "");
+    println!("{shown}");
+    assert!(shown.contains("FailedOver") && shown.contains("service/web"), "{shown}");
+    stage.assert_only_reports_were_written();
+    stage.assert_nothing_was_forbidden();
+}
+
+#[test]
+fn what_a_policy_changes_by_coming_is_no_failover() {
+    let stage = Stage::new(2);
+    stage.put_service("web", 10, &[1]);
+    stage.put_service("backup", 11, &[2]);
+    stage.kubectl(&["label", "service", "web", "redirector.dev/failover=true"], "");
+    stage.cluster.wait_for(&[("shop/web", 1)]).expect("one backend");
+    wait_until("a leader", || stage.cluster.agent.log().contains("writes statuses")).expect("one");
+    stage.apply("web", POLICY);
+    stage.wait_for_condition("web", "Programmed", ("True", "Programmed"));
+    stage.kubectl(&["delete", "failoverpolicy", "web"], "");
+    stage.cluster.wait_for(&[("shop/web", 1)]).expect("without the tier");
+    // Whatever happened before this was written before it: Events are written in order.
+    let drained = stage.cluster.agent.ask("drain", &["zone=z"]).expect("it runs");
+    assert!(drained.status.success(), "{drained:?}");
+    wait_until("the drain's Event", || !events(&stage, "Drained").is_empty()).expect("an Event");
+    assert_eq!(events(&stage, "FailedOver"), Vec::<Value>::new());
+}
+
+fn kill(stage: &mut Stage, numbers: &[u8]) {
+    numbers.iter().for_each(|number| stage.cluster.replicas[usize::from(*number) - 1].kill());
+}
+
+fn start(stage: &mut Stage, numbers: &[u8]) {
+    for number in numbers {
+        stage.cluster.replicas[usize::from(*number) - 1].restart().expect("a replica");
+    }
+}
+
+fn events(stage: &Stage, reason: &str) -> Vec<Value> {
+    let all = stage.cluster.api.list("events").into_iter();
+    all.filter(|event| event["reason"] == reason).collect()
+}
+
+/// How soon the dials had moved. Panics if one that began after the Event had not.
+fn moved(dialled: &[Dialled], told: u64) -> String {
+    let backup = name(3);
+    let is_moved = |one: &&Dialled| one.outcome.as_deref() == Ok(backup.as_str());
+    let first = dialled.iter().find(is_moved).expect("nobody was moved").at_us;
+    let late: Vec<_> = dialled.iter().filter(|one| one.at_us > told && !is_moved(one)).collect();
+    assert!(late.is_empty(), "not moved though the Event said so: {late:#?}");
+    let after = Duration::from_micros(told.saturating_sub(first));
+    format!("the Event came {after:?} after the first dial that was moved")
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).expect("not that long")
+}
