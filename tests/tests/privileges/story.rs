@@ -1,8 +1,8 @@
 //! A life of an agent that may do nothing, beside what a loader that may only load has made.
 
-use std::fs;
+use std::{fs, os::unix::fs::MetadataExt as _};
 
-use redirector_tests::privileges::{AGENT, Privileges};
+use redirector_tests::privileges::{AGENT, LOADER, Privileges};
 
 use crate::stage::{PROBED, Stage, answered_by, assert_redirected, tcp, wait_until};
 
@@ -40,13 +40,27 @@ fn an_agent_without_capabilities_does_all_that_one_of_root_does() {
         answered_by(&client.dial(tcp(), 50).expect("dials"), "n3") > 0
     });
 
+    // Orders are kept where only the loader could make the directory.
+    let run = fs::metadata(stage.agent.run_directory()).expect("the run directory");
+    let owner = (run.mode() & 0o7777, run.uid(), run.gid());
+    assert_eq!(owner, (0o770, LOADER.user, AGENT.group), "mode, user, group");
+    assert_eq!(ask(&stage, &["drain", "node=n3"]), "drain node=n3: in force");
+    wait_until("the drained node gets nothing", || {
+        answered_by(&client.dial(tcp(), 50).expect("dials"), "n3") == 0
+    });
+
     // A crash; then a loader exchanges the programs, and another agent adopts the maps.
     let before = steps(&stage);
     stage.agent.restart().expect("an agent");
     assert_powerless(&stage);
     assert_ne!(steps(&stage), before, "the loader has not exchanged the programs");
     assert!(stage.agent.log().contains("using what is pinned"), "{}", stage.agent.log());
-    assert_redirected(&mut client, &["n2", "n3"]);
+    assert_redirected(&mut client, &["n2"]);
+    assert!(ask(&stage, &["orders"]).contains("n3"), "the new agent knows of no drain");
+    ask(&stage, &["undrain", "node=n3"]);
+    wait_until("the node is back", || {
+        answered_by(&client.dial(tcp(), 50).expect("dials"), "n3") > 0
+    });
 
     // It takes everything away but the directory, which the loader's stands above.
     let Stage { agent, bpffs, .. } = stage;
@@ -60,6 +74,13 @@ fn assert_powerless(stage: &Stage) {
     let nothing = Privileges { user: AGENT.user, capabilities: [0; 5], may_gain_none: true };
     assert_eq!(privileges, nothing, "CapInh, CapPrm, CapEff, CapBnd, CapAmb");
     println!("agent: {privileges:?}");
+}
+
+/// What the agent answers an operator, who is the agent's user.
+fn ask(stage: &Stage, words: &[&str]) -> String {
+    let output = stage.agent.ask(words[0], &words[1..]).expect("an answer");
+    assert!(output.status.success(), "{words:?}: {output:?}");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 /// The directories of the program arrays: one per load.

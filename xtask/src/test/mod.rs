@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 pub(crate) use report::Report;
+use suites::Agents;
 
 use crate::{
     build,
@@ -24,13 +25,17 @@ pub(crate) struct Args {
     /// Only list the suites
     #[arg(long)]
     list: bool,
+    /// Run the agents of the kernel's suites with least privilege: a user who may only load, and one
+    /// who may do nothing
+    #[arg(long)]
+    unprivileged: bool,
     #[command(flatten)]
     install: InstallArgs,
 }
 
 impl Args {
     pub(crate) fn all(install: InstallArgs) -> Self {
-        Self { suites: Vec::new(), list: false, install }
+        Self { suites: Vec::new(), list: false, unprivileged: false, install }
     }
 }
 
@@ -48,7 +53,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 /// Runs the suites in order, also after one has failed.
 pub(crate) fn report(args: &Args) -> Result<Report> {
-    let suites = suites::select(&args.suites)?;
+    let agents = if args.unprivileged { Agents::Unprivileged } else { Agents::OfRoot };
+    let suites = suites::select(&args.suites, agents)?;
     setup::require_root("test")?;
     setup::ensure(&[Group::Build, Group::Test], args.install)?;
     build::release(args.install)?;
@@ -58,7 +64,7 @@ pub(crate) fn report(args: &Args) -> Result<Report> {
     let mut report = Report::default();
     for suite in &suites {
         println!("\n== {}", suite.name());
-        report.add(suite.name(), suite.run()?);
+        report.add(suite.name(), suite.run(agents)?);
     }
     Ok(report)
 }

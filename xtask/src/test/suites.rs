@@ -19,6 +19,28 @@ use crate::workspace;
 /// hooks' counters, the two cores that a load test wants.
 const PARALLEL: &[&str] = &["unit", "kernels", "listeners", "passive"];
 
+/// Suites about real sockets, whose agents may as well be without privileges. Of the others some start
+/// no agent of their own, `inspect` expects the pins of one of root, and resets take capabilities.
+const UNPRIVILEGED: &[&str] = &[
+    "agent_guard",
+    "exchange",
+    "listeners",
+    "loads",
+    "operator",
+    "passive",
+    "privileges",
+    "restart",
+    "sockets",
+];
+
+/// Who runs the agents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Agents {
+    OfRoot,
+    /// By `tests/src/bin/unprivileged.rs`.
+    Unprivileged,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Suite {
     /// Libraries, binaries and examples in the documentation of every crate but the tests crate.
@@ -45,9 +67,13 @@ pub(super) fn all() -> Result<Vec<Suite>> {
     Ok([Suite::Unit].into_iter().chain(names.into_iter().map(Suite::Integration)).collect())
 }
 
-/// The suites with these names, in the order in which they always run; all when none is named.
-pub(super) fn select(names: &[String]) -> Result<Vec<Suite>> {
-    let all = all()?;
+/// The suites with these names, in the order in which they always run; when none is named, all that
+/// can run with these agents.
+pub(super) fn select(names: &[String], agents: Agents) -> Result<Vec<Suite>> {
+    let mut all = all()?;
+    if agents == Agents::Unprivileged {
+        all.retain(|suite| UNPRIVILEGED.contains(&suite.name()));
+    }
     if let Some(unknown) = names.iter().find(|name| !all.iter().any(|suite| suite.name() == **name))
     {
         let known: Vec<_> = all.iter().map(Suite::name).collect();
@@ -87,9 +113,15 @@ impl Suite {
 
     /// Runs it to its end. What tests print is shown as it comes; the rest, such as the noise of
     /// compilers and agents on stderr, only when something failed.
-    pub(super) fn run(&self) -> Result<Outcome> {
+    pub(super) fn run(&self, agents: Agents) -> Result<Outcome> {
         let start = Instant::now();
         let mut cargo = self.cargo();
+        if agents == Agents::Unprivileged {
+            // Cargo has built it with the suite.
+            cargo
+                .env("REDIRECTOR_BIN", workspace::target().join("debug/unprivileged"))
+                .env("REDIRECTOR_UNPRIVILEGED_BIN", workspace::redirector_binary(true));
+        }
         cargo.args(["--no-fail-fast", "--", "--show-output"]);
         if !PARALLEL.contains(&self.name()) {
             cargo.arg("--test-threads=1");
