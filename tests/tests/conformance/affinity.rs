@@ -12,7 +12,8 @@ use crate::{
     cases::Case,
     check::enough,
     expected::{self, Told},
-    waves::{Placed, World},
+    placed::Placed,
+    waves::World,
 };
 
 /// Seconds, of the Services below.

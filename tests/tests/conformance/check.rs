@@ -9,7 +9,7 @@ use redirector_tests::dialer::{Client, Dial, Dialled, Failure, Stage, Transport}
 
 use crate::{
     expected::{Choice, Protocol, Told},
-    waves::Placed,
+    placed::Placed,
 };
 
 /// Chance that a member of a uniform set does not turn up, per set of dials.

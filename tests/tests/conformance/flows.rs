@@ -16,7 +16,7 @@ use redirector_tests::{
 use crate::{
     check::enough,
     expected::{Choice, Protocol, Told},
-    waves::Placed,
+    placed::Placed,
 };
 
 /// Of cases about them.

@@ -8,12 +8,14 @@ mod cases;
 mod check;
 mod expected;
 mod flows;
+mod placed;
 mod places;
 mod readiness;
 mod rolling;
 #[path = "../../../redirector/kube/tests/conformance/script.rs"]
 mod script;
 mod sockets;
+mod tables;
 mod waves;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -6,8 +6,9 @@ use crate::{
     cases::{CASES, Case},
     check::{Tally, check},
     flows::{Flows, MOVED},
+    placed::Placed,
     script::Script,
-    waves::{Placed, World},
+    waves::World,
 };
 
 /// At least so many cases.

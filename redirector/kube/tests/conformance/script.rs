@@ -67,7 +67,7 @@ impl Script {
                 }
                 "later" => script.stages.push(Stage::default()),
                 "settings" => {
-                    script.settings = Some(words[1..].iter().map(ToString::to_string).collect())
+                    script.settings = Some(words[1..].iter().map(ToString::to_string).collect());
                 }
                 "node" => stage.node = Some(node(&words[1..])),
                 "regions" => stage.regions = Some(pairs(&words[1..])),
