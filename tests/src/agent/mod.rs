@@ -96,6 +96,12 @@ impl Agent {
         Ok(())
     }
 
+    /// Further arguments from its next start on, in place of those of [`AgentOptions`]: it keeps
+    /// its run directory and its admin endpoint.
+    pub fn set_arguments(&mut self, arguments: Vec<String>) {
+        self.options.arguments = arguments;
+    }
+
     /// Kills it as a crash would (SIGKILL), starts it again and waits until it is ready.
     pub fn restart(&mut self) -> Result<()> {
         self.kill9();

@@ -58,6 +58,10 @@ pub struct Api {
     token_in_use: Mutex<String>,
 }
 
+/// What a server knew at some time.
+#[derive(Debug, Clone)]
+pub struct Saved(store::Saved);
+
 /// The test's own hand writes as this manager.
 const WRITER: Writer<'static> =
     Writer { manager: "test", subresource: "", is_test: true, is_dry: false, is_apply: false };
@@ -202,6 +206,19 @@ impl Api {
     /// Forgets the history: older versions and lists that are half read are expired (410).
     pub fn compact(&self) {
         self.server.store.change(store::Inner::compact);
+    }
+
+    /// Everything there is now, as `etcdctl snapshot save` keeps it.
+    #[must_use]
+    pub fn save(&self) -> Saved {
+        Saved(self.server.store.lock().save())
+    }
+
+    /// Goes back to what was saved, its version too: what has changed since was never so, and its
+    /// versions come again. As after `etcdutl snapshot restore`, history begins there. Call it
+    /// while the server is [stopped](Api::stop), as one must.
+    pub fn restore(&self, saved: &Saved) {
+        self.server.store.change(|store| store.restore(&saved.0));
     }
 
     /// A file for `--kubeconfig` with the first token; it stays where it is.

@@ -120,6 +120,14 @@ impl Kind {
         self.forgotten = self.forgotten.max(revision);
     }
 
+    /// These objects at that version, and no history.
+    pub fn restore(&mut self, objects: BTreeMap<Key, Arc<Stored>>, revision: u64) {
+        self.objects = objects;
+        self.history.clear();
+        self.snapshots.clear();
+        (self.forgotten, self.changed) = (revision, revision);
+    }
+
     /// The objects with every change after `revision` taken back, the last first.
     fn rewound(&self, revision: u64) -> BTreeMap<Key, Arc<Stored>> {
         let mut objects = self.objects.clone();

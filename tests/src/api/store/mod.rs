@@ -6,7 +6,10 @@ mod defaults;
 mod kinds;
 mod write;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use tokio::sync::watch;
 
@@ -36,6 +39,13 @@ pub(crate) struct Inner {
     serial: u64,
     validate: Option<Validate>,
     allocated: defaults::Allocated,
+}
+
+/// All objects at one version.
+#[derive(Debug, Clone)]
+pub(crate) struct Saved {
+    revision: u64,
+    kinds: Vec<BTreeMap<Key, Arc<Stored>>>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -95,6 +105,20 @@ impl Inner {
     pub fn compact(&mut self) {
         let revision = self.revision;
         self.kinds.iter_mut().for_each(|kind| kind.forget(revision));
+    }
+
+    pub fn save(&self) -> Saved {
+        let kinds = self.kinds.iter().map(|kind| kind.objects.clone()).collect();
+        Saved { revision: self.revision, kinds }
+    }
+
+    /// Goes back; what has been given to Services stays given.
+    pub fn restore(&mut self, saved: &Saved) {
+        let Saved { revision, kinds } = saved;
+        self.revision = *revision;
+        for (kind, objects) in self.kinds.iter_mut().zip(kinds) {
+            kind.restore(objects.clone(), *revision);
+        }
     }
 
     /// Counts the version on without any change, as changes of kinds that nobody watches do.

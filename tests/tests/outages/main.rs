@@ -1,0 +1,11 @@
+//! What happens when somebody is not there: the API server, the agent, honest objects, or the
+//! DaemonSet.
+#![expect(clippy::print_stdout, reason = "the test command shows what suites measure")]
+
+mod away;
+mod bomb;
+mod daemonset;
+mod forbidden;
+mod left;
+mod stage;
+mod stale;
