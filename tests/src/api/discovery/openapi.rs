@@ -14,7 +14,8 @@ pub(super) fn v2(accept: &str) -> (&'static str, Bytes) {
     if accept.contains("application/com.github.proto-openapi.spec.v2") {
         // Field 1, `swagger`: "2.0"; field 2, `info`: title "Kubernetes", version "v1".
         let text = b"\x0a\x032.0\x12\x10\x0a\x0aKubernetes\x12\x02v1";
-        let kind = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+        // Asked for with an @, which old clients ask for and cannot read.
+        let kind = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
         return (kind, Bytes::from_static(text));
     }
     let document = json!({"swagger": "2.0", "info": {"title": "Kubernetes", "version": "v1"},
