@@ -49,8 +49,9 @@ pub(super) const BPF: u32 = 39;
 const WITHOUT_PERFMON: &str = "refused connects do not eject, unanswered ones do; `connectTimeout` \
                                has no effect; the death of a local replica is not seen; a UDP \
                                socket that sends without connect may change its backend when the \
-                               service changes; MPTCP sockets show the backend as their peer; all \
-                               sockets' state is in storage; loading and programs take longer";
+                               service changes, and has no session affinity; where there is MPTCP \
+                               its sockets show the backend as their peer, and all sockets' state \
+                               is in storage; the programs take longer";
 
 /// Whether the running kernel is of that version or a later one.
 #[must_use]

@@ -20,10 +20,10 @@ use crate::workspace;
 const PARALLEL: &[&str] = &["unit", "kernels", "listeners", "passive"];
 
 /// Suites about real sockets, whose agents may as well be without privileges. Of the others some start
-/// no agent of their own, `inspect` expects the pins of one of root, and resets take capabilities.
+/// no agent, `exchange` loads in its own process, `inspect` expects the pins of root's agents, and
+/// resets take capabilities.
 const UNPRIVILEGED: &[&str] = &[
     "agent_guard",
-    "exchange",
     "listeners",
     "loads",
     "operator",
