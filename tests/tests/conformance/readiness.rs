@@ -71,8 +71,6 @@ fn an_endpoint_that_becomes_unready_gets_no_connect_after_a_tenth_of_a_second() 
         first.len()
     );
     assert!(slow <= SLOW, "{slow} trials took longer than 100 ms");
-    // A slow trial is the only one whose address may be dialled later than that.
-    assert!(slow > 0 || late == 0, "{late} connects");
 }
 
 /// A slice in which so many are ready.

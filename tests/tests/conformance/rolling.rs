@@ -15,13 +15,15 @@ use redirector_tests::{
 };
 
 /// Pods of the Service.
-const PODS: usize = 24;
+const PODS: usize = 20;
 /// So many of them are replaced, one after the other.
 const REPLACED: usize = 250;
 /// Within this.
 const WITHIN: Duration = Duration::from_secs(10);
-/// Pods that terminate at the same time: each serves for as long as so many are replaced.
-const TERMINATING: usize = 6;
+/// Pods that terminate at the same time: each for as long as so many are replaced, 480 ms.
+const TERMINATING: usize = 12;
+/// Pods that still serve though their endpoint is gone: for 240 ms.
+const REMOVED: usize = 6;
 /// Connects per second.
 const RATE: u32 = 300;
 const PORT: u16 = 8080;
@@ -61,23 +63,25 @@ fn a_rolling_update_of_250_pods_in_10_s_fails_no_connect() {
     let load = Load { dial, rate: RATE, threads: 8, duration_ms: None, every: true };
     let load = cluster.client().and_then(|client| client.load(load)).expect("a load");
     let begun = Instant::now();
-    let mut terminating = VecDeque::new();
+    let (mut terminating, mut removed) = (VecDeque::new(), VecDeque::new());
     for (number, address) in (1..).zip(&addresses[PODS..]) {
         // One more pod is ready before one less is: maxSurge 1, maxUnavailable 0.
         serving.push_back(start(*address));
         terminating.extend(serving.pop_front());
         put(&cluster.api, &serving, &terminating);
-        // The oldest one's grace is over: it ends, then its endpoint goes.
+        // The oldest one's endpoint goes, and its process a little later.
         if terminating.len() > TERMINATING {
-            drop(terminating.pop_front());
+            removed.extend(terminating.pop_front());
             put(&cluster.api, &serving, &terminating);
+        }
+        if removed.len() > REMOVED {
+            drop(removed.pop_front());
         }
         let due = WITHIN * number / REPLACED as u32;
         // This is the pace of the update.
         thread::sleep(due.saturating_sub(begun.elapsed()));
     }
     let took = begun.elapsed();
-    drop(terminating);
     put(&cluster.api, &serving, &VecDeque::new());
     let (lines, sums) = load.stop().expect("the end of the load");
     let dialled = || {
@@ -91,7 +95,7 @@ fn a_rolling_update_of_250_pods_in_10_s_fails_no_connect() {
     let failed: Vec<_> = dialled().filter(|dialled| dialled.outcome.is_err()).collect();
     let slowest = dialled().map(|dialled| dialled.connect_us).max().unwrap_or(0);
     println!(
-        "rolling update: {REPLACED} of {PODS} pods replaced in {:.1} s, {} connects, {} failed, \
+        "rolling update: {PODS} pods, {REPLACED} replaced one by one in {:.1} s, {} connects, {} failed, \
          {} pods answered, slowest connect {:.1} ms",
         took.as_secs_f64(),
         sums.dials,
