@@ -21,6 +21,9 @@ use crate::{
 };
 
 const LONGEST_CHANGE: Duration = Duration::from_secs(15);
+/// Maps for these few Services: they are read again and again.
+const SMALL: [&str; 6] =
+    ["--max-slots", "65536", "--max-backends", "4096", "--max-services", "1024"];
 /// The Service of which the kernel hears after everything that was put before it.
 const MARKER: &str = "marker/last";
 
@@ -35,7 +38,7 @@ pub struct World {
 impl World {
     /// With an agent that has these arguments, and with the replicas of these cases.
     pub fn new(arguments: &[&str], cases: &[Placed]) -> Self {
-        let arguments = arguments.iter().copied().map(str::to_owned).collect();
+        let arguments = arguments.iter().chain(&SMALL).map(ToString::to_string).collect();
         let cluster = Cluster::new(Options { arguments, ..Options::default() }).expect("a cluster");
         let node = cluster.lab.node("replicas");
         let endpoints: BTreeMap<_, _> = cases.iter().flat_map(Placed::endpoints).collect();
