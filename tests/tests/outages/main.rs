@@ -6,6 +6,7 @@ mod away;
 mod bomb;
 mod daemonset;
 mod forbidden;
+mod healed;
 mod left;
 mod stage;
 mod stale;
