@@ -271,9 +271,11 @@ impl World {
         for (_, other) in others(service) {
             if let Some(users) = self.dependants.get_mut(other) {
                 users.remove(name);
+                if users.is_empty() {
+                    self.dependants.remove(other);
+                }
             }
         }
-        self.dependants.retain(|_, users| !users.is_empty());
         for frontend in &service.frontends {
             self.frontends.remove(frontend);
         }

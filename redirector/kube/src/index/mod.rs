@@ -39,6 +39,7 @@ use self::{
     frontends::{Claim, Claims},
     known::Known,
     said::{Places, Said},
+    shares::Demand,
     standing::{Standing, is_api_server},
 };
 use crate::{
@@ -85,6 +86,8 @@ pub struct Index {
     are_all_touched: bool,
     /// Services that are ours, as far as they alone decide.
     standings: BTreeMap<ObjectRef, Standing>,
+    /// What they need in all, without tiers that are other Services.
+    demanded: Demand,
     /// Services that tiers name, and whose.
     referrers: BTreeMap<ObjectRef, BTreeSet<ObjectRef>>,
     claims: Claims,
@@ -122,6 +125,7 @@ impl Index {
             touched: BTreeSet::new(),
             are_all_touched: false,
             standings: BTreeMap::new(),
+            demanded: Demand::default(),
             referrers: BTreeMap::new(),
             claims: Claims::default(),
             met: BTreeMap::new(),

@@ -56,6 +56,10 @@ impl Index {
             return Vec::new();
         }
         let none = (Vec::new(), BTreeSet::new());
+        let of = |standing: &Option<Standing>| -> Demand {
+            standing.as_ref().map(|standing| standing.demand).unwrap_or_default()
+        };
+        self.demanded = self.demanded.without(of(&before)).with(of(&now));
         let (old, old_named) =
             before.map_or_else(|| none.clone(), |before| (before.claims, before.references));
         let (new, new_named) =
@@ -98,8 +102,9 @@ impl Index {
                 addresses.insert(address);
             }
         }
-        let some = affected.iter().filter(|_| fresh.is_empty());
-        let all = self.known.with_slices().filter(|_| !fresh.is_empty());
+        // None of them is looked at in vain: there are many.
+        let some = affected.iter().take_while(|_| fresh.is_empty());
+        let all = self.known.with_slices().take_while(|_| !fresh.is_empty());
         for object in some.chain(all) {
             let is_affected = affected.contains(object);
             for endpoint in self.known.slices(object).flat_map(|slice| &slice.endpoints) {
@@ -112,11 +117,21 @@ impl Index {
         }
     }
 
-    /// Finds who is over its share now, and who is no more.
+    /// Finds who is over its share now, and who is no more. While there is enough for all, that is
+    /// not a question for each of them.
     fn share_out(&mut self, moves: &mut Moves) {
-        let demands =
-            self.standings.iter().map(|(object, standing)| (object, self.demand(standing)));
-        let left = exceeding(demands, self.settings.quotas);
+        debug_assert_eq!(
+            self.demanded,
+            self.standings.values().fold(Demand::default(), |sum, one| sum.with(one.demand)),
+            "what has changed was added up"
+        );
+        let left = if self.demanded.with(self.demanded_by_tiers()).fits(self.settings.quotas) {
+            BTreeSet::new()
+        } else {
+            let demands =
+                self.standings.iter().map(|(object, standing)| (object, self.demand(standing)));
+            exceeding(demands, self.settings.quotas)
+        };
         for object in left.symmetric_difference(&self.left) {
             let claims = self.standings.get(object).map(|standing| &standing.claims);
             let addresses = claims.into_iter().flatten().map(|(frontend, _)| frontend.address);
@@ -124,6 +139,20 @@ impl Index {
             moves.affected.insert(object.clone());
         }
         self.left = left;
+    }
+
+    /// What all need for tiers that are other Services: what [`demand`](Self::demand) adds.
+    fn demanded_by_tiers(&self) -> Demand {
+        let mut slots = 0_u64;
+        for (named, by) in &self.referrers {
+            let Some(named) = self.standings.get(named) else { continue };
+            let by = by.iter().filter_map(|by| self.standings.get(by));
+            for by in by {
+                let more = named.demand.slots.saturating_mul(by.demand.services);
+                slots = slots.saturating_add(more);
+            }
+        }
+        Demand { slots, ..Demand::default() }
     }
 
     /// What a Service needs, with the tiers that are other Services: each of its ports could have

@@ -33,6 +33,32 @@ pub(super) struct Demand {
 type Each = [u64; 5];
 
 impl Demand {
+    /// Whether nobody has to give way.
+    pub fn fits(self, quotas: Quotas) -> bool {
+        fits(self.each(), capacities(quotas))
+    }
+
+    /// With another one.
+    pub fn with(self, other: Self) -> Self {
+        self.combined(other, u64::saturating_add)
+    }
+
+    /// What is left without one that was added.
+    pub fn without(self, other: Self) -> Self {
+        self.combined(other, u64::saturating_sub)
+    }
+
+    fn combined(self, other: Self, combine: impl Fn(u64, u64) -> u64) -> Self {
+        let Self { slots, backends, frontends4, frontends6, services } = self;
+        Self {
+            slots: combine(slots, other.slots),
+            backends: combine(backends, other.backends),
+            frontends4: combine(frontends4, other.frontends4),
+            frontends6: combine(frontends6, other.frontends6),
+            services: combine(services, other.services),
+        }
+    }
+
     fn each(self) -> Each {
         let Self { slots, backends, frontends4, frontends6, services } = self;
         [slots, backends, frontends4, frontends6, services]
@@ -44,8 +70,7 @@ pub(super) fn exceeding<'o>(
     demands: impl Iterator<Item = (&'o ObjectRef, Demand)> + Clone,
     quotas: Quotas,
 ) -> BTreeSet<ObjectRef> {
-    let Quotas { frontends, services, backends, slots } = quotas;
-    let capacities = [slots, backends, frontends, frontends, services];
+    let capacities = capacities(quotas);
     let each = demands.clone().map(|(_, demand)| demand.each());
     if fits(each.fold(Each::default(), add), capacities) {
         return BTreeSet::new();
@@ -73,6 +98,11 @@ pub(super) fn exceeding<'o>(
         }
     }
     exceeding
+}
+
+fn capacities(quotas: Quotas) -> Each {
+    let Quotas { frontends, services, backends, slots } = quotas;
+    [slots, backends, frontends, frontends, services]
 }
 
 /// The most that one namespace may have: what is left divided by who is left, smallest first.

@@ -16,7 +16,7 @@ use redirector_kube::{
 };
 use tokio::{
     sync::mpsc,
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, sleep_until},
 };
 use tracing::{info, warn};
 
@@ -29,6 +29,8 @@ pub(super) const QUEUE: usize = 256;
 const STATUSES: Duration = Duration::from_secs(2);
 /// How long the API server must not know FailoverPolicies until there are none.
 const MISSING: Duration = Duration::from_secs(5);
+/// How often is looked for what people should know: that costs as much as there are objects.
+const NOTICES: Duration = Duration::from_millis(250);
 /// How soon the Nodes may be listed again for a zone in no region.
 const REGIONS: Duration = Duration::from_mins(10);
 
@@ -49,6 +51,9 @@ pub(super) struct Feed {
 #[derive(Default)]
 struct Said {
     notices: BTreeSet<Notice>,
+    /// When notices were looked for, and when they are to be, if there may be new ones.
+    noticed: Option<Instant>,
+    notice_at: Option<Instant>,
     regions_asked: Option<Instant>,
     missing_since: Option<Instant>,
     has_policies: bool,
@@ -66,6 +71,7 @@ impl Feed {
         let mut statuses = interval(STATUSES);
         statuses.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let notice_at = said.notice_at.unwrap_or_else(Instant::now);
             tokio::select! {
                 news = inbox.recv() => {
                     let Some(news) = news else { break };
@@ -76,9 +82,15 @@ impl Feed {
                         said.has_policies |= matches!(&news, News::Policies(batch) if batch.is_synced);
                         self.index.take(news);
                     }
-                    if !self.tell(&core, &mut said).await {
+                    if !self.tell(&core).await {
                         break;
                     }
+                    let at = said.noticed.map_or_else(Instant::now, |last| last + NOTICES);
+                    said.notice_at = Some(at);
+                    self.notice(&mut said);
+                }
+                () = sleep_until(notice_at.into()), if said.notice_at.is_some() => {
+                    self.notice(&mut said);
                 }
                 _ = statuses.tick() => {
                     self.note_missing_kind(&mut said).await;
@@ -91,7 +103,7 @@ impl Feed {
     }
 
     /// Whether anybody listens.
-    async fn tell(&mut self, core: &mpsc::Sender<Input>, said: &mut Said) -> bool {
+    async fn tell(&mut self, core: &mpsc::Sender<Input>) -> bool {
         let inputs = tokio::task::block_in_place(|| self.index.inputs());
         // At once: an address may move from one Service to another.
         if !inputs.is_empty() && core.send(Input::All(inputs)).await.is_err() {
@@ -101,9 +113,19 @@ impl Feed {
         if !servers.is_empty() {
             self.client.set_alternatives(servers);
         }
+        true
+    }
+
+    /// Says what is new, and asks for what is missing, if that is due.
+    fn notice(&self, said: &mut Said) {
+        let now = Instant::now();
+        if said.notice_at.is_none_or(|at| now < at) {
+            return;
+        }
+        said.notice_at = None;
+        said.noticed = Some(now);
         self.say_notices(said);
         self.ask_for_regions(said);
-        true
     }
 
     /// Once when something is so, and once when it no longer is.
