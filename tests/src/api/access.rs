@@ -132,7 +132,7 @@ pub(super) fn authorize(token: &Token, ask: &Ask<'_>) -> Result<(), Failure> {
     );
     let mut failure = Failure::new(403, "Forbidden", message);
     let name = ask.name.unwrap_or_default().to_owned();
-    failure.object = Some((group.to_owned(), ask.resource.plural.to_owned(), name));
+    failure.object = Some(Box::new((group.to_owned(), ask.resource.plural.to_owned(), name)));
     Err(failure)
 }
 

@@ -15,13 +15,13 @@ pub struct Failure {
     /// For people.
     pub message: String,
     /// `details.group`, `details.kind`, `details.name`.
-    pub object: Option<(String, String, String)>,
+    pub object: Option<Box<(String, String, String)>>,
     /// `details.causes`.
     pub causes: Vec<Cause>,
     /// `details.retryAfterSeconds`, and the header.
     pub retry_after: Option<u32>,
     /// `metadata.continue`: the token with which an expired list can go on, inconsistently.
-    pub resume: Option<String>,
+    pub resume: Option<Box<str>>,
 }
 
 /// One thing that is wrong with a body.
@@ -105,7 +105,8 @@ impl Failure {
         };
         let message = format!("{kind} \"{name}\" is invalid: {}", list.join(", "));
         let mut failure = Self::new(422, "Invalid", message);
-        failure.object = Some((resource.group.into(), resource.kind.into(), name.into()));
+        let object = (resource.group.into(), resource.kind.into(), name.into());
+        failure.object = Some(Box::new(object));
         failure.causes = causes;
         failure
     }
@@ -116,7 +117,8 @@ impl Failure {
     }
 
     fn about(mut self, resource: &Resource, name: &str) -> Self {
-        self.object = Some((resource.group.into(), resource.plural.into(), name.into()));
+        let object = (resource.group.into(), resource.plural.into(), name.into());
+        self.object = Some(Box::new(object));
         self
     }
 
@@ -125,7 +127,7 @@ impl Failure {
     pub fn status(&self) -> Value {
         let Self { code, reason, message, object, causes, retry_after, resume } = self;
         let mut details = serde_json::Map::new();
-        if let Some((group, kind, name)) = object {
+        if let Some((group, kind, name)) = object.as_deref() {
             details.insert("name".into(), json!(name));
             details.insert("kind".into(), json!(kind));
             if !group.is_empty() {

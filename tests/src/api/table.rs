@@ -36,7 +36,7 @@ impl Columns {
             columns.extend(defined);
             return Self(columns);
         }
-        let own: &[(&str, u8, fn(&Value) -> String)] = match resource.plural {
+        let own: &[(&str, u8, Shown)] = match resource.plural {
             "services" => &[
                 ("Type", 0, |value| text(value, "/spec/type").to_owned()),
                 ("Cluster-IP", 0, |value| or_none(text(value, "/spec/clusterIP").to_owned())),
@@ -100,8 +100,11 @@ impl Cell {
     }
 }
 
+/// What a column says of an object.
+type Shown = fn(&Value) -> String;
+
 /// Those of kubectl; an Event's name says nothing.
-const EVENTS: [(&str, fn(&Value) -> String); 5] = [
+const EVENTS: [(&str, Shown); 5] = [
     ("Last Seen", |event| {
         let times = ["/series/lastObservedTime", "/eventTime", "/metadata/creationTimestamp"];
         let found = times.iter().map(|path| text(event, path)).find(|time| !time.is_empty());

@@ -86,12 +86,17 @@ pub(super) fn item_name(item: &Value, keys: &[&str]) -> String {
     format!("k:{}", Value::Object(keys))
 }
 
+/// Whether a value is written so.
+fn is_text(value: &Value, text: &str) -> bool {
+    serde_json::from_str::<Value>(text).is_ok_and(|written| written == *value)
+}
+
 /// What is at `path`.
 pub(super) fn get<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
     path.iter().try_fold(value, |value, part| match part.split_once(':')? {
         ("f", name) => value.get(name),
         ("k", _) => value.as_array()?.iter().find(|item| is_item(item, part)),
-        ("v", text) => value.as_array()?.iter().find(|item| item.to_string() == text),
+        ("v", text) => value.as_array()?.iter().find(|item| is_text(item, text)),
         _ => None,
     })
 }
@@ -136,7 +141,7 @@ pub(super) fn remove(value: &mut Value, path: &[String]) {
                 }
             }
         }
-        (Some(("v", text)), Value::Array(items)) => items.retain(|item| item.to_string() != text),
+        (Some(("v", text)), Value::Array(items)) => items.retain(|item| !is_text(item, text)),
         _ => {}
     }
 }

@@ -53,8 +53,7 @@ pub(super) fn merge_key(resource: &Resource, path: &str) -> Option<&'static str>
 /// Maps that are one whole (`x-kubernetes-map-type: atomic`).
 pub(super) fn is_atomic_map(resource: &Resource, path: &str) -> bool {
     let last = path.rsplit('.').next().unwrap_or_default();
-    resource.plural == "services" && path == "spec.selector"
-        || resource.plural == "daemonsets" && path == "spec.selector"
+    matches!(resource.plural, "services" | "daemonsets") && path == "spec.selector"
         || matches!(last, "nodeSelector" | "fieldRef" | "configMapKeyRef" | "secretKeyRef")
         || path == "spec.nodeSelector"
 }

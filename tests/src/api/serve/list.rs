@@ -156,7 +156,7 @@ impl Server {
             let Token { revision, after, page, .. } = token;
             let (after, page) = (after.clone(), *page);
             let rest = Token { revision: *revision, after, page, is_inconsistent: true };
-            failure.resume = Some(rest.write());
+            failure.resume = Some(rest.write().into());
             failure
         })?;
         Ok((snapshot, token.revision))

@@ -88,10 +88,9 @@ impl Watch {
         loop {
             revisions.mark_unchanged();
             if !server.faults.is_silent(plural) {
-                if !is_begun && (self.said == 0 || self.marks_initial) {
-                    if self.initial(server).await.is_err() {
-                        return;
-                    }
+                let is_due = !is_begun && (self.said == 0 || self.marks_initial);
+                if is_due && self.initial(server).await.is_err() {
+                    return;
                 }
                 is_begun = true;
                 if self.changes(server).await.is_err() {
