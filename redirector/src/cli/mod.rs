@@ -37,7 +37,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Watch the sources and keep the kernel's maps up to date
-    Agent(agent::Args),
+    Agent(Box<agent::Args>),
     /// Create, pin and attach everything (the privileged half of `agent`), then end
     Load(load::Args),
     /// Say what this kernel and these privileges can do

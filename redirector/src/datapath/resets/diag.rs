@@ -82,7 +82,7 @@ impl Diag {
             };
             for message in message::messages(&self.datagram[..length], self.sequence) {
                 match message {
-                    Message::Socket(socket) => each(socket),
+                    Message::Socket(socket) => each(*socket),
                     Message::End(0) => return Ok(()),
                     Message::End(number) => return Err(io::Error::from_raw_os_error(number)),
                 }

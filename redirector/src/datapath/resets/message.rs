@@ -71,7 +71,7 @@ impl Found {
 /// One message of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Message {
-    Socket(Found),
+    Socket(Box<Found>),
     /// The end: of a list, or of the request. 0 is success, else an error number.
     End(i32),
 }
@@ -154,7 +154,7 @@ fn decode(kind: u16, payload: &[u8]) -> Option<Message> {
             let number = u32_at(payload, 0).unwrap_or(0).cast_signed();
             Some(Message::End(number.wrapping_neg()))
         }
-        SOCK_DIAG_BY_FAMILY => socket(payload).map(Message::Socket),
+        SOCK_DIAG_BY_FAMILY => socket(payload).map(Box::new).map(Message::Socket),
         _ => None,
     }
 }
@@ -323,7 +323,7 @@ mod tests {
             cgroup: Some(5),
             value: Some(expected),
         };
-        assert_eq!(found, [Message::Socket(socket), Message::End(0)]);
+        assert_eq!(found, [Message::Socket(Box::new(socket)), Message::End(0)]);
         assert_eq!(messages(&datagram, 8), [], "answers to another request");
     }
 

@@ -29,6 +29,9 @@ pub struct Counts {
 /// A family of counters, one per watch.
 type OfWatch = (&'static str, &'static str, fn(&Snapshot) -> u64);
 
+/// A family of gauges, one per watch.
+type OfState = (&'static str, &'static str, fn(&Snapshot) -> f64);
+
 const OF_WATCHES: [OfWatch; 6] = [
     ("kube_lists", "LISTs asked for", |now| now.lists),
     ("kube_watches", "WATCHes asked for", |now| now.watches),
@@ -49,7 +52,7 @@ impl Collector for Counts {
                 ConstCounter::new(value(snapshot)).encode(family.encode_family(&labels)?)?;
             }
         }
-        let gauges: [(_, _, fn(&Snapshot) -> f64); 2] = [
+        let gauges: [OfState; 2] = [
             ("kube_watching", "Whether changes are being heard", |now| {
                 f64::from(u8::from(now.state == State::Watching))
             }),
