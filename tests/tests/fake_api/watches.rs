@@ -89,7 +89,8 @@ async fn bookmarks_come_when_allowed_and_name_versions_of_other_kinds() {
     loop {
         let (kind, mark) = with.event().await;
         assert_eq!((kind.as_str(), mark["kind"].as_str()), ("BOOKMARK", Some("Service")));
-        if mark["metadata"]["resourceVersion"] == (from + 41).to_string() {
+        let last = (from + 41).to_string();
+        if mark["metadata"]["resourceVersion"].as_str() == Some(&*last) {
             break;
         }
     }
