@@ -1,34 +1,42 @@
 //! What of ours the kernel and the BPF file system have, by bpftool and by looking.
 
+#[path = "../inspect/bpf.rs"]
+mod bpf;
+
 use std::{collections::BTreeSet, ffi::OsStr, fs, path::Path};
 
 use redirector_tests::{agent::Agent, bpftool};
 use serde_json::Value;
+
+use self::bpf::{Kind, exists};
 
 /// Ids, which the kernel never gives again.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ids {
     programs: BTreeSet<u64>,
     maps: BTreeSet<u64>,
+    links: BTreeSet<u64>,
 }
 
 impl Ids {
     /// Attached to the agent's cgroup, and pinned below its directory.
     pub(crate) fn of(agent: &Agent) -> Self {
         let programs = attached(agent);
-        let mut maps = BTreeSet::new();
+        let (mut maps, mut links) = (BTreeSet::new(), BTreeSet::new());
         let root = &agent.options().pin_path;
         for directory in fs::read_dir(root).expect("pins").map(|entry| entry.expect("one").path()) {
-            if !directory.is_dir() || directory.ends_with("links") {
+            if !directory.is_dir() {
                 continue;
             }
+            let kind = if directory.ends_with("links") { "link" } else { "map" };
+            let ids = if kind == "link" { &mut links } else { &mut maps };
             for pin in fs::read_dir(&directory).expect("pins") {
                 let pin = pin.expect("a pin").path();
-                let shown = show(&["map", "show", "pinned"], pin.as_os_str()).expect("a map");
-                maps.extend(shown["id"].as_u64());
+                let shown = show(&[kind, "show", "pinned"], pin.as_os_str()).expect("a pin");
+                ids.extend(shown["id"].as_u64());
             }
         }
-        let ids = Self { programs, maps };
+        let ids = Self { programs, maps, links };
         assert!(ids.programs.len() >= 10 && ids.maps.len() > 10, "too few: {ids:?}");
         ids
     }
@@ -40,18 +48,22 @@ impl Ids {
 
     /// Those that the kernel still has.
     pub(crate) fn living(&self) -> Self {
-        let living = |kind: &str, ids: &BTreeSet<u64>| {
-            let is_there = |id: &u64| show(&[kind, "show", "id"], id.to_string().as_ref()).is_ok();
-            ids.iter().copied().filter(is_there).collect()
+        let living = |kind, ids: &BTreeSet<u64>| {
+            let number = |id: &u64| u32::try_from(*id).expect("ids have 32 bits");
+            ids.iter().copied().filter(|id| exists(kind, number(id))).collect()
         };
-        Self { programs: living("prog", &self.programs), maps: living("map", &self.maps) }
+        Self {
+            programs: living(Kind::Program, &self.programs),
+            maps: living(Kind::Map, &self.maps),
+            links: living(Kind::Link, &self.links),
+        }
     }
 
     /// The names of those maps that `other` does not have, tables of tail calls excepted: those
     /// come and go with the programs.
     pub(crate) fn maps_that_differ(&self, other: &Self) -> Vec<String> {
         let anew = self.maps.difference(&other.maps).copied().collect();
-        let anew = Self { programs: BTreeSet::new(), maps: anew }.described();
+        let anew = Self { maps: anew, ..Self::default() }.described();
         let names = anew.iter().filter(|map| map["type"] != "prog_array");
         names.map(|map| map["name"].as_str().unwrap_or("?").to_owned()).collect()
     }
@@ -66,7 +78,7 @@ impl Ids {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.programs.is_empty() && self.maps.is_empty()
+        self.programs.is_empty() && self.maps.is_empty() && self.links.is_empty()
     }
 }
 
