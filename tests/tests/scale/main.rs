@@ -154,11 +154,12 @@ fn a_storm_of_changes(cluster: &Cluster, population: &mut Population) -> Storm {
     while put < all {
         let due = (begun.elapsed().as_secs_f64() * f64::from(PER_SECOND)) as u32;
         // Who is late does not catch up for ever: looks are due as well.
-        for _ in put..due.min(all).min(put + PER_SECOND / 10) {
-            let slice = population.replace((put * 7_919) % SERVICES, scattered(put));
+        let until = due.min(all).min(put + PER_SECOND / 10);
+        for number in put..until {
+            let slice = population.replace((number * 7_919) % SERVICES, scattered(number));
             cluster.api.put(slice).expect("a slice");
-            put += 1;
         }
+        put = until.max(put);
         if begun.elapsed() >= next_look {
             next_look += Duration::from_secs(1);
             // `put` is from before: what was heard cannot be more.
@@ -176,9 +177,10 @@ fn a_storm_of_changes(cluster: &Cluster, population: &mut Population) -> Storm {
     let most = |half: &[u64]| half.iter().copied().max().unwrap_or_default();
     let growth = most(second).saturating_sub(most(first));
     println!(
-        "scale: {put} changes in {took:?}: the last one was heard {heard_after:?} after it, at \
+        "scale: {put} changes in {took:?}, {:.0} a second: the last one was heard {heard_after:?} after it, at \
          most {waiting} waited; the agent took {cpu:.0} % of a processor and {} KiB, {growth} KiB \
          more in the second half",
+        f64::from(put) / took.as_secs_f64(),
         most(&own)
     );
     Storm { took, waiting, growth }
