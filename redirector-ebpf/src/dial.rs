@@ -82,7 +82,14 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
 
     let choice = if STEP == RESUME {
         let earlier = earlier::<V6, SEND>(hook, &service, &dialled).ok_or(Reason::Unheld)?;
-        let choice = resume(&Maps, &service, earlier)?.ok_or(Reason::Unheld)?;
+        let Some(choice) = resume(&Maps, &service, earlier)? else {
+            // A UDP flow stays with its backend as long as any tier lists it, as kube-proxy's do:
+            // this program again, for the next tier.
+            let is_again = SEND
+                && !has_affinity
+                && memory::seek_in_next_tier(&hook.inner, &dialled, service.header.tiers);
+            return Err(if is_again { Reason::Undecided } else { Reason::Unheld });
+        };
         count(Reason::Resumed);
         choice
     } else {
@@ -188,7 +195,7 @@ fn earlier<const V6: bool, const SEND: bool>(
         return Some(Earlier {
             backend: sent.backend,
             generation: sent.generation,
-            tier: sent.tier,
+            tier: sent.tier & memory::TIER,
         });
     }
     if service.header.flags & Header::AFFINITY == 0 {

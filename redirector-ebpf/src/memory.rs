@@ -161,6 +161,24 @@ pub fn earlier_send<'s>(
     Some(slot)
 }
 
+/// In [`Destination::tier`] of a send: the tier. Above it, how many others have been asked since.
+pub const TIER: u32 = 0xff;
+
+/// Notes that an earlier send's backend is to be sought in the next of so many tiers; not once all
+/// have been asked.
+#[inline(always)]
+pub fn seek_in_next_tier(context: &SockAddrContext, dialled: &Address, tiers: u8) -> bool {
+    let Some(slot) = earlier_send(context, dialled) else {
+        return false;
+    };
+    let tiers = u32::from(tiers);
+    let asked = (slot.tier >> 8) + 1;
+    let next = (slot.tier & TIER) + 1;
+    let next = if next < tiers { next } else { 0 };
+    slot.tier = asked << 8 | next;
+    asked < tiers
+}
+
 /// Whether a destination is remembered (0 or 1), and in which slot. Without branches, so that
 /// what follows is verified once and not once per slot. No destination stands in two slots.
 #[inline(always)]

@@ -28,7 +28,8 @@ pub struct Destination {
     pub epoch: u16,
     /// Index into `NODES`.
     pub node: u16,
-    /// The tier it was chosen from.
+    /// The tier it was chosen from; of a send, above the low byte, how many others were asked for it
+    /// since.
     pub tier: u32,
     /// When this destination was used last, in [`SendsValue::clock`] ticks.
     pub stamp: u32,

@@ -21,12 +21,6 @@ use crate::{
 
 /// Of cases about them.
 const SOURCE: &str = "conntrack/";
-/// Where a flow should stay and moves: its endpoint went to another tier, and the kernel's program
-/// looks for an earlier choice only in the tier in which it was.
-pub const MOVED: [&str; 2] = [
-    "UDP: an endpoint that serves while it terminates stays in the table, so its flows stay",
-    "UDP: an endpoint that hints do not choose stays in the table, so its flows stay",
-];
 const UDP: Kind = Kind { domain: libc::AF_INET, kind: libc::SOCK_DGRAM, protocol: 0 };
 
 /// A socket for each endpoint that there is at first.
@@ -68,8 +62,7 @@ impl Flows {
         for (before, mut socket) in sockets {
             match (told.choice(frontend.ip()), send(&mut socket, frontend)) {
                 (Choice::Among(chosen), Ok(now)) => {
-                    let is_found = !MOVED.contains(&rule) || chosen.contains(&before);
-                    let stays = listed.contains(&before) && is_found;
+                    let stays = listed.contains(&before);
                     let expected = if stays { BTreeSet::from([before.clone()]) } else { chosen };
                     assert!(expected.contains(&now), "{rule}: {before}, then {now}: {expected:?}");
                 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, thread, time::Instant};
 use crate::{
     cases::{CASES, Case},
     check::{Tally, check},
-    flows::{Flows, MOVED},
+    flows::Flows,
     placed::Placed,
     script::Script,
     waves::World,
@@ -61,9 +61,6 @@ fn the_cases_hold_for_real_sockets() {
     );
     for (rule, why) in NOT_HERE {
         println!("conformance: without sockets: {rule}: {why}");
-    }
-    for rule in MOVED {
-        println!("conformance: not as kube-proxy does: the flow moves: {rule}");
     }
     assert!(cases >= PROMISED, "{cases} cases");
 }
