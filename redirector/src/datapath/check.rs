@@ -163,7 +163,11 @@ fn map_memory() -> Finding {
 fn unprivileged() -> Finding {
     const WHAT: &str = "unprivileged";
     if kernel_at_least(6, 1) {
-        return finding(WHAT, Verdict::Ok, "the agent needs no capabilities after `redirector load --owner`");
+        return finding(
+            WHAT,
+            Verdict::Ok,
+            "the agent needs no capabilities after `redirector load --owner`",
+        );
     }
     finding(WHAT, Verdict::Degraded, "before 6.1 the running agent keeps CAP_BPF")
 }
