@@ -20,7 +20,7 @@ use crate::maps::{CONFIG, SEATS};
 static SEAT_COUNT: u32 = 0;
 
 /// The value of this socket, if it has a seat: for whoever holds a descriptor of it, or knows that
-/// its connect is watched. Anybody else asks again ([`is_of`]) after having looked at the state.
+/// its connect is watched. Anybody else asks [`is_still`] after having looked at the state.
 #[inline(always)]
 pub fn of<'s>(context: *mut c_void) -> Option<&'s mut SocketValue> {
     let (cookie, seat) = seat(context)?;
@@ -28,14 +28,18 @@ pub fn of<'s>(context: *mut c_void) -> Option<&'s mut SocketValue> {
     unsafe { ((&raw const (*seat).cookie).read_volatile() == cookie).then(|| &mut *seat) }
 }
 
-/// Whether the value is still that of the cookie that it had.
+/// Whether a value is still this socket's: in storage it is, there the cookie is 0. Another one
+/// that takes a seat stores its cookie before anything else.
 #[inline(always)]
-pub fn is_of(value: &SocketValue, cookie: u64) -> bool {
-    // SAFETY: as above.
-    unsafe { (&raw const value.cookie).read_volatile() == cookie }
+pub fn is_still(value: &SocketValue, context: *mut c_void) -> bool {
+    // SAFETY: as above; the helper takes a context with a socket.
+    unsafe {
+        let cookie = (&raw const value.cookie).read_volatile();
+        cookie == 0 || cookie == bpf_get_socket_cookie(context)
+    }
 }
 
-/// The same; takes the seat if it is free.
+/// The value of this socket, which takes its seat if that is free.
 #[inline(always)]
 pub fn take<'s>(context: *mut c_void) -> Option<&'s mut SocketValue> {
     let (cookie, seat) = seat(context)?;

@@ -101,9 +101,9 @@ pub fn decided(context: &SockOpsContext) {
     let Some((sock, socket)) = socket(context) else {
         return;
     };
-    let (cookie, state) = (socket.cookie, state_of(socket));
+    let state = state_of(socket);
     // A socket that nobody holds and that is not watched has left its seat to another one.
-    if state & SocketValue::WATCHED == 0 || !seats::is_of(socket, cookie) {
+    if state & SocketValue::WATCHED == 0 || !seats::is_still(socket, context.as_ptr()) {
         return;
     }
     socket.state = 0;
