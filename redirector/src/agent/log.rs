@@ -19,12 +19,12 @@ pub(super) fn log(transition: &Transition) {
             let name = |tier: &Option<(u8, Arc<str>)>| {
                 tier.as_ref().map_or_else(|| "none".into(), |(_, name)| Arc::clone(name))
             };
-            let is_back = matches!((from, to), (Some((from, _)), Some((to, _))) if to < from);
+            let movement = Movement::of(from.as_ref(), to.as_ref());
             let (from, to) = (name(from), name(to));
-            if is_back {
-                info!(%service, %from, %to, "failed back");
-            } else {
-                warn!(%service, %from, %to, "failed over");
+            match movement {
+                Movement::Begun => info!(%service, %from, %to, "gets traffic"),
+                Movement::Back => info!(%service, %from, %to, "failed back"),
+                Movement::Over => warn!(%service, %from, %to, "failed over"),
             }
         }
         Transition::NodeSuspect(true) => {
@@ -37,6 +37,47 @@ pub(super) fn log(transition: &Transition) {
         Transition::Ordered(verb) => info!(?verb, "an operator's wish is in force"),
         Transition::Rejected { object, why } => {
             warn!(%object, %why, "rejected; its last good version stays in force");
+        }
+    }
+}
+
+/// Where a service's traffic went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Movement {
+    /// From no tier to one: the first backends of a new service, or the end of an outage.
+    Begun,
+    /// To an earlier tier.
+    Back,
+    /// To a later tier or to none; and within a number, whose tier is another one now.
+    Over,
+}
+
+impl Movement {
+    fn of(from: Option<&(u8, Arc<str>)>, to: Option<&(u8, Arc<str>)>) -> Self {
+        match (from, to) {
+            (None, Some(_)) => Self::Begun,
+            (Some((from, _)), Some((to, _))) if to < from => Self::Back,
+            _ => Self::Over,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_need_a_person_is_a_failover() {
+        for (from, to, expected) in [
+            (None, Some(0), Movement::Begun),
+            (None, Some(1), Movement::Begun),
+            (Some(1), Some(0), Movement::Back),
+            (Some(0), Some(1), Movement::Over),
+            (Some(0), None, Movement::Over),
+        ] {
+            let tier = |number: Option<u8>| number.map(|number| (number, Arc::from("t")));
+            let movement = Movement::of(tier(from).as_ref(), tier(to).as_ref());
+            assert_eq!(movement, expected, "{from:?} to {to:?}");
         }
     }
 }
