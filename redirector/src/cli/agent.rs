@@ -157,6 +157,8 @@ async fn serve(args: &Args) -> Result<()> {
     if leaves {
         let removed = datapath::unload(&pins, lock)?;
         info!(links = removed.links, maps = removed.maps, "unloaded: the DaemonSet is gone");
+        // Whoever installs it again has ordered nothing yet.
+        Orders::new(&run.orders()).remove()?;
     }
     Ok(())
 }

@@ -51,6 +51,18 @@ impl Orders {
         };
         write().with_context(|| format!("cannot write {}", self.0.display()))
     }
+
+    /// Removes the file, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be removed.
+    pub fn remove(&self) -> Result<()> {
+        match fs::remove_file(&self.0) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            result => result.with_context(|| format!("cannot remove {}", self.0.display())),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -67,6 +79,10 @@ mod tests {
         assert_eq!(orders.read().expect("one"), [order]);
         orders.write(&[]).expect("written");
         assert_eq!(orders.read().expect("none"), []);
+        for _ in 0..2 {
+            orders.remove().expect("removed, or not there");
+            assert_eq!(fs::read_dir(directory.path()).expect("a directory").count(), 0);
+        }
     }
 
     #[test]
