@@ -73,7 +73,8 @@ pub(super) struct LoadArgs {
     /// Cgroup to attach to [default: the root of the cgroup2 mount]
     #[arg(long, value_name = "DIR")]
     cgroup: Option<PathBuf>,
-    /// Give the pins to this user and group, so that the agent can run as it
+    /// Give the pins to this user and group, so that the agent can run as it; with the loader's own
+    /// user, share them with this group
     #[arg(long, value_name = "UID[:GID]", value_parser = parse_owner)]
     owner: Option<(u32, u32)>,
     /// Protocols whose sockets show the service address as their peer: `tcp`, `udp`, both, `none`
