@@ -93,7 +93,12 @@ impl Feed {
                     self.notice(&mut said);
                 }
                 _ = statuses.tick() => {
-                    self.note_missing_kind(&mut said).await;
+                    if self.lacks_policies(&mut said) {
+                        self.index.take(News::Policies(Batch { changes: Vec::new(), is_synced: true }));
+                        if !self.tell(&core).await {
+                            break;
+                        }
+                    }
                     if let Some(handle) = &self.handle {
                         status::tell(&self.index, handle, &asks).await;
                     }
@@ -178,21 +183,20 @@ impl Feed {
 
     /// A cluster that does not know FailoverPolicies has none. Only before any were heard of: a
     /// definition that is removed takes its objects with it, and the watch says so.
-    async fn note_missing_kind(&self, said: &mut Said) {
+    fn lacks_policies(&self, said: &mut Said) -> bool {
         if said.has_policies || self.policies.snapshot().state != State::Missing {
             said.missing_since = None;
-            return;
+            return false;
         }
         let since = *said.missing_since.get_or_insert_with(Instant::now);
         if since.elapsed() < MISSING {
-            return;
+            return false;
         }
         warn!(
             "this cluster does not know FailoverPolicies; `redirector crd | kubectl apply -f -` \
              teaches it"
         );
         said.has_policies = true;
-        let none = Batch { changes: Vec::new(), is_synced: true };
-        let _ = self.heard.send(News::Policies(none)).await;
+        true
     }
 }
