@@ -126,8 +126,8 @@ fn a_status_is_written_on_change_only_and_not_often() {
     // Changes of endpoints, whatever the number, change no status.
     stage.cluster.api.forget_requests();
     let begun = Instant::now();
-    for round in 0_u8.. {
-        stage.cluster.api.put(slice("web", "", &[1 + round % 2])).expect("a slice");
+    for round in 0_u32.. {
+        stage.cluster.api.put(slice("web", "", &[1 + (round % 2) as u8])).expect("a slice");
         stage.answers(20);
         if begun.elapsed() > Duration::from_secs(5) {
             println!("kube: {round} changes of endpoints in {:?}", begun.elapsed());
