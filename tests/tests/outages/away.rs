@@ -65,6 +65,13 @@ fn survives(way: Way) {
     let begun = Instant::now();
     let fault = leave(&cluster, way);
 
+    if matches!(way, Way::Refused | Way::Restarted) {
+        // A watch that is being cut may still say what comes now.
+        until(&cluster, "the agent has lost its watches", || {
+            let (_, metrics) = cluster.agent.get("/metrics").expect("metrics");
+            !metrics.contains("redirector_kube_watching{kind=\"EndpointSlice\"} 1")
+        });
+    }
     cluster.api.put(slice("steady", "", &[1, 2, 5])).expect("a change that nobody hears");
     let ejected = replica_dies_and_returns(&mut cluster, 3);
     let killed = Instant::now();

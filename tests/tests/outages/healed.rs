@@ -170,7 +170,10 @@ impl Stage {
             let of_it = |asked: &&api::Request| asked.verb == Verb::List && asked.resource == kind;
             asked.iter().filter(of_it).filter(|asked| asked.code == 200).count()
         });
-        assert!(lists.iter().all(|count| *count <= 1), "{what}: LISTs of {KINDS:?}: {lists:?}");
+        // The Nodes are also listed once to learn where zones are, whenever that comes.
+        let most = KINDS.map(|kind| if kind == "nodes" { 2 } else { 1 });
+        let is_within = lists.iter().zip(most).all(|(count, most)| *count <= most);
+        assert!(is_within, "{what}: LISTs of {KINDS:?}: {lists:?}");
         let by = none_failed(what, self.load);
         println!("outages: {what}: healed after {took:?} by {lists:?} LISTs; {by:?}, 0 failed");
     }
