@@ -1,8 +1,8 @@
 //! From API objects to what the core is told, by kube-proxy's rules. Pure.
 //!
-//! The rules are kube-proxy's, each with its function, in [`endpoints`] (which endpoints),
-//! [`frontends`] (which addresses) and [`standing`] (which Services); who gets what when there is
-//! not enough is in [`shares`]. Only what a piece of news touches is looked at again, and only
+//! The rules are kube-proxy's, each with its function, in `endpoints` (which endpoints),
+//! `frontends` (which addresses) and `standing` (which Services); who gets what when there is
+//! not enough is in `shares`. Only what a piece of news touches is looked at again, and only
 //! Services whose value really changed are said again.
 //!
 //! UDP: kube-proxy (`conntrack.CleanStaleEntries`) lets a flow stay with an endpoint as long as
