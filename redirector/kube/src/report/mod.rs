@@ -152,8 +152,8 @@ impl Handle {
         self.reported(transitions.iter().filter_map(event_of));
     }
 
-    /// As [`Handle::happened`], for what only the caller can say: another object, its UID, a
-    /// conflict of policies.
+    /// As [`Handle::happened`], for what only the caller can say: another object, a conflict of
+    /// policies.
     pub fn reported(&self, reports: impl IntoIterator<Item = EventReport>) {
         let (now, wall) = (self.shared.now(), text::wall());
         for report in reports {

@@ -1,15 +1,25 @@
 //! Events: one for each transition, whatever happens on the way.
 
-use std::{collections::BTreeSet, sync::Arc, sync::atomic::Ordering::Relaxed};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use redirector_core::{Transition, service::ServiceRef};
+use redirector_kube::{
+    api::ObjectRef,
+    report::{EventReport, Regarding, Timing},
+};
+use serde_json::{Value, json};
 
 use crate::{
-    Agent, foreign_writes, released,
-    server::{Fault, Server},
+    Agent, DIVISOR, foreign_writes, released,
+    server::{Asked, Fault, Server},
     until,
 };
+
+const SERVICES: &str = "/api/v1/namespaces/shop/services";
 
 #[tokio::test]
 async fn an_event_says_who_what_and_where() {
@@ -28,6 +38,66 @@ async fn an_event_says_who_what_and_where() {
     assert_eq!(event["reportingInstance"], "n1");
     assert_eq!(event["note"], "traffic moved from tier 0 (near) to tier 1 (far)");
     assert!(event["series"].is_null(), "{event}");
+}
+
+#[tokio::test]
+async fn an_event_has_the_uid_by_which_kubectl_describe_looks_for_it() {
+    let server = Server::new().await;
+    let service = json!({ "metadata": { "uid": "of-the-service" } });
+    server.put(&format!("{SERVICES}/checkout"), service);
+    let policies = "/apis/redirector.dev/v1alpha1/namespaces/shop/failoverpolicies";
+    server.put(&format!("{policies}/west"), json!({ "metadata": { "uid": "of-the-policy" } }));
+    let agent = leader(&server).await;
+    let west = ObjectRef { namespace: "shop".into(), name: "west".into() };
+    agent.handle.happened(&[failed_over("checkout"), Transition::NodeSuspect(true)]);
+    agent.handle.reported([EventReport {
+        regarding: Regarding::Policy(west),
+        is_warning: true,
+        reason: "Conflicted",
+        action: "Reject",
+        template: "an older one holds".into(),
+        note: "an older one holds".into(),
+    }]);
+    until("the events are there", || server.events().len() == 3).await;
+    let uids: BTreeMap<String, String> = server
+        .events()
+        .into_values()
+        .map(|event| [&event["regarding"]["kind"], &event["regarding"]["uid"]].map(text).into())
+        .collect();
+    let expected =
+        [("FailoverPolicy", "of-the-policy"), ("Node", "n1"), ("Service", "of-the-service")];
+    assert_eq!(uids, expected.map(|(kind, uid)| (kind.into(), uid.into())).into());
+
+    agent.handle.happened(&[failed_over("checkout")]);
+    until("it is counted", || server.events().values().any(|event| event["series"]["count"] == 2))
+        .await;
+    assert_eq!(server.asked("GET", "/services/").len(), 1, "a count needs no uid");
+    assert_eq!(server.asked("GET", "/nodes").len(), 0, "a Node's is its name");
+}
+
+#[tokio::test]
+async fn an_event_whose_object_cannot_be_read_is_written_without_its_uid() {
+    let server = Server::new().await;
+    let agent = leader(&server).await;
+    let request = Timing::default().request / DIVISOR;
+    let faults = [Fault::Status(403), Fault::Status(500), Fault::Late(request * 10)];
+    for (number, fault) in faults.into_iter().enumerate() {
+        server.put(&format!("{SERVICES}/s{number}"), json!({}));
+        server.fault("GET", &format!("/services/s{number}"), fault);
+        agent.handle.happened(&[failed_over(&format!("s{number}"))]);
+    }
+    agent.handle.happened(&[failed_over("gone")]);
+    until("the events are there", || server.events().len() == 4).await;
+    for event in server.events().values() {
+        assert!(event["regarding"]["uid"].is_null(), "{event}");
+    }
+    assert_eq!(server.asked("GET", "/services/").len(), 4, "each object is asked for once");
+    assert_eq!(agent.stats().errors.load(Relaxed), 0, "no Event has failed");
+    let asked = server.asked("GET", "/services/s2")[0].at;
+    let creations = server.asked("POST", "/events");
+    let is_of_late = |asked: &&Asked| asked.body["regarding"]["name"] == "s2";
+    let late = creations.iter().find(is_of_late).expect("it is there").at - asked;
+    assert!(late < request * 2, "{late:?} later");
 }
 
 #[tokio::test]
@@ -145,6 +215,10 @@ async fn leader(server: &Server) -> Agent {
     let agent = Agent::new(server, "n1").await;
     agent.leads().await;
     agent
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 fn failed_over(service: &str) -> Transition {

@@ -297,7 +297,6 @@ impl Ledger {
 fn overflow(lost: u64) -> EventReport {
     EventReport {
         regarding: Regarding::Node,
-        uid: None,
         is_warning: true,
         reason: "EventsDropped",
         action: "Limit",

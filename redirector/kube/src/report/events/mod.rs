@@ -32,8 +32,6 @@ pub enum Regarding {
 pub struct EventReport {
     /// About what.
     pub regarding: Regarding,
-    /// `metadata.uid` of that object, where the caller knows it.
-    pub uid: Option<Arc<str>>,
     /// `Warning`, else `Normal`.
     pub is_warning: bool,
     /// One word in CamelCase, for programs, at most 128 bytes: `FailedOver`.
@@ -174,7 +172,7 @@ fn normal(
     note: String,
 ) -> EventReport {
     let template = note.clone();
-    EventReport { regarding, uid: None, is_warning: false, reason, action, template, note }
+    EventReport { regarding, is_warning: false, reason, action, template, note }
 }
 
 fn warning(
@@ -185,7 +183,7 @@ fn warning(
     note: Option<String>,
 ) -> EventReport {
     let note = note.unwrap_or_else(|| template.clone());
-    EventReport { regarding, uid: None, is_warning: true, reason, action, template, note }
+    EventReport { regarding, is_warning: true, reason, action, template, note }
 }
 
 #[cfg(test)]

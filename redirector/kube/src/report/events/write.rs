@@ -4,9 +4,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tracing::debug;
 
 use super::{Job, Outcome, Regarding};
 use crate::{
+    api::ObjectRef,
     client::Error,
     report::{
         Shared,
@@ -19,6 +21,8 @@ use crate::{
 const NOTE: usize = 1_024;
 /// Of the name of an Event, what comes from its object's; an object's name may have 253 bytes.
 const NAME: usize = 200;
+/// Group and version of FailoverPolicies.
+const POLICIES: &str = "redirector.dev/v1alpha1";
 
 #[derive(Deserialize)]
 struct Existing {
@@ -31,7 +35,18 @@ struct Series {
     count: u32,
 }
 
-/// Writes it.
+/// As much as is asked of the object that an Event is about.
+#[derive(Deserialize)]
+struct Object {
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    uid: String,
+}
+
+/// Writes it. What is created takes up to two requests: one asks for the object's UID.
 pub(in crate::report) async fn write(shared: &Shared, job: &Job) -> Outcome {
     let place = Place::of(shared, job);
     let collection = format!("/apis/events.k8s.io/v1/namespaces/{}/events", place.namespace);
@@ -42,7 +57,12 @@ pub(in crate::report) async fn write(shared: &Shared, job: &Job) -> Outcome {
         let patch = json!({ "series": series(job) });
         within(deadline, client.patch(&path, &patch)).await
     } else {
-        within(deadline, client.post(&collection, &event(shared, &place, job))).await
+        let event = event(shared, &place, uid(shared, &job.report.regarding).await, job);
+        // Asking may have taken what was left of the Lease.
+        if !shared.is_leader() {
+            return Outcome::NotYet;
+        }
+        within(deadline, client.post(&collection, &event)).await
     };
     let Err(error) = result else {
         let stats = &shared.stats;
@@ -75,6 +95,32 @@ pub(in crate::report) async fn write(shared: &Shared, job: &Job) -> Outcome {
     }
 }
 
+/// The UID of that object, by which `kubectl describe` looks for Events about it. If it cannot be
+/// read the Event goes without: then `kubectl get events` alone shows it.
+///
+/// A Node's is its name, as in what kubelet reports. Controllers report its real one; `kubectl
+/// describe node` looks for both, and the name costs no request when many backends are ejected at
+/// once.
+async fn uid(shared: &Shared, regarding: &Regarding) -> Option<String> {
+    let path = match regarding {
+        Regarding::Service(ObjectRef { namespace, name }) => {
+            format!("/api/v1/namespaces/{namespace}/services/{name}")
+        }
+        Regarding::Policy(ObjectRef { namespace, name }) => {
+            format!("/apis/{POLICIES}/namespaces/{namespace}/failoverpolicies/{name}")
+        }
+        Regarding::Node => return Some(shared.identity.node.to_string()),
+    };
+    let answer = within(shared.timing.request, shared.client.get(&path)).await;
+    match answer.and_then(|answer| decoded::<Object>(&answer)) {
+        Ok(object) => Some(object.metadata.uid),
+        Err(error) => {
+            debug!(%error, path, "an event is written without the uid of its object");
+            None
+        }
+    }
+}
+
 /// Where an Event is, and its object.
 struct Place {
     namespace: String,
@@ -84,14 +130,12 @@ struct Place {
 
 impl Place {
     fn of(shared: &Shared, job: &Job) -> Self {
-        let uid = job.report.uid.as_deref();
         let (version, kind, namespace, object) = match &job.report.regarding {
             Regarding::Service(object) => {
                 ("v1", "Service", Some(&*object.namespace), &*object.name)
             }
             Regarding::Policy(object) => {
-                let version = "redirector.dev/v1alpha1";
-                (version, "FailoverPolicy", Some(&*object.namespace), &*object.name)
+                (POLICIES, "FailoverPolicy", Some(&*object.namespace), &*object.name)
             }
             Regarding::Node => ("v1", "Node", None, &*shared.identity.node),
         };
@@ -99,9 +143,6 @@ impl Place {
         let mut regarding = json!({ "apiVersion": version, "kind": kind, "name": object });
         if let Some(namespace) = namespace {
             regarding["namespace"] = namespace.into();
-        }
-        if let Some(uid) = uid {
-            regarding["uid"] = uid.into();
         }
         Self {
             namespace: namespace.unwrap_or("default").to_owned(),
@@ -111,7 +152,7 @@ impl Place {
     }
 }
 
-fn event(shared: &Shared, place: &Place, job: &Job) -> Value {
+fn event(shared: &Shared, place: &Place, uid: Option<String>, job: &Job) -> Value {
     let mut event = json!({
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
@@ -125,6 +166,9 @@ fn event(shared: &Shared, place: &Place, job: &Job) -> Value {
         "note": bounded(&job.report.note, NOTE),
         "type": if job.report.is_warning { "Warning" } else { "Normal" },
     });
+    if let Some(uid) = uid {
+        event["regarding"]["uid"] = uid.into();
+    }
     if job.count > 1 {
         event["series"] = series(job);
     }
