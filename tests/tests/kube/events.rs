@@ -70,6 +70,12 @@ fn a_failover_moves_dials_first_and_is_one_event_then_however_often_it_repeats()
     let shown = stage.kubectl(&["get", "events"], "");
     println!("{shown}");
     assert!(shown.contains("FailedOver") && shown.contains("service/web"), "{shown}");
+    for (object, reason) in [("service/web", "FailedOver"), ("node/client", "BackendEjected")] {
+        let described = stage.kubectl(&["describe", object], "");
+        let (_, events) = described.split_once("\nEvents:").expect("it shows Events");
+        println!("{object}:{events}");
+        assert!(events.contains(reason), "kubectl describe {object} shows no {reason}");
+    }
     stage.assert_only_reports_were_written();
     stage.assert_nothing_was_forbidden();
 }
