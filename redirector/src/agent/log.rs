@@ -44,7 +44,7 @@ pub(super) fn log(transition: &Transition) {
 /// Where a service's traffic went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Movement {
-    /// From no tier to one: the first backends of a new service, or the end of an outage.
+    /// From no tier to one: the end of an outage.
     Begun,
     /// To an earlier tier.
     Back,

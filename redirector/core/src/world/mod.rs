@@ -10,6 +10,7 @@ mod lost;
 mod nodes;
 mod objections;
 mod operator;
+mod outages;
 mod passive;
 mod replace;
 mod suspect;
@@ -36,13 +37,14 @@ use self::{
     nodes::Nodes,
     objections::Objections,
     operator::Drains,
+    outages::Outages,
 };
 use crate::{
     failover::tiers::others,
     input::{Command, Input, Moment, Transition, Verb},
     plan::Scope,
     service::{BackendRef, Frontend, Locality, Service, ServiceRef},
-    tables::{Overrides, ServiceTables, Table, Tables, View, compile_service, tiers},
+    tables::{Overrides, ServiceTables, Tables, View, compile_service, tiers},
 };
 
 pub use self::objections::Objection;
@@ -76,6 +78,7 @@ pub struct World {
     changed: BTreeSet<ServiceRef>,
     commands: Vec<Command>,
     failbacks: Failbacks,
+    outages: Outages,
     /// Services with a tier for the key.
     dependants: BTreeMap<ServiceRef, BTreeSet<ServiceRef>>,
     /// Drains and forces that are in force.
@@ -251,6 +254,7 @@ impl World {
         let before = self.unlink(name);
         self.services.remove(name);
         self.failbacks.forget(name);
+        self.outages.forget(name);
         self.instant.before.remove(name);
         if self.tables.services.remove(name).is_some() {
             self.changed.insert(name.clone());
@@ -347,6 +351,7 @@ impl World {
         let compiler = Compiler {
             view,
             failbacks: &mut self.failbacks,
+            outages: &mut self.outages,
             instant: &mut self.instant,
             now: self.now,
         };
@@ -384,6 +389,7 @@ impl World {
 struct Compiler<'w> {
     view: View<'w>,
     failbacks: &'w mut Failbacks,
+    outages: &'w mut Outages,
     instant: &'w mut Instant,
     now: Moment,
 }
@@ -396,35 +402,17 @@ impl Compiler<'_> {
         old: Option<&Arc<ServiceTables>>,
         happened: &mut Vec<Transition>,
     ) -> Option<Arc<ServiceTables>> {
-        let Self { view, failbacks, instant, now } = self;
+        let Self { view, failbacks, outages, instant, now } = self;
         let tiers = tiers(service, &view);
         let installed = old.map(AsRef::as_ref);
         let ramped = failbacks.stand(service, &tiers, installed, instant, (&view, now));
         let overrides = failbacks.overrides(&service.name);
         let new = compile_service(service, tiers, overrides, view.objections);
         let is_new = installed != Some(&new);
-        if let Some(old) = installed.filter(|_| is_new) {
-            failed_over(&service.name, old, &new, happened);
+        if is_new {
+            outages.failed_over(&service.name, installed, &new, instant.was_synced, happened);
         }
         happened.extend(ramped);
         is_new.then(|| Arc::new(new))
-    }
-}
-
-/// Reports, per family, that another tier carries the load. Both families at once are one event.
-fn failed_over(
-    service: &ServiceRef,
-    old: &ServiceTables,
-    new: &ServiceTables,
-    happened: &mut Vec<Transition>,
-) {
-    let named = |table: &Table| table.carrying().map(|(number, name)| (number, Arc::from(name)));
-    for (old, new) in [(&old.v4, &new.v4), (&old.v6, &new.v6)] {
-        let [was, is] = [old, new].map(|table| table.carrying().map(|(_, name)| name));
-        let (from, to) = (named(old), named(new));
-        let event = Transition::FailedOver { service: service.clone(), from, to };
-        if was != is && happened.last() != Some(&event) {
-            happened.push(event);
-        }
     }
 }

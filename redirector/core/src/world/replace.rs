@@ -54,6 +54,7 @@ impl World {
             .collect();
         let earlier = std::mem::replace(&mut self.services, services);
         self.failbacks.retain(&self.services);
+        self.outages.retain(|name| self.services.contains_key(name));
         self.instant.before.retain(|name, _| self.services.contains_key(name));
         self.dependants.clear();
         let dependants: Vec<ServiceRef> = self
@@ -75,7 +76,7 @@ impl World {
         earlier: &BTreeMap<ServiceRef, Service>,
         happened: &mut Vec<Transition>,
     ) {
-        let Self { services, tables, failbacks, instant, node, now, changed, .. } = self;
+        let Self { services, tables, failbacks, outages, instant, node, now, changed, .. } = self;
         let mut compiled = std::mem::take(&mut tables.services);
         let is_same = |name: &ServiceRef| earlier.get(name) == services.get(name);
         let view = View { node, services, objections: &tables.objections };
@@ -90,7 +91,7 @@ impl World {
                 {
                     return (name.clone(), Arc::clone(old));
                 }
-                let compiler = Compiler { view, failbacks, instant, now: *now };
+                let compiler = Compiler { view, failbacks, outages, instant, now: *now };
                 let new = compiler.compile(service, old.as_ref(), happened);
                 if new.is_some() {
                     changed.insert(name.clone());

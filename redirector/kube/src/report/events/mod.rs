@@ -53,7 +53,8 @@ pub struct EventReport {
 /// - steps of a ramp have none, since the fail-back has;
 /// - a transition to a tier of the same number has none: it is called otherwise now, because a
 ///   policy came, went or changed;
-/// - a transition to an earlier tier, or from no tier to one, is `FailedBack`, else `FailedOver`;
+/// - a transition to an earlier tier, or from no tier to one (the end of an outage: the core says
+///   nothing of a service's first backends), is `FailedBack`, else `FailedOver`;
 /// - a service that is none of Kubernetes (not `namespace/name`) has none. What follows the name
 ///   after a colon, a port, is no part of it.
 ///

@@ -1,0 +1,202 @@
+//! Which tier of a service carries the load: says when it is another one.
+//!
+//! The first backends of a service are not news, those that end an outage are. So of services
+//! without a tier those are remembered that had one; changes of a service do not touch that.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use crate::{
+    input::Transition,
+    service::ServiceRef,
+    tables::{ServiceTables, Table},
+};
+
+/// Services that carried load and do not now, of IPv4 and of IPv6.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Outages([BTreeSet<ServiceRef>; 2]);
+
+impl Outages {
+    /// Reports, per family, that another tier carries the load. Both families at once are one
+    /// event. From no tier to one it is none unless an outage ends.
+    ///
+    /// What an agent that has just started (`was_synced` is false) finds ejected had carried load
+    /// for the agent before. Of a service that it finds without backends nobody knows.
+    pub(super) fn failed_over(
+        &mut self,
+        service: &ServiceRef,
+        old: Option<&ServiceTables>,
+        new: &ServiceTables,
+        was_synced: bool,
+        happened: &mut Vec<Transition>,
+    ) {
+        let families: [fn(&ServiceTables) -> &Table; 2] = [|of| &of.v4, |of| &of.v6];
+        for (stopped, family) in self.0.iter_mut().zip(families) {
+            let new = family(new);
+            let Some(old) = old.map(family) else {
+                if !was_synced && new.carrier.is_none() && !new.tiers.is_empty() {
+                    stopped.insert(service.clone());
+                }
+                continue;
+            };
+            let (from, to) = (old.carrying(), new.carrying());
+            let is_news = match (from, to) {
+                (Some(_), None) => stopped.insert(service.clone()),
+                (None, Some(_)) => stopped.remove(service),
+                (from, to) => from.map(|(_, name)| name) != to.map(|(_, name)| name),
+            };
+            let [from, to] =
+                [from, to].map(|tier| tier.map(|(number, name)| (number, Arc::from(name))));
+            let event = Transition::FailedOver { service: service.clone(), from, to };
+            if is_news && happened.last() != Some(&event) {
+                happened.push(event);
+            }
+        }
+    }
+
+    /// There is no such service any more.
+    pub(super) fn forget(&mut self, service: &ServiceRef) {
+        for stopped in &mut self.0 {
+            stopped.remove(service);
+        }
+    }
+
+    /// There are no other services than these any more.
+    pub(super) fn retain(&mut self, is_there: impl Fn(&ServiceRef) -> bool) {
+        for stopped in &mut self.0 {
+            stopped.retain(&is_there);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use redirector_common::HealthByte;
+
+    use crate::{
+        input::{Input, Moment, Transition},
+        service::{BackendRef, Service, ServiceRef},
+        world::{
+            World,
+            tests::{backend, failure, service, success},
+        },
+    };
+
+    const ONE: [&str; 1] = ["10.1.0.1"];
+
+    #[test]
+    fn the_first_backends_of_a_service_are_no_news_and_those_after_an_outage_are() {
+        let mut stage = Stage::synced(vec![]);
+        for name in ["a", "b"] {
+            assert_eq!(stage.put(name, &[]), NOTHING, "{name}");
+            assert_eq!(stage.put(name, &ONE), NOTHING, "{name} has had none yet");
+            assert_eq!(stage.put(name, &[]), [format!("{name}: cluster to none")]);
+            stage.change(name);
+            assert_eq!(stage.put(name, &ONE), [format!("{name}: none to cluster")]);
+            assert_eq!(stage.put(name, &[]), [format!("{name}: cluster to none")]);
+            assert_eq!(stage.apply(Input::Remove(ServiceRef(name.into()))), NOTHING);
+            assert_eq!(stage.put(name, &[]), NOTHING);
+            assert_eq!(stage.put(name, &ONE), NOTHING, "it is another {name}");
+            stage.apply(Input::Remove(ServiceRef(name.into())));
+        }
+    }
+
+    #[test]
+    fn a_list_of_all_services_knows_who_had_backends() {
+        let mut stage = Stage::synced(vec![of("a", &[]), of("b", &ONE)]);
+        let all = |a: &[&str], b: &[&str]| Input::Replace(vec![of("a", a), of("b", b)]);
+        assert_eq!(stage.apply(all(&ONE, &[])), ["b: cluster to none"]);
+        assert_eq!(stage.apply(all(&ONE, &ONE)), ["b: none to cluster"]);
+        assert_eq!(stage.apply(all(&[], &[])), ["a: cluster to none", "b: cluster to none"]);
+        assert_eq!(stage.apply(Input::Replace(vec![of("b", &[])])), NOTHING);
+        assert_eq!(stage.apply(all(&[], &ONE)), ["b: none to cluster"]);
+        assert_eq!(stage.apply(all(&ONE, &ONE)), NOTHING, "it is another a");
+    }
+
+    #[test]
+    fn each_family_has_first_backends() {
+        let mut stage = Stage::synced(vec![of("a", &ONE)]);
+        let both = ["10.1.0.1", "fd00::1"];
+        assert_eq!(stage.put("a", &both), NOTHING, "the first of IPv6");
+        assert_eq!(stage.put("a", &ONE), ["a: cluster to none"]);
+        assert_eq!(stage.put("a", &both), ["a: none to cluster"]);
+    }
+
+    #[test]
+    fn a_service_whose_backends_are_all_ejected_fails_back_when_one_is_well_again() {
+        let mut stage = Stage::synced(vec![of("a", &ONE)]);
+        stage.apply(success(ONE[0]));
+        stage.apply(failure(ONE[0]));
+        assert_eq!(stage.apply(failure(ONE[0])), ["a: cluster to none"]);
+        assert_eq!(stage.put("new", &ONE), NOTHING);
+        let back = stage.apply(success(ONE[0]));
+        assert_eq!(back, ["a: none to cluster"], "the new one had carried nothing");
+    }
+
+    #[test]
+    fn an_agent_that_starts_in_an_outage_says_its_end_and_takes_an_empty_service_for_a_new_one() {
+        let mut stage = Stage { world: World::new(), seconds: 0 };
+        let ejected: Vec<(BackendRef, HealthByte)> =
+            vec![(backend(ONE[0]), HealthByte::Prober), (backend(ONE[0]), HealthByte::Passive)];
+        assert_eq!(stage.apply(Input::Restore(ejected)), NOTHING);
+        let found = vec![of("down", &ONE), of("empty", &[]), of("well", &["10.1.0.2"])];
+        assert_eq!(stage.apply(Input::Replace(found)), NOTHING);
+        assert_eq!(stage.apply(success(ONE[0])), ["down: none to cluster"]);
+        assert_eq!(stage.put("empty", &["10.1.0.2"]), NOTHING);
+        assert_eq!(stage.put("well", &[]), ["well: cluster to none"]);
+        assert_eq!(stage.put("well", &["10.1.0.2"]), ["well: none to cluster"]);
+    }
+
+    const NOTHING: [&str; 0] = [];
+
+    /// A world, and a clock that advances with each input.
+    struct Stage {
+        world: World,
+        seconds: u64,
+    }
+
+    impl Stage {
+        fn synced(services: Vec<Service>) -> Self {
+            let mut stage = Self { world: World::new(), seconds: 0 };
+            assert_eq!(stage.apply(Input::Replace(services)), NOTHING);
+            stage
+        }
+
+        fn put(&mut self, name: &str, backends: &[&str]) -> Vec<String> {
+            self.apply(Input::Put(of(name, backends)))
+        }
+
+        /// Another spec of the service, that is all.
+        fn change(&mut self, name: &str) {
+            let mut service = of(name, &[]);
+            service.policy = Default::default();
+            service.affinity_seconds = Some(60);
+            assert_eq!(self.apply(Input::Put(service)), NOTHING);
+        }
+
+        /// Who failed over, from where and to where.
+        fn apply(&mut self, input: Input) -> Vec<String> {
+            self.seconds += 1;
+            let happened = self.world.apply(input, Moment(Duration::from_secs(self.seconds)));
+            let name = |tier: Option<(u8, std::sync::Arc<str>)>| {
+                tier.map_or_else(|| "none".to_owned(), |(_, name)| name.to_string())
+            };
+            let failovers = happened.into_iter().filter_map(|transition| match transition {
+                Transition::FailedOver { service, from, to } => {
+                    Some(format!("{}: {} to {}", service.0, name(from), name(to)))
+                }
+                _ => None,
+            });
+            failovers.collect()
+        }
+    }
+
+    /// With a frontend of each family.
+    fn of(name: &str, backends: &[&str]) -> Service {
+        let last = name.bytes().next().expect("a name");
+        let mut both = service(name, &format!("10.96.0.{last}"), backends);
+        both.frontends.extend(service(name, &format!("fd96::{last}"), &[]).frontends);
+        both
+    }
+}
