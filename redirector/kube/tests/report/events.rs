@@ -155,6 +155,22 @@ async fn repeats_are_counted_in_one_event_also_by_the_next_leader() {
 }
 
 #[tokio::test]
+async fn an_event_that_is_there_and_may_not_be_read_does_not_hold_up_the_others() {
+    let server = Server::new().await;
+    let first = leader(&server).await;
+    first.handle.happened(&[failed_over("a")]);
+    until("it is there", || server.events().len() == 1).await;
+    let second = Agent::new(&server, "n2").await;
+    drop(first);
+    second.leads().await;
+    // As often as it would be asked for before the test gives up.
+    (0..100).for_each(|_| server.fault("GET", "/events/a.", Fault::Status(403)));
+    second.handle.happened(&[failed_over("a"), failed_over("b")]);
+    until("the other one is there", || server.events().len() == 2).await;
+    assert_eq!(second.stats().dropped.load(Relaxed), 1);
+}
+
+#[tokio::test]
 async fn what_happens_while_nobody_leads_is_said_by_the_next_leader_and_once() {
     let server = Server::new().await;
     let first = leader(&server).await;
