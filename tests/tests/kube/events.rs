@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redirector_tests::{
     api::Verb,
-    cluster::name,
+    cluster::{name, slice},
     dialer::{Dial, Dialled, Load, now_us},
     zones::{self, wait_until},
 };
@@ -99,6 +99,72 @@ fn what_a_policy_changes_by_coming_is_no_failover() {
     assert_eq!(events(&stage, "FailedOver"), Vec::<Value>::new());
 }
 
+#[test]
+fn the_first_endpoints_of_a_service_have_no_event_and_those_after_an_outage_have_one() {
+    let mut stage = Stage::new(1);
+    stage.put_service("web", 10, &[]);
+    let probe = "{tcp: {}, interval: 200ms, timeout: 200ms, unhealthy: 2, healthy: 1}";
+    stage.apply("web", &format!("targetRefs: [{{kind: Service, name: web}}]\nprobe: {probe}"));
+    stage.wait_for_condition("web", "Programmed", ("True", "Programmed"));
+    let moves = |stage: &Stage| ["FailedOver", "FailedBack"].map(|reason| times(stage, reason));
+    let endpoints = |stage: &Stage, numbers| {
+        stage.cluster.api.put(slice("web", "", numbers)).expect("a slice");
+    };
+    let wait_for_moves = |stage: &Stage, wanted| {
+        let is_so = || moves(stage) == wanted;
+        if wait_until("Events", is_so).is_err() {
+            panic!("not {wanted:?} but {:?}:\n{}", moves(stage), stage.cluster.agent.log());
+        }
+    };
+    let drain = |stage: &Stage, zone: &str| {
+        // Whatever happened before this was written before it: Events are written in order.
+        let drained =
+            stage.cluster.agent.ask("drain", &[&format!("zone={zone}")]).expect("it runs");
+        assert!(drained.status.success(), "{drained:?}");
+        let is_told = || {
+            let mut events = events(stage, "Drained").into_iter();
+            events.any(|event| event["note"].as_str().is_some_and(|note| note.contains(zone)))
+        };
+        if wait_until("the drain's Event", is_told).is_err() {
+            panic!("no Event of the drain of {zone}:\n{}", stage.cluster.agent.log());
+        }
+    };
+
+    endpoints(&stage, &[1]);
+    stage.wait_for_answers(&[1]);
+    drain(&stage, "first");
+    assert_eq!(moves(&stage), [0, 0]);
+    endpoints(&stage, &[]);
+    wait_for_moves(&stage, [1, 0]);
+    endpoints(&stage, &[1]);
+    wait_for_moves(&stage, [1, 1]);
+
+    // Found without endpoints by an agent that starts it is as good as new.
+    endpoints(&stage, &[]);
+    wait_for_moves(&stage, [2, 1]);
+    restart(&mut stage, 2);
+    endpoints(&stage, &[1]);
+    stage.wait_for_answers(&[1]);
+    drain(&stage, "second");
+    assert_eq!(moves(&stage), [2, 1]);
+
+    // Found ejected it is in an outage. What has never answered a probe is not ejected by one.
+    let is_known = || {
+        let explained = stage.cluster.agent.ask("explain", &["shop/web"]).expect("it runs");
+        String::from_utf8_lossy(&explained.stdout).contains("probes: healthy")
+    };
+    wait_until("it answers a probe", is_known).expect("it does");
+    kill(&mut stage, &[1]);
+    wait_for_moves(&stage, [3, 1]);
+    restart(&mut stage, 3);
+    start(&mut stage, &[1]);
+    wait_for_moves(&stage, [3, 2]);
+    let log = stage.cluster.agent.log();
+    let said = log.lines().filter(|line| line.contains("failed over")).count();
+    assert_eq!(said, 3, "{log}");
+    stage.assert_nothing_was_forbidden();
+}
+
 fn kill(stage: &mut Stage, numbers: &[u8]) {
     numbers.iter().for_each(|number| stage.cluster.replicas[usize::from(*number) - 1].kill());
 }
@@ -112,6 +178,21 @@ fn start(stage: &mut Stage, numbers: &[u8]) {
 fn events(stage: &Stage, reason: &str) -> Vec<Value> {
     let all = stage.cluster.api.list("events").into_iter();
     all.filter(|event| event["reason"] == reason).collect()
+}
+
+/// Another agent, that leads: as the so-many-eth one. What an agent sees before it knows the Lease
+/// is another one's to report.
+fn restart(stage: &mut Stage, number: usize) {
+    stage.cluster.agent.restart().expect("another agent");
+    let log = || stage.cluster.agent.log();
+    let leads = || log().matches("writes statuses").count() == number;
+    wait_until("it leads", leads).unwrap_or_else(|_| panic!("it does not lead:\n{}", log()));
+}
+
+/// How often it happened, by the Events of that reason.
+fn times(stage: &Stage, reason: &str) -> u64 {
+    let count = |event: &Value| event["series"]["count"].as_u64().unwrap_or(1);
+    events(stage, reason).iter().map(count).sum()
 }
 
 /// How soon the dials had moved. Panics if one that began after the Event had not.
