@@ -158,30 +158,44 @@ impl<T: Object> Task<T> {
     async fn follow(&mut self) -> Result<(), Error> {
         self.stats.enter(State::Connecting);
         self.stats.watched();
-        let path = self.watch_path();
+        let asked = self.asked_length();
+        let path = self.watch_path(asked);
         let mut stream = self.client.open(&path, self.limits.first_byte).await?;
         self.stats.enter(State::Watching);
-        let result = self.hear(&mut stream).await;
+        let result = self.hear(&mut stream, asked).await;
         self.heard.known.end_beside();
         result
     }
 
-    async fn hear(&mut self, stream: &mut Stream) -> Result<(), Error> {
+    /// Until the server ends it, as it was asked to do after `asked`.
+    async fn hear(&mut self, stream: &mut Stream, asked: Duration) -> Result<(), Error> {
         let mut lines = Lines::new(self.limits.line);
-        let ends_at = Instant::now() + self.limits.watch.mul_f64(1.1) + self.limits.silence;
-        let mut silent_at = Instant::now() + self.limits.silence;
+        let began = Instant::now();
+        let ends_at = began + self.limits.watch.mul_f64(1.1) + self.limits.silence;
+        let mut silent_at = began + self.limits.silence;
+        let mut has_heard = false;
         let mut beside: Option<Beside<T>> = None;
         loop {
             tokio::select! {
                 chunk = stream.chunk() => {
-                    let Some(chunk) = chunk? else { return Ok(()) };
+                    let Some(chunk) = chunk? else {
+                        let lasted = began.elapsed();
+                        // Not that of a server that goes away, which ends watches at any time.
+                        let is_due = lasted + Duration::from_secs(1) >= asked;
+                        if has_heard || !self.is_quiet || !is_due {
+                            return Ok(());
+                        }
+                        self.doubt();
+                        return Err(Error::TimedOut { what: "no bookmark", after: lasted });
+                    };
                     lines.push(&chunk);
                     if self.take_lines(&mut lines).await? {
+                        has_heard = true;
                         silent_at = Instant::now() + self.limits.silence;
                     }
                 }
                 () = sleep_until(silent_at) => {
-                    self.is_quiet = true;
+                    self.doubt();
                     return Err(Error::TimedOut { what: "no event", after: self.limits.silence });
                 }
                 () = sleep_until(ends_at) => return Ok(()),
@@ -202,6 +216,16 @@ impl<T: Object> Task<T> {
                 }
             }
         }
+    }
+
+    /// What a watch without a line says. The first one: this kind is quiet, and the server has to be
+    /// asked for a bookmark in time. The next one: it was asked and sent none, as it does from a
+    /// version that it has not reached. Its etcd may have been restored from a snapshot, and of its
+    /// changes none would be said (kube-apiserver `cache_watcher.go`, `process`).
+    fn doubt(&mut self) {
+        self.must_list |= self.is_quiet;
+        self.is_consistent |= self.is_quiet;
+        self.is_quiet = !self.is_quiet;
     }
 
     /// The lines that are complete. Whether there was one.
@@ -254,18 +278,24 @@ impl<T: Object> Task<T> {
             warn!(kind = T::KIND, %error, "no news from the API server; what was said stays");
         }
         self.is_failing = true;
-        match error.kind() {
-            ErrorKind::Behind => self.is_consistent = true,
-            ErrorKind::Gone if was_list => self.is_consistent = true,
-            ErrorKind::TooLarge if was_list => self.ask_for_less(),
-            _ => {}
-        }
-        if !was_list {
+        if was_list {
+            self.ask_otherwise(error.kind());
+        } else {
+            self.is_consistent |= error.kind() == ErrorKind::Behind;
             self.must_list |= needs_a_relist(error.kind());
         }
         let is_missing = was_list && error.kind() == ErrorKind::NotFound;
         let state = if is_missing { State::Missing } else { State::Waiting };
         self.wait(state, error.retry_after(), was_list).await;
+    }
+
+    /// What the next list is, after one that failed.
+    fn ask_otherwise(&mut self, why: ErrorKind) {
+        match why {
+            ErrorKind::Behind | ErrorKind::Gone => self.is_consistent = true,
+            ErrorKind::TooLarge => self.ask_for_less(),
+            _ => {}
+        }
     }
 
     fn ask_for_less(&mut self) {
@@ -292,9 +322,7 @@ impl<T: Object> Task<T> {
     fn relist_later(&mut self, error: &Error) {
         debug!(kind = T::KIND, %error, "a relist failed; it is tried again");
         self.stats.failed(error);
-        if error.kind() == ErrorKind::TooLarge {
-            self.ask_for_less();
-        }
+        self.ask_otherwise(error.kind());
         let asked = error.retry_after().unwrap_or_default();
         self.relist_at = Instant::now() + self.limits.longest_backoff.max(asked);
     }
@@ -317,15 +345,20 @@ impl<T: Object> Task<T> {
         self.is_failing = false;
     }
 
-    fn watch_path(&mut self) -> String {
+    /// How long the server is asked to let a watch live.
+    fn asked_length(&mut self) -> Duration {
         // Of a quiet kind, the server's last bookmark has to come before the silence is too long.
         let longest =
             if self.is_quiet { self.limits.silence.mul_f64(0.83) } else { self.limits.watch };
         let seconds = longest.mul_f64(self.rng.random_range(0.9..=1.1)).as_secs().max(1);
+        Duration::from_secs(seconds)
+    }
+
+    fn watch_path(&self, asked: Duration) -> String {
         let mut query = self.selector.query();
         query.append_pair("watch", "1");
         query.append_pair("allowWatchBookmarks", "true");
-        query.append_pair("timeoutSeconds", &seconds.to_string());
+        query.append_pair("timeoutSeconds", &asked.as_secs().to_string());
         if let Some(version) = &self.heard.version {
             query.append_pair("resourceVersion", &version.to_string());
         }

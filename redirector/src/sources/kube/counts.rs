@@ -32,13 +32,12 @@ type OfWatch = (&'static str, &'static str, fn(&Snapshot) -> u64);
 /// A family of gauges, one per watch.
 type OfState = (&'static str, &'static str, fn(&Snapshot) -> f64);
 
-const OF_WATCHES: [OfWatch; 6] = [
+const OF_WATCHES: [OfWatch; 5] = [
     ("kube_lists", "LISTs asked for", |now| now.lists),
     ("kube_watches", "WATCHes asked for", |now| now.watches),
     ("kube_events", "Events heard, bookmarks included", |now| now.events),
     ("kube_rejected_objects", "Versions of objects that could not be read", |now| now.rejected),
     ("kube_relist_differences", "Changes that full relists have found", |now| now.differences),
-    ("kube_errors", "Requests that failed", |now| now.errors.iter().map(|(_, count)| count).sum()),
 ];
 
 impl Collector for Counts {
@@ -50,6 +49,15 @@ impl Collector for Counts {
             for (kind, snapshot) in &now {
                 let labels = [("kind", *kind)];
                 ConstCounter::new(value(snapshot)).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        let help = "Requests that failed";
+        let mut family =
+            encoder.encode_descriptor("kube_errors", help, None, MetricType::Counter)?;
+        for (kind, snapshot) in &now {
+            for (error, count) in &snapshot.errors {
+                let labels = [("kind", *kind), ("error", error.name())];
+                ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
             }
         }
         let gauges: [OfState; 2] = [

@@ -2,7 +2,7 @@
 //! that are behind, and relists that find what a watch has lost.
 
 use redirector_kube::{
-    client::ErrorKind::{Behind, Gone, Interrupted, Malformed, TooLarge},
+    client::ErrorKind::{Behind, Gone, Interrupted, Malformed, TimedOut, TooLarge},
     watch::Limits,
 };
 
@@ -137,17 +137,38 @@ pub(super) fn scripts() -> Vec<Script> {
             .once(&["+a=1", "+b=1", "-a"]),
         script("etcd restored from a snapshot: older versions are the truth")
             .on(Watch, |world, _| {
-                world.remove("c");
-                world.put("b", "restored");
-                world.version = 50;
-                for (version, stored) in (10..).zip(world.objects.values_mut()) {
-                    stored.version = version;
-                }
-                world.history.clear();
+                restore(world);
                 vec![head(), line(&error_event(504, "Too large resource version: 103, current: 50"))]
             })
             .forced(1)
             .meets(&[Behind])
+            .once(&["-c", "+b=restored"]),
+        script("etcd restored from a snapshot, and the watch is silent, as the real server's is")
+            .on(Watch, |world, _| {
+                restore(world);
+                vec![head(), Part::Hang]
+            })
+            // Asked to end in time, it does.
+            .does(Watch, vec![head(), Part::Pause(100), end()])
+            .on(List, |_, request| {
+                assert!(!request.path.contains("resourceVersion"), "{}", request.path);
+                vec![Part::Honest]
+            })
+            .forced(1)
+            .meets(&[TimedOut])
+            .once(&["-c", "+b=restored"]),
+        script("a relist that is due, of a server that knows less")
+            .on(List, |_, _| vec![Part::Honest])
+            .on(List, |world, _| {
+                restore(world);
+                refusal(504, "", "Timeout: Too large resource version: 103, current: 50")
+            })
+            .on(List, |_, request| {
+                assert!(!request.path.contains("resourceVersion"), "{}", request.path);
+                vec![Part::Honest]
+            })
+            .limits(soon)
+            .forced(1_000)
             .once(&["-c", "+b=restored"]),
         script("the watch is refused with 400")
             .does(Watch, refusal(400, "", "invalid resourceVersion"))
@@ -221,6 +242,17 @@ pub(super) fn scripts() -> Vec<Script> {
                 vec![Part::Honest]
             }),
     ]
+}
+
+/// An older state, in which nobody has made a version after 50.
+fn restore(world: &mut World) {
+    world.remove("c");
+    world.put("b", "restored");
+    world.version = 50;
+    for (version, stored) in (10..).zip(world.objects.values_mut()) {
+        stored.version = version;
+    }
+    world.history.clear();
 }
 
 /// Something happens while nobody hears it.
