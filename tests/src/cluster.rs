@@ -16,11 +16,12 @@ use serde_json::Value;
 
 use crate::{
     agent::{Agent, AgentOptions},
-    api::{self, Api, builders},
+    api::{self, Api, Server, builders},
     bpffs::Bpffs,
     cgroup::Cgroup,
     dialer::{Client, Dial, Dialled},
     lab::Lab,
+    netns::Netns,
     place::Place,
     programs,
     replica::Replica,
@@ -33,13 +34,13 @@ const LONGEST_CHANGE: Duration = Duration::from_secs(15);
 
 /// Everything up. Fields are dropped in order: first whoever uses the others.
 #[derive(Debug)]
-pub struct Cluster {
+pub struct Cluster<S = Api> {
     /// The agent of the client's node.
     pub agent: Agent,
     /// By their numbers, from 1.
     pub replicas: Vec<Replica>,
     /// What the agent hears.
-    pub api: Api,
+    pub api: S,
     _bpffs: Bpffs,
     /// There sockets are redirected.
     pub cgroup: Cgroup,
@@ -70,9 +71,22 @@ impl Cluster {
         prepare: impl FnOnce(&Api, &Lab) -> Result<()>,
     ) -> Result<Self> {
         let Options { replicas, arguments, api } = options;
+        let start = |netns: &Netns| Api::start(api::Options { netns: Some(netns.clone()), ..api });
+        Self::of(start, replicas, arguments, prepare)
+    }
+}
+
+impl<S: Server> Cluster<S> {
+    /// The same with an API server that `start` starts in the client's namespace.
+    pub fn of(
+        start_api: impl FnOnce(&Netns) -> Result<S>,
+        replicas: u8,
+        arguments: Vec<String>,
+        prepare: impl FnOnce(&S, &Lab) -> Result<()>,
+    ) -> Result<Self> {
         let lab = Lab::new(&["client", "replicas"])?;
         let node = lab.node("client");
-        let api = Api::start(api::Options { netns: Some(node.netns().clone()), ..api })?;
+        let api = start_api(node.netns())?;
         api.put(
             builders::Node::new("client")
                 .zone("a")
@@ -93,7 +107,9 @@ impl Cluster {
         let agent = Agent::start(options)?;
         Ok(Self { agent, replicas, api, _bpffs: bpffs, cgroup, lab })
     }
+}
 
+impl<S> Cluster<S> {
     /// One more replica, on a fresh address.
     pub fn start_replica(&mut self) -> Result<u8> {
         let number = self.replicas.len() as u8 + 1;

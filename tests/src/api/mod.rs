@@ -22,6 +22,7 @@ pub mod real;
 pub mod resources;
 mod selectors;
 mod serve;
+pub mod server;
 mod store;
 mod table;
 
@@ -42,16 +43,17 @@ pub use faults::{Effect, Fault, Faults};
 pub use log::{Request, Verb};
 pub use options::Options;
 pub use real::RealApi;
+pub use server::Server;
 
 use object::{Key, text};
 use resources::Resource;
-use serve::{Certificates, Listeners, Server};
+use serve::{Certificates, Listeners};
 use store::{Preconditions, Store, Writer};
 
-/// A running server.
+/// A running server that this process is.
 #[derive(Debug)]
 pub struct Api {
-    server: Arc<Server>,
+    server: Arc<serve::Server>,
     listeners: Listeners,
     files: TempDir,
     runtime: Option<Runtime>,
@@ -89,7 +91,7 @@ impl Api {
             .context("cannot start the API server's threads")?;
         let tokens = options.tokens.clone();
         let first = tokens.first().map(|token| token.token.clone()).unwrap_or_default();
-        let server = Arc::new(Server {
+        let server = Arc::new(serve::Server {
             store: Store::new(options.window, options.validate.clone()),
             faults: Faults::default(),
             log: log::Log::default(),

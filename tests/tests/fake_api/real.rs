@@ -1,6 +1,9 @@
 //! The same handle for a real kube-apiserver, where its programs are given.
 
-use redirector_tests::api::{RealApi, builders::Service};
+use redirector_tests::{
+    api::{RealApi, Server as _, builders::Service},
+    netns::Netns,
+};
 
 #[test]
 fn a_real_server_answers_the_same_handle() {
@@ -11,11 +14,12 @@ fn a_real_server_answers_the_same_handle() {
             return;
         }
     };
-    let api = RealApi::start(assets).expect("a real API server");
+    let netns = Netns::new().expect("a namespace");
+    let api = RealApi::start(assets, &netns).expect("a real API server");
     api.put(Service::new("default", "one").port("http", "TCP", 80)).expect("a service");
 
     let kept = api.get("services", "default", "one").expect("an answer").expect("a service");
-    api.delete("services", "default", "one").expect("it is there");
+    api.remove("services", "default", "one").expect("it is there");
 
     assert_eq!(kept["spec"]["type"], "ClusterIP");
     assert_eq!(api.get("services", "default", "one").expect("an answer"), None);

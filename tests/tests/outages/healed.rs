@@ -4,19 +4,20 @@
 use std::time::{Duration, Instant};
 
 use redirector_tests::{
-    api::{self, Verb},
+    api,
     cluster::{Cluster, Options, slice},
-    dialer::LoadRun,
 };
 
-use crate::stage::{FAST, definition, load, none_failed, options, policy, service, until};
+use crate::{
+    operated::{KINDS, Stage, prepare, refusing},
+    stage::{FAST, definition, options, service, until},
+};
 
-const KINDS: [&str; 4] = ["services", "endpointslices", "failoverpolicies", "nodes"];
 const CRD: &str = "failoverpolicies.redirector.dev";
 
 #[test]
 fn a_compaction_costs_one_list_of_each_kind() {
-    let stage = Stage::new(&FAST);
+    let stage = stage();
     let api = &stage.cluster.api;
     KINDS.iter().for_each(|kind| api.faults().silence(kind, true));
     api.put(slice("web", "", &[1, 2])).expect("a change that nobody hears");
@@ -34,12 +35,12 @@ fn a_compaction_costs_one_list_of_each_kind() {
 
 #[test]
 fn a_restart_costs_at_most_one_list_of_each_kind() {
-    let stage = Stage::new(&FAST);
+    let stage = stage();
     let api = &stage.cluster.api;
     api.stop();
     api.put(slice("web", "", &[1, 2])).expect("a change that nobody hears");
     api.delete("services", "shop", "other").expect("a removal that nobody hears");
-    stage.start_again();
+    start_again(&stage);
 
     let took = stage.until_backends(2);
     stage.until_services(&["shop/web"]);
@@ -48,7 +49,7 @@ fn a_restart_costs_at_most_one_list_of_each_kind() {
 
 #[test]
 fn an_older_state_restored_is_believed() {
-    let stage = Stage::new(&FAST);
+    let stage = stage();
     let api = &stage.cluster.api;
     let saved = api.save();
     api.put(slice("web", "", &[1, 2])).expect("a change");
@@ -65,7 +66,7 @@ fn an_older_state_restored_is_believed() {
     api.skip_revisions(before + 1_000);
     api.compact();
     api.forget_requests();
-    stage.start_again();
+    start_again(&stage);
 
     let begun = Instant::now();
     stage.until_backends(1);
@@ -75,7 +76,7 @@ fn an_older_state_restored_is_believed() {
 
 #[test]
 fn policies_hold_through_an_upgrade_of_their_definition_and_go_and_come_with_it() {
-    let stage = Stage::new(&FAST);
+    let stage = stage();
     let api = &stage.cluster.api;
     assert_eq!(stage.all_down(), "refuse");
     let mut upgraded = definition();
@@ -107,80 +108,18 @@ fn policies_hold_through_an_upgrade_of_their_definition_and_go_and_come_with_it(
     stage.healed("an upgrade of the definition", upgrade);
 }
 
-/// A cluster with two Services, a policy and a load, all of it heard.
-struct Stage {
-    load: LoadRun,
-    cluster: Cluster,
+fn stage() -> Stage<api::Api> {
+    let options = options(2, &FAST);
+    let server =
+        api::Options { needs_crd: true, bookmarks: Duration::from_millis(300), ..options.api };
+    let cluster = Cluster::prepared(Options { api: server, ..options }, |api, _| {
+        api.put(definition())?;
+        prepare(api)
+    });
+    Stage::new(cluster.expect("a cluster"))
 }
 
-impl Stage {
-    fn new(arguments: &[&str]) -> Self {
-        let options = options(2, arguments);
-        let server =
-            api::Options { needs_crd: true, bookmarks: Duration::from_millis(300), ..options.api };
-        let cluster = Cluster::prepared(Options { api: server, ..options }, |api, _| {
-            api.put(definition())?;
-            api.put(service("web", "10.96.0.10"))?;
-            api.put(slice("web", "", &[1]))?;
-            api.put(refusing())?;
-            api.put(service("other", "10.96.0.11"))?;
-            api.put(slice("other", "", &[2]))?;
-            Ok(())
-        });
-        let cluster = cluster.expect("a cluster");
-        cluster.wait_for(&[("shop/other", 1), ("shop/web", 1)]).expect("both Services");
-        let load = load(&cluster, "10.96.0.10:80", 100);
-        let stage = Self { load, cluster };
-        until(&stage.cluster, "the policy", || stage.all_down() == "refuse");
-        stage.cluster.api.forget_requests();
-        stage
-    }
-
-    /// As soon as the port is free.
-    fn start_again(&self) {
-        until(&self.cluster, "the server again", || self.cluster.api.restart().is_ok());
-    }
-
-    fn until_backends(&self, count: usize) -> Duration {
-        until(&self.cluster, "the backends of shop/web", || {
-            crate::stage::objections(&self.cluster, "shop/web").len() == count
-        })
-    }
-
-    fn until_services(&self, wanted: &[&str]) {
-        until(&self.cluster, "the Services", || {
-            let dump = self.cluster.dump().expect("a dump");
-            let services = dump["services"].as_array().into_iter().flatten();
-            services.filter_map(|service| service["name"].as_str()).eq(wanted.iter().copied())
-        });
-    }
-
-    /// What the kernel does with `shop/web` when nobody is healthy.
-    fn all_down(&self) -> String {
-        let dump = self.cluster.dump().expect("a dump");
-        let mut services = dump["services"].as_array().into_iter().flatten();
-        let web = services.find(|service| service["name"] == "shop/web").expect("shop/web");
-        web["all_down"].as_str().unwrap_or_default().to_lowercase()
-    }
-
-    /// At most one LIST of each kind was answered, and no connect failed.
-    fn healed(self, what: &str, took: Duration) {
-        let asked = self.cluster.api.requests();
-        let lists = KINDS.map(|kind| {
-            let of_it = |asked: &&api::Request| asked.verb == Verb::List && asked.resource == kind;
-            asked.iter().filter(of_it).filter(|asked| asked.code == 200).count()
-        });
-        // The Nodes are also listed once to learn where zones are, whenever that comes.
-        let most = KINDS.map(|kind| if kind == "nodes" { 2 } else { 1 });
-        let is_within = lists.iter().zip(most).all(|(count, most)| *count <= most);
-        assert!(is_within, "{what}: LISTs of {KINDS:?}: {lists:?}");
-        let by = none_failed(what, self.load);
-        println!("outages: {what}: healed after {took:?} by {lists:?} LISTs; {by:?}, 0 failed");
-    }
-}
-
-fn refusing() -> serde_json::Value {
-    let mut policy: serde_json::Value = policy("web").into();
-    policy["spec"]["allDown"] = "Refuse".into();
-    policy
+/// As soon as the port is free.
+fn start_again(stage: &Stage<api::Api>) {
+    until(&stage.cluster, "the server again", || stage.cluster.api.restart().is_ok());
 }

@@ -8,5 +8,7 @@ mod daemonset;
 mod forbidden;
 mod healed;
 mod left;
+mod operated;
+mod real;
 mod stage;
 mod stale;

@@ -20,7 +20,7 @@ pub(crate) const FAST: [&str; 2] = ["--divide-timeouts", "10"];
 /// Small maps are soon read.
 pub(crate) const SMALL: [&str; 6] =
     ["--max-slots", "8192", "--max-backends", "512", "--max-services", "256"];
-const LONGEST: Duration = Duration::from_secs(20);
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// With bookmarks at a tenth of the real time as well.
 pub(crate) fn options(replicas: u8, arguments: &[&str]) -> Options {
@@ -56,7 +56,7 @@ pub(crate) fn definition() -> Value {
 }
 
 /// Dials until it is stopped.
-pub(crate) fn load(cluster: &Cluster, address: &str, rate: u32) -> LoadRun {
+pub(crate) fn load<S>(cluster: &Cluster<S>, address: &str, rate: u32) -> LoadRun {
     let dial = Dial::tcp(address.parse().expect("an address"));
     let load = Load { dial, rate, threads: 4, duration_ms: None, every: false };
     cluster.client().expect("a client").load(load).expect("a load")
@@ -72,7 +72,7 @@ pub(crate) fn none_failed(what: &str, load: LoadRun) -> BTreeMap<String, u64> {
 }
 
 /// What each backend of a Service has against it, by address; backends of both families.
-pub(crate) fn objections(cluster: &Cluster, service: &str) -> BTreeMap<String, Vec<Value>> {
+pub(crate) fn objections<S>(cluster: &Cluster<S>, service: &str) -> BTreeMap<String, Vec<Value>> {
     let dump = cluster.dump().expect("a dump");
     let services = dump["services"].as_array().into_iter().flatten();
     let backends = services
@@ -92,7 +92,7 @@ pub(crate) fn is_ejected(cluster: &Cluster, service: &str, address: &str) -> boo
 }
 
 /// Polls until it is so; returns how long that took.
-pub(crate) fn until(cluster: &Cluster, what: &str, is_so: impl FnMut() -> bool) -> Duration {
+pub(crate) fn until<S>(cluster: &Cluster<S>, what: &str, is_so: impl FnMut() -> bool) -> Duration {
     until_of(&cluster.agent, what, is_so)
 }
 

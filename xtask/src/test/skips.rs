@@ -1,17 +1,22 @@
 //! The one list of tests that may be skipped. Any other skip fails the run.
 
+const NO_REAL_SERVER: &str =
+    "kube-apiserver and etcd are nowhere to be had but from Kubernetes' own servers";
+
 /// The name that the test prints after `SKIP`, with its suite, and why it may be skipped.
 const ALLOWED: &[(&str, &str)] = &[
     ("deploy::helm", "Debian has no helm"),
     ("deploy::kubectl", "Debian's kubectl knows no kustomize components"),
-    (
-        "fake_api::a_real_server_answers_the_same_handle",
-        "kube-apiserver and etcd are nowhere to be had but from Kubernetes' own servers",
-    ),
+    ("fake_api::a_real_server_answers_the_same_handle", NO_REAL_SERVER),
     ("kernels::linux_5_10", "Debian's mirrors may have dropped this kernel's packages"),
     ("kernels::linux_6_1", "Debian's mirrors may have dropped this kernel's packages"),
     ("kernels::linux_6_12", "Debian's mirrors may have dropped this kernel's packages"),
     ("kernels::linux_newest", "Debian's unstable release may be in the middle of a transition"),
+    ("outages::policies_really_hold_through_an_upgrade_of_their_definition", NO_REAL_SERVER),
+    ("outages::really_compacted", NO_REAL_SERVER),
+    ("outages::really_restarted", NO_REAL_SERVER),
+    ("outages::really_restored_as_it_was", NO_REAL_SERVER),
+    ("outages::really_restored_with_raised_revisions", NO_REAL_SERVER),
 ];
 
 pub(super) fn is_allowed(test: &str) -> bool {
