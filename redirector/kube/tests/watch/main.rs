@@ -144,9 +144,9 @@ async fn run(script: Script) -> Option<String> {
     }
     while !server.world().steps.is_empty() {
         if Instant::now() > deadline {
-            let left = server.world().steps.len();
-            let state = stats.snapshot();
-            return failed(format!("{left} steps were never reached: {state:?}"));
+            let World { steps, disappointed, .. } = &*server.world();
+            let (left, state) = (steps.len(), stats.snapshot());
+            return failed(format!("{left} steps were never reached; {disappointed:?}; {state:?}"));
         }
         sleep(Duration::from_millis(5)).await;
     }
@@ -171,10 +171,12 @@ async fn run(script: Script) -> Option<String> {
     };
     drop(model);
     if let Some(why) = said {
-        return failed(format!("{why}; {snapshot:?}"));
+        let disappointed = &server.world().disappointed;
+        return failed(format!("{why}; {disappointed:?}; {snapshot:?}"));
     }
     // The receiver is gone: the watch has to end.
     watching.await.expect("the watch does not panic");
+    wrong.extend(server.ended().await);
     let (lists, most) = (server.world().lists, 1 + script.gone + script.forced);
     if lists > most {
         wrong.push(format!("{lists} lists instead of at most {most}"));

@@ -10,8 +10,8 @@ use crate::{
     world::{Act, On, Part, World, answer, ok, refusal},
 };
 
-/// A client of a server that takes these steps, one for each request.
-async fn client(steps: Vec<Act>) -> (Client, Server, tempfile::TempDir) {
+/// Uses a client of a server that takes these steps, one for each request.
+async fn scripted(steps: Vec<Act>, ask: impl AsyncFnOnce(&Client)) {
     let account = tempfile::tempdir().expect("a directory");
     std::fs::write(account.path().join("token"), "first").expect("a token");
     let steps = steps.into_iter().map(|act| (On::List, act)).collect();
@@ -23,7 +23,11 @@ async fn client(steps: Vec<Act>) -> (Client, Server, tempfile::TempDir) {
         timeouts: Timeouts::default().divided_by(DIVISOR),
         ..Options::default()
     };
-    (Client::new(options).await.expect("a client"), server, account)
+    let client = Client::new(options).await.expect("a client");
+    ask(&client).await;
+    drop(client);
+    assert_eq!(server.ended().await, [""; 0]);
+    assert!(server.world().steps.is_empty(), "steps were never reached");
 }
 
 fn says(parts: Vec<Part>) -> Act {
@@ -46,19 +50,21 @@ async fn every_status_has_its_error() {
         (304, ErrorKind::Refused),
     ];
     let steps = cases.map(|(code, _)| says(refusal(code, "retry-after: 7\r\n", "because")));
-    let (client, _server, _account) = client(steps.into()).await;
-    for (code, kind) in cases {
-        let error = client.get("/apis/x?y=z").await.expect_err("a refusal");
-        assert_eq!(error.kind(), kind, "{code}: {error}");
-        let is_throttled = matches!(code, 429 | 500 | 503);
-        assert_eq!(error.retry_after().map(|wait| wait.as_secs()), is_throttled.then_some(7));
-        assert!(!error.to_string().contains("y=z"), "a query in {error}");
-    }
+    scripted(steps.into(), async |client| {
+        for (code, kind) in cases {
+            let error = client.get("/apis/x?y=z").await.expect_err("a refusal");
+            assert_eq!(error.kind(), kind, "{code}: {error}");
+            let is_throttled = matches!(code, 429 | 500 | 503);
+            assert_eq!(error.retry_after().map(|wait| wait.as_secs()), is_throttled.then_some(7));
+            assert!(!error.to_string().contains("y=z"), "a query in {error}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn requests_carry_what_they_should_and_answers_come_back() {
-    let (client, server, _account) = client(vec![
+    let steps: Vec<Act> = vec![
         Box::new(|_, request| {
             assert!(request.head.starts_with("PATCH /apis/x?fieldManager=r HTTP/1.1\r\n"));
             assert!(request.head.contains("content-type: application/apply-patch+yaml\r\n"));
@@ -78,38 +84,44 @@ async fn requests_carry_what_they_should_and_answers_come_back() {
             assert!(request.head.starts_with("PUT /apis/x/1 "), "{}", request.head);
             vec![ok("{}")]
         }),
-    ])
+    ];
+    scripted(steps, async |client| {
+        let object = json!({"spec": {"a": 1}});
+        let applied = client.apply("/apis/x?fieldManager=r", &object).await.expect("applied");
+        assert_eq!(&applied.body[..], br#"{"spec":{"a":1}}"#);
+        client.patch("/apis/x/1", &object).await.expect("patched");
+        let made = client.post("/apis/x", &object).await.expect("made");
+        assert_eq!((made.status.as_u16(), &made.body[..]), (201, &b"made"[..]));
+        client.put("/apis/x/1", &object).await.expect("replaced");
+    })
     .await;
-    let object = json!({"spec": {"a": 1}});
-    let applied = client.apply("/apis/x?fieldManager=r", &object).await.expect("applied");
-    assert_eq!(&applied.body[..], br#"{"spec":{"a":1}}"#);
-    client.patch("/apis/x/1", &object).await.expect("patched");
-    let made = client.post("/apis/x", &object).await.expect("made");
-    assert_eq!((made.status.as_u16(), &made.body[..]), (201, &b"made"[..]));
-    client.put("/apis/x/1", &object).await.expect("replaced");
-    assert!(server.world().steps.is_empty());
 }
 
 #[tokio::test]
 async fn a_write_that_may_have_arrived_is_not_repeated() {
-    let (client, server, _account) =
-        client(vec![says(vec![ok("{}")]), says(vec![Part::Reset]), says(vec![ok("again")])]).await;
-    client.get("/first").await.expect("an answer, whose connection is kept");
-    let error = client.post("/apis/x", &json!({})).await.expect_err("a broken connection");
-    assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}");
-    assert_eq!(server.world().steps.len(), 1, "it was sent again");
+    let steps = vec![says(vec![ok("{}")]), says(vec![Part::Reset]), says(vec![ok("next")])];
+    scripted(steps, async |client| {
+        client.get("/first").await.expect("an answer, whose connection is kept");
+        let error = client.post("/apis/x", &json!({})).await.expect_err("a broken connection");
+        assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}");
+        let next = client.get("/next").await.expect("an answer");
+        assert_eq!(&next.body[..], b"next", "it was sent again");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn answers_without_end_and_floods_are_cut() {
     let flood = "x".repeat((16 << 20) + 1);
-    let (client, _server, _account) =
-        client(vec![says(vec![Part::Hang]), says(vec![ok(&flood)]), says(vec![ok("well")])]).await;
-    let error = client.get("/hangs").await.expect_err("no answer");
-    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
-    let error = client.get("/floods").await.expect_err("too much");
-    assert!(matches!(error, Error::TooLarge { .. } | Error::TimedOut { .. }), "{error}");
-    assert_eq!(&client.get("/well").await.expect("an answer").body[..], b"well");
+    let steps = vec![says(vec![Part::Hang]), says(vec![ok(&flood)]), says(vec![ok("well")])];
+    scripted(steps, async |client| {
+        let error = client.get("/hangs").await.expect_err("no answer");
+        assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+        let error = client.get("/floods").await.expect_err("too much");
+        assert!(matches!(error, Error::TooLarge { .. } | Error::TimedOut { .. }), "{error}");
+        assert_eq!(&client.get("/well").await.expect("an answer").body[..], b"well");
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -135,6 +147,8 @@ async fn alternatives_are_remembered_for_the_next_start() {
     first.get("/api").await.expect("the alternative answers");
     let next = Client::new(options).await.expect("a client");
     next.get("/api").await.expect("the remembered alternative answers");
+    drop((first, next));
+    assert_eq!(server.ended().await, [""; 0]);
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! An API server whose every byte a script decides; what no script decides it does as it should.
+//! Scripts assert where they like: what one expected in vain is kept until [`Server::ended`].
 
 use std::{
+    any::Any,
     io,
     net::SocketAddr,
     os::fd::{AsFd, OwnedFd},
@@ -12,7 +14,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
-    time::{Duration, sleep},
+    time::{Duration, Instant, sleep},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -62,13 +64,30 @@ impl Server {
         self.changed.send_replace(());
     }
 
+    /// Waits until the last connection has been left by the client, which must have been dropped;
+    /// what the script expected in vain.
+    pub async fn ended(&self) -> Vec<String> {
+        let deadline = Instant::now() + Duration::from_secs(15);
+        while self.world().connections > 0 {
+            assert!(Instant::now() < deadline, "the client has been dropped and stays connected");
+            sleep(Duration::from_millis(5)).await;
+        }
+        self.world().disappointed.clone()
+    }
+
     async fn accept(self, listener: TcpListener) {
         loop {
             let (stream, _) = listener.accept().await.expect("a connection");
+            self.world().connections += 1;
             let server = self.clone();
             tokio::spawn(async move {
+                let serving = server.clone();
                 // The client may go at any time.
-                let _ = server.serve(stream).await;
+                let task = tokio::spawn(async move { drop(serving.serve(stream).await) });
+                let panicked = task.await.err().map(|error| said(error.into_panic()));
+                let mut world = server.world();
+                world.disappointed.extend(panicked);
+                world.connections -= 1;
             });
         }
     }
@@ -173,6 +192,14 @@ impl Server {
                 _ = stream.read(&mut byte) => return Ok(()),
             }
         }
+    }
+}
+
+/// The message of a panic.
+fn said(panic: Box<dyn Any + Send>) -> String {
+    match panic.downcast::<String>() {
+        Ok(message) => *message,
+        Err(panic) => panic.downcast_ref::<&str>().map_or_else(String::new, ToString::to_string),
     }
 }
 

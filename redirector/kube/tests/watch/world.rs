@@ -80,6 +80,10 @@ pub struct World {
     /// Once set, any other is answered by 401.
     pub token: Option<&'static str>,
     pub lists: usize,
+    /// Those that are being served.
+    pub connections: usize,
+    /// What a script expected in vain, or could not read.
+    pub disappointed: Vec<String>,
 }
 
 impl World {
@@ -94,6 +98,8 @@ impl World {
             account,
             token: None,
             lists: 0,
+            connections: 0,
+            disappointed: Vec::new(),
         };
         for (name, value) in [("a", "1"), ("b", "1"), ("c", "1")] {
             world.put(name, value);

@@ -136,6 +136,16 @@ pub(super) fn scripts() -> Vec<Script> {
             .on(Watch, |world, _| vec![head(), line(&world.remove("b")), Part::Close])
             .on(Watch, |world, _| vec![head(), line(&world.put("b", "4")), Part::Close])
             .once(&["+b=2", "+b=3", "-b", "+b=4"]),
+        script("a watch that was cut goes on from the event heard last")
+            .on(Watch, |world, _| {
+                let (put, gone) = (world.put("b", "2"), world.remove("c"));
+                vec![head(), line(&put), line(&gone), Part::Close]
+            })
+            .on(Watch, |_, request| {
+                assert!(request.path.ends_with("resourceVersion=105"), "{}", request.path);
+                vec![Part::Honest]
+            })
+            .once(&["+b=2", "-c"]),
         script("the watch ends at once, ten times")
             .does(Watch, vec![head(), end()])
             .does(Watch, vec![head(), end()])
