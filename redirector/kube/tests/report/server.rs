@@ -31,6 +31,8 @@ pub struct State {
     /// Every connection is closed at once.
     pub is_away: bool,
     version: u64,
+    /// Requests that no API server would understand; they fail the test.
+    senseless: Vec<String>,
 }
 
 /// A request that was answered, or would have been.
@@ -114,11 +116,18 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
+        if !std::thread::panicking() {
+            assert_eq!(self.state().senseless, [""; 0]);
+        }
     }
 }
 
 async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
-    while let Some((method, path, media, body)) = request(&mut stream).await {
+    while let Some((head, body)) = request(&mut stream).await {
+        let Some((method, path, media, body)) = understood(&head, &body) else {
+            let request = format!("{head}\r\n\r\n{}", String::from_utf8_lossy(&body));
+            return state.lock().expect("no request panicked").senseless.push(request);
+        };
         let (answer, fault) = {
             let mut state = state.lock().expect("no request panicked");
             if state.is_away {
@@ -146,8 +155,8 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
     }
 }
 
-/// Method, path, media type and body; `None` at the end of the connection.
-async fn request(stream: &mut TcpStream) -> Option<(String, String, String, Value)> {
+/// Head and body; `None` at the end of the connection.
+async fn request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let mut read = Vec::new();
     let head_end = loop {
         if let Some(end) = read.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -156,24 +165,30 @@ async fn request(stream: &mut TcpStream) -> Option<(String, String, String, Valu
         let count = stream.read_buf(&mut read).await.ok()?;
         (count > 0).then_some(())?;
     };
-    let head = String::from_utf8(read[..head_end].to_vec()).expect("a head is ASCII");
-    let mut lines = head.lines();
-    let mut words = lines.next().expect("a request line").split(' ');
-    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let (mut media, mut length) = (String::new(), 0);
-    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
-        match name.to_ascii_lowercase().as_str() {
-            "content-type" => value.trim().clone_into(&mut media),
-            "content-length" => length = value.trim().parse().expect("a length"),
-            _ => {}
-        }
-    }
-    while read.len() < head_end + 4 + length {
-        let count = stream.read_buf(&mut read).await.ok()?;
+    let mut body = read.split_off(head_end + 4);
+    let head = String::from_utf8_lossy(&read[..head_end]).into_owned();
+    let length = header(&head, "content-length").map_or(0, |text| text.parse().unwrap_or(0));
+    while body.len() < length {
+        let count = stream.read_buf(&mut body).await.ok()?;
         (count > 0).then_some(())?;
     }
-    let body = serde_json::from_slice(&read[head_end + 4..]).unwrap_or(Value::Null);
-    Some((method, path, media, body))
+    Some((head, body))
+}
+
+/// Method, path, media type and body.
+fn understood(head: &str, body: &[u8]) -> Option<(String, String, String, Value)> {
+    let mut words = head.lines().next()?.split(' ');
+    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let body = match body {
+        [] => Value::Null,
+        body => serde_json::from_slice(body).ok()?,
+    };
+    Some((method, path, header(head, "content-type").unwrap_or_default().to_owned(), body))
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let mut headers = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+    headers.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }
 
 impl State {
@@ -237,7 +252,10 @@ impl State {
                 new["status"] = body["status"].clone();
                 (200, self.store(of, new))
             }
-            _ => (405, json!({ "message": "not allowed" })),
+            _ => {
+                self.senseless.push(format!("{method} {path} of {media:?}"));
+                (405, json!({ "message": "not allowed" }))
+            }
         }
     }
 }
