@@ -43,8 +43,8 @@ pub struct Family {
     pub is_all_down: bool,
     /// In order. With rules all of them; else those by locality that have backends.
     pub tiers: Vec<TierExplained>,
-    /// Own backends that fit no rule: they get nothing.
-    pub without_tier: Vec<BackendRef>,
+    /// Own backends that fit no rule, and where they run: they get nothing.
+    pub without_tier: Vec<(BackendRef, Locality)>,
 }
 
 /// A tier.
@@ -174,8 +174,9 @@ impl World {
         let placed: BTreeSet<BackendRef> =
             placed.iter().map(|(_, backend)| backend.backend).collect();
         let own = service.backends.iter().filter(|backend| is_of(backend));
-        let own = own.map(|backend| backend.backend);
-        let without_tier = own.filter(|backend| !placed.contains(backend)).collect();
+        let without_tier = own.filter(|backend| !placed.contains(&backend.backend));
+        let without_tier =
+            without_tier.map(|backend| (backend.backend, backend.locality.clone())).collect();
         Family { is_ipv6, is_all_down, tiers, without_tier }
     }
 

@@ -109,7 +109,7 @@ fn describe(explanation: &Explanation) -> String {
     if let Some(tier) = forced {
         let _ = writeln!(text, "  an operator has forced everything to the tier {tier}");
     }
-    for Family { family, is_all_down, tiers, without_tier } in families {
+    for Family { family, is_all_down, tiers, without_tier, without_tier_localities } in families {
         let _ = writeln!(text, "  {family}");
         if tiers.is_empty() {
             text.push_str("    no backends: connects are refused\n");
@@ -119,8 +119,9 @@ fn describe(explanation: &Explanation) -> String {
         for tier in tiers {
             describe_tier(&mut text, tier);
         }
-        for backend in without_tier {
-            let _ = writeln!(text, "    {backend} fits no tier and gets nothing");
+        for (number, backend) in without_tier.iter().enumerate() {
+            let locality = without_tier_localities.get(number).cloned().unwrap_or_default();
+            let _ = writeln!(text, "    {backend} ({locality}) fits no tier and gets nothing");
         }
     }
     text
@@ -141,13 +142,8 @@ fn describe_tier(text: &mut String, tier: &Tier) {
         text.push_str("; that service does not exist");
     }
     text.push('\n');
-    for Member { backend, node, zone, cluster, weight: _, share, probes, objections, .. } in
-        backends
-    {
-        let place: Vec<&str> =
-            [node, zone, cluster].into_iter().flatten().map(String::as_str).collect();
-        let place = place.join(" ");
-        let _ = writeln!(text, "      {backend:<26} {share:>6.2} %  {place}, probes: {probes}");
+    for Member { backend, locality, weight: _, share, probes, objections } in backends {
+        let _ = writeln!(text, "      {backend:<26} {share:>6.2} %  {locality}; probes: {probes}");
         for objection in objections {
             let (by, why, ago) = (&objection.by, &objection.why, objection.seconds);
             let _ = writeln!(text, "        {by}: {why}, for {ago:.0} s");

@@ -5,7 +5,7 @@ use redirector_core::{
     Moment,
     explain::{self, HoldState},
     health::ProbeHealth,
-    service::Mode,
+    service::{self, Mode},
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,9 @@ pub struct Family {
     pub tiers: Vec<Tier>,
     /// Backends that fit no tier: they get nothing.
     pub without_tier: Vec<String>,
+    /// Where each of them runs, in the same order.
+    #[serde(default)]
+    pub without_tier_localities: Vec<Locality>,
 }
 
 /// A tier.
@@ -69,14 +72,9 @@ pub struct Tier {
 pub struct Member {
     /// `ADDRESS:PORT/PROTOCOL`.
     pub backend: String,
-    /// Where it runs, as far as it is known.
-    pub node: Option<String>,
-    /// As above.
-    pub zone: Option<String>,
-    /// As above.
-    pub region: Option<String>,
-    /// As above.
-    pub cluster: Option<String>,
+    /// Where it runs.
+    #[serde(flatten)]
+    pub locality: Locality,
     /// Share within the tier.
     pub weight: u16,
     /// Percent of the service's new connections.
@@ -85,6 +83,20 @@ pub struct Member {
     pub probes: String,
     /// Who objects to new connections; empty is healthy.
     pub objections: Vec<Objection>,
+}
+
+/// Where a backend runs, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Locality {
+    /// Name of its node.
+    pub node: Option<String>,
+    /// The node's zone.
+    pub zone: Option<String>,
+    /// The zone's region.
+    pub region: Option<String>,
+    /// As the file source calls it. Kubernetes has no name for one.
+    pub cluster: Option<String>,
 }
 
 /// Who keeps new connections away from a backend.
@@ -130,7 +142,8 @@ fn family(told: explain::Family, now: Moment) -> Family {
         family: if is_ipv6 { "IPv6" } else { "IPv4" }.to_owned(),
         is_all_down,
         tiers: tiers.into_iter().map(|told| tier(told, now)).collect(),
-        without_tier: without_tier.iter().map(ToString::to_string).collect(),
+        without_tier: without_tier.iter().map(|(backend, _)| backend.to_string()).collect(),
+        without_tier_localities: without_tier.into_iter().map(|(_, told)| locality(told)).collect(),
     }
 }
 
@@ -162,13 +175,9 @@ fn describe(hold: HoldState) -> String {
 
 fn member(told: explain::Member, now: Moment) -> Member {
     let explain::Member { backend, locality, weight, share, probes, objections } = told;
-    let name = |name: Option<std::sync::Arc<str>>| name.map(|name| name.to_string());
     Member {
         backend: backend.to_string(),
-        node: name(locality.node),
-        zone: name(locality.zone),
-        region: name(locality.region),
-        cluster: name(locality.cluster),
+        locality: self::locality(locality),
         weight,
         share: (share * 100.0).round() / 100.0,
         probes: match probes {
@@ -185,5 +194,57 @@ fn member(told: explain::Member, now: Moment) -> Member {
                 seconds: now.0.saturating_sub(objection.since.0).as_secs_f64(),
             })
             .collect(),
+    }
+}
+
+fn locality(told: service::Locality) -> Locality {
+    let service::Locality { node, zone, region, cluster } = told;
+    let [node, zone, region, cluster] =
+        [node, zone, region, cluster].map(|name| name.map(|name| name.to_string()));
+    Locality { node, zone, region, cluster }
+}
+
+impl std::fmt::Display for Locality {
+    /// From the widest to the nearest.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { node, zone, region, cluster } = self;
+        let all = [("cluster", cluster), ("region", region), ("zone", zone), ("node", node)];
+        let mut known = all.into_iter().filter_map(|(kind, name)| Some((kind, name.as_ref()?)));
+        let Some((kind, name)) = known.next() else { return f.write_str("place unknown") };
+        write!(f, "{kind} {name}")?;
+        known.try_for_each(|(kind, name)| write!(f, ", {kind} {name}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_locality_says_what_is_known_of_it_and_lies_flat_in_json() {
+        let at = |node: &str, zone: &str, region: &str, cluster: &str| {
+            let [node, zone, region, cluster] =
+                [node, zone, region, cluster].map(|name| (!name.is_empty()).then(|| name.into()));
+            locality(service::Locality { node, zone, region, cluster })
+        };
+        for (at, said) in [
+            (at("n9", "x", "us", "west"), "cluster west, region us, zone x, node n9"),
+            (at("n2", "", "eu", ""), "region eu, node n2"),
+            (at("", "b", "", ""), "zone b"),
+            (at("", "", "", ""), "place unknown"),
+        ] {
+            assert_eq!(at.to_string(), said);
+        }
+        let member = Member {
+            backend: "10.1.0.5:8080/tcp".into(),
+            locality: at("n9", "x", "us", ""),
+            weight: 1,
+            share: 50.0,
+            probes: "healthy".into(),
+            objections: Vec::new(),
+        };
+        let json = r#"{"backend":"10.1.0.5:8080/tcp","node":"n9","zone":"x","region":"us","cluster":null,"weight":1,"share":50.0,"probes":"healthy","objections":[]}"#;
+        assert_eq!(serde_json::to_string(&member).expect("it is plain"), json);
+        assert_eq!(serde_json::from_str::<Member>(json).expect("it was written so"), member);
     }
 }

@@ -41,6 +41,22 @@ fn an_explanation_is_what_connects_do() {
 }
 
 #[test]
+fn a_backend_is_explained_with_its_place_from_the_cluster_to_the_node() {
+    let zones = zones();
+    let explained = say_json(&zones, "explain", &["operator/flat"]);
+    let place = |name| {
+        ["cluster", "region", "zone", "node"].map(|part| member(&explained, name)[part].clone())
+    };
+    let west = ["west", "us", "x", "n4"];
+    assert_eq!(place("x"), west.map(Value::from));
+    let text = say(&zones, "explain", &["operator/flat"]);
+    let [cluster, region, zone, node] = west;
+    let said = format!("cluster {cluster}, region {region}, zone {zone}, node {node}; probes:");
+    assert!(text.contains(&said), "{said} is not in\n{text}");
+    zones.agent.finish().expect("the agent");
+}
+
+#[test]
 fn what_was_simulated_is_what_happens() {
     let mut zones = zones();
     let now = say_json(&zones, "explain", &["operator/flat"]);

@@ -24,7 +24,7 @@ fn every_tier_and_member_is_explained() {
             "  10.2.0.1 weight 1: 7.5 %",
             "  10.2.0.2 weight 3: 22.5 %",
             "3 gone: 0 of 0 %, 0/0 healthy, of gone, which is not there",
-            "without tier: 10.1.0.9",
+            "without tier: 10.1.0.9 in us",
         ]
     );
     assert_eq!(all.families.len(), 1, "no IPv6 frontend");
@@ -110,7 +110,10 @@ fn lines(explanation: &Explanation) -> Vec<String> {
                 lines.push(format!("  {address} weight {weight}: {share:.1} %{objections}"));
             }
         }
-        lines.extend(family.without_tier.iter().map(|at| format!("without tier: {}", at.address)));
+        lines.extend(family.without_tier.iter().map(|(backend, locality)| {
+            let region = locality.region.as_deref().unwrap_or("no region");
+            format!("without tier: {} in {region}", backend.address)
+        }));
     }
     lines
 }
@@ -132,6 +135,7 @@ fn world() -> World {
         one.backends[number].locality.zone = Some("a".into());
     }
     one.backends[0].locality.node = Some("n1".into());
+    one.backends[2].locality.region = Some("us".into());
     let rule = |name: &str, members| TierRule { name: name.into(), members };
     let named = |zone: &str| Members::Named {
         zones: vec![zone.into()],
