@@ -14,7 +14,7 @@ use crate::{
     report::{
         Shared,
         text::{bounded, second_time, wall},
-        wire::{Effect, decoded, effect, within},
+        wire::{decoded, within},
     },
 };
 
@@ -70,14 +70,8 @@ pub(in crate::report) async fn write(
         Err(Error::NotFound { .. }) => Said::Moot,
         Err(error) => {
             shared.failed(&format!("cannot write the status of FailoverPolicy {object}"), &error);
-            match (effect(&error), error) {
-                // What forbids it may be mended: RBAC.
-                (Effect::Never, Error::Refused { .. }) => {
-                    shared.stats.drop_one();
-                    Said::Moot
-                }
-                _ => Said::Failed,
-            }
+            // Whatever refuses it may be mended: RBAC, a webhook, an older definition.
+            Said::Failed
         }
     }
 }

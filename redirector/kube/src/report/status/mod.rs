@@ -15,6 +15,10 @@ use crate::{api::ObjectRef, policies::PolicyStatus};
 /// So many policies' statuses are kept; those after them, by name, have none.
 pub(super) const MOST: usize = 10_000;
 
+/// Of the wait after a failure: some 4 minutes, since 10,000 policies may be refused alike. Who
+/// becomes the leader begins anew.
+const MOST_DOUBLINGS: u32 = 8;
+
 /// The newest status of each policy, and when it may be written.
 ///
 /// In order: a changed status at once, but a policy's at most once per interval; after a failure
@@ -44,7 +48,7 @@ pub(super) enum Said {
     Written,
     /// It stood there.
     Equal,
-    /// The policy is gone, or refuses it for good.
+    /// The policy is gone.
     Moot,
     /// To be tried again.
     Failed,
@@ -129,7 +133,7 @@ impl Pending {
             }
             Said::Equal | Said::Moot => wanted.failures = 0,
             Said::Failed => {
-                let wait = self.backoff * 2_u32.pow(wanted.failures.min(5));
+                let wait = self.backoff * 2_u32.pow(wanted.failures.min(MOST_DOUBLINGS));
                 wanted.failures += 1;
                 let at = Moment(now.0 + wait).max(wanted.not_before);
                 wanted.at = Some(at);
@@ -183,14 +187,14 @@ mod tests {
         let mut now = Moment(SECOND);
         pending.want(&statuses([("a", 1)]), now);
         let mut waits = Vec::new();
-        for _ in 0..8 {
+        for _ in 0..10 {
             let (object, _) = pending.take(now).expect("due");
             pending.done(&object, &Said::Failed, now);
             let next = pending.next_deadline().expect("to be repeated");
             waits.push((next.0 - now.0).as_secs());
             now = next;
         }
-        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 32, 32]);
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 256]);
     }
 
     #[test]
