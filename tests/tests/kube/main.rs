@@ -3,6 +3,7 @@
 
 mod events;
 mod policies;
+mod real;
 mod rights;
 mod stage;
 mod story;

@@ -105,7 +105,7 @@ fn policies_really_hold_through_an_upgrade_of_their_definition() {
     let removal = until(&stage.cluster, "the policy is gone", || stage.all_down() != "refuse");
     let ready = stage.cluster.agent.get("/readyz").expect("an answer");
     assert_eq!(ready.0, 200, "{ready:?}");
-    define(api);
+    api.define(definition()).expect("the definition again");
     api.put(refusing()).expect("the policy again");
     let again = until(&stage.cluster, "the policy is back", || stage.all_down() == "refuse");
 
@@ -140,15 +140,10 @@ fn stage(assets: std::path::PathBuf) -> Stage<RealApi> {
     let arguments = arguments.map(|text| (*text).to_owned()).collect();
     let start = |netns: &_| RealApi::start(assets, netns);
     let cluster = Cluster::of(start, 2, arguments, |api, _| {
-        define(api);
+        api.define(definition())?;
         prepare(api)
     });
     Stage::new(cluster.expect("a cluster with a real API server"))
-}
-
-fn define(api: &RealApi) {
-    api.put(definition()).expect("the definition");
-    api.wait_for_kind(CRD).expect("it is established");
 }
 
 /// As users install it.

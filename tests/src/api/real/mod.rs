@@ -199,13 +199,15 @@ impl RealApi {
         self.assets.join("etcdutl").is_file()
     }
 
-    /// Waits until objects of a definition can be made.
+    /// Makes a CustomResourceDefinition and waits until objects of it can be made.
     ///
     /// # Errors
     ///
-    /// Not within 60 s.
-    pub fn wait_for_kind(&self, definition: &str) -> Result<()> {
-        let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd", definition];
+    /// What kubectl says; not within 60 s.
+    pub fn define(&self, definition: Value) -> Result<()> {
+        let name = definition["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        self.put(definition)?;
+        let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd", &name];
         self.kubectl(&wait, "").map(drop)
     }
 
@@ -224,7 +226,12 @@ impl RealApi {
         serde_json::from_str(&text).context("kubectl prints no JSON").map(Some)
     }
 
-    fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String> {
+    /// What kubectl prints, as an administrator.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be run, or fails.
+    pub fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String> {
         let mut kubectl = Command::new("kubectl");
         kubectl
             .arg("--kubeconfig")
