@@ -18,4 +18,5 @@ pub mod script;
 pub mod server;
 pub mod traces;
 pub mod vm;
+pub mod wait;
 pub mod zones;

@@ -101,18 +101,25 @@ const PLAIN: Resource = Resource {
 
 const RBAC: Resource = Resource { group: "rbac.authorization.k8s.io", ..PLAIN };
 
-const EVENT_FIELDS: &[&str] = &[
-    "reason",
-    "type",
-    "regarding.kind",
-    "regarding.name",
-    "regarding.namespace",
-    "regarding.uid",
-    "involvedObject.kind",
-    "involvedObject.name",
-    "involvedObject.namespace",
-    "involvedObject.uid",
-];
+const EVENT: Resource = Resource {
+    plural: "events",
+    singular: "event",
+    kind: "Event",
+    short: &["ev"],
+    selectable: &[
+        "reason",
+        "type",
+        "regarding.kind",
+        "regarding.name",
+        "regarding.namespace",
+        "regarding.uid",
+        "involvedObject.kind",
+        "involvedObject.name",
+        "involvedObject.namespace",
+        "involvedObject.uid",
+    ],
+    ..PLAIN
+};
 
 /// All rows. A group's and a version's resources are those of the rows that name it.
 pub static ALL: &[Resource] = &[
@@ -182,14 +189,7 @@ pub static ALL: &[Resource] = &[
         short: &["sa"],
         ..PLAIN
     },
-    Resource {
-        plural: "events",
-        singular: "event",
-        kind: "Event",
-        short: &["ev"],
-        selectable: EVENT_FIELDS,
-        ..PLAIN
-    },
+    EVENT,
     Resource {
         group: "discovery.k8s.io",
         plural: "endpointslices",
@@ -216,15 +216,7 @@ pub static ALL: &[Resource] = &[
         kind: "Lease",
         ..PLAIN
     },
-    Resource {
-        group: "events.k8s.io",
-        plural: "events",
-        singular: "event",
-        kind: "Event",
-        short: &["ev"],
-        selectable: EVENT_FIELDS,
-        ..PLAIN
-    },
+    Resource { group: "events.k8s.io", ..EVENT },
     Resource {
         group: "redirector.dev",
         version: "v1alpha1",

@@ -26,11 +26,7 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 fn an_endpoint_that_becomes_unready_gets_no_connect_after_a_tenth_of_a_second() {
     let _alone = crate::alone();
     let cluster = Cluster::new(Options { replicas: 2, ..Options::default() }).expect("a cluster");
-    let service = builders::Service::new("shop", "web")
-        .port("", "TCP", 80)
-        .cluster_ips(&["10.96.0.10"])
-        .spec("selector", serde_json::json!({"app": "web"}))
-        .label("redirector.dev/failover", "true");
+    let service = builders::Service::redirected("shop", "web", "10.96.0.10");
     cluster.api.put(service).expect("a Service");
     put(&cluster.api, [true, true]);
     cluster.wait_for(&[("shop/web", 2)]).expect("both endpoints");

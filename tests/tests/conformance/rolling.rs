@@ -50,11 +50,7 @@ fn a_rolling_update_of_250_pods_in_10_s_fails_no_connect() {
         Pod { address, _process: process.expect("a replica") }
     };
     let mut serving: VecDeque<Pod> = addresses[..PODS].iter().copied().map(start).collect();
-    let service = builders::Service::new("shop", "web")
-        .port("", "TCP", 80)
-        .cluster_ips(&["10.96.0.10"])
-        .spec("selector", serde_json::json!({"app": "web"}))
-        .label("redirector.dev/failover", "true");
+    let service = builders::Service::redirected("shop", "web", "10.96.0.10");
     cluster.api.put(service).expect("a Service");
     put(&cluster.api, &serving, &VecDeque::new());
     cluster.wait_for(&[("shop/web", PODS)]).expect("all endpoints");

@@ -129,11 +129,8 @@ impl World {
 }
 
 fn mark(api: &Api, number: u8) {
-    let service = builders::Service::new("marker", "last")
-        .port("", "TCP", 80)
-        .cluster_ips(&[&format!("10.96.255.{number}")])
-        .spec("selector", serde_json::json!({"app": "last"}))
-        .label("redirector.dev/failover", "true");
+    let address = format!("10.96.255.{number}");
+    let service = builders::Service::redirected("marker", "last", &address);
     let endpoint = builders::Endpoint::new(&format!("10.77.2.{number}"));
     let slice = builders::EndpointSlice::new("marker", "last", "last");
     api.put(slice.port("", "TCP", 7).endpoint(endpoint)).expect("a slice");

@@ -7,8 +7,6 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
-    thread,
-    time::{Duration, Instant},
 };
 
 use redirector_common::LAYOUT;
@@ -18,8 +16,7 @@ use redirector_tests::{
 };
 use serde_json::Value;
 
-/// How long anything may take that has been asked for.
-const LONGEST: Duration = Duration::from_secs(10);
+pub use redirector_tests::wait::wait_until;
 
 /// Small maps: `bpftool` writes every entry of an array, used or not.
 const SMALL: [&str; 10] = [
@@ -135,15 +132,6 @@ pub fn complaint(output: &Output) -> String {
     let lines: Vec<_> = text.lines().filter(|line| line.starts_with("error: ")).collect();
     assert_eq!(lines.len(), 1, "one error line: {text}");
     lines[0].to_owned()
-}
-
-/// Polls.
-pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + LONGEST;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what}: not within {LONGEST:?}");
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// The permissions of a file, for example 0o600.

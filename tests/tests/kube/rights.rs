@@ -14,14 +14,7 @@ tiers:
 #[test]
 fn with_wrong_rights_only_the_reports_are_missing() {
     let reads = |rule: &Rule| rule.verbs.iter().any(|verb| verb == "list");
-    let rights = rights().into_iter().filter(reads).collect();
-    let mut stage = Stage::with(Setup { rights, ..Setup::default() });
-    stage.put_service("web", 10, &[1]);
-    stage.put_service("backup", 11, &[2]);
-    stage.apply("web", POLICY);
-    stage.wait_for_answers(&[2]);
-    stage.cluster.replicas[1].kill();
-    stage.wait_for_answers(&[1]);
+    let stage = fails_over_with(reads);
     let is_forbidden = || {
         let mut requests = stage.requests().into_iter();
         requests.any(|request| request.code == 403 && request.resource == "leases")
@@ -37,14 +30,7 @@ fn with_wrong_rights_only_the_reports_are_missing() {
 #[test]
 fn a_leader_that_may_write_no_status_and_no_event_goes_on() {
     let may = |rule: &Rule| !rule.resources.iter().any(|one| one == "events" || one.contains('/'));
-    let rights = rights().into_iter().filter(may).collect();
-    let mut stage = Stage::with(Setup { rights, ..Setup::default() });
-    stage.put_service("web", 10, &[1]);
-    stage.put_service("backup", 11, &[2]);
-    stage.apply("web", POLICY);
-    stage.wait_for_answers(&[2]);
-    stage.cluster.replicas[1].kill();
-    stage.wait_for_answers(&[1]);
+    let stage = fails_over_with(may);
     for resource in ["failoverpolicies/status", "events"] {
         let is_forbidden = || {
             let mut requests = stage.requests().into_iter();
@@ -73,4 +59,17 @@ fn without_the_crd_labelled_services_work_and_it_is_said_once() {
     stage.wait_for_answers(&[2]);
     assert_eq!(said(), 1);
     stage.assert_nothing_was_forbidden();
+}
+
+/// An agent with these of its rights, which has failed over twice.
+fn fails_over_with(is_granted: impl Fn(&Rule) -> bool) -> Stage {
+    let rights = rights().into_iter().filter(is_granted).collect();
+    let mut stage = Stage::with(Setup { rights, ..Setup::default() });
+    stage.put_service("web", 10, &[1]);
+    stage.put_service("backup", 11, &[2]);
+    stage.apply("web", POLICY);
+    stage.wait_for_answers(&[2]);
+    stage.cluster.replicas[1].kill();
+    stage.wait_for_answers(&[1]);
+    stage
 }

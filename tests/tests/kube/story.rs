@@ -8,11 +8,7 @@ use redirector_tests::{
 #[test]
 fn a_labelled_service_is_redirected_and_follows_its_slices() {
     let cluster = Cluster::new(Options { replicas: 2, ..Options::default() }).expect("a cluster");
-    let service = builders::Service::new("shop", "web")
-        .port("", "TCP", 80)
-        .cluster_ips(&["10.96.0.10"])
-        .spec("selector", serde_json::json!({"app": "web"}))
-        .label("redirector.dev/failover", "true");
+    let service = builders::Service::redirected("shop", "web", "10.96.0.10");
     cluster.api.put(service).expect("a Service");
     cluster.api.put(slice("web", "", &[1])).expect("a slice");
     cluster.wait_for(&[("shop/web", 1)]).expect("one backend");
@@ -31,4 +27,37 @@ fn a_labelled_service_is_redirected_and_follows_its_slices() {
     cluster.api.delete("services", "shop", "web").expect("no Service");
     cluster.wait_for(&[]).expect("nothing");
     println!("kube: {} and {} served", replica(1)[0], replica(2)[0]);
+}
+
+#[test]
+fn a_backend_is_explained_with_what_the_cluster_says_of_its_place() {
+    let cluster = Cluster::new(Options::default()).expect("a cluster");
+    let service = builders::Service::redirected("shop", "web", "10.96.0.10");
+    cluster.api.put(service).expect("a Service");
+    let endpoint = |last| builders::Endpoint::new(&format!("10.77.2.{last}"));
+    let slice = builders::EndpointSlice::new("shop", "web-1", "web").port("", "TCP", 8080);
+    // The client's Node says in which region zone a is; nobody says it of zone b.
+    let slice = slice.endpoint(endpoint(1).node("n2").zone("a"));
+    let slice = slice.endpoint(endpoint(2).node("n3").zone("b")).endpoint(endpoint(3));
+    cluster.api.put(slice).expect("a slice");
+    cluster.wait_for(&[("shop/web", 3)]).expect("three backends");
+    let explained = || {
+        let explained = cluster.agent.ask("explain", &["shop/web"]).expect("it runs");
+        String::from_utf8_lossy(&explained.stdout).into_owned()
+    };
+    let text = explained();
+    for (address, place) in [
+        ("10.77.2.1:8080/tcp", "region eu, zone a, node n2;"),
+        ("10.77.2.2:8080/tcp", "zone b, node n3;"),
+        ("10.77.2.3:8080/tcp", "place unknown;"),
+    ] {
+        let line = text.lines().find(|line| line.contains(address)).expect("a backend");
+        assert!(line.contains(&format!("%  {place}")), "{place} is not in {line}");
+    }
+
+    let rules = "targetRefs: [{kind: Service, name: web}]\ntiers: [{name: near, zones: [a]}]";
+    cluster.api.put(builders::FailoverPolicy::new("shop", "web", rules)).expect("a policy");
+    cluster.wait_for(&[("shop/web", 1)]).expect("one backend");
+    let outside = "10.77.2.2:8080/tcp (zone b, node n3) fits no tier";
+    assert!(explained().contains(outside), "{outside} is not in\n{}", explained());
 }

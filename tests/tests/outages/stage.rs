@@ -31,11 +31,7 @@ pub(crate) fn options(replicas: u8, arguments: &[&str]) -> Options {
 
 /// A labelled Service of one TCP port, 80.
 pub(crate) fn service(name: &str, address: &str) -> builders::Service {
-    builders::Service::new("shop", name)
-        .port("", "TCP", 80)
-        .cluster_ips(&[address])
-        .spec("selector", json!({"app": name}))
-        .label("redirector.dev/failover", "true")
+    builders::Service::redirected("shop", name, address)
 }
 
 /// Probes by TCP, as soon as possible.

@@ -2,13 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use redirector_tests::{
-    dialer::{Dial, Line, Load},
-    lab::Lab,
-    replica::Replica,
-};
+use redirector_tests::dialer::{Dial, Line, Load};
 
-use crate::stage::{REPLICA, Stage, accepted, backend, service, tcp, wait_until};
+use crate::stage::{Stage, accepted, tcp, wait_until};
 
 /// A connect that is swallowed takes 300 ms.
 const POLICY: &str = "connectTimeout: 300ms, probe: {interval: 1s, timeout: 500ms}";
@@ -23,14 +19,7 @@ const UNDONE: Duration = Duration::from_millis(200);
 
 #[test]
 fn a_client_in_a_network_that_swallows_everything_ejects_a_backend_once_a_minute_at_most() {
-    let lab = Lab::new(&["n1", "n2", "n3"]).expect("a lab");
-    let node = lab.node("n2");
-    let _replica =
-        Replica::start(node.netns(), "alive", &[node.socket4(REPLICA)]).expect("a replica");
-    let rule = "table inet hostile {\n chain out {\n type filter hook output priority 0\n \
-                tcp dport 8080 drop\n }\n }";
-    lab.node("n3").netns().nft(rule).expect("a hostile network");
-    let stage = Stage::new(lab, &service("one", 1, &[backend(2, REPLICA)], POLICY));
+    let (stage, _replica) = Stage::hostile("drop", POLICY);
     wait_until("probes were answered", || accepted(&stage.lab, "n2") >= 2);
     let load =
         |rate, threads| Load { dial: tcp(1), rate, threads, duration_ms: None, every: false };

@@ -3,24 +3,16 @@
 use std::time::Duration;
 
 use redirector::datapath::View;
-use redirector_tests::{lab::Lab, replica::Replica};
 
-use crate::stage::{REPLICA, Stage, backend, failed, service, tcp};
+use crate::stage::{Stage, failed, tcp};
 
 /// A refusal takes no time: a hundred of them are soon made.
 const POLICY: &str = "probe: off, passive: {refused: 3, timeouts: 5, baseEjection: 300s}";
 
 #[test]
 fn a_muted_client_ejects_nobody_and_its_own_network_is_its_own_problem() {
-    let lab = Lab::new(&["n1", "n2", "n3"]).expect("a lab");
-    let node = lab.node("n2");
-    let _replica =
-        Replica::start(node.netns(), "alive", &[node.socket4(REPLICA)]).expect("a replica");
     // The hostile client's own network answers for the replica, and refuses.
-    let rule = "table inet hostile {\n chain out {\n type filter hook output priority 0\n \
-                tcp dport 8080 reject with tcp reset\n }\n }";
-    lab.node("n3").netns().nft(rule).expect("a hostile network");
-    let stage = Stage::new(lab, &service("one", 1, &[backend(2, REPLICA)], POLICY));
+    let (stage, _replica) = Stage::hostile("reject with tcp reset", POLICY);
     stage.agent.freeze().expect("a frozen agent");
     let mut hostile = stage.client_on("n3", "hostile");
     let mut datapath = stage.datapath();

@@ -1,13 +1,6 @@
 //! A client's node, some replicas' nodes, services, and a real agent that may be frozen or killed.
 
-use std::{
-    fs, io,
-    net::SocketAddr,
-    path::PathBuf,
-    process::Command,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, io, net::SocketAddr, path::PathBuf, process::Command};
 
 use redirector::datapath::{Counters, Datapath, Pins};
 use redirector_tests::{
@@ -19,13 +12,14 @@ use redirector_tests::{
     names::Directory,
     place::Place,
     programs,
+    replica::Replica,
 };
+
+pub(crate) use redirector_tests::wait::wait_until;
 
 /// Port of every service and of every replica.
 pub(crate) const SERVICE: u16 = 80;
 pub(crate) const REPLICA: u16 = 8080;
-/// How long something that happens at once may take on a busy machine.
-const LONGEST: Duration = Duration::from_secs(20);
 /// Small maps are soon read.
 const SMALL: [&str; 6] = ["--max-slots", "4096", "--max-backends", "256", "--max-services", "256"];
 
@@ -52,6 +46,21 @@ impl Stage {
         options.arguments = SMALL.map(str::to_owned).to_vec();
         let agent = Agent::start(options).expect("an agent");
         Self { agent, _directory: directory, bpffs, cgroup, lab }
+    }
+
+    /// With a replica on `n2`, the backend of the first service; on its way out of `n3` whatever is
+    /// sent to it meets this verdict.
+    pub(crate) fn hostile(verdict: &str, policy: &str) -> (Self, Replica) {
+        let lab = Lab::new(&["n1", "n2", "n3"]).expect("a lab");
+        let node = lab.node("n2");
+        let replica = Replica::start(node.netns(), "alive", &[node.socket4(REPLICA)]);
+        let rule = format!(
+            "table inet hostile {{\n chain out {{\n type filter hook output priority 0\n \
+             tcp dport {REPLICA} {verdict}\n }}\n }}"
+        );
+        lab.node("n3").netns().nft(&rule).expect("a hostile network");
+        let stage = Self::new(lab, &service("one", 1, &[backend(2, REPLICA)], policy));
+        (stage, replica.expect("a replica"))
     }
 
     /// The place of an application on node `n1`.
@@ -164,13 +173,4 @@ pub(crate) fn tcp(number: u8) -> Dial {
 /// Those that failed.
 pub(crate) fn failed(dialled: &[Dialled]) -> Vec<&Dialled> {
     dialled.iter().filter(|one| one.outcome.is_err()).collect()
-}
-
-/// Polls until `is_so`.
-pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + LONGEST;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "not within {LONGEST:?}: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }

@@ -1,11 +1,6 @@
 //! A client's node, two nodes with replicas, and an agent with least privilege.
 
-use std::{
-    env, fs,
-    path::PathBuf,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{env, fs, path::PathBuf};
 
 use redirector::datapath::{Counters, Pins};
 use redirector_tests::{
@@ -20,8 +15,8 @@ use redirector_tests::{
     replica::Replica,
 };
 
-/// How long something that happens at once may take on a busy machine.
-const LONGEST: Duration = Duration::from_secs(20);
+pub use redirector_tests::wait::wait_until;
+
 /// Small maps are soon made.
 const SMALL: [&str; 6] = ["--max-slots", "4096", "--max-backends", "256", "--max-services", "256"];
 const PORT: u16 = 8080;
@@ -169,14 +164,5 @@ pub fn assert_redirected(client: &mut Client, names: &[&str]) {
                 if dial.transport == Transport::UdpUnconnected { one.source } else { one.peer };
             assert_eq!(shown, Some(dial.address), "{dial:?}");
         }
-    }
-}
-
-/// Polls until `is_so`.
-pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + LONGEST;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "not within {LONGEST:?}: {what}");
-        thread::sleep(Duration::from_millis(5));
     }
 }

@@ -1,16 +1,11 @@
 //! What an agent has made of the maps, told without the indices that it chose.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    thread,
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use redirector_tests::agent::Agent;
 use serde_json::Value;
 
-/// Whatever is waited for comes with a few probes.
-const LONGEST: Duration = Duration::from_secs(20);
+pub(crate) use redirector_tests::wait::wait_until;
 
 /// `redirector status`, sorted, without ids, slots, epochs and indices: they tell of the past.
 pub(crate) fn services(agent: &Agent) -> Value {
@@ -76,15 +71,6 @@ pub(crate) fn metrics(agent: &Agent) -> BTreeMap<String, f64> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let pairs = lines.filter_map(|line| line.rsplit_once(' '));
     pairs.map(|(name, value)| (name.to_owned(), value.parse().expect("a number"))).collect()
-}
-
-/// Polls until it is so.
-pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + LONGEST;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "waited {LONGEST:?} in vain: {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn status(agent: &Agent) -> Value {

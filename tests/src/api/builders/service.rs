@@ -17,6 +17,16 @@ impl Service {
         }))
     }
 
+    /// Labelled to be redirected: TCP port 80 of `address`, for the pods of its name.
+    #[must_use]
+    pub fn redirected(namespace: &str, name: &str, address: &str) -> Self {
+        Self::new(namespace, name)
+            .port("", "TCP", 80)
+            .cluster_ips(&[address])
+            .spec("selector", json!({"app": name}))
+            .label("redirector.dev/failover", "true")
+    }
+
     /// One more port; `protocol` is `TCP`, `UDP` or `SCTP`. The target port is the same number.
     #[must_use]
     pub fn port(mut self, name: &str, protocol: &str, port: u16) -> Self {
