@@ -7,7 +7,7 @@ use std::{
 
 use redirector_tests::{
     api::{Api, Effect, Fault, Token, Verb},
-    cluster::{Cluster, Options, slice},
+    cluster::{Cluster, Options, replica, slice},
 };
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ fn in_a_rolling_update_no_connect_fails_and_nothing_is_ever_detached() {
         cluster.api.delete("pods", NAMESPACE, old).expect("the old pod");
         let late = init_container(&cluster);
         assert!(late.status.success(), "{late:?}");
-        start(&mut cluster, new);
+        start(&mut cluster, new, 1);
         println!("outages: {old} ended in {took:?}, and {new} follows");
     }
     cluster.api.put(slice("web", "", &[2])).expect("a slice");
@@ -100,8 +100,51 @@ fn after_an_uninstall_nothing_is_left_and_without_a_clear_answer_everything() {
 
         end.undo(&cluster.api);
         install(&cluster.api, "agent-aaaaa");
-        start(&mut cluster, "agent-aaaaa");
+        start(&mut cluster, "agent-aaaaa", 1);
     }
+}
+
+#[test]
+fn an_order_outlives_a_rolling_update_and_goes_with_an_uninstall() {
+    let mut cluster = started("agent-aaaaa");
+    cluster.api.put(slice("web", "", &[1, 2])).expect("a slice");
+    cluster.wait_for(&[("shop/web", 2)]).expect("both endpoints");
+    let file = cluster.agent.run_directory().join("orders.json");
+    assert!(!file.exists(), "nobody has ordered anything");
+    let subject = format!("backend={}:8080", replica(1)[0]);
+    ask(&cluster, "drain", &[&subject]);
+    let drained = json!([{"drain": format!("{subject}/tcp")}]);
+    assert_eq!(ask(&cluster, "orders", &["-o", "json"]), drained);
+    assert!(file.exists());
+
+    let all = load(&cluster, ADDRESS, 100);
+    put_pod(&cluster.api, "agent-bbbbb");
+    cluster.agent.stop().expect("the old one's end");
+    assert_verdict(&cluster, "the DaemonSet is there");
+    assert!(file.exists(), "the next one has to know of it");
+    cluster.api.delete("pods", NAMESPACE, "agent-aaaaa").expect("the old pod");
+    start(&mut cluster, "agent-bbbbb", 2);
+    assert_eq!(ask(&cluster, "orders", &["-o", "json"]), drained);
+    let by = none_failed("in a rolling update", all);
+    assert_eq!(by.keys().collect::<Vec<_>>(), ["r2"], "{by:?}");
+
+    cluster.api.delete("daemonsets", NAMESPACE, NAME).expect("the DaemonSet");
+    cluster.agent.stop().expect("the last one's end");
+    assert_verdict(&cluster, "the DaemonSet is gone");
+    assert!(!file.exists(), "an uninstall leaves {}", file.display());
+    install(&cluster.api, "agent-ccccc");
+    start(&mut cluster, "agent-ccccc", 2);
+    assert_eq!(ask(&cluster, "orders", &["-o", "json"]), json!([]));
+    until(&cluster, "nobody drains the first one any more", || {
+        answer(&cluster, ADDRESS).as_deref() == Some("r1")
+    });
+}
+
+/// What the running agent says to an operator; null if it is no JSON.
+fn ask(cluster: &Cluster, verb: &str, arguments: &[&str]) -> Value {
+    let output = cluster.agent.ask(verb, arguments).expect("redirector");
+    assert!(output.status.success(), "{verb}: {output:?}");
+    serde_json::from_slice(&output.stdout).unwrap_or_default()
 }
 
 /// The kernel frees what nobody holds a moment later.
@@ -211,7 +254,7 @@ fn started(pod: &str) -> Cluster {
         Ok(())
     })
     .expect("a cluster");
-    serves(&cluster);
+    serves(&cluster, 1);
     cluster
 }
 
@@ -223,8 +266,9 @@ fn init_container(cluster: &Cluster) -> std::process::Output {
     child.wait_with_output().expect("its end")
 }
 
-/// The agent as another pod's, in the same run directory, until it serves and knows its DaemonSet.
-fn start(cluster: &mut Cluster, pod: &str) {
+/// The agent as another pod's, in the same run directory, until it serves so many endpoints and
+/// knows its DaemonSet.
+fn start(cluster: &mut Cluster, pod: &str, endpoints: usize) {
     let mut arguments = cluster.agent.options().arguments.clone();
     let at = arguments.iter().position(|argument| argument == "--pod").expect("--pod");
     pod.clone_into(&mut arguments[at + 1]);
@@ -232,11 +276,11 @@ fn start(cluster: &mut Cluster, pod: &str) {
     cluster.api.forget_requests();
     cluster.agent.spawn_again().expect("the agent again");
     cluster.agent.wait_until_ready().expect("it is ready");
-    serves(cluster);
+    serves(cluster, endpoints);
 }
 
-fn serves(cluster: &Cluster) {
-    cluster.wait_for(&[("shop/web", 1)]).expect("the Service");
+fn serves(cluster: &Cluster, endpoints: usize) {
+    cluster.wait_for(&[("shop/web", endpoints)]).expect("the Service");
     until(cluster, "the agent knows its DaemonSet", || {
         let requests = cluster.api.requests();
         let asked = requests.iter().filter(|asked| asked.resource == "daemonsets");
