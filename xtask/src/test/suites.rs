@@ -83,11 +83,16 @@ pub(super) fn select(names: &[String], agents: Agents) -> Result<Vec<Suite>> {
     Ok(all.into_iter().filter(is_wanted).collect())
 }
 
-/// Compiles what `suites` run. Whether that worked shows when they run.
+/// Compiles what `suites` run, by as few calls as possible: each uses both cores to its end only
+/// where it links several. Whether that worked shows when they run.
 pub(super) fn compile(suites: &[Suite]) {
-    for suite in suites {
-        println!("compiling the suite {}", suite.name());
-        let _ = suite.cargo().arg("--no-run").status();
+    println!("compiling the suites");
+    let (units, files): (Vec<_>, Vec<_>) = suites.iter().partition(|suite| **suite == Suite::Unit);
+    for selection in [units, files] {
+        if !selection.is_empty() {
+            let arguments = selection.into_iter().flat_map(Suite::selection);
+            let _ = cargo_test().args(arguments).arg("--no-run").status();
+        }
     }
 }
 
@@ -115,7 +120,8 @@ impl Suite {
     /// compilers and agents on stderr, only when something failed.
     pub(super) fn run(&self, agents: Agents) -> Result<Outcome> {
         let start = Instant::now();
-        let mut cargo = self.cargo();
+        let mut cargo = cargo_test();
+        cargo.args(self.selection());
         if agents == Agents::Unprivileged {
             // Cargo has built it with the suite.
             cargo
@@ -177,19 +183,21 @@ impl Suite {
         *self != Self::Unit
     }
 
-    fn cargo(&self) -> Command {
-        let mut cargo = workspace::cargo(["test"]);
+    /// Arguments of `cargo test`. Those of several files can be joined.
+    fn selection(&self) -> Vec<&str> {
         match self {
-            Self::Unit => cargo.args(["--workspace", "--exclude", "redirector-tests"]),
-            Self::Integration(name) => {
-                cargo.args(["--package", "redirector-tests", "--test", name])
-            }
-        };
-        cargo
-            .env("REDIRECTOR_BIN", workspace::redirector_binary(true))
-            .env("REDIRECTOR_BPF_OBJECT", workspace::bpf_object());
-        cargo
+            Self::Unit => vec!["--workspace", "--exclude", "redirector-tests"],
+            Self::Integration(name) => vec!["--package", "redirector-tests", "--test", name],
+        }
     }
+}
+
+fn cargo_test() -> Command {
+    let mut cargo = workspace::cargo(["test"]);
+    cargo
+        .env("REDIRECTOR_BIN", workspace::redirector_binary(true))
+        .env("REDIRECTOR_BPF_OBJECT", workspace::bpf_object());
+    cargo
 }
 
 /// The suite that cargo makes of a file or folder in `tests/tests`.
