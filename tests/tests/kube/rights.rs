@@ -1,6 +1,9 @@
 //! An agent that may not report, or whose cluster has no policies, redirects all the same.
 
-use redirector_tests::{api::Rule, zones::wait_until};
+use redirector_tests::{
+    api::{Request, Rule, Verb},
+    zones::wait_until,
+};
 
 use crate::stage::{CRD, Setup, Stage, rights};
 
@@ -52,6 +55,12 @@ fn without_the_crd_labelled_services_work_and_it_is_said_once() {
     stage.wait_for_answers(&[1]);
     let said = || stage.cluster.agent.log().matches("does not know FailoverPolicies").count();
     assert_eq!(said(), 1);
+    let all_nodes = |request: &Request| {
+        let is_list = request.verb == Verb::List && request.resource == "nodes";
+        is_list && !request.path.contains("fieldSelector")
+    };
+    let are_asked_for = || stage.requests().iter().any(all_nodes);
+    wait_until("it asks in which region each zone is", are_asked_for).expect("it does");
 
     stage.kubectl(&["apply", "-f", "-"], CRD);
     stage.apply("web", POLICY);

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -57,6 +58,7 @@ struct Said {
     regions_asked: Option<Instant>,
     missing_since: Option<Instant>,
     has_policies: bool,
+    is_synced: bool,
 }
 
 impl Feed {
@@ -98,6 +100,7 @@ impl Feed {
                         if !self.tell(&core).await {
                             break;
                         }
+                        said.notice_at = Some(Instant::now());
                     }
                     if let Some(handle) = &self.handle {
                         status::tell(&self.index, handle, &asks).await;
@@ -135,12 +138,15 @@ impl Feed {
 
     /// Once when something is so, and once when it no longer is.
     fn say_notices(&self, said: &mut Said) {
+        if self.index.is_synced() && !mem::replace(&mut said.is_synced, true) {
+            info!("heard everything; from now on the tables follow the API server");
+        }
         let notices = self.index.notices();
         for Notice { object, reason, message } in notices.difference(&said.notices) {
             warn!(%object, reason, "{message}");
         }
-        for Notice { object, reason, .. } in said.notices.difference(&notices) {
-            info!(%object, reason, "no longer so");
+        for Notice { object, reason, message } in said.notices.difference(&notices) {
+            info!(%object, reason, "no longer so: {message}");
         }
         said.notices = notices;
     }
