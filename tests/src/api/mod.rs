@@ -3,7 +3,8 @@
 //! What an agent or kubectl can tell apart is as in the real one: versions, lists in pages, watches
 //! with bookmarks, patches and field owners, refusals, tokens and rules. What the real one does
 //! only sometimes is done on demand: see [`faults`]. The server has threads of its own, so that the
-//! handle can be used from any test. Dropping the handle ends it.
+//! handle can be used from any test. Dropping the handle ends it, and panics if one of its threads
+//! has.
 //!
 //! Nothing here knows what the agent is for.
 
@@ -17,6 +18,7 @@ mod kubeconfig;
 mod log;
 mod object;
 pub mod options;
+mod panics;
 mod patch;
 pub mod real;
 pub mod resources;
@@ -30,6 +32,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    thread,
 };
 
 use anyhow::{Context as _, Result};
@@ -57,6 +60,7 @@ pub struct Api {
     listeners: Listeners,
     files: TempDir,
     runtime: Option<Runtime>,
+    threads: String,
     token_in_use: Mutex<String>,
 }
 
@@ -83,9 +87,10 @@ impl Api {
             true => Some(Arc::new(Certificates::new(address.ip(), &options.names)?)),
             false => None,
         };
+        let threads = panics::listen();
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
-            .thread_name("fake-api")
+            .thread_name(&threads)
             .enable_all()
             .build()
             .context("cannot start the API server's threads")?;
@@ -100,7 +105,7 @@ impl Api {
             options,
         });
         let token_in_use = Mutex::new(first);
-        let api = Self { server, listeners, files, runtime: Some(runtime), token_in_use };
+        let api = Self { server, listeners, files, runtime: Some(runtime), threads, token_in_use };
         for namespace in ["default", "kube-system", "kube-public", "kube-node-lease"] {
             api.put(
                 json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}),
@@ -330,6 +335,8 @@ impl Drop for Api {
             // Not by waiting: a test may drop this on a runtime's own thread.
             runtime.shutdown_background();
         }
+        let panicked = panics::of(&self.threads);
+        assert!(thread::panicking() || panicked.is_empty(), "the API server: {panicked:#?}");
     }
 }
 

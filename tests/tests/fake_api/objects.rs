@@ -1,5 +1,7 @@
 //! Creating, updating, deleting: versions, generations, conflicts, finalizers.
 
+use std::panic::{self, AssertUnwindSafe};
+
 use redirector_tests::api::{
     Options,
     builders::{EndpointSlice, FailoverPolicy, Node, Service},
@@ -7,7 +9,7 @@ use redirector_tests::api::{
 };
 use serde_json::{Value, json};
 
-use crate::client::{call, get, plain};
+use crate::client::{call, get, plain, try_call};
 
 const SERVICES: &str = "/api/v1/namespaces/default/services";
 const POLICIES: &str = "/apis/redirector.dev/v1alpha1/namespaces/default/failoverpolicies";
@@ -139,6 +141,21 @@ async fn a_policy_is_checked_by_what_the_test_hands_in() {
 
     assert_eq!(refused["details"]["causes"][0]["field"], "spec.mode");
     assert_eq!(kept["spec"]["allDown"], "Panic");
+}
+
+#[tokio::test]
+async fn a_panic_in_the_server_fails_whoever_drops_it() {
+    let validate = |_: &mut Value| -> Result<(), Vec<Cause>> { panic!("on purpose") };
+    let options = Options { validate: Some(std::sync::Arc::new(validate)), ..Options::default() };
+    let (api, other) = (plain(options), plain(Options::default()));
+    let policy = json!({"metadata": {"name": "p"}, "spec": {}}).to_string();
+
+    try_call(&api, "POST", POLICIES, &[], &policy).await.expect_err("an answer that never comes");
+
+    let dropped = panic::catch_unwind(AssertUnwindSafe(|| drop(api))).expect_err("a panic");
+    let said = dropped.downcast::<String>().expect("a message");
+    assert!(said.contains("on purpose"), "{said}");
+    drop(other);
 }
 
 #[tokio::test]

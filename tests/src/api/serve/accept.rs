@@ -3,10 +3,12 @@
 //! While nobody listens the port stays ours: a second socket is bound to it and never listens.
 
 use std::{
-    io,
+    io, mem,
     net::{SocketAddr, TcpListener as StdListener},
     os::fd::{AsRawFd as _, OwnedFd},
     sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
@@ -29,6 +31,9 @@ use tokio::{
 use super::Server;
 use crate::{api::faults::TlsFault, netns::Netns};
 
+/// A connection's task may be in the middle of a large list.
+const LONGEST_CUT: Duration = Duration::from_secs(5);
+
 /// The port of a server: open or refusing.
 #[derive(Debug)]
 pub(crate) struct Listeners {
@@ -37,17 +42,18 @@ pub(crate) struct Listeners {
     /// Holds the port.
     _held: OwnedFd,
     open: Mutex<Option<oneshot::Sender<std::sync::mpsc::Sender<()>>>>,
-    /// Every change cuts all connections.
-    cuts: watch::Sender<u64>,
+    cut: Cut,
 }
+
+/// The connections that are there have its receivers; whatever it sends cuts them.
+type Cut = Arc<Mutex<watch::Sender<()>>>;
 
 impl Listeners {
     /// Takes the port; nobody listens yet.
     pub fn take(address: SocketAddr, netns: Option<Netns>) -> Result<Self> {
         let (held, address) = inside(netns.as_ref(), || bound(address))
             .with_context(|| format!("the API server cannot bind to {address}"))?;
-        let (open, cuts) = (Mutex::new(None), watch::Sender::new(0));
-        Ok(Self { address, netns, _held: held, open, cuts })
+        Ok(Self { address, netns, _held: held, open: Mutex::new(None), cut: Cut::default() })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -73,7 +79,7 @@ impl Listeners {
         let _entered = runtime.enter();
         let listener = TcpListener::from_std(listener).context("no listener for tokio")?;
         let (stop, stopped) = oneshot::channel();
-        runtime.spawn(accept(listener, Arc::clone(server), stopped, self.cuts.subscribe()));
+        runtime.spawn(accept(listener, Arc::clone(server), stopped, Arc::clone(&self.cut)));
         *open = Some(stop);
         Ok(())
     }
@@ -90,9 +96,14 @@ impl Listeners {
         }
     }
 
-    /// Cuts every connection that is there.
+    /// Cuts every connection that is there; when this returns, none of them answers any more.
     pub fn cut(&self) {
-        self.cuts.send_modify(|number| *number += 1);
+        let there = mem::take(&mut *self.cut.lock().unwrap_or_else(PoisonError::into_inner));
+        there.send_replace(());
+        let deadline = Instant::now() + LONGEST_CUT;
+        while there.receiver_count() > 0 && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
@@ -121,7 +132,7 @@ async fn accept(
     listener: TcpListener,
     server: Arc<Server>,
     mut stopped: oneshot::Receiver<std::sync::mpsc::Sender<()>>,
-    cuts: watch::Receiver<u64>,
+    cut: Cut,
 ) {
     loop {
         tokio::select! {
@@ -135,12 +146,12 @@ async fn accept(
             }
             connection = listener.accept() => {
                 if let Ok((stream, _)) = connection {
-                    let (server, mut cuts) = (Arc::clone(&server), cuts.clone());
-                    cuts.mark_unchanged();
+                    let server = Arc::clone(&server);
+                    let mut cut = cut.lock().unwrap_or_else(PoisonError::into_inner).subscribe();
                     tokio::spawn(async move {
                         tokio::select! {
                             () = serve(stream, server) => {}
-                            _ = cuts.changed() => {}
+                            _ = cut.changed() => {}
                         }
                     });
                 }
