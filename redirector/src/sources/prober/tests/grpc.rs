@@ -26,20 +26,12 @@ use tonic_health::{ServingStatus, server::health_reporter};
 
 use super::{
     FAST,
-    loopback::{DEADLINE, Probes, accepting, at, eventually, failed, sockets},
+    loopback::{DEADLINE, Probes, accepting, at, eventually, failed, probed, sockets},
     servers::Server,
 };
 
 fn grpc(service: &str) -> Probe {
     Probe { kind: ProbeKind::Grpc { service: service.into() }, ..FAST }
-}
-
-async fn probed(backend: BackendRef, probe: Probe) -> Result<(), ProbeFailure> {
-    let mut probes = Probes::start([(backend, probe)], 8);
-    let (probed, outcome) = probes.next().await;
-    assert_eq!(probed, backend);
-    assert_eq!(probes.local_failures(), 0);
-    outcome
 }
 
 /// A server that answers every call in this way.

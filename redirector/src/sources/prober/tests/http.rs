@@ -24,7 +24,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{
     FAST,
-    loopback::{DEADLINE, PORT, Probes, accepting, at, eventually, failed, sockets},
+    loopback::{DEADLINE, PORT, accepting, at, eventually, failed, probed, sockets},
     servers::Server,
 };
 
@@ -34,15 +34,6 @@ const LONG_HEAD: &str = "the head of its answer is longer than 4096 bytes";
 
 fn http(path: &str, status: (u16, u16)) -> Probe {
     Probe { kind: ProbeKind::Http { path: path.into(), host: None, status }, ..FAST }
-}
-
-/// The first result of probing `backend` in this way.
-async fn probed(backend: BackendRef, probe: Probe) -> Result<(), ProbeFailure> {
-    let mut probes = Probes::start([(backend, probe)], 8);
-    let (probed, outcome) = probes.next().await;
-    assert_eq!(probed, backend);
-    assert_eq!(probes.local_failures(), 0);
-    outcome
 }
 
 async fn serving(backend: BackendRef, router: Router) -> Server {

@@ -171,3 +171,12 @@ impl Probes {
         count.load(Ordering::Relaxed)
     }
 }
+
+/// The first result of probing `backend` in this way.
+pub async fn probed(backend: BackendRef, probe: Probe) -> Result<(), ProbeFailure> {
+    let mut probes = Probes::start([(backend, probe)], 8);
+    let (probed, outcome) = probes.next().await;
+    assert_eq!(probed, backend);
+    assert_eq!(probes.local_failures(), 0);
+    outcome
+}
