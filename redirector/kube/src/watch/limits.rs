@@ -35,8 +35,8 @@ pub struct Limits {
     /// A watch without an event or a bookmark. 60 s.
     pub silence: Duration,
     /// How long the server is asked to let a watch live, ± 10 %. 290 s; less than `silence` after
-    /// a watch that was silent, because the server sends a bookmark 2 s before the end
-    /// (kube-apiserver `cache_watcher.go`), but otherwise only every 60 to 62.5 s.
+    /// a watch that was silent, so that its end says that the server lives: bookmarks come every 60
+    /// to 62.5 s, and none where nothing has changed (kube-apiserver `cacher.go`).
     pub watch: Duration,
     /// The first wait after an error; doubled with each, with jitter. 500 ms.
     pub backoff: Duration,

@@ -13,12 +13,12 @@
 //!   back what has been removed. It is asked for in pages if the last one was longer than 16 MiB,
 //!   else in one, which the server answers from its cache.
 //! - A relist after the server said that it does not know that version yet, or answered with an
-//!   older one all the same, or was silent twice: none, a consistent read. Its answer is the truth even if its version
+//!   older one all the same: none, a consistent read. Its answer is the truth even if its version
 //!   is older, because then etcd has been restored from a snapshot.
 //!
 //! What leads to a relist: 410 in any form; an event that cannot be attributed to an object; a
-//! watch that is refused for another reason than load or failure; a second silence, which is what a
-//! server sends whose etcd has been restored; and 10 minutes. Everything else resumes the watch.
+//! watch that is refused for another reason than load or failure; after an outage, a whole watch
+//! without a line; and 10 minutes. Everything else resumes the watch.
 
 mod backoff;
 mod envelope;

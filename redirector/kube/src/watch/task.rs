@@ -44,6 +44,8 @@ pub(super) struct Task<T> {
     relist_at: Instant,
     /// The last watch was silent, and no object has changed since.
     is_quiet: bool,
+    /// A watch has failed other than by silence, and nothing has been heard since.
+    was_away: bool,
     is_failing: bool,
     listing: Backoff,
     watching: Backoff,
@@ -73,6 +75,7 @@ impl<T: Object> Task<T> {
             must_list: true,
             relist_at: Instant::now(),
             is_quiet: false,
+            was_away: false,
             is_failing: false,
             rng: StdRng::from_os_rng(),
         }
@@ -135,6 +138,7 @@ impl<T: Object> Task<T> {
             self.heard.version = Some(version);
         }
         self.is_consistent = false;
+        self.was_away = false;
         let spread = self.rng.random_range(0.8..=1.2);
         self.relist_at = Instant::now() + self.limits.relist.mul_f64(spread);
         for change in &changes {
@@ -179,14 +183,12 @@ impl<T: Object> Task<T> {
             tokio::select! {
                 chunk = stream.chunk() => {
                     let Some(chunk) = chunk? else {
-                        let lasted = began.elapsed();
                         // Not that of a server that goes away, which ends watches at any time.
-                        let is_due = lasted + Duration::from_secs(1) >= asked;
-                        if has_heard || !self.is_quiet || !is_due {
-                            return Ok(());
+                        let is_due = began.elapsed() + Duration::from_secs(1) >= asked;
+                        if is_due && !has_heard {
+                            self.confirm();
                         }
-                        self.doubt();
-                        return Err(Error::TimedOut { what: "no bookmark", after: lasted });
+                        return Ok(());
                     };
                     lines.push(&chunk);
                     if self.take_lines(&mut lines).await? {
@@ -195,7 +197,7 @@ impl<T: Object> Task<T> {
                     }
                 }
                 () = sleep_until(silent_at) => {
-                    self.doubt();
+                    self.is_quiet = true;
                     return Err(Error::TimedOut { what: "no event", after: self.limits.silence });
                 }
                 () = sleep_until(ends_at) => return Ok(()),
@@ -208,6 +210,8 @@ impl<T: Object> Task<T> {
                     beside = None;
                     match list {
                         Ok(list) => self.take_in(list, Some(began)).await,
+                        // What an older state holds counts only without a watch of a newer one.
+                        Err(error) if error.kind() == ErrorKind::Behind => return Err(error),
                         Err(error) => {
                             self.heard.known.end_beside();
                             self.relist_later(&error);
@@ -218,14 +222,13 @@ impl<T: Object> Task<T> {
         }
     }
 
-    /// What a watch without a line says. The first one: this kind is quiet, and the server has to be
-    /// asked for a bookmark in time. The next one: it was asked and sent none, as it does from a
-    /// version that it has not reached. Its etcd may have been restored from a snapshot, and of its
-    /// changes none would be said (kube-apiserver `cache_watcher.go`, `process`).
-    fn doubt(&mut self) {
-        self.must_list |= self.is_quiet;
-        self.is_consistent |= self.is_quiet;
-        self.is_quiet = !self.is_quiet;
+    /// A watch has ended as it was asked to, without a line. Nothing has changed; or it was from a
+    /// version that the server has not reached, of which it says nothing either (kube-apiserver
+    /// `cache_watcher.go`, `process`). After an outage only a list can tell: etcd may have been
+    /// restored from a snapshot.
+    fn confirm(&mut self) {
+        self.must_list |= self.was_away;
+        self.succeed();
     }
 
     /// The lines that are complete. Whether there was one.
@@ -254,6 +257,7 @@ impl<T: Object> Task<T> {
             }
         };
         if has_heard {
+            self.was_away = false;
             self.watching.reset();
             self.succeed();
         }
@@ -281,6 +285,7 @@ impl<T: Object> Task<T> {
         if was_list {
             self.ask_otherwise(error.kind());
         } else {
+            self.was_away |= error.kind() != ErrorKind::TimedOut;
             self.is_consistent |= error.kind() == ErrorKind::Behind;
             self.must_list |= needs_a_relist(error.kind());
         }
@@ -347,7 +352,7 @@ impl<T: Object> Task<T> {
 
     /// How long the server is asked to let a watch live.
     fn asked_length(&mut self) -> Duration {
-        // Of a quiet kind, the server's last bookmark has to come before the silence is too long.
+        // Of a quiet kind, the server's end has to come before the silence is too long.
         let longest =
             if self.is_quiet { self.limits.silence.mul_f64(0.83) } else { self.limits.watch };
         let seconds = longest.mul_f64(self.rng.random_range(0.9..=1.1)).as_secs().max(1);

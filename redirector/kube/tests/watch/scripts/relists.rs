@@ -16,6 +16,11 @@ fn soon(limits: Limits) -> Limits {
     Limits { relist: std::time::Duration::from_millis(60), ..limits }
 }
 
+/// A watch is silent after 600 ms, and a quiet one is asked to end after 1 s.
+fn quick(limits: Limits) -> Limits {
+    Limits { silence: std::time::Duration::from_millis(600), ..limits }
+}
+
 pub(super) fn scripts() -> Vec<Script> {
     vec![
         script("410 as a status").on(Watch, away(refusal(410, "", "too old"))).gone(1).meets(&[Gone])
@@ -146,17 +151,34 @@ pub(super) fn scripts() -> Vec<Script> {
         script("etcd restored from a snapshot, and the watch is silent, as the real server's is")
             .on(Watch, |world, _| {
                 restore(world);
-                vec![head(), Part::Hang]
+                vec![head(), Part::Reset]
             })
+            .does(Watch, vec![head(), Part::Hang])
             // Asked to end in time, it does.
             .does(Watch, vec![head(), Part::Pause(100), end()])
+            .does(List, refusal(504, "", "Timeout: Too large resource version: 103, current: 50"))
             .on(List, |_, request| {
                 assert!(!request.path.contains("resourceVersion"), "{}", request.path);
                 vec![Part::Honest]
             })
-            .forced(1)
-            .meets(&[TimedOut])
+            .limits(quick)
+            .forced(2)
+            .meets(&[Interrupted, TimedOut, Behind])
             .once(&["-c", "+b=restored"]),
+        script("a kind of which there is nothing to say, after an outage and without one")
+            .does(Watch, vec![head(), Part::Reset])
+            .does(Watch, vec![head(), Part::Hang])
+            .does(Watch, vec![head(), Part::Pause(100), end()])
+            .on(List, |_, request| {
+                assert!(request.path.contains("NotOlderThan"), "{}", request.path);
+                vec![Part::Honest]
+            })
+            .does(Watch, vec![head(), Part::Hang])
+            .does(Watch, vec![head(), Part::Pause(100), end()])
+            .does(Watch, vec![head(), Part::Pause(100), end()])
+            .limits(quick)
+            .forced(1)
+            .meets(&[Interrupted, TimedOut]),
         script("a relist that is due, of a server that knows less")
             .on(List, |_, _| vec![Part::Honest])
             .on(List, |world, _| {
