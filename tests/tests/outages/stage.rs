@@ -20,7 +20,7 @@ pub(crate) const FAST: [&str; 2] = ["--divide-timeouts", "10"];
 /// Small maps are soon read.
 pub(crate) const SMALL: [&str; 6] =
     ["--max-slots", "8192", "--max-backends", "512", "--max-services", "256"];
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(120);
 
 /// With bookmarks at a tenth of the real time as well.
 pub(crate) fn options(replicas: u8, arguments: &[&str]) -> Options {
