@@ -5,12 +5,18 @@ use std::{
     io::ErrorKind,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::options::LoadArgs;
-use crate::datapath::{self, Access, verifier};
+use crate::datapath::{self, Access, Lock, Pins, verifier};
+
+/// How long an agent or a loader that was killed may take to be gone: who starts its successor at
+/// once, as kubelet does, should not have to try again.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(2);
 
 /// Flags of `load`.
 #[derive(Clone, Debug, clap::Args)]
@@ -29,14 +35,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<()> {
     let pins = args.load.pins.pins();
     pins.create()?;
-    let lock = pins.try_lock()?.with_context(|| {
-        format!(
-            "{} is in use by process {}; an agent that may load does it itself, stop it to load \
-             by hand",
-            pins.root().display(),
-            pins.holder().map_or("?".to_owned(), |pid| pid.to_string()),
-        )
-    })?;
+    let lock = lock(&pins)?;
     let options = args.load.options()?;
     if let Some(directory) = &args.run_dir {
         prepare(directory, Access::new(options.owner))?;
@@ -49,6 +48,25 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     println!("loaded; pinned below {}", pins.root().display());
     Ok(())
+}
+
+/// Waits for whoever is about to let go of the pins.
+fn lock(pins: &Pins) -> Result<Lock> {
+    let deadline = Instant::now() + LONGEST_FAREWELL;
+    loop {
+        if let Some(lock) = pins.try_lock()? {
+            return Ok(lock);
+        }
+        if Instant::now() > deadline {
+            bail!(
+                "{} is in use by process {}; an agent that may load does it itself, stop it to \
+                 load by hand",
+                pins.root().display(),
+                pins.holder().map_or("?".to_owned(), |pid| pid.to_string()),
+            );
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Makes a directory, or takes the one that is there, for those who may use the pins.
