@@ -48,8 +48,13 @@ fn a_backend_that_is_known_to_be_far_is_not_ejected_for_it() {
     dial_late(&stage, AT_ONCE, || first_syns(AT_ONCE as u64));
     assert_eq!(ejected(), 0, "it is known to be far");
 
-    let near = stage.client("near").dial(tcp(1), 1).expect("a dial");
-    assert!(failed(&near).is_empty(), "{near:?}");
+    let mut near = stage.client("near");
+    // On a busy machine an answer may be late here too.
+    wait_until("an answer in time", || {
+        let near = near.dial(tcp(1), 1).expect("a dial");
+        assert!(failed(&near).is_empty(), "{near:?}");
+        near[0].connect_us < 100_000
+    });
     dial_late(&stage, AT_ONCE, || ejected() == 1);
     stage.agent.thaw().expect("an agent that goes on");
 }
