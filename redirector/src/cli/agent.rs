@@ -155,10 +155,11 @@ async fn serve(args: &Args) -> Result<()> {
         warn!("the agent's task did not end in time");
     }
     if leaves {
+        // Whoever installs it again has ordered nothing yet, even if what is pinned cannot go.
+        let forgotten = Orders::new(&run.orders()).remove();
         let removed = datapath::unload(&pins, lock)?;
         info!(links = removed.links, maps = removed.maps, "unloaded: the DaemonSet is gone");
-        // Whoever installs it again has ordered nothing yet.
-        Orders::new(&run.orders()).remove()?;
+        forgotten?;
     }
     Ok(())
 }
