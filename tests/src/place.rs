@@ -78,6 +78,18 @@ impl<'a> Place<'a> {
     }
 }
 
+/// A child process that ends with its guard.
+#[derive(Debug)]
+pub(crate) struct Process(pub(crate) Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail only for a process that has ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// The parent-death signal comes when the *thread* ends that forked. This one never ends.
 fn on_lasting_thread(
     job: impl FnOnce() -> io::Result<Child> + Send + 'static,

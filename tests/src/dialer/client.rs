@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Lines, Write as _},
-    process::{Child, ChildStdin, ChildStdout, Stdio},
+    process::{ChildStdin, ChildStdout, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
 };
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{Dial, Dialled, Line, Load, Order, Second};
 use crate::{
-    place::Place,
+    place::{Place, Process},
     programs::{self, Role},
 };
 
@@ -30,17 +30,6 @@ pub struct LoadRun {
     pub lines: Receiver<Line>,
     process: Process,
     orders: ChildStdin,
-}
-
-#[derive(Debug)]
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Both fail only for a process that has ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 impl Client {

@@ -11,8 +11,8 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::{Process, run, until};
-use crate::netns::Netns;
+use super::{START, run, until};
+use crate::{netns::Netns, place::Process};
 
 const CLIENTS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2379);
 const PEERS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2380);
@@ -122,6 +122,7 @@ fn ask(netns: &Netns, path: &str, request: &Value) -> Result<Value> {
     let request = request.to_string();
     let answer = netns.run(|| -> Result<String> {
         let mut stream = TcpStream::connect(CLIENTS)?;
+        stream.set_read_timeout(Some(START))?;
         let length = request.len();
         write!(stream, "POST {path} HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{request}")?;
         let mut answer = String::new();

@@ -12,7 +12,7 @@ use std::{
     io::Write as _,
     net::{Ipv4Addr, SocketAddr, TcpStream},
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -22,7 +22,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{Server, kubeconfig};
-use crate::{netns::Netns, place::Place};
+use crate::{
+    netns::Netns,
+    place::{Place, Process},
+};
 use audit::Audit;
 use etcd::Etcd;
 pub use etcd::{Restored, Snapshot};
@@ -47,17 +50,6 @@ pub struct RealApi {
     files: TempDir,
     assets: PathBuf,
     netns: Netns,
-}
-
-#[derive(Debug)]
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Both fail only for a process that has ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 impl RealApi {
