@@ -37,18 +37,34 @@ impl ServiceWord {
 /// Generations wrap at 2^24.
 pub const GENERATIONS: u32 = 1 << 24;
 
-/// What `HEALTH` holds for a backend: usable if its low 40 bits are 0.
+/// What `HEALTH` holds for a backend: usable if its low 40 bits are 0, but for
+/// [`AVOIDED`](Self::AVOIDED).
 ///
-/// Bytes 0 to 4 belong to one writer each ([`HealthByte`]); bits 40 to 63 are the generation of
-/// the index, so that one load says "usable" and "still the same backend".
+/// Bytes 0 to 4 are vetoes, of one writer each ([`HealthByte`]); bits 40 to 63 are the generation
+/// of the index, so that one load says "usable" and "still the same backend".
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct HealthWord(pub u64);
 
 impl HealthWord {
-    const BYTES: u64 = (1 << 40) - 1;
-    /// Where [`HealthByte::Passive`] is.
-    pub const PASSIVE: u64 = 0xff << 24;
+    /// In the byte of [`HealthByte::Passive`]: some client avoids the backend; `AVOID` says who. It
+    /// keeps no other client from it. Stale ones cost a look-up; the agent sweeps them.
+    pub const AVOIDED: u64 = (Self::PASSIVE_AVOIDED as u64) << 24;
+    /// All bits that keep every client away.
+    pub const VETOES: u64 = ((1 << 40) - 1) & !Self::AVOIDED;
+    /// The veto of an operator.
+    pub const OPERATOR: u64 = 0xff << 16;
+    /// The veto of several clients, which no probe has confirmed.
+    pub const SUSPECTED: u64 = (Self::PASSIVE_SUSPECTED as u64) << 24;
+    /// The vetoes that the kernel raises by itself, and may try to end while the agent is silent.
+    pub const KERNEL: u64 = 0xff << 32 | 0x7f << 24;
+
+    /// Value of [`HealthByte::Passive`]: several clients saw its connects fail.
+    pub const PASSIVE_SUSPECTED: u8 = 1;
+    /// Value of [`HealthByte::Passive`]: clients saw its connects fail, and so did the agent.
+    pub const PASSIVE_CONFIRMED: u8 = 2;
+    /// Beside either: [`AVOIDED`](Self::AVOIDED).
+    pub const PASSIVE_AVOIDED: u8 = 0x80;
 
     /// A word with no objection.
     #[inline(always)]
@@ -61,14 +77,35 @@ impl HealthWord {
     #[inline(always)]
     #[must_use]
     pub const fn is_usable(self) -> bool {
-        self.0 & Self::BYTES == 0
+        self.is_usable_despite(0)
     }
 
-    /// Whether somebody objects, and nobody but the kernel, by what it saw of connects.
+    /// The same, vetoes in `ignored` disregarded.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_usable_despite(self, ignored: u64) -> bool {
+        self.vetoes_despite(ignored) == 0
+    }
+
+    /// The vetoes that are not in `ignored`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn vetoes_despite(self, ignored: u64) -> u64 {
+        self.0 & Self::VETOES & !ignored
+    }
+
+    /// Whether some client avoids it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_avoided(self) -> bool {
+        self.0 & Self::AVOIDED != 0
+    }
+
+    /// Whether there are vetoes, and none but the kernel's.
     #[inline(always)]
     #[must_use]
     pub const fn is_only_ejected(self) -> bool {
-        self.0 & Self::PASSIVE != 0 && self.0 & (Self::BYTES & !Self::PASSIVE) == 0
+        self.0 & Self::KERNEL != 0 && self.is_usable_despite(Self::KERNEL)
     }
 
     /// 24 bits.
@@ -78,11 +115,11 @@ impl HealthWord {
         (self.0 >> 40) as u32
     }
 
-    /// One writer's byte; 0 is "no objection".
+    /// One writer's byte; 0 is "no objection". That some client avoids it is none.
     #[inline(always)]
     #[must_use]
     pub const fn byte(self, byte: HealthByte) -> u8 {
-        (self.0 >> (8 * byte as u64)) as u8
+        ((self.0 & !Self::AVOIDED) >> (8 * byte as u64)) as u8
     }
 
     /// The same word with one writer's byte replaced.
@@ -105,7 +142,7 @@ pub enum HealthByte {
     Prober = 1,
     /// An operator drains it.
     Operator = 2,
-    /// The kernel saw its connects fail.
+    /// Its connects fail: [`HealthWord::PASSIVE_SUSPECTED`], [`HealthWord::PASSIVE_CONFIRMED`].
     Passive = 3,
     /// Its local listener is gone.
     Listener = 4,
@@ -161,7 +198,14 @@ impl NodeWord {
     #[inline(always)]
     #[must_use]
     pub const fn is_usable(self) -> bool {
-        self.0 & 0xff == 0
+        self.vetoes() == 0
+    }
+
+    /// Not 0 if they may not.
+    #[inline(always)]
+    #[must_use]
+    pub const fn vetoes(self) -> u64 {
+        self.0 & 0xff
     }
 
     /// The word with its low byte cleared: which node, not how it is.

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Result;
-use redirector_common::{EventKind, EventValue, HealthByte, SEVERAL};
+use redirector_common::{EventKind, EventValue, HealthByte};
 use redirector_core::{
     Command, Input,
     input::KernelEvent,
@@ -25,10 +25,12 @@ impl Agent {
         let Some(backend) = self.installed.backend_at(index, generation) else {
             return debug!(index, generation, ?kind, "an event of a backend that is gone");
         };
+        let _ = client;
         let event = match kind {
-            EventKind::Refused | EventKind::TimedOut => KernelEvent::Ejected {
-                refused: kind == EventKind::Refused,
-                client: (client != SEVERAL).then_some(client),
+            EventKind::AvoidedRefused | EventKind::AvoidedTimedOut => return,
+            EventKind::SuspectedRefused | EventKind::SuspectedTimedOut => KernelEvent::Ejected {
+                refused: kind == EventKind::SuspectedRefused,
+                client: None,
                 lasts: Duration::from_nanos(until.saturating_sub(monotonic().unwrap_or(until))),
                 ejections,
             },
@@ -102,13 +104,11 @@ impl Agent {
         | Command::Forgive(backend)
         | Command::Reset(backend)) = command;
         // A backend without an index has nothing to be changed.
-        let Some((index, generation)) = self.installed.backend(backend) else { return Ok(()) };
+        let Some((index, _)) = self.installed.backend(backend) else { return Ok(()) };
         match command {
             Command::Readmit { byte, .. } => self.datapath.readmit(index, *byte)?,
             Command::Eject { byte, .. } => self.datapath.eject(index, *byte)?,
-            Command::Mute { client, lasts, .. } => {
-                self.datapath.mute(*client, index, generation, *lasts)?;
-            }
+            Command::Mute { .. } => {}
             Command::Forgive(_) => self.datapath.forgive(index)?,
             Command::Reset(_) => {}
         }
