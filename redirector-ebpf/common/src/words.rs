@@ -49,6 +49,13 @@ impl HealthWord {
     const BYTES: u64 = (1 << 40) - 1;
     /// Where [`HealthByte::Passive`] is.
     pub const PASSIVE: u64 = 0xff << 24;
+    /// In a byte that the kernel writes: it holds the backend back until the agent answers or the
+    /// time is over.
+    pub const SUSPECTED: u8 = 1;
+    /// In such a byte: the agent's verdict.
+    pub const CONFIRMED: u8 = 2;
+    /// In [`HealthByte::Passive`]: some client avoids the backend by itself. No ejection.
+    pub const AVOIDED: u8 = 0x80;
 
     /// A word with no objection.
     #[inline(always)]

@@ -7,7 +7,7 @@ use anyhow::Result;
 use redirector_common::{EventKind, EventValue, HealthByte, SEVERAL};
 use redirector_core::{
     Command, Input,
-    input::KernelEvent,
+    input::{ClientId, KernelEvent},
     service::{BackendRef, OnBackendLost},
 };
 use tracing::{debug, info, warn};
@@ -26,9 +26,13 @@ impl Agent {
             return debug!(index, generation, ?kind, "an event of a backend that is gone");
         };
         let event = match kind {
-            EventKind::Refused | EventKind::TimedOut => KernelEvent::Ejected {
+            EventKind::Refused | EventKind::TimedOut if client != SEVERAL => KernelEvent::Avoided {
                 refused: kind == EventKind::Refused,
-                client: (client != SEVERAL).then_some(client),
+                client: ClientId { cgroup: client, netns: 0 },
+            },
+            EventKind::Refused | EventKind::TimedOut => KernelEvent::Suspected {
+                refused: kind == EventKind::Refused,
+                client: ClientId::default(),
                 lasts: Duration::from_nanos(until.saturating_sub(monotonic().unwrap_or(until))),
                 ejections,
             },
@@ -52,7 +56,6 @@ impl Agent {
     pub(super) fn sweep(&mut self) {
         let mut used = Vec::new();
         let mut unsaid = BTreeSet::new();
-        let known = &self.world.tables().objections;
         for (backend, index) in self.installed.backends() {
             if self.datapath.take_used(index) {
                 used.push(*backend);
@@ -61,10 +64,10 @@ impl Agent {
             if word.is_usable() {
                 continue;
             }
-            let told = known.get(backend).copied().unwrap_or_default();
             for byte in [HealthByte::Passive, HealthByte::Listener] {
-                if word.byte(byte) != 0 && told.byte(byte) == 0 {
-                    unsaid.insert((*backend, byte));
+                let found = word.byte(byte);
+                if found != 0 && !self.world.is_told(backend, byte) {
+                    unsaid.insert((*backend, byte, found));
                 }
             }
         }
@@ -98,19 +101,17 @@ impl Agent {
     fn try_carry_out(&mut self, command: &Command) -> Result<()> {
         let (Command::Readmit { backend, .. }
         | Command::Eject { backend, .. }
-        | Command::Mute { backend, .. }
+        | Command::Vouch { backend, .. }
+        | Command::Answered(backend)
         | Command::Forgive(backend)
         | Command::Reset(backend)) = command;
         // A backend without an index has nothing to be changed.
-        let Some((index, generation)) = self.installed.backend(backend) else { return Ok(()) };
+        let Some((index, _)) = self.installed.backend(backend) else { return Ok(()) };
         match command {
             Command::Readmit { byte, .. } => self.datapath.readmit(index, *byte)?,
             Command::Eject { byte, .. } => self.datapath.eject(index, *byte)?,
-            Command::Mute { client, lasts, .. } => {
-                self.datapath.mute(*client, index, generation, *lasts)?;
-            }
             Command::Forgive(_) => self.datapath.forgive(index)?,
-            Command::Reset(_) => {}
+            Command::Vouch { .. } | Command::Answered(_) | Command::Reset(_) => return Ok(()),
         }
         self.outputs.wrote(1);
         Ok(())
