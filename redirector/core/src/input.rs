@@ -82,9 +82,9 @@ pub enum KernelEvent {
         refused: bool,
         /// The client whose failure was the last one.
         client: ClientId,
-        /// How long the kernel holds the backend back unless it is told otherwise, from now.
+        /// How long the kernel would hold the backend back without an agent, from now.
         lasts: Duration,
-        /// In a row, as the kernel counts them: that decides only while no agent lives.
+        /// In a row, as the kernel counts them for that.
         ejections: u32,
     },
     /// A trial connect succeeded while no agent lived: re-admitted.

@@ -68,14 +68,14 @@ impl World {
         match event {
             KernelEvent::Avoided { refused, client } => {
                 let sight = Sight::Connects { refused, client: Some(client) };
-                self.suspects(&backend, sight, false, Duration::MAX);
+                self.suspects(&backend, sight, false);
             }
-            KernelEvent::Suspected { refused, client, lasts, ejections: _ } => {
+            KernelEvent::Suspected { refused, client, .. } => {
                 let sight = Sight::Connects { refused, client: Some(client) };
-                self.suspects(&backend, sight, true, lasts);
+                self.suspects(&backend, sight, true);
             }
             KernelEvent::ListenerGone => {
-                self.suspects(&backend, Sight::ListenerGone, true, Duration::MAX);
+                self.suspects(&backend, Sight::ListenerGone, true);
             }
             KernelEvent::Readmitted => {
                 self.readmitted_by_kernel(&backend, HealthByte::Passive, now, happened);
@@ -88,13 +88,7 @@ impl World {
 
     /// Has a probe asked about what the kernel saw. What the backend is ejected for already is no
     /// question.
-    pub(super) fn suspects(
-        &mut self,
-        backend: &BackendRef,
-        sight: Sight,
-        is_held: bool,
-        lasts: Duration,
-    ) {
+    pub(super) fn suspects(&mut self, backend: &BackendRef, sight: Sight, is_held: bool) {
         let now = self.now;
         let byte = sight.byte();
         let trouble = self.backends.get(backend).and_then(|known| known.trouble.as_ref());
@@ -111,7 +105,7 @@ impl World {
             self.readmit(backend, byte);
         }
         let is_held = is_held && !is_vouched;
-        let until = later(now, lasts.min(base(&self.limits(backend))));
+        let until = later(now, base(&self.limits(backend)));
         let is_new = self.backends.change(backend, |trouble| {
             let asked = trouble.questions.get_mut(&byte);
             if let Some(asked) = asked {

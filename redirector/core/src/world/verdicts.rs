@@ -1,7 +1,7 @@
 //! Who may receive new connections: what probes and an earlier agent say, and how objections are
 //! raised and withdrawn.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use redirector_common::{HealthByte, HealthWord};
 
@@ -228,7 +228,7 @@ impl World {
             let byte = found.byte(sight.byte());
             if byte != 0 && verdicts.byte(sight.byte()) == 0 {
                 let is_held = byte & !HealthWord::AVOIDED != 0;
-                self.suspects(backend, sight, is_held, Duration::MAX);
+                self.suspects(backend, sight, is_held);
             }
         }
         if found.byte(HealthByte::Prober) == 0 {

@@ -15,6 +15,7 @@ pub enum Fault {
     ProbesFailConnectsWork,
     ConnectsFailProbesWork,
     HostileClient,
+    Denied,
     ListenerDeath,
     AgentStopped,
     AgentRestarted,
@@ -26,7 +27,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Refused,
         Self::BlackHole,
         Self::Flap,
@@ -37,6 +38,7 @@ impl Fault {
         Self::ProbesFailConnectsWork,
         Self::ConnectsFailProbesWork,
         Self::HostileClient,
+        Self::Denied,
         Self::ListenerDeath,
         Self::AgentStopped,
         Self::AgentRestarted,
