@@ -258,8 +258,8 @@ impl<'t> Run<'t> {
     /// Draws again, up to 16 times, while it meets what that client avoids.
     fn draw(&self, frontend: &Frontend, client: ClientId, seed: u32) -> Option<BackendRef> {
         let mut drawn = None;
-        for again in 0..16 {
-            let seed = seed.wrapping_add(again * 0x9e37_79b9);
+        for again in 0..16_u32 {
+            let seed = seed.wrapping_add(again.wrapping_mul(0x9e37_79b9));
             let Verdict::To(backend) = self.memory.connect(frontend, None, seed) else { break };
             drawn.get_or_insert(backend);
             if !self.kernel.avoids(client, &backend, self.now) {
