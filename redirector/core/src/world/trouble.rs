@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use redirector_common::{HealthByte, HealthWord};
 
-use crate::{health::Suspicion, input::Moment};
+use crate::{
+    health::{Sight, Suspicion},
+    input::Moment,
+};
 
 /// Nothing, until something happens.
 #[derive(Clone, Debug, Default)]
@@ -117,5 +120,14 @@ impl Trouble {
         self.is_unheard
             || self.prober.as_ref().is_some_and(|failing| !failing.is_silent)
             || self.passive.as_ref().is_some_and(|passive| passive.is_refused)
+    }
+
+    /// Whether its end was announced, as far as anybody can tell: it may be finishing its requests.
+    pub(super) fn is_announced(&self) -> bool {
+        let has_said = |question: &Question| match question.suspicion.sight {
+            Sight::ListenerGone => true,
+            Sight::Connects { refused, .. } => refused && question.is_believed,
+        };
+        self.is_refusing() || self.questions.values().any(has_said)
     }
 }

@@ -514,6 +514,7 @@ fn only_what_was_lost_without_a_word_is_reset_and_only_once() {
         (vec![suspected(A, 1), failure(A), refused], false),
         (vec![silent(A), success(A)], false),
         (vec![kernel(A, KernelEvent::ListenerGone), failure(A), without.clone()], false),
+        (vec![kernel(A, KernelEvent::ListenerGone), without.clone()], false),
         (vec![drain, without.clone()], false),
         (vec![failure(A), failure(A), without.clone()], true),
         (vec![without], true),
