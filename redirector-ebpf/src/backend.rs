@@ -108,9 +108,8 @@ impl Backend {
     #[inline(always)]
     pub fn tell(self, is_gone: u8) {
         let now = self.health();
-        let differs = now.generation() ^ self.generation
-            | u32::from(now.byte(HealthByte::Listener) ^ is_gone ^ 1);
-        if differs != 0 {
+        let was_gone = u8::from(now.byte(HealthByte::Listener) != 0);
+        if now.generation() != self.generation || was_gone == is_gone {
             return;
         }
         if is_gone != 0

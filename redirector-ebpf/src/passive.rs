@@ -72,7 +72,7 @@ pub fn failed(context: &SockOpsContext, socket: &SocketValue, failure: Failure) 
         if !word.is_avoided() {
             let byte = passive_byte(health);
             // An ejection of this very moment may be lost: then the next failure repeats it.
-            byte.write_volatile(byte.read_volatile() | HealthWord::PASSIVE_AVOIDED);
+            byte.write_volatile(byte.read_volatile() | HealthWord::AVOIDED);
         }
         if !avoids_now {
             return;
@@ -124,7 +124,7 @@ pub fn succeeded(context: &SockOpsContext, socket: &SocketValue, is_late: bool) 
         if (&raw const (*passive).slow).read_volatile() != u8::from(is_late) {
             (&raw mut (*passive).slow).write_volatile(u8::from(is_late));
         }
-        if word.0 & (HealthWord::AVOIDED | HealthWord::KERNEL) == 0 {
+        if word.0 & (HealthWord::AVOIDED_BIT | HealthWord::KERNEL) == 0 {
             return;
         }
         let client = client::connected(context, socket.cgroup);
@@ -136,7 +136,7 @@ pub fn succeeded(context: &SockOpsContext, socket: &SocketValue, is_late: bool) 
             (&raw mut (*passive).witness).write_volatile(0);
         }
         if word.0 & HealthWord::KERNEL != 0 && agent_is_silent(now()) {
-            passive_byte(health).write_volatile(HealthWord::PASSIVE_AVOIDED);
+            passive_byte(health).write_volatile(HealthWord::AVOIDED);
             health.cast::<u8>().add(HealthByte::Listener as usize).write_volatile(0);
             count(Reason::Readmitted);
             let seen = Seen { backend, generation, client, is_refused: true };
@@ -219,7 +219,7 @@ unsafe fn eject(
         (&raw mut (*passive).until).write_volatile(now + limits.ejection(0));
         (&raw mut (*passive).ejections).write_volatile(before.saturating_add(1));
         passive_byte(health)
-            .write_volatile(HealthWord::PASSIVE_SUSPECTED | HealthWord::PASSIVE_AVOIDED);
+            .write_volatile(HealthWord::SUSPECTED | HealthWord::AVOIDED);
         count(Reason::Ejected);
         send(&seen.event(EventKind::SuspectedRefused, EventKind::SuspectedTimedOut, passive));
     }

@@ -52,7 +52,7 @@ impl Walk {
     pub const BEGIN: Self = Self { ignored: 0, drawn: u64::MAX, unasked: 0 };
     /// One after which only the all-down policy is left.
     pub const WIDEST: Self =
-        Self { ignored: HealthWord::OPERATOR | HealthWord::SUSPECTED, drawn: 0, unasked: 0 };
+        Self { ignored: HealthWord::OPERATOR | HealthWord::SUSPECTED_BIT, drawn: 0, unasked: 0 };
 
     /// Whether a backend that some client avoids is taken without asking.
     #[inline(always)]
@@ -67,8 +67,8 @@ impl Walk {
         let is_panic = header.flags & Header::ALL_DOWN == AllDown::Panic.number();
         if is_panic && self.ignored == 0 {
             Some(Self { ignored: HealthWord::OPERATOR, drawn: 0, ..self })
-        } else if self.ignored & HealthWord::SUSPECTED == 0 {
-            Some(Self { ignored: self.ignored | HealthWord::SUSPECTED, drawn: 0, ..self })
+        } else if self.ignored & HealthWord::SUSPECTED_BIT == 0 {
+            Some(Self { ignored: self.ignored | HealthWord::SUSPECTED_BIT, drawn: 0, ..self })
         } else {
             None
         }

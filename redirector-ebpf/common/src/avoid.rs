@@ -242,7 +242,7 @@ const fn mix(word: u64) -> u64 {
     mixed ^ mixed >> 33
 }
 
-const _: () = assert!(HealthWord::AVOIDED & HealthWord::VETOES == 0);
+const _: () = assert!(HealthWord::AVOIDED_BIT & HealthWord::VETOES == 0);
 
 #[cfg(test)]
 mod tests {

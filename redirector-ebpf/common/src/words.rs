@@ -47,24 +47,25 @@ pub const GENERATIONS: u32 = 1 << 24;
 pub struct HealthWord(pub u64);
 
 impl HealthWord {
-    /// In the byte of [`HealthByte::Passive`]: some client avoids the backend; `AVOID` says who. It
-    /// keeps no other client from it. Stale ones cost a look-up; the agent sweeps them.
-    pub const AVOIDED: u64 = (Self::PASSIVE_AVOIDED as u64) << 24;
+    /// In a byte that the kernel writes: clients or a listener have shown something, and no probe has
+    /// confirmed it. It holds the backend back until the agent answers or the time is over.
+    pub const SUSPECTED: u8 = 1;
+    /// In such a byte: the agent's verdict.
+    pub const CONFIRMED: u8 = 2;
+    /// In [`HealthByte::Passive`]: some client avoids the backend by itself; `AVOID` says who. No
+    /// ejection. A stale one costs a look-up; the agent sweeps them.
+    pub const AVOIDED: u8 = 0x80;
+
+    /// Where [`AVOIDED`](Self::AVOIDED) is.
+    pub const AVOIDED_BIT: u64 = (Self::AVOIDED as u64) << 24;
+    /// Where clients' suspicion is, that no probe has confirmed.
+    pub const SUSPECTED_BIT: u64 = (Self::SUSPECTED as u64) << 24;
     /// All bits that keep every client away.
-    pub const VETOES: u64 = ((1 << 40) - 1) & !Self::AVOIDED;
+    pub const VETOES: u64 = ((1 << 40) - 1) & !Self::AVOIDED_BIT;
     /// The veto of an operator.
     pub const OPERATOR: u64 = 0xff << 16;
-    /// The veto of several clients, which no probe has confirmed.
-    pub const SUSPECTED: u64 = (Self::PASSIVE_SUSPECTED as u64) << 24;
     /// The vetoes that the kernel raises by itself, and may try to end while the agent is silent.
-    pub const KERNEL: u64 = 0xff << 32 | 0x7f << 24;
-
-    /// Value of [`HealthByte::Passive`]: several clients saw its connects fail.
-    pub const PASSIVE_SUSPECTED: u8 = 1;
-    /// Value of [`HealthByte::Passive`]: clients saw its connects fail, and so did the agent.
-    pub const PASSIVE_CONFIRMED: u8 = 2;
-    /// Beside either: [`AVOIDED`](Self::AVOIDED).
-    pub const PASSIVE_AVOIDED: u8 = 0x80;
+    pub const KERNEL: u64 = (0xff << 32 | 0xff << 24) & !Self::AVOIDED_BIT;
 
     /// A word with no objection.
     #[inline(always)]
@@ -98,7 +99,7 @@ impl HealthWord {
     #[inline(always)]
     #[must_use]
     pub const fn is_avoided(self) -> bool {
-        self.0 & Self::AVOIDED != 0
+        self.0 & Self::AVOIDED_BIT != 0
     }
 
     /// Whether there are vetoes, and none but the kernel's.
@@ -119,7 +120,7 @@ impl HealthWord {
     #[inline(always)]
     #[must_use]
     pub const fn byte(self, byte: HealthByte) -> u8 {
-        ((self.0 & !Self::AVOIDED) >> (8 * byte as u64)) as u8
+        ((self.0 & !Self::AVOIDED_BIT) >> (8 * byte as u64)) as u8
     }
 
     /// The same word with one writer's byte replaced.
@@ -142,9 +143,9 @@ pub enum HealthByte {
     Prober = 1,
     /// An operator drains it.
     Operator = 2,
-    /// Its connects fail: [`HealthWord::PASSIVE_SUSPECTED`], [`HealthWord::PASSIVE_CONFIRMED`].
+    /// Its connects fail: [`HealthWord::SUSPECTED`], [`HealthWord::CONFIRMED`].
     Passive = 3,
-    /// Its local listener is gone.
+    /// Its local listener is gone: the same values.
     Listener = 4,
 }
 

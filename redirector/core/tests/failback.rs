@@ -7,10 +7,10 @@ use std::{sync::Arc, time::Duration};
 use redirector_common::{HealthByte, MAX_TIERS};
 use redirector_core::{
     Input, Moment, Transition, World,
-    input::{Drained, KernelEvent, ProbeFailure, Verb},
+    input::{ClientId, Drained, KernelEvent, ProbeFailure, Verb},
     service::{
-        Backend, Failback, FailbackMode, Locality, Members, Mode, Policy, Service, ServiceRef,
-        TierRule,
+        Backend, Failback, FailbackMode, Locality, Members, Mode, Policy, Probe, Service,
+        ServiceRef, TierRule,
     },
     tables::compile,
 };
@@ -277,7 +277,7 @@ fn orders_for_what_is_not_there_are_rejected() {
 #[test]
 fn what_is_found_ejected_after_a_restart_comes_back_after_a_hold_down() {
     let mut stage = Stage { world: World::new(), now: at(0.0), happened: Vec::new() };
-    stage.at(0.0, Input::Restore(vec![(backend(NEAR), HealthByte::Prober)]));
+    stage.at(0.0, Input::Restore(vec![(backend(NEAR), HealthByte::Prober, 1)]));
     stage.at(0.0, Input::Node(node()));
     stage.at(0.0, Input::Replace(vec![two_zones(Failback::default())]));
     assert_eq!(stage.shares(), [0, 100]);
@@ -314,16 +314,36 @@ fn a_partial_loss_spills_over_and_comes_back_without_delay() {
 }
 
 #[test]
-fn an_ejection_by_the_kernel_counts_like_one_by_probes() {
-    let mut stage = Stage::new(two_zones(Failback::default()));
-    let lasts = Duration::from_secs(10);
-    let event = KernelEvent::Ejected { refused: true, client: None, lasts, ejections: 1 };
-    stage.at(1.0, Input::Kernel { backend: backend(NEAR), event });
-    assert_eq!(stage.shares(), [0, 100]);
-    stage.at(2.0, Input::Kernel { backend: backend(NEAR), event: KernelEvent::Readmitted });
-    assert_eq!(stage.shares(), [0, 100]);
-    stage.until(52.0);
-    assert_eq!(stage.shares(), [100, 0]);
+fn only_what_a_probe_has_confirmed_fails_over() {
+    let (client, lasts) = (ClientId::default(), Duration::from_secs(10));
+    let suspected = KernelEvent::Suspected { refused: true, client, lasts, ejections: 1 };
+    for event in
+        [KernelEvent::Avoided { refused: true, client }, suspected, KernelEvent::ListenerGone]
+    {
+        let mut two = two_zones(Failback::default());
+        two.policy.probe = Some(Probe { unhealthy: 100, ..Probe::default() });
+        let mut stage = Stage::new(two);
+        stage.at(1.0, Input::Kernel { backend: backend(NEAR), event });
+        assert_eq!(stage.shares(), [100, 0]);
+        stage.until(2.0);
+        stage.probed(NEAR, true);
+        assert_eq!(
+            (stage.shares(), stage.failovers().len(), stage.ramps().len()),
+            ([100, 0], 0, 0)
+        );
+        stage.at(30.0, Input::Kernel { backend: backend(NEAR), event });
+        stage.probed(NEAR, false);
+        assert_eq!(stage.shares(), [0, 100]);
+        let back = match event {
+            KernelEvent::ListenerGone => KernelEvent::ListenerBack,
+            _ => KernelEvent::Readmitted,
+        };
+        stage.at(32.0, Input::Kernel { backend: backend(NEAR), event: back });
+        assert_eq!(stage.shares(), [0, 100]);
+        stage.until(82.0);
+        assert_eq!(stage.shares(), [100, 0]);
+        assert_eq!(stage.failovers(), ["30.0: near to far", "63.0: far to near"]);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use anyhow::Result;
 use redirector_common::{EventKind, EventValue, HealthByte};
 use redirector_core::{
     Command, Input,
-    input::KernelEvent,
+    input::{ClientId, KernelEvent},
     service::{BackendRef, OnBackendLost},
 };
 use tracing::{debug, info, warn};
@@ -25,12 +25,14 @@ impl Agent {
         let Some(backend) = self.installed.backend_at(index, generation) else {
             return debug!(index, generation, ?kind, "an event of a backend that is gone");
         };
-        let _ = client;
+        let client = ClientId { cgroup: client.cgroup, netns: client.netns };
         let event = match kind {
-            EventKind::AvoidedRefused | EventKind::AvoidedTimedOut => return,
-            EventKind::SuspectedRefused | EventKind::SuspectedTimedOut => KernelEvent::Ejected {
+            EventKind::AvoidedRefused | EventKind::AvoidedTimedOut => {
+                KernelEvent::Avoided { refused: kind == EventKind::AvoidedRefused, client }
+            }
+            EventKind::SuspectedRefused | EventKind::SuspectedTimedOut => KernelEvent::Suspected {
                 refused: kind == EventKind::SuspectedRefused,
-                client: None,
+                client,
                 lasts: Duration::from_nanos(until.saturating_sub(monotonic().unwrap_or(until))),
                 ejections,
             },
@@ -54,7 +56,6 @@ impl Agent {
     pub(super) fn sweep(&mut self) {
         let mut used = Vec::new();
         let mut unsaid = BTreeSet::new();
-        let known = &self.world.tables().objections;
         for (backend, index) in self.installed.backends() {
             if self.datapath.take_used(index) {
                 used.push(*backend);
@@ -63,10 +64,10 @@ impl Agent {
             if word.is_usable() {
                 continue;
             }
-            let told = known.get(backend).copied().unwrap_or_default();
             for byte in [HealthByte::Passive, HealthByte::Listener] {
-                if word.byte(byte) != 0 && told.byte(byte) == 0 {
-                    unsaid.insert((*backend, byte));
+                let found = word.byte(byte);
+                if found != 0 && !self.world.is_told(backend, byte) {
+                    unsaid.insert((*backend, byte, found));
                 }
             }
         }
@@ -100,7 +101,8 @@ impl Agent {
     fn try_carry_out(&mut self, command: &Command) -> Result<()> {
         let (Command::Readmit { backend, .. }
         | Command::Eject { backend, .. }
-        | Command::Mute { backend, .. }
+        | Command::Vouch { backend, .. }
+        | Command::Answered(backend)
         | Command::Forgive(backend)
         | Command::Reset(backend)) = command;
         // A backend without an index has nothing to be changed.
@@ -108,9 +110,10 @@ impl Agent {
         match command {
             Command::Readmit { byte, .. } => self.datapath.readmit(index, *byte)?,
             Command::Eject { byte, .. } => self.datapath.eject(index, *byte)?,
-            Command::Mute { .. } => {}
             Command::Forgive(_) => self.datapath.forgive(index)?,
-            Command::Reset(_) => {}
+            Command::Vouch { lasts, .. } => self.datapath.vouch(index, *lasts)?,
+            Command::Answered(_) => self.datapath.answered(index)?,
+            Command::Reset(_) => return Ok(()),
         }
         self.outputs.wrote(1);
         Ok(())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use redirector_common::HealthByte;
-use redirector_core::Transition;
+use redirector_core::{Transition, input::ClientId};
 use tracing::{info, warn};
 
 pub(super) fn log(transition: &Transition) {
@@ -14,6 +14,10 @@ pub(super) fn log(transition: &Transition) {
         Transition::Readmitted { backend, by } => {
             let by: HealthByte = *by;
             info!(%backend, by = by.name(), "re-admitted");
+        }
+        Transition::Contradicted { backend, client, refused } => {
+            let ClientId { cgroup, netns } = client;
+            info!(%backend, cgroup, netns, refused, "a client cannot reach what answers its probes");
         }
         Transition::FailedOver { service, from, to } => {
             let name = |tier: &Option<(u8, Arc<str>)>| {

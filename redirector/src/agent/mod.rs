@@ -66,7 +66,7 @@ pub struct Agent {
     /// When that was found out last.
     looked_at_probes: Option<Instant>,
     /// Bytes of the kernel that the world did not know at the last sweep.
-    unsaid: BTreeSet<(BackendRef, HealthByte)>,
+    unsaid: BTreeSet<(BackendRef, HealthByte, u8)>,
     /// What has happened and is not in the kernel yet.
     unreported: Vec<Transition>,
     /// When to try again what failed.

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 
 use super::options::{Output, OutputArgs, RunArgs};
-use crate::control::{Explanation, Family, Member, Subject, Tier};
+use crate::control::{Explanation, Family, Member, Subject, Suspicion, Tier};
 
 /// Flags of `explain`.
 #[derive(Clone, Debug, clap::Args)]
@@ -142,11 +142,15 @@ fn describe_tier(text: &mut String, tier: &Tier) {
         text.push_str("; that service does not exist");
     }
     text.push('\n');
-    for Member { backend, locality, weight: _, share, probes, objections } in backends {
+    for member in backends {
+        let Member { backend, locality, weight: _, share, probes, objections, suspicions } = member;
         let _ = writeln!(text, "      {backend:<26} {share:>6.2} %  {locality}; probes: {probes}");
         for objection in objections {
             let (by, why, ago) = (&objection.by, &objection.why, objection.seconds);
             let _ = writeln!(text, "        {by}: {why}, for {ago:.0} s");
+        }
+        for Suspicion { what, seconds } in suspicions {
+            let _ = writeln!(text, "        suspected, for {seconds:.0} s: {what}");
         }
     }
 }

@@ -16,7 +16,7 @@ use redirector_core::service::ServiceRef;
 use tokio::sync::oneshot;
 
 pub use client::Client;
-pub use explanation::{Explanation, Family, Locality, Member, Objection, Tier};
+pub use explanation::{Explanation, Family, Locality, Member, Objection, Suspicion, Tier};
 pub use order::{Order, Subject};
 pub use orders::Orders;
 pub use server::Server;

@@ -253,14 +253,13 @@ impl Datapath {
     ///
     /// There is no such index.
     pub fn eject(&self, index: u32, byte: HealthByte) -> Result<()> {
-        let is_passive = byte == HealthByte::Passive;
-        self.store_veto(index, byte, if is_passive { HealthWord::PASSIVE_CONFIRMED } else { 1 })
+        self.store_veto(index, byte, HealthWord::CONFIRMED)
     }
 
     /// The mark that some client avoids it may be stale, but must not be lost.
     fn store_veto(&self, index: u32, byte: HealthByte, value: u8) -> Result<()> {
         let is_passive = byte == HealthByte::Passive;
-        let mark = if is_passive { HealthWord::PASSIVE_AVOIDED } else { 0 };
+        let mark = if is_passive { HealthWord::AVOIDED } else { 0 };
         self.health.store_byte(index as usize, byte as usize, value | mark)
     }
 

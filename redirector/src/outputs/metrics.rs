@@ -76,7 +76,7 @@ impl Metrics {
         let Self { transitions, writes, plans, used, capacity, rejected, registry: _ } = &metrics;
         registry.register(
             "transitions",
-            "Ejections, re-admissions, fail-overs and rejections",
+            "Ejections, re-admissions, clients that probes contradicted, fail-overs and rejections",
             transitions.clone(),
         );
         registry.register(
@@ -114,6 +114,7 @@ impl Metrics {
         let kind = match transition {
             Transition::Ejected { .. } => "ejected",
             Transition::Readmitted { .. } => "readmitted",
+            Transition::Contradicted { .. } => "contradicted",
             Transition::FailedOver { .. } => "failed_over",
             Transition::NodeSuspect(_) => "node_suspect",
             Transition::Ramped { .. } => "ramped",

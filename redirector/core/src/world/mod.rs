@@ -14,6 +14,7 @@ mod outages;
 mod passive;
 mod replace;
 mod suspect;
+mod suspicion;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -115,7 +116,7 @@ impl World {
             Input::Probed { backend, outcome } => {
                 self.probed(backend, outcome, now, &mut happened);
             }
-            Input::Restore(objections) => self.restore(&objections),
+            Input::Restore(found) => self.restore(&found),
             Input::Kernel { backend, event } => {
                 self.seen_by_kernel(backend, event, now, &mut happened);
             }

@@ -26,8 +26,6 @@ pub(super) struct Nodes {
     pub(super) is_suspect: bool,
     /// Reports of what sockets use, since then.
     pub(super) reports: u32,
-    /// Ejected by the kernel meanwhile.
-    pub(super) unjust: BTreeSet<BackendRef>,
     /// Nodes of which everything that was asked is silent.
     pub(super) silent: BTreeSet<Arc<str>>,
 }
@@ -81,7 +79,6 @@ impl Nodes {
 
     /// Nobody lists that backend any more.
     pub(super) fn remove(&mut self, backend: &BackendRef) {
-        self.unjust.remove(backend);
         if let Some(index) = &mut self.index {
             index.remove(backend);
         }

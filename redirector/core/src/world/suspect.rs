@@ -8,7 +8,7 @@
 //!
 //! 1. Two or more other nodes have not answered, and no other node has answered a probe since:
 //!    after half of the patience those are asked who should be well, after all of it this node is
-//!    suspect. While it is, no probe ejects anything, and ejections by the kernel do not grow.
+//!    suspect. While it is, no probe ejects or confirms anything.
 //! 2. Two or more backends on a node are ejected without an answer, and nobody there is known to
 //!    be well: the whole node is out, also those of its backends that nobody asks. They are asked
 //!    from then on.
@@ -21,7 +21,7 @@ use redirector_common::HealthByte;
 
 use super::{World, nodes::Nodes, passive::later, verdicts::is_probed};
 use crate::{
-    input::{Command, Moment, Transition},
+    input::{Moment, Transition},
     service::BackendRef,
 };
 
@@ -42,11 +42,6 @@ impl Nodes {
         let since = self.since.filter(|_| self.unanswering.len() >= SEVERAL)?;
         let patience = if self.witnesses.is_none() { PATIENCE / 2 } else { PATIENCE };
         (!self.is_suspect).then(|| later(since, patience))
-    }
-
-    /// Its ejections do not count once the network answers again.
-    pub(super) fn forgive_later(&mut self, backend: &BackendRef) {
-        self.unjust.insert(*backend);
     }
 }
 
@@ -134,8 +129,7 @@ impl World {
     /// The network answers.
     fn trust(&mut self, happened: &mut Vec<Transition>) {
         if std::mem::take(&mut self.nodes.is_suspect) {
-            let unjust = std::mem::take(&mut self.nodes.unjust);
-            self.commands.extend(unjust.into_iter().map(Command::Forgive));
+            self.ask_again();
             happened.push(Transition::NodeSuspect(false));
         }
     }

@@ -74,6 +74,8 @@ pub fn event_of(transition: &Transition) -> Option<EventReport> {
             let note = format!("backend {backend} readmitted by {by}");
             Some(normal(Regarding::Node, "BackendReadmitted", "Readmit", note))
         }
+        // Clients can have it said as often as they like.
+        Transition::Contradicted { .. } => None,
         Transition::FailedOver { from: Some((from, _)), to: Some((to, _)), .. } if from == to => {
             None
         }
