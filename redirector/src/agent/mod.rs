@@ -67,6 +67,8 @@ pub struct Agent {
     looked_at_probes: Option<Instant>,
     /// Bytes of the kernel that the world did not know at the last sweep.
     unsaid: BTreeSet<(BackendRef, HealthByte, u8)>,
+    /// Backends about which the kernel had asked at the last sweep, and the world knew nothing of it.
+    unheard: BTreeSet<BackendRef>,
     /// What has happened and is not in the kernel yet.
     unreported: Vec<Transition>,
     /// When to try again what failed.
@@ -106,6 +108,7 @@ impl Agent {
             look_at_probes: None,
             looked_at_probes: None,
             unsaid: BTreeSet::new(),
+            unheard: BTreeSet::new(),
             unreported: Vec::new(),
             retry_at: None,
             orders_to_resume: orders.read().unwrap_or_else(|error| {

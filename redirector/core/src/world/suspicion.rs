@@ -46,6 +46,13 @@ impl World {
         self.has_objection(backend, byte) || self.backends.held(backend).byte(byte) != 0
     }
 
+    /// Whether clients' failures are a question that no probe has answered yet.
+    #[must_use]
+    pub fn is_asked(&self, backend: &BackendRef) -> bool {
+        let trouble = self.backends.get(backend).and_then(|known| known.trouble.as_ref());
+        trouble.is_some_and(|trouble| trouble.questions.contains_key(&HealthByte::Passive))
+    }
+
     /// Takes in what the kernel did by itself.
     pub(super) fn seen_by_kernel(
         &mut self,
