@@ -65,6 +65,7 @@ impl World {
             }
             return;
         }
+        self.pass_if_due(&backend, now, happened);
         match event {
             KernelEvent::Avoided { refused, client } => {
                 let sight = Sight::Connects { refused, client: Some(client) };

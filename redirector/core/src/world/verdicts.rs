@@ -46,6 +46,7 @@ impl World {
         if self.backends.get(&backend).is_none() {
             return;
         }
+        self.pass_if_due(&backend, now, happened);
         match outcome {
             Ok(()) => self.answered(&backend, now, happened),
             Err(failure) => self.unanswered(&backend, &failure, now, happened),

@@ -151,6 +151,7 @@ impl<'t> Run<'t> {
             }
             Transition::Readmitted { .. } => self.tally.readmissions += 1,
             Transition::FailedOver { .. } => self.tally.failovers += 1,
+            Transition::Contradicted { .. } => self.tally.contradictions += 1,
             Transition::NodeSuspect(true) => self.tally.suspicions += 1,
             _ => {}
         }
@@ -245,6 +246,7 @@ impl<'t> Run<'t> {
                 KernelEvent::Suspected { .. } => {
                     let before = self.word(&backend).byte(byte);
                     self.set(&backend, byte, before | HealthWord::SUSPECTED);
+                    self.tally.suspected += 1;
                     self.suspected.entry(backend).or_default().push(self.now);
                 }
                 KernelEvent::Readmitted => self.set(&backend, byte, 0),
