@@ -28,7 +28,10 @@ use tokio::{
 };
 use tracing::{debug, error, info, warn};
 
-use self::{log::log, probes::Meaning};
+use self::{
+    log::{Contradictions, log},
+    probes::Meaning,
+};
 use crate::{
     control::{Ask, Order, Orders},
     datapath::{Datapath, Events, Resets},
@@ -67,6 +70,7 @@ pub struct Agent {
     looked_at_probes: Option<Instant>,
     /// Bytes of the kernel that the world did not know at the last sweep.
     unsaid: BTreeSet<(BackendRef, HealthByte, u8)>,
+    contradictions: Contradictions,
     /// What has happened and is not in the kernel yet.
     unreported: Vec<Transition>,
     /// When to try again what failed.
@@ -106,6 +110,7 @@ impl Agent {
             look_at_probes: None,
             looked_at_probes: None,
             unsaid: BTreeSet::new(),
+            contradictions: Contradictions::default(),
             unreported: Vec::new(),
             retry_at: None,
             orders_to_resume: orders.read().unwrap_or_else(|error| {
@@ -191,7 +196,7 @@ impl Agent {
         let transitions = self.world.apply(input, now);
         self.note_probes(meaning, !transitions.is_empty());
         for transition in &transitions {
-            log(transition);
+            log(transition, &mut self.contradictions);
             self.outputs.count(transition);
         }
         if self.outputs.reports() {

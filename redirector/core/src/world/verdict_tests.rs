@@ -308,7 +308,7 @@ fn news_that_crosses_a_command_is_put_right() {
         world.at(second, event.clone());
         assert_eq!(world.take_commands(), [eject], "what the kernel wrote is no verdict");
         world.at(second, kernel(A, end));
-        assert_eq!(world.take_commands(), [readmit.clone()], "the verdict came later");
+        assert_eq!(world.take_commands(), std::slice::from_ref(&readmit), "the verdict came later");
         world.at(second, event);
         world.at(second, failure(A));
         world.at(second + 2, kernel(A, end));
