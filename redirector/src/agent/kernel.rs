@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Result;
-use redirector_common::{EventKind, EventValue, HealthByte, SEVERAL};
+use redirector_common::{EventKind, EventValue, HealthByte};
 use redirector_core::{
     Command, Input,
     input::{ClientId, KernelEvent},
@@ -25,14 +25,14 @@ impl Agent {
         let Some(backend) = self.installed.backend_at(index, generation) else {
             return debug!(index, generation, ?kind, "an event of a backend that is gone");
         };
+        let client = ClientId { cgroup: client.cgroup, netns: client.netns };
         let event = match kind {
-            EventKind::Refused | EventKind::TimedOut if client != SEVERAL => KernelEvent::Avoided {
-                refused: kind == EventKind::Refused,
-                client: ClientId { cgroup: client, netns: 0 },
-            },
-            EventKind::Refused | EventKind::TimedOut => KernelEvent::Suspected {
-                refused: kind == EventKind::Refused,
-                client: ClientId::default(),
+            EventKind::AvoidedRefused | EventKind::AvoidedTimedOut => {
+                KernelEvent::Avoided { refused: kind == EventKind::AvoidedRefused, client }
+            }
+            EventKind::SuspectedRefused | EventKind::SuspectedTimedOut => KernelEvent::Suspected {
+                refused: kind == EventKind::SuspectedRefused,
+                client,
                 lasts: Duration::from_nanos(until.saturating_sub(monotonic().unwrap_or(until))),
                 ejections,
             },
@@ -111,7 +111,9 @@ impl Agent {
             Command::Readmit { byte, .. } => self.datapath.readmit(index, *byte)?,
             Command::Eject { byte, .. } => self.datapath.eject(index, *byte)?,
             Command::Forgive(_) => self.datapath.forgive(index)?,
-            Command::Vouch { .. } | Command::Answered(_) | Command::Reset(_) => return Ok(()),
+            Command::Vouch { lasts, .. } => self.datapath.vouch(index, *lasts)?,
+            Command::Answered(_) => self.datapath.answered(index)?,
+            Command::Reset(_) => return Ok(()),
         }
         self.outputs.wrote(1);
         Ok(())

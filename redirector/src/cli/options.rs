@@ -123,6 +123,7 @@ impl LoadArgs {
             },
             remember_tcp: has(PeerName::Tcp),
             remember_udp: has(PeerName::Udp),
+            client_level: 0,
             seats: self.max_seats.checked_ilog2().map_or(0, |power| 1 << power),
             owner: self.owner,
         })

@@ -50,6 +50,35 @@ impl Cgroup {
         let id = directory.metadata().context("cannot ask about the cgroup")?.ino();
         Ok(Self { path, directory, id })
     }
+
+    /// How deep below the root of all cgroups those are that tell one client from another: pods and
+    /// units, which a process cannot make at will, unlike cgroups below its own. Under the root three
+    /// levels (`kubepods.slice/kubepods-burstable.slice/…-podUID.slice`, `system.slice/….service`,
+    /// `user.slice/user-1000.slice/…`), under another cgroup its children. 0 where the depth is not
+    /// known, because this process sees a part of the hierarchy: then each cgroup is a client.
+    #[must_use]
+    pub fn client_level(&self) -> u32 {
+        match self.level() {
+            Some(0) => 3,
+            Some(level) => level + 1,
+            None => 0,
+        }
+    }
+
+    /// 0 is the root of all, which alone has no events.
+    fn level(&self) -> Option<u32> {
+        let path = self.path.canonicalize().ok()?;
+        for (level, directory) in (0..).zip(path.ancestors()) {
+            let kind = nix::sys::statfs::statfs(directory).ok()?.filesystem_type().0;
+            if kind != CGROUP2 {
+                return None;
+            }
+            if !directory.join("cgroup.events").exists() {
+                return Some(level);
+            }
+        }
+        None
+    }
 }
 
 /// Where cgroup2 is mounted.

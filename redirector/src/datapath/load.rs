@@ -41,8 +41,7 @@ const MAPS: &[&str] = &[
     "SENDS",
     "AFFINITY",
     "PASSIVE",
-    "MUTED",
-    "TRIALS",
+    "AVOID",
     "EVENTS",
     "CONFIG",
     "BACKEND_IDS",
@@ -67,6 +66,9 @@ pub struct Options {
     pub remember_udp: bool,
     /// Sockets whose state stands in `SEATS`, a power of two; 0 is none: all have storage.
     pub seats: u32,
+    /// Depth of the cgroups that tell clients apart, as [`Cgroup::client_level`]; 0 is each its own.
+    /// [`load`] sets it.
+    pub client_level: u32,
     /// User and group that own the pins, as [`Access`] has it; `None` is this process's.
     pub owner: Option<(u32, u32)>,
 }
@@ -78,6 +80,7 @@ pub struct Options {
 /// A capability is missing, the verifier refused, the pins cannot be written, or another program
 /// is attached exclusively.
 pub fn load(pins: &Pins, lock: &Lock, cgroup: &Cgroup, options: &Options) -> Result<()> {
+    let options = &Options { client_level: cgroup.client_level(), ..options.clone() };
     let programs = Programs::load(pins, lock, options)?;
     programs.attach(pins, lock, cgroup)?;
     let Programs { count, load, .. } = programs;
@@ -192,6 +195,7 @@ pub(super) fn globals(pins: &Pins, options: &Options) -> Vec<(&'static str, Vec<
         ("HAS_COARSE_CLOCK", flag(check::kernel_at_least(5, 11))),
         ("SK_ERR", number(sk_err.unwrap_or(0))),
         ("USER_TIMEOUT", number(user_timeout.unwrap_or(0))),
+        ("CLIENT_LEVEL", number(options.client_level)),
         ("SYN_TIMEOUT", number(jiffies(SYN_TIMEOUT))),
     ];
     if may_look {
