@@ -36,6 +36,7 @@ fn what_clients_saw_moves_nothing_and_is_gone_when_a_probe_contradicts_it() {
         assert_eq!((health.objections.len(), health.suspicions.len()), (0, 1));
         assert_eq!((health.suspicions[0].since, health.suspicions[0].is_held), (at(1), is_held));
         assert_eq!(world.is_told(&backend(A), byte), is_held);
+        assert!(world.is_asking(&backend(A)));
         let urgency = world.probes()[&backend(A)].urgency;
         world.at(1, event);
         assert_eq!(world.probes()[&backend(A)].urgency, urgency, "once, until it is answered");
@@ -45,6 +46,7 @@ fn what_clients_saw_moves_nothing_and_is_gone_when_a_probe_contradicts_it() {
         let said = if byte == HealthByte::Passive { vec![contradicted] } else { vec![] };
         assert_eq!(world.at(2, success(A)), said);
         assert_eq!(*world.tables(), before.0);
+        assert!(!world.is_asking(&backend(A)));
         assert_eq!(world.health_of(&backend(A)).expect("it is listed").suspicions, []);
         let mut commands = Vec::new();
         if is_held {
@@ -308,7 +310,7 @@ fn news_that_crosses_a_command_is_put_right() {
         world.at(second, event.clone());
         assert_eq!(world.take_commands(), [eject], "what the kernel wrote is no verdict");
         world.at(second, kernel(A, end));
-        assert_eq!(world.take_commands(), std::slice::from_ref(&readmit), "the verdict came later");
+        assert!(world.take_commands().contains(&readmit), "the verdict came later");
         world.at(second, event);
         world.at(second, failure(A));
         world.at(second + 2, kernel(A, end));

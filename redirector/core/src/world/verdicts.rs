@@ -16,6 +16,9 @@ use crate::{
 /// operators say themselves what they want.
 const RESTORED: [HealthByte; 3] = [HealthByte::Prober, HealthByte::Passive, HealthByte::Listener];
 
+/// What was found in the maps does not say who saw it.
+const UNKNOWN_CLIENTS: Sight = Sight::Connects { refused: true, client: None };
+
 /// UDP says nothing when nobody listens: only TCP can be probed.
 pub(super) fn is_probed(backend: &BackendRef) -> bool {
     backend.protocol == Protocol::Tcp
@@ -148,6 +151,15 @@ impl World {
     pub(super) fn restore(&mut self, found: &[(BackendRef, HealthByte, u8)]) {
         for (backend, by, found) in found {
             let is_known = self.backends.get(backend).is_some();
+            if (*by, *found) == (HealthByte::Passive, HealthWord::AVOIDED) {
+                // A question that nobody has heard.
+                if is_known {
+                    self.suspects(backend, UNKNOWN_CLIENTS, false);
+                } else {
+                    self.commands.push(Command::Answered(*backend));
+                }
+                continue;
+            }
             let is_kept = is_known || !self.is_synced();
             if !RESTORED.contains(by) || !is_kept {
                 continue;
@@ -223,13 +235,10 @@ impl World {
             self.backends.change(backend, |trouble| trouble.is_unheard = true);
             self.ask(backend);
         }
-        // Who saw it is not known; it is in force since now.
-        let connects = Sight::Connects { refused: true, client: None };
-        for sight in [connects, Sight::ListenerGone] {
-            let byte = found.byte(sight.byte());
-            if byte != 0 && verdicts.byte(sight.byte()) == 0 {
-                let is_held = byte & !HealthWord::AVOIDED != 0;
-                self.suspects(backend, sight, is_held);
+        for sight in [UNKNOWN_CLIENTS, Sight::ListenerGone] {
+            let by = sight.byte();
+            if found.byte(by) != 0 && verdicts.byte(by) == 0 {
+                self.suspects(backend, sight, true);
             }
         }
         if found.byte(HealthByte::Prober) == 0 {
