@@ -28,9 +28,7 @@ pub enum Input {
         /// Whether it answered in time.
         outcome: Result<(), ProbeFailure>,
     },
-    /// Bytes found in the kernel's maps that are not 0: at start the last good state. In
-    /// [`HealthByte::Passive`] [`HealthWord::AVOIDED`](redirector_common::HealthWord::AVOIDED) alone
-    /// is a question of the kernel that was lost.
+    /// Bytes found in the kernel's maps that are not 0: at start the last good state.
     Restore(Vec<(BackendRef, HealthByte, u8)>),
     /// The kernel has changed a backend's health by itself; it is in force already.
     Kernel {

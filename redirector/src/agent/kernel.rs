@@ -52,13 +52,19 @@ impl Agent {
 
     /// Tells the world which backends this node's sockets use, and which the kernel holds back
     /// without the world's knowledge, twice in a row: its news was lost, or found maps that were
-    /// just adopted anew.
+    /// just adopted anew. A question of the kernel's that was lost likewise is answered, so that it
+    /// asks again; and what clients have forgotten is removed.
     pub(super) fn sweep(&mut self) {
         let mut used = Vec::new();
         let mut unsaid = BTreeSet::new();
+        let mut unheard = BTreeSet::new();
         for (backend, index) in self.installed.backends() {
-            if self.datapath.take_used(index) {
+            let seen = self.datapath.take_seen(index);
+            if seen.is_used {
                 used.push(*backend);
+            }
+            if seen.is_asked && !self.world.is_asked(backend) {
+                unheard.insert(*backend);
             }
             let word = self.datapath.health(index).unwrap_or_default();
             if word.is_usable() {
@@ -73,6 +79,17 @@ impl Agent {
         }
         let lost: Vec<_> = unsaid.intersection(&self.unsaid).copied().collect();
         self.unsaid = unsaid;
+        let unanswered: Vec<_> = unheard.intersection(&self.unheard).copied().collect();
+        self.unheard = unheard;
+        for backend in unanswered {
+            if let Err(error) = self.try_carry_out(&Command::Answered(backend)) {
+                warn!(%backend, error = format!("{error:#}"), "cannot answer the kernel");
+            }
+        }
+        let indices = self.installed.backends().map(|(_, index)| index);
+        if let Err(error) = self.datapath.sweep_avoided(indices) {
+            warn!(error = format!("{error:#}"), "cannot sweep what clients avoid");
+        }
         if !lost.is_empty() {
             warn!(?lost, "ejected by the kernel, whose news of it was lost");
             self.take(Input::Restore(lost));

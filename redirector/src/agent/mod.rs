@@ -70,6 +70,8 @@ pub struct Agent {
     looked_at_probes: Option<Instant>,
     /// Bytes of the kernel that the world did not know at the last sweep.
     unsaid: BTreeSet<(BackendRef, HealthByte, u8)>,
+    /// Backends about which the kernel had asked at the last sweep, and the world knew nothing of it.
+    unheard: BTreeSet<BackendRef>,
     contradictions: Contradictions,
     /// What has happened and is not in the kernel yet.
     unreported: Vec<Transition>,
@@ -110,6 +112,7 @@ impl Agent {
             look_at_probes: None,
             looked_at_probes: None,
             unsaid: BTreeSet::new(),
+            unheard: BTreeSet::new(),
             contradictions: Contradictions::default(),
             unreported: Vec::new(),
             retry_at: None,

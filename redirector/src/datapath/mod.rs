@@ -41,7 +41,7 @@ pub use access::Access;
 pub use load::{Options, Programs, SEATS, load};
 pub use mapped::Mapped;
 pub use object::Object;
-pub use passive::{Events, monotonic};
+pub use passive::{Events, Seen, monotonic};
 pub use pins::{Lock, Pins};
 pub use resets::{Destroyed, Resets};
 pub use unload::unload;
@@ -290,12 +290,6 @@ impl Datapath {
         self.passive.answered(index)
     }
 
-    /// Whether the kernel has asked about that backend and waits for the answer.
-    #[must_use]
-    pub fn is_asked(&self, index: u32) -> bool {
-        self.passive.read(index).is_some_and(|passive| passive.asked != 0)
-    }
-
     /// Removes what clients have forgotten, and the marks of backends that no client avoids.
     ///
     /// # Errors
@@ -320,10 +314,10 @@ impl Datapath {
         self.health.read(index as usize)
     }
 
-    /// Whether a connect to that backend has succeeded since this was last asked.
+    /// What the kernel has seen of that backend since this was last asked.
     #[must_use]
-    pub fn take_used(&self, index: u32) -> bool {
-        self.passive.take_used(index)
+    pub fn take_seen(&self, index: u32) -> Seen {
+        self.passive.take_seen(index)
     }
 
     fn insert(&mut self, frontend: &Frontend, index: u32) -> Result<()> {

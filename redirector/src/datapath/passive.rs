@@ -73,20 +73,13 @@ impl Passive {
         self.store_byte(index, offset_of!(PassiveValue, asked), 0)
     }
 
-    /// What is known of it; nothing beyond the end.
-    pub(super) fn read(&self, index: u32) -> Option<PassiveValue> {
-        let first = index as usize * WORDS;
-        let mut words = [0; WORDS];
-        for (at, word) in words.iter_mut().enumerate() {
-            *word = self.words.read(first + at)?;
-        }
-        Some(bytemuck::cast(words))
-    }
-
-    /// Whether a connect to it has succeeded since this was last asked.
-    pub(super) fn take_used(&self, index: u32) -> bool {
-        self.read(index).is_some_and(|passive| passive.used != 0)
-            && self.store_byte(index, offset_of!(PassiveValue, used), 0).is_ok()
+    /// What the kernel has seen of it since this was last asked; nothing beyond the end.
+    pub(super) fn take_seen(&self, index: u32) -> Seen {
+        const { assert!(offset_of!(PassiveValue, used) / 8 == offset_of!(PassiveValue, asked) / 8) };
+        let (used, asked) = (offset_of!(PassiveValue, used), offset_of!(PassiveValue, asked));
+        let word = self.words.read(index as usize * WORDS + used / 8).unwrap_or(0).to_le_bytes();
+        let is_used = word[used % 8] != 0 && self.store_byte(index, used, 0).is_ok();
+        Seen { is_used, is_asked: word[asked % 8] != 0 }
     }
 
     /// The lower 16 bits of the indices that some client avoids, or counts failures of. What is
@@ -116,6 +109,15 @@ impl Passive {
     fn store_byte(&self, index: u32, byte: usize, value: u8) -> Result<()> {
         self.words.store_byte(index as usize * WORDS + byte / 8, byte % 8, value)
     }
+}
+
+/// What the kernel has seen of a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// A connect to it has succeeded.
+    pub is_used: bool,
+    /// The kernel has asked about it, and waits for the answer.
+    pub is_asked: bool,
 }
 
 /// News from the kernel, in the order in which it happened.

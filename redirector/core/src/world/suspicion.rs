@@ -47,10 +47,11 @@ impl World {
         self.has_objection(backend, byte) || held.byte(byte) != 0
     }
 
-    /// Whether a probe is being asked about what the kernel saw of that backend.
+    /// Whether clients' failures are a question that no probe has answered yet.
     #[must_use]
-    pub fn is_asking(&self, backend: &BackendRef) -> bool {
-        self.backends.held(backend).is_some()
+    pub fn is_asked(&self, backend: &BackendRef) -> bool {
+        let trouble = self.backends.get(backend).and_then(|known| known.trouble.as_ref());
+        trouble.is_some_and(|trouble| trouble.questions.contains_key(&HealthByte::Passive))
     }
 
     /// Takes in what the kernel did by itself.

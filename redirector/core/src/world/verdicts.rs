@@ -16,9 +16,6 @@ use crate::{
 /// operators say themselves what they want.
 const RESTORED: [HealthByte; 3] = [HealthByte::Prober, HealthByte::Passive, HealthByte::Listener];
 
-/// What was found in the maps does not say who saw it.
-const UNKNOWN_CLIENTS: Sight = Sight::Connects { refused: true, client: None };
-
 /// UDP says nothing when nobody listens: only TCP can be probed.
 pub(super) fn is_probed(backend: &BackendRef) -> bool {
     backend.protocol == Protocol::Tcp
@@ -151,15 +148,6 @@ impl World {
     pub(super) fn restore(&mut self, found: &[(BackendRef, HealthByte, u8)]) {
         for (backend, by, found) in found {
             let is_known = self.backends.get(backend).is_some();
-            if (*by, *found) == (HealthByte::Passive, HealthWord::AVOIDED) {
-                // A question that nobody has heard.
-                if is_known {
-                    self.suspects(backend, UNKNOWN_CLIENTS, false);
-                } else {
-                    self.commands.push(Command::Answered(*backend));
-                }
-                continue;
-            }
             let is_kept = is_known || !self.is_synced();
             if !RESTORED.contains(by) || !is_kept {
                 continue;
@@ -235,7 +223,9 @@ impl World {
             self.backends.change(backend, |trouble| trouble.is_unheard = true);
             self.ask(backend);
         }
-        for sight in [UNKNOWN_CLIENTS, Sight::ListenerGone] {
+        // The maps do not say who saw it.
+        let connects = Sight::Connects { refused: true, client: None };
+        for sight in [connects, Sight::ListenerGone] {
             let by = sight.byte();
             if found.byte(by) != 0 && verdicts.byte(by) == 0 {
                 self.suspects(backend, sight, true);

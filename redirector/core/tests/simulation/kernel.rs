@@ -153,9 +153,11 @@ impl Kernel {
         }
     }
 
-    /// What the agent would have read is lost, and it sees that the question still stands.
-    pub fn asked(&self) -> impl Iterator<Item = BackendRef> {
-        self.passive.iter().filter(|(_, passive)| passive.is_asked).map(|(backend, _)| *backend)
+    /// The agent answers what it has not heard, so that it is asked again.
+    pub fn answer_but(&mut self, is_asked: impl Fn(&BackendRef) -> bool) {
+        for (backend, passive) in &mut self.passive {
+            passive.is_asked &= is_asked(backend);
+        }
     }
 
     /// Its index is another's now.

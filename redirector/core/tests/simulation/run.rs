@@ -335,6 +335,7 @@ impl<'t> Run<'t> {
 
     /// News was lost, and the maps say what.
     pub fn restore(&mut self) {
+        self.kernel.answer_but(|backend| self.world.is_asked(backend));
         self.whisper(Input::Restore(self.objections()));
     }
 
@@ -352,8 +353,7 @@ impl<'t> Run<'t> {
             let bytes = HealthByte::ALL.into_iter().map(move |byte| (byte, word.byte(byte)));
             bytes.filter(|(_, value)| *value != 0).map(|(byte, value)| (*backend, byte, value))
         });
-        let asked = self.kernel.asked().map(|it| (it, HealthByte::Passive, HealthWord::AVOIDED));
-        words.chain(asked).collect()
+        words.collect()
     }
 
     /// A probe of a backend ends.
