@@ -56,10 +56,7 @@ pub fn accepted(context: &SockOpsContext) {
         // that one listens.
         let is_served = served_by(before, backend.generation)
             .is_some_and(|other| ports::is_served(other, &address));
-        if is_served
-            || !socket(context).is_of_system()
-            || !ports::learn(netns, &address, backend)
-        {
+        if is_served || !socket(context).is_of_system() || !ports::learn(netns, &address, backend) {
             return;
         }
         // SAFETY: as above.

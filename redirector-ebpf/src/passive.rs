@@ -218,8 +218,7 @@ unsafe fn eject(
         let before = (&raw const (*passive).ejections).read_volatile();
         (&raw mut (*passive).until).write_volatile(now + limits.ejection(0));
         (&raw mut (*passive).ejections).write_volatile(before.saturating_add(1));
-        passive_byte(health)
-            .write_volatile(HealthWord::SUSPECTED | HealthWord::AVOIDED);
+        passive_byte(health).write_volatile(HealthWord::SUSPECTED | HealthWord::AVOIDED);
         count(Reason::Ejected);
         send(&seen.event(EventKind::SuspectedRefused, EventKind::SuspectedTimedOut, passive));
     }

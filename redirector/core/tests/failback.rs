@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use redirector_common::{HealthByte, MAX_TIERS};
 use redirector_core::{
-    Input, Moment, Transition, World,
+    Command, Input, Moment, Transition, World,
     input::{ClientId, Drained, KernelEvent, ProbeFailure, Verb},
     service::{
         Backend, Failback, FailbackMode, Locality, Members, Mode, Policy, Probe, Service,
@@ -396,9 +396,10 @@ fn the_order_of_one_instants_news_does_not_matter() {
         let mut random = Random::new(seed);
         let (mut one, mut now) = (World::new(), Moment::default());
         one.apply(Input::Replace(worlds::services(&mut random)), now);
+        answer(&mut one, now);
         for _ in 0..10 {
             now.0 += Duration::from_millis([1, 500, 3_000][random.below(3)]);
-            let mut inputs = probes(&mut random);
+            let mut inputs = news(&mut random);
             inputs.extend(orders(&mut random));
             let mut other = one.clone();
             for input in &inputs {
@@ -410,8 +411,11 @@ fn the_order_of_one_instants_news_does_not_matter() {
             }
             assert_eq!(one.tables(), other.tables());
             assert_eq!(one.next_deadline(), other.next_deadline());
+            assert_eq!(sorted(one.take_commands()), sorted(other.take_commands()));
             if random.chance(20) {
                 one.apply(worlds::input(&mut random), now);
+                answer(&mut one, now);
+                one.take_commands();
             }
         }
     });
@@ -450,19 +454,47 @@ fn in_every_world_only_tiers_with_a_healthy_backend_carry_load_and_time_never_st
     });
 }
 
-/// Outcomes for different backends, and nothing that makes one depend on another.
-fn probes(random: &mut Random) -> Vec<Input> {
-    let mut probes = Vec::new();
-    for last in 0..8 {
-        for address in [format!("10.1.0.{last}"), format!("fd00:a:1::{last}")] {
-            if random.chance(40) {
-                let refused = || Err(ProbeFailure::Failed("refused".into()));
-                let outcome = if random.chance(60) { Ok(()) } else { refused() };
-                probes.push(Input::Probed { backend: backend(&address), outcome });
-            }
-        }
+fn addresses() -> impl Iterator<Item = String> {
+    (0..8).flat_map(|last| [format!("10.1.0.{last}"), format!("fd00:a:1::{last}")])
+}
+
+/// Every backend answers: of one that never has, hearsay depends on who else is out.
+fn answer(world: &mut World, now: Moment) {
+    for address in addresses() {
+        world.apply(Input::Probed { backend: backend(&address), outcome: Ok(()) }, now);
     }
-    probes
+}
+
+fn sorted(commands: Vec<Command>) -> Vec<String> {
+    let mut commands: Vec<String> = commands.iter().map(|it| format!("{it:?}")).collect();
+    commands.sort_unstable();
+    commands
+}
+
+/// What probes and the kernel say of different backends, and nothing that makes one depend on
+/// another.
+fn news(random: &mut Random) -> Vec<Input> {
+    let mut news = Vec::new();
+    for address in addresses() {
+        let backend = backend(&address);
+        let (client, lasts) = (ClientId::default(), Duration::from_secs(10));
+        let refused = random.chance(50);
+        let event = match random.below(10) {
+            0..6 => None,
+            6 => Some(KernelEvent::Avoided { refused, client }),
+            7 => Some(KernelEvent::Suspected { refused, client, lasts, ejections: 1 }),
+            8 => Some(KernelEvent::ListenerGone),
+            _ => Some(*random.pick(&[KernelEvent::Readmitted, KernelEvent::ListenerBack])),
+        };
+        let refused = || Err(ProbeFailure::Failed("refused".into()));
+        news.push(match event {
+            Some(event) => Input::Kernel { backend, event },
+            None if random.chance(60) => Input::Probed { backend, outcome: Ok(()) },
+            None => Input::Probed { backend, outcome: refused() },
+        });
+    }
+    news.retain(|_| random.chance(60));
+    news
 }
 
 /// Orders that have nothing to do with each other.

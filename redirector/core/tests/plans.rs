@@ -188,6 +188,10 @@ fn kernel_acts(
         _ => (KernelEvent::Readmitted, HealthByte::Passive, 0),
     };
     memory.store(&Step::SetHealth { backend: index, byte, value });
+    if event == KernelEvent::Readmitted {
+        let byte = HealthByte::Listener;
+        memory.store(&Step::SetHealth { backend: index, byte, value });
+    }
     world.apply(Input::Kernel { backend, event }, now);
     obey(world, memory, installed);
     // A suspicion is nothing that the tables say: the probes that it asks for end it.

@@ -28,7 +28,10 @@ use tokio::{
 };
 use tracing::{debug, error, info, warn};
 
-use self::{log::log, probes::Meaning};
+use self::{
+    log::{Contradictions, log},
+    probes::Meaning,
+};
 use crate::{
     control::{Ask, Order, Orders},
     datapath::{Datapath, Events, Resets},
@@ -69,6 +72,7 @@ pub struct Agent {
     unsaid: BTreeSet<(BackendRef, HealthByte, u8)>,
     /// Backends about which the kernel had asked at the last sweep, and the world knew nothing of it.
     unheard: BTreeSet<BackendRef>,
+    contradictions: Contradictions,
     /// What has happened and is not in the kernel yet.
     unreported: Vec<Transition>,
     /// When to try again what failed.
@@ -109,6 +113,7 @@ impl Agent {
             looked_at_probes: None,
             unsaid: BTreeSet::new(),
             unheard: BTreeSet::new(),
+            contradictions: Contradictions::default(),
             unreported: Vec::new(),
             retry_at: None,
             orders_to_resume: orders.read().unwrap_or_else(|error| {
@@ -194,7 +199,7 @@ impl Agent {
         let transitions = self.world.apply(input, now);
         self.note_probes(meaning, !transitions.is_empty());
         for transition in &transitions {
-            log(transition);
+            log(transition, &mut self.contradictions);
             self.outputs.count(transition);
         }
         if self.outputs.reports() {

@@ -159,9 +159,9 @@ impl Backends {
         self.suspected.keys()
     }
 
-    /// The bytes by which the kernel holds it back without a verdict.
-    pub(super) fn held(&self, backend: &BackendRef) -> HealthWord {
-        self.suspected.get(backend).copied().unwrap_or_default()
+    /// The bytes by which the kernel holds it back without a verdict; `None` if there is no question.
+    pub(super) fn held(&self, backend: &BackendRef) -> Option<HealthWord> {
+        self.suspected.get(backend).copied()
     }
 
     /// The same, once: nobody lists it any more.

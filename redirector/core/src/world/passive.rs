@@ -48,6 +48,19 @@ impl World {
         }
     }
 
+    /// What is due for a backend comes before what is said of it at the same moment.
+    pub(super) fn pass_if_due(
+        &mut self,
+        backend: &BackendRef,
+        now: Moment,
+        happened: &mut Vec<Transition>,
+    ) {
+        let trouble = self.backends.get(backend).and_then(|known| known.trouble.as_ref());
+        if trouble.is_some_and(|trouble| trouble.due.is_some_and(|at| at <= now)) {
+            self.pass_for(backend, now, happened);
+        }
+    }
+
     /// Does what is due for one backend.
     pub(super) fn pass_for(
         &mut self,

@@ -43,7 +43,8 @@ impl World {
     /// Whether the world knows why the kernel's byte of a backend is not 0.
     #[must_use]
     pub fn is_told(&self, backend: &BackendRef, byte: HealthByte) -> bool {
-        self.has_objection(backend, byte) || self.backends.held(backend).byte(byte) != 0
+        let held = self.backends.held(backend).unwrap_or_default();
+        self.has_objection(backend, byte) || held.byte(byte) != 0
     }
 
     /// Whether clients' failures are a question that no probe has answered yet.
@@ -67,11 +68,12 @@ impl World {
                 KernelEvent::Avoided { .. } => self.commands.push(Command::Answered(backend)),
                 KernelEvent::Suspected { .. } => self.restore(&found(HealthByte::Passive)),
                 KernelEvent::ListenerGone => self.restore(&found(HealthByte::Listener)),
-                KernelEvent::Readmitted => self.unrestore(&backend, HealthByte::Passive),
+                KernelEvent::Readmitted => SEEN.iter().for_each(|it| self.unrestore(&backend, *it)),
                 KernelEvent::ListenerBack => self.unrestore(&backend, HealthByte::Listener),
             }
             return;
         }
+        self.pass_if_due(&backend, now, happened);
         match event {
             KernelEvent::Avoided { refused, client } => {
                 let sight = Sight::Connects { refused, client: Some(client) };
@@ -84,11 +86,10 @@ impl World {
             KernelEvent::ListenerGone => {
                 self.suspects(&backend, Sight::ListenerGone, true);
             }
-            KernelEvent::Readmitted => {
-                self.readmitted_by_kernel(&backend, HealthByte::Passive, now, happened);
-            }
+            // Where a connect succeeds somebody listens, too.
+            KernelEvent::Readmitted => self.readmitted_by_kernel(&backend, &SEEN, now, happened),
             KernelEvent::ListenerBack => {
-                self.readmitted_by_kernel(&backend, HealthByte::Listener, now, happened);
+                self.readmitted_by_kernel(&backend, &[HealthByte::Listener], now, happened);
             }
         }
     }
@@ -297,29 +298,30 @@ impl World {
     fn readmitted_by_kernel(
         &mut self,
         backend: &BackendRef,
-        byte: HealthByte,
+        bytes: &[HealthByte],
         now: Moment,
         happened: &mut Vec<Transition>,
     ) {
         let forgiven_at = self.forgiven_at(backend, now);
-        let ended = self.backends.change(backend, |trouble| {
-            if byte == HealthByte::Passive {
-                trouble.be_well(forgiven_at);
-            } else {
-                trouble.is_unheard = false;
+        for byte in bytes {
+            let ended = self.backends.change(backend, |trouble| {
+                match byte {
+                    HealthByte::Listener => trouble.is_unheard = false,
+                    _ => trouble.be_well(forgiven_at),
+                }
+                let has_crossed = trouble.ejected.is_some_and(|at| now < later(at, CROSSING));
+                (trouble.questions.remove(byte), has_crossed)
+            });
+            let Some((question, has_crossed)) = ended else { return };
+            if has_crossed {
+                // The verdict may have come later.
+                self.readmit(backend, *byte);
             }
-            let ejected = trouble.ejected.filter(|at| now < later(*at, CROSSING));
-            (trouble.questions.remove(&byte), ejected)
-        });
-        let Some((question, ejected)) = ended else { return };
-        if ejected.is_some() {
-            // The verdict may have crossed that.
-            self.readmit(backend, byte);
+            if question.is_some() && *byte == HealthByte::Passive {
+                self.commands.push(Command::Answered(*backend));
+            }
+            self.withdraw(backend, *byte, happened);
         }
-        if question.is_some() && byte == HealthByte::Passive {
-            self.commands.push(Command::Answered(*backend));
-        }
-        self.withdraw(backend, byte, happened);
     }
 }
 

@@ -80,8 +80,12 @@ impl Trouble {
 
     /// Whether there is nothing left to remember.
     pub(super) fn is_over(&self) -> bool {
-        let Self { questions, forgive, vouched, .. } = self;
-        !self.is_objected() && questions.is_empty() && forgive.is_none() && vouched.is_none()
+        !self.is_doubted() && self.forgive.is_none() && self.vouched.is_none()
+    }
+
+    /// Whether its probes are to say how it is.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.is_objected() || !self.questions.is_empty()
     }
 
     /// Whether anybody objects.

@@ -36,6 +36,7 @@ fn what_clients_saw_moves_nothing_and_is_gone_when_a_probe_contradicts_it() {
         assert_eq!((health.objections.len(), health.suspicions.len()), (0, 1));
         assert_eq!((health.suspicions[0].since, health.suspicions[0].is_held), (at(1), is_held));
         assert_eq!(world.is_told(&backend(A), byte), is_held);
+        assert_eq!(world.is_asked(&backend(A)), byte == HealthByte::Passive);
         let urgency = world.probes()[&backend(A)].urgency;
         world.at(1, event);
         assert_eq!(world.probes()[&backend(A)].urgency, urgency, "once, until it is answered");
@@ -45,6 +46,7 @@ fn what_clients_saw_moves_nothing_and_is_gone_when_a_probe_contradicts_it() {
         let said = if byte == HealthByte::Passive { vec![contradicted] } else { vec![] };
         assert_eq!(world.at(2, success(A)), said);
         assert_eq!(*world.tables(), before.0);
+        assert!(!world.is_asked(&backend(A)));
         assert_eq!(world.health_of(&backend(A)).expect("it is listed").suspicions, []);
         let mut commands = Vec::new();
         if is_held {
@@ -308,7 +310,7 @@ fn news_that_crosses_a_command_is_put_right() {
         world.at(second, event.clone());
         assert_eq!(world.take_commands(), [eject], "what the kernel wrote is no verdict");
         world.at(second, kernel(A, end));
-        assert_eq!(world.take_commands(), [readmit.clone()], "the verdict came later");
+        assert!(world.take_commands().contains(&readmit), "the verdict came later");
         world.at(second, event);
         world.at(second, failure(A));
         world.at(second + 2, kernel(A, end));
@@ -358,14 +360,6 @@ fn verdicts_survive_a_restart_and_suspicions_are_asked_about() {
     for byte in bytes {
         assert!(commands.contains(&Command::Readmit { backend: backend(A), byte }));
     }
-
-    let mut world = World::new();
-    world.at(0, listed());
-    let avoided = (backend(A), HealthByte::Passive, HealthWord::AVOIDED);
-    world.at(1, Input::Restore(vec![avoided]));
-    assert!(!health(&world).suspicions[0].is_held);
-    assert_eq!(world.at(2, success(A)), []);
-    assert_eq!(world.take_commands(), [Command::Answered(backend(A))]);
 }
 
 #[test]

@@ -46,6 +46,7 @@ impl World {
         if self.backends.get(&backend).is_none() {
             return;
         }
+        self.pass_if_due(&backend, now, happened);
         match outcome {
             Ok(()) => self.answered(&backend, now, happened),
             Err(failure) => self.unanswered(&backend, &failure, now, happened),
@@ -222,13 +223,12 @@ impl World {
             self.backends.change(backend, |trouble| trouble.is_unheard = true);
             self.ask(backend);
         }
-        // Who saw it is not known; it is in force since now.
+        // The maps do not say who saw it.
         let connects = Sight::Connects { refused: true, client: None };
         for sight in [connects, Sight::ListenerGone] {
-            let byte = found.byte(sight.byte());
-            if byte != 0 && verdicts.byte(sight.byte()) == 0 {
-                let is_held = byte & !HealthWord::AVOIDED != 0;
-                self.suspects(backend, sight, is_held);
+            let by = sight.byte();
+            if found.byte(by) != 0 && verdicts.byte(by) == 0 {
+                self.suspects(backend, sight, true);
             }
         }
         if found.byte(HealthByte::Prober) == 0 {

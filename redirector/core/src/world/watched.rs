@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{World, passive::later, trouble::Trouble, verdicts::is_probed};
+use super::{World, passive::later, verdicts::is_probed};
 use crate::{
     health::{TRIAL, strictest},
     input::{Moment, ProbeOrder, Transition},
@@ -48,9 +48,7 @@ impl World {
         let doubted = self.tables.objections.keys().chain(self.backends.suspected());
         for backend in doubted.filter(|backend| is_probed(backend)) {
             let trouble = self.backends.get(backend).and_then(|known| known.trouble.as_ref());
-            let is_doubted =
-                |trouble: &&Box<Trouble>| trouble.is_objected() || !trouble.questions.is_empty();
-            let Some(trouble) = trouble.filter(is_doubted) else { continue };
+            let Some(trouble) = trouble.filter(|trouble| trouble.is_doubted()) else { continue };
             self.order(&mut probes, backend, trouble.urgency);
         }
         for backend in self.nodes.witnesses.iter().flatten() {

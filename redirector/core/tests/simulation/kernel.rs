@@ -1,10 +1,7 @@
 //! What the kernel's programs do with connects that end: who avoids whom, what several witnesses
 //! saw, trials. The same rules as `redirector-ebpf/src/passive.rs`, which needs a kernel to run.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use redirector_common::{AGENT_SILENT, Limits};
 use redirector_core::{
@@ -17,8 +14,8 @@ use super::truth::State;
 /// How long a client avoids a backend at first, and at most.
 const AVOIDED: Duration = Duration::from_secs(1);
 const AVOIDED_AT_MOST: Duration = Duration::from_secs(60);
-/// How many witnesses are several.
-const SEVERAL: usize = 2;
+/// How long after another one a witness makes it several.
+const SEVERAL: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Debug, Default)]
 pub struct Kernel {
@@ -35,10 +32,10 @@ struct Avoided {
     until: Duration,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Passive {
-    /// Network namespaces whose clients have reached their limits.
-    witnesses: BTreeSet<u64>,
+    /// The network namespace whose client has reached its limit last, and when.
+    witness: Option<(u64, Duration)>,
     /// The agent has been asked and has not answered.
     is_asked: bool,
     vouched: Duration,
@@ -52,8 +49,10 @@ pub struct Ended {
     pub backend: BackendRef,
     pub client: ClientId,
     pub state: State,
-    /// Whether the kernel objects to the backend.
+    /// Whether what the kernel, or the agent in its place, saw of connects keeps clients away.
     pub is_ejected: bool,
+    /// The same, or that its listener is gone.
+    pub is_vetoed: bool,
     pub limits: Limits,
     pub now: Duration,
     /// Since when there has been no heartbeat.
@@ -75,42 +74,42 @@ pub fn is_silent(stopped: Option<Duration>, now: Duration) -> bool {
 impl Kernel {
     /// Counts; the news about it, if there are any.
     pub fn ended(&mut self, ended: Ended) -> Option<News> {
-        let Ended { backend, client, state, is_ejected, limits, now, stopped } = ended;
+        let Ended { backend, client, state, is_ejected, is_vetoed, limits, now, stopped } = ended;
         let is_silent = is_silent(stopped, now);
         let passive = self.passive.entry(backend).or_default();
         if state == State::Well {
             self.avoided.remove(&(client, backend));
-            if client.netns != 0 {
-                passive.witnesses.clear();
+            if client.netns == 0 {
+                return None;
             }
+            passive.witness = None;
             let event = KernelEvent::Readmitted;
-            return (is_ejected && is_silent).then_some(News { backend, event, until: now });
+            return (is_vetoed && is_silent).then_some(News { backend, event, until: now });
         }
         let refused = state == State::Refusing;
         let avoided = self.avoided.entry((client, backend)).or_default();
         if !avoided.failed(refused, &limits, now) {
             return None;
         }
+        let mut is_several = false;
         if client.netns != 0 {
-            passive.witnesses.insert(client.netns);
+            let earlier = passive.witness.replace((client.netns, now));
+            is_several =
+                earlier.is_some_and(|(netns, at)| netns != client.netns && now - at < SEVERAL);
         }
-        let is_several = passive.witnesses.len() >= SEVERAL;
-        let may_eject = if is_ejected {
-            is_silent && passive.until <= now
-        } else {
-            is_several && (is_silent || passive.vouched <= now)
-        };
-        if may_eject {
-            let lasts = Duration::from_nanos(limits.ejection(passive.ejections));
+        if is_ejected {
+            return None;
+        }
+        if is_several && (is_silent || passive.vouched <= now) {
+            let lasts = Duration::from_nanos(limits.ejection(0));
             passive.until = now + lasts;
             passive.ejections += 1;
-            passive.is_asked = true;
             let ejections = passive.ejections;
             let event = KernelEvent::Suspected { refused, client, lasts, ejections };
             return Some(News { backend, event, until: passive.until });
         }
         let event = KernelEvent::Avoided { refused, client };
-        let is_new = !is_ejected && !std::mem::replace(&mut passive.is_asked, true);
+        let is_new = !std::mem::replace(&mut passive.is_asked, true);
         is_new.then_some(News { backend, event, until: now })
     }
 
@@ -119,20 +118,22 @@ impl Kernel {
         self.avoided.get(&(client, *backend)).is_some_and(|avoided| now < avoided.until)
     }
 
-    /// Whether this connect may be the trial of an ejected backend: then no other one for a while.
-    pub fn claim(&mut self, backend: &BackendRef, now: Duration) -> bool {
-        let Some(passive) = self.passive.get_mut(backend) else { return true };
-        let is_due = passive.until <= now;
-        if is_due {
-            passive.until = now + Duration::from_secs(1);
+    /// Whether this connect may be its client's trial of an ejected backend. If it fails the client
+    /// avoids the backend.
+    pub fn claim(&mut self, client: ClientId, backend: &BackendRef, now: Duration) -> bool {
+        let until = self.passive.get(backend).map_or(Duration::ZERO, |passive| passive.until);
+        let may_try = until <= now && !self.avoids(client, backend, now);
+        if may_try {
+            let avoided = self.avoided.entry((client, *backend)).or_default();
+            avoided.level = avoided.level.max(1);
         }
-        is_due
+        may_try
     }
 
     /// The agent clears the byte, with what led to it.
     pub fn readmit(&mut self, backend: &BackendRef) {
         if let Some(passive) = self.passive.get_mut(backend) {
-            passive.witnesses.clear();
+            (passive.witness, passive.until) = (None, Duration::ZERO);
         }
     }
 
@@ -152,9 +153,11 @@ impl Kernel {
         }
     }
 
-    /// What the agent would have read is lost, and it sees that the question still stands.
-    pub fn asked(&self) -> impl Iterator<Item = BackendRef> {
-        self.passive.iter().filter(|(_, passive)| passive.is_asked).map(|(backend, _)| *backend)
+    /// The agent answers what it has not heard, so that it is asked again.
+    pub fn answer_but(&mut self, is_asked: impl Fn(&BackendRef) -> bool) {
+        for (backend, passive) in &mut self.passive {
+            passive.is_asked &= is_asked(backend);
+        }
     }
 
     /// Its index is another's now.

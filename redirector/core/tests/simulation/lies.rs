@@ -93,8 +93,6 @@ impl Run<'_> {
             }
         }
         self.tally.worlds += 1;
-        self.tally.contradictions += happened.len() as u64;
-        self.tally.suspected += self.suspected.values().map(Vec::len).sum::<usize>() as u64;
     }
 
     /// A replica dies while clients lie about it and others: its first probe that fails finds it.

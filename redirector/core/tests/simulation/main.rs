@@ -81,7 +81,7 @@ fn for_ten_minutes_nothing_reaches_an_ejected_backend_before_a_probe_has_succeed
 
 #[test]
 fn who_cannot_reach_what_answers_every_probe_moves_nobody_but_itself() {
-    let worlds = number("REDIRECTOR_WORLDS").unwrap_or(WORLDS) / 20;
+    let worlds = number("REDIRECTOR_WORLDS").unwrap_or(WORLDS).div_ceil(20);
     let tally = in_parallel(worlds, |seed, tally| Run::new(seed, tally).lies());
     say(&tally.to_string());
     assert!(tally.contradictions >= 20 * worlds && tally.suspected >= worlds, "{tally}");

@@ -52,12 +52,9 @@ impl Oracle {
 
     /// The kernel has done that.
     pub fn done(&mut self, number: usize, event: KernelEvent) {
-        match event {
-            KernelEvent::Readmitted => {
-                self.seen[number].is_given_up = false;
-                self.seen[number].failures = 0;
-            }
-            _ => {}
+        if event == KernelEvent::Readmitted {
+            self.seen[number].is_given_up = false;
+            self.seen[number].failures = 0;
         }
     }
 

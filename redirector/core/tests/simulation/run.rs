@@ -151,6 +151,7 @@ impl<'t> Run<'t> {
             }
             Transition::Readmitted { .. } => self.tally.readmissions += 1,
             Transition::FailedOver { .. } => self.tally.failovers += 1,
+            Transition::Contradicted { .. } => self.tally.contradictions += 1,
             Transition::NodeSuspect(true) => self.tally.suspicions += 1,
             _ => {}
         }
@@ -179,9 +180,7 @@ impl<'t> Run<'t> {
             match command {
                 Command::Readmit { backend, byte } => {
                     self.set(&backend, byte, 0);
-                    if byte == HealthByte::Passive {
-                        self.kernel.readmit(&backend);
-                    }
+                    self.kernel.readmit(&backend);
                 }
                 Command::Eject { backend, byte } => {
                     self.set(&backend, byte, HealthWord::CONFIRMED);
@@ -217,7 +216,7 @@ impl<'t> Run<'t> {
         let number = self.random.below(self.services.len());
         let frontend = fleet::frontend(number);
         let seed = self.random.next() as u32;
-        let tried = self.try_out(number, seed);
+        let tried = self.try_out(number, client, seed);
         let is_trial = tried.is_some();
         self.tally.trials += u64::from(is_trial);
         let Some(backend) = tried.or_else(|| self.draw(&frontend, client, seed)) else { return };
@@ -234,20 +233,25 @@ impl<'t> Run<'t> {
             liar if self.truth.liars.contains(&(liar, number_of_it)) => State::Refusing,
             _ => self.truth.connect(number_of_it, &self.fleet[number_of_it], node),
         };
-        let is_ejected = self.word(&backend).byte(HealthByte::Passive) != 0;
+        let word = self.word(&backend);
+        let is_ejected = word.byte(HealthByte::Passive) != 0;
+        let is_vetoed = is_ejected || word.byte(HealthByte::Listener) != 0;
         let (now, stopped) = (self.now, self.stopped);
         let limits = self.services[number].policy.limits;
-        let ended = Ended { backend, client, state, is_ejected, limits, now, stopped };
+        let ended = Ended { backend, client, state, is_ejected, is_vetoed, limits, now, stopped };
         if let Some(news) = self.kernel.ended(ended) {
             self.say(|| format!("kernel: {news:?}"));
             let byte = HealthByte::Passive;
             match news.event {
                 KernelEvent::Suspected { .. } => {
-                    let before = self.word(&backend).byte(byte);
-                    self.set(&backend, byte, before | HealthWord::SUSPECTED);
+                    self.set(&backend, byte, HealthWord::SUSPECTED);
+                    self.tally.suspected += 1;
                     self.suspected.entry(backend).or_default().push(self.now);
                 }
-                KernelEvent::Readmitted => self.set(&backend, byte, 0),
+                KernelEvent::Readmitted => {
+                    self.set(&backend, byte, 0);
+                    self.set(&backend, HealthByte::Listener, 0);
+                }
                 _ => {}
             }
             self.oracle.done(number_of_it, news.event);
@@ -270,7 +274,7 @@ impl<'t> Run<'t> {
     }
 
     /// The kernel's own trial of what it has ejected, when nobody else would.
-    fn try_out(&mut self, number: usize, seed: u32) -> Option<BackendRef> {
+    fn try_out(&mut self, number: usize, client: ClientId, seed: u32) -> Option<BackendRef> {
         if !is_silent(self.stopped, self.now) {
             return None;
         }
@@ -278,7 +282,7 @@ impl<'t> Run<'t> {
         let service = service(&self.memory, *self.memory.frontends.get(&frontend)?).ok()?;
         let named = |index: u32| named(&self.memory.backends[index as usize]);
         let kernel = std::cell::RefCell::new(&mut self.kernel);
-        let may_try = |index: u32| kernel.borrow_mut().claim(&named(index), self.now);
+        let may_try = |index: u32, _| kernel.borrow_mut().claim(client, &named(index), self.now);
         let choice = trial(&self.memory, &service, seed, may_try)?;
         Some(named(choice.entry.backend))
     }
@@ -331,6 +335,7 @@ impl<'t> Run<'t> {
 
     /// News was lost, and the maps say what.
     pub fn restore(&mut self) {
+        self.kernel.answer_but(|backend| self.world.is_asked(backend));
         self.whisper(Input::Restore(self.objections()));
     }
 
@@ -348,8 +353,7 @@ impl<'t> Run<'t> {
             let bytes = HealthByte::ALL.into_iter().map(move |byte| (byte, word.byte(byte)));
             bytes.filter(|(_, value)| *value != 0).map(|(byte, value)| (*backend, byte, value))
         });
-        let asked = self.kernel.asked().map(|it| (it, HealthByte::Passive, HealthWord::AVOIDED));
-        words.chain(asked).collect()
+        words.collect()
     }
 
     /// A probe of a backend ends.
