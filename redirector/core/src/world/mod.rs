@@ -102,7 +102,7 @@ impl World {
         self.now = now;
         let mut happened = Vec::new();
         match input {
-            Input::Node(node) => self.move_to(node),
+            Input::Node(node) => self.move_to(node, &mut happened),
             Input::Put(service) => {
                 self.put(service, &mut happened);
                 self.retry(&mut happened);
@@ -199,11 +199,15 @@ impl World {
         objections
     }
 
-    fn move_to(&mut self, node: Locality) {
+    fn move_to(&mut self, node: Locality, happened: &mut Vec<Transition>) {
         if self.node == node {
             return;
         }
-        self.node = node;
+        let old = std::mem::replace(&mut self.node, node);
+        if (&old.cluster, &old.node) != (&self.node.cluster, &self.node.node) {
+            self.forget_silence(happened);
+            self.see_orders_anew();
+        }
         self.end_all_holds();
         self.redrain_all(&mut Vec::new());
         // The tiers are others now; that is no failover.
