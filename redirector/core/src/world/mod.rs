@@ -4,6 +4,8 @@
 
 mod backends;
 mod failback;
+#[cfg(test)]
+mod identity_tests;
 mod instant;
 mod judge;
 mod lost;
