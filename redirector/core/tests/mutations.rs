@@ -26,7 +26,7 @@ enum Test {
     Simulation,
 }
 
-const MUTATIONS: [Mutation; 7] = [
+const MUTATIONS: [Mutation; 8] = [
     Mutation {
         what: "any probe that succeeds re-admits, whatever the threshold and the time",
         file: "world/passive.rs",
@@ -75,6 +75,16 @@ const MUTATIONS: [Mutation; 7] = [
         right: "self.commands.push(Command::Readmit { backend: *backend, byte });",
         wrong: "let _ = byte;",
         caught_by: Test::Simulation,
+    },
+    Mutation {
+        what: "nodes and zones of one name in two clusters are the same",
+        file: "identity.rs",
+        right: "self.cluster.as_ref().filter(|cluster| Some(*cluster) != own)",
+        wrong: "self.cluster.as_ref().filter(|cluster| cluster.is_empty() && own.is_none())",
+        caught_by: Test::Unit(
+            "world::identity_tests::\
+             a_silent_node_says_nothing_about_one_of_that_name_in_another_cluster",
+        ),
     },
     Mutation {
         what: "the generation of an index is ignored",
