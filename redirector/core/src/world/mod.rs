@@ -15,6 +15,7 @@ mod operator;
 mod outages;
 mod passive;
 mod replace;
+mod silence;
 mod suspect;
 #[cfg(test)]
 mod tests;

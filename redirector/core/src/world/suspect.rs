@@ -1,26 +1,16 @@
-//! Whether it is this node's own network that is broken, and which other nodes are silent.
+//! Whether it is this node's own network that is broken.
 //!
-//! A backend that times out says little; that nobody on its node answers says that the node is
-//! dead, and that nobody on any other node does says that we are. A refusal is an answer of
-//! neither kind: it comes from a living node, or from a firewall on this one.
+//! That nobody on any other node answers says that we are cut off. A refusal is an answer of
+//! neither kind: it comes from a living node, or from a firewall on this one. One owner
+//! ([`ServiceRef::owner`]) can have silent backends on as many nodes as it likes, so those alone
+//! are only a reason to ask others.
 //!
-//! One owner ([`ServiceRef::owner`]) can have silent backends on as many nodes as it likes, so
-//! they say nothing about the backends of others. In order:
-//!
-//! 1. Two or more other nodes have not answered, and no other node has answered a probe since:
-//!    after half of the patience those are asked who should be well, of as many owners as there
-//!    are; after all of it this node is suspect. While it is, no probe ejects anything, and
-//!    ejections by the kernel do not grow.
-//! 2. Two or more backends on a node are lost without an answer, and nobody there is known to be
-//!    well: out are all that are listed by their owner alone, also those that nobody asks, or, if
-//!    the silent ones have no owner in common, the whole node. What is out is asked from then on.
-//!    Sockets that use a backend speak for its owners only.
-//!
-//! The first answer ends either; a connect that succeeded ends the suspicion, too.
+//! When two or more other nodes have not answered, and no other node has answered a probe since,
+//! those are asked after half of the patience who should be well, of as many owners as there are;
+//! after all of it this node is suspect. While it is, no probe ejects anything, and ejections by
+//! the kernel do not grow. The first answer ends it, and so does a connect that succeeded.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
-
-use redirector_common::HealthByte;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{World, nodes::Nodes, passive::later, verdicts::is_probed};
 use crate::{
@@ -40,7 +30,7 @@ const OWNERS: usize = 8;
 /// that are probed are few.
 const LOOKED_AT: usize = 64;
 /// How many nodes, and how many backends on a node, are more than a coincidence.
-const SEVERAL: usize = 2;
+pub(super) const SEVERAL: usize = 2;
 
 impl Nodes {
     pub(super) fn is_suspect(&self) -> bool {
@@ -82,14 +72,15 @@ impl World {
         }
     }
 
-    fn learn_nodes(&mut self) {
+    /// Makes the list of who runs where, if there is none.
+    pub(super) fn learn_nodes(&mut self) {
         if !self.nodes.is_known() {
             self.nodes.learn(self.node.cluster.as_ref(), self.services.values());
         }
     }
 
     /// The node of a backend, if it is another one than this.
-    fn other_node(&self, backend: &BackendRef) -> Option<NodeRef> {
+    pub(super) fn other_node(&self, backend: &BackendRef) -> Option<NodeRef> {
         let node = self.nodes.of(backend)?;
         let is_this = node.cluster.is_none() && Some(&node.name) == self.node.node.as_ref();
         (!is_this).then(|| node.clone())
@@ -133,9 +124,10 @@ impl World {
         let is_well = |backend: &&BackendRef| {
             is_fit(backend)
                 && self.other_node(backend).is_some()
-                && self.backends.get(backend).is_some_and(|known| {
-                    known.health.as_probes_see_it() == ProbeHealth::Healthy
-                })
+                && self
+                    .backends
+                    .get(backend)
+                    .is_some_and(|known| known.health.as_probes_see_it() == ProbeHealth::Healthy)
         };
         let one_of = |service: &Service| {
             let listed = service.backends.iter().take(LOOKED_AT);
@@ -185,109 +177,6 @@ impl World {
         }
     }
 
-    /// A backend was lost without an answer: perhaps its node is dead.
-    pub(super) fn silence_node(&mut self, backend: &BackendRef, happened: &mut Vec<Transition>) {
-        let Some(node) = self.other_node(backend) else { return };
-        if !self.nodes.is_suspect && !self.is_node_silent(backend) {
-            self.settle_silence(&node, happened);
-        }
-    }
-
-    fn is_node_silent(&self, backend: &BackendRef) -> bool {
-        let trouble = self.backends.get(backend).and_then(|known| known.trouble.as_ref());
-        trouble.is_some_and(|trouble| trouble.is_node_silent)
-    }
-
-    /// Brings who is out because of others on that node in line with who is silent there.
-    fn settle_silence(&mut self, node: &NodeRef, happened: &mut Vec<Transition>) {
-        let out = self.silenced(node);
-        if out.is_empty() {
-            if self.nodes.silent.remove(node) {
-                self.unsilence(node, happened);
-            }
-            return;
-        }
-        self.nodes.silent.insert(node.clone());
-        let why: Arc<str> = format!("its node {node} is silent").into();
-        let backends: Vec<BackendRef> = self.nodes.on(node).copied().collect();
-        for backend in backends {
-            match (self.is_node_silent(&backend), out.contains(&backend)) {
-                (false, true) => {
-                    self.backends.change(&backend, |trouble| trouble.is_node_silent = true);
-                    self.raise(&backend, HealthByte::Prober, Arc::clone(&why), happened);
-                    self.ask(&backend);
-                    self.reset(&backend);
-                }
-                (true, false) => self.lift_silence(&backend, happened),
-                _ => {}
-            }
-        }
-    }
-
-    /// Backends of a node that are out because several there are lost without an answer and none
-    /// is known to be well. One of the silent ones has answered probes: else none could ever end
-    /// it.
-    fn silenced(&self, node: &NodeRef) -> BTreeSet<BackendRef> {
-        let mut silent = Vec::new();
-        let mut in_use = BTreeSet::new();
-        for backend in self.nodes.on(node) {
-            let Some(known) = self.backends.get(backend) else { continue };
-            match &known.trouble {
-                Some(trouble) if trouble.is_refusing() => return BTreeSet::new(),
-                Some(trouble) if trouble.is_silent() && !known.health.is_answering() => {
-                    let owners = self.owners(backend);
-                    silent.push(Silent { owners, may_answer: known.health.has_answered() });
-                }
-                _ if known.health.has_answered() => return BTreeSet::new(),
-                _ if self.backends.used.contains_key(backend) => {
-                    in_use.extend(self.owners(backend));
-                }
-                _ => {}
-            }
-        }
-        let is_whole = is_silence(silent.iter()) && !have_one_owner(&silent);
-        let is_out = |owner: &&str| {
-            let its = silent.iter().filter(|silent| silent.owners.contains(owner));
-            !in_use.contains(owner) && (is_whole || is_silence(its))
-        };
-        let listed = self.nodes.on(node);
-        listed.filter(|backend| self.owners(backend).iter().all(is_out)).copied().collect()
-    }
-
-    /// Who lists a backend.
-    fn owners(&self, backend: &BackendRef) -> BTreeSet<&str> {
-        self.backends.users(backend).into_iter().map(ServiceRef::owner).collect()
-    }
-
-    /// A node answers: what its backends' own probes say is left.
-    fn unsilence(&mut self, node: &NodeRef, happened: &mut Vec<Transition>) {
-        let backends: Vec<BackendRef> = self.nodes.on(node).copied().collect();
-        for backend in &backends {
-            self.lift_silence(backend, happened);
-        }
-    }
-
-    fn lift_silence(&mut self, backend: &BackendRef, happened: &mut Vec<Transition>) {
-        self.backends.change(backend, |trouble| trouble.is_node_silent = false);
-        self.withdraw(backend, HealthByte::Prober, happened);
-    }
-
-    /// A backend that was out because of its node may run on another one now.
-    pub(super) fn unsilence_moved(
-        &mut self,
-        backend: &BackendRef,
-        happened: &mut Vec<Transition>,
-    ) {
-        if !self.is_node_silent(backend) {
-            return;
-        }
-        self.learn_nodes();
-        let node = self.other_node(backend);
-        if !node.is_some_and(|node| self.nodes.silent.contains(&node)) {
-            self.lift_silence(backend, happened);
-        }
-    }
-
     /// This is another node, or in another cluster: who is another one is to be seen anew.
     pub(super) fn forget_silence(&mut self, happened: &mut Vec<Transition>) {
         for node in std::mem::take(&mut self.nodes.silent) {
@@ -319,26 +208,4 @@ impl World {
             self.trust(happened);
         }
     }
-}
-
-/// A backend that was lost without an answer.
-struct Silent<'w> {
-    /// Who lists it.
-    owners: BTreeSet<&'w str>,
-    /// It has answered a probe before.
-    may_answer: bool,
-}
-
-/// Whether these are more than a coincidence, and may end by an answer.
-fn is_silence<'s>(silent: impl Iterator<Item = &'s Silent<'s>>) -> bool {
-    let (count, may_answer) = silent.fold((0, false), |(count, may_answer), one| {
-        (count + 1, may_answer | one.may_answer)
-    });
-    count >= SEVERAL && may_answer
-}
-
-/// Whether there is somebody who lists all of them.
-fn have_one_owner(silent: &[Silent<'_>]) -> bool {
-    let Some((first, others)) = silent.split_first() else { return false };
-    first.owners.iter().any(|owner| others.iter().all(|other| other.owners.contains(owner)))
 }
