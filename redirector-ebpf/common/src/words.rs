@@ -181,17 +181,21 @@ pub const NO_NODE: u16 = 0;
 pub struct NodeWord(pub u64);
 
 impl NodeWord {
-    /// A healthy node of that name. The identity is 56 bits of FNV-1a (never 0): with 5,000 nodes
+    /// A healthy node of the own cluster. The identity is 56 bits of FNV-1a (never 0): with 5,000 nodes
     /// two share it with a probability of 2 in 10^10, and then share their fate.
     #[must_use]
     pub const fn named(name: &str) -> Self {
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        let bytes = name.as_bytes();
-        let mut i = 0;
-        while i < bytes.len() {
-            hash = (hash ^ bytes[i] as u64).wrapping_mul(0x0100_0000_01b3);
-            i += 1;
-        }
+        Self::identified(fnv(FNV_OFFSET, name))
+    }
+
+    /// A healthy node of another cluster: as one of the own cluster called `cluster/name` would
+    /// be, and no name has a `/`.
+    #[must_use]
+    pub const fn in_cluster(cluster: &str, name: &str) -> Self {
+        Self::identified(fnv(fnv(fnv(FNV_OFFSET, cluster), "/"), name))
+    }
+
+    const fn identified(hash: u64) -> Self {
         Self(hash << 8 | 1 << 8)
     }
 
@@ -214,6 +218,19 @@ impl NodeWord {
     pub const fn identity(self) -> Self {
         Self(self.0 & !0xff)
     }
+}
+
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// FNV-1a of more text behind what has been hashed.
+const fn fnv(mut hash: u64, text: &str) -> u64 {
+    let bytes = text.as_bytes();
+    let mut i = 0;
+    while i < bytes.len() {
+        hash = (hash ^ bytes[i] as u64).wrapping_mul(0x0100_0000_01b3);
+        i += 1;
+    }
+    hash
 }
 
 /// Who a backend index is, for people and for adoption; write-once while the index is in use.

@@ -118,6 +118,12 @@ impl Health {
         self.failures > 0 && !self.refused
     }
 
+    /// Whether it answered the last probe.
+    #[must_use]
+    pub const fn is_answering(self) -> bool {
+        self.successes > 0
+    }
+
     /// In words for people.
     #[must_use]
     pub const fn as_probes_see_it(self) -> ProbeHealth {

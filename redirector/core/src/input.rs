@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use redirector_common::HealthByte;
 
-use crate::service::{BackendRef, Locality, Probe, Service, ServiceRef};
+use crate::{
+    identity::{NodeRef, ZoneRef},
+    service::{BackendRef, Locality, Probe, Service, ServiceRef},
+};
 
 /// A point in time: since an origin that the caller chose and never moves back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,9 +123,9 @@ pub enum Drained {
     /// One backend, of every service.
     Backend(BackendRef),
     /// All backends on a node.
-    Node(Arc<str>),
+    Node(NodeRef),
     /// All backends in a zone.
-    Zone(Arc<str>),
+    Zone(ZoneRef),
     /// All backends of a cluster; the client's own is the one that its node names.
     Cluster(Arc<str>),
 }

@@ -181,6 +181,9 @@ fn a_drain_moves_traffic_at_once_and_its_end_brings_it_back_at_once() {
         let mut two = two_zones(Failback::default());
         two.backends[0].locality.node = Some("n1".into());
         two.backends[1].locality.cluster = Some("west".into());
+        if let Members::Named { clusters, .. } = &mut two.policy.tiers[1].members {
+            clusters.push("west".into());
+        }
         let mut stage = Stage::new(two);
         stage.at(1.0, Input::Operator(Verb::Drain(what.clone())));
         assert_eq!(stage.shares(), [0, 100], "{what:?}");

@@ -30,7 +30,7 @@ const DEAD: &str = "no_connect_reaches_what_everybody_knows_is_dead";
 const LIES: &str = "who_cannot_reach_what_answers_every_probe_moves_nobody_but_itself";
 const DEATH: &str = "a_death_among_lies_is_found_by_the_first_probe_that_fails";
 
-const MUTATIONS: [Mutation; 10] = [
+const MUTATIONS: [Mutation; 11] = [
     Mutation {
         what: "any probe that succeeds re-admits, whatever the threshold and the time",
         file: "world/passive.rs",
@@ -79,6 +79,16 @@ const MUTATIONS: [Mutation; 10] = [
         right: "self.commands.push(Command::Readmit { backend: *backend, byte });",
         wrong: "let _ = byte;",
         caught_by: Test::Simulation(DEAD),
+    },
+    Mutation {
+        what: "nodes and zones of one name in two clusters are the same",
+        file: "identity.rs",
+        right: "self.cluster.as_ref().filter(|cluster| Some(*cluster) != own)",
+        wrong: "self.cluster.as_ref().filter(|cluster| cluster.is_empty() && own.is_none())",
+        caught_by: Test::Unit(
+            "world::identity_tests::\
+             a_silent_node_says_nothing_about_one_of_that_name_in_another_cluster",
+        ),
     },
     Mutation {
         what: "the generation of an index is ignored",

@@ -27,7 +27,8 @@ pub(super) struct SimulateArgs {
     run: RunArgs,
     #[command(flatten)]
     output: OutputArgs,
-    /// What is supposed to be dead: `backend=ADDRESS:PORT`, `node=NAME`, `zone=NAME`, `cluster=NAME`
+    /// What is supposed to be dead: `backend=ADDRESS:PORT`, `node=NAME`, `zone=NAME`,
+    /// `cluster=NAME`; in another cluster `node=CLUSTER/NAME` and `zone=CLUSTER/NAME`
     #[arg(long, required = true, num_args = 1.., value_name = "SUBJECT")]
     dead: Vec<Subject>,
     /// Only this service; otherwise all whose traffic would go elsewhere

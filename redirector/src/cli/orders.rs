@@ -12,7 +12,8 @@ use crate::control::{Order, Subject};
 pub(super) struct DrainArgs {
     #[command(flatten)]
     run: RunArgs,
-    /// `backend=ADDRESS:PORT[/udp]`, `node=NAME`, `zone=NAME` or `cluster=NAME`
+    /// `backend=ADDRESS:PORT[/udp]`, `node=NAME`, `zone=NAME` or `cluster=NAME`; in another cluster
+    /// `node=CLUSTER/NAME` and `zone=CLUSTER/NAME`
     #[arg(required = true, value_name = "SUBJECT")]
     subjects: Vec<Subject>,
 }

@@ -4,6 +4,8 @@
 
 mod backends;
 mod failback;
+#[cfg(test)]
+mod identity_tests;
 mod instant;
 mod judge;
 mod lost;
@@ -13,6 +15,7 @@ mod operator;
 mod outages;
 mod passive;
 mod replace;
+mod silence;
 mod suspect;
 mod suspicion;
 #[cfg(test)]
@@ -103,7 +106,7 @@ impl World {
         self.now = now;
         let mut happened = Vec::new();
         match input {
-            Input::Node(node) => self.move_to(node),
+            Input::Node(node) => self.move_to(node, &mut happened),
             Input::Put(service) => {
                 self.put(service, &mut happened);
                 self.retry(&mut happened);
@@ -200,11 +203,15 @@ impl World {
         objections
     }
 
-    fn move_to(&mut self, node: Locality) {
+    fn move_to(&mut self, node: Locality, happened: &mut Vec<Transition>) {
         if self.node == node {
             return;
         }
-        self.node = node;
+        let old = std::mem::replace(&mut self.node, node);
+        if (&old.cluster, &old.node) != (&self.node.cluster, &self.node.node) {
+            self.forget_silence(happened);
+            self.see_orders_anew();
+        }
         self.end_all_holds();
         self.redrain_all(&mut Vec::new());
         // The tiers are others now; that is no failover.

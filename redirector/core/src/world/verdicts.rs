@@ -197,6 +197,7 @@ impl World {
             }
             let is_probed = self.probe(&backend).is_some();
             self.take_over(&backend, is_probed, happened);
+            self.unsilence_moved(&backend, happened);
             if is_ejected && !is_probed {
                 if let Some(health) = self.backends.health(&backend) {
                     health.forget_failures();

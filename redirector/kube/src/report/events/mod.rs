@@ -246,6 +246,10 @@ mod tests {
                 Some("Drained Node zone a drained by an operator"),
             ),
             (
+                Transition::Ordered(Verb::Drain(Drained::Node("west/n9".into()))),
+                Some("Drained Node node west/n9 drained by an operator"),
+            ),
+            (
                 Transition::Rejected { object: ServiceRef("shop/a".into()), why: "bad".into() },
                 Some("Rejected shop/a not accepted; the last good version stays in force: bad"),
             ),
