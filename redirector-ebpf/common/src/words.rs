@@ -181,8 +181,8 @@ pub const NO_NODE: u16 = 0;
 pub struct NodeWord(pub u64);
 
 impl NodeWord {
-    /// A healthy node of the own cluster. The identity is 56 bits of FNV-1a (never 0): with 5,000 nodes
-    /// two share it with a probability of 2 in 10^10, and then share their fate.
+    /// A healthy node of the own cluster. The identity is 56 bits of FNV-1a (never 0): with 5,000
+    /// nodes two share it with a probability of 2 in 10^10, and then share their fate.
     #[must_use]
     pub const fn named(name: &str) -> Self {
         Self::identified(fnv(FNV_OFFSET, name))
