@@ -171,6 +171,9 @@ pub enum Command {
 pub struct ProbeOrder {
     /// How.
     pub probe: Probe,
+    /// Owners ([`ServiceRef::owner`]) of the services that list the backend, by name, each once, at
+    /// least one: a probe is made at the expense of any of them.
+    pub owners: Arc<[Arc<str>]>,
     /// Another number than before asks for one probe at once, beside the interval.
     pub urgency: u32,
 }

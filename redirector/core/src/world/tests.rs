@@ -7,7 +7,7 @@ use redirector_common::HealthByte;
 use super::*;
 use crate::service::{Probe, ProbeKind};
 use crate::{
-    input::ProbeFailure,
+    input::{ClientId, KernelEvent, ProbeFailure},
     service::{Backend, Policy, Protocol, Rank},
     tables::compile,
 };
@@ -139,6 +139,31 @@ fn udp_backends_are_not_probed_and_shared_ones_once() {
         .map(|(backend, order)| (backend, order.probe.interval_ms))
         .collect();
     assert_eq!(probes, [(backend("10.1.0.1"), 200)]);
+}
+
+#[test]
+fn a_probe_is_at_the_expense_of_those_who_list_the_backend() {
+    let mut world = World::new();
+    let list = vec![
+        service("shop/a", "10.96.0.1", &["10.1.0.1", "10.1.0.2"]),
+        service("shop-b/x", "10.96.0.2", &["10.1.0.1"]),
+        service("shop/z", "10.96.0.3", &["10.1.0.1"]),
+        service("plain", "10.96.0.4", &["10.1.0.3"]),
+    ];
+    apply(&mut world, Input::Replace(list));
+    let owners = |world: &World, address: &str| -> Vec<String> {
+        let order = &world.probes()[&backend(address)];
+        order.owners.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(owners(&world, "10.1.0.1"), ["shop", "shop-b"]);
+    assert_eq!(owners(&world, "10.1.0.2"), ["shop"]);
+    assert_eq!(owners(&world, "10.1.0.3"), [""]);
+    apply(&mut world, Input::Remove(ServiceRef("shop-b/x".into())));
+    assert_eq!(owners(&world, "10.1.0.1"), ["shop"]);
+    // Also of those that are asked because of what the kernel saw.
+    let event = KernelEvent::Avoided { refused: true, client: ClientId::default() };
+    apply(&mut world, Input::Kernel { backend: backend("10.1.0.2"), event });
+    assert_eq!(owners(&world, "10.1.0.2"), ["shop"]);
 }
 
 #[test]

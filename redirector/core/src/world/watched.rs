@@ -2,10 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
-use super::{World, passive::later, verdicts::is_probed};
+use super::{World, backends::Backends, passive::later, verdicts::is_probed};
 use crate::{
     health::{TRIAL, strictest},
     input::{Moment, ProbeOrder, Transition},
@@ -32,28 +33,33 @@ impl World {
     #[must_use]
     pub fn probes(&self) -> BTreeMap<BackendRef, ProbeOrder> {
         let mut probes: BTreeMap<BackendRef, ProbeOrder> = BTreeMap::new();
+        let mut owners = Owners { backends: &self.backends, shared: BTreeMap::new() };
         for (is_used, service) in self.asking() {
             let Some(probe) = &service.policy.probe else { continue };
             if !is_used && probes.len() >= MANY {
                 break;
             }
             for backend in self.probed_for(service) {
-                let order = ProbeOrder { probe: probe.clone(), urgency: 0 };
                 probes
                     .entry(backend)
                     .and_modify(|other| other.probe = strictest(&other.probe, probe))
-                    .or_insert(order);
+                    .or_insert_with(|| ProbeOrder {
+                        probe: probe.clone(),
+                        owners: owners.of(&backend),
+                        urgency: 0,
+                    });
             }
         }
         let doubted = self.tables.objections.keys().chain(self.backends.suspected());
         for backend in doubted.filter(|backend| is_probed(backend)) {
             let trouble = self.backends.get(backend).and_then(|known| known.trouble.as_ref());
             let Some(trouble) = trouble.filter(|trouble| trouble.is_doubted()) else { continue };
-            self.order(&mut probes, backend, trouble.urgency);
+            probes.insert(*backend, self.order(backend, owners.of(backend), trouble.urgency));
         }
         for backend in self.nodes.witnesses.iter().flatten() {
             if self.backends.get(backend).is_some() {
-                self.order(&mut probes, backend, self.nodes.urgency);
+                let order = self.order(backend, owners.of(backend), self.nodes.urgency);
+                probes.insert(*backend, order);
             }
         }
         probes
@@ -80,14 +86,8 @@ impl World {
     }
 
     /// A probe as all services want it, or one that nobody has configured.
-    fn order(
-        &self,
-        probes: &mut BTreeMap<BackendRef, ProbeOrder>,
-        backend: &BackendRef,
-        urgency: u32,
-    ) {
-        let probe = self.probe(backend).unwrap_or(TRIAL);
-        probes.insert(*backend, ProbeOrder { probe, urgency });
+    fn order(&self, backend: &BackendRef, owners: Arc<[Arc<str>]>, urgency: u32) -> ProbeOrder {
+        ProbeOrder { probe: self.probe(backend).unwrap_or(TRIAL), owners, urgency }
     }
 
     /// Those that a service with a probe asks for.
@@ -140,6 +140,28 @@ impl World {
         self.backends.used.retain(|_, last| now < later(*last, USED));
         let first = self.backends.used.values().min();
         self.look_again = first.map(|last| later(*last, USED));
+    }
+}
+
+/// Whose the backends are. Nearly all have one owner: those of one share its name.
+struct Owners<'w> {
+    backends: &'w Backends,
+    shared: BTreeMap<Vec<&'w str>, Arc<[Arc<str>]>>,
+}
+
+impl Owners<'_> {
+    fn of(&mut self, backend: &BackendRef) -> Arc<[Arc<str>]> {
+        let mut owners: Vec<&str> =
+            self.backends.users(backend).into_iter().map(ServiceRef::owner).collect();
+        // Services of one owner may not stand together: `a-b/x` comes before `a/x`.
+        owners.sort_unstable();
+        owners.dedup();
+        if let Some(shared) = self.shared.get(&owners) {
+            return Arc::clone(shared);
+        }
+        let shared: Arc<[Arc<str>]> = owners.iter().map(|owner| Arc::from(*owner)).collect();
+        self.shared.insert(owners, Arc::clone(&shared));
+        shared
     }
 }
 

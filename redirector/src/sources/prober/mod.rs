@@ -1,8 +1,8 @@
 //! Asks backends whether they are well, as often as the core wants: by TCP, HTTP or gRPC.
 //!
-//! One task per backend, most of the time a timer: 1 KiB of memory each, and some 35 µs of a core
-//! per TCP probe, the kernel's share included. What a result means is the core's business: it
-//! counts, ejects and re-admits. UDP is never asked.
+//! When and whose turn it is, is pure ([`schedule`]); a probe under way is a task of at most 1 KiB,
+//! and some 35 µs of a core if it is TCP, the kernel's share included. What a result means is the
+//! core's business: it counts, ejects and re-admits. UDP is never asked.
 
 mod ask;
 mod dial;
@@ -14,21 +14,30 @@ mod schedule;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    sync::{Arc, atomic::AtomicU64},
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use redirector_core::{
     Input,
     input::ProbeOrder,
-    service::{BackendRef, Protocol},
+    service::{BackendRef, Probe},
 };
 use tokio::{
-    sync::{Notify, mpsc, watch},
-    task::{AbortHandle, JoinSet},
+    sync::{mpsc, watch},
+    task::{AbortHandle, Id, JoinError, JoinSet},
+    time::{Instant, sleep_until},
 };
+use tracing::debug;
 
-use self::schedule::{Places, Schedule};
+use self::{
+    ask::ask,
+    dial::Failure,
+    schedule::{Begun, Schedule},
+};
 
 /// Which backends to ask, and how.
 type Wanted = Arc<BTreeMap<BackendRef, ProbeOrder>>;
@@ -44,23 +53,31 @@ pub async fn run(wanted: watch::Receiver<Wanted>, results: mpsc::Sender<Input>, 
 #[derive(Debug)]
 pub struct Prober {
     results: mpsc::Sender<Input>,
-    places: Arc<Places>,
+    at_once: usize,
     local_failures: Arc<AtomicU64>,
 }
 
-/// A probe that runs.
+/// Probes under way, and those that wait.
 struct Running {
-    order: ProbeOrder,
-    urgent: Arc<Notify>,
-    task: AbortHandle,
+    schedule: Schedule,
+    tasks: JoinSet<Option<bool>>,
+    begun: HashMap<Id, (Begun, AbortHandle)>,
+}
+
+/// One probe, and where its result goes.
+struct Asking {
+    backend: BackendRef,
+    probe: Probe,
+    results: mpsc::Sender<Input>,
+    local_failures: Arc<AtomicU64>,
 }
 
 impl Prober {
     /// Results go to `results`; at most `at_once` probes, at least one, are under way at any
-    /// moment. Some of these places are kept for urgent ones.
+    /// moment. They are divided among the owners of the backends; some are kept for urgent ones.
     #[must_use]
     pub fn new(results: mpsc::Sender<Input>, at_once: usize) -> Self {
-        Self { results, places: Arc::new(Places::new(at_once)), local_failures: Arc::default() }
+        Self { results, at_once, local_failures: Arc::default() }
     }
 
     /// How many probes failed on this machine: no descriptor, no port, no route, forbidden. They
@@ -72,78 +89,84 @@ impl Prober {
 
     /// Probes what `wanted` says, as [`run`] does.
     pub async fn run(self, mut wanted: watch::Receiver<Wanted>) {
-        let mut tasks = JoinSet::new();
-        let mut running = BTreeMap::new();
+        let mut running = Running {
+            schedule: Schedule::new(self.at_once),
+            tasks: JoinSet::new(),
+            begun: HashMap::new(),
+        };
+        running.adapt(&Arc::clone(&wanted.borrow_and_update()));
         loop {
-            let now_wanted = Arc::clone(&wanted.borrow_and_update());
-            self.adapt(&now_wanted, &mut running, &mut tasks);
-            loop {
-                tokio::select! {
-                    // Ended tasks are taken out, or they would be kept for ever.
-                    Some(_) = tasks.join_next() => {}
-                    () = self.results.closed() => return,
-                    changed = wanted.changed() => match changed {
-                        Ok(()) => break,
-                        Err(_) => return,
-                    },
-                }
-            }
-        }
-    }
-
-    /// Stops what is no longer wanted in this way, starts what does not run, and hurries what has
-    /// become urgent.
-    fn adapt(
-        &self,
-        wanted: &BTreeMap<BackendRef, ProbeOrder>,
-        running: &mut BTreeMap<BackendRef, Running>,
-        tasks: &mut JoinSet<()>,
-    ) {
-        running.retain(|backend, Running { task, .. }| {
-            let keep = wanted.contains_key(backend);
-            if !keep {
-                task.abort();
-            }
-            keep
-        });
-        let askable = wanted.iter().filter(|(backend, _)| backend.protocol == Protocol::Tcp);
-        for (&backend, order) in askable {
-            match running.entry(backend) {
-                Entry::Vacant(free) => {
-                    free.insert(self.start(backend, order, order.urgency != 0, tasks));
-                }
-                Entry::Occupied(mut known) => {
-                    let Running { order: before, urgent, task } = known.get_mut();
-                    let is_urgent = before.urgency != order.urgency;
-                    if before.probe != order.probe {
-                        task.abort();
-                        known.insert(self.start(backend, order, is_urgent, tasks));
-                    } else if is_urgent {
-                        before.urgency = order.urgency;
-                        urgent.notify_one();
+            self.begin(&mut running);
+            let due = running.schedule.deadline();
+            tokio::select! {
+                Some(ended) = running.tasks.join_next_with_id() => {
+                    running.end(ended);
+                    while let Some(ended) = running.tasks.try_join_next_with_id() {
+                        running.end(ended);
                     }
                 }
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+                () = self.results.closed() => return,
+                changed = wanted.changed() => match changed {
+                    Ok(()) => running.adapt(&Arc::clone(&wanted.borrow_and_update())),
+                    Err(_) => return,
+                },
             }
         }
     }
 
-    fn start(
-        &self,
-        backend: BackendRef,
-        order: &ProbeOrder,
-        begins_at_once: bool,
-        tasks: &mut JoinSet<()>,
-    ) -> Running {
-        let urgent = Arc::new(Notify::new());
-        let schedule = Schedule {
-            backend,
-            probe: order.probe.clone(),
-            begins_at_once,
-            urgent: Arc::clone(&urgent),
-            places: Arc::clone(&self.places),
-            results: self.results.clone(),
-            local_failures: Arc::clone(&self.local_failures),
+    /// Begins all probes that may.
+    fn begin(&self, running: &mut Running) {
+        let Running { schedule, tasks, begun } = running;
+        while let Some(next) = schedule.begin(Instant::now()) {
+            let asking = Asking {
+                backend: next.backend,
+                probe: next.probe.clone(),
+                results: self.results.clone(),
+                local_failures: Arc::clone(&self.local_failures),
+            };
+            let task = tasks.spawn(asking.run());
+            begun.insert(task.id(), (next, task));
+        }
+    }
+}
+
+impl Running {
+    fn adapt(&mut self, wanted: &Wanted) {
+        let stopped = self.schedule.adapt(wanted, Instant::now(), rand::random);
+        for (begun, task) in self.begun.values() {
+            if stopped.contains(&begun.ticket) {
+                task.abort();
+            }
+        }
+    }
+
+    /// A probe's place is free when its task has ended, also if it was stopped.
+    fn end(&mut self, ended: Result<(Id, Option<bool>), JoinError>) {
+        let (id, answered) = ended.unwrap_or_else(|error| (error.id(), None));
+        if let Some((begun, _)) = self.begun.remove(&id) {
+            self.schedule.ended(begun, answered, Instant::now(), rand::random);
+        }
+    }
+}
+
+impl Asking {
+    /// Asks, reports, and says whether the backend is well; `None` is that this machine could not
+    /// ask.
+    async fn run(self) -> Option<bool> {
+        let Self { backend, probe, results, local_failures } = self;
+        let outcome = match ask(backend, &probe).await {
+            Ok(()) => Ok(()),
+            Err(Failure::Backend(failure)) => Err(failure),
+            Err(Failure::Local(error)) => {
+                let total = local_failures.fetch_add(1, Ordering::Relaxed) + 1;
+                debug!(%backend, %error, total, "could not probe");
+                return None;
+            }
         };
-        Running { order: order.clone(), urgent, task: tasks.spawn(schedule.run()) }
+        let answered = outcome.is_ok();
+        // The receiver may be gone: then the prober ends.
+        _ = results.send(Input::Probed { backend, outcome }).await;
+        Some(answered)
     }
 }

@@ -105,10 +105,15 @@ pub async fn eventually(condition: impl Fn() -> bool, what: &str) {
     }
 }
 
+/// All are one owner's.
+pub fn order(probe: Probe, urgency: u32) -> ProbeOrder {
+    ProbeOrder { probe, owners: ["shop".into()].into(), urgency }
+}
+
 fn patiently(
     wanted: impl IntoIterator<Item = (BackendRef, Probe)>,
 ) -> impl Iterator<Item = (BackendRef, ProbeOrder)> {
-    wanted.into_iter().map(|(backend, probe)| (backend, ProbeOrder { probe, urgency: 0 }))
+    wanted.into_iter().map(|(backend, probe)| (backend, order(probe, 0)))
 }
 
 /// A prober at work. Dropping it ends it.

@@ -15,14 +15,14 @@ use redirector_core::{
 
 use super::{
     FAST, REFUSED,
-    loopback::{BlackHole, DEADLINE, Probes, accepting, at, connecting, eventually, failed},
+    loopback::{self, BlackHole, DEADLINE, Probes, accepting, at, connecting, eventually, failed},
 };
 
 /// No scheduled probe after the first one meets a test.
 const RARE: Probe = Probe { interval_ms: 3_600_000, ..FAST };
 
 fn order(backend: BackendRef, probe: &Probe, urgency: u32) -> (BackendRef, ProbeOrder) {
-    (backend, ProbeOrder { probe: probe.clone(), urgency })
+    (backend, loopback::order(probe.clone(), urgency))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,72 @@
+//! Whose the backends are.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use redirector_core::service::BackendRef;
+use tokio::time::Instant;
+
+use super::{Schedule, Stage, places::Owner};
+
+/// What an owner has.
+#[derive(Debug, Default)]
+pub(super) struct Owned {
+    pub backends: usize,
+    /// Those that have failed for [long](super::patience).
+    pub long: BTreeSet<BackendRef>,
+}
+
+impl Schedule {
+    pub(super) fn change_hands(
+        &mut self,
+        backend: &BackendRef,
+        owners: &Arc<[Owner]>,
+        now: Instant,
+    ) {
+        let stage = self.leave(backend);
+        self.disown(backend);
+        let Some(known) = self.backends.get_mut(backend) else { return };
+        known.owners = Arc::clone(owners);
+        let is_long = known.has_failed_for_long(now);
+        self.own(backend);
+        self.note_long(backend, is_long);
+        match stage {
+            Some(Stage::Waiting(due)) => self.wait(backend, due),
+            Some(Stage::Resting) => {
+                let next = self.backends.get(backend).map_or(now, |known| known.next);
+                self.rest(backend, next);
+            }
+            Some(Stage::Asked { .. }) | None => {}
+        }
+    }
+
+    pub(super) fn own(&mut self, backend: &BackendRef) {
+        let Some(known) = self.backends.get(backend) else { return };
+        for owner in &*known.owners {
+            self.owners.entry(Arc::clone(owner)).or_default().backends += 1;
+        }
+    }
+
+    pub(super) fn disown(&mut self, backend: &BackendRef) {
+        let Some(known) = self.backends.get(backend) else { return };
+        for owner in &*known.owners {
+            let Some(owned) = self.owners.get_mut(owner) else { continue };
+            owned.long.remove(backend);
+            owned.backends -= 1;
+            if owned.backends == 0 {
+                self.owners.remove(owner);
+            }
+        }
+    }
+
+    pub(super) fn note_long(&mut self, backend: &BackendRef, is_long: bool) {
+        let Some(known) = self.backends.get(backend) else { return };
+        for owner in &*known.owners {
+            let Some(owned) = self.owners.get_mut(owner) else { continue };
+            if is_long {
+                owned.long.insert(*backend);
+            } else {
+                owned.long.remove(backend);
+            }
+        }
+    }
+}

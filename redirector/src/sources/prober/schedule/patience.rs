@@ -1,0 +1,78 @@
+//! How often a backend is asked.
+//!
+//! What has failed for 30 s is asked less often: the interval is twice as long, four times after
+//! 60 s, then 8 and 16 times, but at most 30 s. In order:
+//!
+//! 1. A success ends that for the backend, and for all others of its owners: outages end together.
+//!    Those are due within an interval, and less often again only after another 30 s.
+//! 2. An urgent question ends it for the backend: the kernel has seen something of it.
+//! 3. Up to 16 backends of an owner keep their interval, however long they have failed; of more, the
+//!    interval is only so much longer that 16 of them are asked in the time of one. So a small
+//!    service, or a tier of one, that is down as a whole keeps it: its return is noticed as fast as
+//!    ever. Of a backend with several owners the one with the fewest such backends counts.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use redirector_core::service::BackendRef;
+use tokio::time::Instant;
+
+use super::{Known, Schedule, Stage};
+
+/// A backend that has failed for so long may be asked less often.
+const LONG: Duration = Duration::from_secs(30);
+/// How many times less often.
+const MOST: u32 = 16;
+/// No interval is made longer than this.
+const LONGEST: Duration = Duration::from_secs(30);
+/// So many of an owner that have failed for long keep their interval.
+const FEW: usize = 16;
+
+impl Known {
+    pub(super) fn has_failed_for_long(&self, now: Instant) -> bool {
+        self.failing_since.is_some_and(|since| now.duration_since(since) >= LONG)
+    }
+}
+
+impl Schedule {
+    /// The time from one probe to the next.
+    pub(super) fn interval(&self, backend: &BackendRef, now: Instant) -> Duration {
+        let Some(known) = self.backends.get(backend) else { return LONGEST };
+        let interval = known.interval();
+        let Some(since) = known.failing_since else { return interval };
+        let Some(doublings) =
+            (now.duration_since(since).as_secs() / LONG.as_secs()).checked_ilog2()
+        else {
+            return interval;
+        };
+        let long = known.owners.iter().filter_map(|owner| self.owners.get(owner));
+        let fewest = long.map(|owned| owned.long.len()).min().unwrap_or_default();
+        let crowd = u32::try_from(fewest.div_ceil(FEW)).unwrap_or(MOST).max(1);
+        let by_age = 2_u32.saturating_pow(doublings + 1);
+        let times = by_age.min(crowd).min(MOST);
+        interval.max(interval.saturating_mul(times).min(LONGEST))
+    }
+
+    /// One that had failed for long answers: others of its owners are worth asking, too.
+    pub(super) fn wake_others(
+        &mut self,
+        backend: &BackendRef,
+        now: Instant,
+        random: &mut impl FnMut() -> f64,
+    ) {
+        let Some(owners) = self.backends.get(backend).map(|known| Arc::clone(&known.owners)) else {
+            return;
+        };
+        let long = owners.iter().filter_map(|owner| self.owners.get(owner));
+        let others: BTreeSet<BackendRef> = long.flat_map(|owned| &owned.long).copied().collect();
+        for other in &others {
+            self.note_long(other, false);
+            let Some(known) = self.backends.get_mut(other) else { continue };
+            known.failing_since = Some(now);
+            if matches!(known.stage, Stage::Resting) {
+                self.timers.remove(&(known.next, *other));
+                known.next = known.next.min(now + known.interval().mul_f64(random()));
+                self.timers.insert((known.next, *other));
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! How many probes may be under way, and whose.
+//!
+//! A black hole holds a place for its whole timeout, and a tenant can have as many black holes as
+//! it likes. In order:
+//!
+//! 1. One place in eight is kept for urgent probes.
+//! 2. At most half of all places are held by probes of backends that fail.
+//! 3. An owner takes another place only while it holds fewer than are free: one that wants all gets
+//!    half, two get a third each, and an owner that comes later finds one free. The same holds
+//!    among the places of those that fail, and among the urgent ones. A sole owner may have all.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+/// A namespace.
+pub(super) type Owner = Arc<str>;
+
+/// One place in so many is kept for urgent probes.
+const URGENT_SHARE: usize = 8;
+
+/// What is free, and who holds the rest.
+#[derive(Debug)]
+pub(super) struct Places {
+    ordinary: Pool,
+    /// How many of the ordinary ones may be held by probes of backends that fail.
+    failing: Pool,
+    urgent: Pool,
+}
+
+/// A place that is held. It must be [given back](Places::give_back).
+#[derive(Debug)]
+pub(super) struct Place {
+    pub owner: Owner,
+    pub kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// Of a backend that does not fail, as far as is known.
+    Ordinary,
+    /// Of a backend that fails.
+    Failing,
+    /// One of those that are kept for urgent probes.
+    Urgent,
+}
+
+#[derive(Debug)]
+struct Pool {
+    free: usize,
+    /// By owners that hold any.
+    held: BTreeMap<Owner, usize>,
+}
+
+impl Places {
+    /// `at_once` in all, at least one.
+    pub fn new(at_once: usize) -> Self {
+        let at_once = at_once.max(1);
+        let urgent = at_once / URGENT_SHARE;
+        let failing = (at_once / 2 - urgent).max(1);
+        Self {
+            ordinary: Pool::new(at_once - urgent),
+            failing: Pool::new(failing),
+            urgent: Pool::new(urgent),
+        }
+    }
+
+    /// Whether there is any free place of that kind, whoever wants it.
+    pub fn is_any_free(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Ordinary => self.ordinary.free > 0,
+            Kind::Failing => self.ordinary.free > 0 && self.failing.free > 0,
+            Kind::Urgent => self.urgent.free > 0,
+        }
+    }
+
+    /// Whether an owner may take a place.
+    pub fn has_room(&self, kind: Kind, owner: &Owner, is_sole: bool) -> bool {
+        let has_room = |pool: &Pool| pool.has_room(owner, is_sole);
+        match kind {
+            Kind::Ordinary => has_room(&self.ordinary),
+            Kind::Failing => has_room(&self.ordinary) && has_room(&self.failing),
+            Kind::Urgent => has_room(&self.urgent),
+        }
+    }
+
+    /// To be asked for only where there [is room](Self::has_room).
+    pub fn take(&mut self, kind: Kind, owner: &Owner) -> Place {
+        for pool in self.pools(kind) {
+            pool.take(owner);
+        }
+        Place { owner: Arc::clone(owner), kind }
+    }
+
+    pub fn give_back(&mut self, place: Place) {
+        let Place { owner, kind } = place;
+        for pool in self.pools(kind) {
+            pool.give_back(&owner);
+        }
+    }
+
+    fn pools(&mut self, kind: Kind) -> impl Iterator<Item = &mut Pool> {
+        let Self { ordinary, failing, urgent } = self;
+        let (first, second) = match kind {
+            Kind::Ordinary => (ordinary, None),
+            Kind::Failing => (ordinary, Some(failing)),
+            Kind::Urgent => (urgent, None),
+        };
+        std::iter::once(first).chain(second)
+    }
+}
+
+impl Pool {
+    fn new(free: usize) -> Self {
+        Self { free, held: BTreeMap::new() }
+    }
+
+    fn has_room(&self, owner: &Owner, is_sole: bool) -> bool {
+        let held = self.held.get(owner).copied().unwrap_or_default();
+        self.free > 0 && (is_sole || held < self.free)
+    }
+
+    fn take(&mut self, owner: &Owner) {
+        self.free -= 1;
+        *self.held.entry(Arc::clone(owner)).or_default() += 1;
+    }
+
+    fn give_back(&mut self, owner: &Owner) {
+        self.free += 1;
+        if let Some(held) = self.held.get_mut(owner) {
+            *held -= 1;
+            if *held == 0 {
+                self.held.remove(owner);
+            }
+        }
+    }
+}

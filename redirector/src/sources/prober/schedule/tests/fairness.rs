@@ -1,0 +1,217 @@
+//! What one owner can do to the others: nearly nothing.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use redirector_core::service::{BackendRef, Probe};
+use tokio::time::Instant;
+
+use super::{
+    super::{
+        SEVERAL, Stage,
+        places::{Kind, Owner},
+    },
+    Answer, PROBE, SILENT, Simulation, WELL, backend, order,
+    simulation::Random,
+};
+
+const PLACES: usize = 256;
+const MANY: u16 = 20_000;
+/// An interval, a fifth more.
+const STRETCHED: Duration = Duration::from_millis(1_200);
+
+#[test]
+fn twenty_thousand_silent_backends_of_one_owner_delay_nobody_else() {
+    let mut simulation = Simulation::new(PLACES, 1);
+    let healthy = ten(&mut simulation, WELL);
+    for number in 0..MANY {
+        simulation.want(backend(2, number), order(&["evil"], &PROBE, 0), SILENT);
+    }
+    simulation.adapt();
+    let start = simulation.start;
+    simulation.run(Duration::from_mins(5), |simulation| {
+        let failing = simulation.held(Kind::Failing) + simulation.held(Kind::Urgent);
+        assert!(failing <= PLACES / 2, "{failing} places are held by what fails");
+    });
+    for backend in &healthy {
+        let gap = simulation.longest_gap(backend, start);
+        assert!(gap <= STRETCHED, "{backend} waited {gap:?}");
+    }
+    let asked = |from: Duration, to: Duration| {
+        let is_in = |at: &&Instant| (start + from..start + to).contains(*at);
+        let silent = simulation.begins.iter().filter(|(it, _)| !healthy.contains(it));
+        silent.map(|(_, begins)| begins.iter().filter(is_in).count()).sum::<usize>()
+    };
+    // The half of the places that are for what fails, two probes a second each, is the most.
+    let at_most = (PLACES / 2 - PLACES / 8) / 2 * 2;
+    let last = asked(Duration::from_mins(4), Duration::from_mins(5)) / 60;
+    assert!((1..=at_most).contains(&last), "{last} of them are asked a second");
+}
+
+#[test]
+fn urgent_questions_and_long_timeouts_of_one_owner_delay_nobody_else() {
+    let mut simulation = Simulation::new(PLACES, 2);
+    let healthy = ten(&mut simulation, WELL);
+    let slow = Probe { timeout_ms: 60_000, ..PROBE };
+    let holes = Answer { after: Duration::from_mins(1), is_well: false };
+    for urgency in 1..120 {
+        for number in 0..2_000 {
+            simulation.want(backend(2, number), order(&["evil"], &slow, urgency), holes);
+        }
+        // One of the others is asked for at once each time.
+        let asked = healthy[urgency as usize % healthy.len()];
+        simulation.want(asked, order(&["shop"], &PROBE, urgency), WELL);
+        simulation.adapt();
+        let before = simulation.begins.get(&asked).map_or(0, Vec::len);
+        let now = simulation.now;
+        simulation.run(Duration::from_secs(1), |_| {});
+        assert_eq!(simulation.begins[&asked][before], now, "at once");
+    }
+    for backend in &healthy {
+        let gap = simulation.longest_gap(backend, simulation.start);
+        assert!(gap <= STRETCHED, "{backend} waited {gap:?}");
+    }
+}
+
+#[test]
+fn a_small_outage_beside_a_large_one_is_over_as_soon_as_ever() {
+    let mut simulation = Simulation::new(PLACES, 3);
+    let own = ten(&mut simulation, SILENT);
+    for number in 0..MANY {
+        simulation.want(backend(2, number), order(&["evil"], &PROBE, 0), SILENT);
+    }
+    simulation.adapt();
+    simulation.run(Duration::from_mins(6), |_| {});
+    let from = simulation.start + Duration::from_mins(3);
+    for backend in &own {
+        let gap = simulation.longest_gap(backend, from);
+        assert!(gap <= STRETCHED, "{backend} waited {gap:?}");
+    }
+}
+
+#[test]
+fn who_lists_the_backend_of_another_does_not_delay_it() {
+    let mut simulation = Simulation::new(PLACES, 4);
+    let healthy = ten(&mut simulation, WELL);
+    for backend in &healthy {
+        simulation.want(*backend, order(&["evil", "shop"], &PROBE, 0), WELL);
+    }
+    for number in 0..MANY {
+        simulation.want(backend(2, number), order(&["evil"], &PROBE, 0), SILENT);
+    }
+    simulation.adapt();
+    simulation.run(Duration::from_mins(1), |_| {});
+    for backend in &healthy {
+        let gap = simulation.longest_gap(backend, simulation.start);
+        assert!(gap <= STRETCHED, "{backend} waited {gap:?}");
+    }
+}
+
+#[test]
+fn a_sole_owner_may_have_every_place_that_is_not_kept() {
+    let mut simulation = Simulation::new(PLACES, 5);
+    for number in 0..MANY {
+        simulation.want(backend(2, number), order(&["shop"], &PROBE, 0), SILENT);
+    }
+    simulation.adapt();
+    simulation.run(Duration::from_millis(200), |_| {});
+    assert_eq!(simulation.held(Kind::Ordinary), PLACES - PLACES / 8);
+    simulation.run(Duration::from_mins(5), |_| {});
+    assert_eq!(simulation.held(Kind::Failing), PLACES / 2 - PLACES / 8);
+}
+
+/// Whatever owners have and ask for: no place is given twice, at most half are held by what fails,
+/// and an owner that holds none waits for at most the turns of all others, each of which ends with
+/// the timeout.
+#[test]
+fn no_owner_waits_longer_than_its_share_of_the_timeout() {
+    for seed in 1..=150 {
+        chaos(seed);
+    }
+}
+
+const TIMEOUT: Duration = Duration::from_millis(500);
+
+fn chaos(seed: u64) {
+    let mut random = Random::new(seed);
+    let at_once = 1 + random.below(40) as usize;
+    let owners = 1 + random.below(25);
+    let mut simulation = Simulation::new(at_once, seed);
+    let names: Vec<String> = (0..owners).map(|owner| format!("owner-{owner}")).collect();
+    for round in 0..12 {
+        for (owner, name) in (1..).zip(&names) {
+            let has_many = random.below(4) == 0;
+            for number in 0..random.below(if has_many { 60 } else { 6 }) {
+                let backend = backend(owner, u16::try_from(number).expect("few"));
+                if random.below(10) == 0 {
+                    simulation.wanted.remove(&backend);
+                    continue;
+                }
+                let second = &names[random.below(owners) as usize];
+                let both = [name.as_str(), second.as_str()];
+                let is_shared = random.below(8) == 0 && name < second;
+                let owners = if is_shared { &both[..] } else { &both[..1] };
+                let urgency = if random.below(3) == 0 { round } else { 0 };
+                simulation.want(backend, order(owners, &PROBE, urgency), any(&mut random));
+            }
+        }
+        simulation.adapt();
+        observe(&mut simulation, at_once, owners, seed);
+    }
+}
+
+fn any(random: &mut Random) -> Answer {
+    match random.below(3) {
+        0 => SILENT,
+        1 => WELL,
+        _ => Answer {
+            after: Duration::from_millis(random.below(500)),
+            is_well: random.below(2) == 0,
+        },
+    }
+}
+
+fn observe(simulation: &mut Simulation, at_once: usize, owners: u64, seed: u64) {
+    let urgent = at_once / 8;
+    let (ordinary, failing) = (at_once - urgent, (at_once / 2 - urgent).max(1));
+    let share = |places: usize| u32::try_from((2 * owners).div_ceil(places as u64)).expect("few");
+    let bound = |kind| match kind {
+        Kind::Failing => TIMEOUT * (share(failing) + 1),
+        Kind::Ordinary | Kind::Urgent => TIMEOUT * share(ordinary),
+    };
+    let mut without: BTreeMap<(Owner, Kind), Instant> = BTreeMap::new();
+    simulation.run(Duration::from_secs(5), |simulation| {
+        assert!(simulation.held(Kind::Urgent) <= urgent, "seed {seed}");
+        assert!(simulation.held(Kind::Failing) <= failing, "seed {seed}");
+        let all = simulation.held(Kind::Ordinary) + simulation.held(Kind::Failing);
+        assert!(all <= ordinary, "seed {seed}");
+        let known = simulation.schedule.backends.iter();
+        let waiting: Vec<(&BackendRef, Kind, &[Owner])> = known
+            .filter(|(_, known)| matches!(known.stage, Stage::Waiting(_)))
+            .map(|(backend, known)| {
+                let is_failing = known.failures >= SEVERAL;
+                (backend, if is_failing { Kind::Failing } else { Kind::Ordinary }, &*known.owners)
+            })
+            .collect();
+        let holds =
+            |owner: &Owner| simulation.under_way.values().any(|begun| begun.place.owner == *owner);
+        let starving = waiting.iter().flat_map(|(_, kind, owners)| {
+            let owners = owners.iter().filter(|owner| !holds(owner));
+            owners.map(|owner| (owner.clone(), *kind))
+        });
+        let starving: std::collections::BTreeSet<_> = starving.collect();
+        without.retain(|who, _| starving.contains(who));
+        for who in starving {
+            let waits = simulation.now - *without.entry(who.clone()).or_insert(simulation.now);
+            assert!(waits <= bound(who.1), "seed {seed}: {who:?} waits {waits:?}");
+        }
+    });
+}
+
+/// Ten backends of an owner called shop.
+fn ten(simulation: &mut Simulation, answer: Answer) -> Vec<BackendRef> {
+    let ten: Vec<BackendRef> = (0..10).map(|number| backend(1, number)).collect();
+    for backend in &ten {
+        simulation.want(*backend, order(&["shop"], &PROBE, 0), answer);
+    }
+    ten
+}
