@@ -30,7 +30,7 @@ use tracing::{debug, error, info, warn};
 
 use self::{
     log::{Contradictions, log},
-    probes::Meaning,
+    probes::{Looks, Meaning},
 };
 use crate::{
     control::{Ask, Order, Orders},
@@ -64,10 +64,7 @@ pub struct Agent {
     nearly_full: BTreeSet<&'static str>,
     /// Whether the next plan must look at every service.
     is_adopted_anew: bool,
-    /// When to find out what is to be probed, if that may have changed.
-    look_at_probes: Option<Instant>,
-    /// When that was found out last.
-    looked_at_probes: Option<Instant>,
+    looks: Looks,
     /// Bytes of the kernel that the world did not know at the last sweep.
     unsaid: BTreeSet<(BackendRef, HealthByte, u8)>,
     /// Backends about which the kernel had asked at the last sweep, and the world knew nothing of it.
@@ -109,8 +106,7 @@ impl Agent {
             rejected: BTreeMap::new(),
             nearly_full: BTreeSet::new(),
             is_adopted_anew: true,
-            look_at_probes: None,
-            looked_at_probes: None,
+            looks: Looks::default(),
             unsaid: BTreeSet::new(),
             unheard: BTreeSet::new(),
             contradictions: Contradictions::default(),
@@ -185,7 +181,7 @@ impl Agent {
     fn deadline(&self) -> Instant {
         let due = self.world.next_deadline().map(|Moment(at)| self.started + at);
         let never = Instant::now() + Duration::from_hours(24);
-        let all = due.into_iter().chain(self.retry_at).chain(self.look_at_probes);
+        let all = due.into_iter().chain(self.retry_at).chain(self.looks.due());
         all.min().unwrap_or(never)
     }
 

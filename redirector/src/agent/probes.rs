@@ -12,6 +12,50 @@ use super::Agent;
 /// How long what is probed may stay as it was after services have changed: to find out costs as
 /// much as there are services, and the first probe of a backend waits as long.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// After it was found out nobody asks for so long, whatever happens.
+const REST: Duration = Duration::from_millis(10);
+/// Nor for so many times as long as it took: a tenant's connects that fail are questions, each of
+/// which is news here, and take no more than a tenth of the agent.
+const RESTS: u32 = 9;
+
+/// When to find out what is to be probed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Looks {
+    next: Option<Instant>,
+    last: Option<Instant>,
+    /// No sooner than then.
+    rests_until: Option<Instant>,
+}
+
+impl Looks {
+    /// When it is due, if anything may have changed.
+    pub fn due(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// There is news; `has_happened` says that something follows from it.
+    fn note(&mut self, meaning: Meaning, has_happened: bool, now: Instant) {
+        let at = match meaning {
+            _ if has_happened => now,
+            Meaning::Nothing => return,
+            Meaning::Later => self.last.map_or(now, |last| now.max(last + PATIENCE)),
+            Meaning::Now => now,
+        };
+        let at = self.rests_until.map_or(at, |rests| at.max(rests));
+        self.next = Some(self.next.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// Whether to look now; it is said once.
+    fn take(&mut self, now: Instant) -> bool {
+        self.next.take_if(|at| *at <= now).is_some()
+    }
+
+    /// It was found out, from `begin` to `end`.
+    fn looked(&mut self, begin: Instant, end: Instant) {
+        self.last = Some(end);
+        self.rests_until = Some(end + REST.max((end - begin) * RESTS));
+    }
+}
 
 /// What a piece of news may mean for what is probed, if nothing follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,23 +86,15 @@ impl Meaning {
 impl Agent {
     /// Remembers when to look.
     pub(super) fn note_probes(&mut self, meaning: Meaning, has_happened: bool) {
-        let now = Instant::now();
-        let at = match meaning {
-            _ if has_happened => now,
-            Meaning::Nothing => return,
-            Meaning::Later => self.looked_at_probes.map_or(now, |last| now.max(last + PATIENCE)),
-            Meaning::Now => now,
-        };
-        self.look_at_probes = Some(self.look_at_probes.map_or(at, |earlier| earlier.min(at)));
+        self.looks.note(meaning, has_happened, Instant::now());
     }
 
     /// Tells the prober what to ask, if that is due and has changed.
     pub(super) fn want_probes(&mut self) {
-        let now = Instant::now();
-        if self.look_at_probes.is_none_or(|at| now < at) {
+        let begin = Instant::now();
+        if !self.looks.take(begin) {
             return;
         }
-        self.look_at_probes = None;
         let wanted = tokio::task::block_in_place(|| self.world.probes());
         self.wanted.send_if_modified(|current| {
             let is_new = **current != wanted;
@@ -67,6 +103,55 @@ impl Agent {
             }
             is_new
         });
-        self.looked_at_probes = Some(Instant::now());
+        self.looks.looked(begin, Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_question_is_asked_at_once_and_a_flood_of_them_takes_a_tenth() {
+        for took in [Duration::from_micros(200), Duration::from_millis(5)] {
+            let start = Instant::now();
+            let (mut now, mut looks, mut busy) = (start, Looks::default(), Duration::ZERO);
+            looks.note(Meaning::Now, false, now);
+            assert_eq!(looks.due(), Some(start));
+            while now < start + Duration::from_secs(10) {
+                looks.note(Meaning::Now, true, now);
+                let waits = looks.due().expect("it is due") - now;
+                assert!(waits <= REST.max(took * RESTS), "{waits:?}");
+                if looks.take(now) {
+                    assert!(!looks.take(now), "once");
+                    looks.looked(now, now + took);
+                    now += took;
+                    busy += took;
+                }
+                now += Duration::from_micros(100);
+            }
+            assert!(busy * 10 <= now - start + took * 10, "{busy:?} of {:?}", now - start);
+            // A question after a pause does not wait.
+            now += Duration::from_secs(1);
+            assert!(looks.take(now));
+            looks.looked(now, now + took);
+            now += Duration::from_secs(1);
+            looks.note(Meaning::Now, false, now);
+            assert_eq!(looks.due(), Some(now));
+        }
+    }
+
+    #[test]
+    fn changed_services_wait_and_a_question_meanwhile_does_not() {
+        let start = Instant::now();
+        let mut looks = Looks::default();
+        looks.note(Meaning::Nothing, false, start);
+        assert_eq!(looks.due(), None);
+        looks.looked(start, start);
+        let now = start + 2 * REST;
+        looks.note(Meaning::Later, false, now);
+        assert_eq!(looks.due(), Some(start + PATIENCE));
+        looks.note(Meaning::Now, false, now);
+        assert_eq!(looks.due(), Some(now));
     }
 }

@@ -1,6 +1,9 @@
 //! What one owner can do to the others: nearly nothing.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use redirector_core::service::{BackendRef, Probe};
 use tokio::time::Instant;
@@ -41,8 +44,8 @@ fn twenty_thousand_silent_backends_of_one_owner_delay_nobody_else() {
         let silent = simulation.begins.iter().filter(|(it, _)| !healthy.contains(it));
         silent.map(|(_, begins)| begins.iter().filter(is_in).count()).sum::<usize>()
     };
-    // The half of the places that are for what fails, two probes a second each, is the most.
-    let at_most = (PLACES / 2 - PLACES / 8) / 2 * 2;
+    // Each of the places for what fails is good for two of these probes a second.
+    let at_most = (PLACES / 2 - PLACES / 8) * 2;
     let last = asked(Duration::from_mins(4), Duration::from_mins(5)) / 60;
     assert!((1..=at_most).contains(&last), "{last} of them are asked a second");
 }
@@ -124,7 +127,7 @@ fn a_sole_owner_may_have_every_place_that_is_not_kept() {
 /// the timeout.
 #[test]
 fn no_owner_waits_longer_than_its_share_of_the_timeout() {
-    for seed in 1..=150 {
+    for seed in 1..=40 {
         chaos(seed);
     }
 }
@@ -137,7 +140,7 @@ fn chaos(seed: u64) {
     let owners = 1 + random.below(25);
     let mut simulation = Simulation::new(at_once, seed);
     let names: Vec<String> = (0..owners).map(|owner| format!("owner-{owner}")).collect();
-    for round in 0..12 {
+    for round in 0..6 {
         for (owner, name) in (1..).zip(&names) {
             let has_many = random.below(4) == 0;
             for number in 0..random.below(if has_many { 60 } else { 6 }) {
@@ -179,30 +182,27 @@ fn observe(simulation: &mut Simulation, at_once: usize, owners: u64, seed: u64) 
         Kind::Ordinary | Kind::Urgent => TIMEOUT * share(ordinary),
     };
     let mut without: BTreeMap<(Owner, Kind), Instant> = BTreeMap::new();
-    simulation.run(Duration::from_secs(5), |simulation| {
+    simulation.run(Duration::from_secs(3), |simulation| {
         assert!(simulation.held(Kind::Urgent) <= urgent, "seed {seed}");
         assert!(simulation.held(Kind::Failing) <= failing, "seed {seed}");
         let all = simulation.held(Kind::Ordinary) + simulation.held(Kind::Failing);
         assert!(all <= ordinary, "seed {seed}");
-        let known = simulation.schedule.backends.iter();
-        let waiting: Vec<(&BackendRef, Kind, &[Owner])> = known
-            .filter(|(_, known)| matches!(known.stage, Stage::Waiting(_)))
-            .map(|(backend, known)| {
+        let holders: BTreeSet<&Owner> =
+            simulation.under_way.values().map(|begun| &begun.place.owner).collect();
+        let mut starving: BTreeSet<(&Owner, Kind)> = BTreeSet::new();
+        for known in simulation.schedule.backends.values() {
+            if matches!(known.stage, Stage::Waiting(_)) {
                 let is_failing = known.failures >= SEVERAL;
-                (backend, if is_failing { Kind::Failing } else { Kind::Ordinary }, &*known.owners)
-            })
-            .collect();
-        let holds =
-            |owner: &Owner| simulation.under_way.values().any(|begun| begun.place.owner == *owner);
-        let starving = waiting.iter().flat_map(|(_, kind, owners)| {
-            let owners = owners.iter().filter(|owner| !holds(owner));
-            owners.map(|owner| (owner.clone(), *kind))
-        });
-        let starving: std::collections::BTreeSet<_> = starving.collect();
-        without.retain(|who, _| starving.contains(who));
-        for who in starving {
-            let waits = simulation.now - *without.entry(who.clone()).or_insert(simulation.now);
-            assert!(waits <= bound(who.1), "seed {seed}: {who:?} waits {waits:?}");
+                let kind = if is_failing { Kind::Failing } else { Kind::Ordinary };
+                let without = known.owners.iter().filter(|owner| !holders.contains(owner));
+                starving.extend(without.map(|owner| (owner, kind)));
+            }
+        }
+        without.retain(|(owner, kind), _| starving.contains(&(owner, *kind)));
+        for (owner, kind) in starving {
+            let now = simulation.now;
+            let waits = now - *without.entry((owner.clone(), kind)).or_insert(now);
+            assert!(waits <= bound(kind), "seed {seed}: {owner} waits {waits:?} for {kind:?}");
         }
     });
 }
