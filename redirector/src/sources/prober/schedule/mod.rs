@@ -49,6 +49,8 @@ pub(super) struct Schedule {
     /// Whether one that fails is to begin before one that does not, if both can.
     is_failing_next: bool,
     tickets: u64,
+    /// When any backend answered last, or the first probe failed.
+    answered: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -112,6 +114,7 @@ impl Schedule {
             urgent: Turns::default(),
             is_failing_next: false,
             tickets: 0,
+            answered: None,
         }
     }
 
@@ -207,11 +210,13 @@ impl Schedule {
                 let was_long = known.has_failed_for_long(now);
                 known.failing_since = None;
                 self.note_long(&backend, false);
+                let outage = now - self.answered.replace(now).unwrap_or(now);
                 if was_long {
-                    self.wake_others(&backend, now, &mut random);
+                    self.wake_others(&backend, outage, now, &mut random);
                 }
             }
             Some(false) => {
+                self.answered.get_or_insert(now);
                 known.failures = known.failures.saturating_add(1);
                 known.failing_since.get_or_insert(now);
                 let is_long = known.has_failed_for_long(now);

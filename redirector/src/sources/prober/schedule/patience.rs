@@ -4,19 +4,20 @@
 //! 60 s, then 8 and 16 times, but at most 30 s. In order:
 //!
 //! 1. A success ends that for the backend, and for all others of its owners: outages end together.
-//!    Those are due within an interval, and less often again only after another 30 s.
+//!    Those are due within an interval, and less often again only after another 30 s. If no probe at
+//!    all has succeeded for 30 s it was this node's outage, and ends for everybody.
 //! 2. An urgent question ends it for the backend: the kernel has seen something of it.
 //! 3. Up to 16 backends of an owner keep their interval, however long they have failed; of more, the
 //!    interval is only so much longer that 16 of them are asked in the time of one. So a small
 //!    service, or a tier of one, that is down as a whole keeps it: its return is noticed as fast as
 //!    ever. Of a backend with several owners the one with the fewest such backends counts.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use redirector_core::service::BackendRef;
 use tokio::time::Instant;
 
-use super::{Known, Schedule, Stage};
+use super::{Known, Schedule, Stage, places::Owner};
 
 /// A backend that has failed for so long may be asked less often.
 const LONG: Duration = Duration::from_secs(30);
@@ -52,18 +53,20 @@ impl Schedule {
         interval.max(interval.saturating_mul(times).min(LONGEST))
     }
 
-    /// One that had failed for long answers: others of its owners are worth asking, too.
+    /// One that had failed for long answers, or the first one after `outage`, which was everybody's:
+    /// others are worth asking, too.
     pub(super) fn wake_others(
         &mut self,
         backend: &BackendRef,
+        outage: Duration,
         now: Instant,
         random: &mut impl FnMut() -> f64,
     ) {
-        let Some(owners) = self.backends.get(backend).map(|known| Arc::clone(&known.owners)) else {
-            return;
-        };
-        let long = owners.iter().filter_map(|owner| self.owners.get(owner));
-        let others: BTreeSet<BackendRef> = long.flat_map(|owned| &owned.long).copied().collect();
+        let Some(known) = self.backends.get(backend) else { return };
+        let is_meant = |owner: &Owner| outage >= LONG || known.owners.contains(owner);
+        let meant = self.owners.iter().filter(|(owner, _)| is_meant(owner));
+        let others: BTreeSet<BackendRef> =
+            meant.flat_map(|(_, owned)| &owned.long).copied().collect();
         for other in &others {
             self.note_long(other, false);
             let Some(known) = self.backends.get_mut(other) else { continue };

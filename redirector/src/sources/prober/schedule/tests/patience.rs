@@ -82,6 +82,24 @@ fn the_first_that_answers_brings_all_of_its_owner_forward() {
 }
 
 #[test]
+fn the_end_of_an_outage_of_this_node_brings_all_forward_and_of_one_owner_its_own_alone() {
+    for is_own_outage in [true, false] {
+        let mut simulation = crowd(PROBE);
+        simulation.want(backend(2, 0), order(&["shop"], &PROBE, 0), SILENT);
+        let other = if is_own_outage { SILENT } else { WELL };
+        simulation.want(backend(3, 0), order(&["other"], &PROBE, 0), other);
+        simulation.adapt();
+        simulation.run(Duration::from_mins(10), |_| {});
+        simulation.want(backend(2, 0), order(&["shop"], &PROBE, 0), WELL);
+        let back = simulation.now;
+        simulation.run(Duration::from_millis(2_200), |_| {});
+        let is_asked = |number: &u16| simulation.begins[&backend(1, *number)].last() >= Some(&back);
+        let asked = (0..CROWD).filter(is_asked).count();
+        assert_eq!(asked == usize::from(CROWD), is_own_outage, "{asked}");
+    }
+}
+
+#[test]
 fn an_urgent_question_restores_the_interval_of_that_backend_alone() {
     let mut simulation = crowd(PROBE);
     simulation.run(Duration::from_mins(10), |_| {});
