@@ -620,6 +620,24 @@ fn in_a_large_cluster_services_that_nobody_here_uses_are_probed_in_part() {
     assert!(world.probes().contains_key(&backend(&first)), "it is held back");
 }
 
+#[test]
+fn the_many_services_of_one_owner_keep_nobody_else_from_being_probed() {
+    let failback = Failback { mode: FailbackMode::Manual, hold_down_ms: 0, ramp_ms: 0 };
+    let owned = |owner: &str, number: u32| {
+        let at = |block: u32| format!("10.{block}.{}.{}", number / 250, number % 250);
+        let mut service = service(&format!("{owner}/s{number:04}"), &at(96), &[&at(1)]);
+        service.policy.failback = (owner == "evil").then_some(failback);
+        service
+    };
+    let evil = (0..4_000).map(|number| owned("evil", number));
+    let shop = (4_000..4_010).map(|number| owned("shop", number));
+    let world = born(evil.chain(shop).collect());
+    let probes = world.probes();
+    assert_eq!(probes.len(), 2_048);
+    let of_shop = probes.values().filter(|order| *order.owners == ["shop".into()]);
+    assert_eq!(of_shop.count(), 10);
+}
+
 /// Six backends on three nodes, all of which have answered; this node is another one.
 fn three_nodes() -> (World, Vec<String>) {
     let all: Vec<String> = (1..=6).map(|last| format!("10.1.0.{last}")).collect();

@@ -26,7 +26,8 @@ impl World {
     ///
     /// 1. All backends of a service that has at most 16 of them; else those that sockets of this
     ///    node used in the last 5 minutes, and one of each tier, another one from each node. Once
-    ///    these are 2,048, only of services that sockets of this node use.
+    ///    these are 2,048, only of services that sockets of this node use. The others come owner
+    ///    after owner, of each those with a policy first.
     /// 2. Those that anybody but an operator objects to, and those of which the kernel has seen
     ///    something, though nobody has configured a probe.
     /// 3. When nobody seems to answer: a few that should.
@@ -66,8 +67,8 @@ impl World {
     }
 
     /// Services with a probe, in the order in which they are probed, and whether sockets of this
-    /// node use them: those first, then those with a policy, then the others, in another order
-    /// on each node.
+    /// node use them: those first. One of each owner comes before the second of any: of an owner
+    /// those with a policy first, then the others, in another order on each node.
     fn asking(&self) -> Vec<(bool, &Service)> {
         let used: BTreeSet<&ServiceRef> =
             self.backends.used.keys().flat_map(|backend| self.backends.users(backend)).collect();
@@ -75,14 +76,25 @@ impl World {
         let asking = self.services.values().filter(|service| service.policy.probe.is_some());
         let mut asking: Vec<_> = asking
             .map(|service| {
-                let is_used = used.contains(&service.name);
+                let is_unused = !used.contains(&service.name);
                 let has_policy = service.policy.failback.is_some();
                 let rank = rank(node, service.name.0.bytes());
-                ((!is_used, !has_policy, rank, &service.name), service)
+                ((is_unused, !has_policy, rank, &service.name), service)
             })
             .collect();
         asking.sort_unstable_by_key(|(order, _)| *order);
-        asking.into_iter().map(|((is_unused, ..), service)| (!is_unused, service)).collect()
+        let mut before: BTreeMap<(bool, &str), usize> = BTreeMap::new();
+        let mut in_turns: Vec<(bool, usize, &Service)> = asking
+            .into_iter()
+            .map(|((is_unused, ..), service)| {
+                let turn = before.entry((is_unused, service.name.owner())).or_default();
+                *turn += 1;
+                (is_unused, *turn, service)
+            })
+            .collect();
+        // Stable: within a turn the order stays as it is.
+        in_turns.sort_by_key(|(is_unused, turn, _)| (*is_unused, *turn));
+        in_turns.into_iter().map(|(is_unused, _, service)| (!is_unused, service)).collect()
     }
 
     /// A probe as all services want it, or one that nobody has configured.

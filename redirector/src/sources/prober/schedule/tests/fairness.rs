@@ -122,6 +122,22 @@ fn a_sole_owner_may_have_every_place_that_is_not_kept() {
     assert_eq!(simulation.held(Kind::Failing), PLACES / 2 - PLACES / 8);
 }
 
+#[test]
+fn where_there_is_one_place_what_fails_and_what_answers_slowly_take_turns() {
+    let mut simulation = Simulation::new(1, 6);
+    let slow = Answer { after: Duration::from_millis(400), is_well: true };
+    for number in 0..10 {
+        simulation.want(backend(1, number), order(&["shop"], &PROBE, 0), slow);
+        simulation.want(backend(2, number), order(&["shop"], &PROBE, 0), SILENT);
+    }
+    simulation.adapt();
+    simulation.run(Duration::from_mins(5), |_| {});
+    for (backend, begins) in &simulation.begins {
+        // Ten of each, 900 ms for one of each.
+        assert!(begins.len() >= 30, "{backend} was asked {} times", begins.len());
+    }
+}
+
 /// Whatever owners have and ask for: no place is given twice, at most half are held by what fails,
 /// and an owner that holds none waits for at most the turns of all others, each of which ends with
 /// the timeout.

@@ -77,8 +77,15 @@ fn the_first_that_answers_brings_all_of_its_owner_forward() {
     }
     // Who answers is asked as often as its probe says.
     simulation.run(Duration::from_secs(30), |_| {});
-    let gaps = gaps(&simulation, &backend(1, 7), 602, 630);
-    assert!(gaps.iter().all(|gap| *gap <= Duration::from_millis(1_100)), "{gaps:?}");
+    let often = gaps(&simulation, &backend(1, 7), 602, 630);
+    assert!(often.iter().all(|gap| *gap <= Duration::from_millis(1_100)), "{often:?}");
+    // A few that fail later are not taken for many.
+    for number in 0..8 {
+        simulation.want(backend(1, number), order(&["crowd"], &PROBE, 0), SILENT);
+    }
+    simulation.run(Duration::from_mins(10), |_| {});
+    let often = gaps(&simulation, &backend(1, 7), 900, 1_200);
+    assert!(often.iter().all(|gap| *gap <= Duration::from_millis(1_100)), "{often:?}");
 }
 
 #[test]
