@@ -5,6 +5,7 @@
 
 mod asks;
 mod kernel;
+mod local;
 mod log;
 mod probes;
 
@@ -29,6 +30,7 @@ use tokio::{
 use tracing::{debug, error, info, warn};
 
 use self::{
+    local::Local,
     log::{Contradictions, log},
     probes::Meaning,
 };
@@ -72,6 +74,8 @@ pub struct Agent {
     unsaid: BTreeSet<(BackendRef, HealthByte, u8)>,
     /// Backends about which the kernel had asked at the last sweep, and the world knew nothing of it.
     unheard: BTreeSet<BackendRef>,
+    /// Backends of this node.
+    local: Local,
     contradictions: Contradictions,
     /// What has happened and is not in the kernel yet.
     unreported: Vec<Transition>,
@@ -113,6 +117,7 @@ impl Agent {
             looked_at_probes: None,
             unsaid: BTreeSet::new(),
             unheard: BTreeSet::new(),
+            local: Local::default(),
             contradictions: Contradictions::default(),
             unreported: Vec::new(),
             retry_at: None,
@@ -233,8 +238,9 @@ impl Agent {
     fn try_settle(&mut self) -> Result<()> {
         let changed = self.world.take_changes();
         let scope = if self.is_adopted_anew { Scope::All } else { changed };
-        let plan = plan_scope(&mut self.installed, self.world.tables(), scope);
+        let plan = plan_scope(&mut self.installed, self.world.tables(), scope.clone());
         self.apply(&plan)?;
+        self.tell_local(&scope)?;
         self.is_adopted_anew = false;
         self.note_rejected(plan.rejected);
         self.note_nearly_full();

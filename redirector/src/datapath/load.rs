@@ -152,7 +152,7 @@ fn create(object: Object, pins: &Pins, load: u32, options: &Options) -> Result<E
         ("BACKENDS", backends),
         ("PASSIVE", backends),
         ("BACKEND_NETNS", backends),
-        ("BACKEND_IDS", ids::elements(backends)),
+        ("BACKEND_IDS", ids::ELEMENTS),
         ("NODES", nodes),
         ("TABLE", slots),
         ("SEATS", options.seats.max(1)),

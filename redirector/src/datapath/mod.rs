@@ -22,7 +22,7 @@ pub mod unload;
 pub mod verifier;
 mod view;
 
-use std::{net::IpAddr, os::fd::OwnedFd, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, os::fd::OwnedFd, time::Duration};
 
 use self::{ids::Ids, listeners::Ports, passive::Passive};
 use anyhow::{Context as _, Result};
@@ -191,7 +191,7 @@ impl Datapath {
     fn apply_step(&mut self, step: &Step) -> Result<()> {
         match step {
             Step::PutBackend { index, value, word } => {
-                self.ids.put(*index, value, *word, &self.backends)?;
+                self.ids.forget(*index, &self.backends)?;
                 self.backends.write(*index as usize, &[*value])?;
                 self.passive.clear(*index)?;
                 self.health.publish(*index as usize, word.0)
@@ -288,6 +288,15 @@ impl Datapath {
     /// There is no such index.
     pub fn answered(&self, index: u32) -> Result<()> {
         self.passive.answered(index)
+    }
+
+    /// Which backends are this node's: of these alone the programs believe a local listener.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice.
+    pub fn set_local(&self, indices: &BTreeSet<u32>) -> Result<()> {
+        self.ids.hold(indices, &self.backends, &self.health)
     }
 
     /// Removes what clients have forgotten, and the marks of backends that no client avoids.
