@@ -16,7 +16,7 @@ pub(super) struct ExplainArgs {
     run: RunArgs,
     #[command(flatten)]
     output: OutputArgs,
-    /// The service, as `status` names it
+    /// The service, as `status` names it; without `:port`, all ports of it
     service: String,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct SimulateArgs {
     /// What is supposed to be dead: `backend=ADDRESS:PORT`, `node=NAME`, `zone=NAME`, `cluster=NAME`
     #[arg(long, required = true, num_args = 1.., value_name = "SUBJECT")]
     dead: Vec<Subject>,
-    /// Only this service; otherwise all whose traffic would go elsewhere
+    /// Only this service, without `:port` all ports of it; otherwise all whose traffic would go elsewhere
     service: Option<String>,
 }
 

@@ -24,13 +24,14 @@ pub use server::Server;
 /// A question or an order for the agent's task, with where its answer goes.
 #[derive(Debug)]
 pub enum Ask {
-    /// Carry this out.
-    Order(Order, oneshot::Sender<Result<(), String>>),
+    /// Carry this out. The answer is what is in force now: a name without a port means all ports.
+    Order(Order, oneshot::Sender<Result<Vec<Order>, String>>),
     /// Which orders are in force?
     Orders(oneshot::Sender<Vec<Order>>),
     /// Why does traffic go where it goes, or would go if these were dead?
     Explain {
-        /// `namespace/name`; `None` is every service.
+        /// `namespace/name`, with or without `:port`; without, all ports of it. `None` is every
+        /// service.
         service: Option<String>,
         /// Supposed to be dead; empty is the world as it is.
         dead: Vec<Subject>,
