@@ -46,7 +46,9 @@ impl Agent {
             tables.objections.get(backend).is_none_or(|word| word.is_usable())
         };
         Some(Health {
-            is_programmed: self.retry_at.is_none() && !self.rejected.contains_key(service),
+            is_programmed: self.retry_at.is_none()
+                && self.outputs.lost().is_none()
+                && !self.rejected.contains_key(service),
             backends: backends.len(),
             healthy: backends.iter().filter(is_healthy).count(),
         })
@@ -63,7 +65,8 @@ impl Agent {
             None => world.services().map(|service| service.name.clone()).collect(),
         };
         let told = names.iter().filter_map(|name| world.explain(name, now));
-        told.map(|told| Explanation::new(told, now)).collect()
+        let lost = self.outputs.lost();
+        told.map(|told| Explanation::new(told, now, lost.as_deref())).collect()
     }
 
     /// The services that an operator means by a name: the one that is called so, and one for each of

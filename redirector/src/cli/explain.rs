@@ -104,8 +104,11 @@ fn compare(now: &Explanation, then: &Explanation) -> String {
 }
 
 fn describe(explanation: &Explanation) -> String {
-    let Explanation { service, mode, all_down, forced, families } = explanation;
+    let Explanation { service, mode, all_down, forced, not_in_force, families } = explanation;
     let mut text = format!("{service}  mode {mode}, all down: {all_down}\n");
+    if let Some(lost) = not_in_force {
+        let _ = writeln!(text, "  not in force on this node: {lost}");
+    }
     if let Some(tier) = forced {
         let _ = writeln!(text, "  an operator has forced everything to the tier {tier}");
     }

@@ -5,6 +5,7 @@
 
 mod client;
 mod explanation;
+mod loader;
 mod order;
 mod orders;
 mod server;
@@ -17,6 +18,7 @@ use tokio::sync::oneshot;
 
 pub use client::Client;
 pub use explanation::{Explanation, Family, Locality, Member, Objection, Tier};
+pub use loader::{Loader, ask_loader};
 pub use order::{Order, Subject};
 pub use orders::Orders;
 pub use server::Server;
@@ -68,6 +70,12 @@ impl RunDirectory {
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.0.join("control.sock")
+    }
+
+    /// The Unix socket of a loader that stands by.
+    #[must_use]
+    pub fn loader(&self) -> PathBuf {
+        self.0.join("loader.sock")
     }
 
     /// The file with the orders in force.
