@@ -81,7 +81,8 @@ impl Agent {
 
     /// The same order for each service that it means. One that means none is left to be refused.
     fn spelt_out(&self, order: Order) -> Vec<Order> {
-        let (Order::Force { service: name, .. } | Order::Failback { service: name }) = &order else {
+        let (Order::Force { service: name, .. } | Order::Failback { service: name }) = &order
+        else {
             return vec![order];
         };
         let services = self.meant(name);

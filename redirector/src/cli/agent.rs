@@ -237,7 +237,9 @@ async fn have_loaded(args: &Args, pins: &Pins, loss: &Loss) -> Result<()> {
     info!(pins = %root, "a loader that stands by has loaded");
     match Pinned::look(pins).lost() {
         Some(left) if left.is_of_maps() => {
-            bail!("{left} (below {root}), though a loader has just loaded: it sees another BPF file system")
+            bail!(
+                "{left} (below {root}), though a loader has just loaded: it sees another BPF file system"
+            )
         }
         _ => Ok(()),
     }

@@ -65,9 +65,9 @@ impl Loader {
 /// There is none, or it could not load; the text says why.
 pub async fn ask_loader(path: &Path) -> Result<()> {
     let shown = path.display();
-    let mut loader = UnixStream::connect(path)
-        .await
-        .with_context(|| format!("no loader stands by at {shown} (`redirector load --stand-by`)"))?;
+    let mut loader = UnixStream::connect(path).await.with_context(|| {
+        format!("no loader stands by at {shown} (`redirector load --stand-by`)")
+    })?;
     let mut answer = String::new();
     timeout(LONGEST_LOAD, loader.read_to_string(&mut answer))
         .await

@@ -139,7 +139,8 @@ mod tests {
             hooks: vec!["connect4"],
             arrays: Vec::new(),
         };
-        let said = "not pinned: FRONTENDS4, FRONTENDS6, SERVICES and 2 more; not attached: connect4";
+        let said =
+            "not pinned: FRONTENDS4, FRONTENDS6, SERVICES and 2 more; not attached: connect4";
         assert_eq!((loss.to_string().as_str(), loss.count()), (said, 6));
     }
 

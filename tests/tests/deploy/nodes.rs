@@ -82,7 +82,13 @@ fn what_some_node_refuses_is_found() {
         (AGENT, "appArmorProfile", local.clone(), "AppArmor", "the profile has to be there"),
         (CONTEXT, "seccompProfile", local, "AppArmor", "the profile has to be there"),
         (CONTEXT, "seLinuxOptions", json!({"type": "super_t"}), "SELinux", "no type of"),
-        (CONTEXT, "seLinuxOptions", json!({"type": "container_t"}), "SELinux", "may not use bpf(2)"),
+        (
+            CONTEXT,
+            "seLinuxOptions",
+            json!({"type": "container_t"}),
+            "SELinux",
+            "may not use bpf(2)",
+        ),
         (CONTEXT, "sysctls", json!([{"name": "net.core.somaxconn"}]), "AppArmor", "unsafe"),
         (AGENT, "procMount", json!("Unmasked"), "AppArmor", "user namespace"),
         (AGENT, "runAsUser", json!(0), "AppArmor", "root, and may not be"),
@@ -168,7 +174,8 @@ impl Node {
                 "hostPID" => {}
                 // Needs idmapped mounts of every volume, which bpffs and cgroup2 have not.
                 "hostUsers" if value == false => {
-                    objections.push("hostUsers: false: no user namespace can have the bpffs".into());
+                    objections
+                        .push("hostUsers: false: no user namespace can have the bpffs".into());
                 }
                 _ => objections.push(format!("nobody has said what {field} demands of a node")),
             }
@@ -194,7 +201,9 @@ impl Node {
         for (field, value) in fields(context) {
             let kind = value["type"].as_str().unwrap_or_default();
             let objection = match (field.as_str(), kind) {
-                ("appArmorProfile" | "seccompProfile", "Localhost") => "the profile has to be there",
+                ("appArmorProfile" | "seccompProfile", "Localhost") => {
+                    "the profile has to be there"
+                }
                 // kubelet, `pkg/security/apparmor/validate.go`: any but Unconfined.
                 ("appArmorProfile", "Unconfined") => continue,
                 ("appArmorProfile", _) if !self.has_apparmor => "AppArmor is not enabled",

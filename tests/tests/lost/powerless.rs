@@ -69,7 +69,9 @@ fn an_agent_that_starts_where_nothing_is_pinned_has_it_loaded() {
     wait_until("it ends", || stage.agent.is_ready().is_err());
     let log = stage.agent.log();
     let last = log.lines().last().expect("a line");
-    for part in ["error: not pinned: FRONTENDS4", "`redirector load` as root", "no loader stands by"] {
+    for part in
+        ["error: not pinned: FRONTENDS4", "`redirector load` as root", "no loader stands by"]
+    {
         assert!(last.contains(part), "{last}");
     }
 

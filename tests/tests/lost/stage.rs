@@ -228,8 +228,7 @@ fn real() -> PathBuf {
 fn load(cgroup: &Path, pins: &Path, run: &Path) -> Vec<String> {
     let [cgroup, pins, run] = [cgroup, pins, run].map(|path| path.display().to_string());
     let owner = LOADER.owner();
-    let own =
-        ["--cgroup", &cgroup, "--pin-path", &pins, "--run-dir", &run, "--owner", &owner];
+    let own = ["--cgroup", &cgroup, "--pin-path", &pins, "--run-dir", &run, "--owner", &owner];
     ["load"].iter().chain(&own).chain(&SMALL).map(|word| (*word).to_owned()).collect()
 }
 

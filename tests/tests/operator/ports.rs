@@ -131,9 +131,9 @@ fn commands(document: &str) -> impl Iterator<Item = Vec<&str>> {
     let lines = document.lines().filter(|line| line.starts_with("# ") || line.starts_with("$ "));
     lines.filter_map(|line| {
         let line = line.split(" # ").next()?.split('|').next()?;
-        let mut words = line.split_whitespace().skip_while(|word| {
-            !(*word == "redirector" || word.ends_with("/release/redirector"))
-        });
+        let mut words = line
+            .split_whitespace()
+            .skip_while(|word| !(*word == "redirector" || word.ends_with("/release/redirector")));
         words.next()?;
         let words: Vec<_> = words.collect();
         // Names of Helm releases, and headings.
