@@ -20,6 +20,10 @@ use crate::{
 /// How long the lock may be another's after this agent has let go of it: a loader needs it briefly.
 const LONGEST_LOAN: Duration = Duration::from_secs(5);
 
+/// How many sweeps in a row may fail to have lost maps loaded, where this process may not load. Another
+/// one, with other mounts, may find the loader, or what it has loaded.
+const ATTEMPTS: u32 = 3;
+
 /// What the guard needs to know of how this agent was started.
 #[derive(Debug)]
 pub struct Guard {
@@ -46,7 +50,7 @@ impl Guard {
     /// This process cannot reach what is pinned, or another agent has taken over.
     pub async fn watch(&self, lock: &mut Option<Lock>) -> Result<()> {
         let mut sweep = interval(SWEEP);
-        let (mut is_lost, mut failure) = (false, String::new());
+        let (mut is_lost, mut failure, mut failures) = (false, String::new(), 0);
         loop {
             sweep.tick().await;
             let Some(loss) = self.pinned.lost() else {
@@ -54,7 +58,7 @@ impl Guard {
                 if is_lost {
                     info!("pinned and attached again; connects are redirected");
                 }
-                (is_lost, failure) = (false, String::new());
+                (is_lost, failure, failures) = (false, String::new(), 0);
                 continue;
             };
             let root = self.pins.root().display();
@@ -69,6 +73,10 @@ impl Guard {
                 if why != failure {
                     warn!(why, "cannot be loaded again yet");
                     failure = why;
+                }
+                failures += 1;
+                if failures >= ATTEMPTS && loss.is_of_maps() && !check::may_load() {
+                    return Err(error).with_context(|| format!("{loss} (below {root})"));
                 }
             } else {
                 match self.pinned.lost() {

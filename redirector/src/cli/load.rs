@@ -3,7 +3,7 @@
 use std::{
     fs::DirBuilder,
     io::ErrorKind,
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -67,10 +67,23 @@ fn stand_by(args: &Args, directory: &Path) -> Result<()> {
         info!(socket = %socket.display(), "standing by");
         tokio::select! {
             loaded = loader.serve_one(|| load(args)) => loaded,
+            () = removed(&socket) => {
+                bail!("{} was removed: no agent can ask any more", socket.display())
+            }
             _ = terminated.recv() => Ok(()),
             _ = interrupted.recv() => Ok(()),
         }
     })
+}
+
+/// Waits until another file, or none, is where this one is now.
+async fn removed(path: &Path) {
+    const LOOKS: Duration = Duration::from_secs(10);
+    let inode = || path.symlink_metadata().map(|is| (is.dev(), is.ino())).ok();
+    let ours = inode();
+    while inode() == ours {
+        tokio::time::sleep(LOOKS).await;
+    }
 }
 
 fn load(args: &Args) -> Result<()> {

@@ -1,7 +1,9 @@
 //! An agent without capabilities, as in a pod: a loader that stands by loads for it, and a container
 //! that is started again finds what was loaded.
 
-use std::{fs, thread, time::Instant};
+use std::{fs, os::unix::fs::MetadataExt as _, thread, time::Instant};
+
+use redirector_tests::privileges::{AGENT, LOADER};
 
 use crate::stage::{SWEEP, Stage, detach, wait_until};
 
@@ -81,13 +83,40 @@ fn an_agent_that_starts_where_nothing_is_pinned_has_it_loaded() {
     loader.wait_for_end();
 }
 
+/// A loader may stand by where this process cannot see it: the next one has other mounts.
+#[test]
+fn an_agent_without_maps_whom_no_loader_answers_ends_after_three_sweeps() {
+    let mut stage = Stage::pod();
+    fs::remove_dir_all(stage.bpffs.pin_path()).expect("removed");
+    stage.wait_for_loss("no loader stands by at");
+    let start = Instant::now();
+    while stage.agent.is_ready().is_ok() {
+        assert!(start.elapsed() < 3 * SWEEP, "it goes on");
+        thread::sleep(SWEEP / 100);
+    }
+    assert!(start.elapsed() > SWEEP, "{:?}", start.elapsed());
+    let _loader = stage.loader();
+    stage.agent.spawn_again().expect("the container again");
+    stage.wait_until_healed();
+}
+
 /// What the loader does not do: load because something is missing. Only who runs knows whether it
 /// was removed on purpose.
 #[test]
 fn a_loader_that_stands_by_loads_nothing_by_itself_and_ends_when_it_is_told() {
     let stage = Stage::pod();
     let mut loader = stage.loader();
+    let socket = stage.agent.run_directory().join("loader.sock");
+    let is = fs::metadata(&socket).expect("a socket");
+    let is = (is.mode() & 0o7777, is.uid(), is.gid());
+    assert_eq!(is, (0o660, LOADER.user, AGENT.group), "who may ask");
     loader.terminate();
     loader.wait_for_end();
     assert!(!stage.loader_log().contains("loaded;"), "{}", stage.loader_log());
+
+    // Where nobody can find it it does not stay, so that another takes its place.
+    let mut loader = stage.loader();
+    fs::remove_file(socket).expect("removed");
+    loader.wait_for_failure();
+    assert!(stage.loader_log().contains("no agent can ask any more"), "{}", stage.loader_log());
 }

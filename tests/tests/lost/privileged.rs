@@ -6,9 +6,11 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::stage::{Stage, detach, wait_until};
 
+type Taking = fn(&Stage);
+
 #[test]
 fn what_is_taken_from_an_agent_that_may_load_is_loaded_again_by_it() {
-    let takings: [(&str, fn(&Stage)); 4] = [
+    let takings: [(&str, Taking); 4] = [
         ("not attached: connect4", |stage| detach(&stage.bpffs, "connect4")),
         ("emptied: NEXT_RELEASE", |stage| {
             for entry in fs::read_dir(stage.bpffs.pin_path()).expect("the pins") {

@@ -5,7 +5,7 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, chown},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -104,8 +104,7 @@ impl Stage {
         command.arg("--stand-by").stdin(Stdio::null());
         command.stdout(log.try_clone().expect("a log")).stderr(log);
         let loader = Loader(command.spawn().expect("a loader"));
-        let socket = self.agent.run_directory().join("loader.sock");
-        wait_until("a loader stands by", || socket.exists());
+        wait_until("a loader stands by", || self.loader_log().contains("standing by"));
         loader
     }
 
@@ -189,15 +188,23 @@ impl Loader {
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("a signal");
     }
 
-    /// Waits until it has ended well, as it does when it has loaded.
+    /// Waits until it has ended well, as it does when it has loaded or was asked to end.
     pub fn wait_for_end(&mut self) {
-        wait_until("the loader ends", || match self.0.try_wait().expect("its status") {
-            Some(status) => {
-                assert!(status.success(), "{status}");
-                true
-            }
-            None => false,
+        assert!(self.status().success());
+    }
+
+    /// Waits until it has ended with an error.
+    pub fn wait_for_failure(&mut self) {
+        assert!(!self.status().success());
+    }
+
+    fn status(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the loader ends", || {
+            status = self.0.try_wait().expect("its status");
+            status.is_some()
         });
+        status.expect("it has ended")
     }
 }
 
