@@ -4,6 +4,7 @@
 //! could not be applied is made anew from what is really there.
 
 mod asks;
+mod guard;
 mod kernel;
 mod local;
 mod log;
@@ -29,6 +30,7 @@ use tokio::{
 };
 use tracing::{debug, error, info, warn};
 
+pub use self::guard::Guard;
 use self::{
     local::Local,
     log::{Contradictions, log},
@@ -47,7 +49,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How often the kernel is told that somebody probes what it ejects.
 const BEAT: Duration = Duration::from_millis(500);
 /// How often the kernel is asked what it has not said: which backends this node's sockets use, and
-/// which it holds back though its word of that was lost.
+/// which it holds back though its word of that was lost. And how often the guard looks at the pins.
 const SWEEP: Duration = Duration::from_secs(10);
 
 /// Which backends the prober should ask, and how.

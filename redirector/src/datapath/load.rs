@@ -27,7 +27,7 @@ use super::{
 };
 
 /// Maps that outlive a load.
-const MAPS: &[&str] = &[
+pub(super) const MAPS: &[&str] = &[
     "FRONTENDS4",
     "FRONTENDS6",
     "SERVICES",
@@ -51,6 +51,9 @@ const MAPS: &[&str] = &[
     "COUNTERS",
     "SEED",
 ];
+
+/// The map whose change waits for a grace period, and the one in it.
+pub(super) const BARRIER: &[&str] = &["BARRIER", "BARRIER_INNER"];
 
 /// Seats, unless the caller wants another number: 7 MB.
 pub const SEATS: u32 = 65_536;
