@@ -50,7 +50,7 @@ const STEPS: [(&str, Option<&str>, Do); 12] = [
     ),
     (
         "3 more from another network eject, the agent stopped",
-        Some("local listeners"),
+        Some("witnesses"),
         refused::two_networks,
     ),
     (
