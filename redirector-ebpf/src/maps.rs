@@ -91,9 +91,9 @@ pub static EVENTS: RingBuf<EventValue, 131072> = RingBuf::new();
 /// What the agent tells the programs: its heartbeat, and the like.
 #[btf_map]
 pub static CONFIG: Array<u64, CONFIG_WORDS, MMAPABLE> = Array::new();
-/// Which backend has an address: the way back from an accepted connection.
+/// Which of this node's backends has an address: the way back from an accepted connection.
 #[btf_map]
-pub static BACKEND_IDS: Array<IdBucket, 65537, MMAPABLE> = Array::new();
+pub static BACKEND_IDS: Array<IdBucket, 4097, MMAPABLE> = Array::new();
 /// In which namespace each backend was seen to be served.
 #[btf_map]
 pub static BACKEND_NETNS: Array<u64, 262144> = Array::new();

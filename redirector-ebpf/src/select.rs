@@ -15,8 +15,10 @@ pub const SAMPLES: u32 = 16;
 const SAMPLES_PER_TIER: u32 = 2;
 /// Entries that one walk looks at, at most.
 pub const SCANNED: u32 = 64;
-/// The same of a walk past those that the client avoids.
+/// The same of a walk past those that the client avoids, of which a step takes twice as much.
 const SCANNED_PAST: u32 = SCANNED / 2;
+/// Entries that so many of those look at, one after the other.
+const PASSED: u64 = 4 * SCANNED_PAST as u64;
 
 /// The entry chosen, and where it is.
 #[derive(Clone, Copy, Debug)]
@@ -45,14 +47,20 @@ pub struct Walk {
     drawn: u64,
     /// Not 0 if it does not ask whom the client avoids, because it avoids all.
     unasked: u64,
+    /// Entries that the one before has looked at, past those that the client avoids.
+    passed: u64,
 }
 
 impl Walk {
     /// The first one.
-    pub const BEGIN: Self = Self { ignored: 0, drawn: u64::MAX, unasked: 0 };
+    pub const BEGIN: Self = Self { ignored: 0, drawn: u64::MAX, unasked: 0, passed: 0 };
     /// One after which only the all-down policy is left.
-    pub const WIDEST: Self =
-        Self { ignored: HealthWord::OPERATOR | HealthWord::SUSPECTED_BIT, drawn: 0, unasked: 0 };
+    pub const WIDEST: Self = Self {
+        ignored: HealthWord::OPERATOR | HealthWord::SUSPECTED_BIT,
+        drawn: 0,
+        unasked: 0,
+        passed: 0,
+    };
 
     /// Whether a backend that some client avoids is taken without asking.
     #[inline(always)]
@@ -271,13 +279,12 @@ pub fn scan<'t, T: Tables>(
     }
 }
 
-/// The same walk past those that the client avoids: `avoids` as in [`sample_but`]. Half as
-/// far: a step takes twice as much.
+/// The same walk past those that the client avoids: `avoids` as in [`sample_but`].
 ///
 /// # Errors
 ///
-/// [`Reason::Avoided`] if it met nobody from the drawn tier on: ask once more. [`Reason::AvoidsAll`]
-/// if it met nobody at all: ask [`scan`].
+/// [`Reason::Avoided`] if it met nobody yet: ask once more. [`Reason::AvoidsAll`] if it met nobody at
+/// all: ask [`scan`].
 #[inline(always)]
 pub fn scan_but<'t, T: Tables>(
     tables: &'t T,
@@ -289,7 +296,11 @@ pub fn scan_but<'t, T: Tables>(
     match walked::<SCANNED_PAST, T>(tables, service, seed, *walk, avoids)? {
         Walked::Met(choice) => Ok(choice),
         Walked::NobodyLater => {
-            walk.drawn = 0;
+            *walk = Walk { drawn: 0, passed: 0, ..*walk };
+            Err(Reason::Avoided)
+        }
+        Walked::More if walk.passed + u64::from(SCANNED_PAST) < PASSED => {
+            walk.passed += u64::from(SCANNED_PAST);
             Err(Reason::Avoided)
         }
         Walked::More | Walked::Nobody => {
@@ -327,12 +338,15 @@ fn walked<'t, const LIMIT: u32, T: Tables>(
     let begin = service.tier(tables, drawn)?;
     let start = draws.below(begin.length).0;
     let entries = u64::from(service.entries(tables, begin)?);
+    // As many as are left of them, and where the walk goes on.
+    let passed = if LIMIT == SCANNED { 0 } else { walk.passed };
+    let entries = entries.saturating_sub(passed);
     // 64 bits wide: narrower ones are cut to size again at each step, in four instructions.
     for step in 0..u64::from(LIMIT) {
         if step >= entries {
             break;
         }
-        let number = begin.rotated(step as u32, start);
+        let number = begin.rotated(step as u32 + passed as u32, start);
         let slot = begin.slot(number);
         let entry = tables.entry(slot).ok_or(Reason::Inconsistent)?;
         let health = tables.health(entry.backend).ok_or(Reason::Inconsistent)?;

@@ -44,11 +44,11 @@ impl AvoidKey {
         let segments = AVOID_WORDS / SEGMENT - 1;
         let (one, other) = (client.0 as u32 & segments, (client.0 >> 32) as u32 & segments);
         let places = [
-            one * SEGMENT | mixed as u32 & within,
-            other * SEGMENT | (mixed >> 16) as u32 & within,
+            one * SEGMENT + (mixed as u32 & within),
+            other * SEGMENT + ((mixed >> 16) as u32 & within),
         ];
-        let check = (mixed >> 48) as u32 & 0xfff | 1;
-        Self { places, identity: check << 16 | backend & 0xffff }
+        let check = ((mixed >> 48) as u32 & 0xfff) | 1;
+        Self { places, identity: check << 16 | (backend & 0xffff) }
     }
 }
 

@@ -36,7 +36,8 @@ reasons! {
     NoBackends = "no_backends",
     /// The service has no backends that this node may use: refused as unreachable.
     Unreachable = "unreachable",
-    /// An unusable backend was chosen, because none is usable and the policy is `Panic`.
+    /// An unusable backend was chosen, because none is usable: the policy is `Panic`, or no probe has
+    /// confirmed what clients say of it.
     AllDownPanic = "all_down_panic",
     /// No usable backend, policy `Refuse`: refused.
     AllDownRefused = "all_down_refused",

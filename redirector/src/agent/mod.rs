@@ -4,7 +4,9 @@
 //! could not be applied is made anew from what is really there.
 
 mod asks;
+mod guard;
 mod kernel;
+mod local;
 mod log;
 mod probes;
 
@@ -28,7 +30,9 @@ use tokio::{
 };
 use tracing::{debug, error, info, warn};
 
+pub use self::guard::Guard;
 use self::{
+    local::Local,
     log::{Contradictions, log},
     probes::{Looks, Meaning},
 };
@@ -45,7 +49,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How often the kernel is told that somebody probes what it ejects.
 const BEAT: Duration = Duration::from_millis(500);
 /// How often the kernel is asked what it has not said: which backends this node's sockets use, and
-/// which it holds back though its word of that was lost.
+/// which it holds back though its word of that was lost. And how often the guard looks at the pins.
 const SWEEP: Duration = Duration::from_secs(10);
 
 /// Which backends the prober should ask, and how.
@@ -69,6 +73,8 @@ pub struct Agent {
     unsaid: BTreeSet<(BackendRef, HealthByte, u8)>,
     /// Backends about which the kernel had asked at the last sweep, and the world knew nothing of it.
     unheard: BTreeSet<BackendRef>,
+    /// Backends of this node.
+    local: Local,
     contradictions: Contradictions,
     /// What has happened and is not in the kernel yet.
     unreported: Vec<Transition>,
@@ -109,6 +115,7 @@ impl Agent {
             looks: Looks::default(),
             unsaid: BTreeSet::new(),
             unheard: BTreeSet::new(),
+            local: Local::default(),
             contradictions: Contradictions::default(),
             unreported: Vec::new(),
             retry_at: None,
@@ -229,8 +236,9 @@ impl Agent {
     fn try_settle(&mut self) -> Result<()> {
         let changed = self.world.take_changes();
         let scope = if self.is_adopted_anew { Scope::All } else { changed };
-        let plan = plan_scope(&mut self.installed, self.world.tables(), scope);
+        let plan = plan_scope(&mut self.installed, self.world.tables(), scope.clone());
         self.apply(&plan)?;
+        self.tell_local(&scope)?;
         self.is_adopted_anew = false;
         self.note_rejected(plan.rejected);
         self.note_nearly_full();

@@ -16,7 +16,7 @@ pub(super) struct ExplainArgs {
     run: RunArgs,
     #[command(flatten)]
     output: OutputArgs,
-    /// The service, as `status` names it
+    /// The service, as `status` names it; without `:port`, all ports of it
     service: String,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct SimulateArgs {
     /// `cluster=NAME`; in another cluster `node=CLUSTER/NAME` and `zone=CLUSTER/NAME`
     #[arg(long, required = true, num_args = 1.., value_name = "SUBJECT")]
     dead: Vec<Subject>,
-    /// Only this service; otherwise all whose traffic would go elsewhere
+    /// Only this service, without `:port` all ports of it; otherwise all whose traffic would go elsewhere
     service: Option<String>,
 }
 
@@ -105,8 +105,11 @@ fn compare(now: &Explanation, then: &Explanation) -> String {
 }
 
 fn describe(explanation: &Explanation) -> String {
-    let Explanation { service, mode, all_down, forced, families } = explanation;
+    let Explanation { service, mode, all_down, forced, not_in_force, families } = explanation;
     let mut text = format!("{service}  mode {mode}, all down: {all_down}\n");
+    if let Some(lost) = not_in_force {
+        let _ = writeln!(text, "  not in force on this node: {lost}");
+    }
     if let Some(tier) = forced {
         let _ = writeln!(text, "  an operator has forced everything to the tier {tier}");
     }

@@ -108,6 +108,11 @@ impl LoadArgs {
         Cgroup::open(self.cgroup.as_deref())
     }
 
+    /// Where to attach, if it was said.
+    pub(super) fn cgroup_path(&self) -> Option<PathBuf> {
+        self.cgroup.clone()
+    }
+
     pub(super) fn options(&self) -> Result<Options> {
         let has = |name| self.peer_name.contains(&name);
         if has(PeerName::None) && self.peer_name.len() > 1 {

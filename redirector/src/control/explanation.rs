@@ -21,6 +21,9 @@ pub struct Explanation {
     pub all_down: String,
     /// The tier that an operator has forced.
     pub forced: Option<String>,
+    /// What of this node's programs and maps is gone, so that connects go where nothing here says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_in_force: Option<String>,
     /// IPv4, then IPv6.
     pub families: Vec<Family>,
 }
@@ -125,9 +128,9 @@ pub struct Suspicion {
 }
 
 impl Explanation {
-    /// What the core says, at `now`.
+    /// What the core says, at `now`, on a node that lacks what `not_in_force` says.
     #[must_use]
-    pub fn new(told: explain::Explanation, now: Moment) -> Self {
+    pub fn new(told: explain::Explanation, now: Moment, not_in_force: Option<&str>) -> Self {
         let explain::Explanation { service, mode, all_down, forced, families } = told;
         Self {
             service: service.to_string(),
@@ -144,6 +147,7 @@ impl Explanation {
             }
             .to_owned(),
             forced: forced.map(|tier| tier.to_string()),
+            not_in_force: not_in_force.map(str::to_owned),
             families: families.into_iter().map(|told| family(told, now)).collect(),
         }
     }

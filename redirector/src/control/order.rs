@@ -161,6 +161,18 @@ impl From<Verb> for Order {
     }
 }
 
+impl Order {
+    /// The same about another service. A drain is about none.
+    #[must_use]
+    pub fn of(self, service: Arc<str>) -> Self {
+        match self {
+            Self::Force { tier, .. } => Self::Force { service, tier },
+            Self::Failback { .. } => Self::Failback { service },
+            Self::Drain(_) | Self::Undrain(_) => self,
+        }
+    }
+}
+
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

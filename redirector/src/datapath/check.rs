@@ -69,6 +69,7 @@ pub fn check() -> Vec<Finding> {
         failures(offsets),
         bounded_connect(offsets),
         local_listeners(),
+        witnesses(),
         multipath(),
         map_memory(),
         unprivileged(),
@@ -106,10 +107,10 @@ fn refusal() -> Finding {
 
 fn failures(offsets: Offsets) -> Finding {
     if offsets.sk_err.is_some() {
-        finding("failing connects", Verdict::Ok, "the kernel says why they fail, and ejects")
+        finding("failing connects", Verdict::Ok, "the kernel says why, and moves who sees it")
     } else {
         let detail = format!(
-            "{} does not say where sk_err is: refused connects do not eject, unanswered ones do",
+            "{} does not say where sk_err is: refused connects move no client, unanswered ones do",
             btf::KERNEL
         );
         finding("failing connects", Verdict::Degraded, detail)
@@ -136,6 +137,24 @@ fn local_listeners() -> Finding {
             WHAT,
             Verdict::Degraded,
             format!("{error:#}: a local replica's death is seen by failing connects and probes"),
+        ),
+    }
+}
+
+fn witnesses() -> Finding {
+    const WHAT: &str = "witnesses";
+    match listeners::globals() {
+        Ok(_) if may_look() => {
+            finding(WHAT, Verdict::Ok, "what several pods see ejects, also without an agent")
+        }
+        Ok(_) => {
+            let detail = "without CAP_PERFMON clients are cgroups: what they see moves them alone";
+            finding(WHAT, Verdict::Degraded, detail)
+        }
+        Err(error) => finding(
+            WHAT,
+            Verdict::Degraded,
+            format!("{error:#}: clients are cgroups, and what they see moves them alone"),
         ),
     }
 }

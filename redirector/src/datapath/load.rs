@@ -27,7 +27,7 @@ use super::{
 };
 
 /// Maps that outlive a load.
-const MAPS: &[&str] = &[
+pub(super) const MAPS: &[&str] = &[
     "FRONTENDS4",
     "FRONTENDS6",
     "SERVICES",
@@ -51,6 +51,9 @@ const MAPS: &[&str] = &[
     "COUNTERS",
     "SEED",
 ];
+
+/// The map whose change waits for a grace period, and the one in it.
+pub(super) const BARRIER: &[&str] = &["BARRIER", "BARRIER_INNER"];
 
 /// Seats, unless the caller wants another number: 7 MB.
 pub const SEATS: u32 = 65_536;
@@ -152,7 +155,7 @@ fn create(object: Object, pins: &Pins, load: u32, options: &Options) -> Result<E
         ("BACKENDS", backends),
         ("PASSIVE", backends),
         ("BACKEND_NETNS", backends),
-        ("BACKEND_IDS", ids::elements(backends)),
+        ("BACKEND_IDS", ids::ELEMENTS),
         ("NODES", nodes),
         ("TABLE", slots),
         ("SEATS", options.seats.max(1)),

@@ -15,6 +15,7 @@ pub mod load;
 mod mapped;
 mod object;
 mod passive;
+mod pinned;
 mod pins;
 mod resets;
 mod sys;
@@ -22,7 +23,7 @@ pub mod unload;
 pub mod verifier;
 mod view;
 
-use std::{net::IpAddr, os::fd::OwnedFd, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, os::fd::OwnedFd, time::Duration};
 
 use self::{ids::Ids, listeners::Ports, passive::Passive};
 use anyhow::{Context as _, Result};
@@ -42,6 +43,7 @@ pub use load::{Options, Programs, SEATS, load};
 pub use mapped::Mapped;
 pub use object::Object;
 pub use passive::{Events, Seen, monotonic};
+pub use pinned::{Loss, Pinned};
 pub use pins::{Lock, Pins};
 pub use resets::{Destroyed, Resets};
 pub use unload::unload;
@@ -191,7 +193,7 @@ impl Datapath {
     fn apply_step(&mut self, step: &Step) -> Result<()> {
         match step {
             Step::PutBackend { index, value, word } => {
-                self.ids.put(*index, value, *word, &self.backends)?;
+                self.ids.forget(*index, &self.backends)?;
                 self.backends.write(*index as usize, &[*value])?;
                 self.passive.clear(*index)?;
                 self.health.publish(*index as usize, word.0)
@@ -288,6 +290,15 @@ impl Datapath {
     /// There is no such index.
     pub fn answered(&self, index: u32) -> Result<()> {
         self.passive.answered(index)
+    }
+
+    /// Which backends are this node's: of these alone the programs believe a local listener.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice.
+    pub fn set_local(&self, indices: &BTreeSet<u32>) -> Result<()> {
+        self.ids.hold(indices, &self.backends, &self.health)
     }
 
     /// Removes what clients have forgotten, and the marks of backends that no client avoids.

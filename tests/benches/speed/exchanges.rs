@@ -24,8 +24,9 @@ const EMPTY: usize = 2;
 const STATELESS: usize = 3;
 const REDIRECTED: usize = 4;
 const BLIND: usize = 5;
+const AVOIDED: usize = 6;
 /// Without rules or a proxy: the ones with programs of ours, or none.
-const PLAIN: usize = 6;
+const PLAIN: usize = 7;
 
 /// Numbers of services for which others write rules.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +54,9 @@ pub fn measure(
     let mut blind = Redirected::new(bpffs, "blind-tcp", capacities, Memory::Storage)?;
     blind.blindfold()?;
     blind.populate(SERVICES)?;
+    let mut avoided = Redirected::new(bpffs, "avoided-tcp", capacities, Memory::Seats)?;
+    avoided.populate(SERVICES)?;
+    avoided.mark_one_of_each(SERVICES)?;
     stateless.populate(SERVICES)?;
     remembering.populate(SERVICES)?;
     let mut contenders = vec![
@@ -65,6 +69,12 @@ pub fn measure(
             "redirector before passive health and seats",
             netns,
             &blind.cgroup,
+            service,
+        )?,
+        Contender::within(
+            "redirector, another client avoids one backend of ten",
+            netns,
+            &avoided.cgroup,
             service,
         )?,
     ];
@@ -122,8 +132,9 @@ pub fn measure(
     }
     let exchange = exchanges[REDIRECTED].to(&exchanges[DIRECT]);
     let stateless = exchanges[STATELESS].to(&exchanges[DIRECT]);
-    let [watching, blind] = [REDIRECTED, BLIND].map(|who| programs[who].program.as_ref());
-    let watching = watching.context("no programs")?.to(blind.context("no programs")?);
+    let of = |who: usize| programs[who].program.as_ref().context("no programs");
+    let watching = of(REDIRECTED)?.to(of(BLIND)?);
+    let asking = of(AVOIDED)?.to(of(REDIRECTED)?);
     let goals = vec![
         Goal::at_most(
             "programs per connection, to before passive health and seats",
@@ -131,6 +142,12 @@ pub fn measure(
             1.25,
         )
         .remark(format!("95 % of {:.3} to {:.3}", watching.low, watching.high)),
+        Goal::at_most(
+            "programs per connection where another client avoids one of ten, to where none does",
+            asking.median,
+            1.15,
+        )
+        .remark(format!("95 % of {:.3} to {:.3}", asking.low, asking.high)),
         Goal::at_most("connect-request-response-close, to direct", exchange.median, 1.10).remark(
             format!(
                 "95 % of {:.3} to {:.3}; {:.3} with --peer-name none",

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use redirector::datapath::{self, Datapath, Lock, Options, Pins, SEATS, load, unload};
+use redirector_common::HealthByte;
 use redirector_core::{
     Input, Moment, Transition, World,
     plan::{Capacities, Installed, plan_scope},
@@ -111,6 +112,17 @@ impl Redirected {
         stages.apply += timed(|| applied = self.datapath.apply(&plan));
         applied?;
         Ok((stages, happened))
+    }
+
+    /// Sets the mark that some client avoids it at the first backend of each service, as the failure of
+    /// a client would; none of those that are measured here avoids it.
+    pub fn mark_one_of_each(&mut self, services: Services) -> Result<()> {
+        for number in 0..services.count {
+            let backend = services.backend(number * services::BACKENDS);
+            let (index, _) = self.installed.backend(&backend).context("a backend has no index")?;
+            self.datapath.readmit(index, HealthByte::Passive)?;
+        }
+        Ok(())
     }
 
     /// What is installed, and the way to the maps.

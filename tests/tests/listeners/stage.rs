@@ -92,7 +92,7 @@ impl Stage {
         let service = |name: &str, frontend: SocketAddr, local: SocketAddr, remote: SocketAddr| {
             format!(
                 "- name: shop/{name}\n  frontends: [\"{frontend}/tcp\"]\n  backends:\n  \
-                 - {{address: \"{local}\"}}\n  - {{address: \"{remote}\"}}\n  \
+                 - {{address: \"{local}\", node: n1}}\n  - {{address: \"{remote}\"}}\n  \
                  policy: {{probe: off}}\n"
             )
         };

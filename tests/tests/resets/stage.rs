@@ -91,7 +91,8 @@ pub(crate) fn frontends(service: usize) -> (Ipv4Addr, Ipv6Addr) {
     (Ipv4Addr::new(10, 96, 1, number as u8), v6)
 }
 
-/// Of UDP the next backend stands by, in another zone: only then it may be reset.
+/// All of one owner, so that silence over TCP speaks for UDP. Of UDP the next backend stands by, in
+/// another zone: only then it may be reset.
 fn services(pods: &Pods, tcp: &str, udp: &str) -> String {
     let mut text = String::from("node: {name: agent, zone: a, region: eu}\nservices:\n");
     for service in 0..BACKENDS {
@@ -99,7 +100,7 @@ fn services(pods: &Pods, tcp: &str, udp: &str) -> String {
         for (protocol, policy) in [("tcp", tcp), ("udp", udp)] {
             let _ = write!(
                 text,
-                "- name: {protocol}/{service}\n  \
+                "- name: resets/{protocol}-{service}\n  \
                  frontends: ['{v4}:{DIALLED}/{protocol}', '[{v6}]:{DIALLED}/{protocol}']\n  \
                  policy: {{{policy}}}\n  backends:\n"
             );

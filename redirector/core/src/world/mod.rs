@@ -187,6 +187,15 @@ impl World {
         self.services.get(name)
     }
 
+    /// Backends of a service that run on this agent's node; none where it has no name.
+    pub fn local_backends(&self, service: &ServiceRef) -> impl Iterator<Item = BackendRef> {
+        let own = self.node.node_ref(self.node.cluster.as_ref());
+        let listed = self.services.get(service).into_iter().flat_map(|service| &service.backends);
+        let is_here =
+            move |at: &Locality| own.is_some() && at.node_ref(self.node.cluster.as_ref()) == own;
+        listed.filter(move |listed| is_here(&listed.locality)).map(|listed| listed.backend)
+    }
+
     /// Whether somebody objects to that backend.
     #[must_use]
     pub fn is_ejected(&self, backend: &BackendRef) -> bool {

@@ -114,6 +114,26 @@ async fn an_urgent_probe_passes_those_that_wait_for_a_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn urgent_probes_of_one_owner_delay_none_of_another() {
+    let stuck = Probe { timeout_ms: 60_000, ..RARE };
+    let holes: Vec<_> = (1..=40).map(|host| at(56, host)).collect();
+    let _holes: Vec<_> = holes.iter().map(|backend| BlackHole::new(*backend)).collect();
+    let well = at(56, 100);
+    let _listener = accepting(well);
+    let mut evil: Vec<_> = holes.iter().map(|hole| order(*hole, &stuck, 1)).collect();
+    evil.iter_mut().for_each(|(_, order)| order.owners = ["evil".into()].into());
+    let mut probes = Probes::ordered(evil.into_iter().chain([order(well, &FAST, 0)]), 16);
+    // Half of the 14 places that are not kept for urgent ones, and half of the 2 that are.
+    eventually(|| connecting(56) == 7 + 1, "it has all that one owner gets").await;
+    let begin = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(probes.next().await, (well, Ok(())));
+    }
+    assert!(begin.elapsed() < DEADLINE / 4, "{:?}", begin.elapsed());
+    assert!(connecting(56) <= 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn urgent_probes_are_no_more_at_once_than_others() {
     let count = Arc::new(AtomicUsize::new(0));
     let holes: Vec<_> = (1..=9).map(|host| at(55, host)).collect();
