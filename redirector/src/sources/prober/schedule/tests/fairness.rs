@@ -76,6 +76,34 @@ fn urgent_questions_and_long_timeouts_of_one_owner_delay_nobody_else() {
 }
 
 #[test]
+fn seven_owners_that_hold_what_they_can_leave_a_place_and_more_are_waited_for_once() {
+    let slow = Probe { timeout_ms: 10_000, interval_ms: 10_000, ..PROBE };
+    let holes = Answer { after: Duration::from_secs(10), is_well: false };
+    for (owners, longest) in [(7, STRETCHED), (20, STRETCHED + holes.after)] {
+        let mut simulation = Simulation::new(PLACES, 7);
+        let healthy = ten(&mut simulation, WELL);
+        for owner in 0..owners {
+            // One after the other: each takes half of what is left.
+            for number in 0..500 {
+                let name = format!("evil-{owner}");
+                simulation.want(backend(2 + owner, number), order(&[&name], &slow, 1), holes);
+            }
+            simulation.adapt();
+            simulation.run(Duration::from_millis(1), |_| {});
+        }
+        let from = simulation.start;
+        simulation.run(Duration::from_mins(2), |_| {});
+        for backend in &healthy {
+            let gap = simulation.longest_gap(backend, from);
+            assert!(gap <= longest, "{owners} owners: {backend} waited {gap:?}");
+        }
+        // Who waits is not overtaken: later no more than ever.
+        let gap = simulation.longest_gap(&healthy[0], from + Duration::from_secs(30));
+        assert!(gap <= STRETCHED, "{owners} owners: {gap:?}");
+    }
+}
+
+#[test]
 fn a_small_outage_beside_a_large_one_is_over_as_soon_as_ever() {
     let mut simulation = Simulation::new(PLACES, 3);
     let own = ten(&mut simulation, SILENT);
