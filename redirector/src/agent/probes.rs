@@ -12,10 +12,10 @@ use super::Agent;
 /// How long what is probed may stay as it was after services have changed: to find out costs as
 /// much as there are services, and the first probe of a backend waits as long.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// After it was found out nobody asks for so long, whatever happens.
+/// After it was found out it is not again for so long, whatever happens.
 const REST: Duration = Duration::from_millis(10);
-/// Nor for so many times as long as it took: a tenant's connects that fail are questions, each of
-/// which is news here, and take no more than a tenth of the agent.
+/// Nor for so many times as long as it took: each connect of a tenant's that fails may be news, and
+/// all of them are to take no more than a tenth of the agent's time.
 const RESTS: u32 = 9;
 
 /// When to find out what is to be probed.

@@ -1,7 +1,7 @@
 //! Asks backends whether they are well, as often as the core wants: by TCP, HTTP or gRPC.
 //!
-//! When and whose turn it is, is pure ([`schedule`]); a probe under way is a task of at most 1 KiB,
-//! and some 35 µs of a core if it is TCP, the kernel's share included. What a result means is the
+//! When which backend is asked is decided by `schedule`, which is pure. A probe under way is a task
+//! of at most 1 KiB, and some 35 µs of a core if it is TCP, the kernel's share included. What a result means is the
 //! core's business: it counts, ejects and re-admits. UDP is never asked.
 
 mod ask;

@@ -2,7 +2,7 @@
 //!
 //! A backend is due every interval, with jitter, and at once when that is urgent; an urgent probe
 //! leaves the interval as it is. What is due begins when there is a [place](places) for one of
-//! its owners, which take [turns](turns). Two failures in a row are a backend that fails.
+//! the backend's owners, which take [turns](turns). A backend fails when its last two probes have.
 
 mod owners;
 mod patience;
@@ -42,11 +42,11 @@ pub(super) struct Schedule {
     /// When those that rest are due.
     timers: BTreeSet<(Instant, BackendRef)>,
     places: Places,
-    /// Who waits for a place of each kind. Urgent ones wait in two queues.
+    /// Backends that wait for a place of each kind; an urgent one also for one of the others.
     ordinary: Turns,
     failing: Turns,
     urgent: Turns,
-    /// Whether one that fails is to begin before one that does not, if both can.
+    /// Whether a backend that fails is to begin before one that does not, if both can.
     is_failing_next: bool,
     tickets: u64,
     /// When any backend answered last, or the first probe failed.
@@ -118,8 +118,8 @@ impl Schedule {
         }
     }
 
-    /// Asks for these from now on, and for nothing else. The tickets of probes under way that nobody
-    /// wants any more: they are to be stopped. `random` is from 0 up to 1.
+    /// Asks these backends from now on, and no others. Returns the tickets of probes under way that
+    /// are no longer wanted: they are to be stopped. `random` is from 0 up to 1.
     pub fn adapt(
         &mut self,
         wanted: &BTreeMap<BackendRef, ProbeOrder>,
@@ -131,7 +131,8 @@ impl Schedule {
         };
         let others: Vec<_> = self.backends.iter().filter(is_other).map(|(it, _)| *it).collect();
         let mut stopped = BTreeSet::new();
-        // Whoever is asked in another way was known before: it is urgent if its number has changed.
+        // A backend that is to be asked in another way was known before: it is urgent only if its
+        // number has changed.
         let mut earlier = BTreeMap::new();
         for backend in &others {
             let Some(known) = self.forget(backend) else { continue };
@@ -159,7 +160,7 @@ impl Schedule {
         stopped
     }
 
-    /// A probe that may begin now, if there is one. Asked again until there is none.
+    /// A probe that may begin now; to be called again until there is none.
     pub fn begin(&mut self, now: Instant) -> Option<Begun> {
         while let Some((at, backend)) = self.timers.first().copied()
             && at <= now
@@ -236,7 +237,7 @@ impl Schedule {
         }
     }
 
-    /// When [`begin`](Self::begin) is to be asked again, if nothing ends before.
+    /// When [`begin`](Self::begin) is to be called again, if no probe ends before.
     pub fn deadline(&self) -> Option<Instant> {
         self.timers.first().map(|(at, _)| *at)
     }

@@ -5,7 +5,7 @@
 //!
 //! 1. A success ends that for the backend, and for all others of its owners: outages end together.
 //!    Those are due within an interval, and less often again only after another 30 s. If no probe at
-//!    all has succeeded for 30 s it was this node's outage, and ends for everybody.
+//!    all has succeeded for 30 s, this node was cut off, and the success ends it for all owners.
 //! 2. An urgent question ends it for the backend: the kernel has seen something of it.
 //! 3. Up to 16 backends of an owner keep their interval, however long they have failed; of more, the
 //!    interval is only so much longer that 16 of them are asked in the time of one. So a small
@@ -53,8 +53,8 @@ impl Schedule {
         interval.max(interval.saturating_mul(times).min(LONGEST))
     }
 
-    /// One that had failed for long answers, or the first one after `outage`, which was everybody's:
-    /// others are worth asking, too.
+    /// A backend that had failed for long answers, and no other has for as long as `outage`: others
+    /// are worth asking, too.
     pub(super) fn wake_others(
         &mut self,
         backend: &BackendRef,

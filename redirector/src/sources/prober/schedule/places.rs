@@ -1,7 +1,7 @@
-//! How many probes may be under way, and whose.
+//! How many probes may be under way, and at whose expense.
 //!
 //! A black hole holds a place for its whole timeout, and a tenant can have as many black holes as
-//! it likes. In order:
+//! it likes. The rules:
 //!
 //! 1. One place in eight is kept for urgent probes.
 //! 2. At most half of all places are held by probes of backends that fail.
@@ -17,7 +17,7 @@ pub(super) type Owner = Arc<str>;
 /// One place in so many is kept for urgent probes.
 const URGENT_SHARE: usize = 8;
 
-/// What is free, and who holds the rest.
+/// The places of each kind that are free, and the owners that hold the others.
 #[derive(Debug)]
 pub(super) struct Places {
     ordinary: Pool,
@@ -63,7 +63,7 @@ impl Places {
         }
     }
 
-    /// Whether there is any free place of that kind, whoever wants it.
+    /// Whether any place of that kind is free.
     pub fn is_any_free(&self, kind: Kind) -> bool {
         match kind {
             Kind::Ordinary => self.ordinary.free > 0,

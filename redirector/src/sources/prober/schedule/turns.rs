@@ -1,5 +1,5 @@
-//! Probes that are due, and whose turn it is: owner after owner, and of one owner urgent ones
-//! before the others, then as they became due.
+//! Which of the probes that are due is next: owner after owner, and of one owner the urgent ones
+//! first, then as they became due.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,7 +24,7 @@ pub(super) struct Due {
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     queues: BTreeMap<Owner, BTreeSet<Due>>,
-    /// Who had the last turn.
+    /// The owner that had the last turn.
     last: Option<Owner>,
 }
 
@@ -42,8 +42,8 @@ impl Turns {
         }
     }
 
-    /// Who is next of those that have room, and with which backend; it has had its turn then, and
-    /// the backend still stands in its queues.
+    /// The next owner that has room, and its first backend. That was the owner's turn; the backend
+    /// stays in its queues.
     pub fn next(&mut self, has_room: impl Fn(&Owner) -> bool) -> Option<(Owner, Due)> {
         let after = self.last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let later = self.queues.range::<Owner, _>((after, Bound::Unbounded));
