@@ -1,0 +1,90 @@
+//! Two cgroups in one network namespace are one witness, and one in a namespace of its own is none.
+
+use redirector_tests::{
+    dialer::Second,
+    tenant::{Attempt, Tenant},
+};
+
+use crate::{
+    stage::{AgentIs, PORT, PROBED, REJECT, Stage, frontends, near, service},
+    watch::Victim,
+};
+
+const SERVICE: u16 = 1;
+/// Of the victim, a second, both families together.
+const GOOD: u32 = 300;
+/// Milliseconds between two of an attacker's connects: 11 a second.
+const PAUSE: u64 = 90;
+/// An attacker's connects in each family.
+const CONNECTS: u32 = 20;
+
+fn stage(agent: AgentIs) -> Stage {
+    let replicas = [("near", PORT), ("near", PORT + 1)];
+    let policy = format!("allDown: Refuse, {PROBED}");
+    let mut stage =
+        Stage::new(&replicas, &service(SERVICE, &policy, &[near(PORT), near(PORT + 1)]));
+    stage.wait_for_probes(&[SERVICE]);
+    stage.let_agent_be(agent);
+    stage
+}
+
+/// All attackers at once, and what becomes of the victim.
+fn attacked(stage: &Stage, attackers: Vec<(Tenant, Attempt)>, agent: AgentIs) {
+    let victim = Victim::start(stage, SERVICE, GOOD / 2);
+    let attackers: Vec<_> = attackers
+        .into_iter()
+        .map(|(mut tenant, attempt)| {
+            tenant.begin(attempt).expect("an attack");
+            tenant
+        })
+        .collect();
+    let mut refused = 0;
+    for mut tenant in attackers {
+        refused += tenant.end().expect("the end of an attack").refused;
+    }
+    let Second { dials, failed, by, .. } = victim.end();
+    println!("{refused} refused, agent {agent:?}: {failed} of the victim's {dials} failed, {by:?}");
+    assert!(refused >= 2 * 2 * 5, "the attack is none: {refused}");
+    assert_eq!(failed, 0, "of {dials}");
+    assert_eq!(by.len(), 2, "both replicas serve: {by:?}");
+    stage.assert_unmoved(&[SERVICE], agent);
+}
+
+fn two_containers(agent: AgentIs) {
+    let stage = stage(agent);
+    stage.deny("pod1", "near", &[PORT, PORT + 1], REJECT);
+    let attackers = ["pod1/one", "pod1/two"].map(|container| {
+        let attempt = Attempt::new(&frontends([SERVICE]), CONNECTS).every(PAUSE);
+        (stage.tenant("pod1", container), attempt)
+    });
+    attacked(&stage, attackers.into(), agent);
+}
+
+#[test]
+fn two_containers_of_one_pod_eject_nothing() {
+    two_containers(AgentIs::Alive);
+}
+
+#[test]
+fn two_containers_of_one_pod_eject_nothing_while_the_agent_is_dead() {
+    two_containers(AgentIs::Killed);
+}
+
+fn moving(agent: AgentIs) {
+    let stage = stage(agent);
+    let cgroups = ["user/one", "user/two"].map(|name| stage.cgroup(name));
+    let mut user = stage.tenant("pod1", "user/one");
+    user.own(&stage.addresses("near")).expect("a network of its own");
+    let attempt = Attempt::new(&frontends([SERVICE]), 2 * CONNECTS).every(PAUSE / 2).from(&cgroups);
+    attacked(&stage, vec![(user, attempt)], agent);
+}
+
+#[test]
+fn a_user_who_moves_between_two_cgroups_ejects_nothing() {
+    moving(AgentIs::Alive);
+}
+
+#[test]
+fn a_user_who_moves_between_two_cgroups_ejects_nothing_while_the_agent_is_stopped() {
+    moving(AgentIs::Stopped);
+}
