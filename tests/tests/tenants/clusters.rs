@@ -7,32 +7,42 @@ use crate::{
     watch::{assert_served_by, count},
 };
 
-const TCP: u16 = 1;
+const HOME: u16 = 1;
+/// Over UDP, and over TCP without probes: nothing says that west's node lives.
 const UDP: u16 = 2;
-const HOME: &str = "node: n9, zone: a, region: eu, cluster: home";
-const WEST: &str = "node: n9, zone: a, region: eu, cluster: west";
+const UNPROBED: u16 = 3;
+const N9: &str = "node: n9, zone: a, region: eu, cluster: home";
+const WEST_N9: &str = "node: n9, zone: a, region: eu, cluster: west";
+const WEST_N8: &str = "node: n8, zone: a, region: eu, cluster: west";
 const CLUSTERS: &str = "tiers: [{name: home, clusters: [home]}, {name: west, clusters: [west]}]";
 
-/// Both clusters have a node `n9`; that of home has two replicas over TCP.
+/// Both clusters have a node `n9`; that of home has two replicas that are probed.
 fn stage() -> Stage {
-    let at_home = [PORT, PORT + 1].map(|port| backend("near", port, HOME));
-    let in_west = backend("west", PORT, WEST);
-    let tcp = service(TCP, &format!("{CLUSTERS}, {PROBED}"), &[at_home.concat(), in_west.clone()]);
-    let udp = service(UDP, CLUSTERS, &[in_west]).replace("/tcp'", "/udp'");
-    let replicas = [("near", PORT), ("near", PORT + 1), ("west", PORT)];
-    let stage = Stage::new(&replicas, &[tcp, udp].concat());
-    stage.wait_for_probes(&[TCP]);
+    let at_home = [PORT, PORT + 1].map(|port| backend("near", port, N9)).concat();
+    let in_west = backend("west", PORT, WEST_N9);
+    // Answers probes: the agent's own network is in order.
+    let other = backend("west", PORT + 1, WEST_N8);
+    let services = [
+        service(HOME, &format!("{CLUSTERS}, {PROBED}"), &[at_home, other]),
+        service(UDP, CLUSTERS, std::slice::from_ref(&in_west)).replace("/tcp'", "/udp'"),
+        service(UNPROBED, &format!("{CLUSTERS}, probe: off"), &[in_west]),
+    ];
+    let replicas = [("near", PORT), ("near", PORT + 1), ("west", PORT), ("west", PORT + 1)];
+    let stage = Stage::new(&replicas, &services.concat());
+    stage.wait_for_probes(&[HOME]);
     stage
 }
 
-/// Every dial of both protocols and families is answered by west.
+/// Every dial of both protocols and families is answered by west's node of that name.
 fn assert_west_serves(stage: &Stage) {
     let mut client = stage.client("victim", "victim");
     for family in Family::ALL {
         let udp = Dial { timeout_ms: 1_000, ..Dial::udp(family.frontend(UDP)) };
-        for dial in [udp, family.dial(TCP)] {
+        for dial in [udp, family.dial(UNPROBED)] {
             assert_served_by("west", &count(&client.dial(dial, 10).expect("dials")));
         }
+        let sums = count(&client.dial(family.dial(HOME), 10).expect("dials"));
+        assert_served_by("west-1", &sums);
     }
 }
 
