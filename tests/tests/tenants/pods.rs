@@ -1,11 +1,6 @@
 //! Two pods whom the network denies a backend, and who merely try again: several witnesses.
 
-use std::{
-    collections::BTreeMap,
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeMap, thread, time::Duration};
 
 use redirector_tests::{
     dialer::Second,
@@ -19,10 +14,8 @@ use crate::{
 };
 
 const SERVICE: u16 = 1;
-/// Of the victim in each family, without and with the attack; the latter at least.
+/// Of the victim in each family, without and under the attack.
 const DIALS: u32 = 10_000;
-/// How many dials of them are made before the attack is asked for its end.
-const PART: u32 = 1_000;
 /// Of the denied backend's share, in percent points.
 const MOST_MOVED: f64 = 1.0;
 /// An ejection that a probe contradicts; 50 ms and a round trip are meant, on an idle machine.
@@ -32,34 +25,41 @@ const MOST_EJECTIONS: usize = 3;
 const PODS: [&str; 2] = ["pod1", "pod2"];
 /// In each pod: an application that is restarted comes back in a new cgroup.
 const CGROUPS: usize = 8;
+/// A pod's connects in each family before it is asked how they ended, milliseconds between two, and
+/// how often it does that where nobody says when it is enough.
+const ROUND: u32 = 8;
+const PAUSE: u64 = 10;
+const ROUNDS: u32 = 15;
 /// So long an ejection may last while there is no agent, and a trial after it.
 const LONGEST_ALONE: Duration = Duration::from_millis(2_000 + 1_000);
 
-/// Both pods, ready to dial; `PORT` of the node near is denied to them.
-fn denied_pods(stage: &Stage, times: u32, pause: u64) -> Vec<(Tenant, Attempt)> {
-    let one = |pod: &str| {
-        stage.deny(pod, "near", &[PORT], REJECT);
-        let cgroups: Vec<_> =
-            (0..CGROUPS).map(|number| stage.cgroup(&format!("{pod}/{number}"))).collect();
-        let attempt = Attempt {
-            timeout_ms: 500,
-            ..Attempt::new(&frontends([SERVICE]), times).every(pause).from(&cgroups)
+/// Both pods, in several cgroups each; `PORT` of the node near is denied to them.
+struct Denied {
+    pods: Vec<(Tenant, Attempt)>,
+    failed: u32,
+}
+
+impl Denied {
+    fn new(stage: &Stage) -> Self {
+        let one = |pod: &str| {
+            stage.deny(pod, "near", &[PORT], REJECT);
+            let cgroups: Vec<_> =
+                (0..CGROUPS).map(|number| stage.cgroup(&format!("{pod}/{number}"))).collect();
+            let attempt = Attempt::new(&frontends([SERVICE]), ROUND).every(PAUSE).from(&cgroups);
+            (stage.tenant(pod, &format!("{pod}/0")), attempt)
         };
-        (stage.tenant(pod, &format!("{pod}/0")), attempt)
-    };
-    PODS.map(one).into()
-}
+        Self { pods: PODS.map(one).into(), failed: 0 }
+    }
 
-fn begin(pods: Vec<(Tenant, Attempt)>) -> Vec<Tenant> {
-    let begin = |(mut tenant, attempt): (Tenant, Attempt)| {
-        tenant.begin(attempt).expect("an application");
-        tenant
-    };
-    pods.into_iter().map(begin).collect()
-}
-
-fn failed(pods: Vec<Tenant>) -> u32 {
-    pods.into_iter().map(|mut pod| pod.end().expect("its end").failed()).sum()
+    /// Both dial for a while, side by side.
+    fn dial(&mut self) {
+        for (pod, attempt) in &mut self.pods {
+            pod.begin(attempt.clone()).expect("connects");
+        }
+        for (pod, _) in &mut self.pods {
+            self.failed += pod.end().expect("their end").failed();
+        }
+    }
 }
 
 /// Percent of all answers.
@@ -69,20 +69,6 @@ fn shares(sums: &Second) -> BTreeMap<&str, f64> {
         .iter()
         .map(|(name, times)| (name.as_str(), 100.0 * *times as f64 / all as f64))
         .collect()
-}
-
-/// At least as many dials as without, and on until the attack is over.
-fn dial_during(stage: &Stage, is_over: &AtomicBool) -> Second {
-    let mut total = Second::default();
-    while total.dials < u64::from(2 * DIALS) || !is_over.load(Ordering::Relaxed) {
-        let part = dial_many(stage, SERVICE, PART);
-        total.dials += part.dials;
-        total.failed += part.failed;
-        for (name, times) in part.by {
-            *total.by.entry(name).or_default() += times;
-        }
-    }
-    total
 }
 
 #[test]
@@ -95,15 +81,16 @@ fn two_denied_pods_leave_the_shares_of_a_third_as_they_are() {
     stage.wait_for_probes(&[SERVICE]);
 
     let without = dial_many(&stage, SERVICE, DIALS);
-    let pods = denied_pods(&stage, 250, 10);
+    let mut pods = Denied::new(&stage);
     let watch = Watch::start(&stage);
-    let is_over = AtomicBool::new(false);
-    let (with, denied) = thread::scope(|scope| {
-        let victim = scope.spawn(|| dial_during(&stage, &is_over));
-        let denied = failed(begin(pods));
-        is_over.store(true, Ordering::Relaxed);
-        (victim.join().expect("the victim"), denied)
+    let with = thread::scope(|scope| {
+        let victim = scope.spawn(|| dial_many(&stage, SERVICE, DIALS));
+        while !victim.is_finished() {
+            pods.dial();
+        }
+        victim.join().expect("the victim")
     });
+    let denied = pods.failed;
     let mut ejections = watch.end();
     ejections.sort_by_key(|(_, lasted)| *lasted);
     let longest = ejections.last().map_or(Duration::ZERO, |(_, lasted)| *lasted);
@@ -145,10 +132,13 @@ fn without_an_agent_two_pods_eject_for_a_bounded_time_and_an_answer_readmits() {
     stage.wait_for_probes(&[SERVICE]);
     stage.let_agent_be(AgentIs::Killed);
 
-    let pods = denied_pods(&stage, 100, 10);
+    let mut pods = Denied::new(&stage);
     let watch = Watch::start(&stage);
     let victim = Victim::start(&stage, SERVICE, 100);
-    let denied = failed(begin(pods));
+    for _ in 0..ROUNDS {
+        pods.dial();
+    }
+    let denied = pods.failed;
     wait_until("the backend is back", || stage.objections().is_empty());
     let after = dial_many(&stage, SERVICE, 200);
     let ejections = watch.end();

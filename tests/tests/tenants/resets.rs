@@ -6,7 +6,11 @@ use std::{
     thread,
 };
 
-use redirector_tests::{lab::Lab, netns::Netns, tenant::Attempt};
+use redirector_tests::{
+    lab::Lab,
+    netns::Netns,
+    tenant::{Attempt, Tenant},
+};
 
 use crate::stage::{AgentIs, DROP, NODES, PORT, PROBED, Stage, frontends, near, service};
 
@@ -14,7 +18,7 @@ const SERVICE: u16 = 1;
 /// Connections that the victim holds, in each family.
 const HELD: u32 = 10;
 /// Of an attacker in each family: more than five unanswered connects eject.
-const CONNECTS: u32 = 4;
+const CONNECTS: u32 = 3;
 
 /// Answers what it is sent, until the other side closes. Ends with the test's process.
 fn serve_echo(netns: &Netns, address: SocketAddr) {
@@ -37,8 +41,8 @@ fn echo(mut stream: TcpStream) {
 }
 
 /// Each attacker's connects go unanswered; all attackers at once.
-fn attack(attackers: Vec<(redirector_tests::tenant::Tenant, Attempt)>) -> u32 {
-    let begin = |(mut tenant, attempt): (redirector_tests::tenant::Tenant, Attempt)| {
+fn attack(attackers: Vec<(Tenant, Attempt)>) -> u32 {
+    let begin = |(mut tenant, attempt): (Tenant, Attempt)| {
         tenant.begin(attempt).expect("an attack");
         tenant
     };
