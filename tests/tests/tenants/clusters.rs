@@ -3,7 +3,8 @@
 use redirector_tests::{dialer::Dial, wait::wait_until};
 
 use crate::{
-    stage::{Family, PORT, PROBED, Stage, backend, members, service},
+    services::{Family, PORT, PROBED, backend, service},
+    stage::{Stage, members},
     watch::{assert_served_by, count},
 };
 

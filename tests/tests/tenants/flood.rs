@@ -5,7 +5,8 @@ use std::{env, thread};
 use redirector_tests::tenant::{Attempt, Tally};
 
 use crate::{
-    stage::{AgentIs, Family, PORT, PROBED, REJECT, Stage, TIERS, frontends, near, service, west},
+    services::{Family, PORT, PROBED, TIERS, frontends, near, service, west},
+    stage::{AgentIs, REJECT, Stage},
     watch::{Victim, assert_served_by, count},
 };
 
@@ -29,10 +30,12 @@ fn flood(stage: &Stage) -> Tally {
     let attempt = Attempt { timeout_ms: 20, ..Attempt::new(&frontends(SERVICES), REFUSED) };
     let mut user = stage.tenant("pod2", "user");
     let below = stage.cgroup("user");
-    user.own(&stage.addresses("near")).expect("a network of its own");
+    // Whatever is chosen refuses at once.
+    let own = [stage.addresses("near"), stage.addresses("west")].concat();
+    user.own(&own).expect("a network of its own");
     let mut tally = user.swarm(&below, clients, attempt.clone()).expect("many clients");
     for _ in 0..NETWORKS {
-        user.own(&stage.addresses("near")).expect("another network");
+        user.own(&own).expect("another network");
         let more = user.attempt(attempt.clone()).expect("one more client");
         tally.refused += more.refused;
     }

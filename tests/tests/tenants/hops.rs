@@ -5,7 +5,8 @@ use std::{fs, net::IpAddr};
 use redirector_tests::{dialer::Second, lab::Lab, netns::Netns, replica::Replica, tenant::Attempt};
 
 use crate::{
-    stage::{AgentIs, NODES, PORT, PROBED, Stage, frontends, service},
+    services::{NODES, PORT, PROBED, frontends, service},
+    stage::{AgentIs, Stage},
     watch::Victim,
 };
 

@@ -11,7 +11,8 @@ use redirector_tests::{
 };
 
 use crate::{
-    stage::{AgentIs, Family, PORT, PROBED, Stage, TIERS, backend, near, service, west},
+    services::{Family, PORT, PROBED, TIERS, backend, near, service, west},
+    stage::{AgentIs, Stage},
     watch::{Victim, assert_served_by},
 };
 

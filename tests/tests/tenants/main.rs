@@ -9,6 +9,7 @@ mod panic;
 mod pods;
 mod real;
 mod resets;
+mod services;
 mod stage;
 mod starvation;
 mod success;

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use redirector_tests::wait::wait_until;
 
 use crate::{
-    stage::{AgentIs, Family, PORT, PROBED, Stage, TIERS, near, service, west},
+    services::{Family, PORT, PROBED, TIERS, near, service, west},
+    stage::{AgentIs, Stage},
     watch::{assert_served_by, count},
 };
 

@@ -9,7 +9,8 @@ use redirector_tests::{
 };
 
 use crate::{
-    stage::{AgentIs, PORT, PROBED, REJECT, Stage, TIERS, backend, frontends, near, service, west},
+    services::{PORT, PROBED, TIERS, backend, frontends, near, service, west},
+    stage::{AgentIs, REJECT, Stage},
     watch::{Victim, Watch, dial_many},
 };
 

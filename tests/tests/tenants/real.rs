@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, thread};
 use redirector_tests::{dialer::Second, wait::wait_until};
 
 use crate::{
-    stage::{AgentIs, DROP, Family, PORT, PROBED, Stage, near, service},
+    services::{Family, PORT, PROBED, near, service},
+    stage::{AgentIs, DROP, Stage},
     watch::count,
 };
 

@@ -12,7 +12,10 @@ use redirector_tests::{
     tenant::{Attempt, Tenant},
 };
 
-use crate::stage::{AgentIs, DROP, NODES, PORT, PROBED, Stage, frontends, near, service};
+use crate::{
+    services::{NODES, PORT, PROBED, frontends, near, service},
+    stage::{AgentIs, DROP, Stage},
+};
 
 const SERVICE: u16 = 1;
 /// Connections that the victim holds, in each family.

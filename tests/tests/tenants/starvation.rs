@@ -8,7 +8,10 @@ use std::{
 
 use redirector_tests::wait::wait_until;
 
-use crate::stage::{PORT, Stage, near, service};
+use crate::{
+    services::{PORT, near, service},
+    stage::Stage,
+};
 
 const SERVICE: u16 = 1;
 /// The other tenant's services, with 16 backends each: services of up to 16 are probed whole.

@@ -5,7 +5,8 @@ use std::{net::SocketAddr, thread};
 use redirector_tests::tenant::Attempt;
 
 use crate::{
-    stage::{AgentIs, DROP, Family, PORT, PROBED, Stage, frontends, near, service},
+    services::{Family, PORT, PROBED, frontends, near, service},
+    stage::{AgentIs, DROP, Stage},
     watch::count,
 };
 

@@ -8,7 +8,8 @@ use redirector_tests::{
 };
 
 use crate::{
-    stage::{AgentIs, Family, PORT, PROBED, REJECT, Stage, TIERS, frontends, near, service, west},
+    services::{Family, PORT, PROBED, TIERS, frontends, near, service, west},
+    stage::{AgentIs, REJECT, Stage},
     watch::{Victim, assert_served_by, count},
 };
 

@@ -13,7 +13,10 @@ use std::{
 use redirector::datapath::View;
 use redirector_tests::dialer::{Dialled, Load, LoadRun, Second};
 
-use crate::stage::{Family, Stage, unusable};
+use crate::{
+    services::Family,
+    stage::{Stage, unusable},
+};
 
 /// How exactly the length of an ejection is known.
 const STEP: Duration = Duration::from_millis(1);

@@ -6,7 +6,8 @@ use redirector_tests::{
 };
 
 use crate::{
-    stage::{AgentIs, PORT, PROBED, REJECT, Stage, frontends, near, service},
+    services::{PORT, PROBED, frontends, near, service},
+    stage::{AgentIs, REJECT, Stage},
     watch::Victim,
 };
 
