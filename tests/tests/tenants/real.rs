@@ -6,7 +6,7 @@ use redirector_tests::{dialer::Second, wait::wait_until};
 
 use crate::{
     services::{Family, PORT, PROBED, near, service},
-    stage::{AgentIs, DROP, Stage},
+    stage::{AgentIs, Stage},
     watch::count,
 };
 
@@ -39,13 +39,7 @@ fn alone(end: End, agent: AgentIs) {
     stage.let_agent_be(agent);
     match end {
         End::Killed => stage.replicas[0].kill(),
-        End::BlackHole => {
-            let rule = format!(
-                "table inet hole {{\n chain in {{\n type filter hook input priority 0\n \
-                 tcp dport {PORT} {DROP}\n }}\n }}"
-            );
-            stage.lab.node("near").netns().nft(&rule).expect("a black hole");
-        }
+        End::BlackHole => stage.swallow("near", PORT),
     }
     let sums = dial(&stage, "victim");
     let failed: Vec<_> = sums.iter().map(|sums| sums.failed).collect();

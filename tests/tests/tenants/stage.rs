@@ -180,6 +180,15 @@ impl Stage {
         self.lab.node(pod).netns().nft(&rules).expect("rules of a pod");
     }
 
+    /// Whatever comes to this port of a node is lost, and nothing says so.
+    pub(crate) fn swallow(&self, node: &str, port: u16) {
+        let rule = format!(
+            "table inet hole {{\n chain in {{\n type filter hook input priority 0\n \
+             tcp dport {port} drop\n }}\n }}"
+        );
+        self.lab.node(node).netns().nft(&rule).expect("a black hole");
+    }
+
     /// What `redirector explain` says of a service.
     pub(crate) fn explain(&self, service: u16) -> Value {
         let output = self.agent.ask("explain", &[&name(service), "-o", "json"]).expect("explain");

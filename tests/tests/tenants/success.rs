@@ -6,7 +6,7 @@ use redirector_tests::tenant::Attempt;
 
 use crate::{
     services::{Family, PORT, PROBED, frontends, near, service},
-    stage::{AgentIs, DROP, Stage},
+    stage::{AgentIs, Stage},
     watch::count,
 };
 
@@ -22,7 +22,7 @@ fn pretends(policy: &str, agent: AgentIs) {
         stage.wait_for_probes(&[SERVICE]);
     }
     stage.let_agent_be(agent);
-    stage.deny("victim", "near", &[PORT], DROP);
+    stage.swallow("near", PORT);
     let mut attacker = stage.tenant("pod1", "attacker");
     let addresses = stage.addresses("near");
     attacker.own(&addresses).expect("a network of its own");

@@ -80,7 +80,7 @@ fn denied(agent: AgentIs) {
     let mut pod = stage.client("pod1", "denied");
     for service in BOTH {
         for family in Family::ALL {
-            let dialled = pod.dial(family.dial(service), 50).expect("dials");
+            let dialled = pod.dial(family.dial(service), 30).expect("dials");
             let served = dialled.iter().skip(REFUSED).find(|one| one.outcome != Ok("west".into()));
             assert_eq!(served, None, "after {REFUSED} failures another backend serves");
         }
