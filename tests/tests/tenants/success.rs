@@ -29,7 +29,7 @@ fn pretends(policy: &str, agent: AgentIs) {
     for address in addresses {
         attacker.listen(SocketAddr::new(address, PORT)).expect("a listener");
     }
-    let attempt = Attempt { timeout_ms: 50, ..Attempt::new(&frontends([SERVICE]), 100).every(10) };
+    let attempt = Attempt { timeout_ms: 50, ..Attempt::new(&frontends([SERVICE]), 400).every(2) };
     attacker.begin(attempt).expect("an attack");
     let one = |family: Family| {
         let mut client = stage.client("victim", "victim");

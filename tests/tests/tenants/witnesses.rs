@@ -1,5 +1,7 @@
 //! Two cgroups in one network namespace are one witness, and one in a namespace of its own is none.
 
+use std::{path::PathBuf, thread, time::Duration};
+
 use redirector_tests::{
     dialer::Second,
     tenant::{Attempt, Tenant},
@@ -14,10 +16,11 @@ use crate::{
 const SERVICE: u16 = 1;
 /// Of the victim, a second, both families together.
 const GOOD: u32 = 300;
-/// Milliseconds between two of an attacker's connects: 11 a second.
-const PAUSE: u64 = 90;
-/// An attacker's connects in each family.
-const CONNECTS: u32 = 20;
+/// An attacker's connects at one address without a pause, so that hardly any success of the victim
+/// comes between two failures; and how often it does that.
+const BURST: u32 = 11;
+const ROUNDS: usize = 10;
+const PAUSE: Duration = Duration::from_millis(200);
 
 fn stage(agent: AgentIs) -> Stage {
     let replicas = [("near", PORT), ("near", PORT + 1)];
@@ -29,23 +32,25 @@ fn stage(agent: AgentIs) -> Stage {
     stage
 }
 
-/// All attackers at once, and what becomes of the victim.
-fn attacked(stage: &Stage, attackers: Vec<(Tenant, Attempt)>, agent: AgentIs) {
+/// All attackers at once, again and again, and what becomes of the victim.
+fn attacked(stage: &Stage, mut attackers: Vec<Tenant>, cgroups: &[PathBuf], agent: AgentIs) {
     let victim = Victim::start(stage, SERVICE, GOOD / 2);
-    let attackers: Vec<_> = attackers
-        .into_iter()
-        .map(|(mut tenant, attempt)| {
-            tenant.begin(attempt).expect("an attack");
-            tenant
-        })
-        .collect();
     let mut refused = 0;
-    for mut tenant in attackers {
-        refused += tenant.end().expect("the end of an attack").refused;
+    for _ in 0..ROUNDS {
+        for frontend in frontends([SERVICE]) {
+            for tenant in &mut attackers {
+                let burst = Attempt::new(&[frontend], BURST).from(cgroups);
+                tenant.begin(burst).expect("an attack");
+            }
+            for tenant in &mut attackers {
+                refused += tenant.end().expect("the end of an attack").refused;
+            }
+        }
+        thread::sleep(PAUSE);
     }
     let Second { dials, failed, by, .. } = victim.end();
     println!("{refused} refused, agent {agent:?}: {failed} of the victim's {dials} failed, {by:?}");
-    assert!(refused >= 2 * 2 * 5, "the attack is none: {refused}");
+    assert!(refused >= 2 * 2 * BURST, "the attack is none: {refused}");
     assert_eq!(failed, 0, "of {dials}");
     assert_eq!(by.len(), 2, "both replicas serve: {by:?}");
     stage.assert_unmoved(&[SERVICE], agent);
@@ -54,11 +59,8 @@ fn attacked(stage: &Stage, attackers: Vec<(Tenant, Attempt)>, agent: AgentIs) {
 fn two_containers(agent: AgentIs) {
     let stage = stage(agent);
     stage.deny("pod1", "near", &[PORT, PORT + 1], REJECT);
-    let attackers = ["pod1/one", "pod1/two"].map(|container| {
-        let attempt = Attempt::new(&frontends([SERVICE]), CONNECTS).every(PAUSE);
-        (stage.tenant("pod1", container), attempt)
-    });
-    attacked(&stage, attackers.into(), agent);
+    let attackers = ["pod1/one", "pod1/two"].map(|container| stage.tenant("pod1", container));
+    attacked(&stage, attackers.into(), &[], agent);
 }
 
 #[test]
@@ -76,8 +78,7 @@ fn moving(agent: AgentIs) {
     let cgroups = ["user/one", "user/two"].map(|name| stage.cgroup(name));
     let mut user = stage.tenant("pod1", "user/one");
     user.own(&stage.addresses("near")).expect("a network of its own");
-    let attempt = Attempt::new(&frontends([SERVICE]), 2 * CONNECTS).every(PAUSE / 2).from(&cgroups);
-    attacked(&stage, vec![(user, attempt)], agent);
+    attacked(&stage, vec![user], &cgroups, agent);
 }
 
 #[test]
