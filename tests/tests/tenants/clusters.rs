@@ -11,9 +11,8 @@ use crate::{
 };
 
 const HOME: u16 = 1;
-/// Over UDP, and over TCP without probes: nothing says that west's node lives.
+/// UDP is not probed: nothing says that west's node lives.
 const UDP: u16 = 2;
-const UNPROBED: u16 = 3;
 /// How long after the verdicts about the replicas one about their node may come.
 const WATCHED: Duration = Duration::from_secs(2);
 const N9: &str = "node: n9, zone: a, region: eu, cluster: home";
@@ -29,9 +28,7 @@ fn stage() -> Stage {
     let other = backend("west", PORT + 1, WEST_N8);
     let services = [
         service(HOME, &format!("{CLUSTERS}, {PROBED}"), &[at_home, other]),
-        service(UDP, &format!("{CLUSTERS}, allDown: Refuse"), std::slice::from_ref(&in_west))
-            .replace("/tcp'", "/udp'"),
-        service(UNPROBED, &format!("{CLUSTERS}, allDown: Refuse, probe: off"), &[in_west]),
+        service(UDP, &format!("{CLUSTERS}, allDown: Refuse"), &[in_west]).replace("/tcp'", "/udp'"),
     ];
     let replicas = [("near", PORT), ("near", PORT + 1), ("west", PORT), ("west", PORT + 1)];
     let stage = Stage::new(&replicas, &services.concat());
@@ -39,14 +36,12 @@ fn stage() -> Stage {
     stage
 }
 
-/// Every dial of both protocols and families is answered by west's node of that name.
+/// Every dial is answered by west: over UDP by its node `n9`.
 fn assert_west_serves(stage: &Stage) {
     let mut client = stage.client("victim", "victim");
     for family in Family::ALL {
         let udp = Dial { timeout_ms: 1_000, ..Dial::udp(family.frontend(UDP)) };
-        for dial in [udp, family.dial(UNPROBED)] {
-            assert_served_by("west", &count(&client.dial(dial, 10).expect("dials")));
-        }
+        assert_served_by("west", &count(&client.dial(udp, 10).expect("dials")));
         let sums = count(&client.dial(family.dial(HOME), 10).expect("dials"));
         assert_served_by("west-1", &sums);
     }
@@ -70,6 +65,11 @@ fn a_silent_node_takes_no_node_of_the_same_name_in_another_cluster_with_it() {
         assert_west_serves(&stage);
     }
     assert_eq!(against_west(&stage), [""; 0]);
+    let west = stage.addresses("west").map(|address| address.to_string());
+    let log = stage.agent.log();
+    let ejected = log.lines().filter(|line| line.contains(" ejected "));
+    let of_west = |line: &&str| west.iter().any(|address| line.contains(address.as_str()));
+    assert_eq!(ejected.filter(of_west).collect::<Vec<_>>(), [""; 0]);
 }
 
 #[test]

@@ -3,8 +3,6 @@
 use std::{
     fs,
     net::{IpAddr, SocketAddr},
-    thread,
-    time::Duration,
 };
 
 use redirector_tests::{dialer::Second, lab::Lab, netns::Netns, replica::Replica, tenant::Attempt};
@@ -18,10 +16,10 @@ use crate::{
 const SERVICE: u16 = 1;
 /// The network behind the router.
 const BEHIND: [&str; 2] = ["10.78.0.1", "fd78::1"];
-/// The attacker's connects at one address without a pause; and how often it does that.
-const BURST: u32 = 24;
-const ROUNDS: usize = 10;
-const PAUSE: Duration = Duration::from_millis(200);
+/// Processes of the attacker that connect at the same moment: what they hear comes with their second
+/// SYN, a quarter of a second later, and hardly any success of the victim between two of them.
+const AT_ONCE: usize = 24;
+const ROUNDS: usize = 5;
 
 /// A network with one host, behind the node `pod2`, which forwards.
 fn behind_a_router(lab: &Lab) -> Netns {
@@ -41,9 +39,10 @@ fn behind_a_router(lab: &Lab) -> Netns {
             fs::write(format!("/proc/sys/net/{switch}"), "1").expect("a router");
         }
         // It says of every packet that it died, not of one a second.
-        for switch in ["ipv4/icmp_ratelimit", "ipv6/icmp/ratelimit"] {
+        for switch in ["ipv4/icmp_ratelimit", "ipv4/icmp_ratemask", "ipv6/icmp/ratelimit"] {
             fs::write(format!("/proc/sys/net/{switch}"), "0").expect("a talkative router");
         }
+        fs::write("/proc/sys/net/ipv6/icmp/ratemask", "").expect("a talkative router");
     });
     behind
         .ip(
@@ -85,23 +84,26 @@ fn short_lived(agent: AgentIs) {
     stage.wait_for_probes(&[SERVICE]);
     stage.let_agent_be(agent);
 
-    // A user of the host, between two cgroups that were given to it.
-    let cgroups = ["user/one", "user/two"].map(|name| stage.cgroup(name));
-    let mut user = stage.tenant("host", "user/one");
+    // A user of the host, in two cgroups that were given to it.
+    let mut user: Vec<_> =
+        (0..AT_ONCE).map(|number| stage.tenant("host", &format!("user/{}", number % 2))).collect();
     let victim = Victim::start(&stage, SERVICE, 150);
     let mut unreachable = 0;
     for _ in 0..ROUNDS {
         for frontend in frontends([SERVICE]) {
-            let burst = Attempt::new(&[frontend], BURST).hops(1).from(&cgroups);
-            unreachable += user.attempt(burst).expect("an attack").unreachable;
+            for process in &mut user {
+                process.begin(Attempt::new(&[frontend], 1).hops(1)).expect("an attack");
+            }
+            for process in &mut user {
+                unreachable += process.end().expect("the end of an attack").unreachable;
+            }
         }
-        thread::sleep(PAUSE);
     }
     let Second { dials, failed, by, .. } = victim.end();
     println!(
         "{unreachable} connects died on the way, agent {agent:?}: {failed} of {dials} failed, {by:?}"
     );
-    assert!(unreachable >= 4 * BURST, "the attack is none: {unreachable}");
+    assert!(unreachable as usize >= AT_ONCE, "the attack is none: {unreachable}");
     assert_eq!(failed, 0, "of {dials}");
     assert_eq!(by.len(), 2, "both replicas serve: {by:?}");
     stage.assert_unmoved(&[SERVICE], agent);
