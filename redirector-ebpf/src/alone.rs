@@ -1,15 +1,15 @@
 //! What the programs do by themselves while no agent lives: try what they have ejected, and leave
 //! alone what kube-proxy serves too.
 
-use aya_ebpf::{
-    bindings::BPF_NOEXIST,
-    helpers::generated::{bpf_ktime_get_coarse_ns, bpf_ktime_get_ns},
+use aya_ebpf::helpers::generated::{bpf_ktime_get_coarse_ns, bpf_ktime_get_ns};
+use redirector_common::{
+    AGENT_SILENT, AvoidKey, ClientHash, HEARTBEAT, HealthWord, Reason, STALE_AFTER, ticks,
 };
-use redirector_common::{AGENT_SILENT, HEARTBEAT, HealthWord, Reason, STALE_AFTER, TrialKey};
 use redirector_ebpf::{Choice, Service, trial};
 
 use crate::{
-    maps::{CONFIG, Maps, PASSIVE, TRIALS},
+    avoid,
+    maps::{CONFIG, Maps, PASSIVE},
     programs::count,
 };
 
@@ -31,30 +31,32 @@ pub fn agent_is_silent(now: u64) -> bool {
     now.saturating_sub(config(HEARTBEAT)) > AGENT_SILENT
 }
 
-/// Whether a draw met a backend that the kernel has ejected, and nobody probes it.
+/// Whether a draw met a backend that the kernel has ejected, and no agent probes it.
 #[inline(always)]
 pub fn asks_for_trial(met: u64) -> bool {
-    met & HealthWord::PASSIVE != 0 && agent_is_silent(now())
+    met & HealthWord::KERNEL != 0 && agent_is_silent(now())
 }
 
-/// An ejected backend whose time is over, for this connect alone: without an agent nobody else
-/// tells how it is.
+/// An ejected backend whose time is over, for one connect of this client: without an agent nothing
+/// else tells how it is. What comes of it moves other clients only if it succeeds; so each client
+/// tries for itself, and after a failure it avoids the backend.
 #[inline(always)]
-pub fn try_ejected<'t>(service: &Service<'t>, seed: u32) -> Option<Choice<'t>> {
+pub fn try_ejected<'t>(service: &Service<'t>, seed: u32, client: ClientHash) -> Option<Choice<'t>> {
     let now = now();
-    let until = |backend| {
+    let may_try = |backend, generation| {
         // SAFETY: the pointer comes from a lookup that succeeded; a word that changes meanwhile
         // is read once.
-        PASSIVE
+        let until = PASSIVE
             .get_ptr(backend)
-            .map(|passive| unsafe { (&raw const (*passive).until).read_volatile() })
+            .map(|passive| unsafe { (&raw const (*passive).until).read_volatile() });
+        until.is_some_and(|until| until <= now)
+            && avoid::avoids(client, backend, generation, ticks(now)) == Some(0)
     };
-    let choice =
-        trial(&Maps, service, seed, |backend| until(backend).is_some_and(|until| until <= now))?;
-    let backend = choice.entry.backend;
-    let key = TrialKey::new(backend, choice.generation, until(backend)?, now);
-    // An atomic claim on every kernel: 5.10 refuses a compare-and-swap.
-    TRIALS.insert(&key, &0, BPF_NOEXIST.into()).ok()?;
+    let choice = trial(&Maps, service, seed, may_try)?;
+    let key = AvoidKey::new(client, choice.entry.backend, choice.generation);
+    if !avoid::try_ejected(&key, now) {
+        return None;
+    }
     count(Reason::Tried);
     Some(choice)
 }

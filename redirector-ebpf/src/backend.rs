@@ -1,13 +1,14 @@
 //! The backend behind an address, and its byte for a local listener.
 
 use redirector_common::{
-    EventKind, EventValue, HealthByte, HealthWord, IDS, IdWord, PROTOCOL_TCP, buckets_of,
-    identity_words, mix,
+    Client, EventKind, EventValue, HealthByte, HealthWord, IDS, IdWord, LISTENER_GONE,
+    PROTOCOL_TCP, buckets_of, identity_words, mix,
 };
 
 use crate::{
+    alone,
     context::Address,
-    maps::{BACKEND_IDS, BACKENDS, EVENTS, HEALTH},
+    maps::{BACKEND_IDS, BACKENDS, EVENTS, HEALTH, PASSIVE},
 };
 
 /// A backend, as of its generation.
@@ -107,10 +108,16 @@ impl Backend {
     #[inline(always)]
     pub fn tell(self, is_gone: u8) {
         let now = self.health();
-        let differs = now.generation() ^ self.generation
-            | u32::from(now.byte(HealthByte::Listener) ^ is_gone ^ 1);
-        if differs != 0 {
+        let was_gone = u8::from(now.byte(HealthByte::Listener) != 0);
+        if now.generation() != self.generation || was_gone == is_gone {
             return;
+        }
+        if is_gone != 0
+            && let Some(passive) = PASSIVE.get_ptr_mut(self.index)
+        {
+            let until = alone::now() + LISTENER_GONE;
+            // SAFETY: a word of an array, stored whole, before any dial can see the veto.
+            unsafe { (&raw mut (*passive).until).write_volatile(until) };
         }
         // SAFETY: a byte within the word; no other writer in the kernel stores anything else there
         // for longer than this moment.
@@ -123,7 +130,7 @@ impl Backend {
             backend: self.index,
             generation: self.generation,
             ejections: 0,
-            client: 0,
+            client: Client::default(),
             until: 0,
         };
         // Without room the agent finds the byte when it looks at the word.

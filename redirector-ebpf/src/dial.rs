@@ -2,17 +2,19 @@
 
 use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
 use redirector_common::{
-    AffinityKey, AffinityValue, Destination, FrontendKey4, FrontendKey6, Header, Limits,
-    PROTOCOL_TCP, PROTOCOL_UDP, Reason,
+    AffinityKey, AffinityValue, AvoidKey, ClientHash, Destination, FrontendKey4, FrontendKey6,
+    Header, Limits, PROTOCOL_TCP, PROTOCOL_UDP, Reason, ticks,
 };
 use redirector_ebpf::{
-    Choice, Earlier, Service, later, resume, sample, scan, seed_of, select, service,
+    Choice, Earlier, Service, Walk, later, resume, sample, sample_but, scan, scan_but, seed_of,
+    select, service,
 };
 
 use crate::{
     alone::{agent_is_gone, asks_for_trial, now, try_ejected},
+    avoid, client,
     context::{Address, Hook},
-    maps::{AFFINITY, FRONTENDS4, FRONTENDS6, Maps, SEED},
+    maps::{AFFINITY, Drawn, FRONTENDS4, FRONTENDS6, Maps, SEED},
     memory::{self, Redirection, Remembered},
     programs::{count, count_tier},
 };
@@ -31,9 +33,16 @@ pub const LATER: u32 = 3;
 /// Beside them, for connects while the agent is silent: draws met a backend that only the kernel
 /// has ejected, and that may be tried again.
 pub const TRIAL: u32 = 4;
+/// For connects that drew a backend which some client avoids: the same draws, past those that this
+/// client avoids.
+pub const AVOID: u32 = 5;
+/// The same of the walk.
+pub const AVOID_SCAN: u32 = 6;
 /// [`SCAN`] for a v4-mapped address on an IPv6 socket: verifiers before 7.0 would explore the walk
 /// once per family, in 12,615 instructions.
-pub const SCAN_MAPPED: u32 = 5;
+pub const SCAN_MAPPED: u32 = 7;
+/// [`AVOID_SCAN`] for such an address.
+pub const AVOID_SCAN_MAPPED: u32 = 8;
 
 /// Redirects one dial: a connect, or (`SEND`) a UDP send. `STEP` is the program: each looks the
 /// service up again and calls another one when its own means do not do. In one program the
@@ -42,14 +51,17 @@ pub const SCAN_MAPPED: u32 = 5;
 /// # Errors
 ///
 /// Why the address was left alone or is refused; [`Reason::Undecided`], [`Reason::Unheld`],
-/// [`Reason::Scanned`], [`Reason::Beyond`], [`Reason::Trial`] and [`Reason::Untried`] ask for the program [`RESUME`],
-/// [`CHOOSE`], [`SCAN`], [`LATER`], [`TRIAL`] and [`CHOOSE`] again.
+/// [`Reason::Scanned`], [`Reason::Beyond`], [`Reason::Trial`], [`Reason::Untried`],
+/// [`Reason::AvoidAsked`], [`Reason::Avoided`] and [`Reason::AvoidsAll`] ask for the program [`RESUME`],
+/// [`CHOOSE`], [`SCAN`], [`LATER`], [`TRIAL`], [`CHOOSE`] again, [`AVOID`], [`AVOID_SCAN`] and
+/// [`SCAN`].
 #[inline(always)]
 pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
     hook: &Hook<V6>,
 ) -> Result<(), Reason> {
     let protocol = hook.protocol();
-    if protocol != PROTOCOL_TCP && protocol != PROTOCOL_UDP {
+    let is_udp_too = !matches!(STEP, TRIAL | AVOID | AVOID_SCAN | AVOID_SCAN_MAPPED);
+    if protocol != PROTOCOL_TCP && (protocol != PROTOCOL_UDP || !is_udp_too) {
         return Err(Reason::OtherProtocol);
     }
     let dialled = hook.address();
@@ -90,16 +102,20 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
                 && memory::seek_in_next_tier(&hook.inner, &dialled, service.header.tiers);
             return Err(if is_again { Reason::Undecided } else { Reason::Unheld });
         };
+        if !SEND && choice.is_avoided && avoids(hook, &choice) {
+            count(Reason::Avoided);
+            return Err(Reason::Unheld);
+        }
         count(Reason::Resumed);
         choice
     } else {
         let mut met = 0;
-        let choice = choose::<V6, STEP>(hook, &service, protocol, &mut met)?;
+        let choice = choose::<V6, SEND, STEP>(hook, &service, protocol, &mut met)?;
         if STEP == FIRST && !SEND && protocol == PROTOCOL_TCP && asks_for_trial(met) {
             return Err(Reason::Trial);
         }
         count_tier(choice.tier);
-        if matches!(STEP, SCAN | SCAN_MAPPED | LATER) && !is_usable(&choice) {
+        if is_walk(STEP) && !is_usable(&choice) {
             count(Reason::AllDownPanic);
         }
         choice
@@ -138,7 +154,7 @@ fn frontend<const V6: bool, const SEND: bool, const STEP: u32>(
         protocol,
         _pad: 0,
     };
-    if !V6 || STEP == SCAN_MAPPED {
+    if !V6 || STEP == SCAN_MAPPED || STEP == AVOID_SCAN_MAPPED {
         // SAFETY: a frontend's value never changes during its life, and no element is recycled
         // under a reader (removal, grace period, insertion).
         return unsafe { FRONTENDS4.get(&key4) }.copied();
@@ -146,7 +162,7 @@ fn frontend<const V6: bool, const SEND: bool, const STEP: u32>(
     // SAFETY: four words are sixteen bytes.
     let address = unsafe { core::mem::transmute::<[u32; 4], [u8; 16]>(dialled.words) };
     let key6 = FrontendKey6 { address, port: dialled.port, protocol, _pad: 0 };
-    if SEND || STEP == SCAN {
+    if SEND || STEP == SCAN || STEP == AVOID_SCAN {
         // SAFETY: as above.
         return unsafe { FRONTENDS6.get(&key6) }.copied();
     }
@@ -236,38 +252,115 @@ fn seconds() -> u64 {
     now() / 1_000_000_000
 }
 
-/// By the means of this program.
+/// Whether a program goes on with what another one of the same dial has drawn.
+const fn goes_on(step: u32) -> bool {
+    is_walk(step) || matches!(step, AVOID | AVOID_SCAN | AVOID_SCAN_MAPPED)
+}
+
+/// Whether a program may choose an unusable backend at last.
+const fn is_walk(step: u32) -> bool {
+    matches!(step, SCAN | SCAN_MAPPED | LATER)
+}
+
+/// By the means of this program. What the next one goes on with is in `SEED`.
 #[inline(always)]
-fn choose<'t, const V6: bool, const STEP: u32>(
+fn choose<'t, const V6: bool, const SEND: bool, const STEP: u32>(
     hook: &Hook<V6>,
     service: &Service<'t>,
     protocol: u8,
     met: &mut u64,
 ) -> Result<Choice<'t>, Reason> {
-    let goes_on = matches!(STEP, SCAN | SCAN_MAPPED | LATER);
-    let earlier = if goes_on { SEED.get(0).copied().ok_or(Reason::Inconsistent)? } else { 0 };
+    let drawn = if goes_on(STEP) {
+        SEED.get(0).copied().ok_or(Reason::Inconsistent)?
+    } else {
+        Drawn { walk: Walk::BEGIN, seed: 0 }
+    };
     let seed = if protocol == PROTOCOL_UDP {
         seed_of(hook.socket_cookie(), service.header.service)
-    } else if goes_on {
-        earlier as u32
+    } else if goes_on(STEP) {
+        drawn.seed as u32
     } else {
         // SAFETY: the helper takes nothing.
         unsafe { bpf_get_prandom_u32() }
     };
+    let mut walk = drawn.walk;
     let choice = match STEP {
-        SCAN | SCAN_MAPPED => scan(&Maps, service, seed, (earlier >> 32) as u32),
-        LATER => later(&Maps, service, seed),
-        TRIAL => try_ejected(service, seed).ok_or(Reason::Untried),
+        SCAN | SCAN_MAPPED => scan(&Maps, service, seed, &mut walk),
+        LATER => later(&Maps, service, seed, &mut walk),
+        TRIAL => {
+            let client = ClientHash::new(client::connecting(&hook.inner));
+            try_ejected(service, seed, client).ok_or(Reason::Untried)
+        }
+        AVOID | AVOID_SCAN | AVOID_SCAN_MAPPED => {
+            past_avoided::<V6, STEP>(hook, service, seed, &mut walk)
+        }
         CHOOSE => select(&Maps, service, seed),
         _ => sample(&Maps, service, seed, met),
     };
-    if matches!(choice, Err(Reason::Scanned))
-        && let Some(drawn) = SEED.get_ptr_mut(0)
-    {
-        // SAFETY: an aligned store of eight bytes into this CPU's element.
-        unsafe { drawn.write_volatile(u64::from(goes_on) << 32 | u64::from(seed)) };
+    match choice {
+        Ok(choice) => {
+            let asks = !SEND && matches!(STEP, FIRST | CHOOSE | SCAN | SCAN_MAPPED);
+            if asks && choice.is_avoided && !walk.is_unasked() {
+                hand_on(walk, seed);
+                return Err(Reason::AvoidAsked);
+            }
+            Ok(choice)
+        }
+        Err(reason) => {
+            if matches!(
+                reason,
+                Reason::Scanned | Reason::Beyond | Reason::Avoided | Reason::AvoidsAll
+            ) {
+                hand_on(walk, seed);
+            }
+            Err(reason)
+        }
     }
-    choice
+}
+
+/// Lets the dial's next program go on from here.
+#[inline(always)]
+fn hand_on(walk: Walk, seed: u32) {
+    if let Some(drawn) = SEED.get_ptr_mut(0) {
+        // SAFETY: this CPU's element.
+        unsafe { drawn.write_volatile(Drawn { walk, seed: u64::from(seed) }) };
+    }
+}
+
+/// A backend that this client does not avoid; or whose time of being avoided is over, and then this
+/// connect tries it.
+#[inline(always)]
+fn past_avoided<'t, const V6: bool, const STEP: u32>(
+    hook: &Hook<V6>,
+    service: &Service<'t>,
+    seed: u32,
+    walk: &mut Walk,
+) -> Result<Choice<'t>, Reason> {
+    let client = ClientHash::new(client::connecting(&hook.inner));
+    let now = now();
+    let avoids = |backend, generation| avoid::avoids(client, backend, generation, ticks(now));
+    let choice = if STEP == AVOID {
+        sample_but(&Maps, service, seed, avoids)?
+    } else {
+        scan_but(&Maps, service, seed, walk, avoids)?
+    };
+    if choice.is_avoided {
+        avoid::try_again(&AvoidKey::new(client, choice.entry.backend, choice.generation), now);
+    }
+    Ok(choice)
+}
+
+/// Whether this client avoids the backend of an earlier choice. If its time is over, this connect
+/// tries it.
+#[inline(always)]
+fn avoids<const V6: bool>(hook: &Hook<V6>, choice: &Choice<'_>) -> bool {
+    let client = ClientHash::new(client::connecting(&hook.inner));
+    let (backend, now) = (choice.entry.backend, now());
+    if avoid::avoids(client, backend, choice.generation, ticks(now)) != Some(0) {
+        return true;
+    }
+    avoid::try_again(&AvoidKey::new(client, backend, choice.generation), now);
+    false
 }
 
 /// Whether a backend was chosen because it is usable, not for lack of one.

@@ -11,7 +11,10 @@ mod select;
 mod tables;
 
 pub use resume::{Earlier, resume};
-pub use select::{Choice, SAMPLES, SCANNED, decide, later, sample, scan, select, trial};
+pub use select::{
+    Choice, SAMPLES, SCANNED, Walk, decide, later, sample, sample_but, scan, scan_but, select,
+    trial,
+};
 pub use tables::{Service, Tables, service};
 
 /// Mixes a socket's cookie and a service into a seed: a UDP socket without memory keeps its

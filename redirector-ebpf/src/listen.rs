@@ -10,7 +10,7 @@ use aya_ebpf::{
     helpers::generated::{bpf_get_netns_cookie, bpf_get_socket_cookie},
     programs::{SockContext, SockOpsContext},
 };
-use redirector_common::{ListenerValue, PROTOCOL_TCP, UNCOUNTED, served_in};
+use redirector_common::{ListenerValue, PROTOCOL_TCP, UNCOUNTED, served_by, served_in};
 
 use crate::{
     backend,
@@ -50,8 +50,13 @@ pub fn accepted(context: &SockOpsContext) {
     };
     let here = served_in(netns, backend.generation);
     // SAFETY: a word of an array; every store to it is whole.
-    if unsafe { known.read_volatile() } != here {
-        if !socket(context).is_of_system() || !ports::learn(netns, &address, backend) {
+    let before = unsafe { known.read_volatile() };
+    if before != here {
+        // A namespace that gives itself the address of another's backend takes nothing over while
+        // that one listens.
+        let is_served = served_by(before, backend.generation)
+            .is_some_and(|other| ports::is_served(other, &address));
+        if is_served || !socket(context).is_of_system() || !ports::learn(netns, &address, backend) {
             return;
         }
         // SAFETY: as above.

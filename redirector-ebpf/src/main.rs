@@ -20,7 +20,11 @@
 #[cfg(target_arch = "bpf")]
 mod alone;
 #[cfg(target_arch = "bpf")]
+mod avoid;
+#[cfg(target_arch = "bpf")]
 mod backend;
+#[cfg(target_arch = "bpf")]
+mod client;
 #[cfg(target_arch = "bpf")]
 mod context;
 #[cfg(target_arch = "bpf")]

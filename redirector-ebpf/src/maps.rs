@@ -9,16 +9,19 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use redirector_common::{
-    Address6, AffinityKey, AffinityValue, BackendValue, CONFIG_WORDS, COUNTERS as COUNTER_COUNT,
-    Entry, EventValue, FrontendKey4, FrontendKey6, Header, HealthWord, IdBucket, ListenerValue,
-    MutedKey, NodeWord, PassiveValue, PortKey, PortValue, SETTINGS, SendsValue, ServiceName,
-    ServiceWord, Settings, SocketValue, TierRange, TrialKey,
+    AVOID_WORDS, Address6, AffinityKey, AffinityValue, BackendValue, CONFIG_WORDS,
+    COUNTERS as COUNTER_COUNT, Entry, EventValue, FrontendKey4, FrontendKey6, Header, HealthWord,
+    IdBucket, ListenerValue, NodeWord, PassiveValue, PortKey, PortValue, SETTINGS, SendsValue,
+    ServiceName, ServiceWord, Settings, SocketValue, TierRange,
 };
-use redirector_ebpf::Tables;
+use redirector_ebpf::{Tables, Walk};
 
 const MMAPABLE: usize = BPF_F_MMAPABLE as usize;
 /// Memory for what is there, not for what could be.
 const AS_NEEDED: usize = BPF_F_NO_PREALLOC as usize;
+
+/// Of `AVOID`.
+const AVOID_LENGTH: usize = AVOID_WORDS as usize;
 
 /// A slot of the arena as `bpftool` shows it: all its readings side by side.
 #[repr(C)]
@@ -28,6 +31,15 @@ pub union SlotView {
     pub range: TierRange,
     pub entry: Entry,
     pub address6: Address6,
+}
+
+/// What a dial's programs hand on.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Drawn {
+    pub walk: Walk,
+    /// 32 bits.
+    pub seed: u64,
 }
 
 /// Address, port and protocol to the frontend's word in `SERVICES`.
@@ -70,21 +82,18 @@ pub static AFFINITY: LruHashMap<AffinityKey, AffinityValue, 65536> = LruHashMap:
 /// What the kernel has seen of each backend's failing connects.
 #[btf_map]
 pub static PASSIVE: Array<PassiveValue, 262144, MMAPABLE> = Array::new();
-/// Until when the failures of a client against a backend do not count.
+/// Which client avoids which backend, and what it counts till then.
 #[btf_map]
-pub static MUTED: LruHashMap<MutedKey, u64, 16384> = LruHashMap::new();
-/// Claims to try an ejected backend while the agent is silent; the values mean nothing.
-#[btf_map]
-pub static TRIALS: LruHashMap<TrialKey, u32, 4096> = LruHashMap::new();
+pub static AVOID: Array<u64, AVOID_LENGTH, MMAPABLE> = Array::new();
 /// News for the agent. When it is full they are lost: the words above say the same.
 #[btf_map]
 pub static EVENTS: RingBuf<EventValue, 131072> = RingBuf::new();
 /// What the agent tells the programs: its heartbeat, and the like.
 #[btf_map]
 pub static CONFIG: Array<u64, CONFIG_WORDS, MMAPABLE> = Array::new();
-/// Which backend has an address: the way back from an accepted connection.
+/// Which of this node's backends has an address: the way back from an accepted connection.
 #[btf_map]
-pub static BACKEND_IDS: Array<IdBucket, 65537, MMAPABLE> = Array::new();
+pub static BACKEND_IDS: Array<IdBucket, 4097, MMAPABLE> = Array::new();
 /// In which namespace each backend was seen to be served.
 #[btf_map]
 pub static BACKEND_NETNS: Array<u64, 262144> = Array::new();
@@ -97,18 +106,17 @@ pub static PORTS: HashMap<PortKey, PortValue, 65536, AS_NEEDED> = HashMap::new()
 /// One counter per reason, then one per tier.
 #[btf_map]
 pub static COUNTERS: PerCpuArray<u64, COUNTER_COUNT> = PerCpuArray::new();
-/// What the dial under way on this CPU has drawn, for the programs that go on with it; the upper
-/// half is 1 and not 0 once the walk should begin in the first tier. One that is preempted finds another
-/// dial's: as random as its own.
+/// What the dial under way on this CPU has drawn, for the programs that go on with it. One that is
+/// preempted finds another dial's: as random as its own.
 #[btf_map]
-pub static SEED: PerCpuArray<u64, 1> = PerCpuArray::new();
+pub static SEED: PerCpuArray<Drawn, 1> = PerCpuArray::new();
 
 /// The programs that a hook's first one may call (`dial::RESUME` and the following). One array per
 /// hook: a program array belongs to one attach type.
 #[btf_map]
-pub static NEXT_CONNECT4: ProgramArray<6> = ProgramArray::new();
+pub static NEXT_CONNECT4: ProgramArray<9> = ProgramArray::new();
 #[btf_map]
-pub static NEXT_CONNECT6: ProgramArray<6> = ProgramArray::new();
+pub static NEXT_CONNECT6: ProgramArray<9> = ProgramArray::new();
 #[btf_map]
 pub static NEXT_SENDMSG4: ProgramArray<4> = ProgramArray::new();
 #[btf_map]
@@ -117,7 +125,7 @@ pub static NEXT_SENDMSG6: ProgramArray<4> = ProgramArray::new();
 #[btf_map]
 pub static NEXT_RELEASE: ProgramArray<2> = ProgramArray::new();
 #[btf_map]
-pub static NEXT_SOCK_OPS: ProgramArray<3> = ProgramArray::new();
+pub static NEXT_SOCK_OPS: ProgramArray<4> = ProgramArray::new();
 
 /// The decision's view of the maps above.
 pub struct Maps;

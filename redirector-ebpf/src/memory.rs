@@ -5,12 +5,13 @@ use core::ptr;
 use aya_ebpf::{
     EbpfContext as _,
     bindings::BPF_SK_STORAGE_GET_F_CREATE,
-    helpers::generated::{bpf_get_current_cgroup_id, bpf_sk_storage_get, bpf_skc_to_mptcp_sock},
+    helpers::generated::{bpf_sk_storage_get, bpf_skc_to_mptcp_sock},
     programs::SockAddrContext,
 };
 use redirector_common::{DESTINATIONS, Destination, Limits, PROTOCOL_UDP, SendsValue, SocketValue};
 
 use crate::{
+    client,
     context::Address,
     maps::{SENDS, SOCKETS},
     seats,
@@ -94,8 +95,7 @@ pub fn connected(context: &SockAddrContext, redirection: &Redirection) -> Rememb
         },
     };
     redirection.store(&mut value.destination, 0);
-    // SAFETY: the helper takes nothing.
-    value.client = unsafe { bpf_get_current_cgroup_id() };
+    value.cgroup = client::cgroup();
     value.limits = redirection.limits;
     Remembered::Yes
 }

@@ -1,67 +1,97 @@
-//! Counts how connects to a backend end, and ejects it when a limit is reached.
+//! What follows from how a redirected connect ended: its client avoids the backend, the agent is
+//! asked, and what several clients saw takes the backend from all for a while.
 //!
-//! Every store is one word that means the same whoever comes first. No atomic returns anything:
-//! 5.10 refuses objects with such an instruction anywhere.
+//! Every store is one word or byte that means the same whoever comes first. No atomic returns
+//! anything: 5.10 refuses objects with such an instruction anywhere.
 
-use aya_ebpf::helpers::generated::bpf_ringbuf_output;
+use aya_ebpf::{helpers::generated::bpf_ringbuf_output, programs::SockOpsContext};
 use redirector_common::{
-    Destination, EventKind, EventValue, HealthByte, HealthWord, MutedKey, PassiveValue, Reason,
-    SEVERAL, SocketValue,
+    AvoidKey, Client, ClientHash, Destination, EventKind, EventValue, HealthByte, HealthWord,
+    Limits, PassiveValue, Reason, SocketValue, WitnessWord,
 };
 
 use crate::{
     alone::{agent_is_silent, now},
-    maps::{EVENTS, HEALTH, MUTED, PASSIVE},
+    avoid, client,
+    maps::{EVENTS, HEALTH, PASSIVE},
     programs::count,
 };
 
-/// How a connect failed.
+/// How a connect failed; the numbers are noted in [`SocketValue::FAILED`].
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
 pub enum Failure {
-    /// Hard: somebody said no.
-    Refused,
-    /// Hard: nobody answered in the time that it had, or nobody knew the way.
-    TimedOut,
+    /// Hard: the peer or a router said no.
+    Refused = 1,
+    /// Hard: no answer in the time that it had, or no way there.
+    TimedOut = 2,
     /// Soft: the first SYN was not answered.
-    Unanswered,
+    Unanswered = 3,
 }
 
-/// One more connect to the socket's backend failed.
+impl Failure {
+    /// The one with that number.
+    #[inline(always)]
+    pub fn of(number: u32) -> Option<Self> {
+        match number {
+            1 => Some(Self::Refused),
+            2 => Some(Self::TimedOut),
+            3 => Some(Self::Unanswered),
+            _ => None,
+        }
+    }
+}
+
+/// One more connect to the socket's backend failed. In order:
+///
+/// 1. The client counts it. At the limit of the service it avoids the backend, and nobody else does.
+/// 2. Another namespace of the system that came to its limit within the last minute makes it the
+///    word of several: out for all, until the agent answers or the time is over. Not while a living
+///    agent vouches for the backend.
+/// 3. Else the agent is asked, once until it answers.
 #[inline(always)]
-pub fn failed(socket: &SocketValue, failure: Failure) {
+pub fn failed(context: &SockOpsContext, socket: &SocketValue, failure: Failure) {
     let is_soft = failure == Failure::Unanswered;
     count(if is_soft { Reason::ConnectUnanswered } else { Reason::ConnectFailed });
     let limits = socket.limits;
     let limit = u32::from(if is_soft { limits.timeouts } else { limits.refused });
     let Destination { backend, generation, .. } = socket.destination;
-    let Some(health) = health(backend) else {
+    let (Some(health), Some(passive)) = (health(backend), PASSIVE.get_ptr_mut(backend)) else {
         return;
     };
-    // SAFETY: both pointers come from lookups that succeeded; each word is loaded or stored whole.
+    // SAFETY: both pointers come from lookups that succeeded; each member is loaded or stored whole.
     unsafe {
         let word = HealthWord(health.read_volatile());
         if limit == 0 || word.generation() != generation {
             return;
         }
         let now = now();
-        let client = socket.client;
-        if is_muted(&MutedKey { client, backend, generation }, now) {
-            count(Reason::Muted);
+        let client = client::connected(context, socket.cgroup);
+        let key = AvoidKey::new(ClientHash::new(client), backend, generation);
+        let avoids_now = avoid::failed(&key, !is_soft, limit, now);
+        if !word.is_avoided() {
+            let byte = passive_byte(health);
+            // An ejection of this very moment may be lost: then the next failure repeats it.
+            byte.write_volatile(byte.read_volatile() | HealthWord::AVOIDED);
+        }
+        if !avoids_now {
             return;
         }
-        let Some(passive) = PASSIVE.get_ptr_mut(backend) else {
-            return;
-        };
-        if word.byte(HealthByte::Passive) == 0 {
-            note(&raw mut (*passive).client, client);
-            if one_more(&raw mut (*passive).failures, is_soft) < limit {
-                return;
-            }
-        } else if !agent_is_silent(now) || now < (&raw const (*passive).until).read_volatile() {
-            // Whether it comes back its probes say; or this connect is older than the ejection.
+        count(Reason::AvoidBegun);
+        let is_several = client.netns != 0 && is_second_witness(passive, client.netns, now);
+        // An ejection is the agent's business already; or this connect is older than it.
+        if word.byte(HealthByte::Passive) != 0 {
             return;
         }
-        eject(health, passive, socket, failure, now);
+        let seen = Seen { backend, generation, client, is_refused: failure == Failure::Refused };
+        let is_vouched =
+            now < (&raw const (*passive).vouched).read_volatile() && !agent_is_silent(now);
+        if is_several && !is_vouched {
+            eject(health, passive, &seen, &limits, now);
+        } else if (&raw const (*passive).asked).read_volatile() == 0 {
+            (&raw mut (*passive).asked).write_volatile(1);
+            send(&seen.event(EventKind::AvoidedRefused, EventKind::AvoidedTimedOut, passive));
+        }
     }
 }
 
@@ -74,14 +104,15 @@ pub fn is_slow(destination: &Destination) -> bool {
         .is_some_and(|passive| unsafe { (&raw const (*passive).slow).read_volatile() } != 0)
 }
 
-/// A connect to that backend succeeded; `is_late` if not with its first SYN.
+/// A connect to the socket's backend succeeded; `is_late` if not with its first SYN. The client does
+/// not avoid the backend any more. Where a failure would have counted for others, so does this.
 #[inline(always)]
-pub fn succeeded(destination: &Destination, is_late: bool) {
-    let Destination { backend, generation, .. } = *destination;
+pub fn succeeded(context: &SockOpsContext, socket: &SocketValue, is_late: bool) {
+    let Destination { backend, generation, .. } = socket.destination;
     let (Some(health), Some(passive)) = (health(backend), PASSIVE.get_ptr_mut(backend)) else {
         return;
     };
-    // SAFETY: both pointers come from lookups that succeeded; each word is loaded or stored whole.
+    // SAFETY: both pointers come from lookups that succeeded; each member is loaded or stored whole.
     unsafe {
         let word = HealthWord(health.read_volatile());
         if word.generation() != generation {
@@ -90,36 +121,62 @@ pub fn succeeded(destination: &Destination, is_late: bool) {
         if (&raw const (*passive).used).read_volatile() != 1 {
             (&raw mut (*passive).used).write_volatile(1);
         }
-        if (&raw const (*passive).slow).read_volatile() != u16::from(is_late) {
-            (&raw mut (*passive).slow).write_volatile(u16::from(is_late));
+        if (&raw const (*passive).slow).read_volatile() != u8::from(is_late) {
+            (&raw mut (*passive).slow).write_volatile(u8::from(is_late));
         }
-        if (&raw const (*passive).failures).read_volatile() != 0 {
-            (&raw mut (*passive).failures).write_volatile(0);
-            (&raw mut (*passive).client).write_volatile(0);
+        if word.0 & (HealthWord::AVOIDED_BIT | HealthWord::KERNEL) == 0 {
+            return;
         }
-        if word.byte(HealthByte::Passive) != 0 && agent_is_silent(now()) {
-            passive_byte(health).write_volatile(0);
+        let client = client::connected(context, socket.cgroup);
+        avoid::succeeded(&AvoidKey::new(ClientHash::new(client), backend, generation));
+        if client.netns == 0 {
+            return;
+        }
+        if (&raw const (*passive).witness).read_volatile() != 0 {
+            (&raw mut (*passive).witness).write_volatile(0);
+        }
+        if word.0 & HealthWord::KERNEL != 0 && agent_is_silent(now()) {
+            passive_byte(health).write_volatile(HealthWord::AVOIDED);
+            health.cast::<u8>().add(HealthByte::Listener as usize).write_volatile(0);
             count(Reason::Readmitted);
-            send(&EventValue {
-                kind: EventKind::Readmitted as u32,
-                backend,
-                generation,
-                ejections: (&raw const (*passive).ejections).read_volatile(),
-                client: none(),
-                until: 0,
-            });
+            let seen = Seen { backend, generation, client, is_refused: true };
+            send(&seen.event(EventKind::Readmitted, EventKind::Readmitted, passive));
         }
     }
 }
 
-/// 0, without the compiler's knowing: of two zeros side by side it makes a call of `memset`, whose
-/// loop the verifier refuses a loader without `CAP_PERFMON` ("tried to add from different maps,
-/// paths or scalars").
-#[inline(always)]
-fn none() -> u64 {
-    let none = 0;
-    // SAFETY: a volatile load of a local.
-    unsafe { (&raw const none).read_volatile() }
+/// What a client saw of a backend.
+struct Seen {
+    backend: u32,
+    generation: u32,
+    client: Client,
+    is_refused: bool,
+}
+
+impl Seen {
+    #[inline(always)]
+    fn event(
+        &self,
+        refused: EventKind,
+        timed_out: EventKind,
+        passive: *mut PassiveValue,
+    ) -> EventValue {
+        // SAFETY: the caller's pointer is valid; each member is loaded whole.
+        let (ejections, until) = unsafe {
+            (
+                (&raw const (*passive).ejections).read_volatile(),
+                (&raw const (*passive).until).read_volatile(),
+            )
+        };
+        EventValue {
+            kind: if self.is_refused { refused } else { timed_out } as u32,
+            backend: self.backend,
+            generation: self.generation,
+            ejections,
+            client: self.client,
+            until,
+        }
+    }
 }
 
 #[inline(always)]
@@ -134,70 +191,36 @@ unsafe fn passive_byte(health: *mut u64) -> *mut u8 {
     unsafe { health.cast::<u8>().add(HealthByte::Passive as usize) }
 }
 
+/// Notes that this namespace saw it fail. Whether another one did not long ago.
 #[inline(always)]
-fn is_muted(key: &MutedKey, now: u64) -> bool {
-    // SAFETY: the word is loaded whole. One of another key (an element may be recycled under its
-    // reader) mutes or counts one failure too much.
-    MUTED.get_ptr(key).is_some_and(|until| now < unsafe { until.read_volatile() })
-}
-
-/// Notes who failed.
-#[inline(always)]
-unsafe fn note(noted: *mut u64, client: u64) {
-    // SAFETY: the caller's pointer is valid.
+unsafe fn is_second_witness(passive: *mut PassiveValue, netns: u64, now: u64) -> bool {
+    // SAFETY: the caller's pointer is valid; the word is loaded and stored whole.
     unsafe {
-        let before = noted.read_volatile();
-        if before == 0 {
-            noted.write_volatile(client);
-        } else if before != client && before != SEVERAL {
-            noted.write_volatile(SEVERAL);
-        }
+        let witness = &raw mut (*passive).witness;
+        let (earlier, this) = (WitnessWord(witness.read_volatile()), WitnessWord::new(netns, now));
+        witness.write_volatile(this.0);
+        this.is_second(earlier)
     }
 }
 
-/// Counts a failure; how many of its kind there are now.
-#[inline(always)]
-unsafe fn one_more(failures: *mut u64, is_soft: bool) -> u32 {
-    let shift = 32 * u32::from(is_soft);
-    // SAFETY: the caller's pointer is valid. An addition without a result, which every kernel has.
-    unsafe {
-        core::intrinsics::atomic_xadd::<u64, u64, { core::intrinsics::AtomicOrdering::Relaxed }>(
-            failures,
-            1 << shift,
-        );
-        (failures.read_volatile() >> shift) as u32
-    }
-}
-
-/// Ejects the backend for twice as long as the last time. `until` stands before anybody can see
-/// the objection.
+/// Ejects the backend, always for the shortest time: only the agent knows whether it deserves more.
+/// `until` stands before any dial can see the veto.
 #[inline(always)]
 unsafe fn eject(
     health: *mut u64,
     passive: *mut PassiveValue,
-    socket: &SocketValue,
-    failure: Failure,
+    seen: &Seen,
+    limits: &Limits,
     now: u64,
 ) {
-    // SAFETY: the caller's pointers are valid; each word is loaded or stored whole.
+    // SAFETY: the caller's pointers are valid; each member is loaded or stored whole.
     unsafe {
         let before = (&raw const (*passive).ejections).read_volatile();
-        let until = now + socket.limits.ejection(before);
-        let client = (&raw const (*passive).client).read_volatile();
-        (&raw mut (*passive).until).write_volatile(until);
+        (&raw mut (*passive).until).write_volatile(now + limits.ejection(0));
         (&raw mut (*passive).ejections).write_volatile(before.saturating_add(1));
-        (&raw mut (*passive).failures).write_volatile(0);
-        passive_byte(health).write_volatile(1);
+        passive_byte(health).write_volatile(HealthWord::SUSPECTED | HealthWord::AVOIDED);
         count(Reason::Ejected);
-        let is_refused = failure == Failure::Refused;
-        send(&EventValue {
-            kind: if is_refused { EventKind::Refused } else { EventKind::TimedOut } as u32,
-            backend: socket.destination.backend,
-            generation: socket.destination.generation,
-            ejections: before.saturating_add(1),
-            client,
-            until,
-        });
+        send(&seen.event(EventKind::SuspectedRefused, EventKind::SuspectedTimedOut, passive));
     }
 }
 

@@ -47,6 +47,14 @@ pub fn learn(netns: u64, address: &Address, backend: Backend) -> bool {
     false
 }
 
+/// Whether that namespace listens there, as far as listeners were seen to begin.
+#[inline(always)]
+pub fn is_served(netns: u64, address: &Address) -> bool {
+    let family = if address.is_v4() { 4 } else { 6 };
+    let key = |words| PortKey { netns, address: words, port: address.port, family, _pad: 0 };
+    listens(&key(ANY)) | listens(&key(address.words)) != 0
+}
+
 /// A listener has begun, and its end will be told. `group` are the listeners that share its port
 /// by `SO_REUSEPORT`, itself included; 0 if none may.
 #[inline(always)]

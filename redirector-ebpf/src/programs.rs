@@ -15,7 +15,10 @@ use redirector_common::{PROTOCOL_TCP, Reason, TIER_COUNTERS};
 use crate::{
     alone::{agent_is_silent, now},
     context::Hook,
-    dial::{CHOOSE, FIRST, LATER, RESUME, SCAN, SCAN_MAPPED, TRIAL, dial},
+    dial::{
+        AVOID, AVOID_SCAN, AVOID_SCAN_MAPPED, CHOOSE, FIRST, LATER, RESUME, SCAN, SCAN_MAPPED,
+        TRIAL, dial,
+    },
     listen,
     maps::{
         COUNTERS, NEXT_CONNECT4, NEXT_CONNECT6, NEXT_RELEASE, NEXT_SENDMSG4, NEXT_SENDMSG6,
@@ -41,6 +44,8 @@ const ENDED4: u32 = 0;
 const ENDED6: u32 = 1;
 /// The same in `NEXT_SOCK_OPS` alone: it begins.
 const LISTENING: u32 = 2;
+/// Of a connect in `NEXT_SOCK_OPS`: it has failed.
+const FAILED: u32 = 3;
 
 /// The five programs of a hook that dials.
 macro_rules! dials {
@@ -78,6 +83,11 @@ dials! {
 
 dials!(@ connect4 connect4_trial TRIAL NEXT_CONNECT4 false false);
 dials!(@ connect6 connect6_trial TRIAL NEXT_CONNECT6 true false);
+dials!(@ connect4 connect4_avoid AVOID NEXT_CONNECT4 false false);
+dials!(@ connect6 connect6_avoid AVOID NEXT_CONNECT6 true false);
+dials!(@ connect4 connect4_avoid_scan AVOID_SCAN NEXT_CONNECT4 false false);
+dials!(@ connect6 connect6_avoid_scan AVOID_SCAN NEXT_CONNECT6 true false);
+dials!(@ connect6 connect6_avoid_scan_mapped AVOID_SCAN_MAPPED NEXT_CONNECT6 true false);
 dials!(@ connect6 connect6_scan_mapped SCAN_MAPPED NEXT_CONNECT6 true false);
 
 /// The program that a reason asks for.
@@ -98,8 +108,15 @@ fn next_step<const V6: bool, const SEND: bool, const STEP: u32>(
         }
         Reason::Undecided => Some(RESUME),
         Reason::Unheld | Reason::Untried => Some(CHOOSE),
-        Reason::Scanned if V6 && !SEND && hook.address().is_v4() => Some(SCAN_MAPPED),
-        Reason::Scanned => Some(SCAN),
+        Reason::AvoidAsked if STEP == FIRST || STEP == CHOOSE => Some(AVOID),
+        Reason::AvoidAsked | Reason::Avoided => {
+            let is_mapped = V6 && hook.address().is_v4();
+            Some(if is_mapped { AVOID_SCAN_MAPPED } else { AVOID_SCAN })
+        }
+        Reason::Scanned | Reason::AvoidsAll if V6 && !SEND && hook.address().is_v4() => {
+            Some(SCAN_MAPPED)
+        }
+        Reason::Scanned | Reason::AvoidsAll => Some(SCAN),
         Reason::Beyond => Some(LATER),
         Reason::Trial => Some(TRIAL),
         _ => None,
@@ -200,9 +217,13 @@ pub fn sock_ops(context: SockOpsContext) -> u32 {
     match context.op() {
         BPF_SOCK_OPS_TIMEOUT_INIT => watch::first_timeout(&context),
         BPF_SOCK_OPS_TCP_CONNECT_CB => watch::connecting(&context),
-        BPF_SOCK_OPS_RTO_CB => watch::unanswered(&context),
+        BPF_SOCK_OPS_RTO_CB if watch::unanswered(&context) => failed(&context),
         BPF_SOCK_OPS_STATE_CB => match context.arg(0) {
-            BPF_TCP_SYN_SENT => watch::decided(&context),
+            BPF_TCP_SYN_SENT => {
+                if watch::decided(&context) {
+                    failed(&context);
+                }
+            }
             BPF_TCP_LISTEN if listen::is_shut(&context) => {
                 // SAFETY: a program of the same hook. If it is missing nothing is told.
                 unsafe { NEXT_SOCK_OPS.tail_call(&context, ENDED4) };
@@ -217,6 +238,14 @@ pub fn sock_ops(context: SockOpsContext) -> u32 {
         _ => {}
     }
     SEEN
+}
+
+/// Calls the program for a connect that has failed.
+#[inline(always)]
+fn failed(context: &SockOpsContext) {
+    // SAFETY: a program of the same hook. If it is missing nothing is counted.
+    unsafe { NEXT_SOCK_OPS.tail_call(context, FAILED) };
+    watch::forget_failure(context);
 }
 
 /// A socket of any protocol is closed by its last owner.
@@ -237,6 +266,13 @@ pub fn sock_release(context: SockContext) -> i32 {
 #[sock_ops]
 pub fn sock_ops_listening(context: SockOpsContext) -> u32 {
     listen::listening(&context);
+    SEEN
+}
+
+/// What follows from a connect that has failed.
+#[sock_ops]
+pub fn sock_ops_failed(context: SockOpsContext) -> u32 {
+    watch::failed(&context);
     SEEN
 }
 

@@ -3,7 +3,7 @@
 use redirector_common::Reason;
 
 use crate::{
-    select::{Choice, usable},
+    select::Choice,
     tables::{Service, Tables},
 };
 
@@ -47,10 +47,11 @@ pub fn resume<'t, T: Tables>(
         let slot = entries.slot(middle);
         let entry = tables.entry(slot).ok_or(Reason::Inconsistent)?;
         if entry.backend == earlier.backend {
-            let generation = usable(tables, entry.backend, entry.node)?;
-            return Ok(generation
-                .filter(|generation| *generation == earlier.generation)
-                .map(|generation| Choice { entry, slot, tier: earlier.tier, generation }));
+            let health = tables.health(entry.backend).ok_or(Reason::Inconsistent)?;
+            let node = tables.node(entry.node).ok_or(Reason::Inconsistent)?;
+            let holds =
+                health.is_usable() && node.is_usable() && health.generation() == earlier.generation;
+            return Ok(holds.then(|| Choice::of(entry, slot, earlier.tier, health)));
         }
         if entry.backend < earlier.backend {
             low = middle + 1;

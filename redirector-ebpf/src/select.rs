@@ -1,10 +1,11 @@
-//! Chooses one usable backend: by sampling, else by a bounded walk, else in any tier, else by the
-//! all-down policy.
+//! Chooses one usable backend: by sampling, else by a bounded walk, else in any tier. When none is
+//! usable, in order: one that only an operator keeps away (policy `Panic` alone), one that clients
+//! suspect and no probe has found dead, then what the all-down policy says.
 //!
 //! Sampling again, not "the next entry": a dead backend's share must spread over all the healthy,
-//! not land on its neighbour.
+//! not land on its neighbour. So does the share of one that the client avoids, of that client.
 
-use redirector_common::{AllDown, Entry, Header, MAX_TIERS, Reason};
+use redirector_common::{AllDown, Entry, Header, HealthWord, MAX_TIERS, Reason};
 
 use crate::tables::{Service, Tables, Tier};
 
@@ -12,8 +13,12 @@ use crate::tables::{Service, Tables, Tier};
 pub const SAMPLES: u32 = 16;
 /// Samples in each tier after the walk, which may not have got there.
 const SAMPLES_PER_TIER: u32 = 2;
-/// Entries that one scan looks at, at most.
+/// Entries that one walk looks at, at most.
 pub const SCANNED: u32 = 64;
+/// The same of a walk past those that the client avoids, of which a step takes twice as much.
+const SCANNED_PAST: u32 = SCANNED / 2;
+/// Entries that so many of those look at, one after the other.
+const PASSED: u64 = 4 * SCANNED_PAST as u64;
 
 /// The entry chosen, and where it is.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +31,56 @@ pub struct Choice<'t> {
     pub tier: u32,
     /// Generation of the backend's index when its health was read.
     pub generation: u32,
+    /// Whether some client avoids it: perhaps this one.
+    pub is_avoided: bool,
+}
+
+/// How a walk goes, from where the draws have ended. One dial's programs hand it on, in a map: of a
+/// word from there the verifier knows nothing, so that it explores the walk once and not for each
+/// of these.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Walk {
+    /// Vetoes that it disregards: operators', then those of clients that no probe has confirmed.
+    ignored: u64,
+    /// All ones if it begins in the tier that was drawn, 0 if in the first.
+    drawn: u64,
+    /// Not 0 if it does not ask whom the client avoids, because it avoids all.
+    unasked: u64,
+    /// Entries that the one before has looked at, past those that the client avoids.
+    passed: u64,
+}
+
+impl Walk {
+    /// The first one.
+    pub const BEGIN: Self = Self { ignored: 0, drawn: u64::MAX, unasked: 0, passed: 0 };
+    /// One after which only the all-down policy is left.
+    pub const WIDEST: Self = Self {
+        ignored: HealthWord::OPERATOR | HealthWord::SUSPECTED_BIT,
+        drawn: 0,
+        unasked: 0,
+        passed: 0,
+    };
+
+    /// Whether a backend that some client avoids is taken without asking.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_unasked(self) -> bool {
+        self.unasked != 0
+    }
+
+    /// The next one, when this one from the first tier on has met nobody; `None` is the end.
+    #[inline(always)]
+    fn wider(self, header: &Header) -> Option<Self> {
+        let is_panic = header.flags & Header::ALL_DOWN == AllDown::Panic.number();
+        if is_panic && self.ignored == 0 {
+            Some(Self { ignored: HealthWord::OPERATOR, drawn: 0, ..self })
+        } else if self.ignored & HealthWord::SUSPECTED_BIT == 0 {
+            Some(Self { ignored: self.ignored | HealthWord::SUSPECTED_BIT, drawn: 0, ..self })
+        } else {
+            None
+        }
+    }
 }
 
 /// A stream of draws from one seed: Knuth's linear congruential generator, upper half.
@@ -70,13 +125,19 @@ pub fn decide<'t, T: Tables>(
         Err(Reason::Scanned) => {}
         decided => return decided,
     }
-    let scanned = match scan(tables, service, seed, 0) {
-        Err(Reason::Scanned) => scan(tables, service, seed, 1),
-        scanned => scanned,
-    };
-    match scanned {
-        Err(Reason::Beyond) => later(tables, service, seed),
-        decided => decided,
+    let mut walk = Walk::BEGIN;
+    loop {
+        match scan(tables, service, seed, &mut walk) {
+            Err(Reason::Scanned) => {}
+            Err(Reason::Beyond) => break,
+            decided => return decided,
+        }
+    }
+    loop {
+        match later(tables, service, seed, &mut walk) {
+            Err(Reason::Beyond) => {}
+            decided => return decided,
+        }
     }
 }
 
@@ -116,20 +177,51 @@ pub fn sample<'t, T: Tables>(
         let node = tables.node(entry.node).ok_or(Reason::Inconsistent)?;
         *met |= health.0;
         if health.is_usable() && node.is_usable() {
-            return Ok(Choice { entry, slot, tier, generation: health.generation() });
+            return Ok(Choice::of(entry, slot, tier, health));
         }
     }
     Err(Reason::Scanned)
 }
 
-/// A backend that only the kernel has ejected, and that `may_try` lets have this connect: looks at
-/// up to 16 entries of one tier, chosen as for any connect, from a random start.
+/// The same draws again, of a client that may avoid some of those that they meet: `avoids` is 1 for a
+/// backend of that generation which it avoids, else 0; `None` without the map.
+///
+/// # Errors
+///
+/// [`Reason::Avoided`] if every draw met one that is unusable or avoided: ask [`scan_but`].
+#[inline(always)]
+pub fn sample_but<'t, T: Tables>(
+    tables: &'t T,
+    service: &Service<'t>,
+    seed: u32,
+    avoids: impl Fn(u32, u32) -> Option<u64>,
+) -> Result<Choice<'t>, Reason> {
+    let mut draws = Draws::new(seed);
+    let tier = service.tier_at(draws.below(100).0);
+    let entries = service.tier(tables, tier)?;
+    for _ in 0..SAMPLES {
+        let (entry, slot) = draw(tables, entries, &mut draws)?;
+        let health = tables.health(entry.backend).ok_or(Reason::Inconsistent)?;
+        let node = tables.node(entry.node).ok_or(Reason::Inconsistent)?;
+        if health.is_usable()
+            && node.is_usable()
+            && avoids(entry.backend, health.generation()).ok_or(Reason::Inconsistent)? == 0
+        {
+            return Ok(Choice::of(entry, slot, tier, health));
+        }
+    }
+    Err(Reason::Avoided)
+}
+
+/// A backend that only the kernel has ejected, and that `may_try` lets have this connect (a backend of
+/// that generation): looks at up to 16 entries of one tier, chosen as for any connect, from a random
+/// start.
 #[inline(always)]
 pub fn trial<'t, T: Tables>(
     tables: &'t T,
     service: &Service<'t>,
     seed: u32,
-    may_try: impl Fn(u32) -> bool,
+    may_try: impl Fn(u32, u32) -> bool,
 ) -> Option<Choice<'t>> {
     let mut draws = Draws::new(seed);
     let tier = service.tier_at(draws.below(100).0);
@@ -143,71 +235,151 @@ pub fn trial<'t, T: Tables>(
         let entry = tables.entry(slot)?;
         let health = tables.health(entry.backend)?;
         let node = tables.node(entry.node)?;
-        if health.is_only_ejected() && node.is_usable() && may_try(entry.backend) {
-            return Some(Choice { entry, slot, tier, generation: health.generation() });
+        if health.is_only_ejected()
+            && node.is_usable()
+            && may_try(entry.backend, health.generation())
+        {
+            return Some(Choice::of(entry, slot, tier, health));
         }
     }
     None
 }
 
 /// Looks at up to 64 entries: those of the tier that [`select`] has drawn from with the same seed
-/// (or of the first, if `from_first` is 1 and not 0), from a random start, then those of the later
-/// tiers; if there are no more, the all-down policy. Always from the first tier on, later ones that
-/// are mostly ejected would lose their share to it.
+/// (or of the first, as `walk` says), from a random start, then those of the later tiers. Always
+/// from the first tier on, later ones that are mostly ejected would lose their share to it. When
+/// there are no more, `walk` becomes the next one, or the all-down policy decides.
 ///
 /// # Errors
 ///
-/// [`Reason::Scanned`] if nobody is usable from the drawn tier on: ask once more, from the first.
-/// [`Reason::Beyond`] if there are more entries: ask [`later`]. [`Reason::AllDownRefused`] or
-/// [`Reason::AllDownPassed`] if none is usable and the policy says so.
+/// [`Reason::Scanned`] if it met nobody: ask once more. [`Reason::Beyond`] if there are more entries:
+/// ask [`later`]. [`Reason::AllDownRefused`] or [`Reason::AllDownPassed`] if none is usable and the
+/// policy says so.
 #[inline(always)]
 pub fn scan<'t, T: Tables>(
     tables: &'t T,
     service: &Service<'t>,
     seed: u32,
-    from_first: u32,
+    walk: &mut Walk,
 ) -> Result<Choice<'t>, Reason> {
-    // The tiers' entries follow each other, so one counter walks through all of them. Whatever
-    // else the loop carries the verifier would combine with it (294,301 instructions).
-    let mut draws = Draws::new(seed);
-    // A number and not a `bool`, which becomes a branch: the verifiers of 5.10 and 6.1 would explore
-    // the walk once for each of its ways (13,354 instructions).
-    let drawn = service.tier_at(draws.below(100).0) & from_first.wrapping_sub(1);
-    let begin = service.tier(tables, drawn)?;
-    let start = draws.below(begin.length).0;
-    let entries = u64::from(service.entries(tables, begin)?);
-    // 64 bits wide: narrower ones are cut to size again at each step, in four instructions.
-    for step in 0..u64::from(SCANNED) {
-        if step >= entries {
-            break;
+    match walked::<SCANNED, T>(tables, service, seed, *walk, |_, _| Some(0))? {
+        Walked::Met(choice) => Ok(choice),
+        Walked::More => Err(Reason::Beyond),
+        Walked::NobodyLater => {
+            walk.drawn = 0;
+            Err(Reason::Scanned)
         }
-        let number = begin.rotated(step as u32, start);
-        let slot = begin.slot(number);
-        let entry = tables.entry(slot).ok_or(Reason::Inconsistent)?;
-        if let Some(generation) = usable(tables, entry.backend, entry.node)? {
-            return Ok(Choice { entry, slot, tier: service.tier_of(tables, slot)?, generation });
+        Walked::Nobody => {
+            let Some(wider) = walk.wider(service.header) else {
+                return all_down(tables, service, seed);
+            };
+            *walk = wider;
+            Err(Reason::Scanned)
         }
-    }
-    if entries > u64::from(SCANNED) {
-        Err(Reason::Beyond)
-    } else if drawn > 0 {
-        Err(Reason::Scanned)
-    } else {
-        all_down(tables, service, seed)
     }
 }
 
-/// Draws from each tier, in order; then the all-down policy.
+/// The same walk past those that the client avoids: `avoids` as in [`sample_but`].
 ///
 /// # Errors
 ///
-/// [`Reason::AllDownRefused`] or [`Reason::AllDownPassed`] if the draws met no usable backend and
-/// the policy says so.
+/// [`Reason::Avoided`] if it met nobody yet: ask once more. [`Reason::AvoidsAll`] if it met nobody at
+/// all: ask [`scan`].
+#[inline(always)]
+pub fn scan_but<'t, T: Tables>(
+    tables: &'t T,
+    service: &Service<'t>,
+    seed: u32,
+    walk: &mut Walk,
+    avoids: impl Fn(u32, u32) -> Option<u64>,
+) -> Result<Choice<'t>, Reason> {
+    match walked::<SCANNED_PAST, T>(tables, service, seed, *walk, avoids)? {
+        Walked::Met(choice) => Ok(choice),
+        Walked::NobodyLater => {
+            *walk = Walk { drawn: 0, passed: 0, ..*walk };
+            Err(Reason::Avoided)
+        }
+        Walked::More if walk.passed + u64::from(SCANNED_PAST) < PASSED => {
+            walk.passed += u64::from(SCANNED_PAST);
+            Err(Reason::Avoided)
+        }
+        Walked::More | Walked::Nobody => {
+            *walk = Walk { unasked: 1, ..Walk::BEGIN };
+            Err(Reason::AvoidsAll)
+        }
+    }
+}
+
+/// What a walk has met.
+enum Walked<'t> {
+    Met(Choice<'t>),
+    /// Nobody from the drawn tier on; there are tiers before.
+    NobodyLater,
+    /// Nobody at all.
+    Nobody,
+    /// Nobody among the first ones.
+    More,
+}
+
+#[inline(always)]
+fn walked<'t, const LIMIT: u32, T: Tables>(
+    tables: &'t T,
+    service: &Service<'t>,
+    seed: u32,
+    walk: Walk,
+    avoids: impl Fn(u32, u32) -> Option<u64>,
+) -> Result<Walked<'t>, Reason> {
+    // The tiers' entries follow each other, so one counter walks through all of them. Whatever
+    // else the loop carries the verifier would combine with it (294,301 instructions).
+    let mut draws = Draws::new(seed);
+    // A mask and not a `bool`, which becomes a branch: the verifier would explore the walk once for
+    // each of its ways (13,354 instructions).
+    let drawn = service.tier_at(draws.below(100).0) & walk.drawn as u32;
+    let begin = service.tier(tables, drawn)?;
+    let start = draws.below(begin.length).0;
+    let entries = u64::from(service.entries(tables, begin)?);
+    // As many as are left of them, and where the walk goes on.
+    let passed = if LIMIT == SCANNED { 0 } else { walk.passed };
+    let entries = entries.saturating_sub(passed);
+    // 64 bits wide: narrower ones are cut to size again at each step, in four instructions.
+    for step in 0..u64::from(LIMIT) {
+        if step >= entries {
+            break;
+        }
+        let number = begin.rotated(step as u32 + passed as u32, start);
+        let slot = begin.slot(number);
+        let entry = tables.entry(slot).ok_or(Reason::Inconsistent)?;
+        let health = tables.health(entry.backend).ok_or(Reason::Inconsistent)?;
+        let node = tables.node(entry.node).ok_or(Reason::Inconsistent)?;
+        let is_avoided = avoids(entry.backend, health.generation()).ok_or(Reason::Inconsistent)?;
+        // One condition: a second way to the next step is one more state to explore at each of them.
+        if health.vetoes_despite(walk.ignored) | node.vetoes() | is_avoided == 0 {
+            let tier = service.tier_of(tables, slot)?;
+            return Ok(Walked::Met(Choice::of(entry, slot, tier, health)));
+        }
+    }
+    Ok(if entries > u64::from(LIMIT) {
+        Walked::More
+    } else if drawn > 0 {
+        Walked::NobodyLater
+    } else {
+        Walked::Nobody
+    })
+}
+
+/// Draws from each tier, in order. When they met nobody, `walk` becomes the next one, or the
+/// all-down policy decides.
+///
+/// # Errors
+///
+/// [`Reason::Beyond`] if they met nobody: ask once more. [`Reason::AllDownRefused`] or
+/// [`Reason::AllDownPassed`] if the draws met no usable backend and the policy says so.
 #[inline(always)]
 pub fn later<'t, T: Tables>(
     tables: &'t T,
     service: &Service<'t>,
     seed: u32,
+    walk: &mut Walk,
 ) -> Result<Choice<'t>, Reason> {
     let mut draws = Draws::new(seed);
     for number in 0..MAX_TIERS as u32 * SAMPLES_PER_TIER {
@@ -216,11 +388,17 @@ pub fn later<'t, T: Tables>(
             break;
         }
         let (entry, slot) = draw(tables, service.tier(tables, tier)?, &mut draws)?;
-        if let Some(generation) = usable(tables, entry.backend, entry.node)? {
-            return Ok(Choice { entry, slot, tier, generation });
+        let health = tables.health(entry.backend).ok_or(Reason::Inconsistent)?;
+        let node = tables.node(entry.node).ok_or(Reason::Inconsistent)?;
+        if health.is_usable_despite(walk.ignored) && node.is_usable() {
+            return Ok(Choice::of(entry, slot, tier, health));
         }
     }
-    all_down(tables, service, seed)
+    let Some(wider) = walk.wider(service.header) else {
+        return all_down(tables, service, seed);
+    };
+    *walk = wider;
+    Err(Reason::Beyond)
 }
 
 /// No backend is usable: one of all (`Panic`), or what else the policy says.
@@ -240,19 +418,15 @@ fn all_down<'t, T: Tables>(
     let tier = service.tier_at(draws.below(100).0);
     let (entry, slot) = draw(tables, service.tier(tables, tier)?, &mut draws)?;
     let health = tables.health(entry.backend).ok_or(Reason::Inconsistent)?;
-    Ok(Choice { entry, slot, tier, generation: health.generation() })
+    Ok(Choice::of(entry, slot, tier, health))
 }
 
-/// The generation of a backend that may receive new connections.
-#[inline(always)]
-pub(crate) fn usable<T: Tables>(
-    tables: &T,
-    backend: u32,
-    node: u16,
-) -> Result<Option<u32>, Reason> {
-    let health = tables.health(backend).ok_or(Reason::Inconsistent)?;
-    let node = tables.node(node).ok_or(Reason::Inconsistent)?;
-    Ok((health.is_usable() && node.is_usable()).then_some(health.generation()))
+impl<'t> Choice<'t> {
+    #[inline(always)]
+    pub(crate) fn of(entry: &'t Entry, slot: u32, tier: u32, health: HealthWord) -> Self {
+        let (generation, is_avoided) = (health.generation(), health.is_avoided());
+        Self { entry, slot, tier, generation, is_avoided }
+    }
 }
 
 /// One draw by the alias method: an entry at random, or the one it yields to.

@@ -14,7 +14,11 @@ use aya_ebpf::{
 };
 use redirector_common::{Destination, SocketValue};
 
-use crate::{maps::SOCKETS, passive, seats};
+use crate::{
+    maps::SOCKETS,
+    passive::{self, Failure},
+    seats,
+};
 
 const AF_INET6: u32 = 10;
 const SOL_TCP: i32 = 6;
@@ -65,72 +69,108 @@ pub fn first_timeout(context: &SockOpsContext) {
     }
 }
 
-/// A socket's retransmission timer went off.
+/// A socket's retransmission timer went off. Whether that is a failure: then [`failed`] is to be
+/// called, in a program of its own.
 #[inline(always)]
-pub fn unanswered(context: &SockOpsContext) {
+#[must_use]
+pub fn unanswered(context: &SockOpsContext) -> bool {
     // SAFETY: the kernel passes a valid context for the whole call.
     let state = unsafe { (*context.ops).state };
     // The last one ends in a timeout, which is counted then.
     let is_last = context.arg(2) != 0;
     if state != BPF_TCP_SYN_SENT || is_last {
-        return;
+        return false;
     }
     let Some((sock, socket)) = socket(context) else {
-        return;
+        return false;
     };
     let before = state_of(socket);
     if before & (SocketValue::WATCHED | SocketValue::UNANSWERED) != SocketValue::WATCHED {
-        return;
+        return false;
     }
     if before & SocketValue::LATE == 0 {
         socket.state = before | SocketValue::LATE;
         bound(context, sock, socket);
         // A backend whose answers take that long has more time: until the third SYN.
         if passive::is_slow(&socket.destination) {
-            return;
+            return false;
         }
     }
-    socket.state = before | SocketValue::LATE | SocketValue::UNANSWERED;
-    passive::failed(socket, passive::Failure::Unanswered);
+    socket.state = before
+        | SocketValue::LATE
+        | SocketValue::UNANSWERED
+        | Failure::Unanswered as u32 * SocketValue::FAILED;
+    true
 }
 
-/// A socket leaves `SYN_SENT`: it is connected, or it has failed, or it was closed.
+/// A socket leaves `SYN_SENT`: it is connected, or it has failed, or it was closed. Whether it has
+/// failed: then [`failed`] is to be called.
 #[inline(always)]
-pub fn decided(context: &SockOpsContext) {
+#[must_use]
+pub fn decided(context: &SockOpsContext) -> bool {
     let now = context.arg(1);
     let Some((sock, socket)) = socket(context) else {
-        return;
+        return false;
     };
     let state = state_of(socket);
     // A socket that nobody holds and that is not watched has left its seat to another one.
     if state & SocketValue::WATCHED == 0 || !seats::is_still(socket, context.as_ptr()) {
-        return;
+        return false;
     }
     socket.state = 0;
     let callbacks = context.cb_flags() & !(state & SocketValue::CALLBACKS);
     let _ = context.set_cb_flags(callbacks as i32);
     unbound(context, sock, socket);
     if now == BPF_TCP_ESTABLISHED {
-        passive::succeeded(&socket.destination, state & SocketValue::LATE != 0);
+        passive::succeeded(context, socket, state & SocketValue::LATE != 0);
     } else if now == BPF_TCP_CLOSE
         && let Some(failure) = failure(context, sock, state)
     {
-        passive::failed(socket, failure);
+        socket.state = failure as u32 * SocketValue::FAILED;
+        return true;
     }
     seats::leave(socket);
+    false
+}
+
+/// The connect of a socket has failed, as [`unanswered`] or [`decided`] has noted.
+#[inline(always)]
+pub fn failed(context: &SockOpsContext) {
+    let Some((_, socket)) = socket(context) else {
+        return;
+    };
+    let state = state_of(socket);
+    socket.state = state & (SocketValue::FAILED - 1);
+    if let Some(failure) = Failure::of(state / SocketValue::FAILED) {
+        passive::failed(context, socket, failure);
+    }
+    if state & SocketValue::WATCHED == 0 {
+        seats::leave(socket);
+    }
+}
+
+/// The same, where there is no program for it: nothing is counted.
+#[inline(always)]
+pub fn forget_failure(context: &SockOpsContext) {
+    if let Some((_, socket)) = socket(context) {
+        let state = state_of(socket);
+        socket.state = state & (SocketValue::FAILED - 1);
+        if state & SocketValue::WATCHED == 0 {
+            seats::leave(socket);
+        }
+    }
 }
 
 /// How a connect failed, by the socket's error; `None` if somebody gave up early or closed it.
 #[inline(always)]
-fn failure(context: &SockOpsContext, sock: *mut bpf_sock, state: u32) -> Option<passive::Failure> {
+fn failure(context: &SockOpsContext, sock: *mut bpf_sock, state: u32) -> Option<Failure> {
     match field(sock, &raw const SK_ERR).unwrap_or(0) {
-        ECONNREFUSED => Some(passive::Failure::Refused),
-        ENETUNREACH | ETIMEDOUT | EHOSTDOWN | EHOSTUNREACH => Some(passive::Failure::TimedOut),
+        ECONNREFUSED => Some(Failure::Refused),
+        ENETUNREACH | ETIMEDOUT | EHOSTDOWN | EHOSTUNREACH => Some(Failure::TimedOut),
         0 => {
             // SAFETY: the kernel passes a valid context for the whole call.
             let is_unanswered = unsafe { (*context.ops).total_retrans } != 0;
-            (is_unanswered && state & SocketValue::UNANSWERED == 0)
-                .then_some(passive::Failure::Unanswered)
+            (is_unanswered && state & SocketValue::UNANSWERED == 0).then_some(Failure::Unanswered)
         }
         _ => None,
     }

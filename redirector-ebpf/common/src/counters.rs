@@ -71,9 +71,18 @@ reasons! {
     ConnectFailed = "connect_failed",
     /// The first SYN of a redirected connect was not answered in time.
     ConnectUnanswered = "connect_unanswered",
-    /// A failure that does not count: this client is muted for this backend.
-    Muted = "muted",
-    /// The kernel ejected a backend.
+    /// A backend was drawn that some client avoids: the program that knows whether it is this one was
+    /// asked.
+    AvoidAsked = "avoid_asked",
+    /// It was this one: another backend was drawn.
+    Avoided = "avoided",
+    /// This client avoids all that are usable: a choice was made as if it avoided none.
+    AvoidsAll = "avoids_all",
+    /// A client began to avoid a backend, or went on after a trial that failed.
+    AvoidBegun = "avoid_begun",
+    /// There was no room to note that a client's connect failed.
+    AvoidFull = "avoid_full",
+    /// The kernel ejected a backend, because several clients saw it fail.
     Ejected = "ejected",
     /// The kernel re-admitted one, while the agent was silent.
     Readmitted = "readmitted",

@@ -5,6 +5,7 @@
 
 #![no_std]
 
+mod avoid;
 mod counters;
 mod frontend;
 mod listener;
@@ -13,15 +14,16 @@ mod socket;
 mod table;
 mod words;
 
+pub use avoid::{AVOID_WORDS, AvoidKey, AvoidWord, ClientHash, SEGMENT, WitnessWord, ticks};
 pub use counters::{COUNTERS, Reason, TIER_COUNTERS};
 pub use frontend::{FrontendKey4, FrontendKey6, PROTOCOL_TCP, PROTOCOL_UDP};
 pub use listener::{
     IDS, IdBucket, IdWord, LEARNED, ListenerValue, PortKey, PortValue, SERVES_V4, SERVES_V6,
-    UNCOUNTED, buckets_of, identity_of, identity_words, mix, port_check, served_in,
+    UNCOUNTED, buckets_of, identity_of, identity_words, mix, port_check, served_by, served_in,
 };
 pub use passive::{
-    AGENT_SILENT, CONFIG_WORDS, EventKind, EventValue, HEARTBEAT, Limits, MutedKey, PassiveValue,
-    SEVERAL, STALE_AFTER, STORED, TrialKey, UnknownEvent,
+    AGENT_SILENT, CONFIG_WORDS, Client, EventKind, EventValue, HEARTBEAT, LISTENER_GONE, Limits,
+    PassiveValue, STALE_AFTER, STORED, UnknownEvent,
 };
 pub use socket::{
     AffinityKey, AffinityValue, DESTINATIONS, Destination, SendsValue, SocketValue, affinity_check,
@@ -36,7 +38,7 @@ pub use words::{
 
 /// Version of everything in the pinned maps but the per-socket state. It is part of the pin path:
 /// another layout is built beside the old one.
-pub const LAYOUT: u32 = 3;
+pub const LAYOUT: u32 = 4;
 
 /// Entries of one tier, at most: alias indices are 16 bits wide.
 pub const MAX_TIER_ENTRIES: usize = 65_535;
@@ -45,7 +47,7 @@ pub const MAX_TIER_ENTRIES: usize = 65_535;
 mod pod {
     use super::{
         AffinityKey, AffinityValue, BackendValue, EventValue, FrontendKey4, FrontendKey6, IdBucket,
-        ListenerValue, MutedKey, PassiveValue, PortKey, PortValue, ServiceName, Slot,
+        ListenerValue, PassiveValue, PortKey, PortValue, ServiceName, Slot,
     };
 
     // SAFETY: each of these is `bytemuck::Pod` (derived, so proven by the compiler), which is a
@@ -70,7 +72,6 @@ mod pod {
         FrontendKey6,
         IdBucket,
         ListenerValue,
-        MutedKey,
         PassiveValue,
         PortKey,
         PortValue,

@@ -170,6 +170,14 @@ pub const fn served_in(netns: u64, generation: u32) -> u64 {
     netns & 0xff_ffff_ffff | (generation as u64) << 40
 }
 
+/// The namespace in such a word, if it is of that generation.
+#[inline(always)]
+#[must_use]
+pub const fn served_by(word: u64, generation: u32) -> Option<u64> {
+    let netns = word & 0xff_ffff_ffff;
+    if netns != 0 && word >> 40 == generation as u64 { Some(netns) } else { None }
+}
+
 #[inline(always)]
 const fn scale_by(half: u32, count: u32) -> u32 {
     ((half as u64 * count as u64) >> 32) as u32

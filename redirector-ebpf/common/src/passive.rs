@@ -41,71 +41,43 @@ impl Limits {
     }
 }
 
-/// What `PASSIVE` holds for a backend: zero while nothing fails. Each word is stored whole.
+/// A client: what its own failures move, and nothing else.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Pod, Zeroable)]
+pub struct Client {
+    /// Id of its cgroup, at the level of pods and units that the loader has chosen, else its own.
+    pub cgroup: u64,
+    /// Cookie of its network namespace, if the system made that; 0 for one that a process made
+    /// itself, as many as it likes.
+    pub netns: u64,
+}
+
+/// What `PASSIVE` holds for a backend: zero while nothing fails. Each member is stored whole.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct PassiveValue {
-    /// Hard failures in a row in the lower half, soft ones in the upper.
-    pub failures: u64,
-    /// When the ejection may end, in nanoseconds of `CLOCK_MONOTONIC`.
+    /// When the kernel's own veto may end, in nanoseconds of `CLOCK_MONOTONIC`.
     pub until: u64,
-    /// Cgroup id of the only client that failed since the last success; 0 is nobody,
-    /// [`SEVERAL`] more than one.
-    pub client: u64,
-    /// Ejections in a row: the exponent of the next one. The agent sets it back to 0.
+    /// Until when several clients do not eject it, in the same: a probe has contradicted them. The
+    /// agent writes this; it counts while the agent lives.
+    pub vouched: u64,
+    /// A [`WitnessWord`](crate::WitnessWord): who saw it fail last; 0 since a success.
+    pub witness: u64,
+    /// Ejections in a row. The agent sets it back to 0.
     pub ejections: u32,
     /// 1 since a connect to it succeeded (stored only if it is not 1 yet); the agent sets it back
     /// to 0 and so learns which backends this node's sockets use.
-    pub used: u16,
+    pub used: u8,
     /// 1 if the last connect that succeeded had sent more than one SYN: it is far away, or busy.
-    pub slow: u16,
+    pub slow: u8,
+    /// 1 since the agent was asked about it; the agent sets it back to 0 with its answer. Till
+    /// then it is not asked again.
+    pub asked: u8,
+    /// Always 0.
+    pub _pad: u8,
 }
 
 const _: () = assert!(size_of::<PassiveValue>() == 32);
-
-/// More than one client saw a backend fail.
-pub const SEVERAL: u64 = u64::MAX;
-
-/// Key of `MUTED`: a client whose failures against a backend do not count. The value is until
-/// when, in nanoseconds of `CLOCK_MONOTONIC`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-pub struct MutedKey {
-    /// Cgroup id.
-    pub client: u64,
-    /// Index into `HEALTH`.
-    pub backend: u32,
-    /// Generation of that index.
-    pub generation: u32,
-}
-
-const _: () = assert!(size_of::<MutedKey>() == 16);
-
-/// Key of `TRIALS`: one claim to try an ejected backend while the agent is silent. Who inserts it
-/// first has it.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-pub struct TrialKey {
-    /// [`PassiveValue::until`] of the ejection.
-    pub until: u64,
-    /// Index into `HEALTH`.
-    pub backend: u32,
-    /// Generation of that index.
-    pub generation: u32,
-    /// Which one: trials whose outcome nobody saw must not be the last.
-    pub number: u64,
-}
-
-const _: () = assert!(size_of::<TrialKey>() == 24);
-
-impl TrialKey {
-    /// The claim that may be made at `now`: one in 8.6 s (2^33 ns).
-    #[inline(always)]
-    #[must_use]
-    pub const fn new(backend: u32, generation: u32, until: u64, now: u64) -> Self {
-        Self { until, backend, generation, number: now.saturating_sub(until) >> 33 }
-    }
-}
 
 /// One piece of news in `EVENTS`.
 #[repr(C)]
@@ -117,30 +89,34 @@ pub struct EventValue {
     pub backend: u32,
     /// Generation of that index.
     pub generation: u32,
-    /// [`PassiveValue::ejections`] after this one.
+    /// As [`PassiveValue::ejections`].
     pub ejections: u32,
-    /// As [`PassiveValue::client`].
-    pub client: u64,
+    /// Who saw it.
+    pub client: Client,
     /// As [`PassiveValue::until`].
     pub until: u64,
 }
 
-const _: () = assert!(size_of::<EventValue>() == 32);
+const _: () = assert!(size_of::<EventValue>() == 40);
 
 /// What happened to a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u32)]
 pub enum EventKind {
-    /// Ejected: connects were refused.
-    Refused = 1,
-    /// Ejected: connects were not answered in time, or nobody knew the way.
-    TimedOut = 2,
+    /// A client avoids it: its connects were refused. A question to the agent.
+    AvoidedRefused = 1,
+    /// A client avoids it: its connects were not answered in time, or found no way. A question.
+    AvoidedTimedOut = 2,
+    /// Ejected: connects of several clients failed, the last one's were refused.
+    SuspectedRefused = 3,
+    /// Ejected: connects of several clients failed, the last one's were not answered in time.
+    SuspectedTimedOut = 4,
     /// A trial connect succeeded while the agent was dead: re-admitted.
-    Readmitted = 3,
+    Readmitted = 5,
     /// Its last local listener is gone: ejected.
-    ListenerGone = 4,
+    ListenerGone = 6,
     /// It has a local listener again: re-admitted.
-    ListenerBack = 5,
+    ListenerBack = 7,
 }
 
 /// A number that is no [`EventKind`].
@@ -152,11 +128,13 @@ impl TryFrom<u32> for EventKind {
 
     fn try_from(number: u32) -> Result<Self, UnknownEvent> {
         Ok(match number {
-            1 => Self::Refused,
-            2 => Self::TimedOut,
-            3 => Self::Readmitted,
-            4 => Self::ListenerGone,
-            5 => Self::ListenerBack,
+            1 => Self::AvoidedRefused,
+            2 => Self::AvoidedTimedOut,
+            3 => Self::SuspectedRefused,
+            4 => Self::SuspectedTimedOut,
+            5 => Self::Readmitted,
+            6 => Self::ListenerGone,
+            7 => Self::ListenerBack,
             _ => return Err(UnknownEvent),
         })
     }
@@ -174,9 +152,12 @@ pub const STORED: u32 = 2;
 /// Words of `CONFIG`.
 pub const CONFIG_WORDS: usize = 8;
 
-/// Nanoseconds without a heartbeat after which nobody is expected to probe what the kernel has
+/// Nanoseconds without a heartbeat after which no agent is expected to probe what the kernel has
 /// ejected: then it tries by itself. Longer than any plan takes.
 pub const AGENT_SILENT: u64 = 5_000_000_000;
+
+/// Nanoseconds after which the death of a local listener is tried again while the agent is silent.
+pub const LISTENER_GONE: u64 = 10_000_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -192,12 +173,5 @@ mod tests {
         let longest =
             Limits { base_ejection_ms: u32::MAX, max_ejection_ms: u32::MAX, ..Limits::default() };
         assert_eq!(longest.ejection(u32::MAX), u64::from(u32::MAX) * 1_000_000);
-    }
-
-    #[test]
-    fn a_trial_without_outcome_is_not_the_last() {
-        let at = |now| TrialKey::new(7, 1, 1_000, now);
-        assert_eq!(at(1_000), at(8_000_000_000));
-        assert_ne!(at(1_000), at(9_000_000_000));
     }
 }

@@ -50,8 +50,8 @@ pub struct SocketValue {
     pub holders: u64,
     /// What was dialled and chosen.
     pub destination: Destination,
-    /// Cgroup id of who called connect.
-    pub client: u64,
+    /// Of who called connect: [`Client::cgroup`](crate::Client::cgroup).
+    pub cgroup: u64,
     /// Those of the service, when it was dialled.
     pub limits: Limits,
     /// The application's own `TCP_USER_TIMEOUT` in milliseconds, to be put back.
@@ -72,6 +72,9 @@ impl SocketValue {
     pub const UNANSWERED: u32 = 1 << 9;
     /// Its first SYN had no answer before the second one.
     pub const LATE: u32 = 1 << 10;
+    /// Times the number of how it failed, between the program that has seen it and the one that makes
+    /// something of it.
+    pub const FAILED: u32 = 1 << 11;
     /// Where the callbacks are.
     pub const CALLBACKS: u32 = 0xff;
 }

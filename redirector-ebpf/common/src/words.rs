@@ -37,18 +37,35 @@ impl ServiceWord {
 /// Generations wrap at 2^24.
 pub const GENERATIONS: u32 = 1 << 24;
 
-/// What `HEALTH` holds for a backend: usable if its low 40 bits are 0.
+/// What `HEALTH` holds for a backend: usable if its low 40 bits are 0, but for
+/// [`AVOIDED`](Self::AVOIDED).
 ///
-/// Bytes 0 to 4 belong to one writer each ([`HealthByte`]); bits 40 to 63 are the generation of
-/// the index, so that one load says "usable" and "still the same backend".
+/// Bytes 0 to 4 are vetoes, of one writer each ([`HealthByte`]); bits 40 to 63 are the generation
+/// of the index, so that one load says "usable" and "still the same backend".
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct HealthWord(pub u64);
 
 impl HealthWord {
-    const BYTES: u64 = (1 << 40) - 1;
-    /// Where [`HealthByte::Passive`] is.
-    pub const PASSIVE: u64 = 0xff << 24;
+    /// In a byte that the kernel writes: clients or a listener have shown something, and no probe has
+    /// confirmed it. It holds the backend back until the agent answers or the time is over.
+    pub const SUSPECTED: u8 = 1;
+    /// In such a byte: the agent's verdict.
+    pub const CONFIRMED: u8 = 2;
+    /// In [`HealthByte::Passive`]: some client avoids the backend by itself; `AVOID` says who. No
+    /// ejection. A stale one costs a look-up; the agent sweeps them.
+    pub const AVOIDED: u8 = 0x80;
+
+    /// Where [`AVOIDED`](Self::AVOIDED) is.
+    pub const AVOIDED_BIT: u64 = (Self::AVOIDED as u64) << 24;
+    /// Where clients' suspicion is, that no probe has confirmed.
+    pub const SUSPECTED_BIT: u64 = (Self::SUSPECTED as u64) << 24;
+    /// All bits that keep every client away.
+    pub const VETOES: u64 = ((1 << 40) - 1) & !Self::AVOIDED_BIT;
+    /// The veto of an operator.
+    pub const OPERATOR: u64 = 0xff << 16;
+    /// The vetoes that the kernel raises by itself, and may try to end while the agent is silent.
+    pub const KERNEL: u64 = (0xff << 32 | 0xff << 24) & !Self::AVOIDED_BIT;
 
     /// A word with no objection.
     #[inline(always)]
@@ -61,14 +78,35 @@ impl HealthWord {
     #[inline(always)]
     #[must_use]
     pub const fn is_usable(self) -> bool {
-        self.0 & Self::BYTES == 0
+        self.is_usable_despite(0)
     }
 
-    /// Whether somebody objects, and nobody but the kernel, by what it saw of connects.
+    /// The same, vetoes in `ignored` disregarded.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_usable_despite(self, ignored: u64) -> bool {
+        self.vetoes_despite(ignored) == 0
+    }
+
+    /// The vetoes that are not in `ignored`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn vetoes_despite(self, ignored: u64) -> u64 {
+        self.0 & Self::VETOES & !ignored
+    }
+
+    /// Whether some client avoids it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_avoided(self) -> bool {
+        self.0 & Self::AVOIDED_BIT != 0
+    }
+
+    /// Whether there are vetoes, and none but the kernel's.
     #[inline(always)]
     #[must_use]
     pub const fn is_only_ejected(self) -> bool {
-        self.0 & Self::PASSIVE != 0 && self.0 & (Self::BYTES & !Self::PASSIVE) == 0
+        self.0 & Self::KERNEL != 0 && self.is_usable_despite(Self::KERNEL)
     }
 
     /// 24 bits.
@@ -78,11 +116,11 @@ impl HealthWord {
         (self.0 >> 40) as u32
     }
 
-    /// One writer's byte; 0 is "no objection".
+    /// One writer's byte; 0 is "no objection". That some client avoids it is none.
     #[inline(always)]
     #[must_use]
     pub const fn byte(self, byte: HealthByte) -> u8 {
-        (self.0 >> (8 * byte as u64)) as u8
+        ((self.0 & !Self::AVOIDED_BIT) >> (8 * byte as u64)) as u8
     }
 
     /// The same word with one writer's byte replaced.
@@ -105,9 +143,9 @@ pub enum HealthByte {
     Prober = 1,
     /// An operator drains it.
     Operator = 2,
-    /// The kernel saw its connects fail.
+    /// Its connects fail: [`HealthWord::SUSPECTED`], [`HealthWord::CONFIRMED`].
     Passive = 3,
-    /// Its local listener is gone.
+    /// Its local listener is gone: the same values.
     Listener = 4,
 }
 
@@ -143,17 +181,21 @@ pub const NO_NODE: u16 = 0;
 pub struct NodeWord(pub u64);
 
 impl NodeWord {
-    /// A healthy node of that name. The identity is 56 bits of FNV-1a (never 0): with 5,000 nodes
-    /// two share it with a probability of 2 in 10^10, and then share their fate.
+    /// A healthy node of the own cluster. The identity is 56 bits of FNV-1a (never 0): with 5,000
+    /// nodes two share it with a probability of 2 in 10^10, and then share their fate.
     #[must_use]
     pub const fn named(name: &str) -> Self {
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        let bytes = name.as_bytes();
-        let mut i = 0;
-        while i < bytes.len() {
-            hash = (hash ^ bytes[i] as u64).wrapping_mul(0x0100_0000_01b3);
-            i += 1;
-        }
+        Self::identified(fnv(FNV_OFFSET, name))
+    }
+
+    /// A healthy node of another cluster: as one of the own cluster called `cluster/name` would
+    /// be, and no name has a `/`.
+    #[must_use]
+    pub const fn in_cluster(cluster: &str, name: &str) -> Self {
+        Self::identified(fnv(fnv(fnv(FNV_OFFSET, cluster), "/"), name))
+    }
+
+    const fn identified(hash: u64) -> Self {
         Self(hash << 8 | 1 << 8)
     }
 
@@ -161,7 +203,14 @@ impl NodeWord {
     #[inline(always)]
     #[must_use]
     pub const fn is_usable(self) -> bool {
-        self.0 & 0xff == 0
+        self.vetoes() == 0
+    }
+
+    /// Not 0 if they may not.
+    #[inline(always)]
+    #[must_use]
+    pub const fn vetoes(self) -> u64 {
+        self.0 & 0xff
     }
 
     /// The word with its low byte cleared: which node, not how it is.
@@ -169,6 +218,19 @@ impl NodeWord {
     pub const fn identity(self) -> Self {
         Self(self.0 & !0xff)
     }
+}
+
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// FNV-1a of more text behind what has been hashed.
+const fn fnv(mut hash: u64, text: &str) -> u64 {
+    let bytes = text.as_bytes();
+    let mut i = 0;
+    while i < bytes.len() {
+        hash = (hash ^ bytes[i] as u64).wrapping_mul(0x0100_0000_01b3);
+        i += 1;
+    }
+    hash
 }
 
 /// Who a backend index is, for people and for adoption; write-once while the index is in use.

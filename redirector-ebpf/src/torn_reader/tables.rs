@@ -8,7 +8,7 @@ use aya_ebpf::{
     programs::SkBuffContext,
 };
 use redirector_common::{FrontendKey4, FrontendKey6, Header, PROTOCOL_TCP, Reason};
-use redirector_ebpf::{Choice, Service, Tables as _, scan, select, service};
+use redirector_ebpf::{Choice, Service, Tables as _, Walk, scan, select, service};
 
 use crate::{
     maps::{BACKENDS, FRONTENDS4, FRONTENDS6, Maps},
@@ -65,7 +65,7 @@ fn read() -> Result<(), Outcome> {
     let choice = match select(&Maps, &service, seed) {
         Err(Reason::Scanned) => {
             count(Outcome::Scanned);
-            scan(&Maps, &service, seed, 1)
+            scan(&Maps, &service, seed, &mut { Walk::WIDEST })
         }
         other => other,
     };

@@ -12,7 +12,7 @@ use crate::{
         standing::Hold,
         tiers,
     },
-    health::ProbeHealth,
+    health::{ProbeHealth, Suspicion},
     input::{Drained, Moment},
     service::{Backend, BackendRef, Failback, FailbackMode, Locality, Mode, Service, ServiceRef},
     tables::Table,
@@ -99,6 +99,8 @@ pub struct Member {
     pub probes: ProbeHealth,
     /// Who objects to new connections; without any it is healthy.
     pub objections: Vec<(HealthByte, Objection)>,
+    /// What was seen of it that its probes are being asked about.
+    pub suspicions: Vec<Suspicion>,
 }
 
 impl World {
@@ -188,6 +190,7 @@ impl World {
             weight: *weight,
             share: 0.0,
             probes: health.as_ref().map_or(ProbeHealth::Unknown, |health| health.probes),
+            suspicions: health.as_ref().map(|it| it.suspicions.clone()).unwrap_or_default(),
             objections: health.map(|health| health.objections).unwrap_or_default(),
         }
     }

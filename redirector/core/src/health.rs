@@ -7,7 +7,7 @@
 use redirector_common::HealthByte;
 
 use crate::{
-    input::ProbeFailure,
+    input::{ClientId, Moment, ProbeFailure},
     service::{Probe, ProbeKind},
     world::Objection,
 };
@@ -30,6 +30,34 @@ pub struct BackendHealth {
     pub probes: ProbeHealth,
     /// Who objects; without any it receives new connections.
     pub objections: Vec<(HealthByte, Objection)>,
+    /// What was seen of it that its probes are being asked about; that objects to nothing.
+    pub suspicions: Vec<Suspicion>,
+}
+
+/// Something the kernel saw, as long as no probe has said whether it is so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suspicion {
+    /// What it was.
+    pub sight: Sight,
+    /// Since when.
+    pub since: Moment,
+    /// Whether the kernel holds the backend back from everybody meanwhile; else that client avoids
+    /// it.
+    pub is_held: bool,
+}
+
+/// What the kernel sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// Connects failed.
+    Connects {
+        /// They were refused; else they were not answered.
+        refused: bool,
+        /// Of the first client that saw it; `None` if an earlier agent was told.
+        client: Option<ClientId>,
+    },
+    /// The last local listener is gone.
+    ListenerGone,
 }
 
 /// What the probes of this node say about a backend.
@@ -88,6 +116,12 @@ impl Health {
     #[must_use]
     pub const fn is_silent(self) -> bool {
         self.failures > 0 && !self.refused
+    }
+
+    /// Whether it answered the last probe.
+    #[must_use]
+    pub const fn is_answering(self) -> bool {
+        self.successes > 0
     }
 
     /// In words for people.

@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use redirector_common::HealthByte;
 
-use crate::service::{BackendRef, Locality, Probe, Service, ServiceRef};
+use crate::{
+    identity::{NodeRef, ZoneRef},
+    service::{BackendRef, Locality, Probe, Service, ServiceRef},
+};
 
 /// A point in time: since an origin that the caller chose and never moves back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,8 +31,8 @@ pub enum Input {
         /// Whether it answered in time.
         outcome: Result<(), ProbeFailure>,
     },
-    /// Objections found in the kernel's maps at start: the last good state.
-    Restore(Vec<(BackendRef, HealthByte)>),
+    /// Bytes found in the kernel's maps that are not 0: at start the last good state.
+    Restore(Vec<(BackendRef, HealthByte, u8)>),
     /// The kernel has changed a backend's health by itself; it is in force already.
     Kernel {
         /// Which backend.
@@ -47,23 +50,49 @@ pub enum Input {
     Tick,
 }
 
+/// Whose connects the kernel saw fail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClientId {
+    /// Id of the cgroup of its process, at the level of the pods.
+    pub cgroup: u64,
+    /// Cookie of its network namespace; 0 is one that the system did not make.
+    pub netns: u64,
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.netns {
+            0 => write!(f, "cgroup {} in a network namespace of its own", self.cgroup),
+            netns => write!(f, "cgroup {} in network namespace {netns}", self.cgroup),
+        }
+    }
+}
+
 /// What the kernel saw of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KernelEvent {
-    /// Connects failed up to the limit: ejected.
-    Ejected {
-        /// Whether they were refused; else they were not answered.
+    /// A client has reached its limit and avoids the backend by itself. Nobody else is moved.
+    Avoided {
+        /// Whether its connects were refused; else they were not answered.
         refused: bool,
-        /// The cgroup id of the only client that saw it; `None` is several.
-        client: Option<u64>,
-        /// How long the ejection should last, from now.
+        /// Which client.
+        client: ClientId,
+    },
+    /// Several witnesses have: ejected for everybody on this node, until the agent answers or the
+    /// time is over.
+    Suspected {
+        /// Whether connects were refused; else they were not answered.
+        refused: bool,
+        /// The client whose failure was the last one.
+        client: ClientId,
+        /// How long the kernel would hold the backend back without an agent, from now.
         lasts: Duration,
-        /// Ejections in a row, this one included.
+        /// In a row, as the kernel counts them for that.
         ejections: u32,
     },
     /// A trial connect succeeded while no agent lived: re-admitted.
     Readmitted,
-    /// The last local listener is gone: ejected.
+    /// The last local listener is gone: out until the agent answers or the time is over.
     ListenerGone,
     /// There is a local listener again: re-admitted.
     ListenerBack,
@@ -94,9 +123,9 @@ pub enum Drained {
     /// One backend, of every service.
     Backend(BackendRef),
     /// All backends on a node.
-    Node(Arc<str>),
+    Node(NodeRef),
     /// All backends in a zone.
-    Zone(Arc<str>),
+    Zone(ZoneRef),
     /// All backends of a cluster; the client's own is the one that its node names.
     Cluster(Arc<str>),
 }
@@ -112,22 +141,25 @@ pub enum Command {
         /// Which byte.
         byte: HealthByte,
     },
-    /// Set one of those bytes: nothing else would hold the backend back.
+    /// Set one of those bytes to [`HealthWord::CONFIRMED`](redirector_common::HealthWord::CONFIRMED):
+    /// the backend is out until it is re-admitted.
     Eject {
         /// Which backend.
         backend: BackendRef,
         /// Which byte.
         byte: HealthByte,
     },
-    /// A client's failures against a backend do not count for a while.
-    Mute {
-        /// Cgroup id.
-        client: u64,
+    /// A probe has just contradicted what clients saw: for a while their word, however many they
+    /// are, does not take the backend from everybody.
+    Vouch {
         /// Which backend.
         backend: BackendRef,
         /// How long.
         lasts: Duration,
     },
+    /// What [`KernelEvent::Avoided`] or [`KernelEvent::Suspected`] asked is answered, in whatever
+    /// way: the kernel may ask again.
+    Answered(BackendRef),
     /// The backend has been well for long: its next ejection is a first one.
     Forgive(BackendRef),
     /// Destroy the established sockets of this node to a lost backend.
@@ -179,6 +211,16 @@ pub enum Transition {
         backend: BackendRef,
         /// Who objected.
         by: HealthByte,
+    },
+    /// A probe succeeded after connects of a client had failed: that client cannot reach the
+    /// backend, and others can.
+    Contradicted {
+        /// Which backend.
+        backend: BackendRef,
+        /// Which client.
+        client: ClientId,
+        /// Whether its connects were refused; else they were not answered.
+        refused: bool,
     },
     /// The first tier of a service that carries load because somebody in it is healthy is another
     /// one; `None` is no tier. During a ramp it is said once, when the first share returns. A

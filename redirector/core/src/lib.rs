@@ -8,6 +8,7 @@
 pub mod explain;
 pub mod failover;
 pub mod health;
+pub mod identity;
 pub mod input;
 pub mod locality;
 pub mod plan;

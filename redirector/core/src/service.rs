@@ -12,6 +12,14 @@ use crate::locality::Place;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceRef(pub Arc<str>);
 
+impl ServiceRef {
+    /// Whose it is: the namespace. Services without one have one owner together.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        self.0.split_once('/').map_or("", |(namespace, _)| namespace)
+    }
+}
+
 impl fmt::Display for ServiceRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -260,13 +268,14 @@ pub struct TierRule {
 pub enum Members {
     /// Backends at least as near to the client's node as this.
     Within(Place),
-    /// Backends in any of these places; an empty list is any.
+    /// Backends in any of these places; an empty list of zones or regions is any.
     Named {
         /// `topology.kubernetes.io/zone`.
         zones: Vec<Arc<str>>,
         /// `topology.kubernetes.io/region`.
         regions: Vec<Arc<str>>,
-        /// Names of clusters; the client's own is the one that its node names.
+        /// Names of clusters; the client's own is the one that its node names, and the one that
+        /// is meant where none is named.
         clusters: Vec<Arc<str>>,
     },
     /// The backends of another service of the same protocol, wherever they are. Without that

@@ -82,7 +82,8 @@ pub struct Tier {
 pub struct Entry {
     /// Which backend.
     pub backend: BackendRef,
-    /// [`NodeWord::named`] of its node; 0 is unknown.
+    /// [`NodeWord::named`] of its node, or [`NodeWord::in_cluster`] if that is in another cluster;
+    /// 0 is unknown.
     pub node: NodeWord,
     /// Share within the tier.
     pub weight: u16,
@@ -152,7 +153,7 @@ pub(crate) fn tiers(service: &Service, view: &View<'_>) -> [Vec<Tier>; 2] {
         let tier = |(position, group): (u8, &[(u8, &Backend)])| Tier {
             number: if has_rules { group[0].0 } else { position },
             name: name(service, group[0].0),
-            entries: group.iter().map(|(_, backend)| entry(backend)).collect(),
+            entries: group.iter().map(|(_, backend)| entry(view.node, backend)).collect(),
         };
         (0..).zip(groups).map(tier).collect()
     })
@@ -244,8 +245,13 @@ fn table(
     Table { tiers, loads: cumulative(&shares), carrier }
 }
 
-fn entry(Backend { backend, locality, weight, rank: _ }: &Backend) -> Entry {
-    let node = locality.node.as_deref().map(NodeWord::named).unwrap_or_default();
+fn entry(own: &Locality, Backend { backend, locality, weight, rank: _ }: &Backend) -> Entry {
+    let cluster = locality.other_cluster(own.cluster.as_ref());
+    let word = |name: &Arc<str>| match cluster {
+        None => NodeWord::named(name),
+        Some(cluster) => NodeWord::in_cluster(cluster, name),
+    };
+    let node = locality.node.as_ref().map(word).unwrap_or_default();
     Entry { backend: *backend, node, weight: *weight }
 }
 

@@ -6,11 +6,11 @@ use std::{sync::Arc, time::Duration};
 
 use redirector_common::{HealthByte, MAX_TIERS};
 use redirector_core::{
-    Input, Moment, Transition, World,
-    input::{Drained, KernelEvent, ProbeFailure, Verb},
+    Command, Input, Moment, Transition, World,
+    input::{ClientId, Drained, KernelEvent, ProbeFailure, Verb},
     service::{
-        Backend, Failback, FailbackMode, Locality, Members, Mode, Policy, Service, ServiceRef,
-        TierRule,
+        Backend, Failback, FailbackMode, Locality, Members, Mode, Policy, Probe, Service,
+        ServiceRef, TierRule,
     },
     tables::compile,
 };
@@ -181,6 +181,9 @@ fn a_drain_moves_traffic_at_once_and_its_end_brings_it_back_at_once() {
         let mut two = two_zones(Failback::default());
         two.backends[0].locality.node = Some("n1".into());
         two.backends[1].locality.cluster = Some("west".into());
+        if let Members::Named { clusters, .. } = &mut two.policy.tiers[1].members {
+            clusters.push("west".into());
+        }
         let mut stage = Stage::new(two);
         stage.at(1.0, Input::Operator(Verb::Drain(what.clone())));
         assert_eq!(stage.shares(), [0, 100], "{what:?}");
@@ -277,7 +280,7 @@ fn orders_for_what_is_not_there_are_rejected() {
 #[test]
 fn what_is_found_ejected_after_a_restart_comes_back_after_a_hold_down() {
     let mut stage = Stage { world: World::new(), now: at(0.0), happened: Vec::new() };
-    stage.at(0.0, Input::Restore(vec![(backend(NEAR), HealthByte::Prober)]));
+    stage.at(0.0, Input::Restore(vec![(backend(NEAR), HealthByte::Prober, 1)]));
     stage.at(0.0, Input::Node(node()));
     stage.at(0.0, Input::Replace(vec![two_zones(Failback::default())]));
     assert_eq!(stage.shares(), [0, 100]);
@@ -314,16 +317,36 @@ fn a_partial_loss_spills_over_and_comes_back_without_delay() {
 }
 
 #[test]
-fn an_ejection_by_the_kernel_counts_like_one_by_probes() {
-    let mut stage = Stage::new(two_zones(Failback::default()));
-    let lasts = Duration::from_secs(10);
-    let event = KernelEvent::Ejected { refused: true, client: None, lasts, ejections: 1 };
-    stage.at(1.0, Input::Kernel { backend: backend(NEAR), event });
-    assert_eq!(stage.shares(), [0, 100]);
-    stage.at(2.0, Input::Kernel { backend: backend(NEAR), event: KernelEvent::Readmitted });
-    assert_eq!(stage.shares(), [0, 100]);
-    stage.until(52.0);
-    assert_eq!(stage.shares(), [100, 0]);
+fn only_what_a_probe_has_confirmed_fails_over() {
+    let (client, lasts) = (ClientId::default(), Duration::from_secs(10));
+    let suspected = KernelEvent::Suspected { refused: true, client, lasts, ejections: 1 };
+    for event in
+        [KernelEvent::Avoided { refused: true, client }, suspected, KernelEvent::ListenerGone]
+    {
+        let mut two = two_zones(Failback::default());
+        two.policy.probe = Some(Probe { unhealthy: 100, ..Probe::default() });
+        let mut stage = Stage::new(two);
+        stage.at(1.0, Input::Kernel { backend: backend(NEAR), event });
+        assert_eq!(stage.shares(), [100, 0]);
+        stage.until(2.0);
+        stage.probed(NEAR, true);
+        assert_eq!(
+            (stage.shares(), stage.failovers().len(), stage.ramps().len()),
+            ([100, 0], 0, 0)
+        );
+        stage.at(30.0, Input::Kernel { backend: backend(NEAR), event });
+        stage.probed(NEAR, false);
+        assert_eq!(stage.shares(), [0, 100]);
+        let back = match event {
+            KernelEvent::ListenerGone => KernelEvent::ListenerBack,
+            _ => KernelEvent::Readmitted,
+        };
+        stage.at(32.0, Input::Kernel { backend: backend(NEAR), event: back });
+        assert_eq!(stage.shares(), [0, 100]);
+        stage.until(82.0);
+        assert_eq!(stage.shares(), [100, 0]);
+        assert_eq!(stage.failovers(), ["30.0: near to far", "63.0: far to near"]);
+    }
 }
 
 #[test]
@@ -376,9 +399,10 @@ fn the_order_of_one_instants_news_does_not_matter() {
         let mut random = Random::new(seed);
         let (mut one, mut now) = (World::new(), Moment::default());
         one.apply(Input::Replace(worlds::services(&mut random)), now);
+        answer(&mut one, now);
         for _ in 0..10 {
             now.0 += Duration::from_millis([1, 500, 3_000][random.below(3)]);
-            let mut inputs = probes(&mut random);
+            let mut inputs = news(&mut random);
             inputs.extend(orders(&mut random));
             let mut other = one.clone();
             for input in &inputs {
@@ -390,8 +414,11 @@ fn the_order_of_one_instants_news_does_not_matter() {
             }
             assert_eq!(one.tables(), other.tables());
             assert_eq!(one.next_deadline(), other.next_deadline());
+            assert_eq!(sorted(one.take_commands()), sorted(other.take_commands()));
             if random.chance(20) {
                 one.apply(worlds::input(&mut random), now);
+                answer(&mut one, now);
+                one.take_commands();
             }
         }
     });
@@ -430,19 +457,47 @@ fn in_every_world_only_tiers_with_a_healthy_backend_carry_load_and_time_never_st
     });
 }
 
-/// Outcomes for different backends, and nothing that makes one depend on another.
-fn probes(random: &mut Random) -> Vec<Input> {
-    let mut probes = Vec::new();
-    for last in 0..8 {
-        for address in [format!("10.1.0.{last}"), format!("fd00:a:1::{last}")] {
-            if random.chance(40) {
-                let refused = || Err(ProbeFailure::Failed("refused".into()));
-                let outcome = if random.chance(60) { Ok(()) } else { refused() };
-                probes.push(Input::Probed { backend: backend(&address), outcome });
-            }
-        }
+fn addresses() -> impl Iterator<Item = String> {
+    (0..8).flat_map(|last| [format!("10.1.0.{last}"), format!("fd00:a:1::{last}")])
+}
+
+/// Every backend answers: of one that never has, hearsay depends on who else is out.
+fn answer(world: &mut World, now: Moment) {
+    for address in addresses() {
+        world.apply(Input::Probed { backend: backend(&address), outcome: Ok(()) }, now);
     }
-    probes
+}
+
+fn sorted(commands: Vec<Command>) -> Vec<String> {
+    let mut commands: Vec<String> = commands.iter().map(|it| format!("{it:?}")).collect();
+    commands.sort_unstable();
+    commands
+}
+
+/// What probes and the kernel say of different backends, and nothing that makes one depend on
+/// another.
+fn news(random: &mut Random) -> Vec<Input> {
+    let mut news = Vec::new();
+    for address in addresses() {
+        let backend = backend(&address);
+        let (client, lasts) = (ClientId::default(), Duration::from_secs(10));
+        let refused = random.chance(50);
+        let event = match random.below(10) {
+            0..6 => None,
+            6 => Some(KernelEvent::Avoided { refused, client }),
+            7 => Some(KernelEvent::Suspected { refused, client, lasts, ejections: 1 }),
+            8 => Some(KernelEvent::ListenerGone),
+            _ => Some(*random.pick(&[KernelEvent::Readmitted, KernelEvent::ListenerBack])),
+        };
+        let refused = || Err(ProbeFailure::Failed("refused".into()));
+        news.push(match event {
+            Some(event) => Input::Kernel { backend, event },
+            None if random.chance(60) => Input::Probed { backend, outcome: Ok(()) },
+            None => Input::Probed { backend, outcome: refused() },
+        });
+    }
+    news.retain(|_| random.chance(60));
+    news
 }
 
 /// Orders that have nothing to do with each other.

@@ -23,15 +23,19 @@ struct Mutation {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Test {
     Unit(&'static str),
-    Simulation,
+    Simulation(&'static str),
 }
 
-const MUTATIONS: [Mutation; 7] = [
+const DEAD: &str = "no_connect_reaches_what_everybody_knows_is_dead";
+const LIES: &str = "who_cannot_reach_what_answers_every_probe_moves_nobody_but_itself";
+const DEATH: &str = "a_death_among_lies_is_found_by_the_first_probe_that_fails";
+
+const MUTATIONS: [Mutation; 11] = [
     Mutation {
         what: "any probe that succeeds re-admits, whatever the threshold and the time",
         file: "world/passive.rs",
-        right: "self.successes >= healthy && (self.ejections == 1 || self.is_served)",
-        wrong: "self.successes > 0 && healthy > 0",
+        right: "passive.successes >= healthy && (self.ejections == 1 || passive.is_served)",
+        wrong: "passive.successes > 0 && healthy > 0",
         caught_by: Test::Unit("world::verdict_tests::only_a_first_ejection_ends_before_its_time"),
     },
     Mutation {
@@ -65,23 +69,55 @@ const MUTATIONS: [Mutation; 7] = [
     Mutation {
         what: "time re-admits, though probes fail",
         file: "world/passive.rs",
-        right: "!has_answered || passive.is_disproved(healthy)",
-        wrong: "has_answered || passive.is_disproved(healthy) || true",
-        caught_by: Test::Simulation,
+        right: "is_served && (!has_answered || trouble.is_disproved(healthy))",
+        wrong: "is_served && (has_answered || trouble.is_disproved(healthy) || true)",
+        caught_by: Test::Simulation(DEAD),
     },
     Mutation {
         what: "the kernel is not told of a re-admission",
         file: "world/passive.rs",
         right: "self.commands.push(Command::Readmit { backend: *backend, byte });",
         wrong: "let _ = byte;",
-        caught_by: Test::Simulation,
+        caught_by: Test::Simulation(DEAD),
+    },
+    Mutation {
+        what: "nodes and zones of one name in two clusters are the same",
+        file: "identity.rs",
+        right: "self.cluster.as_ref().filter(|cluster| Some(*cluster) != own)",
+        wrong: "self.cluster.as_ref().filter(|cluster| cluster.is_empty() && own.is_none())",
+        caught_by: Test::Unit(
+            "world::identity_tests::\
+             a_silent_node_says_nothing_about_one_of_that_name_in_another_cluster",
+        ),
     },
     Mutation {
         what: "the generation of an index is ignored",
         file: "plan/installed.rs",
         right: ".filter(|_| word.generation() == generation)",
         wrong: ".filter(|_| word.generation() == generation || generation < u32::MAX)",
-        caught_by: Test::Simulation,
+        caught_by: Test::Simulation(DEAD),
+    },
+    Mutation {
+        what: "the word of several clients is a verdict",
+        file: "world/suspicion.rs",
+        right: "self.suspects(&backend, sight, true);\n            }\n            KernelEvent::ListenerGone",
+        wrong: "self.confirm(&backend, sight, &ProbeFailure::TimedOut, happened);\n            }\n\
+                            KernelEvent::ListenerGone",
+        caught_by: Test::Simulation(LIES),
+    },
+    Mutation {
+        what: "nobody vouches for a backend that has just answered",
+        file: "world/suspicion.rs",
+        right: "const VOUCHED: Duration = Duration::from_secs(20);",
+        wrong: "const VOUCHED: Duration = Duration::from_secs(1);",
+        caught_by: Test::Simulation(LIES),
+    },
+    Mutation {
+        what: "a probe that fails confirms nothing",
+        file: "world/suspicion.rs",
+        right: "            if has_answered {",
+        wrong: "            if has_answered && !suspicion.is_held && suspicion.is_held {",
+        caught_by: Test::Simulation(DEATH),
     },
 ];
 
@@ -107,8 +143,7 @@ fn every_deliberate_mistake_is_caught_by_a_named_test() {
 impl Test {
     fn name(self) -> &'static str {
         match self {
-            Self::Unit(name) => name,
-            Self::Simulation => "no_connect_reaches_what_everybody_knows_is_dead",
+            Self::Unit(name) | Self::Simulation(name) => name,
         }
     }
 }
@@ -157,7 +192,7 @@ impl Copy {
     fn test(&self, test: Test) -> (bool, String) {
         let target = match test {
             Test::Unit(_) => ["--lib", "--quiet"].as_slice(),
-            Test::Simulation => ["--test", "simulation", "--quiet"].as_slice(),
+            Test::Simulation(_) => ["--test", "simulation", "--quiet"].as_slice(),
         };
         let output = std::process::Command::new(env!("CARGO"))
             .args(["test", "--offline", "--package", "redirector-core"])

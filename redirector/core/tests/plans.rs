@@ -4,10 +4,10 @@ mod support;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use redirector_common::{HealthByte, ServiceWord};
+use redirector_common::{HealthByte, HealthWord, ServiceWord};
 use redirector_core::{
     Command, Input, Moment, Tables, World,
-    input::KernelEvent,
+    input::{ClientId, KernelEvent, ProbeFailure},
     plan::{Installed, Plan, Scope, Step, plan, plan_scope},
     service::{BackendRef, Frontend},
     tables::compile,
@@ -178,18 +178,30 @@ fn kernel_acts(
         return;
     }
     let (backend, index) = *random.pick(&known);
-    let client = random.chance(50).then_some(7);
-    let lasts = Duration::from_secs(10);
-    let ejected = KernelEvent::Ejected { refused: random.chance(50), client, lasts, ejections: 1 };
+    let (client, lasts) = (ClientId::default(), Duration::from_secs(10));
+    let refused = random.chance(50);
+    let suspected = KernelEvent::Suspected { refused, client, lasts, ejections: 1 };
     let (event, byte, value) = match random.below(5) {
-        0..2 => (ejected, HealthByte::Passive, 1),
+        0..2 => (suspected, HealthByte::Passive, 1),
         2 => (KernelEvent::ListenerGone, HealthByte::Listener, 1),
         3 => (KernelEvent::ListenerBack, HealthByte::Listener, 0),
         _ => (KernelEvent::Readmitted, HealthByte::Passive, 0),
     };
     memory.store(&Step::SetHealth { backend: index, byte, value });
+    if event == KernelEvent::Readmitted {
+        let byte = HealthByte::Listener;
+        memory.store(&Step::SetHealth { backend: index, byte, value });
+    }
     world.apply(Input::Kernel { backend, event }, now);
     obey(world, memory, installed);
+    // A suspicion is nothing that the tables say: the probes that it asks for end it.
+    for outcome in [Err(ProbeFailure::TimedOut), Ok(())].into_iter().skip(random.below(2)) {
+        let objections = world.tables().objections.get(&backend).copied().unwrap_or_default();
+        if world.is_told(&backend, byte) && objections.byte(byte) == 0 {
+            world.apply(Input::Probed { backend, outcome }, now);
+            obey(world, memory, installed);
+        }
+    }
 }
 
 /// Does what the world asks for beside its tables.
@@ -197,8 +209,11 @@ fn obey(world: &mut World, memory: &mut Memory, installed: &Installed) {
     for command in world.take_commands() {
         let (backend, byte, value) = match command {
             Command::Readmit { backend, byte } => (backend, byte, 0),
-            Command::Eject { backend, byte } => (backend, byte, 1),
-            Command::Mute { .. } | Command::Forgive(_) | Command::Reset(_) => continue,
+            Command::Eject { backend, byte } => (backend, byte, HealthWord::CONFIRMED),
+            Command::Vouch { .. }
+            | Command::Answered(_)
+            | Command::Forgive(_)
+            | Command::Reset(_) => continue,
         };
         if let Some((index, _)) = installed.backend(&backend) {
             memory.store(&Step::SetHealth { backend: index, byte, value });

@@ -57,7 +57,7 @@ fn the_order_of_independent_inputs_does_not_matter() {
         inputs.push(Input::Node(locality(&mut random)));
         let ejected = (0..random.below(4)).map(|_| {
             let last = random.below(8);
-            (backend(&format!("10.1.0.{last}")), redirector_common::HealthByte::Prober)
+            (backend(&format!("10.1.0.{last}")), redirector_common::HealthByte::Prober, 1)
         });
         inputs.push(Input::Restore(ejected.collect()));
         let mut one = World::new();

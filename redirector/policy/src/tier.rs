@@ -25,15 +25,17 @@ pub struct TierSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "LocalityWord")]
     pub locality: Option<LocalityWord>,
-    /// Backends in any of these zones.
+    /// Backends in any of these zones of the own cluster, or of `clusters`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<String>", transform = rules::Places)]
     pub zones: Option<Vec<String>>,
-    /// Backends in any of these regions. With `zones`, both must fit.
+    /// Backends in any of these regions, in the own cluster or in `clusters`. With `zones`, both
+    /// must fit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<String>", transform = rules::Places)]
     pub regions: Option<Vec<String>>,
-    /// Backends of any of these clusters. With `zones` or `regions`, all must fit.
+    /// Backends of any of these clusters; omitted, of the own one. With `zones` or `regions`, all
+    /// must fit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<String>", transform = rules::Places)]
     pub clusters: Option<Vec<String>>,

@@ -4,10 +4,10 @@
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Result;
-use redirector_common::{EventKind, EventValue, HealthByte, SEVERAL};
+use redirector_common::{EventKind, EventValue, HealthByte};
 use redirector_core::{
     Command, Input,
-    input::KernelEvent,
+    input::{ClientId, KernelEvent},
     service::{BackendRef, OnBackendLost},
 };
 use tracing::{debug, info, warn};
@@ -25,10 +25,14 @@ impl Agent {
         let Some(backend) = self.installed.backend_at(index, generation) else {
             return debug!(index, generation, ?kind, "an event of a backend that is gone");
         };
+        let client = ClientId { cgroup: client.cgroup, netns: client.netns };
         let event = match kind {
-            EventKind::Refused | EventKind::TimedOut => KernelEvent::Ejected {
-                refused: kind == EventKind::Refused,
-                client: (client != SEVERAL).then_some(client),
+            EventKind::AvoidedRefused | EventKind::AvoidedTimedOut => {
+                KernelEvent::Avoided { refused: kind == EventKind::AvoidedRefused, client }
+            }
+            EventKind::SuspectedRefused | EventKind::SuspectedTimedOut => KernelEvent::Suspected {
+                refused: kind == EventKind::SuspectedRefused,
+                client,
                 lasts: Duration::from_nanos(until.saturating_sub(monotonic().unwrap_or(until))),
                 ejections,
             },
@@ -48,28 +52,44 @@ impl Agent {
 
     /// Tells the world which backends this node's sockets use, and which the kernel holds back
     /// without the world's knowledge, twice in a row: its news was lost, or found maps that were
-    /// just adopted anew.
+    /// just adopted anew. A question of the kernel's that was lost likewise is answered, so that it
+    /// asks again; and what clients have forgotten is removed.
     pub(super) fn sweep(&mut self) {
         let mut used = Vec::new();
         let mut unsaid = BTreeSet::new();
-        let known = &self.world.tables().objections;
+        let mut unheard = BTreeSet::new();
         for (backend, index) in self.installed.backends() {
-            if self.datapath.take_used(index) {
+            let seen = self.datapath.take_seen(index);
+            if seen.is_used {
                 used.push(*backend);
+            }
+            if seen.is_asked && !self.world.is_asked(backend) {
+                unheard.insert(*backend);
             }
             let word = self.datapath.health(index).unwrap_or_default();
             if word.is_usable() {
                 continue;
             }
-            let told = known.get(backend).copied().unwrap_or_default();
             for byte in [HealthByte::Passive, HealthByte::Listener] {
-                if word.byte(byte) != 0 && told.byte(byte) == 0 {
-                    unsaid.insert((*backend, byte));
+                let found = word.byte(byte);
+                if found != 0 && !self.world.is_told(backend, byte) {
+                    unsaid.insert((*backend, byte, found));
                 }
             }
         }
         let lost: Vec<_> = unsaid.intersection(&self.unsaid).copied().collect();
         self.unsaid = unsaid;
+        let unanswered: Vec<_> = unheard.intersection(&self.unheard).copied().collect();
+        self.unheard = unheard;
+        for backend in unanswered {
+            if let Err(error) = self.try_carry_out(&Command::Answered(backend)) {
+                warn!(%backend, error = format!("{error:#}"), "cannot answer the kernel");
+            }
+        }
+        let indices = self.installed.backends().map(|(_, index)| index);
+        if let Err(error) = self.datapath.sweep_avoided(indices) {
+            warn!(error = format!("{error:#}"), "cannot sweep what clients avoid");
+        }
         if !lost.is_empty() {
             warn!(?lost, "ejected by the kernel, whose news of it was lost");
             self.take(Input::Restore(lost));
@@ -98,19 +118,19 @@ impl Agent {
     fn try_carry_out(&mut self, command: &Command) -> Result<()> {
         let (Command::Readmit { backend, .. }
         | Command::Eject { backend, .. }
-        | Command::Mute { backend, .. }
+        | Command::Vouch { backend, .. }
+        | Command::Answered(backend)
         | Command::Forgive(backend)
         | Command::Reset(backend)) = command;
         // A backend without an index has nothing to be changed.
-        let Some((index, generation)) = self.installed.backend(backend) else { return Ok(()) };
+        let Some((index, _)) = self.installed.backend(backend) else { return Ok(()) };
         match command {
             Command::Readmit { byte, .. } => self.datapath.readmit(index, *byte)?,
             Command::Eject { byte, .. } => self.datapath.eject(index, *byte)?,
-            Command::Mute { client, lasts, .. } => {
-                self.datapath.mute(*client, index, generation, *lasts)?;
-            }
             Command::Forgive(_) => self.datapath.forgive(index)?,
-            Command::Reset(_) => {}
+            Command::Vouch { lasts, .. } => self.datapath.vouch(index, *lasts)?,
+            Command::Answered(_) => self.datapath.answered(index)?,
+            Command::Reset(_) => return Ok(()),
         }
         self.outputs.wrote(1);
         Ok(())

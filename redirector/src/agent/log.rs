@@ -1,12 +1,44 @@
 //! What happened, as log lines: INFO is a transition, WARN may need a person.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use redirector_common::HealthByte;
-use redirector_core::Transition;
+use redirector_core::{Transition, input::ClientId, service::BackendRef};
 use tracing::{info, warn};
 
-pub(super) fn log(transition: &Transition) {
+/// How often it is said of a backend that a client cannot reach it, at most.
+const SAID: Duration = Duration::from_mins(1);
+/// Of so many backends it is known when that was.
+const KNOWN: usize = 4_096;
+
+/// When it was said of each backend that a client cannot reach it: clients can make it happen as
+/// often as they like.
+#[derive(Debug, Default)]
+pub(super) struct Contradictions(BTreeMap<BackendRef, Instant>);
+
+impl Contradictions {
+    /// Whether to say it once more.
+    fn are_worth_a_line(&mut self, backend: BackendRef, now: Instant) -> bool {
+        let is_recent = |said: &Instant| now.duration_since(*said) < SAID;
+        if self.0.get(&backend).is_some_and(is_recent) {
+            return false;
+        }
+        if self.0.len() >= KNOWN {
+            self.0.retain(|_, said| is_recent(said));
+        }
+        let has_room = self.0.len() < KNOWN;
+        if has_room {
+            self.0.insert(backend, now);
+        }
+        has_room
+    }
+}
+
+pub(super) fn log(transition: &Transition, contradictions: &mut Contradictions) {
     match transition {
         Transition::Ejected { backend, by, why } => {
             info!(%backend, by = by.name(), %why, "ejected");
@@ -14,6 +46,12 @@ pub(super) fn log(transition: &Transition) {
         Transition::Readmitted { backend, by } => {
             let by: HealthByte = *by;
             info!(%backend, by = by.name(), "re-admitted");
+        }
+        Transition::Contradicted { backend, client, refused } => {
+            if contradictions.are_worth_a_line(*backend, Instant::now()) {
+                let ClientId { cgroup, netns } = client;
+                info!(%backend, cgroup, netns, refused, "a client cannot reach it, and a probe can");
+            }
         }
         Transition::FailedOver { service, from, to } => {
             let name = |tier: &Option<(u8, Arc<str>)>| {
@@ -64,7 +102,28 @@ impl Movement {
 
 #[cfg(test)]
 mod tests {
+    use redirector_core::service::Protocol;
+
     use super::*;
+
+    #[test]
+    fn that_a_client_cannot_reach_a_backend_is_said_once_a_minute() {
+        let address = std::net::IpAddr::from([10, 1, 0, 1]);
+        let one = BackendRef { address, port: 80, protocol: Protocol::Tcp };
+        let begin = Instant::now();
+        let mut contradictions = Contradictions::default();
+        let mut said = |backend, second| {
+            let now = begin + Duration::from_secs(second);
+            contradictions.are_worth_a_line(backend, now)
+        };
+        assert_eq!(
+            [0, 1, 59, 60, 61].map(|second| said(one, second)),
+            [true, false, false, true, false]
+        );
+        let lines = (0..=u16::MAX).filter(|port| said(BackendRef { port: *port, ..one }, 62));
+        assert_eq!(lines.count(), KNOWN - 1, "what is remembered is bounded");
+        assert!(said(BackendRef { port: 9_999, ..one }, 200));
+    }
 
     #[test]
     fn only_what_may_need_a_person_is_a_failover() {

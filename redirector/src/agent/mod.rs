@@ -4,7 +4,9 @@
 //! could not be applied is made anew from what is really there.
 
 mod asks;
+mod guard;
 mod kernel;
+mod local;
 mod log;
 mod probes;
 
@@ -28,7 +30,12 @@ use tokio::{
 };
 use tracing::{debug, error, info, warn};
 
-use self::{log::log, probes::Meaning};
+pub use self::guard::Guard;
+use self::{
+    local::Local,
+    log::{Contradictions, log},
+    probes::Meaning,
+};
 use crate::{
     control::{Ask, Order, Orders},
     datapath::{Datapath, Events, Resets},
@@ -42,7 +49,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How often the kernel is told that somebody probes what it ejects.
 const BEAT: Duration = Duration::from_millis(500);
 /// How often the kernel is asked what it has not said: which backends this node's sockets use, and
-/// which it holds back though its word of that was lost.
+/// which it holds back though its word of that was lost. And how often the guard looks at the pins.
 const SWEEP: Duration = Duration::from_secs(10);
 
 /// Which backends the prober should ask, and how.
@@ -66,7 +73,12 @@ pub struct Agent {
     /// When that was found out last.
     looked_at_probes: Option<Instant>,
     /// Bytes of the kernel that the world did not know at the last sweep.
-    unsaid: BTreeSet<(BackendRef, HealthByte)>,
+    unsaid: BTreeSet<(BackendRef, HealthByte, u8)>,
+    /// Backends about which the kernel had asked at the last sweep, and the world knew nothing of it.
+    unheard: BTreeSet<BackendRef>,
+    /// Backends of this node.
+    local: Local,
+    contradictions: Contradictions,
     /// What has happened and is not in the kernel yet.
     unreported: Vec<Transition>,
     /// When to try again what failed.
@@ -106,6 +118,9 @@ impl Agent {
             look_at_probes: None,
             looked_at_probes: None,
             unsaid: BTreeSet::new(),
+            unheard: BTreeSet::new(),
+            local: Local::default(),
+            contradictions: Contradictions::default(),
             unreported: Vec::new(),
             retry_at: None,
             orders_to_resume: orders.read().unwrap_or_else(|error| {
@@ -191,7 +206,7 @@ impl Agent {
         let transitions = self.world.apply(input, now);
         self.note_probes(meaning, !transitions.is_empty());
         for transition in &transitions {
-            log(transition);
+            log(transition, &mut self.contradictions);
             self.outputs.count(transition);
         }
         if self.outputs.reports() {
@@ -225,8 +240,9 @@ impl Agent {
     fn try_settle(&mut self) -> Result<()> {
         let changed = self.world.take_changes();
         let scope = if self.is_adopted_anew { Scope::All } else { changed };
-        let plan = plan_scope(&mut self.installed, self.world.tables(), scope);
+        let plan = plan_scope(&mut self.installed, self.world.tables(), scope.clone());
         self.apply(&plan)?;
+        self.tell_local(&scope)?;
         self.is_adopted_anew = false;
         self.note_rejected(plan.rejected);
         self.note_nearly_full();

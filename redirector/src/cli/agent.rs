@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use aya_log::EbpfLogger;
 use tokio::{
     io::{Interest, unix::AsyncFd},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
 };
 use tracing::{info, warn};
@@ -21,9 +21,9 @@ use super::{
     options::{LoadArgs, RunArgs},
 };
 use crate::{
-    agent::{Agent, QUEUE},
-    control::{self, Orders},
-    datapath::{self, Counters, Datapath, Events, Lock, Pins, Resets, check},
+    agent::{Agent, Guard, QUEUE},
+    control::{self, Orders, ask_loader},
+    datapath::{self, Counters, Datapath, Events, Lock, Loss, Pinned, Pins, Resets, check},
     outputs::{Metrics, Outputs, admin},
     sources::{
         file,
@@ -62,21 +62,55 @@ const STALE_AFTER: Duration = Duration::from_mins(15);
 /// How long a stopping agent may take: plans are short, and nothing is detached.
 const STOPPING: Duration = Duration::from_secs(1);
 
-/// Runs until SIGTERM or SIGINT.
-pub(super) fn run(args: &Args) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    let result = runtime.block_on(serve(args));
-    runtime.shutdown_timeout(STOPPING);
-    result
+/// How a life of the agent went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// For good.
+    Stopped,
+    /// What was pinned is gone, and something else is pinned by now: as if it were started anew.
+    BeginsAgain,
 }
 
-async fn serve(args: &Args) -> Result<()> {
-    let mut terminated = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
-    let mut interrupted = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
+/// What asks the agent to end. One that begins again must not miss it.
+struct Signals {
+    terminated: Signal,
+    interrupted: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            terminated: signal(SignalKind::terminate()).context("cannot handle SIGTERM")?,
+            interrupted: signal(SignalKind::interrupt()).context("cannot handle SIGINT")?,
+        })
+    }
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub(super) fn run(args: &Args) -> Result<()> {
+    let mut signals = None;
+    loop {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .context("cannot start the runtime")?;
+        let result = runtime.block_on(async {
+            if signals.is_none() {
+                signals = Some(Signals::new()?);
+            }
+            let signals = signals.as_mut().context("they have just been made")?;
+            serve(args, signals).await
+        });
+        runtime.shutdown_timeout(STOPPING);
+        if result? == Ended::Stopped {
+            return Ok(());
+        }
+    }
+}
+
+async fn serve(args: &Args, signals: &mut Signals) -> Result<Ended> {
+    let Signals { terminated, interrupted } = signals;
     // A bad file or kubeconfig at the start is the caller's mistake; later it is a warning.
     if let Some(config) = &args.config {
         file::read(config)?;
@@ -89,9 +123,10 @@ async fn serve(args: &Args) -> Result<()> {
     let pins = args.load.pins.pins();
     let lock = tokio::select! {
         lock = prepare(args, &pins) => lock?,
-        _ = terminated.recv() => return Ok(()),
-        _ = interrupted.recv() => return Ok(()),
+        _ = terminated.recv() => return Ok(Ended::Stopped),
+        _ = interrupted.recv() => return Ok(Ended::Stopped),
     };
+    let pinned = Pinned::look(&pins);
 
     let (news, inbox) = mpsc::channel(QUEUE);
     let prober = Prober::new(news.clone(), args.max_probes as usize);
@@ -135,6 +170,9 @@ async fn serve(args: &Args) -> Result<()> {
         kube.start(news, ask, &mut tasks);
     }
     let mut running = tokio::spawn(agent.run(inbox, Events::open(&pins)?, asks, stopped));
+    let (cgroup, loader) = (args.load.cgroup_path(), run.loader());
+    let guard = Guard { pins: pins.clone(), pinned, outputs, options, cgroup, loader };
+    let mut lock = Some(lock);
 
     let leaves = tokio::select! {
         _ = terminated.recv() => {
@@ -147,7 +185,12 @@ async fn serve(args: &Args) -> Result<()> {
         }
         ended = &mut running => {
             drop(lock);
-            return ended.context("the agent's task ended by a panic");
+            ended.context("the agent's task ended by a panic")?;
+            return Ok(Ended::Stopped);
+        }
+        ended = guard.watch(&mut lock) => {
+            let _ = stop.send(true);
+            return ended.map(|()| Ended::BeginsAgain);
         }
     };
     let _ = stop.send(true);
@@ -157,11 +200,15 @@ async fn serve(args: &Args) -> Result<()> {
     if leaves {
         // Whoever installs it again has ordered nothing yet, even if what is pinned cannot go.
         let forgotten = Orders::new(&run.orders()).remove();
+        let lock = match lock {
+            Some(lock) => lock,
+            None => pins.try_lock()?.context("another process is loading")?,
+        };
         let removed = datapath::unload(&pins, lock)?;
         info!(links = removed.links, maps = removed.maps, "unloaded: the DaemonSet is gone");
         forgotten?;
     }
-    Ok(())
+    Ok(Ended::Stopped)
 }
 
 /// Passes the programs' log lines on.
@@ -177,11 +224,34 @@ fn follow<L: log::Log + 'static>(log: EbpfLogger<L>) -> Result<impl Future<Outpu
     })
 }
 
+/// Asks a loader that stands by for what is not there, and this process may not make.
+async fn have_loaded(args: &Args, pins: &Pins, loss: &Loss) -> Result<()> {
+    let root = pins.root().display();
+    let missing = || {
+        format!(
+            "{loss} (below {root}), and this process has no capability to load; `redirector load` \
+             as root makes it"
+        )
+    };
+    ask_loader(&args.run.directory().loader()).await.with_context(missing)?;
+    info!(pins = %root, "a loader that stands by has loaded");
+    match Pinned::look(pins).lost() {
+        Some(left) if left.is_of_maps() => {
+            bail!(
+                "{left} (below {root}), though a loader has just loaded: it sees another BPF file system"
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Waits for the pins to be free, and loads what is missing or older than this binary.
 async fn prepare(args: &Args, pins: &Pins) -> Result<Lock> {
     let may_load = check::may_load();
-    if may_load || !pins.exist() {
+    if may_load {
         pins.create()?;
+    } else if let Some(loss) = Pinned::look(pins).lost().filter(Loss::is_of_maps) {
+        have_loaded(args, pins, &loss).await?;
     }
     let lock = match pins.try_lock()? {
         Some(lock) => lock,

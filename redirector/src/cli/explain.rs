@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 
 use super::options::{Output, OutputArgs, RunArgs};
-use crate::control::{Explanation, Family, Member, Subject, Tier};
+use crate::control::{Explanation, Family, Member, Subject, Suspicion, Tier};
 
 /// Flags of `explain`.
 #[derive(Clone, Debug, clap::Args)]
@@ -16,7 +16,7 @@ pub(super) struct ExplainArgs {
     run: RunArgs,
     #[command(flatten)]
     output: OutputArgs,
-    /// The service, as `status` names it
+    /// The service, as `status` names it; without `:port`, all ports of it
     service: String,
 }
 
@@ -27,10 +27,11 @@ pub(super) struct SimulateArgs {
     run: RunArgs,
     #[command(flatten)]
     output: OutputArgs,
-    /// What is supposed to be dead: `backend=ADDRESS:PORT`, `node=NAME`, `zone=NAME`, `cluster=NAME`
+    /// What is supposed to be dead: `backend=ADDRESS:PORT`, `node=NAME`, `zone=NAME`,
+    /// `cluster=NAME`; in another cluster `node=CLUSTER/NAME` and `zone=CLUSTER/NAME`
     #[arg(long, required = true, num_args = 1.., value_name = "SUBJECT")]
     dead: Vec<Subject>,
-    /// Only this service; otherwise all whose traffic would go elsewhere
+    /// Only this service, without `:port` all ports of it; otherwise all whose traffic would go elsewhere
     service: Option<String>,
 }
 
@@ -104,8 +105,11 @@ fn compare(now: &Explanation, then: &Explanation) -> String {
 }
 
 fn describe(explanation: &Explanation) -> String {
-    let Explanation { service, mode, all_down, forced, families } = explanation;
+    let Explanation { service, mode, all_down, forced, not_in_force, families } = explanation;
     let mut text = format!("{service}  mode {mode}, all down: {all_down}\n");
+    if let Some(lost) = not_in_force {
+        let _ = writeln!(text, "  not in force on this node: {lost}");
+    }
     if let Some(tier) = forced {
         let _ = writeln!(text, "  an operator has forced everything to the tier {tier}");
     }
@@ -142,11 +146,15 @@ fn describe_tier(text: &mut String, tier: &Tier) {
         text.push_str("; that service does not exist");
     }
     text.push('\n');
-    for Member { backend, locality, weight: _, share, probes, objections } in backends {
+    for member in backends {
+        let Member { backend, locality, weight: _, share, probes, objections, suspicions } = member;
         let _ = writeln!(text, "      {backend:<26} {share:>6.2} %  {locality}; probes: {probes}");
         for objection in objections {
             let (by, why, ago) = (&objection.by, &objection.why, objection.seconds);
             let _ = writeln!(text, "        {by}: {why}, for {ago:.0} s");
+        }
+        for Suspicion { what, seconds } in suspicions {
+            let _ = writeln!(text, "        suspected, for {seconds:.0} s: {what}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     fs::DirBuilder,
     io::ErrorKind,
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -11,8 +11,14 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
 use super::options::LoadArgs;
-use crate::datapath::{self, Access, Lock, Pins, verifier};
+use crate::{
+    control::{Loader, RunDirectory},
+    datapath::{self, Access, Lock, Pins, check, verifier},
+};
 
 /// How long an agent or a loader that was killed may take to be gone: who starts its successor at
 /// once, as kubelet does, should not have to try again.
@@ -27,12 +33,60 @@ pub(super) struct Args {
     /// make it itself keeps its orders there
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
+    /// Load nothing yet: wait for an agent that may not load and has lost its pins or programs, load
+    /// when it asks (by `loader.sock` in the run directory), and end, so that who starts this again
+    /// gives it the mounts of that time
+    #[arg(long, requires = "run_dir", conflicts_with = "verifier_stats")]
+    stand_by: bool,
     /// Print for each program how many instructions the verifier processed
     #[arg(long)]
     verifier_stats: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    match &args.run_dir {
+        Some(directory) if args.stand_by => stand_by(args, directory),
+        _ => load(args),
+    }
+}
+
+/// Loads once somebody asks for it; before, SIGTERM and SIGINT are the end.
+fn stand_by(args: &Args, directory: &Path) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let mut terminated = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+        let mut interrupted = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
+        check::require_capabilities()?;
+        let access = Access::new(args.load.options()?.owner);
+        prepare(directory, access)?;
+        let socket = RunDirectory::new(directory).loader();
+        let loader = Loader::listen(&socket, access)?;
+        info!(socket = %socket.display(), "standing by");
+        tokio::select! {
+            loaded = loader.serve_one(|| load(args)) => loaded,
+            () = removed(&socket) => {
+                bail!("{} was removed: no agent can ask any more", socket.display())
+            }
+            _ = terminated.recv() => Ok(()),
+            _ = interrupted.recv() => Ok(()),
+        }
+    })
+}
+
+/// Waits until another file, or none, is where this one is now.
+async fn removed(path: &Path) {
+    const LOOKS: Duration = Duration::from_secs(10);
+    let inode = || path.symlink_metadata().map(|is| (is.dev(), is.ino())).ok();
+    let ours = inode();
+    while inode() == ours {
+        tokio::time::sleep(LOOKS).await;
+    }
+}
+
+fn load(args: &Args) -> Result<()> {
     let pins = args.load.pins.pins();
     pins.create()?;
     let lock = lock(&pins)?;

@@ -108,6 +108,11 @@ impl LoadArgs {
         Cgroup::open(self.cgroup.as_deref())
     }
 
+    /// Where to attach, if it was said.
+    pub(super) fn cgroup_path(&self) -> Option<PathBuf> {
+        self.cgroup.clone()
+    }
+
     pub(super) fn options(&self) -> Result<Options> {
         let has = |name| self.peer_name.contains(&name);
         if has(PeerName::None) && self.peer_name.len() > 1 {
@@ -123,6 +128,7 @@ impl LoadArgs {
             },
             remember_tcp: has(PeerName::Tcp),
             remember_udp: has(PeerName::Udp),
+            client_level: 0,
             seats: self.max_seats.checked_ilog2().map_or(0, |power| 1 << power),
             owner: self.owner,
         })

@@ -12,7 +12,8 @@ use crate::control::{Order, Subject};
 pub(super) struct DrainArgs {
     #[command(flatten)]
     run: RunArgs,
-    /// `backend=ADDRESS:PORT[/udp]`, `node=NAME`, `zone=NAME` or `cluster=NAME`
+    /// `backend=ADDRESS:PORT[/udp]`, `node=NAME`, `zone=NAME` or `cluster=NAME`; in another cluster
+    /// `node=CLUSTER/NAME` and `zone=CLUSTER/NAME`
     #[arg(required = true, value_name = "SUBJECT")]
     subjects: Vec<Subject>,
 }
@@ -22,7 +23,7 @@ pub(super) struct DrainArgs {
 pub(super) struct ForceArgs {
     #[command(flatten)]
     run: RunArgs,
-    /// The service, as `status` names it
+    /// The service, as `status` names it; without `:port`, all ports of it
     service: String,
     /// The tier, as `explain` names it
     tier: String,
@@ -33,7 +34,7 @@ pub(super) struct ForceArgs {
 pub(super) struct FailbackArgs {
     #[command(flatten)]
     run: RunArgs,
-    /// The service, as `status` names it
+    /// The service, as `status` names it; without `:port`, all ports of it
     service: String,
 }
 
@@ -76,8 +77,13 @@ pub(super) fn orders(args: &OrdersArgs) -> Result<()> {
 fn send(run: &RunArgs, orders: impl IntoIterator<Item = Order>) -> Result<()> {
     let client = run.client();
     for order in orders {
-        client.order(&order)?;
-        println!("{order}: in force");
+        let in_force = client.order(&order)?;
+        if in_force.len() > 1 {
+            println!("{order}: for all {} ports", in_force.len());
+        }
+        for order in in_force {
+            println!("{order}: in force");
+        }
     }
     Ok(())
 }

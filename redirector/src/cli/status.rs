@@ -8,7 +8,7 @@ use serde_json::json;
 use super::options::{Output, OutputArgs, PinArgs, RunArgs};
 use crate::{
     control::Orders,
-    datapath::{Datapath, ServiceView, View},
+    datapath::{Datapath, Pinned, ServiceView, View},
 };
 
 /// Flags of `status`.
@@ -31,16 +31,24 @@ pub(super) fn run(args: &Args) -> Result<()> {
         view.services.retain(|service| service.name.contains(part));
     }
     let agent = pins.holder();
+    let lost = Pinned::look(&pins).lost().map(|loss| loss.to_string());
     // From the file: they are in force without an agent too.
     let orders = Orders::new(&args.run.directory().orders()).read()?;
     match args.output.output {
         Output::Json => {
-            println!("{}", json!({ "agent": agent, "orders": orders, "services": view.services }));
+            let services = &view.services;
+            println!(
+                "{}",
+                json!({ "agent": agent, "lost": lost, "orders": orders, "services": services })
+            );
         }
         Output::Text => {
             match agent {
                 Some(pid) => println!("agent: process {pid}"),
                 None => println!("agent: none is running; the last state stays in force"),
+            }
+            if let Some(lost) = &lost {
+                println!("not in force on this node: {lost}; `redirector load` loads again");
             }
             for order in &orders {
                 println!("order: {order}");

@@ -25,14 +25,19 @@ impl Client {
         Self(path.to_owned())
     }
 
-    /// Has an order carried out; when this returns, it is in force and kept.
+    /// Has an order carried out; when this returns, these are in force and kept: the order itself, or
+    /// one for each port of the service that it names.
     ///
     /// # Errors
     ///
     /// There is no agent, or it refuses: the text says why.
-    pub fn order(&self, order: &Order) -> Result<()> {
+    pub fn order(&self, order: &Order) -> Result<Vec<Order>> {
         let body = serde_json::to_vec(order).context("cannot write the order")?;
-        self.request(Method::POST, "/orders", body).map(|_| ())
+        let answer = self.request(Method::POST, "/orders", body)?;
+        if answer.is_empty() {
+            return Ok(vec![order.clone()]);
+        }
+        serde_json::from_slice(&answer).context("the agent's answer is not understood")
     }
 
     /// The orders in force.

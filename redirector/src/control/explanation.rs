@@ -4,7 +4,7 @@ use redirector_common::AllDown;
 use redirector_core::{
     Moment,
     explain::{self, HoldState},
-    health::ProbeHealth,
+    health::{self, ProbeHealth, Sight},
     service::{self, Mode},
 };
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,9 @@ pub struct Explanation {
     pub all_down: String,
     /// The tier that an operator has forced.
     pub forced: Option<String>,
+    /// What of this node's programs and maps is gone, so that connects go where nothing here says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_in_force: Option<String>,
     /// IPv4, then IPv6.
     pub families: Vec<Family>,
 }
@@ -83,6 +86,9 @@ pub struct Member {
     pub probes: String,
     /// Who objects to new connections; empty is healthy.
     pub objections: Vec<Objection>,
+    /// What was seen of it and a probe is being asked about; that is no objection.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspicions: Vec<Suspicion>,
 }
 
 /// Where a backend runs, as far as it is known.
@@ -111,10 +117,20 @@ pub struct Objection {
     pub seconds: f64,
 }
 
+/// What the kernel saw of a backend, as long as no probe has said whether it is so.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Suspicion {
+    /// What it was, and who is kept away from the backend meanwhile.
+    pub what: String,
+    /// How long ago that was, in seconds.
+    pub seconds: f64,
+}
+
 impl Explanation {
-    /// What the core says, at `now`.
+    /// What the core says, at `now`, on a node that lacks what `not_in_force` says.
     #[must_use]
-    pub fn new(told: explain::Explanation, now: Moment) -> Self {
+    pub fn new(told: explain::Explanation, now: Moment, not_in_force: Option<&str>) -> Self {
         let explain::Explanation { service, mode, all_down, forced, families } = told;
         Self {
             service: service.to_string(),
@@ -131,6 +147,7 @@ impl Explanation {
             }
             .to_owned(),
             forced: forced.map(|tier| tier.to_string()),
+            not_in_force: not_in_force.map(str::to_owned),
             families: families.into_iter().map(|told| family(told, now)).collect(),
         }
     }
@@ -174,7 +191,8 @@ fn describe(hold: HoldState) -> String {
 }
 
 fn member(told: explain::Member, now: Moment) -> Member {
-    let explain::Member { backend, locality, weight, share, probes, objections } = told;
+    let explain::Member { backend, locality, weight, share, probes, objections, suspicions } = told;
+    let ago = |since: Moment| now.0.saturating_sub(since.0).as_secs_f64();
     Member {
         backend: backend.to_string(),
         locality: self::locality(locality),
@@ -191,10 +209,31 @@ fn member(told: explain::Member, now: Moment) -> Member {
             .map(|(by, objection)| Objection {
                 by: by.name().to_owned(),
                 why: objection.why.to_string(),
-                seconds: now.0.saturating_sub(objection.since.0).as_secs_f64(),
+                seconds: ago(objection.since),
             })
             .collect(),
+        suspicions: suspicions
+            .into_iter()
+            .map(|told| Suspicion { what: suspected(&told), seconds: ago(told.since) })
+            .collect(),
     }
+}
+
+fn suspected(told: &health::Suspicion) -> String {
+    let seen = match told.sight {
+        Sight::Connects { refused, client } => {
+            let ended = if refused { "refused" } else { "not answered" };
+            let whose = match (client, told.is_held) {
+                (None, _) => "of earlier clients".to_owned(),
+                (Some(client), true) => format!("of several clients, {client} among them,"),
+                (Some(client), false) => format!("of {client}"),
+            };
+            format!("connects {whose} were {ended}")
+        }
+        Sight::ListenerGone => "nobody listens there any more".to_owned(),
+    };
+    let kept = if told.is_held { "nobody on this node uses it" } else { "that client avoids it" };
+    format!("{seen}; a probe is being asked, and meanwhile {kept}")
 }
 
 fn locality(told: service::Locality) -> Locality {
@@ -218,6 +257,8 @@ impl std::fmt::Display for Locality {
 
 #[cfg(test)]
 mod tests {
+    use redirector_core::input::ClientId;
+
     use super::*;
 
     #[test]
@@ -242,9 +283,40 @@ mod tests {
             share: 50.0,
             probes: "healthy".into(),
             objections: Vec::new(),
+            suspicions: Vec::new(),
         };
         let json = r#"{"backend":"10.1.0.5:8080/tcp","node":"n9","zone":"x","region":"us","cluster":null,"weight":1,"share":50.0,"probes":"healthy","objections":[]}"#;
         assert_eq!(serde_json::to_string(&member).expect("it is plain"), json);
         assert_eq!(serde_json::from_str::<Member>(json).expect("it was written so"), member);
+    }
+
+    #[test]
+    fn a_suspicion_says_who_saw_what_and_who_is_kept_away_meanwhile() {
+        let client = ClientId { cgroup: 7, netns: 9 };
+        let one = Sight::Connects { refused: true, client: Some(client) };
+        let several = Sight::Connects { refused: false, client: Some(client) };
+        for (sight, is_held, said) in [
+            (
+                one,
+                false,
+                "connects of cgroup 7 in network namespace 9 were refused; a probe is being asked, \
+                 and meanwhile that client avoids it",
+            ),
+            (
+                several,
+                true,
+                "connects of several clients, cgroup 7 in network namespace 9 among them, were not \
+                 answered; a probe is being asked, and meanwhile nobody on this node uses it",
+            ),
+            (
+                Sight::ListenerGone,
+                true,
+                "nobody listens there any more; a probe is being asked, and meanwhile nobody on \
+                 this node uses it",
+            ),
+        ] {
+            let since = Moment::default();
+            assert_eq!(suspected(&health::Suspicion { sight, since, is_held }), said);
+        }
     }
 }

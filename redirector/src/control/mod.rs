@@ -5,6 +5,7 @@
 
 mod client;
 mod explanation;
+mod loader;
 mod order;
 mod orders;
 mod server;
@@ -16,7 +17,8 @@ use redirector_core::service::ServiceRef;
 use tokio::sync::oneshot;
 
 pub use client::Client;
-pub use explanation::{Explanation, Family, Locality, Member, Objection, Tier};
+pub use explanation::{Explanation, Family, Locality, Member, Objection, Suspicion, Tier};
+pub use loader::{Loader, ask_loader};
 pub use order::{Order, Subject};
 pub use orders::Orders;
 pub use server::Server;
@@ -24,13 +26,14 @@ pub use server::Server;
 /// A question or an order for the agent's task, with where its answer goes.
 #[derive(Debug)]
 pub enum Ask {
-    /// Carry this out.
-    Order(Order, oneshot::Sender<Result<(), String>>),
+    /// Carry this out. The answer is what is in force now: a name without a port means all ports.
+    Order(Order, oneshot::Sender<Result<Vec<Order>, String>>),
     /// Which orders are in force?
     Orders(oneshot::Sender<Vec<Order>>),
     /// Why does traffic go where it goes, or would go if these were dead?
     Explain {
-        /// `namespace/name`; `None` is every service.
+        /// `namespace/name`, with or without `:port`; without, all ports of it. `None` is every
+        /// service.
         service: Option<String>,
         /// Supposed to be dead; empty is the world as it is.
         dead: Vec<Subject>,
@@ -67,6 +70,12 @@ impl RunDirectory {
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.0.join("control.sock")
+    }
+
+    /// The Unix socket of a loader that stands by.
+    #[must_use]
+    pub fn loader(&self) -> PathBuf {
+        self.0.join("loader.sock")
     }
 
     /// The file with the orders in force.

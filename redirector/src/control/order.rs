@@ -5,6 +5,7 @@ use std::{fmt, net::SocketAddr, str::FromStr, sync::Arc};
 
 use anyhow::{Context as _, Result, bail};
 use redirector_core::{
+    identity::{NodeRef, ZoneRef},
     input::{Drained, Verb},
     service::{BackendRef, Protocol, ServiceRef},
 };
@@ -38,10 +39,10 @@ pub enum Order {
 pub enum Subject {
     /// `backend=ADDRESS:PORT[/tcp|/udp]`
     Backend(BackendRef),
-    /// `node=NAME`
-    Node(Arc<str>),
-    /// `zone=NAME`
-    Zone(Arc<str>),
+    /// `node=[CLUSTER/]NAME`; without a cluster, of the own one.
+    Node(NodeRef),
+    /// `zone=[CLUSTER/]NAME`; without a cluster, of the own one.
+    Zone(ZoneRef),
     /// `cluster=NAME`
     Cluster(Arc<str>),
 }
@@ -69,8 +70,8 @@ impl FromStr for Subject {
         }
         Ok(match kind {
             "backend" => Self::Backend(backend(name)?),
-            "node" => Self::Node(name.into()),
-            "zone" => Self::Zone(name.into()),
+            "node" => Self::Node(in_a_cluster(name)?.into()),
+            "zone" => Self::Zone(in_a_cluster(name)?.into()),
             "cluster" => Self::Cluster(name.into()),
             _ => bail!("`{kind}` is none of backend, node, zone, cluster"),
         })
@@ -88,6 +89,17 @@ impl TryFrom<String> for Subject {
 impl From<Subject> for String {
     fn from(subject: Subject) -> Self {
         subject.to_string()
+    }
+}
+
+/// `NAME`, or `CLUSTER/NAME`.
+fn in_a_cluster(text: &str) -> Result<&str> {
+    match text.split_once('/') {
+        Some(("", _) | (_, "")) => bail!("`{text}` is no CLUSTER/NAME, like west/n9"),
+        Some((_, name)) if name.contains('/') => {
+            bail!("`{text}` has more than one `/`, which separates a cluster from a name")
+        }
+        _ => Ok(text),
     }
 }
 
@@ -149,6 +161,18 @@ impl From<Verb> for Order {
     }
 }
 
+impl Order {
+    /// The same about another service. A drain is about none.
+    #[must_use]
+    pub fn of(self, service: Arc<str>) -> Self {
+        match self {
+            Self::Force { tier, .. } => Self::Force { service, tier },
+            Self::Failback { .. } => Self::Failback { service },
+            Self::Drain(_) | Self::Undrain(_) => self,
+        }
+    }
+}
+
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -166,7 +190,15 @@ mod tests {
 
     #[test]
     fn orders_survive_being_written_down() {
-        for text in ["backend=10.1.0.5:8080/tcp", "backend=[fd00::1]:53/udp", "node=n9", "zone=b"] {
+        for text in [
+            "backend=10.1.0.5:8080/tcp",
+            "backend=[fd00::1]:53/udp",
+            "node=n9",
+            "zone=b",
+            "node=west/n9",
+            "zone=west/a",
+            "cluster=west",
+        ] {
             let subject: Subject = text.parse().expect("a subject");
             assert_eq!(subject.to_string(), text);
             let order = Order::Drain(subject);
@@ -184,6 +216,9 @@ mod tests {
             ("n9", "is none of backend="),
             ("pod=n9", "`pod` is none of"),
             ("node=", "names nothing"),
+            ("node=/n9", "is no CLUSTER/NAME"),
+            ("zone=west/", "is no CLUSTER/NAME"),
+            ("node=a/b/c", "has more than one `/`"),
             ("backend=10.1.0.5", "is no ADDRESS:PORT"),
             ("backend=10.1.0.5:80/sctp", "`sctp` is no protocol"),
         ] {

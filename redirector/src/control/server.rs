@@ -71,8 +71,11 @@ impl Server {
 }
 
 async fn order(State(asks): State<mpsc::Sender<Ask>>, Json(order): Json<Order>) -> Response {
+    let asked = order.clone();
     match ask(&asks, |answer| Ask::Order(order, answer)).await {
-        Ok(Ok(())) => StatusCode::NO_CONTENT.into_response(),
+        Ok(Ok(in_force)) if in_force == [asked] => StatusCode::NO_CONTENT.into_response(),
+        // Spelt out: one for each port.
+        Ok(Ok(in_force)) => Json(in_force).into_response(),
         Ok(Err(why)) => (StatusCode::UNPROCESSABLE_ENTITY, why).into_response(),
         Err(gone) => gone,
     }

@@ -11,6 +11,9 @@ use anyhow::{Context as _, Result, bail};
 /// `CGROUP2_SUPER_MAGIC` of statfs(2).
 const CGROUP2: i64 = 0x6367_7270;
 
+/// Where systemd mounts cgroup2 in its hybrid hierarchy.
+const BESIDE_V1: &str = "unified";
+
 /// A directory of the cgroup2 hierarchy, opened.
 #[derive(Debug)]
 pub struct Cgroup {
@@ -23,7 +26,9 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
-    /// Opens the cgroup at `path`, or the root of the cgroup2 mount.
+    /// Opens the cgroup at `path`, or the root of the cgroup2 mount. Where systemd has mounted cgroup
+    /// v1 at `path` and cgroup2 below it, that one is meant: so the same `/sys/fs/cgroup` is right on
+    /// every node.
     ///
     /// # Errors
     ///
@@ -33,6 +38,8 @@ impl Cgroup {
             Some(path) => path.to_owned(),
             None => root()?,
         };
+        let beside_v1 = path.join(BESIDE_V1);
+        let path = if !is_cgroup2(&path) && is_cgroup2(&beside_v1) { beside_v1 } else { path };
         let directory = File::open(&path).with_context(|| {
             format!("cannot open the cgroup {}; pass an existing one as --cgroup", path.display())
         })?;
@@ -50,6 +57,39 @@ impl Cgroup {
         let id = directory.metadata().context("cannot ask about the cgroup")?.ino();
         Ok(Self { path, directory, id })
     }
+
+    /// How deep below the root of all cgroups those are that tell one client from another: pods and
+    /// units, which a process cannot make at will, unlike cgroups below its own. Under the root three
+    /// levels (`kubepods.slice/kubepods-burstable.slice/…-podUID.slice`, `system.slice/….service`,
+    /// `user.slice/user-1000.slice/…`), under another cgroup its children. 0 where the depth is not
+    /// known, because this process sees a part of the hierarchy: then each cgroup is a client.
+    #[must_use]
+    pub fn client_level(&self) -> u32 {
+        match self.level() {
+            Some(0) => 3,
+            Some(level) => level + 1,
+            None => 0,
+        }
+    }
+
+    /// 0 is the root of all, which alone has no events.
+    fn level(&self) -> Option<u32> {
+        let path = self.path.canonicalize().ok()?;
+        for (level, directory) in (0..).zip(path.ancestors()) {
+            let kind = nix::sys::statfs::statfs(directory).ok()?.filesystem_type().0;
+            if kind != CGROUP2 {
+                return None;
+            }
+            if !directory.join("cgroup.events").exists() {
+                return Some(level);
+            }
+        }
+        None
+    }
+}
+
+fn is_cgroup2(path: &Path) -> bool {
+    nix::sys::statfs::statfs(path).is_ok_and(|stat| stat.filesystem_type().0 == CGROUP2)
 }
 
 /// Where cgroup2 is mounted.

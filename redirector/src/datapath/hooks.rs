@@ -15,13 +15,23 @@ pub struct Hook {
 }
 
 /// What the programs are named that the first one of a connect may call, by their index in its
-/// array. The last belongs to `connect6` alone.
-const CONNECT: &[&str] = &["resume", "choose", "scan", "later", "trial", "scan_mapped"];
+/// array. The last two belong to `connect6` alone.
+const CONNECT: &[&str] = &[
+    "resume",
+    "choose",
+    "scan",
+    "later",
+    "trial",
+    "avoid",
+    "avoid_scan",
+    "scan_mapped",
+    "avoid_scan_mapped",
+];
 /// The same for sends, which try nobody.
 const SEND: &[&str] = CONNECT.split_at(4).0;
-/// The same for what happens to sockets: what becomes of a listener. One that is closed does not
-/// begin.
-const SOCKET: &[&str] = &["ended4", "ended6", "listening"];
+/// The same for what happens to sockets: what becomes of a listener, and of a connect that has
+/// failed. A socket that is closed does neither begin to listen nor connect.
+const SOCKET: &[&str] = &["ended4", "ended6", "listening", "failed"];
 
 impl Hook {
     /// The programs that the first one may call, by their index in its array.
@@ -64,7 +74,7 @@ pub const HOOKS: [Hook; 10] = [
         "connect4",
         bpf_attach_type::BPF_CGROUP_INET4_CONNECT,
         "NEXT_CONNECT4",
-        CONNECT.split_at(5).0,
+        CONNECT.split_at(7).0,
     ),
     stepped("connect6", bpf_attach_type::BPF_CGROUP_INET6_CONNECT, "NEXT_CONNECT6", CONNECT),
 ];

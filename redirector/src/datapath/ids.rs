@@ -1,13 +1,14 @@
 //! `BACKEND_IDS`: lets the programs find the backend behind an address that a connection was
-//! accepted on.
+//! accepted on. It holds backends of this node alone: of another node's, a listener here is none of
+//! theirs, whatever address it has.
 //!
-//! Words in an array, because they are stored as fast as the backends themselves (a million in a
-//! moment) and read in two lookups. The agent is the only writer.
+//! Words in an array, read in two lookups. The agent is the only writer.
+
+use std::collections::BTreeSet;
 
 use anyhow::Result;
 use redirector_common::{
-    BackendValue, HealthByte, HealthWord, IDS, IdBucket, IdWord, PROTOCOL_TCP, buckets_of,
-    identity_of, mix,
+    BackendValue, HealthWord, IDS, IdBucket, IdWord, PROTOCOL_TCP, buckets_of, identity_of, mix,
 };
 
 use super::Mapped;
@@ -15,11 +16,10 @@ use super::Mapped;
 /// Backends per bucket, at most: half of its places, so that two buckets to choose from are enough.
 const LOAD: u32 = 4;
 
-/// Elements of the map for so many backends: its buckets, and the one before them.
-#[must_use]
-pub const fn elements(backends: u32) -> u32 {
-    backends.div_ceil(LOAD) + 1
-}
+/// Backends of one node that there is room for: 250 pods with 64 ports each.
+const LOCAL: u32 = 16_384;
+/// Elements of the map: its buckets, and the one before them.
+pub const ELEMENTS: u32 = LOCAL.div_ceil(LOAD) + 1;
 
 /// The index, opened.
 #[derive(Debug)]
@@ -41,47 +41,54 @@ impl Ids {
         Self { words: map.into_words(), buckets }
     }
 
-    /// Makes it say what `backends` and `health` say, with as few stores as that takes.
+    /// Removes what does not fit `backends` and `health`: an earlier agent may have stopped half-way.
     pub(super) fn settle(
         &self,
         backends: &Mapped<BackendValue>,
         health: &Mapped<HealthWord>,
     ) -> Result<()> {
-        let (values, states) = (backends.read_all(), health.read_all());
-        for place in IDS..self.words.len() {
-            let word = self.read(place);
-            let index = word.backend() as usize;
-            let is_right =
-                values.get(index).zip(states.get(index)).is_some_and(|(value, state)| {
-                    let places = self.places(value);
-                    is_indexed(value)
-                        && word == places.word(word.backend(), *state)
-                        && places.all().any(|other| other == place)
-                });
-            if word != IdWord::default() && !is_right {
-                self.words.publish(place, 0)?;
-            }
-        }
-        for (index, (value, state)) in (0..).zip(values.iter().zip(&states)) {
-            if is_indexed(value) && state.byte(HealthByte::Discovery) == 0 {
-                self.insert(index, value, *state, backends)?;
-            }
-        }
+        self.retain(|index, place, word| {
+            let value = backends.read(index as usize).filter(is_indexed);
+            value.zip(health.read(index as usize)).is_some_and(|(value, state)| {
+                let places = self.places(&value);
+                word == places.word(index, state) && places.all().any(|other| other == place)
+            })
+        })?;
         if self.words.read(0) != Some(u64::from(self.buckets)) {
             self.words.publish(0, u64::from(self.buckets))?;
         }
         Ok(())
     }
 
-    /// `index` is this backend's from now on, of that word's generation; `backends` still has the
-    /// one before.
-    pub(super) fn put(
+    /// Holds these backends and no others, from now on.
+    pub(super) fn hold(
         &self,
-        index: u32,
-        value: &BackendValue,
-        word: HealthWord,
+        indices: &BTreeSet<u32>,
         backends: &Mapped<BackendValue>,
+        health: &Mapped<HealthWord>,
     ) -> Result<()> {
+        self.retain(|index, _, _| indices.contains(&index))?;
+        for index in indices {
+            let value = backends.read(*index as usize).filter(is_indexed);
+            if let Some((value, state)) = value.zip(health.read(*index as usize)) {
+                self.insert(*index, &value, state, backends)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn retain(&self, is_kept: impl Fn(u32, usize, IdWord) -> bool) -> Result<()> {
+        for place in IDS..self.words.len() {
+            let word = self.read(place);
+            if word != IdWord::default() && !is_kept(word.backend(), place, word) {
+                self.words.publish(place, 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `index` is another backend's from now on; `backends` still has the one before.
+    pub(super) fn forget(&self, index: u32, backends: &Mapped<BackendValue>) -> Result<()> {
         if let Some(before) = backends.read(index as usize).filter(is_indexed) {
             for place in self.places(&before).all() {
                 if self.read(place) != IdWord::default() && self.read(place).backend() == index {
@@ -89,7 +96,7 @@ impl Ids {
                 }
             }
         }
-        if is_indexed(value) { self.insert(index, value, word, backends) } else { Ok(()) }
+        Ok(())
     }
 
     fn insert(

@@ -27,7 +27,7 @@ use super::{
 };
 
 /// Maps that outlive a load.
-const MAPS: &[&str] = &[
+pub(super) const MAPS: &[&str] = &[
     "FRONTENDS4",
     "FRONTENDS6",
     "SERVICES",
@@ -41,8 +41,7 @@ const MAPS: &[&str] = &[
     "SENDS",
     "AFFINITY",
     "PASSIVE",
-    "MUTED",
-    "TRIALS",
+    "AVOID",
     "EVENTS",
     "CONFIG",
     "BACKEND_IDS",
@@ -52,6 +51,9 @@ const MAPS: &[&str] = &[
     "COUNTERS",
     "SEED",
 ];
+
+/// The map whose change waits for a grace period, and the one in it.
+pub(super) const BARRIER: &[&str] = &["BARRIER", "BARRIER_INNER"];
 
 /// Seats, unless the caller wants another number: 7 MB.
 pub const SEATS: u32 = 65_536;
@@ -67,6 +69,9 @@ pub struct Options {
     pub remember_udp: bool,
     /// Sockets whose state stands in `SEATS`, a power of two; 0 is none: all have storage.
     pub seats: u32,
+    /// Depth of the cgroups that tell clients apart, as [`Cgroup::client_level`]; 0 is each its own.
+    /// [`load`] sets it.
+    pub client_level: u32,
     /// User and group that own the pins, as [`Access`] has it; `None` is this process's.
     pub owner: Option<(u32, u32)>,
 }
@@ -78,6 +83,7 @@ pub struct Options {
 /// A capability is missing, the verifier refused, the pins cannot be written, or another program
 /// is attached exclusively.
 pub fn load(pins: &Pins, lock: &Lock, cgroup: &Cgroup, options: &Options) -> Result<()> {
+    let options = &Options { client_level: cgroup.client_level(), ..options.clone() };
     let programs = Programs::load(pins, lock, options)?;
     programs.attach(pins, lock, cgroup)?;
     let Programs { count, load, .. } = programs;
@@ -149,7 +155,7 @@ fn create(object: Object, pins: &Pins, load: u32, options: &Options) -> Result<E
         ("BACKENDS", backends),
         ("PASSIVE", backends),
         ("BACKEND_NETNS", backends),
-        ("BACKEND_IDS", ids::elements(backends)),
+        ("BACKEND_IDS", ids::ELEMENTS),
         ("NODES", nodes),
         ("TABLE", slots),
         ("SEATS", options.seats.max(1)),
@@ -192,6 +198,7 @@ pub(super) fn globals(pins: &Pins, options: &Options) -> Vec<(&'static str, Vec<
         ("HAS_COARSE_CLOCK", flag(check::kernel_at_least(5, 11))),
         ("SK_ERR", number(sk_err.unwrap_or(0))),
         ("USER_TIMEOUT", number(user_timeout.unwrap_or(0))),
+        ("CLIENT_LEVEL", number(options.client_level)),
         ("SYN_TIMEOUT", number(jiffies(SYN_TIMEOUT))),
     ];
     if may_look {

@@ -15,6 +15,7 @@ pub mod load;
 mod mapped;
 mod object;
 mod passive;
+mod pinned;
 mod pins;
 mod resets;
 mod sys;
@@ -22,7 +23,7 @@ pub mod unload;
 pub mod verifier;
 mod view;
 
-use std::{net::IpAddr, os::fd::OwnedFd, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, os::fd::OwnedFd, time::Duration};
 
 use self::{ids::Ids, listeners::Ports, passive::Passive};
 use anyhow::{Context as _, Result};
@@ -41,7 +42,8 @@ pub use access::Access;
 pub use load::{Options, Programs, SEATS, load};
 pub use mapped::Mapped;
 pub use object::Object;
-pub use passive::{Events, monotonic};
+pub use passive::{Events, Seen, monotonic};
+pub use pinned::{Loss, Pinned};
 pub use pins::{Lock, Pins};
 pub use resets::{Destroyed, Resets};
 pub use unload::unload;
@@ -191,7 +193,7 @@ impl Datapath {
     fn apply_step(&mut self, step: &Step) -> Result<()> {
         match step {
             Step::PutBackend { index, value, word } => {
-                self.ids.put(*index, value, *word, &self.backends)?;
+                self.ids.forget(*index, &self.backends)?;
                 self.backends.write(*index as usize, &[*value])?;
                 self.passive.clear(*index)?;
                 self.health.publish(*index as usize, word.0)
@@ -235,24 +237,32 @@ impl Datapath {
         self.passive.set_stale_after(after)
     }
 
-    /// Clears a byte that the kernel writes, and what it has counted.
+    /// Clears a byte that the kernel writes, and what led to it. Clients that avoid the backend
+    /// still do.
     ///
     /// # Errors
     ///
     /// There is no such index.
     pub fn readmit(&self, index: u32, byte: HealthByte) -> Result<()> {
-        // The counts first: what fails from now on counts from the beginning.
+        // What led to it first: what fails from now on counts from the beginning.
         self.passive.clear_failures(index)?;
-        self.health.store_byte(index as usize, byte as usize, 0)
+        self.store_veto(index, byte, 0)
     }
 
-    /// Sets a byte that the kernel writes.
+    /// Sets a byte that the kernel writes, as the agent's own verdict.
     ///
     /// # Errors
     ///
     /// There is no such index.
     pub fn eject(&self, index: u32, byte: HealthByte) -> Result<()> {
-        self.health.store_byte(index as usize, byte as usize, 1)
+        self.store_veto(index, byte, HealthWord::CONFIRMED)
+    }
+
+    /// The mark that some client avoids it may be stale, but must not be lost.
+    fn store_veto(&self, index: u32, byte: HealthByte, value: u8) -> Result<()> {
+        let is_passive = byte == HealthByte::Passive;
+        let mark = if is_passive { HealthWord::AVOIDED } else { 0 };
+        self.health.store_byte(index as usize, byte as usize, value | mark)
     }
 
     /// The next ejection of that backend by the kernel is a first one.
@@ -264,19 +274,49 @@ impl Datapath {
         self.passive.forgive(index)
     }
 
-    /// A client's failures against a backend do not count for a while.
+    /// A probe has contradicted the clients: for so long several of them do not eject it.
     ///
     /// # Errors
     ///
-    /// The map cannot be written.
-    pub fn mute(
-        &mut self,
-        client: u64,
-        backend: u32,
-        generation: u32,
-        lasts: Duration,
-    ) -> Result<()> {
-        self.passive.mute(client, backend, generation, lasts)
+    /// There is no such index.
+    pub fn vouch(&self, index: u32, lasts: Duration) -> Result<()> {
+        self.passive.vouch(index, lasts)
+    }
+
+    /// The kernel's question about that backend is answered: it may ask again.
+    ///
+    /// # Errors
+    ///
+    /// There is no such index.
+    pub fn answered(&self, index: u32) -> Result<()> {
+        self.passive.answered(index)
+    }
+
+    /// Which backends are this node's: of these alone the programs believe a local listener.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice.
+    pub fn set_local(&self, indices: &BTreeSet<u32>) -> Result<()> {
+        self.ids.hold(indices, &self.backends, &self.health)
+    }
+
+    /// Removes what clients have forgotten, and the marks of backends that no client avoids.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice.
+    pub fn sweep_avoided(&self, indices: impl Iterator<Item = u32>) -> Result<()> {
+        let avoided = self.passive.sweep_avoided()?;
+        for index in indices {
+            let word = self.health.read(index as usize).unwrap_or_default();
+            if word.is_avoided() && !avoided.contains(&(index as u16)) {
+                // A mark of this very moment may be lost: the client's next failure sets it again.
+                let value = word.byte(HealthByte::Passive);
+                self.health.store_byte(index as usize, HealthByte::Passive as usize, value)?;
+            }
+        }
+        Ok(())
     }
 
     /// Who objects to that backend at this moment; nothing beyond the end.
@@ -285,10 +325,10 @@ impl Datapath {
         self.health.read(index as usize)
     }
 
-    /// Whether a connect to that backend has succeeded since this was last asked.
+    /// What the kernel has seen of that backend since this was last asked.
     #[must_use]
-    pub fn take_used(&self, index: u32) -> bool {
-        self.passive.take_used(index)
+    pub fn take_seen(&self, index: u32) -> Seen {
+        self.passive.take_seen(index)
     }
 
     fn insert(&mut self, frontend: &Frontend, index: u32) -> Result<()> {

@@ -1,38 +1,38 @@
-//! The agent's side of what the kernel sees by itself: the heartbeat, mutes, counts, events.
+//! The agent's side of what the kernel sees by itself: the heartbeat, who avoids whom, events.
 //!
-//! The kernel writes here too: every store is one word that means the same whoever comes first.
+//! The kernel writes here too: every store is one word or byte that means the same whoever comes
+//! first.
 
-use std::{os::fd::AsRawFd, time::Duration};
+use std::{collections::BTreeSet, mem::offset_of, os::fd::AsRawFd, time::Duration};
 
 use anyhow::{Context as _, Result};
-use aya::maps::{HashMap, Map, MapData, RingBuf};
+use aya::maps::{Map, MapData, RingBuf};
 use nix::time::{ClockId, clock_gettime};
-use redirector_common::{EventValue, HEARTBEAT, MutedKey, PassiveValue, STALE_AFTER};
+use redirector_common::{AvoidWord, EventValue, HEARTBEAT, PassiveValue, STALE_AFTER, ticks};
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{map_array, mapped::Mapped, open, pins::Pins};
 
-/// Words 0 to 2 of a [`PassiveValue`] are its own; the fourth holds `ejections`, `used` and `slow`.
+/// Words of a [`PassiveValue`].
 const WORDS: usize = size_of::<PassiveValue>() / 8;
-const LAST: usize = WORDS - 1;
-const USED: u64 = 1 << 32;
-const EJECTIONS: u64 = u32::MAX as u64;
+const UNTIL: usize = offset_of!(PassiveValue, until) / 8;
+const VOUCHED: usize = offset_of!(PassiveValue, vouched) / 8;
+const WITNESS: usize = offset_of!(PassiveValue, witness) / 8;
 
 /// What both sides know of failing connects.
 #[derive(Debug)]
 pub(super) struct Passive {
     /// `PASSIVE`, word by word.
     words: Mapped<u64>,
-    muted: HashMap<MapData, MutedKey, u64>,
+    avoid: Mapped<u64>,
     config: Mapped<u64>,
 }
 
 impl Passive {
     pub(super) fn open(pins: &Pins) -> Result<Self> {
-        let muted = Map::LruHashMap(open(pins, "MUTED")?);
         Ok(Self {
             words: map_array::<PassiveValue>(pins, "PASSIVE")?.into_words(),
-            muted: HashMap::try_from(muted).context("MUTED has another shape")?,
+            avoid: map_array(pins, "AVOID")?,
             config: map_array(pins, "CONFIG")?,
         })
     }
@@ -52,43 +52,72 @@ impl Passive {
         (0..WORDS).try_for_each(|word| self.store(index, word, 0))
     }
 
-    /// Forgets the failures that led to an ejection, but not how many ejections there were.
+    /// Forgets what led to an ejection, but not how many ejections there were.
     pub(super) fn clear_failures(&self, index: u32) -> Result<()> {
-        (0..LAST).try_for_each(|word| self.store(index, word, 0))
+        [UNTIL, WITNESS].into_iter().try_for_each(|word| self.store(index, word, 0))
     }
 
     /// The next ejection is a first one.
     pub(super) fn forgive(&self, index: u32) -> Result<()> {
-        self.store(index, LAST, self.last(index) & !EJECTIONS)
+        let at = offset_of!(PassiveValue, ejections);
+        (at..at + size_of::<u32>()).try_for_each(|byte| self.store_byte(index, byte, 0))
     }
 
-    /// Whether a connect to it has succeeded since this was last asked.
-    pub(super) fn take_used(&self, index: u32) -> bool {
-        let last = self.last(index);
-        // Should the kernel eject it in this very moment, one ejection is not counted.
-        last & USED != 0 && self.store(index, LAST, last & !USED).is_ok()
+    /// For so long several clients do not eject it.
+    pub(super) fn vouch(&self, index: u32, lasts: Duration) -> Result<()> {
+        self.store(index, VOUCHED, monotonic()?.saturating_add(nanoseconds(lasts)))
     }
 
-    /// This client's failures against this backend do not count from now on.
-    pub(super) fn mute(
-        &mut self,
-        client: u64,
-        backend: u32,
-        generation: u32,
-        lasts: Duration,
-    ) -> Result<()> {
-        let until = monotonic()?.saturating_add(nanoseconds(lasts));
-        let key = MutedKey { client, backend, generation };
-        self.muted.insert(key, until, 0).context("cannot write MUTED")
+    /// The programs may ask about it again.
+    pub(super) fn answered(&self, index: u32) -> Result<()> {
+        self.store_byte(index, offset_of!(PassiveValue, asked), 0)
     }
 
-    fn last(&self, index: u32) -> u64 {
-        self.words.read(index as usize * WORDS + LAST).unwrap_or(0)
+    /// What the kernel has seen of it since this was last asked; nothing beyond the end.
+    pub(super) fn take_seen(&self, index: u32) -> Seen {
+        const { assert!(offset_of!(PassiveValue, used) / 8 == offset_of!(PassiveValue, asked) / 8) };
+        let (used, asked) = (offset_of!(PassiveValue, used), offset_of!(PassiveValue, asked));
+        let word = self.words.read(index as usize * WORDS + used / 8).unwrap_or(0).to_le_bytes();
+        let is_used = word[used % 8] != 0 && self.store_byte(index, used, 0).is_ok();
+        Seen { is_used, is_asked: word[asked % 8] != 0 }
+    }
+
+    /// The lower 16 bits of the indices that some client avoids, or counts failures of. What is
+    /// over is removed: it would come back when the clock of its words wraps.
+    pub(super) fn sweep_avoided(&self) -> Result<BTreeSet<u16>> {
+        let now = ticks(monotonic()?);
+        let mut avoided = BTreeSet::new();
+        for place in 0..self.avoid.len() {
+            let word = AvoidWord(self.avoid.read(place).unwrap_or(0));
+            if word.0 == 0 {
+                continue;
+            }
+            if word.is_stale(now) {
+                self.avoid.publish(place, 0)?;
+            } else {
+                avoided.insert(word.backend_bits());
+            }
+        }
+        Ok(avoided)
     }
 
     fn store(&self, index: u32, word: usize, value: u64) -> Result<()> {
         self.words.publish(index as usize * WORDS + word, value)
     }
+
+    /// One byte of a value, counted from its first.
+    fn store_byte(&self, index: u32, byte: usize, value: u8) -> Result<()> {
+        self.words.store_byte(index as usize * WORDS + byte / 8, byte % 8, value)
+    }
+}
+
+/// What the kernel has seen of a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// A connect to it has succeeded.
+    pub is_used: bool,
+    /// The kernel has asked about it, and waits for the answer.
+    pub is_asked: bool,
 }
 
 /// News from the kernel, in the order in which it happened.

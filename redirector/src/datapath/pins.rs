@@ -33,7 +33,17 @@ pub struct Pins {
 /// Held by the one process that changes what is pinned; the kernel lets go when it dies.
 #[derive(Debug)]
 pub struct Lock {
-    _directory: Flock<File>,
+    directory: Flock<File>,
+}
+
+impl Lock {
+    /// Whether that is the directory at this place, and not one that was removed.
+    #[must_use]
+    pub fn is_of(&self, pins: &Pins) -> bool {
+        let number = |is: fs::Metadata| (is.dev(), is.ino());
+        let held = self.directory.metadata().map(number).ok();
+        held.is_some() && held == fs::metadata(pins.root()).map(number).ok()
+    }
 }
 
 impl Pins {
@@ -143,7 +153,7 @@ impl Pins {
     /// The directory cannot be opened.
     pub fn try_lock(&self) -> Result<Option<Lock>> {
         match Flock::lock(self.open_root()?, FlockArg::LockExclusiveNonblock) {
-            Ok(directory) => Ok(Some(Lock { _directory: directory })),
+            Ok(directory) => Ok(Some(Lock { directory })),
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
             Err((_, error)) => {
                 Err(error).with_context(|| format!("cannot lock {}", self.root.display()))
@@ -157,10 +167,16 @@ impl Pins {
     ///
     /// As [`try_lock`](Self::try_lock).
     pub fn lock(&self) -> Result<Lock> {
-        Flock::lock(self.open_root()?, FlockArg::LockExclusive)
-            .map(|directory| Lock { _directory: directory })
-            .map_err(|(_, error)| error)
-            .with_context(|| format!("cannot lock {}", self.root.display()))
+        loop {
+            let lock = Flock::lock(self.open_root()?, FlockArg::LockExclusive)
+                .map(|directory| Lock { directory })
+                .map_err(|(_, error)| error)
+                .with_context(|| format!("cannot lock {}", self.root.display()))?;
+            // The directory may have been removed, and made anew, while its lock was waited for.
+            if lock.is_of(self) {
+                return Ok(lock);
+            }
+        }
     }
 
     fn open_root(&self) -> Result<File> {

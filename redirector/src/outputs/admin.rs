@@ -39,18 +39,18 @@ pub async fn serve(address: SocketAddr, outputs: Arc<Outputs>) -> Result<impl Fu
 }
 
 async fn livez(State(outputs): State<Arc<Outputs>>) -> Response {
-    answer(outputs.is_alive(), "alive", "the main loop has been silent for 15 s")
+    let is_alive = outputs.is_alive();
+    answer(is_alive.then_some("alive").ok_or("the main loop has been silent for 15 s"))
 }
 
 async fn readyz(State(outputs): State<Arc<Outputs>>) -> Response {
-    answer(outputs.is_ready(), "ready", "the sources have not been heard yet")
+    answer(outputs.is_ready().map(|()| "ready"))
 }
 
-fn answer(is_good: bool, good: &'static str, bad: &'static str) -> Response {
-    if is_good {
-        (StatusCode::OK, format!("{good}\n")).into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, format!("{bad}\n")).into_response()
+fn answer<E: std::fmt::Display>(answer: Result<&str, E>) -> Response {
+    match answer {
+        Ok(good) => (StatusCode::OK, format!("{good}\n")).into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }
 }
 

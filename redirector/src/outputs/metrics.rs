@@ -32,6 +32,7 @@ pub struct Metrics {
     used: Family<Map, Gauge>,
     capacity: Family<Map, Gauge>,
     rejected: Gauge,
+    lost: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -71,12 +72,14 @@ impl Metrics {
             used: Family::default(),
             capacity: Family::default(),
             rejected: Gauge::default(),
+            lost: Gauge::default(),
             registry: Registry::default(),
         };
-        let Self { transitions, writes, plans, used, capacity, rejected, registry: _ } = &metrics;
+        let Self { transitions, writes, plans, used, capacity, rejected, lost, registry: _ } =
+            &metrics;
         registry.register(
             "transitions",
-            "Ejections, re-admissions, fail-overs and rejections",
+            "Ejections, re-admissions, clients that probes contradicted, fail-overs and rejections",
             transitions.clone(),
         );
         registry.register(
@@ -96,6 +99,11 @@ impl Metrics {
             "Services that stay as they were because a limit is reached",
             rejected.clone(),
         );
+        registry.register(
+            "pins_lost",
+            "Maps without their pin, hooks without a program and emptied program arrays; 0 is whole",
+            lost.clone(),
+        );
         Self { registry, ..metrics }
     }
 
@@ -114,6 +122,7 @@ impl Metrics {
         let kind = match transition {
             Transition::Ejected { .. } => "ejected",
             Transition::Readmitted { .. } => "readmitted",
+            Transition::Contradicted { .. } => "contradicted",
             Transition::FailedOver { .. } => "failed_over",
             Transition::NodeSuspect(_) => "node_suspect",
             Transition::Ramped { .. } => "ramped",
@@ -121,6 +130,10 @@ impl Metrics {
             Transition::Rejected { .. } => "rejected",
         };
         self.transitions.get_or_create(&Kind { kind }).inc();
+    }
+
+    pub(super) fn lost(&self, count: usize) {
+        self.lost.set(count as i64);
     }
 
     pub(super) fn wrote(&self, writes: u64) {

@@ -4,7 +4,10 @@ pub mod admin;
 mod metrics;
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -20,6 +23,8 @@ pub struct Outputs {
     started: Instant,
     last_beat_ms: AtomicU64,
     is_ready: AtomicBool,
+    /// What of the programs and maps is gone, and what is done about it.
+    lost: RwLock<Option<Arc<str>>>,
     reports: Option<Handle>,
 }
 
@@ -35,6 +40,7 @@ impl Outputs {
             started: Instant::now(),
             last_beat_ms: AtomicU64::new(0),
             is_ready: AtomicBool::new(false),
+            lost: RwLock::default(),
             reports: None,
         }
     }
@@ -81,10 +87,30 @@ impl Outputs {
         self.started.elapsed().saturating_sub(beat) < SILENCE
     }
 
-    /// Whether the kernel has had what the sources say at least once.
+    /// Whether the kernel has had what the sources say at least once, and has it still.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub fn is_ready(&self) -> Result<(), Arc<str>> {
+        if let Some(lost) = self.lost() {
+            return Err(lost);
+        }
+        let is_ready = self.is_ready.load(Ordering::Relaxed);
+        is_ready.then_some(()).ok_or_else(|| "the sources have not been heard yet".into())
+    }
+
+    /// So many programs and maps are gone, and what is to be said about it; nothing is if `why` is
+    /// `None`.
+    pub fn set_lost(&self, count: usize, why: Option<Arc<str>>) {
+        self.metrics.lost(count);
+        *self.lost.write().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// What of the programs and maps is gone, and what is done about it.
     #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.is_ready.load(Ordering::Relaxed)
+    pub fn lost(&self) -> Option<Arc<str>> {
+        self.lost.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Something happened.

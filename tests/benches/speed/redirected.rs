@@ -57,6 +57,7 @@ impl Redirected {
             capacities,
             remember_tcp: remembers,
             remember_udp: remembers,
+            client_level: 0,
             seats: if memory == Memory::Storage { 0 } else { SEATS },
             owner: None,
         };

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ffi::OsStr};
 
 use serde_json::Value;
 
-use super::render::{VARIANTS, containers, helm, kustomize, only};
+use super::render::{VARIANTS, containers, helm, kustomize, only, stand_by};
 
 const ALL_VALUES: &[&str] = &[
     "scope=all",
@@ -33,7 +33,8 @@ fn the_binary_takes_what_the_manifests_give_it() {
 }
 
 fn check(variant: &str, objects: &[Value]) {
-    for (name, container) in containers(objects) {
+    let stand_by = stand_by(objects).map(|container| ("load", container));
+    for (name, container) in containers(objects).into_iter().chain(stand_by) {
         let arguments = arguments(&container);
         assert_eq!(arguments[0], name, "{variant}: another subcommand");
         assert!(container["command"].is_null(), "{variant}: the image says what is run");
@@ -77,6 +78,13 @@ fn loader_and_agent_speak_of_the_same_pins() {
         let pins = "--pin-path=/bpf/redirector".to_owned();
         for container in [&load, &agent] {
             assert!(arguments(container).contains(&pins), "{variant}");
+        }
+        // Who stands by loads as the loader does.
+        if let Some(stand_by) = stand_by(&objects) {
+            let mut words = arguments(&load);
+            words.insert(1, "--stand-by".to_owned());
+            assert_eq!(arguments(&stand_by), words, "{variant}");
+            assert!(arguments(&agent).contains(&"--run-dir=/run/redirector".to_owned()));
         }
         // The agent's group is whose the loader makes the pins.
         let owner = format!("--owner=0:{}", agent["securityContext"]["runAsGroup"]);

@@ -27,6 +27,7 @@ const PAIRS: &[(&[&str], &str)] = &[
         "overlays/kind",
     ),
     (&["resets=true"], "components/resets"),
+    (&["seLinuxOptions.type=spc_t"], "components/selinux"),
     (&["networkPolicy.enabled=true"], "components/network-policy"),
     (&["serviceMonitor.enabled=true"], "components/service-monitor"),
 ];
@@ -37,8 +38,18 @@ fn it_installs_what_kustomize_does_object_by_object() {
         let (Some(chart), Some(kustomization)) = (helm(values), kustomize(variant)) else { return };
         compare(variant, chart, kustomization);
     }
-    let all = ["components/network-policy", "components/resets", "components/service-monitor"];
-    let values = ["networkPolicy.enabled=true", "resets=true", "serviceMonitor.enabled=true"];
+    let all = [
+        "components/network-policy",
+        "components/resets",
+        "components/selinux",
+        "components/service-monitor",
+    ];
+    let values = [
+        "networkPolicy.enabled=true",
+        "resets=true",
+        "seLinuxOptions.type=spc_t",
+        "serviceMonitor.enabled=true",
+    ];
     let (Some(chart), Some(kustomization)) = (helm(&values), kustomize_with(&all)) else { return };
     compare("all components", chart, kustomization);
 }
@@ -98,6 +109,8 @@ fn values_that_it_does_not_know_are_refused() {
         ("resources.limit.memory=1Gi", "limit"),
         ("serviceMonitor.interval=fast", "interval"),
         ("seccompProfile.type=Default", "type"),
+        ("appArmorProfile.type=Default", "type"),
+        ("seLinuxOptions.tpye=spc_t", "tpye"),
     ] {
         let Some(refusal) = helm_refusal(&[value]) else { return };
         assert!(refusal.contains(said), "{value}: {refusal}");

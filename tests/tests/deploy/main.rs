@@ -3,6 +3,7 @@
 
 mod arguments;
 mod chart;
+mod nodes;
 mod policies;
 mod rbac;
 mod render;

@@ -14,6 +14,7 @@ pub(super) const VARIANTS: &[&str] = &[
     "base",
     "components/network-policy",
     "components/resets",
+    "components/selinux",
     "components/service-monitor",
     "overlays/cgroup-hybrid",
     "overlays/kind",
@@ -48,17 +49,22 @@ pub(super) fn kustomize(variant: &str) -> Option<Vec<Value>> {
 
 /// The objects of the base with components; `None` without kubectl.
 pub(super) fn kustomize_with(components: &[&str]) -> Option<Vec<Value>> {
+    kustomize_on("base", components)
+}
+
+/// The objects of the base or an overlay with components; `None` without kubectl.
+pub(super) fn kustomize_on(below: &str, components: &[&str]) -> Option<Vec<Value>> {
     let mut kubectl = kubectl()?;
     // kustomize reads only below the folder of the kustomization, or relative to it.
     let copy = TempDir::new().expect("a temporary folder");
-    for part in ["base", "components", "crd"] {
+    for part in ["base", "components", "crd", "overlays"] {
         copy_folder(&deploy().join(part), &copy.path().join(part));
     }
     let overlay = copy.path().join("overlay");
     fs::create_dir(&overlay).expect("a folder");
-    let mut kustomization = String::from(
-        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [../base]\n\
-         components:\n",
+    let mut kustomization = format!(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n\
+         resources: [../{below}]\ncomponents:\n",
     );
     for component in components {
         kustomization += &format!("- ../{component}\n");
@@ -97,13 +103,26 @@ pub(super) fn only<'a>(objects: &'a [Value], wanted: &str) -> &'a Value {
 
 /// Of its pods, by name: the loader, then the agent.
 pub(super) fn containers(objects: &[Value]) -> [(&'static str, Value); 2] {
+    let (load, _) = split(objects, "initContainers", "load");
+    let (agent, _) = split(objects, "containers", "agent");
+    [("load", load), ("agent", agent)]
+}
+
+/// The loader that stands by, where one does.
+pub(super) fn stand_by(objects: &[Value]) -> Option<Value> {
+    let (_, rest) = split(objects, "containers", "agent");
+    assert!(rest.len() < 2, "another container: {rest:?}");
+    assert!(rest.iter().all(|container| container["name"] == "stand-by"), "{rest:?}");
+    rest.into_iter().next()
+}
+
+/// The first container of a list, which has that name, and the rest.
+fn split(objects: &[Value], list: &str, name: &str) -> (Value, Vec<Value>) {
     let pod = &only(objects, "DaemonSet")["spec"]["template"]["spec"];
-    [("load", "initContainers"), ("agent", "containers")].map(|(name, list)| {
-        let list = pod[list].as_array().expect("a pod has containers");
-        assert_eq!(list.len(), 1, "another container than {name}");
-        assert_eq!(list[0]["name"], name);
-        (name, list[0].clone())
-    })
+    let (first, rest) =
+        pod[list].as_array().and_then(|list| list.split_first()).expect("a pod has containers");
+    assert_eq!(first["name"], name, "another container than {name}");
+    (first.clone(), rest.to_vec())
 }
 
 pub(super) fn documents(yaml: &str) -> Vec<Value> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::render::{VARIANTS, containers, helm, kustomize, only};
+use super::render::{VARIANTS, containers, helm, kustomize, only, stand_by};
 
 const LOADER: &[&str] = &["BPF", "NET_ADMIN", "PERFMON"];
 /// 5.10 counts maps against a limit that only it may raise.
@@ -17,15 +17,23 @@ struct Expected {
     agent: &'static [&'static str],
     agent_is_root: bool,
     resets: bool,
+    selinux_type: Option<&'static str>,
 }
 
 fn expected(variant: &str) -> Expected {
-    let base = Expected { loader: LOADER, agent: AGENT, agent_is_root: false, resets: false };
+    let base = Expected {
+        loader: LOADER,
+        agent: AGENT,
+        agent_is_root: false,
+        resets: false,
+        selinux_type: None,
+    };
     match variant {
         "overlays/legacy-kernels" => Expected { loader: OLD_LOADER, agent_is_root: true, ..base },
         "components/resets" => {
             Expected { agent: RESETTING, agent_is_root: true, resets: true, ..base }
         }
+        "components/selinux" => Expected { selinux_type: Some("spc_t"), ..base },
         _ => base,
     }
 }
@@ -40,6 +48,7 @@ fn each_container_has_these_privileges_and_no_others() {
         ("resets=false", "base"),
         ("resets=true", "components/resets"),
         ("legacyKernels=true", "overlays/legacy-kernels"),
+        ("seLinuxOptions.type=spc_t", "components/selinux"),
     ] {
         let Some(objects) = helm(&[value]) else { return };
         check(variant, &objects);
@@ -47,14 +56,16 @@ fn each_container_has_these_privileges_and_no_others() {
 }
 
 fn check(variant: &str, objects: &[Value]) {
-    let Expected { loader, agent, agent_is_root, resets } = expected(variant);
+    let Expected { loader, agent, agent_is_root, resets, selinux_type } = expected(variant);
     let pod = &only(objects, "DaemonSet")["spec"]["template"]["spec"];
     for absent in ["hostNetwork", "hostIPC", "shareProcessNamespace", "hostUsers"] {
         assert!(pod[absent].is_null(), "{variant}: {absent}");
     }
     assert_eq!(pod["hostPID"], if resets { json!(true) } else { Value::Null }, "{variant}");
-    let profile = json!({"type": "RuntimeDefault"});
-    let of_pod = json!({"seccompProfile": profile, "appArmorProfile": profile});
+    let mut of_pod = json!({"seccompProfile": {"type": "RuntimeDefault"}});
+    if let Some(name) = selinux_type {
+        of_pod["seLinuxOptions"] = json!({"type": name});
+    }
     assert_eq!(pod["securityContext"], of_pod, "{variant}");
 
     let [(_, load), (_, main)] = containers(objects);
@@ -73,6 +84,14 @@ fn check(variant: &str, objects: &[Value]) {
     let bpffs = json!({"name": "bpffs", "mountPath": "/bpf"});
     let cgroup = json!({"name": "cgroup", "mountPath": "/host/cgroup", "readOnly": true});
     assert_eq!(sorted(&load["volumeMounts"]), sorted(&json!([bpffs, cgroup, run])), "{variant}");
+    // One that may load itself needs nobody to stand by; else it is the loader once more.
+    assert_eq!(stand_by(objects).is_none(), resets, "{variant}: stand-by");
+    if let Some(other) = stand_by(objects) {
+        for field in ["securityContext", "image", "imagePullPolicy", "volumeMounts"] {
+            assert_eq!(other[field], load[field], "{variant}: {field} of load and stand-by");
+        }
+        assert!(other["ports"].is_null(), "{variant}: stand-by listens");
+    }
     let mounts = if resets { json!([bpffs, cgroup, run]) } else { json!([pins, run]) };
     assert_eq!(sorted(&main["volumeMounts"]), sorted(&mounts), "{variant}");
     let cgroups = match variant {

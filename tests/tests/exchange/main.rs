@@ -181,6 +181,7 @@ impl Exchange {
             capacities,
             remember_tcp: true,
             remember_udp: true,
+            client_level: 0,
             seats: SEATS,
             owner: None,
         };

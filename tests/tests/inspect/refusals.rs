@@ -87,6 +87,40 @@ fn the_cgroup_must_be_one_of_version_2() {
     );
 }
 
+/// systemd's hybrid hierarchy: version 1 at /sys/fs/cgroup, version 2 at `unified` in it.
+#[test]
+fn beside_version_1_the_cgroup_is_found_below() {
+    struct Bound(std::path::PathBuf);
+    impl Drop for Bound {
+        fn drop(&mut self) {
+            nix::mount::umount(&self.0).expect("it is mounted");
+        }
+    }
+    let stage = Stage::new(CONFIGURATION);
+    let hierarchy = stage.directory.path().join("hierarchy");
+    let unified = hierarchy.join("unified");
+    fs::create_dir_all(&unified).expect("directories");
+    let (from, none) = (Some(stage.cgroup.path()), None::<&str>);
+    let bind = nix::mount::MsFlags::MS_BIND;
+    nix::mount::mount(from, &unified, none, bind, none).expect("a mount");
+    let _bound = Bound(unified);
+    let pin_path = stage.bpffs.pin_path();
+
+    let output = stage.redirector(&[
+        OsStr::new("load"),
+        "--cgroup".as_ref(),
+        hierarchy.as_os_str(),
+        "--pin-path".as_ref(),
+        pin_path.as_os_str(),
+    ]);
+
+    assert!(output.status.success(), "{}", errors(&output));
+    let attached = crate::attached::attached(&stage);
+    assert!(attached.contains("connect4"), "{attached:?}");
+    let output = stage.on_pins("unload", &[]);
+    assert!(output.status.success(), "{}", errors(&output));
+}
+
 /// The parent allows nobody beside or below its program.
 #[test]
 fn an_exclusive_program_of_somebody_else_is_named() {

@@ -16,10 +16,12 @@ const PROMPT_US: u64 = 100_000;
 const WATCHED: Duration = Duration::from_millis(300);
 
 /// What is drained, and who is that.
-const DRAINS: [(&str, &[&str]); 4] = [
+const DRAINS: [(&str, &[&str]); 6] = [
     ("backend=10.77.2.1:8001", &["a1"]),
     ("node=n2", &["a1", "a2"]),
     ("zone=b", &["b"]),
+    ("node=west/n4", &["x"]),
+    ("zone=west/x", &["x"]),
     ("cluster=west", &["x"]),
 ];
 

@@ -6,4 +6,5 @@ mod drains;
 mod explained;
 mod force;
 mod mistakes;
+mod ports;
 mod stage;

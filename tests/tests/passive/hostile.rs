@@ -14,11 +14,9 @@ const FAILURES: u64 = 100_000;
 const AT_ONCE: u32 = 1_500;
 /// However busy the machine is.
 const LONGEST: Duration = Duration::from_secs(110);
-/// From an ejection that one client alone caused to its end.
-const UNDONE: Duration = Duration::from_millis(200);
 
 #[test]
-fn a_client_in_a_network_that_swallows_everything_ejects_a_backend_once_a_minute_at_most() {
+fn a_client_in_a_network_that_swallows_everything_ejects_nothing() {
     let (stage, _replica) = Stage::hostile("drop", POLICY);
     wait_until("probes were answered", || accepted(&stage.lab, "n2") >= 2);
     let load =
@@ -45,33 +43,16 @@ fn a_client_in_a_network_that_swallows_everything_ejects_a_backend_once_a_minute
     hostile.stop().expect("its end");
     let (lines, sums) = good.stop().expect("its end");
     let log = stage.agent.log();
-    let (ejected, readmitted) = (times(&log, " ejected "), times(&log, " re-admitted "));
     println!(
-        "{failures} failed connects in {took:.1?}; ejected at {ejected:.3?}, re-admitted at \
-         {readmitted:.3?}; the other client: {} of {} failed, the longest took {} ms",
+        "{failures} failed connects in {took:.1?}; the other client: {} of {} failed, the longest \
+         took {} ms",
         sums.failed,
         sums.dials,
         sums.slowest_us / 1_000
     );
-
-    assert!(!ejected.is_empty(), "nothing was ejected: the test is blind");
-    assert!(ejected.len() as u64 <= 1 + took.as_secs() / 60, "{} ejections", ejected.len());
-    assert_eq!(ejected.len(), readmitted.len());
-    for (ejected, readmitted) in ejected.iter().zip(&readmitted) {
-        let lasted = readmitted.saturating_sub(*ejected);
-        assert!(lasted <= UNDONE, "undone after {lasted:?}");
-    }
+    assert!(stage.counter("avoid_begun") > 0, "nothing was seen: the test is blind");
+    assert!(log.contains("a client cannot reach it"), "it is reported");
+    assert_eq!((stage.counter("ejected"), log.matches(" ejected ").count()), (0, 0));
     assert_eq!(sums.failed, 0, "{lines:?}");
     assert!(sums.dials > 1_000, "{}", sums.dials);
-}
-
-/// When the agent logged this, as the time of day.
-fn times(log: &str, what: &str) -> Vec<Duration> {
-    let lines = log.lines().filter(|line| format!("{line} ").contains(what));
-    let time = |line: &str| -> Duration {
-        let of_day = line.split(['T', 'Z']).nth(1).expect("a time stamp");
-        let parts = of_day.split(':').map(|part| part.parse::<f64>().expect("a number"));
-        Duration::from_secs_f64(parts.fold(0.0, |sum, part| sum * 60.0 + part))
-    };
-    lines.map(time).collect()
 }

@@ -2,36 +2,69 @@
 
 use redirector_tests::{lab::Lab, replica::Replica};
 
-use crate::stage::{REPLICA, Stage, backend, failed, service, tcp};
+use crate::stage::{REPLICA, Stage, accepted, backend, failed, service, tcp, wait_until};
 
 const LIMIT: usize = 3;
+/// Asked by urgent questions alone for as long as a test takes.
+const PROBED: &str = "probe: {interval: 60s, timeout: 300ms}, passive: {refused: 3}";
 const POLICY: &str = "probe: off, passive: {refused: 3, timeouts: 5, baseEjection: 300s}";
 
-#[test]
-fn three_refusals_eject_for_everybody_while_the_agent_stands_still() {
+/// Whose replica on `n3` is alive and that on `n2` is not, through three services.
+fn half_dead(policy: &str) -> (Stage, Replica) {
     let lab = Lab::new(&["n1", "n2", "n3"]).expect("a lab");
     let alive = lab.node("n3");
-    let _alive =
+    let replica =
         Replica::start(alive.netns(), "alive", &[alive.socket4(REPLICA)]).expect("a replica");
     let backends = [backend(2, REPLICA), backend(3, REPLICA)];
     let services: String =
-        [1, 2, 3].map(|number| service(&format!("s{number}"), number, &backends, POLICY)).concat();
-    let stage = Stage::new(lab, &services);
-    stage.agent.freeze().expect("a frozen agent");
+        [1, 2, 3].map(|number| service(&format!("s{number}"), number, &backends, policy)).concat();
+    (Stage::new(lab, &services), replica)
+}
 
-    // Three processes in three cgroups; their failures count together.
-    let mut seen = 0;
-    'all: for round in 0.. {
-        let mut client = stage.client(&format!("first{}", round % 3));
-        for dialled in client.dial(tcp(1), 20).expect("dials") {
-            seen += usize::from(dialled.outcome.is_err());
+#[test]
+fn three_refusals_move_the_client_that_met_them_through_all_services() {
+    let (stage, _alive) = half_dead(POLICY);
+    stage.agent.freeze().expect("a frozen agent");
+    // Of one network, so that they are one witness; each learns for itself.
+    for name in ["first", "second"] {
+        let begun = stage.counter("avoid_begun");
+        let mut client = stage.client(name);
+        let mut seen = 0;
+        for _ in 0..20 {
+            seen += failed(&client.dial(tcp(1), 20).expect("dials")).len();
+            if stage.counter("avoid_begun") > begun {
+                break;
+            }
         }
-        if seen >= LIMIT || round > 10 {
-            break 'all;
+        assert_eq!(seen, LIMIT, "exactly so many connects of {name} meet the dead replica");
+        let mut later = 0;
+        for number in [1, 2, 3] {
+            let dialled = client.dial(tcp(number), 200).expect("dials");
+            later += failed(&dialled).len();
+        }
+        let tries = (stage.counter("avoid_begun") - begun) as usize - 1;
+        println!("refused: {seen} failed connects of {name}, then {later} of 600, {tries} tries");
+        assert!(later <= tries, "{later} failures, {tries} tries");
+    }
+    assert_eq!(stage.counter("ejected"), 0, "one network is one witness");
+    stage.agent.thaw().expect("an agent that goes on");
+}
+
+#[test]
+fn two_networks_eject_for_everybody_while_the_agent_stands_still() {
+    let (stage, _alive) = half_dead(POLICY);
+    stage.agent.freeze().expect("a frozen agent");
+    let mut witnesses = [stage.client("one"), stage.client_on("n3", "other")];
+    let mut seen = 0;
+    for _ in 0..20 {
+        for witness in &mut witnesses {
+            seen += failed(&witness.dial(tcp(1), 10).expect("dials")).len();
+        }
+        if stage.counter("ejected") > 0 {
+            break;
         }
     }
-    assert_eq!(seen, LIMIT, "exactly so many connects meet the dead replica");
-
+    assert_eq!((stage.counter("ejected"), seen), (1, 2 * LIMIT));
     let mut later = 0;
     for number in [1, 2, 3] {
         let mut client = stage.client(&format!("later{number}"));
@@ -39,9 +72,33 @@ fn three_refusals_eject_for_everybody_while_the_agent_stands_still() {
         assert!(failed(&dialled).is_empty(), "{:?}", failed(&dialled)[0]);
         later += dialled.len();
     }
-    println!("refused: {seen} failed connects, then 0 of {later} over three services");
-    assert_eq!(stage.counter("ejected"), 1);
+    println!("refused: {seen} failed connects of two networks, then 0 of {later}");
     stage.agent.thaw().expect("an agent that goes on");
+}
+
+#[test]
+fn a_probe_that_fails_too_makes_it_everybodys() {
+    let lab = Lab::new(&["n1", "n2", "n3"]).expect("a lab");
+    let mut replicas = ["n2", "n3"].map(|name| {
+        let node = lab.node(name);
+        Replica::start(node.netns(), name, &[node.socket4(REPLICA)]).expect("a replica")
+    });
+    let backends = [backend(2, REPLICA), backend(3, REPLICA)];
+    let stage = Stage::new(lab, &service("two", 1, &backends, PROBED));
+    wait_until("it has answered a probe", || accepted(&stage.lab, "n2") >= 1);
+    replicas[0].kill();
+    let mut client = stage.client("client");
+    let mut seen = 0;
+    for _ in 0..40 {
+        seen += failed(&client.dial(tcp(1), 5).expect("dials")).len();
+        if seen >= LIMIT {
+            break;
+        }
+    }
+    assert_eq!(seen, LIMIT);
+    wait_until("the agent has said so", || stage.agent.log().contains(" ejected "));
+    let dialled = stage.client("later").dial(tcp(1), 1_000).expect("dials");
+    assert!(failed(&dialled).is_empty(), "{:?}", failed(&dialled)[0]);
 }
 
 #[test]

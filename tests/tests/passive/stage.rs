@@ -2,7 +2,7 @@
 
 use std::{fs, io, net::SocketAddr, path::PathBuf, process::Command};
 
-use redirector::datapath::{Counters, Datapath, Pins};
+use redirector::datapath::{Counters, Pins};
 use redirector_tests::{
     agent::{Agent, AgentOptions},
     bpffs::Bpffs,
@@ -54,11 +54,7 @@ impl Stage {
         let lab = Lab::new(&["n1", "n2", "n3"]).expect("a lab");
         let node = lab.node("n2");
         let replica = Replica::start(node.netns(), "alive", &[node.socket4(REPLICA)]);
-        let rule = format!(
-            "table inet hostile {{\n chain out {{\n type filter hook output priority 0\n \
-             tcp dport {REPLICA} {verdict}\n }}\n }}"
-        );
-        lab.node("n3").netns().nft(&rule).expect("a hostile network");
+        hostile_network(&lab, verdict);
         let stage = Self::new(lab, &service("one", 1, &[backend(2, REPLICA)], policy));
         (stage, replica.expect("a replica"))
     }
@@ -82,23 +78,12 @@ impl Stage {
         client
     }
 
-    /// Id of the cgroup of that client.
-    pub(crate) fn id(&self, name: &str) -> u64 {
-        use std::os::unix::fs::MetadataExt as _;
-        fs::metadata(self.child(name)).expect("a cgroup").ino()
-    }
-
     fn child(&self, name: &str) -> PathBuf {
         let own = self.cgroup.path().join(name);
         match fs::create_dir(&own) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => panic!("{error}"),
             _ => own,
         }
-    }
-
-    /// What the agent has pinned, opened beside it.
-    pub(crate) fn datapath(&self) -> Datapath {
-        Datapath::open(&self.pins()).expect("the maps")
     }
 
     /// One of the kernel's counters.
@@ -130,6 +115,15 @@ pub(crate) fn address(number: u8) -> SocketAddr {
 /// A backend on the second or a later node of a lab.
 pub(crate) fn backend(node: u8, port: u16) -> String {
     format!("{{address: '10.77.{node}.1:{port}', node: n{node}, zone: a, region: eu}}")
+}
+
+/// On its way out of `n3` whatever is sent to a replica meets this verdict.
+pub(crate) fn hostile_network(lab: &Lab, verdict: &str) {
+    let rule = format!(
+        "table inet hostile {{\n chain out {{\n type filter hook output priority 0\n \
+         tcp dport {REPLICA} {verdict}\n }}\n }}"
+    );
+    lab.node("n3").netns().nft(&rule).expect("a hostile network");
 }
 
 /// Drops whatever comes to a port: no answer, and nothing says so.

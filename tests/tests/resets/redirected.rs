@@ -23,6 +23,7 @@ fn resets(stage: &Stage, remembers: bool) -> Resets {
         capacities: Capacities { frontends: 0, services: 0, backends: 0, nodes: 0, slots: 0 },
         remember_tcp: remembers,
         remember_udp: remembers,
+        client_level: 0,
         seats: SEATS,
         owner: None,
     };

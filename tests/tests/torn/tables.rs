@@ -40,6 +40,7 @@ impl Bench {
             capacities: CAPACITIES,
             remember_tcp: true,
             remember_udp: true,
+            client_level: 0,
             seats: SEATS,
             owner: None,
         };

@@ -117,11 +117,16 @@ fn is_member(service: &Service, node: &Locality, rule: &TierRule, backend: &Back
     match &rule.members {
         Members::Within(within) => Place::of(node, place) <= *within,
         Members::Named { zones, regions, clusters } => {
-            // Without a name a backend is in the cluster of its client.
-            let cluster = place.cluster.as_ref().or(node.cluster.as_ref());
-            is_any(zones, place.zone.as_ref())
+            let own = node.cluster.as_ref();
+            let is_of_cluster = if clusters.is_empty() {
+                place.other_cluster(own).is_none()
+            } else {
+                // Without a name a backend is in the cluster of its client.
+                is_any(clusters, place.cluster.as_ref().or(own))
+            };
+            is_of_cluster
+                && is_any(zones, place.zone.as_ref())
                 && is_any(regions, place.region.as_ref())
-                && is_any(clusters, cluster)
         }
         Members::Service(other) => *other == service.name,
     }

@@ -155,12 +155,12 @@ impl Installed {
     /// Objections found, for [`Input::Restore`](crate::Input::Restore): before the first plan, or
     /// the plan lifts them.
     #[must_use]
-    pub fn objections(&self) -> Vec<(BackendRef, HealthByte)> {
+    pub fn objections(&self) -> Vec<(BackendRef, HealthByte, u8)> {
         let objections = self.objected.iter().flat_map(|index| {
             let index = *index as usize;
             let (word, backend) = (self.health[index], self.names[index]);
             let bytes = HealthByte::ALL.into_iter().filter(move |byte| word.byte(*byte) != 0);
-            bytes.filter_map(move |byte| Some((backend?, byte)))
+            bytes.filter_map(move |byte| Some((backend?, byte, word.byte(byte))))
         });
         objections.collect()
     }

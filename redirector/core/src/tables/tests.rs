@@ -46,6 +46,31 @@ fn a_service_without_backends_has_no_tiers() {
 }
 
 /// From a node in zone b.
+#[test]
+fn nodes_of_one_name_have_a_word_for_each_cluster() {
+    let place = |cluster: Option<&str>| Locality {
+        node: Some("n9".into()),
+        cluster: cluster.map(Into::into),
+        ..Locality::default()
+    };
+    let home = Locality { cluster: Some("home".into()), ..Locality::default() };
+    let mut listed = service(&[("10.1.0.1", ""); 1]).backends.remove(0);
+    let mut word = |own: &Locality, place: Locality| {
+        listed.locality = place;
+        entry(own, &listed).node
+    };
+    let own = word(&Locality::default(), place(None));
+    assert_eq!(own, NodeWord::named("n9"));
+    assert_eq!(own.0, 0xb383_07b5_58e2_5900, "as every agent before has written it");
+    assert_eq!(word(&home, place(None)), own);
+    assert_eq!(word(&home, place(Some("home"))), own);
+    let west = word(&home, place(Some("west")));
+    assert_eq!(west, NodeWord::in_cluster("west", "n9"));
+    assert_eq!(west, word(&Locality::default(), place(Some("west"))));
+    assert_ne!(west, own);
+    assert_ne!(west, word(&home, place(Some("east"))));
+}
+
 fn compiled(service: &Service, objections: &BTreeMap<BackendRef, HealthWord>) -> ServiceTables {
     let services = BTreeMap::new();
     let view = View { node: &zone("b"), services: &services, objections };

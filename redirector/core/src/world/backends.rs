@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use redirector_common::HealthWord;
+
 use super::trouble::Trouble;
 use crate::{
     health::Health,
@@ -23,6 +25,10 @@ pub(super) struct Backends {
     free: Vec<u32>,
     /// When time alone changes something about a backend: [`Trouble::due`] of each.
     due: BTreeSet<(Moment, BackendRef)>,
+    /// Those of which the kernel has seen something that no probe has judged, and the bytes by which
+    /// it holds them back meanwhile; also if nobody lists them any more, until that is
+    /// [taken](Self::take_suspected).
+    suspected: BTreeMap<BackendRef, HealthWord>,
     /// When sockets of this node were last known to use it.
     pub(super) used: BTreeMap<BackendRef, Moment>,
 }
@@ -139,8 +145,28 @@ impl Backends {
             }
             self.due.extend(trouble.due.map(|at| (at, *backend)));
         }
+        if trouble.questions.is_empty() {
+            self.suspected.remove(backend);
+        } else {
+            self.suspected.insert(*backend, trouble.held());
+        }
         known.trouble = (!trouble.is_over()).then_some(trouble);
         Some(changed)
+    }
+
+    /// Those of which the kernel has seen something that no probe has judged.
+    pub(super) fn suspected(&self) -> impl Iterator<Item = &BackendRef> {
+        self.suspected.keys()
+    }
+
+    /// The bytes by which the kernel holds it back without a verdict; `None` if there is no question.
+    pub(super) fn held(&self, backend: &BackendRef) -> Option<HealthWord> {
+        self.suspected.get(backend).copied()
+    }
+
+    /// The same, once: nobody lists it any more.
+    pub(super) fn take_suspected(&mut self, backend: &BackendRef) -> Option<HealthWord> {
+        self.suspected.remove(backend)
     }
 
     /// The earliest moment at which something about a backend changes, and which one.

@@ -49,7 +49,7 @@ impl World {
         let is_silent = |backend: &BackendRef| {
             let trouble = self.backends.get(backend).and_then(|known| known.trouble.as_ref());
             !self.has_objection(backend, HealthByte::Operator)
-                && !trouble.is_some_and(|trouble| trouble.is_refusing() || trouble.is_reset)
+                && !trouble.is_some_and(|trouble| trouble.is_announced() || trouble.is_reset)
         };
         // The next send of a UDP socket must have somewhere to go.
         let serves = |backend: &BackendRef| {

@@ -4,6 +4,8 @@
 
 mod backends;
 mod failback;
+#[cfg(test)]
+mod identity_tests;
 mod instant;
 mod judge;
 mod lost;
@@ -13,7 +15,9 @@ mod operator;
 mod outages;
 mod passive;
 mod replace;
+mod silence;
 mod suspect;
+mod suspicion;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -102,7 +106,7 @@ impl World {
         self.now = now;
         let mut happened = Vec::new();
         match input {
-            Input::Node(node) => self.move_to(node),
+            Input::Node(node) => self.move_to(node, &mut happened),
             Input::Put(service) => {
                 self.put(service, &mut happened);
                 self.retry(&mut happened);
@@ -115,7 +119,7 @@ impl World {
             Input::Probed { backend, outcome } => {
                 self.probed(backend, outcome, now, &mut happened);
             }
-            Input::Restore(objections) => self.restore(&objections),
+            Input::Restore(found) => self.restore(&found),
             Input::Kernel { backend, event } => {
                 self.seen_by_kernel(backend, event, now, &mut happened);
             }
@@ -183,6 +187,15 @@ impl World {
         self.services.get(name)
     }
 
+    /// Backends of a service that run on this agent's node; none where it has no name.
+    pub fn local_backends(&self, service: &ServiceRef) -> impl Iterator<Item = BackendRef> {
+        let own = self.node.node_ref(self.node.cluster.as_ref());
+        let listed = self.services.get(service).into_iter().flat_map(|service| &service.backends);
+        let is_here =
+            move |at: &Locality| own.is_some() && at.node_ref(self.node.cluster.as_ref()) == own;
+        listed.filter(move |listed| is_here(&listed.locality)).map(|listed| listed.backend)
+    }
+
     /// Whether somebody objects to that backend.
     #[must_use]
     pub fn is_ejected(&self, backend: &BackendRef) -> bool {
@@ -199,11 +212,15 @@ impl World {
         objections
     }
 
-    fn move_to(&mut self, node: Locality) {
+    fn move_to(&mut self, node: Locality, happened: &mut Vec<Transition>) {
         if self.node == node {
             return;
         }
-        self.node = node;
+        let old = std::mem::replace(&mut self.node, node);
+        if (&old.cluster, &old.node) != (&self.node.cluster, &self.node.node) {
+            self.forget_silence(happened);
+            self.see_orders_anew();
+        }
         self.end_all_holds();
         self.redrain_all(&mut Vec::new());
         // The tiers are others now; that is no failover.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    identity::NodeRef,
     input::Moment,
     service::{BackendRef, Service},
 };
@@ -16,7 +17,7 @@ use crate::{
 pub(super) struct Nodes {
     index: Option<Index>,
     /// Other nodes that were asked and did not answer since they last did.
-    pub(super) unanswering: BTreeSet<Arc<str>>,
+    pub(super) unanswering: BTreeSet<NodeRef>,
     /// When the first of them did not, after the last answer of any other node.
     pub(super) since: Option<Moment>,
     /// Backends that should answer if this node's own network is well; chosen when in doubt.
@@ -26,16 +27,16 @@ pub(super) struct Nodes {
     pub(super) is_suspect: bool,
     /// Reports of what sockets use, since then.
     pub(super) reports: u32,
-    /// Ejected by the kernel meanwhile.
-    pub(super) unjust: BTreeSet<BackendRef>,
-    /// Nodes of which everything that was asked is silent.
-    pub(super) silent: BTreeSet<Arc<str>>,
+    /// Nodes of which backends are out because others there are silent.
+    pub(super) silent: BTreeSet<NodeRef>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Index {
-    of: BTreeMap<BackendRef, Arc<str>>,
-    on: BTreeMap<Arc<str>, BTreeSet<BackendRef>>,
+    /// The id of the own cluster.
+    own: Option<Arc<str>>,
+    of: BTreeMap<BackendRef, NodeRef>,
+    on: BTreeMap<NodeRef, BTreeSet<BackendRef>>,
 }
 
 impl Nodes {
@@ -44,22 +45,30 @@ impl Nodes {
         self.index.is_some()
     }
 
-    /// Makes the list.
-    pub(super) fn learn<'s>(&mut self, services: impl Iterator<Item = &'s Service>) {
+    /// Makes the list, in a cluster of that id.
+    pub(super) fn learn<'s>(
+        &mut self,
+        own: Option<&Arc<str>>,
+        services: impl Iterator<Item = &'s Service>,
+    ) {
         let listed = services.flat_map(|service| &service.backends);
-        let of = listed.filter_map(|backend| {
-            Some((backend.backend, Arc::clone(backend.locality.node.as_ref()?)))
-        });
-        let of: BTreeMap<BackendRef, Arc<str>> = of.collect();
-        let mut on: BTreeMap<Arc<str>, Vec<BackendRef>> = BTreeMap::new();
-        for (backend, node) in &of {
-            on.entry(Arc::clone(node)).or_default().push(*backend);
+        let of = listed
+            .filter_map(|backend| Some((backend.backend, backend.locality.node_ref(own)?)))
+            .collect();
+        let mut on: BTreeMap<NodeRef, Vec<BackendRef>> = BTreeMap::new();
+        let index = Index { own: own.cloned(), of, on: BTreeMap::new() };
+        for (backend, node) in &index.of {
+            match on.get_mut(node) {
+                Some(backends) => backends.push(*backend),
+                None => _ = on.insert(node.clone(), vec![*backend]),
+            }
         }
         let on = on.into_iter().map(|(node, backends)| (node, backends.into_iter().collect()));
-        self.index = Some(Index { of, on: on.collect() });
+        self.index = Some(Index { on: on.collect(), ..index });
     }
 
-    /// Another list of services is in force: what was known may be wrong.
+    /// Another list of services is in force, or another cluster is the own one: what was known may
+    /// be wrong.
     pub(super) fn unlearn(&mut self) {
         self.index = None;
     }
@@ -68,12 +77,12 @@ impl Nodes {
     pub(super) fn put(&mut self, service: &Service) {
         let Some(index) = &mut self.index else { return };
         for backend in &service.backends {
-            let node = backend.locality.node.as_ref();
-            if index.of.get(&backend.backend) != node {
+            let node = backend.locality.node_ref(index.own.as_ref());
+            if index.of.get(&backend.backend) != node.as_ref() {
                 index.remove(&backend.backend);
-                index.of.extend(node.map(|node| (backend.backend, Arc::clone(node))));
                 if let Some(node) = node {
-                    index.on.entry(Arc::clone(node)).or_default().insert(backend.backend);
+                    index.on.entry(node.clone()).or_default().insert(backend.backend);
+                    index.of.insert(backend.backend, node);
                 }
             }
         }
@@ -81,19 +90,18 @@ impl Nodes {
 
     /// Nobody lists that backend any more.
     pub(super) fn remove(&mut self, backend: &BackendRef) {
-        self.unjust.remove(backend);
         if let Some(index) = &mut self.index {
             index.remove(backend);
         }
     }
 
     /// The node of a backend, if it is known.
-    pub(super) fn of(&self, backend: &BackendRef) -> Option<&Arc<str>> {
+    pub(super) fn of(&self, backend: &BackendRef) -> Option<&NodeRef> {
         self.index.as_ref()?.of.get(backend)
     }
 
     /// The backends on a node.
-    pub(super) fn on(&self, node: &str) -> impl Iterator<Item = &BackendRef> {
+    pub(super) fn on(&self, node: &NodeRef) -> impl Iterator<Item = &BackendRef> {
         let on = self.index.as_ref().and_then(|index| index.on.get(node));
         on.into_iter().flatten()
     }

@@ -31,7 +31,7 @@ impl World {
         }
         let word = self.tables.objections.entry(backend).or_default();
         let is_new = word.byte(by) == 0;
-        *word = word.with(by, 1);
+        *word = word.with(by, value(by));
         let since = self.now;
         self.objections
             .told
@@ -70,5 +70,13 @@ impl World {
     /// All bytes of a backend; the generation is 0.
     pub(super) fn word_of(&self, backend: &BackendRef) -> HealthWord {
         self.tables.objections.get(backend).copied().unwrap_or_default()
+    }
+}
+
+/// What a byte holds when the world objects by it.
+pub(super) fn value(by: HealthByte) -> u8 {
+    match by {
+        HealthByte::Passive | HealthByte::Listener => HealthWord::CONFIRMED,
+        HealthByte::Discovery | HealthByte::Prober | HealthByte::Operator => 1,
     }
 }

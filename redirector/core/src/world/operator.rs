@@ -27,6 +27,7 @@ impl World {
 
     /// Takes in an operator's wish. What is in force already changes nothing.
     pub(super) fn ordered(&mut self, verb: Verb, _now: Moment, happened: &mut Vec<Transition>) {
+        let verb = verb.seen_from(self.node.cluster.as_ref());
         let is_new = match &verb {
             Verb::Drain(_) => self.orders.insert(verb.clone()),
             Verb::Undrain(what) => self.orders.remove(&Verb::Drain(what.clone())),
@@ -92,20 +93,26 @@ impl World {
     }
 
     fn is_meant(&self, what: &Drained, listed: &Backend) -> bool {
+        let (place, own) = (&listed.locality, self.node.cluster.as_ref());
         match what {
             Drained::Backend(backend) => listed.backend == *backend,
-            Drained::Node(node) => listed.locality.node.as_ref() == Some(node),
-            Drained::Zone(zone) => listed.locality.zone.as_ref() == Some(zone),
-            Drained::Cluster(cluster) => {
-                let its = listed.locality.cluster.as_ref().or(self.node.cluster.as_ref());
-                its == Some(cluster)
+            Drained::Node(node) => {
+                place.node.as_ref() == Some(&node.name)
+                    && place.other_cluster(own) == node.cluster.as_ref()
             }
+            Drained::Zone(zone) => {
+                place.zone.as_ref() == Some(&zone.name)
+                    && place.other_cluster(own) == zone.cluster.as_ref()
+            }
+            Drained::Cluster(cluster) => place.cluster.as_ref().or(own) == Some(cluster),
         }
     }
 
     /// All of these die at once, as probes would see it.
     pub(crate) fn strike(&mut self, dead: &[Drained]) {
         self.instant = Instant::new(self.is_synced());
+        let own = self.node.cluster.as_ref();
+        let dead: Vec<Drained> = dead.iter().map(|what| what.clone().seen_from(own)).collect();
         let listed = self.services.values().flat_map(|service| &service.backends);
         let is_dead = |listed: &&Backend| dead.iter().any(|what| self.is_meant(what, listed));
         let dead: BTreeSet<BackendRef> =
@@ -125,6 +132,13 @@ impl World {
         let listed = self.services.values().flat_map(|service| &service.backends);
         let drained = listed.filter(|listed| self.drains_of(listed).next().is_some());
         drained.map(|listed| listed.backend).collect()
+    }
+
+    /// This node is in a cluster of another id: orders about that one are about the own one now.
+    pub(super) fn see_orders_anew(&mut self) {
+        let own = self.node.cluster.as_ref();
+        let orders = std::mem::take(&mut self.orders).into_iter();
+        self.orders = orders.map(|verb| verb.seen_from(own)).collect();
     }
 
     /// Brings the drains of all backends in line with the orders.

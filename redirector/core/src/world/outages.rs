@@ -72,11 +72,11 @@ impl Outages {
 mod tests {
     use std::time::Duration;
 
-    use redirector_common::HealthByte;
+    use redirector_common::{HealthByte, HealthWord};
 
     use crate::{
         input::{Input, Moment, Transition},
-        service::{BackendRef, Service, ServiceRef},
+        service::{Service, ServiceRef},
         world::{
             World,
             tests::{backend, failure, service, success},
@@ -137,8 +137,8 @@ mod tests {
     #[test]
     fn an_agent_that_starts_in_an_outage_says_its_end_and_takes_an_empty_service_for_a_new_one() {
         let mut stage = Stage { world: World::new(), seconds: 0 };
-        let ejected: Vec<(BackendRef, HealthByte)> =
-            vec![(backend(ONE[0]), HealthByte::Prober), (backend(ONE[0]), HealthByte::Passive)];
+        let verdicts = [(HealthByte::Prober, 1), (HealthByte::Passive, HealthWord::CONFIRMED)];
+        let ejected = verdicts.map(|(by, value)| (backend(ONE[0]), by, value)).to_vec();
         assert_eq!(stage.apply(Input::Restore(ejected)), NOTHING);
         let found = vec![of("down", &ONE), of("empty", &[]), of("well", &["10.1.0.2"])];
         assert_eq!(stage.apply(Input::Replace(found)), NOTHING);

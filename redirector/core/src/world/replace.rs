@@ -31,8 +31,9 @@ impl World {
         } else {
             self.take_one_by_one(services, twice, happened);
         }
-        let objected: Vec<BackendRef> = self.tables.objections.keys().copied().collect();
-        self.settle(objected, happened);
+        let objected = self.tables.objections.keys().chain(self.restored.keys());
+        let doubted: Vec<BackendRef> = objected.chain(self.backends.suspected()).copied().collect();
+        self.settle(doubted, happened);
     }
 
     /// Takes all of them: they are in order.

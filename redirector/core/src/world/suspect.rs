@@ -1,36 +1,35 @@
-//! Whether it is this node's own network that is broken, and which other nodes are silent.
+//! Whether it is this node's own network that is broken.
 //!
-//! A backend that times out says little; that nobody on its node answers says that the node is
-//! dead, and that nobody on any other node does says that we are. A refusal is an answer of
-//! neither kind: it comes from a living node, or from a firewall on this one.
+//! That nobody on any other node answers says that we are cut off. A refusal is an answer of
+//! neither kind: it comes from a living node, or from a firewall on this one. One owner
+//! ([`ServiceRef::owner`]) can have silent backends on as many nodes as it likes, so those alone
+//! are only a reason to ask others.
 //!
-//! In order:
-//!
-//! 1. Two or more other nodes have not answered, and no other node has answered a probe since:
-//!    after half of the patience those are asked who should be well, after all of it this node is
-//!    suspect. While it is, no probe ejects anything, and ejections by the kernel do not grow.
-//! 2. Two or more backends on a node are ejected without an answer, and nobody there is known to
-//!    be well: the whole node is out, also those of its backends that nobody asks. They are asked
-//!    from then on.
-//!
-//! The first answer ends either; a connect that succeeded ends the suspicion, too.
+//! When two or more other nodes have not answered, and no other node has answered a probe since,
+//! those are asked after half of the patience who should be well, of as many owners as there are;
+//! after all of it this node is suspect. While it is, no probe ejects or confirms anything. The first answer ends it, and so does a connect that succeeded.
 
-use std::{sync::Arc, time::Duration};
-
-use redirector_common::HealthByte;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{World, nodes::Nodes, passive::later, verdicts::is_probed};
 use crate::{
-    input::{Command, Moment, Transition},
-    service::BackendRef,
+    health::ProbeHealth,
+    identity::NodeRef,
+    input::{Moment, Transition},
+    service::{BackendRef, Service, ServiceRef},
 };
 
 /// How long nobody must answer before this node is suspect.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How many are asked who should answer.
+/// How many of those in use are asked who should answer.
 const WITNESSES: usize = 3;
+/// How many owners are asked beside.
+const OWNERS: usize = 8;
+/// How many backends of a service are looked at to find one to ask: where more are listed, those
+/// that are probed are few.
+const LOOKED_AT: usize = 64;
 /// How many nodes, and how many backends on a node, are more than a coincidence.
-const SEVERAL: usize = 2;
+pub(super) const SEVERAL: usize = 2;
 
 impl Nodes {
     pub(super) fn is_suspect(&self) -> bool {
@@ -43,19 +42,12 @@ impl Nodes {
         let patience = if self.witnesses.is_none() { PATIENCE / 2 } else { PATIENCE };
         (!self.is_suspect).then(|| later(since, patience))
     }
-
-    /// Its ejections do not count once the network answers again.
-    pub(super) fn forgive_later(&mut self, backend: &BackendRef) {
-        self.unjust.insert(*backend);
-    }
 }
 
 impl World {
     /// A backend did not answer.
     pub(super) fn node_fails(&mut self, backend: &BackendRef, now: Moment) {
-        if !self.nodes.is_known() {
-            self.nodes.learn(self.services.values());
-        }
+        self.learn_nodes();
         if let Some(node) = self.other_node(backend) {
             self.nodes.unanswering.insert(node);
             self.nodes.since.get_or_insert(now);
@@ -74,10 +66,18 @@ impl World {
         }
     }
 
+    /// Makes the list of who runs where, if there is none.
+    pub(super) fn learn_nodes(&mut self) {
+        if !self.nodes.is_known() {
+            self.nodes.learn(self.node.cluster.as_ref(), self.services.values());
+        }
+    }
+
     /// The node of a backend, if it is another one than this.
-    fn other_node(&self, backend: &BackendRef) -> Option<Arc<str>> {
+    pub(super) fn other_node(&self, backend: &BackendRef) -> Option<NodeRef> {
         let node = self.nodes.of(backend)?;
-        (Some(node) != self.node.node.as_ref()).then(|| Arc::clone(node))
+        let is_this = node.cluster.is_none() && Some(&node.name) == self.node.node.as_ref();
+        (!is_this).then(|| node.clone())
     }
 
     /// Asks, and then suspects, when patience is at its end.
@@ -101,22 +101,53 @@ impl World {
         }
     }
 
-    /// Backends of other nodes that are used from here and that nothing is said against.
+    /// Backends of other nodes that nothing is said against: a few that are used from here, and
+    /// one each of other owners, also on nodes where somebody does not answer.
     fn witnesses(&self) -> Vec<BackendRef> {
-        let nodes = &self.nodes;
         let is_fit = |backend: &&BackendRef| {
-            let node = self.other_node(backend);
-            is_probed(backend)
-                && !self.tables.objections.contains_key(backend)
-                && node.is_some_and(|node| !nodes.unanswering.contains(&node))
+            is_probed(backend) && !self.tables.objections.contains_key(backend)
         };
-        self.backends.used.keys().filter(is_fit).take(WITNESSES).copied().collect()
+        let is_elsewhere = |backend: &&BackendRef| {
+            let node = self.other_node(backend);
+            node.is_some_and(|node| !self.nodes.unanswering.contains(&node))
+        };
+        let used = self.backends.used.keys().filter(is_fit).filter(is_elsewhere);
+        let mut witnesses: Vec<BackendRef> = used.take(WITNESSES).copied().collect();
+        let users = witnesses.iter().flat_map(|backend| self.backends.users(backend));
+        let mut owners: BTreeSet<&str> = users.map(ServiceRef::owner).collect();
+        let is_well = |backend: &&BackendRef| {
+            is_fit(backend)
+                && self.other_node(backend).is_some()
+                && self
+                    .backends
+                    .get(backend)
+                    .is_some_and(|known| known.health.as_probes_see_it() == ProbeHealth::Healthy)
+        };
+        let one_of = |service: &Service| {
+            let listed = service.backends.iter().take(LOOKED_AT);
+            listed.map(|listed| &listed.backend).find(is_well).copied()
+        };
+        for service in self.services.values() {
+            if owners.len() >= OWNERS {
+                break;
+            }
+            if !owners.contains(service.name.owner())
+                && let Some(backend) = one_of(service)
+            {
+                owners.insert(service.name.owner());
+                witnesses.push(backend);
+            }
+        }
+        witnesses
     }
 
     /// One backend each of a few nodes that did not answer: they are asked until they do.
     fn silent_ones(&self) -> Vec<BackendRef> {
-        let first = |node: &Arc<str>| self.nodes.on(node).find(|backend| is_probed(backend));
-        self.nodes.unanswering.iter().filter_map(first).take(WITNESSES).copied().collect()
+        let first = |node: &NodeRef| self.nodes.on(node).find(|backend| is_probed(backend));
+        let nodes = self.nodes.unanswering.iter();
+        // In the order of their addresses: what a node is called decides nothing.
+        let first: BTreeSet<BackendRef> = nodes.filter_map(first).copied().collect();
+        first.into_iter().take(WITNESSES).collect()
     }
 
     /// Sockets of this node have used these since the last report. The first one since this node
@@ -134,65 +165,21 @@ impl World {
     /// The network answers.
     fn trust(&mut self, happened: &mut Vec<Transition>) {
         if std::mem::take(&mut self.nodes.is_suspect) {
-            let unjust = std::mem::take(&mut self.nodes.unjust);
-            self.commands.extend(unjust.into_iter().map(Command::Forgive));
+            self.ask_again();
             happened.push(Transition::NodeSuspect(false));
         }
     }
 
-    /// A backend was lost without an answer: perhaps its node is dead.
-    pub(super) fn silence_node(&mut self, backend: &BackendRef, happened: &mut Vec<Transition>) {
-        let Some(node) = self.other_node(backend) else { return };
-        if self.nodes.is_suspect || self.nodes.silent.contains(&node) || !self.is_silent(&node) {
-            return;
+    /// This is another node, or in another cluster: who is another one is to be seen anew.
+    pub(super) fn forget_silence(&mut self, happened: &mut Vec<Transition>) {
+        for node in std::mem::take(&mut self.nodes.silent) {
+            self.unsilence(&node, happened);
         }
-        self.nodes.silent.insert(Arc::clone(&node));
-        self.silence(&node, happened);
-    }
-
-    /// Whether several backends there are lost without an answer, and none is known to be well.
-    /// One of them has answered probes: else none could ever end it.
-    fn is_silent(&self, node: &str) -> bool {
-        let (mut silent, mut may_answer) = (0, false);
-        for backend in self.nodes.on(node) {
-            let Some(known) = self.backends.get(backend) else { continue };
-            match &known.trouble {
-                Some(trouble) if trouble.is_refusing() => return false,
-                Some(trouble) if trouble.is_silent() => {
-                    silent += 1;
-                    may_answer |= known.health.has_answered();
-                }
-                _ if known.health.has_answered() => return false,
-                _ if self.backends.used.contains_key(backend) => return false,
-                _ => {}
-            }
-        }
-        silent >= SEVERAL && may_answer
-    }
-
-    /// All backends of a node are out.
-    fn silence(&mut self, node: &Arc<str>, happened: &mut Vec<Transition>) {
-        let why: Arc<str> = format!("its node {node} is silent").into();
-        let backends: Vec<BackendRef> = self.nodes.on(node).copied().collect();
-        for backend in backends {
-            let is_new = self
-                .backends
-                .change(&backend, |trouble| !std::mem::replace(&mut trouble.is_node_silent, true));
-            if is_new == Some(true) {
-                self.raise(&backend, HealthByte::Prober, Arc::clone(&why), happened);
-                self.ask(&backend);
-                self.reset(&backend);
-            }
-        }
-    }
-
-    /// A node answers: what its backends' own probes say is left.
-    fn unsilence(&mut self, node: &str, happened: &mut Vec<Transition>) {
-        let backends: Vec<BackendRef> = self.nodes.on(node).copied().collect();
-        for backend in backends {
-            self.backends.change(&backend, |trouble| trouble.is_node_silent = false);
-            self.withdraw(&backend, HealthByte::Prober, happened);
-        }
+        self.nodes.unlearn();
+        self.nodes.unanswering.clear();
+        self.nodes.since = None;
+        self.nodes.witnesses = None;
+        self.trust(happened);
     }
 
     /// Services have changed: new backends share the fate of their nodes, and nodes of which
@@ -201,16 +188,9 @@ impl World {
         if self.nodes.unanswering.is_empty() && self.nodes.silent.is_empty() {
             return;
         }
-        if !self.nodes.is_known() {
-            self.nodes.learn(self.services.values());
-        }
+        self.learn_nodes();
         for node in self.nodes.silent.clone() {
-            if self.is_silent(&node) {
-                self.silence(&node, happened);
-            } else {
-                self.nodes.silent.remove(&node);
-                self.unsilence(&node, happened);
-            }
+            self.settle_silence(&node, happened);
         }
         let mut unanswering = std::mem::take(&mut self.nodes.unanswering);
         unanswering.retain(|node| self.nodes.on(node).next().is_some());

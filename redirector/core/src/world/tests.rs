@@ -114,7 +114,7 @@ fn what_nobody_probes_any_more_is_readmitted() {
 fn ejections_survive_a_restart() {
     let mut world = World::new();
     let ejected = [("10.1.0.1", HealthByte::Prober), ("10.9.9.9", HealthByte::Prober)];
-    let ejected = ejected.map(|(address, by)| (backend(address), by));
+    let ejected = ejected.map(|(address, by)| (backend(address), by, 1));
     apply(&mut world, Input::Restore(ejected.to_vec()));
     assert_eq!(world.tables().objections.len(), 2, "until it is known who uses them");
     apply(&mut world, Input::Replace(vec![service("a", "10.96.0.1", &["10.1.0.1"])]));

@@ -1,10 +1,13 @@
 //! What is wrong with one backend, or was not long ago.
 
-use std::{sync::Arc, time::Duration};
+use std::collections::BTreeMap;
 
 use redirector_common::{HealthByte, HealthWord};
 
-use crate::input::Moment;
+use crate::{
+    health::{Sight, Suspicion},
+    input::Moment,
+};
 
 /// Nothing, until something happens.
 #[derive(Clone, Debug, Default)]
@@ -13,14 +16,20 @@ pub(super) struct Trouble {
     pub(super) prober: Option<Failing>,
     /// Its node is silent.
     pub(super) is_node_silent: bool,
-    /// The kernel saw its connects fail.
+    /// What the kernel saw that is no verdict, by its byte.
+    pub(super) questions: BTreeMap<HealthByte, Question>,
+    /// Its connects failed, and a probe too.
     pub(super) passive: Option<Passive>,
-    /// Its local listener is gone.
+    /// Its local listener is gone, and a probe failed.
     pub(super) is_unheard: bool,
-    /// When its ejections in a row are forgotten: it is well again.
+    /// Ejections in a row for failed connects, without those that a probe contradicted.
+    pub(super) ejections: u32,
+    /// When these are forgotten: it is well again.
     pub(super) forgive: Option<Moment>,
-    /// When the kernel was last asked to re-admit it: news of an earlier ejection may cross that.
-    pub(super) readmitted: Option<Moment>,
+    /// Until when several clients' failures do not take it from everybody.
+    pub(super) vouched: Option<Moment>,
+    /// When the kernel was last asked to eject it: news that it has re-admitted it may cross that.
+    pub(super) ejected: Option<Moment>,
     /// Asks for a probe at once when it changes; 0 is not yet.
     pub(super) urgency: u32,
     /// Its established sockets have been destroyed.
@@ -36,35 +45,47 @@ pub(super) struct Failing {
     pub(super) is_silent: bool,
 }
 
-/// An ejection by the kernel.
-#[derive(Clone, Debug)]
+/// What the kernel saw of a backend, and what its probes have said of that.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question {
+    pub(super) suspicion: Suspicion,
+    /// Without a success of a probe it ends then.
+    pub(super) until: Moment,
+    /// No probe has ever reached the backend, so that a failure refutes nothing: several clients,
+    /// or its listener, are believed until then.
+    pub(super) is_believed: bool,
+}
+
+/// An ejection for failed connects.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Passive {
     /// Before, only a first ejection may end.
     pub(super) until: Moment,
     /// `until` has passed.
     pub(super) is_served: bool,
-    /// In a row, this one included.
-    pub(super) ejections: u32,
-    /// Connects were refused; else they were not answered.
+    /// Connects or probes were refused; else they were not answered.
     pub(super) is_refused: bool,
-    /// The only client that saw it, as long as no probe has failed too: then it is provisional.
-    pub(super) witness: Option<u64>,
     /// Probes that succeeded in a row since.
     pub(super) successes: u8,
-    /// How long it must be well before its ejections are forgotten.
-    pub(super) forgiven_after: Duration,
 }
 
 impl Trouble {
     /// The next moment at which time alone changes something.
     pub(super) fn next(&self) -> Option<Moment> {
         let trial = self.passive.as_ref().filter(|passive| !passive.is_served);
-        trial.map(|passive| passive.until).into_iter().chain(self.forgive).min()
+        let trial = trial.map(|passive| passive.until);
+        let questions = self.questions.values().map(|question| question.until);
+        questions.chain(trial).chain(self.forgive).chain(self.vouched).min()
     }
 
     /// Whether there is nothing left to remember.
     pub(super) fn is_over(&self) -> bool {
-        !self.is_objected() && self.forgive.is_none()
+        !self.is_doubted() && self.forgive.is_none() && self.vouched.is_none()
+    }
+
+    /// Whether its probes are to say how it is.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.is_objected() || !self.questions.is_empty()
     }
 
     /// Whether anybody objects.
@@ -75,17 +96,27 @@ impl Trouble {
     /// The bytes that object.
     pub(super) fn word(&self) -> HealthWord {
         let prober = self.prober.is_some() || self.is_node_silent;
+        let confirmed = |is_verdict: bool, byte: HealthByte| {
+            let is_believed = self.questions.get(&byte).is_some_and(|it| it.is_believed);
+            if is_verdict || is_believed { HealthWord::CONFIRMED } else { 0 }
+        };
         HealthWord::new(0)
             .with(HealthByte::Prober, prober.into())
-            .with(HealthByte::Passive, self.passive.is_some().into())
-            .with(HealthByte::Listener, self.is_unheard.into())
+            .with(HealthByte::Passive, confirmed(self.passive.is_some(), HealthByte::Passive))
+            .with(HealthByte::Listener, confirmed(self.is_unheard, HealthByte::Listener))
     }
 
-    /// Whether it was lost without a word: nobody refused, and more than one client saw it.
+    /// Bytes by which the kernel holds it back from everybody without a verdict.
+    pub(super) fn held(&self) -> HealthWord {
+        let held = self.questions.iter().filter(|(_, question)| question.suspicion.is_held);
+        let suspected = HealthWord::SUSPECTED;
+        held.fold(HealthWord::new(0), |word, (byte, _)| word.with(*byte, suspected))
+    }
+
+    /// Whether it was lost without a word: nobody refused, and a probe has seen it.
     pub(super) fn is_silent(&self) -> bool {
-        let by_kernel = |passive: &Passive| !passive.is_refused && passive.witness.is_none();
         self.prober.as_ref().is_some_and(|failing| failing.is_silent)
-            || self.passive.as_ref().is_some_and(by_kernel)
+            || self.passive.as_ref().is_some_and(|passive| !passive.is_refused)
     }
 
     /// Whether it answers, if only to refuse: a death that was announced.
@@ -94,20 +125,13 @@ impl Trouble {
             || self.prober.as_ref().is_some_and(|failing| !failing.is_silent)
             || self.passive.as_ref().is_some_and(|passive| passive.is_refused)
     }
-}
 
-impl Passive {
-    /// For people.
-    pub(super) fn why(&self) -> Arc<str> {
-        match (self.witness.is_some(), self.is_refused) {
-            (false, true) => "connects were refused",
-            (false, false) => "connects were not answered",
-            (true, true) => "connects of one client were refused",
-            (true, false) => "connects of one client were not answered",
-        }
-        .into()
+    /// Whether its end was announced, as far as anybody can tell: it may be finishing its requests.
+    pub(super) fn is_announced(&self) -> bool {
+        let has_said = |question: &Question| match question.suspicion.sight {
+            Sight::ListenerGone => true,
+            Sight::Connects { refused, .. } => refused && question.is_believed,
+        };
+        self.is_refusing() || self.questions.values().any(has_said)
     }
 }
-
-/// Why the kernel objects when the last local listener closes.
-pub(super) const NO_LISTENER: &str = "nobody listens there any more";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redirector_common::HealthByte;
+use redirector_common::{HealthByte, HealthWord};
 
 use super::{
     tests::{PROBE, backend, failure, service, success},
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     health::{ProbeHealth, TRIAL},
-    input::{KernelEvent, ProbeFailure, Verb},
+    input::{ClientId, KernelEvent, ProbeFailure, Verb},
     service::{Backend, Failback, FailbackMode, OnBackendLost, Probe, Protocol, Service},
     tables::compile,
 };
@@ -19,14 +19,88 @@ const A: &str = "10.1.0.1";
 const B: &str = "10.1.0.2";
 
 #[test]
-fn a_refusing_backend_returns_after_as_many_successes_as_its_probe_asks_for() {
+fn what_clients_saw_moves_nothing_and_is_gone_when_a_probe_contradicts_it() {
+    let client = client(7);
+    for (event, byte, is_held) in [
+        (avoided(A, true), HealthByte::Passive, false),
+        (suspected(A, 1), HealthByte::Passive, true),
+        (kernel(A, KernelEvent::ListenerGone), HealthByte::Listener, true),
+    ] {
+        let mut world = with(&[two_tiers()], Some(3));
+        world.at(0, success(A));
+        world.at(0, success(B));
+        let before = (world.tables().clone(), world.probes()[&backend(A)].urgency);
+        assert_eq!(world.at(1, event.clone()), []);
+        assert_ne!(world.probes()[&backend(A)].urgency, before.1, "a probe at once");
+        let health = world.health_of(&backend(A)).expect("it is listed");
+        assert_eq!((health.objections.len(), health.suspicions.len()), (0, 1));
+        assert_eq!((health.suspicions[0].since, health.suspicions[0].is_held), (at(1), is_held));
+        assert_eq!(world.is_told(&backend(A), byte), is_held);
+        assert_eq!(world.is_asked(&backend(A)), byte == HealthByte::Passive);
+        let urgency = world.probes()[&backend(A)].urgency;
+        world.at(1, event);
+        assert_eq!(world.probes()[&backend(A)].urgency, urgency, "once, until it is answered");
+        assert_eq!(world.take_commands(), []);
+
+        let contradicted = Transition::Contradicted { backend: backend(A), client, refused: true };
+        let said = if byte == HealthByte::Passive { vec![contradicted] } else { vec![] };
+        assert_eq!(world.at(2, success(A)), said);
+        assert_eq!(*world.tables(), before.0);
+        assert!(!world.is_asked(&backend(A)));
+        assert_eq!(world.health_of(&backend(A)).expect("it is listed").suspicions, []);
+        let mut commands = Vec::new();
+        if is_held {
+            commands.push(Command::Readmit { backend: backend(A), byte });
+        }
+        if byte == HealthByte::Passive {
+            commands.extend(is_held.then_some(Command::Forgive(backend(A))));
+            commands.push(Command::Answered(backend(A)));
+        }
+        if is_held {
+            commands.push(vouch(20));
+        }
+        assert_eq!(world.take_commands(), commands);
+        assert_eq!(world.next_deadline(), is_held.then_some(at(22)));
+        world.at(22, Input::Tick);
+        assert_eq!(world.next_deadline(), None, "all is forgotten");
+    }
+}
+
+#[test]
+fn a_failed_probe_makes_what_one_client_saw_everybodys() {
+    for (event, byte, why) in [
+        (avoided(A, true), HealthByte::Passive, "connects were refused"),
+        (avoided(A, false), HealthByte::Passive, "connects were not answered"),
+        (suspected(A, 1), HealthByte::Passive, "connects were refused"),
+        (
+            kernel(A, KernelEvent::ListenerGone),
+            HealthByte::Listener,
+            "nobody listens there any more",
+        ),
+    ] {
+        let mut world = with(&[two_tiers()], Some(3));
+        world.at(0, success(A));
+        assert_eq!(world.at(1, event), []);
+        let ejected = Transition::Ejected { backend: backend(A), by: byte, why: why.into() };
+        assert_eq!(world.at(2, failure(A)), [ejected]);
+        let eject = Command::Eject { backend: backend(A), byte };
+        let answered = (byte == HealthByte::Passive).then_some(Command::Answered(backend(A)));
+        let commands: Vec<Command> = [eject].into_iter().chain(answered).collect();
+        assert_eq!(world.take_commands(), commands);
+        assert_eq!(world.health_of(&backend(A)).expect("it is listed").suspicions, []);
+    }
+}
+
+#[test]
+fn a_backend_that_is_ejected_returns_after_as_many_successes_as_its_probe_asks_for() {
     let mut world = with(&[service("a", "10.96.0.1", &[A, B])], Some(3));
     world.at(0, success(A));
-    assert_eq!(world.at(1, ejected(A, 1)), [out(A, "connects were refused")]);
+    assert_eq!(world.ejects(1, A), [out(A, "connects were refused")]);
+    world.take_commands();
     assert_eq!(world.at(2, success(A)), []);
     assert_eq!(world.at(3, success(A)), []);
     assert_eq!(world.at(4, success(A)), [back(A)], "though it would last until 11");
-    assert_eq!(world.take_commands(), [readmit(A)]);
+    assert_eq!(world.take_commands(), [readmit(A), Command::Answered(backend(A))]);
     assert_eq!(world.next_deadline(), Some(at(304)));
     assert_eq!(world.at(304, Input::Tick), []);
     assert_eq!(world.take_commands(), [Command::Forgive(backend(A))]);
@@ -37,12 +111,13 @@ fn a_refusing_backend_returns_after_as_many_successes_as_its_probe_asks_for() {
 fn only_a_first_ejection_ends_before_its_time() {
     let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(1));
     world.at(0, success(A));
-    world.at(1, ejected(A, 2));
+    world.ejects(1, A);
+    assert_eq!(world.at(1, success(A)), [back(A)]);
+    world.ejects(1, A);
     assert_eq!(world.at(2, success(A)), []);
     assert_eq!(world.next_deadline(), Some(at(21)));
     assert_eq!(world.at(21, Input::Tick), [back(A)]);
-    assert_eq!(world.take_commands(), [readmit(A)]);
-    world.at(22, ejected(A, 3));
+    world.ejects(22, A);
     world.at(30, success(A));
     world.at(31, failure(A));
     assert_eq!(world.at(62, Input::Tick), [], "its last probe failed");
@@ -50,58 +125,115 @@ fn only_a_first_ejection_ends_before_its_time() {
 }
 
 #[test]
-fn what_a_single_client_saw_is_undone_by_one_probe_and_the_client_muted() {
-    let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(3));
-    let before = world.probes()[&backend(A)].urgency;
-    assert_eq!(world.at(1, seen_by(7, A)), [out(A, "connects of one client were refused")]);
-    assert_ne!(world.probes()[&backend(A)].urgency, before, "a probe at once");
-    assert_eq!(world.at(1, success(A)), [back(A)]);
-    let lasts = Duration::from_mins(1);
-    let mute = Command::Mute { client: 7, backend: backend(A), lasts };
-    let forgive = Command::Forgive(backend(A));
-    assert_eq!(world.take_commands(), [readmit(A), mute, forgive]);
-}
-
-#[test]
-fn a_failed_probe_confirms_what_a_single_client_saw() {
-    let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(2));
-    world.at(0, success(A));
-    world.at(1, seen_by(7, A));
-    world.at(1, failure(A));
-    assert_eq!(world.at(2, success(A)), [], "one is not enough any more");
-    assert_eq!(world.at(3, success(A)), [back(A)]);
-    assert_eq!(world.take_commands(), [readmit(A)], "nobody is muted");
-}
-
-#[test]
-fn a_backend_that_never_answered_a_probe_is_tried_when_its_time_has_passed() {
+fn what_probes_contradicted_makes_no_later_ejection_longer() {
     let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(1));
+    for second in 0..10 {
+        world.at(second * 30, suspected(A, 1 + second as u32));
+        world.at(second * 30, success(A));
+    }
+    world.ejects(300, A);
+    assert_eq!(world.next_deadline(), Some(at(310)), "a first one");
+}
+
+#[test]
+fn clients_are_not_believed_of_a_backend_that_has_just_contradicted_them() {
+    let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(1));
+    world.at(0, suspected(A, 1));
+    world.at(0, success(A));
+    world.take_commands();
+    assert_eq!(world.at(19, suspected(A, 2)), []);
+    assert_eq!(world.take_commands(), [readmit(A)], "at once: it crossed the command");
+    assert!(!world.is_told(&backend(A), HealthByte::Passive));
+    assert_eq!(world.at(19, failure(A)), [out(A, "connects were refused")], "but it is asked");
+    world.at(31, success(A));
+    world.at(32, suspected(A, 1));
+    assert!(world.is_told(&backend(A), HealthByte::Passive), "nobody has vouched for it since");
+}
+
+#[test]
+fn of_a_backend_that_no_probe_has_reached_one_client_is_not_believed_and_several_are_for_a_while() {
+    let mut world = with(&[service("a", "10.96.0.1", &[A, B])], Some(1));
     for second in 0..5 {
         assert_eq!(world.at(second, failure(A)), [], "that says nothing");
     }
     let health = |world: &World| world.health_of(&backend(A)).expect("it is listed");
     assert_eq!(health(&world).probes, ProbeHealth::Unknown);
-    assert_eq!(health(&world).objections, []);
-    world.at(5, ejected(A, 1));
-    let told = &health(&world).objections[0];
-    assert_eq!(
-        (told.0, told.1.since, &*told.1.why),
-        (HealthByte::Passive, at(5), "connects were refused")
-    );
-    world.at(6, failure(A));
-    assert_eq!(world.at(15, Input::Tick), [back(A)]);
-    assert_eq!(world.take_commands(), [readmit(A)]);
-    // It is still dead; the kernel doubles the time.
-    world.at(16, ejected(A, 2));
-    assert_eq!(world.at(35, Input::Tick), []);
-    assert_eq!(world.at(36, Input::Tick), [back(A)]);
+    world.at(5, avoided(A, false));
+    assert_eq!(world.at(5, failure(A)), []);
+    assert_eq!(world.take_commands(), [Command::Answered(backend(A))], "it moves itself");
+    for (ejections, second) in [(1, 6), (2, 17), (3, 28)] {
+        assert_eq!(world.at(second, suspected(A, ejections)), []);
+        let why = "connects were refused; no probe has ever reached it";
+        assert_eq!(world.at(second, failure(A)), [out(A, why)]);
+        assert_eq!(health(&world).objections[0].0, HealthByte::Passive);
+        world.at(second + 1, failure(A));
+        assert_eq!(world.at(second + 10, Input::Tick), [back(A)], "no longer than a first one");
+        let eject = Command::Eject { backend: backend(A), byte: HealthByte::Passive };
+        let (forgive, answered) = (Command::Forgive(backend(A)), Command::Answered(backend(A)));
+        assert_eq!(world.take_commands(), [eject, readmit(A), forgive, answered]);
+    }
+    world.at(40, suspected(A, 4));
+    world.at(40, failure(A));
+    let client = client(7);
+    let contradicted = Transition::Contradicted { backend: backend(A), client, refused: true };
+    assert_eq!(world.at(41, success(A)), [back(A), contradicted], "a probe can reach it");
+}
+
+#[test]
+fn clients_alone_take_out_no_more_than_half_of_what_no_probe_has_reached() {
+    let all = ["10.1.0.1", "10.1.0.2", "10.1.0.3", "10.1.0.4", "10.1.0.5", "fd00::1"];
+    let mut both = service("a", "10.96.0.1", &all);
+    both.frontends.extend(service("six", "fd96::1", &[]).frontends);
+    let mut world = with(&[both, service("b", "10.96.0.2", &all[..3])], Some(1));
+    let by = HealthByte::Passive;
+    for (address, is_believed) in all.into_iter().zip([true, false, false, true, false, false]) {
+        world.at(1, suspected(address, 1));
+        let happened = world.at(1, failure(address));
+        assert_eq!(world.is_ejected(&backend(address)), is_believed, "{address}: {happened:?}");
+        let commands = world.take_commands();
+        let vouch = Command::Vouch { backend: backend(address), lasts: Duration::from_secs(10) };
+        let readmit = Command::Readmit { backend: backend(address), byte: by };
+        assert_eq!(commands.contains(&vouch), !is_believed, "{address}");
+        assert_eq!(commands.contains(&readmit), !is_believed, "{address}");
+    }
+}
+
+#[test]
+fn hearsay_never_takes_the_last_one() {
+    let mut world = with(&[service("a", "10.96.0.1", &[A, B])], Some(1));
+    world.at(0, Input::Operator(Verb::Drain(crate::input::Drained::Backend(backend(B)))));
+    world.at(1, suspected(A, 1));
+    world.at(1, failure(A));
+    assert!(!world.is_ejected(&backend(A)));
+}
+
+#[test]
+fn a_question_that_no_probe_answers_ends_when_the_kernel_would_try_again() {
+    for (event, byte, is_held) in [
+        (avoided(A, true), HealthByte::Passive, false),
+        (suspected(A, 4), HealthByte::Passive, true),
+        (kernel(A, KernelEvent::ListenerGone), HealthByte::Listener, true),
+    ] {
+        let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(1));
+        world.at(0, success(A));
+        world.at(1, event);
+        assert_eq!(world.next_deadline(), Some(at(11)), "a first ejection's time, at most");
+        assert_eq!(world.at(11, Input::Tick), []);
+        let commands = world.take_commands();
+        let readmit = Command::Readmit { backend: backend(A), byte };
+        assert_eq!(commands.contains(&readmit), is_held, "{commands:?}");
+        let answered = commands.contains(&Command::Answered(backend(A)));
+        assert_eq!(answered, byte == HealthByte::Passive, "{commands:?}");
+        assert_eq!(world.next_deadline(), None);
+    }
 }
 
 #[test]
 fn nothing_that_answered_before_returns_without_an_answer() {
     let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(1));
     world.at(0, success(A));
-    world.at(1, ejected(A, 1));
+    world.ejects(1, A);
+    world.take_commands();
     for second in 2..600 {
         for transition in world.at(second, failure(A)) {
             assert!(!matches!(transition, Transition::Readmitted { .. }), "{transition:?}");
@@ -111,83 +243,165 @@ fn nothing_that_answered_before_returns_without_an_answer() {
 }
 
 #[test]
-fn what_nobody_probes_is_probed_while_the_kernel_objects() {
+fn what_nobody_probes_is_probed_while_the_kernel_suspects_it() {
     let mut a = service("a", "10.96.0.1", &[A]);
     a.policy.probe = None;
     let mut world = born(vec![a]);
     assert_eq!(world.probes(), BTreeMap::new());
-    world.at(1, ejected(A, 1));
+    world.at(1, avoided(A, true));
     assert_eq!(world.probes()[&backend(A)].probe, TRIAL);
-    assert_eq!(world.at(2, success(A)), [back(A)], "one success is enough");
+    world.at(2, success(A));
+    assert_eq!(world.probes(), BTreeMap::new());
+    world.ejects(3, A);
+    assert_eq!(world.probes()[&backend(A)].probe, TRIAL);
+    assert_eq!(world.at(4, success(A)), [back(A)], "one success is enough");
     assert_eq!(world.probes(), BTreeMap::new());
 }
 
 #[test]
 fn a_listeners_death_ends_with_a_listener_or_with_proof_of_one() {
     let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(3));
+    world.at(0, success(A));
     let by = HealthByte::Listener;
     let gone = kernel(A, KernelEvent::ListenerGone);
     let lifted = Transition::Readmitted { backend: backend(A), by };
-    for (end, commands) in [
-        (kernel(A, KernelEvent::ListenerBack), vec![]),
-        (success(A), vec![Command::Readmit { backend: backend(A), byte: by }]),
-    ] {
+    let readmit = Command::Readmit { backend: backend(A), byte: by };
+    for (end, commands) in
+        [(kernel(A, KernelEvent::ListenerBack), vec![]), (success(A), vec![readmit])]
+    {
         let why = "nobody listens there any more".into();
         let ejected = Transition::Ejected { backend: backend(A), by, why };
-        assert!(world.at(1, gone.clone()).starts_with(&[ejected]));
-        assert!(world.at(2, failure(A)).is_empty());
+        assert_eq!(world.at(1, gone.clone()), []);
+        assert!(world.at(2, failure(A)).starts_with(&[ejected]));
+        world.take_commands();
         assert!(world.at(5, end).starts_with(std::slice::from_ref(&lifted)));
         assert_eq!(world.take_commands(), commands);
     }
 }
 
 #[test]
-fn news_that_crosses_a_command_is_confirmed() {
+fn a_listeners_death_is_believed_for_a_while_where_no_probe_has_reached_it() {
+    let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(3));
+    let by = HealthByte::Listener;
+    world.at(1, kernel(A, KernelEvent::ListenerGone));
+    assert_eq!(world.at(2, failure(A)).len(), 1);
+    assert!(world.is_ejected(&backend(A)));
+    assert_eq!(world.at(11, Input::Tick), [Transition::Readmitted { backend: backend(A), by }]);
+    let [eject, readmit] = [
+        Command::Eject { backend: backend(A), byte: by },
+        Command::Readmit { backend: backend(A), byte: by },
+    ];
+    assert_eq!(world.take_commands(), [eject, readmit]);
+}
+
+#[test]
+fn news_that_crosses_a_command_is_put_right() {
     let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(1));
-    world.at(1, ejected(A, 1));
-    world.at(2, success(A));
-    world.take_commands();
-    world.at(2, ejected(A, 2));
-    let byte = HealthByte::Passive;
-    assert_eq!(world.take_commands(), [Command::Eject { backend: backend(A), byte }]);
-    world.at(50, success(A));
-    world.take_commands();
-    world.at(53, ejected(A, 3));
-    assert_eq!(world.take_commands(), [], "long ago");
+    world.at(0, success(A));
+    for (second, byte, event, end) in [
+        (1, HealthByte::Passive, suspected(A, 1), KernelEvent::Readmitted),
+        (10, HealthByte::Listener, kernel(A, KernelEvent::ListenerGone), KernelEvent::ListenerBack),
+    ] {
+        let eject = Command::Eject { backend: backend(A), byte };
+        let readmit = Command::Readmit { backend: backend(A), byte };
+        world.at(second, event.clone());
+        world.at(second, failure(A));
+        world.take_commands();
+        world.at(second, event.clone());
+        assert_eq!(world.take_commands(), [eject], "what the kernel wrote is no verdict");
+        world.at(second, kernel(A, end));
+        assert!(world.take_commands().contains(&readmit), "the verdict came later");
+        world.at(second, event);
+        world.at(second, failure(A));
+        world.at(second + 2, kernel(A, end));
+        assert!(!world.is_ejected(&backend(A)));
+        assert!(!world.take_commands().contains(&readmit), "long ago");
+    }
 }
 
 #[test]
 fn the_kernel_may_readmit_by_itself() {
     let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(1));
-    world.at(1, ejected(A, 1));
+    world.at(0, success(A));
+    world.ejects(1, A);
+    world.take_commands();
     assert_eq!(world.at(20, kernel(A, KernelEvent::Readmitted)), [back(A)]);
     assert_eq!(world.take_commands(), []);
     assert_eq!(world.next_deadline(), Some(at(320)), "when it is forgiven");
+    world.at(30, suspected(A, 1));
+    assert_eq!(world.at(31, kernel(A, KernelEvent::Readmitted)), []);
+    assert_eq!(world.take_commands(), [Command::Answered(backend(A))]);
 }
 
 #[test]
-fn the_kernels_objections_survive_a_restart() {
+fn verdicts_survive_a_restart_and_suspicions_are_asked_about() {
+    let bytes = [HealthByte::Passive, HealthByte::Listener];
+    let restored = |value: u8| Input::Restore(bytes.map(|by| (backend(A), by, value)).to_vec());
+    let listed = || Input::Replace(vec![service("a", "10.96.0.1", &[A])]);
+
     let mut world = World::new();
-    let restored = [HealthByte::Passive, HealthByte::Listener].map(|by| (backend(A), by));
-    world.at(0, Input::Restore(restored.to_vec()));
-    let listed = service("a", "10.96.0.1", &[A]);
-    world.at(3, Input::Replace(vec![listed]));
-    assert_eq!(world.health_of(&backend(A)).map(|health| health.objections.len()), Some(2));
+    world.at(0, restored(HealthWord::CONFIRMED));
+    world.at(3, listed());
+    let health = |world: &World| world.health_of(&backend(A)).expect("it is listed");
+    assert_eq!((health(&world).objections.len(), health(&world).suspicions.len()), (2, 0));
     assert_eq!(world.next_deadline(), Some(at(13)), "it was out long before, perhaps");
     let ended = world.at(4, success(A));
     assert_eq!(ended.len(), 2, "{ended:?}");
     assert!(!world.is_ejected(&backend(A)));
+
+    let mut world = World::new();
+    world.at(0, restored(HealthWord::SUSPECTED));
+    assert!(!world.is_ejected(&backend(A)));
+    world.at(3, listed());
+    assert_eq!((health(&world).objections.len(), health(&world).suspicions.len()), (0, 2));
+    assert_ne!(world.probes()[&backend(A)].urgency, 0);
+    assert_eq!(world.at(4, success(A)), [], "nobody knows which client it was");
+    let commands = world.take_commands();
+    for byte in bytes {
+        assert!(commands.contains(&Command::Readmit { backend: backend(A), byte }));
+    }
 }
 
 #[test]
 fn a_forgotten_backend_starts_anew_in_the_kernel_too() {
-    let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(1));
-    world.at(1, ejected(A, 1));
-    world.at(2, Input::Put(service("a", "10.96.0.1", &[])));
-    assert_eq!(world.take_commands(), [readmit(A)]);
-    assert_eq!(world.next_deadline(), None);
-    world.at(3, Input::Put(service("a", "10.96.0.1", &[A])));
-    assert!(!world.is_ejected(&backend(A)));
+    for is_confirmed in [true, false] {
+        let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(1));
+        world.at(0, success(A));
+        world.at(1, suspected(A, 1));
+        if is_confirmed {
+            world.at(1, failure(A));
+        }
+        world.take_commands();
+        world.at(2, Input::Put(service("a", "10.96.0.1", &[])));
+        assert_eq!(world.take_commands()[0], readmit(A));
+        assert_eq!(world.next_deadline(), None);
+        world.at(3, Input::Put(service("a", "10.96.0.1", &[A])));
+        assert!(!world.is_ejected(&backend(A)));
+        assert!(!world.is_told(&backend(A), HealthByte::Passive));
+    }
+}
+
+#[test]
+fn whatever_several_clients_say_of_backends_that_answer_no_node_is_suspect_silent_or_reset() {
+    let (mut world, all) = three_nodes();
+    let mut listed = world.services().next().expect("a service").clone();
+    listed.policy.on_backend_lost = OnBackendLost::Reset;
+    world.at(0, Input::Put(listed));
+    let tables = world.tables().clone();
+    for second in 1..120 {
+        for address in &all {
+            assert_eq!(world.at(second, silent(address)), []);
+        }
+        assert_eq!(*world.tables(), tables);
+        for address in &all {
+            for transition in world.at(second, success(address)) {
+                assert!(matches!(transition, Transition::Contradicted { .. }), "{transition:?}");
+            }
+        }
+    }
+    let mut commands = world.take_commands();
+    commands.retain(|command| matches!(command, Command::Reset(_) | Command::Eject { .. }));
+    assert_eq!(commands, []);
 }
 
 #[test]
@@ -203,12 +417,15 @@ fn a_node_that_nobody_answers_suspects_itself() {
     for address in &all {
         assert_eq!(world.at(16, failure(address)), [], "nobody is blamed");
     }
-    world.at(17, silent(&all[0], 4));
-    world.take_commands();
+    assert_eq!(world.at(17, silent(&all[0])), []);
+    assert_eq!(world.at(17, failure(&all[0])), [], "nobody is blamed for what clients saw, either");
+    assert_eq!(world.take_commands(), []);
     assert_eq!(world.next_deadline(), Some(at(27)), "no longer than a first one");
+    let urgency = world.probes()[&backend(&all[0])].urgency;
     assert_eq!(world.at(18, success(&all[5])), [Transition::NodeSuspect(false)]);
-    assert_eq!(world.take_commands(), [Command::Forgive(backend(&all[0]))]);
-    assert_ne!(world.at(19, failure(&all[1])), [], "now it counts");
+    assert_ne!(world.probes()[&backend(&all[0])].urgency, urgency, "it is asked again");
+    assert_eq!(world.at(18, failure(&all[0])).len(), 2, "now it counts");
+    assert_ne!(world.at(19, failure(&all[1])), [], "of all of them");
 }
 
 #[test]
@@ -285,10 +502,13 @@ fn only_what_was_lost_without_a_word_is_reset_and_only_once() {
     for (news, is_reset) in [
         (vec![failure(A), failure(A), failure(A), failure(A)], true),
         (vec![refused.clone(), refused.clone(), failure(A), failure(A)], false),
-        (vec![silent(A, 1), failure(A), failure(A), failure(A)], true),
-        (vec![ejected(A, 1), failure(A), refused], false),
-        (vec![seen_by(7, A), success(A)], false),
+        (vec![silent(A)], false),
+        (vec![silent(A), failure(A)], true),
+        (vec![avoided(A, false), failure(A), failure(A), failure(A)], true),
+        (vec![suspected(A, 1), failure(A), refused], false),
+        (vec![silent(A), success(A)], false),
         (vec![kernel(A, KernelEvent::ListenerGone), failure(A), without.clone()], false),
+        (vec![kernel(A, KernelEvent::ListenerGone), without.clone()], false),
         (vec![drain, without.clone()], false),
         (vec![failure(A), failure(A), without.clone()], true),
         (vec![without], true),
@@ -346,7 +566,7 @@ fn small_services_are_probed_whole_and_large_ones_in_part() {
     assert_eq!(first.len(), 1, "one of the only tier");
     let used = backend("10.1.0.17");
     world.at(10, Input::Used(vec![used]));
-    world.at(20, ejected("10.1.0.30", 1));
+    world.at(20, suspected("10.1.0.30", 1));
     let probed: BTreeSet<BackendRef> = world.probes().into_keys().collect();
     let wanted = [first[0], used, backend("10.1.0.30")];
     assert_eq!(probed, wanted.into());
@@ -396,7 +616,7 @@ fn in_a_large_cluster_services_that_nobody_here_uses_are_probed_in_part() {
     world.at(311, Input::Tick);
     let first = address(unprobed, 1);
     assert!(!world.probes().contains_key(&backend(&first)), "unused for five minutes");
-    world.at(312, ejected(&first, 1));
+    world.at(312, suspected(&first, 1));
     assert!(world.probes().contains_key(&backend(&first)), "it is held back");
 }
 
@@ -439,6 +659,12 @@ fn born(services: Vec<Service>) -> World {
 }
 
 impl World {
+    /// Several clients' connects are refused, and then a probe.
+    fn ejects(&mut self, second: u64, address: &str) -> Vec<Transition> {
+        assert_eq!(self.at(second, suspected(address, 1)), []);
+        self.at(second, failure(address))
+    }
+
     /// Applies, checks what must hold after every input, and leaves out who failed over.
     fn at(&mut self, second: u64, input: Input) -> Vec<Transition> {
         let mut happened = self.apply(input, at(second));
@@ -451,6 +677,10 @@ impl World {
     }
 }
 
+fn vouch(seconds: u64) -> Command {
+    Command::Vouch { backend: backend(A), lasts: Duration::from_secs(seconds) }
+}
+
 fn at(second: u64) -> Moment {
     Moment(Duration::from_secs(second))
 }
@@ -459,19 +689,31 @@ fn kernel(address: &str, event: KernelEvent) -> Input {
     Input::Kernel { backend: backend(address), event }
 }
 
-fn ejected(address: &str, ejections: u32) -> Input {
-    let lasts = Duration::from_secs(10 << (ejections - 1));
-    kernel(address, KernelEvent::Ejected { refused: true, client: None, lasts, ejections })
+fn client(cgroup: u64) -> ClientId {
+    ClientId { cgroup, netns: 9 }
 }
 
-fn silent(address: &str, ejections: u32) -> Input {
-    let lasts = Duration::from_secs(10 << (ejections - 1));
-    kernel(address, KernelEvent::Ejected { refused: false, client: None, lasts, ejections })
+fn avoided(address: &str, refused: bool) -> Input {
+    kernel(address, KernelEvent::Avoided { refused, client: client(7) })
 }
 
-fn seen_by(client: u64, address: &str) -> Input {
-    let (client, lasts) = (Some(client), Duration::from_secs(10));
-    kernel(address, KernelEvent::Ejected { refused: true, client, lasts, ejections: 1 })
+/// As the kernel says it while its own count is that.
+fn suspected(address: &str, ejections: u32) -> Input {
+    let (client, lasts) = (client(7), Duration::from_secs(10 << (ejections - 1)));
+    kernel(address, KernelEvent::Suspected { refused: true, client, lasts, ejections })
+}
+
+fn silent(address: &str) -> Input {
+    let (client, lasts) = (client(7), Duration::from_secs(10));
+    kernel(address, KernelEvent::Suspected { refused: false, client, lasts, ejections: 1 })
+}
+
+/// A service whose backends are in two tiers.
+fn two_tiers() -> Service {
+    let mut service = service("a", "10.96.0.1", &[A, B]);
+    service.policy.failback = Some(Failback::default());
+    service.backends[1].locality.cluster = Some("west".into());
+    service
 }
 
 fn out(address: &str, why: &str) -> Transition {

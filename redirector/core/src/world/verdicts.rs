@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use redirector_common::{HealthByte, HealthWord};
 
-use super::{World, passive::since_restart, trouble::Failing};
+use super::{World, objections::value, passive::since_restart, trouble::Failing};
 use crate::{
-    health::{BackendHealth, Change, Health, strictest},
-    input::{Moment, ProbeFailure, Transition},
+    health::{BackendHealth, Change, Health, Sight, strictest},
+    input::{Command, Moment, ProbeFailure, Transition},
     service::{BackendRef, Probe, Protocol},
 };
 
@@ -27,7 +27,10 @@ impl World {
     pub fn health_of(&self, backend: &BackendRef) -> Option<BackendHealth> {
         let known = self.backends.get(backend)?;
         let objections = self.objections_to(backend);
+        let questions = known.trouble.iter().flat_map(|trouble| trouble.questions.values());
+        let open = questions.filter(|question| !question.is_believed);
         Some(BackendHealth {
+            suspicions: open.map(|question| question.suspicion).collect(),
             probes: known.health.as_probes_see_it(),
             objections: objections.map(|(by, objection)| (by, objection.clone())).collect(),
         })
@@ -43,6 +46,7 @@ impl World {
         if self.backends.get(&backend).is_none() {
             return;
         }
+        self.pass_if_due(&backend, now, happened);
         match outcome {
             Ok(()) => self.answered(&backend, now, happened),
             Err(failure) => self.unanswered(&backend, &failure, now, happened),
@@ -61,6 +65,7 @@ impl World {
             self.backends.change(backend, |trouble| trouble.prober = None);
             self.withdraw(backend, HealthByte::Prober, happened);
         }
+        self.contradict(backend, happened);
         self.answers_after_kernel(backend, healthy, now, happened);
     }
 
@@ -93,10 +98,10 @@ impl World {
             }
             if let Some(passive) = &mut trouble.passive {
                 passive.successes = 0;
-                passive.witness = None;
                 passive.is_refused |= *failure != ProbeFailure::TimedOut;
             }
         });
+        self.judge_seen(backend, failure, has_answered, happened);
         self.fall_silent(backend, happened);
     }
 
@@ -129,6 +134,7 @@ impl World {
     /// Every objection of probes and the kernel, from nothing.
     pub(super) fn watched_objections(&self) -> BTreeMap<BackendRef, HealthWord> {
         let mut objections = self.restored.clone();
+        objections.values_mut().for_each(|word| *word = verdicts(*word));
         for (backend, trouble) in self.backends.troubled() {
             let word = objections.entry(*backend).or_default();
             word.0 |= trouble.word().0;
@@ -139,16 +145,16 @@ impl World {
 
     /// Takes over what an earlier agent, or the kernel while this one was not listening, has done.
     /// Of a backend that nobody lists yet it is remembered until it is known who does.
-    pub(super) fn restore(&mut self, objections: &[(BackendRef, HealthByte)]) {
-        for (backend, by) in objections {
+    pub(super) fn restore(&mut self, found: &[(BackendRef, HealthByte, u8)]) {
+        for (backend, by, found) in found {
             let is_known = self.backends.get(backend).is_some();
             let is_kept = is_known || !self.is_synced();
             if !RESTORED.contains(by) || !is_kept {
                 continue;
             }
             let word = self.restored.entry(*backend).or_default();
-            *word = word.with(*by, 1);
-            if self.has_objection(backend, *by) {
+            *word = word.with(*by, word.byte(*by) | found);
+            if verdicts(*word).byte(*by) == 0 || self.has_objection(backend, *by) {
                 continue;
             }
             self.object(*backend, *by, "found in the maps".into());
@@ -156,6 +162,17 @@ impl World {
         }
         let known: Vec<BackendRef> = self.restored.keys().copied().collect();
         self.settle(known, &mut Vec::new());
+    }
+
+    /// The kernel has taken back what was found in its maps.
+    pub(super) fn unrestore(&mut self, backend: &BackendRef, byte: HealthByte) {
+        if let Some(word) = self.restored.get_mut(backend) {
+            *word = word.with(byte, 0);
+            if word.is_usable() {
+                self.restored.remove(backend);
+            }
+            self.lift(backend, byte);
+        }
     }
 
     /// Brings the objections to these backends in line with who uses and probes them now: what
@@ -174,11 +191,13 @@ impl World {
                 continue;
             };
             let is_ejected = known.health.is_ejected();
-            if !self.tables.objections.contains_key(&backend) {
+            let is_found = self.restored.contains_key(&backend);
+            if !is_found && !self.tables.objections.contains_key(&backend) {
                 continue;
             }
             let is_probed = self.probe(&backend).is_some();
             self.take_over(&backend, is_probed, happened);
+            self.unsilence_moved(&backend, happened);
             if is_ejected && !is_probed {
                 if let Some(health) = self.backends.health(&backend) {
                     health.forget_failures();
@@ -193,17 +212,25 @@ impl World {
     /// An earlier agent's objections become this one's, once it is known who lists the backend.
     fn take_over(&mut self, backend: &BackendRef, is_probed: bool, happened: &mut Vec<Transition>) {
         let Some(found) = self.restored.remove(backend) else { return };
-        let now = self.now;
-        if found.byte(HealthByte::Passive) != 0 {
-            let limits = self.limits(backend);
+        let (now, limits, verdicts) = (self.now, self.limits(backend), verdicts(found));
+        if verdicts.byte(HealthByte::Passive) != 0 {
             self.backends.change(backend, |trouble| {
+                trouble.ejections = trouble.ejections.max(1);
                 trouble.passive.get_or_insert_with(|| since_restart(&limits, now));
             });
             self.ask(backend);
         }
-        if found.byte(HealthByte::Listener) != 0 {
+        if verdicts.byte(HealthByte::Listener) != 0 {
             self.backends.change(backend, |trouble| trouble.is_unheard = true);
             self.ask(backend);
+        }
+        // The maps do not say who saw it.
+        let connects = Sight::Connects { refused: true, client: None };
+        for sight in [connects, Sight::ListenerGone] {
+            let by = sight.byte();
+            if found.byte(by) != 0 && verdicts.byte(by) == 0 {
+                self.suspects(backend, sight, true);
+            }
         }
         if found.byte(HealthByte::Prober) == 0 {
             return;
@@ -225,12 +252,17 @@ impl World {
 
     /// Nobody lists it any more: if it comes back it starts anew, in the kernel too.
     fn forget(&mut self, backend: &BackendRef) {
-        self.restored.remove(backend);
+        let restored = self.restored.remove(backend).unwrap_or_default();
+        let suspected = self.backends.take_suspected(backend);
+        let held = suspected.unwrap_or(restored);
         self.lift(backend, HealthByte::Prober);
         for byte in [HealthByte::Passive, HealthByte::Listener] {
-            if self.lift(backend, byte) {
+            if self.lift(backend, byte) || held.byte(byte) != 0 {
                 self.readmit(backend, byte);
             }
+        }
+        if suspected.is_some() {
+            self.commands.push(Command::Answered(*backend));
         }
     }
 
@@ -276,4 +308,13 @@ impl World {
             .filter_map(|user| self.services.get(user)?.policy.probe.clone())
             .reduce(|one, other| strictest(&one, &other))
     }
+}
+
+/// Those bytes that are verdicts of an agent; what else the kernel has written is a suspicion.
+fn verdicts(found: HealthWord) -> HealthWord {
+    RESTORED.into_iter().fold(HealthWord::new(0), |word, by| {
+        let byte = found.byte(by);
+        let is_verdict = by == HealthByte::Prober || byte & HealthWord::CONFIRMED != 0;
+        word.with(by, if is_verdict && byte != 0 { value(by) } else { 0 })
+    })
 }

@@ -26,7 +26,8 @@ impl World {
     /// 1. All backends of a service that has at most 16 of them; else those that sockets of this
     ///    node used in the last 5 minutes, and one of each tier, another one from each node. Once
     ///    these are 2,048, only of services that sockets of this node use.
-    /// 2. Those that anybody but an operator objects to, though nobody has configured a probe.
+    /// 2. Those that anybody but an operator objects to, and those of which the kernel has seen
+    ///    something, though nobody has configured a probe.
     /// 3. When nobody seems to answer: a few that should.
     #[must_use]
     pub fn probes(&self) -> BTreeMap<BackendRef, ProbeOrder> {
@@ -44,9 +45,10 @@ impl World {
                     .or_insert(order);
             }
         }
-        for backend in self.tables.objections.keys().filter(|backend| is_probed(backend)) {
+        let doubted = self.tables.objections.keys().chain(self.backends.suspected());
+        for backend in doubted.filter(|backend| is_probed(backend)) {
             let trouble = self.backends.get(backend).and_then(|known| known.trouble.as_ref());
-            let Some(trouble) = trouble.filter(|trouble| trouble.is_objected()) else { continue };
+            let Some(trouble) = trouble.filter(|trouble| trouble.is_doubted()) else { continue };
             self.order(&mut probes, backend, trouble.urgency);
         }
         for backend in self.nodes.witnesses.iter().flatten() {

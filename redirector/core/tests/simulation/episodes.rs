@@ -10,7 +10,7 @@ use redirector_core::{
 
 use super::{
     fleet::number_of,
-    run::{HOSTILE, Run, lists},
+    run::{HOSTILE, Run, client_of, lists},
     tally::Fault,
     truth::State,
 };
@@ -83,6 +83,12 @@ impl Run<'_> {
         match fault {
             Fault::OwnNetwork => self.truth.is_cut_off = true,
             Fault::AllProbesFail => self.truth.no_probe_succeeds = true,
+            Fault::Denied => {
+                for number in struck {
+                    let liars = (1..4).map(|client| (client_of(client), *number));
+                    self.truth.liars.extend(liars);
+                }
+            }
             Fault::HostileClient => (0..20).for_each(|_| self.connect(HOSTILE)),
             Fault::AgentStopped if is_first => {
                 self.fail_some(struck);
@@ -95,8 +101,8 @@ impl Run<'_> {
             }
             Fault::EventsLost if is_first => {
                 self.fail_some(struck);
-                for _ in 0..30 {
-                    self.connect(1);
+                for client in 0..30 {
+                    self.connect(client_of(1 + client % 4));
                 }
                 self.waiting.clear();
                 self.restore();
@@ -111,7 +117,7 @@ impl Run<'_> {
             }
             Fault::Updated => {
                 self.fail_some(struck);
-                (0..30).for_each(|_| self.connect(1));
+                (0..30).for_each(|client| self.connect(client_of(1 + client % 4)));
                 // What the kernel has said meanwhile may be about another generation of an index.
                 for _ in 0..1 + self.random.below(3) {
                     self.update(struck);
@@ -152,7 +158,7 @@ impl Run<'_> {
     fn round(&mut self) {
         for _ in 0..4 + self.random.below(12) {
             let client = 1 + self.random.below(4) as u64;
-            self.connect(client);
+            self.connect(client_of(client));
         }
         if self.stopped.is_none() {
             self.at_once();

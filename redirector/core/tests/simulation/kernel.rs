@@ -1,25 +1,45 @@
-//! What the kernel's programs do with connects that end: counts, ejections, mutes. The same rules
-//! as `redirector-ebpf/src/passive.rs`, which needs a kernel to run.
+//! What the kernel's programs do with connects that end: who avoids whom, what several witnesses
+//! saw, trials. The same rules as `redirector-ebpf/src/passive.rs`, which needs a kernel to run.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use redirector_common::{AGENT_SILENT, Limits, SEVERAL};
-use redirector_core::{input::KernelEvent, service::BackendRef};
+use redirector_common::{AGENT_SILENT, Limits};
+use redirector_core::{
+    input::{ClientId, KernelEvent},
+    service::BackendRef,
+};
 
 use super::truth::State;
 
+/// How long a client avoids a backend at first, and at most.
+const AVOIDED: Duration = Duration::from_secs(1);
+const AVOIDED_AT_MOST: Duration = Duration::from_secs(60);
+/// How long after another one a witness makes it several.
+const SEVERAL: Duration = Duration::from_mins(1);
+
 #[derive(Clone, Debug, Default)]
 pub struct Kernel {
+    avoided: BTreeMap<(ClientId, BackendRef), Avoided>,
     passive: BTreeMap<BackendRef, Passive>,
-    muted: BTreeMap<(u64, BackendRef), Duration>,
+}
+
+/// What one client saw of one backend.
+#[derive(Clone, Copy, Debug, Default)]
+struct Avoided {
+    refused: u32,
+    unanswered: u32,
+    level: u32,
+    until: Duration,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Passive {
-    refused: u32,
-    unanswered: u32,
+    /// The network namespace whose client has reached its limit last, and when.
+    witness: Option<(u64, Duration)>,
+    /// The agent has been asked and has not answered.
+    is_asked: bool,
+    vouched: Duration,
     until: Duration,
-    client: u64,
     ejections: u32,
 }
 
@@ -27,10 +47,12 @@ struct Passive {
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {
     pub backend: BackendRef,
-    pub client: u64,
+    pub client: ClientId,
     pub state: State,
-    /// Whether the kernel objects to the backend.
+    /// Whether what the kernel, or the agent in its place, saw of connects keeps clients away.
     pub is_ejected: bool,
+    /// The same, or that its listener is gone.
+    pub is_vetoed: bool,
     pub limits: Limits,
     pub now: Duration,
     /// Since when there has been no heartbeat.
@@ -50,62 +72,68 @@ pub fn is_silent(stopped: Option<Duration>, now: Duration) -> bool {
 }
 
 impl Kernel {
-    /// Counts; whether the backend's byte changes, and the news about it.
+    /// Counts; the news about it, if there are any.
     pub fn ended(&mut self, ended: Ended) -> Option<News> {
-        let Ended { backend, client, state, is_ejected, limits, now, stopped } = ended;
+        let Ended { backend, client, state, is_ejected, is_vetoed, limits, now, stopped } = ended;
         let is_silent = is_silent(stopped, now);
-        if state == State::Well {
-            let passive = self.passive.get_mut(&backend)?;
-            *passive = Passive { until: passive.until, ejections: passive.ejections, ..*passive };
-            (passive.refused, passive.unanswered, passive.client) = (0, 0, 0);
-            let event = KernelEvent::Readmitted;
-            return (is_ejected && is_silent).then_some(News { backend, event, until: now });
-        }
-        if self.muted.get(&(client, backend)).is_some_and(|until| now < *until) {
-            return None;
-        }
         let passive = self.passive.entry(backend).or_default();
-        if !is_ejected {
-            if passive.client == 0 {
-                passive.client = client;
-            } else if passive.client != client {
-                passive.client = SEVERAL;
-            }
-            let (count, limit) = match state {
-                State::Refusing => (&mut passive.refused, limits.refused),
-                _ => (&mut passive.unanswered, limits.timeouts),
-            };
-            *count += 1;
-            if *count < u32::from(limit) {
+        if state == State::Well {
+            self.avoided.remove(&(client, backend));
+            if client.netns == 0 {
                 return None;
             }
-        } else if !is_silent || now < passive.until {
+            passive.witness = None;
+            let event = KernelEvent::Readmitted;
+            return (is_vetoed && is_silent).then_some(News { backend, event, until: now });
+        }
+        let refused = state == State::Refusing;
+        let avoided = self.avoided.entry((client, backend)).or_default();
+        if !avoided.failed(refused, &limits, now) {
             return None;
         }
-        let lasts = Duration::from_nanos(limits.ejection(passive.ejections));
-        passive.until = now + lasts;
-        passive.ejections += 1;
-        (passive.refused, passive.unanswered) = (0, 0);
-        let client = (passive.client != SEVERAL).then_some(passive.client);
-        let (refused, ejections) = (state == State::Refusing, passive.ejections);
-        let event = KernelEvent::Ejected { refused, client, lasts, ejections };
-        Some(News { backend, event, until: passive.until })
-    }
-
-    /// Whether this connect may be the trial of an ejected backend: then no other one for a while.
-    pub fn claim(&mut self, backend: &BackendRef, now: Duration) -> bool {
-        let Some(passive) = self.passive.get_mut(backend) else { return true };
-        let is_due = passive.until <= now;
-        if is_due {
-            passive.until = now + Duration::from_secs(1);
+        let mut is_several = false;
+        if client.netns != 0 {
+            let earlier = passive.witness.replace((client.netns, now));
+            is_several =
+                earlier.is_some_and(|(netns, at)| netns != client.netns && now - at < SEVERAL);
         }
-        is_due
+        if is_ejected {
+            return None;
+        }
+        if is_several && (is_silent || passive.vouched <= now) {
+            let lasts = Duration::from_nanos(limits.ejection(0));
+            passive.until = now + lasts;
+            passive.ejections += 1;
+            let ejections = passive.ejections;
+            let event = KernelEvent::Suspected { refused, client, lasts, ejections };
+            return Some(News { backend, event, until: passive.until });
+        }
+        let event = KernelEvent::Avoided { refused, client };
+        let is_new = !std::mem::replace(&mut passive.is_asked, true);
+        is_new.then_some(News { backend, event, until: now })
     }
 
-    /// The agent clears the byte, with the counts behind it.
+    /// Whether a client would rather go elsewhere.
+    pub fn avoids(&self, client: ClientId, backend: &BackendRef, now: Duration) -> bool {
+        self.avoided.get(&(client, *backend)).is_some_and(|avoided| now < avoided.until)
+    }
+
+    /// Whether this connect may be its client's trial of an ejected backend. If it fails the client
+    /// avoids the backend.
+    pub fn claim(&mut self, client: ClientId, backend: &BackendRef, now: Duration) -> bool {
+        let until = self.passive.get(backend).map_or(Duration::ZERO, |passive| passive.until);
+        let may_try = until <= now && !self.avoids(client, backend, now);
+        if may_try {
+            let avoided = self.avoided.entry((client, *backend)).or_default();
+            avoided.level = avoided.level.max(1);
+        }
+        may_try
+    }
+
+    /// The agent clears the byte, with what led to it.
     pub fn readmit(&mut self, backend: &BackendRef) {
         if let Some(passive) = self.passive.get_mut(backend) {
-            (passive.refused, passive.unanswered, passive.client) = (0, 0, 0);
+            (passive.witness, passive.until) = (None, Duration::ZERO);
         }
     }
 
@@ -115,12 +143,46 @@ impl Kernel {
         }
     }
 
-    pub fn mute(&mut self, client: u64, backend: BackendRef, until: Duration) {
-        self.muted.insert((client, backend), until);
+    pub fn vouch(&mut self, backend: BackendRef, until: Duration) {
+        self.passive.entry(backend).or_default().vouched = until;
+    }
+
+    pub fn answered(&mut self, backend: &BackendRef) {
+        if let Some(passive) = self.passive.get_mut(backend) {
+            passive.is_asked = false;
+        }
+    }
+
+    /// The agent answers what it has not heard, so that it is asked again.
+    pub fn answer_but(&mut self, is_asked: impl Fn(&BackendRef) -> bool) {
+        for (backend, passive) in &mut self.passive {
+            passive.is_asked &= is_asked(backend);
+        }
     }
 
     /// Its index is another's now.
     pub fn forget(&mut self, backend: &BackendRef) {
         self.passive.remove(backend);
+        self.avoided.retain(|(_, avoided), _| avoided != backend);
+    }
+}
+
+impl Avoided {
+    /// One more failure; whether the limit is reached.
+    fn failed(&mut self, refused: bool, limits: &Limits, now: Duration) -> bool {
+        let (count, limit) = if refused {
+            (&mut self.refused, limits.refused)
+        } else {
+            (&mut self.unanswered, limits.timeouts)
+        };
+        *count += 1;
+        // At the end of its time one connect tries again.
+        if *count < u32::from(limit) && self.level == 0 {
+            return false;
+        }
+        (self.refused, self.unanswered) = (0, 0);
+        self.until = now + (AVOIDED * 2_u32.pow(self.level)).min(AVOIDED_AT_MOST);
+        self.level = (self.level + 1).min(6);
+        true
     }
 }

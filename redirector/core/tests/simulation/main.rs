@@ -9,6 +9,7 @@ mod support;
 mod episodes;
 mod fleet;
 mod kernel;
+mod lies;
 mod oracle;
 mod run;
 mod tally;
@@ -75,6 +76,22 @@ fn for_ten_minutes_nothing_reaches_an_ejected_backend_before_a_probe_has_succeed
             run.second();
             assert!(run.now < healed + Duration::from_mins(6), "seed {seed}: it never returned");
         }
+    }
+}
+
+#[test]
+fn who_cannot_reach_what_answers_every_probe_moves_nobody_but_itself() {
+    let worlds = number("REDIRECTOR_WORLDS").unwrap_or(WORLDS).div_ceil(20);
+    let tally = in_parallel(worlds, |seed, tally| Run::new(seed, tally).lies());
+    say(&tally.to_string());
+    assert!(tally.contradictions >= 20 * worlds && tally.suspected >= worlds, "{tally}");
+}
+
+#[test]
+fn a_death_among_lies_is_found_by_the_first_probe_that_fails() {
+    let mut tally = Tally::default();
+    for seed in 0..200 {
+        Run::small(seed, &mut tally).death_among_lies();
     }
 }
 

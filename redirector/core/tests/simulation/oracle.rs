@@ -1,8 +1,13 @@
 //! What everybody knows, kept apart from the core: from what it was told and what the kernel did.
 
+use std::time::Duration;
+
 use redirector_core::{Input, Transition, input::KernelEvent};
 
 use super::fleet::number_of;
+
+/// As long as a first ejection.
+const ASKED: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, Default)]
 pub struct Oracle {
@@ -16,7 +21,9 @@ pub struct Seen {
     pub has_answered: bool,
     /// Probes that failed since the last success.
     pub failures: u32,
-    /// The kernel has ejected it, and no probe or trial has succeeded since.
+    /// Until when the core asks its probes whether connects fail.
+    pub asked_until: Duration,
+    /// A probe has failed then, and no probe or trial has succeeded since.
     pub is_given_up: bool,
     /// How often the core was told something else than before.
     pub told: u64,
@@ -35,8 +42,8 @@ impl Oracle {
 
     /// Whether both the kernel and the probes have said so, of a backend that once answered.
     pub fn is_dead(&self, number: usize) -> bool {
-        let Seen { has_answered, failures, is_given_up, .. } = self.seen[number];
-        has_answered && failures > 0 && is_given_up
+        let Seen { has_answered, is_given_up, .. } = self.seen[number];
+        has_answered && is_given_up
     }
 
     pub fn dead(&self) -> impl Iterator<Item = usize> {
@@ -45,18 +52,14 @@ impl Oracle {
 
     /// The kernel has done that.
     pub fn done(&mut self, number: usize, event: KernelEvent) {
-        match event {
-            KernelEvent::Ejected { .. } => self.seen[number].is_given_up = true,
-            KernelEvent::Readmitted => {
-                self.seen[number].is_given_up = false;
-                self.seen[number].failures = 0;
-            }
-            KernelEvent::ListenerGone | KernelEvent::ListenerBack => {}
+        if event == KernelEvent::Readmitted {
+            self.seen[number].is_given_up = false;
+            self.seen[number].failures = 0;
         }
     }
 
     /// The core is about to be told that.
-    pub fn told(&mut self, input: &Input) {
+    pub fn told(&mut self, input: &Input, now: Duration) {
         match input {
             Input::Probed { backend, outcome } => {
                 let seen = &mut self.seen[number_of(backend)];
@@ -64,11 +67,26 @@ impl Oracle {
                 match outcome {
                     Ok(()) => {
                         (seen.has_answered, seen.failures, seen.is_given_up) = (true, 0, false);
+                        seen.asked_until = Duration::ZERO;
                     }
-                    Err(_) => seen.failures += 1,
+                    Err(_) => {
+                        seen.failures += 1;
+                        seen.is_given_up |=
+                            seen.has_answered && !self.is_suspect && now < seen.asked_until;
+                    }
                 }
             }
-            Input::Kernel { backend, .. } => self.seen[number_of(backend)].told += 1,
+            Input::Kernel { backend, event } => {
+                let seen = &mut self.seen[number_of(backend)];
+                seen.told += 1;
+                match event {
+                    KernelEvent::Avoided { .. } | KernelEvent::Suspected { .. } => {
+                        seen.asked_until = now + ASKED;
+                    }
+                    KernelEvent::Readmitted => seen.asked_until = Duration::ZERO,
+                    KernelEvent::ListenerGone | KernelEvent::ListenerBack => {}
+                }
+            }
             _ => {}
         }
     }
@@ -88,7 +106,7 @@ impl Oracle {
     pub fn restarted(&mut self) {
         self.is_suspect = false;
         for seen in &mut self.seen {
-            (seen.has_answered, seen.failures) = (false, 0);
+            (seen.has_answered, seen.failures, seen.asked_until) = (false, 0, Duration::ZERO);
             seen.told += 2;
         }
     }

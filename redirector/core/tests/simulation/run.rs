@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use redirector_common::{BackendValue, HealthByte, HealthWord};
 use redirector_core::{
     Command, Input, Moment, Transition, World,
-    input::{KernelEvent, ProbeFailure},
+    input::{ClientId, KernelEvent, ProbeFailure},
     plan::{Capacities, Installed, Step, plan_scope},
-    service::{Backend, BackendRef, Locality, OnBackendLost, Service},
+    service::{Backend, BackendRef, Frontend, Locality, OnBackendLost, Service},
     tables::compile,
 };
 use redirector_ebpf::{Tables, service, trial};
@@ -46,6 +46,10 @@ pub struct Run<'t> {
     memory: Memory,
     kernel: Kernel,
     reached: BTreeMap<BackendRef, u64>,
+    /// When the kernel has taken each backend from everybody.
+    pub suspected: BTreeMap<BackendRef, Vec<Duration>>,
+    /// What has happened, and what was to be done, where that is asked for.
+    pub log: Option<(Vec<Transition>, Vec<Command>)>,
 }
 
 impl<'t> Run<'t> {
@@ -95,6 +99,8 @@ impl<'t> Run<'t> {
             memory: Memory::new(ROOM),
             kernel: Kernel::default(),
             reached: BTreeMap::new(),
+            suspected: BTreeMap::new(),
+            log: None,
         };
         run.tell(Input::Node(run.node.clone()));
         run.tell(Input::Replace(run.services.clone()));
@@ -112,7 +118,7 @@ impl<'t> Run<'t> {
             other => format!("{other:?}"),
         });
         let was_suspect = self.oracle.is_suspect;
-        self.oracle.told(&input);
+        self.oracle.told(&input, self.now);
         let failed = match &input {
             Input::Probed { backend, outcome: Err(_) } if !was_suspect => Some(*backend),
             _ => None,
@@ -134,6 +140,9 @@ impl<'t> Run<'t> {
 
     fn note(&mut self, transition: &Transition) {
         self.say(|| format!("  {transition:?}"));
+        if let Some((happened, _)) = &mut self.log {
+            happened.push(transition.clone());
+        }
         self.oracle.heard(transition);
         match transition {
             Transition::Ejected { why, .. } => {
@@ -142,6 +151,7 @@ impl<'t> Run<'t> {
             }
             Transition::Readmitted { .. } => self.tally.readmissions += 1,
             Transition::FailedOver { .. } => self.tally.failovers += 1,
+            Transition::Contradicted { .. } => self.tally.contradictions += 1,
             Transition::NodeSuspect(true) => self.tally.suspicions += 1,
             _ => {}
         }
@@ -164,17 +174,19 @@ impl<'t> Run<'t> {
     fn carry_out(&mut self) {
         for command in self.world.take_commands() {
             self.say(|| format!("  {command:?}"));
+            if let Some((_, done)) = &mut self.log {
+                done.push(command.clone());
+            }
             match command {
                 Command::Readmit { backend, byte } => {
                     self.set(&backend, byte, 0);
-                    if byte == HealthByte::Passive {
-                        self.kernel.readmit(&backend);
-                    }
+                    self.kernel.readmit(&backend);
                 }
-                Command::Eject { backend, byte } => self.set(&backend, byte, 1),
-                Command::Mute { client, backend, lasts } => {
-                    self.kernel.mute(client, backend, self.now + lasts);
+                Command::Eject { backend, byte } => {
+                    self.set(&backend, byte, HealthWord::CONFIRMED);
                 }
+                Command::Vouch { backend, lasts } => self.kernel.vouch(backend, self.now + lasts),
+                Command::Answered(backend) => self.kernel.answered(&backend),
                 Command::Forgive(backend) => self.kernel.forgive(&backend),
                 Command::Reset(backend) => {
                     self.tally.resets += 1;
@@ -199,21 +211,15 @@ impl<'t> Run<'t> {
     }
 
     /// A socket of `client` connects to some service.
-    pub fn connect(&mut self, client: u64) {
+    pub fn connect(&mut self, client: ClientId) {
         self.tally.connects += 1;
         let number = self.random.below(self.services.len());
         let frontend = fleet::frontend(number);
         let seed = self.random.next() as u32;
-        let tried = self.try_out(number, seed);
+        let tried = self.try_out(number, client, seed);
         let is_trial = tried.is_some();
         self.tally.trials += u64::from(is_trial);
-        let backend = match tried {
-            Some(backend) => backend,
-            None => match self.memory.connect(&frontend, None, seed) {
-                Verdict::To(backend) => backend,
-                Verdict::Refused | Verdict::Passed => return,
-            },
-        };
+        let Some(backend) = tried.or_else(|| self.draw(&frontend, client, seed)) else { return };
         let number_of_it = number_of(&backend);
         if !is_trial && self.oracle.is_dead(number_of_it) {
             let others = self.services[number].backends.iter().map(|other| &other.backend);
@@ -224,23 +230,51 @@ impl<'t> Run<'t> {
         let node = self.node.node.as_deref().unwrap_or_default();
         let state = match client {
             HOSTILE => State::Silent,
+            liar if self.truth.liars.contains(&(liar, number_of_it)) => State::Refusing,
             _ => self.truth.connect(number_of_it, &self.fleet[number_of_it], node),
         };
-        let is_ejected = self.word(&backend).byte(HealthByte::Passive) != 0;
+        let word = self.word(&backend);
+        let is_ejected = word.byte(HealthByte::Passive) != 0;
+        let is_vetoed = is_ejected || word.byte(HealthByte::Listener) != 0;
         let (now, stopped) = (self.now, self.stopped);
         let limits = self.services[number].policy.limits;
-        let ended = Ended { backend, client, state, is_ejected, limits, now, stopped };
+        let ended = Ended { backend, client, state, is_ejected, is_vetoed, limits, now, stopped };
         if let Some(news) = self.kernel.ended(ended) {
-            let is_out = matches!(news.event, KernelEvent::Ejected { .. });
             self.say(|| format!("kernel: {news:?}"));
-            self.set(&backend, HealthByte::Passive, is_out.into());
+            let byte = HealthByte::Passive;
+            match news.event {
+                KernelEvent::Suspected { .. } => {
+                    self.set(&backend, byte, HealthWord::SUSPECTED);
+                    self.tally.suspected += 1;
+                    self.suspected.entry(backend).or_default().push(self.now);
+                }
+                KernelEvent::Readmitted => {
+                    self.set(&backend, byte, 0);
+                    self.set(&backend, HealthByte::Listener, 0);
+                }
+                _ => {}
+            }
             self.oracle.done(number_of_it, news.event);
             self.waiting.push((news, self.installed.backend(&backend)));
         }
     }
 
+    /// Draws again, up to 16 times, while it meets what that client avoids.
+    fn draw(&self, frontend: &Frontend, client: ClientId, seed: u32) -> Option<BackendRef> {
+        let mut drawn = None;
+        for again in 0..16_u32 {
+            let seed = seed.wrapping_add(again.wrapping_mul(0x9e37_79b9));
+            let Verdict::To(backend) = self.memory.connect(frontend, None, seed) else { break };
+            drawn.get_or_insert(backend);
+            if !self.kernel.avoids(client, &backend, self.now) {
+                return Some(backend);
+            }
+        }
+        drawn
+    }
+
     /// The kernel's own trial of what it has ejected, when nobody else would.
-    fn try_out(&mut self, number: usize, seed: u32) -> Option<BackendRef> {
+    fn try_out(&mut self, number: usize, client: ClientId, seed: u32) -> Option<BackendRef> {
         if !is_silent(self.stopped, self.now) {
             return None;
         }
@@ -248,7 +282,7 @@ impl<'t> Run<'t> {
         let service = service(&self.memory, *self.memory.frontends.get(&frontend)?).ok()?;
         let named = |index: u32| named(&self.memory.backends[index as usize]);
         let kernel = std::cell::RefCell::new(&mut self.kernel);
-        let may_try = |index: u32| kernel.borrow_mut().claim(&named(index), self.now);
+        let may_try = |index: u32, _| kernel.borrow_mut().claim(client, &named(index), self.now);
         let choice = trial(&self.memory, &service, seed, may_try)?;
         Some(named(choice.entry.backend))
     }
@@ -260,7 +294,13 @@ impl<'t> Run<'t> {
             return;
         }
         self.truth.states[number] = if is_back { State::Well } else { State::Refusing };
-        self.set(&backend, HealthByte::Listener, (!is_back).into());
+        self.say_listener(backend, is_back);
+    }
+
+    /// The kernel says that a backend's listener is gone, or back.
+    pub fn say_listener(&mut self, backend: BackendRef, is_back: bool) {
+        let byte = HealthByte::Listener;
+        self.set(&backend, byte, if is_back { 0 } else { HealthWord::SUSPECTED });
         let event = if is_back { KernelEvent::ListenerBack } else { KernelEvent::ListenerGone };
         let news = News { backend, event, until: self.now };
         self.waiting.push((news, self.installed.backend(&backend)));
@@ -274,7 +314,7 @@ impl<'t> Run<'t> {
                 index.and_then(|(index, generation)| self.installed.backend_at(index, generation));
             // Else the index is nobody's now, or of another generation.
             let Some(backend) = named else { continue };
-            if let KernelEvent::Ejected { lasts, .. } = &mut event {
+            if let KernelEvent::Suspected { lasts, .. } = &mut event {
                 *lasts = until.saturating_sub(self.now);
             }
             self.tell(Input::Kernel { backend, event });
@@ -295,6 +335,7 @@ impl<'t> Run<'t> {
 
     /// News was lost, and the maps say what.
     pub fn restore(&mut self) {
+        self.kernel.answer_but(|backend| self.world.is_asked(backend));
         self.whisper(Input::Restore(self.objections()));
     }
 
@@ -306,11 +347,11 @@ impl<'t> Run<'t> {
     }
 
     /// Who objects to whom, as the maps say.
-    fn objections(&self) -> Vec<(BackendRef, HealthByte)> {
+    fn objections(&self) -> Vec<(BackendRef, HealthByte, u8)> {
         let words = self.installed.backends().flat_map(|(backend, index)| {
             let word = self.memory.health[index as usize];
-            let bytes = HealthByte::ALL.into_iter().filter(move |byte| word.byte(*byte) != 0);
-            bytes.map(move |byte| (*backend, byte))
+            let bytes = HealthByte::ALL.into_iter().map(move |byte| (byte, word.byte(byte)));
+            bytes.filter(|(_, value)| *value != 0).map(|(byte, value)| (*backend, byte, value))
         });
         words.collect()
     }
@@ -330,7 +371,7 @@ impl<'t> Run<'t> {
     /// Ten connects and a probe of everything that is to be probed, in a second.
     pub fn second(&mut self) {
         for client in 0..10 {
-            self.connect(1 + client % 3);
+            self.connect(client_of(1 + client % 3));
             self.hear();
             self.pass(Duration::from_millis(100));
         }
@@ -414,6 +455,7 @@ impl<'t> Run<'t> {
             let (believed, word) = (believed.unwrap_or_default(), self.word(&backend));
             for byte in HealthByte::ALL {
                 let (is, says) = (word.byte(byte) != 0, believed.byte(byte) != 0);
+                let says = says || self.world.is_told(&backend, byte);
                 let is_unlisted = !self.services.iter().any(|service| lists(service, &backend));
                 assert!(
                     is == says || is_unlisted,
@@ -440,8 +482,13 @@ impl<'t> Run<'t> {
     }
 }
 
-/// The cgroup of a client whose own network swallows everything.
-pub const HOSTILE: u64 = 666;
+/// A client whose own network swallows everything.
+pub const HOSTILE: ClientId = ClientId { cgroup: 666, netns: 0 };
+
+/// Clients by number: the first two are one pod.
+pub fn client_of(number: u64) -> ClientId {
+    ClientId { cgroup: number, netns: number.max(2) }
+}
 
 pub fn lists(service: &Service, backend: &BackendRef) -> bool {
     service.backends.iter().any(|listed| listed.backend == *backend)

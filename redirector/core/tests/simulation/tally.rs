@@ -15,6 +15,7 @@ pub enum Fault {
     ProbesFailConnectsWork,
     ConnectsFailProbesWork,
     HostileClient,
+    Denied,
     ListenerDeath,
     AgentStopped,
     AgentRestarted,
@@ -26,7 +27,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Refused,
         Self::BlackHole,
         Self::Flap,
@@ -37,6 +38,7 @@ impl Fault {
         Self::ProbesFailConnectsWork,
         Self::ConnectsFailProbesWork,
         Self::HostileClient,
+        Self::Denied,
         Self::ListenerDeath,
         Self::AgentStopped,
         Self::AgentRestarted,
@@ -60,6 +62,9 @@ pub struct Tally {
     pub suspicions: u64,
     pub silent_nodes: u64,
     pub resets: u64,
+    /// Clients that a probe contradicted, and how often the kernel believed several of them.
+    pub contradictions: u64,
+    pub suspected: u64,
     pub hours: f64,
     faults: [u64; Fault::ALL.len()],
 }
@@ -76,6 +81,8 @@ impl Tally {
     pub fn and(mut self, other: Self) -> Self {
         let Self { worlds, inputs, connects, trials, ejections, readmissions, .. } = other;
         let Self { failovers, suspicions, silent_nodes, resets, hours, faults, .. } = other;
+        self.contradictions += other.contradictions;
+        self.suspected += other.suspected;
         self.worlds += worlds;
         self.inputs += inputs;
         self.connects += connects;
@@ -103,6 +110,8 @@ impl fmt::Display for Tally {
         writeln!(f, "{ejections} ejections, {readmissions} re-admissions, {failovers} failovers")?;
         writeln!(f, "{suspicions} suspicions, {silent_nodes} backends out with their node")?;
         writeln!(f, "{resets} resets, {trials} trials without an agent")?;
+        let Self { contradictions, suspected, .. } = self;
+        writeln!(f, "{contradictions} clients contradicted, several {suspected} times believed")?;
         let most = self.faults.iter().copied().max().unwrap_or(1).max(1);
         for fault in Fault::ALL {
             let count = self.count(fault);

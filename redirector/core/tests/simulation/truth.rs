@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use redirector_core::service::Backend;
+use redirector_core::{input::ClientId, service::Backend};
 
 /// How a replica answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Truth {
     /// Numbers of those that answer no probes, and of those that answer nothing else.
     pub deaf_to_probes: BTreeSet<usize>,
     pub deaf_to_connects: BTreeSet<usize>,
+    /// Clients to whom a backend, by number, refuses what it answers to everybody else.
+    pub liars: BTreeSet<(ClientId, usize)>,
     pub no_probe_succeeds: bool,
     /// Nothing gets out of this node.
     pub is_cut_off: bool,

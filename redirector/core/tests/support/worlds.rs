@@ -78,8 +78,8 @@ fn verb(random: &mut Random) -> Verb {
 fn drained(random: &mut Random) -> Drained {
     match random.below(6) {
         0..3 => Drained::Backend(backend_ref(random, Protocol::Tcp)),
-        3 => Drained::Node((*random.pick(&["n1", "n2"])).into()),
-        4 => Drained::Zone((*random.pick(&["a", "b"])).into()),
+        3 => Drained::Node((*random.pick(&["n1", "n2", "west/n1"])).into()),
+        4 => Drained::Zone((*random.pick(&["a", "b", "west/a"])).into()),
         _ => Drained::Cluster("west".into()),
     }
 }

@@ -125,7 +125,7 @@ impl Backends<'_> {
         let Validation { names, problems, .. } = &mut *self.validation;
         let label = self.label;
         let mut place = |field: &Option<Text>, what| -> Option<Arc<str>> {
-            names.name(
+            names.place(
                 field.as_ref()?,
                 format_args!("{label}: backend {address}: {what}"),
                 problems,

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use redirector_common::{AllDown, Limits};
 use redirector_core::{
+    Input, Moment, World,
+    input::Verb,
     locality::Place,
     service::{
         Backend, BackendRef, Failback, FailbackMode, Frontend, Locality, Members, Mode,
@@ -12,6 +14,7 @@ use redirector_core::{
 };
 
 use super::{Config, parse, read};
+use crate::control::{Order, Subject};
 
 const EVERYTHING: &str = r#"
 node: {name: n1, zone: a, region: eu, cluster: local}
@@ -201,6 +204,67 @@ fn a_short_interval_shortens_the_default_timeout() {
                 policy: {probe: {interval: 200ms}}\n";
     let probe = parse("f", text).expect("a good file").services[0].policy.probe.clone();
     assert_eq!(probe, Some(Probe { interval_ms: 200, timeout_ms: 200, ..Probe::default() }));
+}
+
+#[test]
+fn nodes_and_zones_of_one_name_in_two_clusters_are_two() {
+    for own in [", cluster: home", ""] {
+        let text = format!(
+            "node: {{name: n1, zone: a{own}}}\n\
+             services:\n\
+             - name: shop/web\n  \
+               frontends: [\"10.0.0.1:80/tcp\", \"[fd00::a]:80/tcp\"]\n  \
+               backends:\n  \
+               - {{address: \"10.1.0.1:80\", node: n9, zone: a}}\n  \
+               - {{address: \"10.2.0.1:80\", node: n9, zone: a, cluster: west}}\n  \
+               - {{address: \"10.2.0.2:80\", node: n1, zone: b, cluster: west}}\n  \
+               - {{address: \"[fd00::1]:80\", node: n9, zone: a}}\n  \
+               - {{address: \"[fd00::2]:80\", node: n9, zone: a, cluster: west}}\n  \
+               policy:\n    \
+                 tiers:\n    \
+                 - {{name: near, zones: [a]}}\n    \
+                 - {{name: there, clusters: [west], zones: [a]}}\n    \
+                 - {{name: rest, clusters: [west]}}\n"
+        );
+        let Config { node, services } = parse("f", &text).expect("a good file");
+        let mut world = World::new();
+        let now = Moment::default();
+        world.apply(Input::All(vec![Input::Node(node), Input::Replace(services)]), now);
+        let told = world.explain(&ServiceRef("shop/web".into()), now).expect("it is listed");
+        let tiers = told.families.iter().flat_map(|family| &family.tiers);
+        let tiers: Vec<String> = tiers
+            .map(|tier| {
+                let members = tier.members.iter().map(|member| member.backend.address.to_string());
+                format!("{}: {}", tier.name, members.collect::<Vec<_>>().join(" "))
+            })
+            .collect();
+        assert_eq!(
+            tiers,
+            [
+                "near: 10.1.0.1",
+                "there: 10.2.0.1",
+                "rest: 10.2.0.2",
+                "near: fd00::1",
+                "there: fd00::2",
+                "rest: "
+            ]
+        );
+        let mut drained = |order: &str| -> Vec<String> {
+            let subject: Subject = order.parse().expect("a subject");
+            let drain = |verb| Input::Operator(Verb::from(verb));
+            world.apply(drain(Order::Drain(subject.clone())), now);
+            let objections = world.tables().objections.keys();
+            let drained = objections.map(|backend| backend.address.to_string()).collect();
+            world.apply(drain(Order::Undrain(subject)), now);
+            assert!(world.tables().objections.is_empty(), "{order}");
+            drained
+        };
+        assert_eq!(drained("node=n9"), ["10.1.0.1", "fd00::1"]);
+        assert_eq!(drained("node=n1"), [""; 0], "west's is another one");
+        assert_eq!(drained("node=west/n9"), ["10.2.0.1", "fd00::2"]);
+        assert_eq!(drained("zone=a"), ["10.1.0.1", "fd00::1"]);
+        assert_eq!(drained("zone=west/b"), ["10.2.0.2"]);
+    }
 }
 
 #[test]

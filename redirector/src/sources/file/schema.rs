@@ -70,7 +70,7 @@ pub(super) struct Affinity {
 pub(super) struct Backend {
     /// `ADDRESS:PORT`, IPv6 in brackets. Names are not resolved.
     pub address: Option<Text>,
-    /// Name of its node.
+    /// Name of its node, which is another one in each cluster.
     pub node: Option<Text>,
     /// Its zone.
     pub zone: Option<Text>,

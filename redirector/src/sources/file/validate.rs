@@ -65,7 +65,7 @@ impl Validation {
             return Locality::default();
         };
         let mut place = |field: &Option<_>, what| {
-            self.names.name(field.as_ref()?, format_args!("node: {what}"), &mut self.problems)
+            self.names.place(field.as_ref()?, format_args!("node: {what}"), &mut self.problems)
         };
         Locality {
             node: place(name, "name"),

@@ -25,12 +25,14 @@ fn places_by_name_must_all_fit_and_without_a_cluster_a_backend_is_in_the_nodes_o
         [("1", "- a eu -"), ("2", "- a us west"), ("3", "- b eu home"), ("4", "- - - east")];
     let rules = |named: Members| vec![TierRule { name: "named".into(), members: named }];
     for (zones, regions, clusters, wanted) in [
-        (&["a"][..], &[][..], &[][..], &["0: 1 2"][..]),
+        (&["a"][..], &[][..], &[][..], &["0: 1"][..]),
         (&["a"], &["eu"], &[], &["0: 1"]),
-        (&[], &["eu", "us"], &[], &["0: 1 2 3"]),
+        (&[], &["eu", "us"], &[], &["0: 1 3"]),
+        (&["a"], &[], &["west"], &["0: 2"]),
+        (&["a"], &[], &["home", "west"], &["0: 1 2"]),
         (&[], &[], &["home"], &["0: 1 3"]),
         (&[], &[], &["west", "east"], &["0: 2 4"]),
-        (&[], &[], &[], &["0: 1 2 3 4"]),
+        (&[], &[], &[], &["0: 1 3"]),
         (&["a"], &["eu"], &["west"], &[]),
     ] {
         let named = Members::Named {

@@ -74,6 +74,8 @@ pub fn event_of(transition: &Transition) -> Option<EventReport> {
             let note = format!("backend {backend} readmitted by {by}");
             Some(normal(Regarding::Node, "BackendReadmitted", "Readmit", note))
         }
+        // Clients can have it said as often as they like.
+        Transition::Contradicted { .. } => None,
         Transition::FailedOver { from: Some((from, _)), to: Some((to, _)), .. } if from == to => {
             None
         }
@@ -242,6 +244,10 @@ mod tests {
             (
                 Transition::Ordered(Verb::Drain(Drained::Zone("a".into()))),
                 Some("Drained Node zone a drained by an operator"),
+            ),
+            (
+                Transition::Ordered(Verb::Drain(Drained::Node("west/n9".into()))),
+                Some("Drained Node node west/n9 drained by an operator"),
             ),
             (
                 Transition::Rejected { object: ServiceRef("shop/a".into()), why: "bad".into() },

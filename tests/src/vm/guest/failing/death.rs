@@ -62,8 +62,8 @@ pub(super) fn kill_nine(stage: &mut Stage) -> Seen {
 
     drop(replica);
     if stage.byte(LOCAL, HealthByte::Listener)? == 0 {
-        let (failed, _) = stage.refused_until_ejected(Service::Death, LOCAL)?;
-        let saw = format!("its byte stays 0; {failed} connects failed until they ejected it");
+        let (failed, _) = stage.refused_until_avoided(Service::Death)?;
+        let saw = format!("its byte stays 0; {failed} connects failed until it was avoided");
         return Ok((Outcome::Absent, saw));
     }
     stage.only_others(Service::Death, LOCAL, 100)?;
@@ -74,9 +74,8 @@ pub(super) fn comes_back(stage: &mut Stage) -> Seen {
     let dead = stage.byte(LOCAL, HealthByte::Listener)?;
     stage.replica = Some(Replica::start(address(LOCAL))?);
     if dead == 0 {
-        let passive = stage.byte(LOCAL, HealthByte::Passive)?;
-        ensure!(passive != 0, "nobody objects to it any more, and no listener is watched");
-        return Ok((Outcome::Absent, "its ejection goes on as if it had not come back".into()));
+        let dials = stage.reaches(Service::Death, LOCAL)?;
+        return Ok((Outcome::Absent, format!("it was tried again, and answered dial {dials}")));
     }
     let byte = stage.byte(LOCAL, HealthByte::Listener)?;
     ensure!(byte == 0, "its byte is {byte} although it listens");

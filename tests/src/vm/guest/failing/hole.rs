@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use nix::errno::Errno;
-use redirector_common::HealthByte;
+use redirector_common::Reason;
 
 use super::Seen;
 use super::server::hole;
 use super::socket::{Attempt, End, OWN, attempt};
 use super::stage::{Service, Stage, frontend};
+use crate::vm::guest::counters::count;
 use crate::vm::report::Outcome;
 
 const HOLE: u8 = 5;
@@ -22,15 +23,15 @@ const THREE_TENTHS: Duration = Duration::from_millis(500);
 /// A guest whose emulator had to wait for a processor shows it as time that a connect took.
 const TRIES: usize = 5;
 
-/// Failures of either kind count: by the third timeout it is out, at the latest by the fifth.
+/// Failures of either kind count: by the third timeout it is avoided, at the latest by the fifth.
 pub(super) fn default_policy(stage: &mut Stage) -> Seen {
     let _hole = stage.apart(|| hole(HOLE))?;
-    let failed = until_ejected(stage, Service::Hole, HOLE)?;
+    let failed = until_avoided(Service::Hole)?;
     stage.only_others(Service::Hole, HOLE, 50)?;
     bounded(&failed, DEFAULT)
 }
 
-/// Nobody is ejected here.
+/// None is avoided here.
 pub(super) fn short_limit(stage: &mut Stage) -> Seen {
     let _hole = stage.apart(|| hole(SHORT))?;
     let failed: Vec<_> =
@@ -43,10 +44,10 @@ pub(super) fn short_limit(stage: &mut Stage) -> Seen {
 /// What a kernel can do that says nothing about why connects fail.
 pub(super) fn unanswered_alone(stage: &mut Stage) -> Seen {
     let _hole = stage.apart(|| hole(UNANSWERED))?;
-    let failed = until_ejected(stage, Service::Unanswered, UNANSWERED)?;
-    ensure!(failed.len() == 5, "ejected after {} unanswered connects: {failed:?}", failed.len());
+    let failed = until_avoided(Service::Unanswered)?;
+    ensure!(failed.len() == 5, "avoided after {} unanswered connects: {failed:?}", failed.len());
     stage.only_others(Service::Unanswered, UNANSWERED, 50)?;
-    Ok((Outcome::Works, format!("ejected after {} unanswered connects", failed.len())))
+    Ok((Outcome::Works, format!("avoided after {} unanswered connects", failed.len())))
 }
 
 pub(super) fn user_timeout(stage: &mut Stage) -> Seen {
@@ -60,9 +61,10 @@ pub(super) fn user_timeout(stage: &mut Stage) -> Seen {
     Ok((Outcome::Works, format!("{OWN} ms after each of {}", seen.join(", "))))
 }
 
-/// Connects until the backend is out; those that failed.
-fn until_ejected(stage: &Stage, service: Service, backend: u8) -> Result<Vec<Attempt>> {
+/// Connects until this client avoids the backend; those that failed.
+fn until_avoided(service: Service) -> Result<Vec<Attempt>> {
     let mut failed = Vec::new();
+    let begun = count(Reason::AvoidBegun)?;
     for _ in 0..100 {
         let one = attempt(frontend(service))?;
         ensure!(one.user_timeout == OWN, "{OWN} ms were the application's own: {one:?}");
@@ -71,12 +73,12 @@ fn until_ejected(stage: &Stage, service: Service, backend: u8) -> Result<Vec<Att
             End::Failed(Errno::ETIMEDOUT) | End::Pending => failed.push(one),
             End::Failed(error) => bail!("{error} and not a timeout: {one:?}"),
         }
-        if stage.byte(backend, HealthByte::Passive)? != 0 {
+        if count(Reason::AvoidBegun)? > begun {
             return Ok(failed);
         }
-        ensure!(failed.len() < 5, "not ejected after {failed:?}");
+        ensure!(failed.len() < 5, "not avoided after {failed:?}");
     }
-    bail!("nobody is ejected after 100 connects; failed: {failed:?}")
+    bail!("none is avoided after 100 connects; failed: {failed:?}")
 }
 
 /// Whether all of them were ended by the kernel, and how fast.

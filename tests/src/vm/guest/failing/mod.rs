@@ -35,7 +35,7 @@ type Seen = Result<(Outcome, String)>;
 type Do = fn(&mut Stage) -> Seen;
 
 /// In this order: first with the agent alive, then with it stopped, at last without it.
-const STEPS: [(&str, Option<&str>, Do); 11] = [
+const STEPS: [(&str, Option<&str>, Do); 12] = [
     ("a service without backends answers ECONNREFUSED", Some("refusals"), refused::nobody),
     (
         "connections to a backend that fell silent are reset, others are not",
@@ -44,17 +44,26 @@ const STEPS: [(&str, Option<&str>, Do); 11] = [
     ),
     ("with an agent only a probe re-admits", None, probed::only_a_probe_readmits),
     (
-        "3 refused connects eject for every service, the agent stopped",
+        "3 refused connects move their client through every service, the agent stopped",
         Some("failing connects"),
         refused::three_refusals,
     ),
     (
-        "swallowed connects take 1 s and eject, the agent stopped",
+        "3 more from another network eject, the agent stopped",
+        Some("local listeners"),
+        refused::two_networks,
+    ),
+    (
+        "swallowed connects take 1 s and move their client, the agent stopped",
         Some("bounded connect"),
         hole::default_policy,
     ),
     ("connectTimeout 300ms bounds a swallowed connect", Some("bounded connect"), hole::short_limit),
-    ("5 unanswered connects eject without the limits of refusals", None, hole::unanswered_alone),
+    (
+        "5 unanswered connects move their client without the limits of refusals",
+        None,
+        hole::unanswered_alone,
+    ),
     ("an application's TCP_USER_TIMEOUT stays its own", None, hole::user_timeout),
     (
         "a local listener's death ejects before any connect fails",
@@ -62,7 +71,7 @@ const STEPS: [(&str, Option<&str>, Do); 11] = [
         death::kill_nine,
     ),
     ("a new local listener re-admits at once", Some("local listeners"), death::comes_back),
-    ("without an agent one connect at a time is a trial", None, agentless::trials),
+    ("without an agent one connect at a time tries what is avoided", None, agentless::tries),
 ];
 
 /// Does everything, in a process of its own, whose sockets are redirected.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use redirector_common::{HealthByte, Reason};
+use redirector_common::{HealthByte, HealthWord, Reason};
 
 use super::Seen;
 use super::server::{Manner, Server};
@@ -27,9 +27,11 @@ pub(super) fn only_a_probe_readmits(stage: &mut Stage) -> Seen {
         drop(replica);
         Ok(())
     })?;
-    let (failed, _) = stage.refused_until_ejected(Service::Probed, REPLICA)?;
-    ensure!(failed == 2, "ejected after {failed} refusals and not after 2");
+    let (failed, _) = stage.refused_until_avoided(Service::Probed)?;
+    ensure!(failed == 2, "avoided after {failed} refusals and not after 2");
     stage.thaw_agent()?;
+    let verdict = || Ok(stage.byte(REPLICA, HealthByte::Passive)? == HealthWord::CONFIRMED);
+    wait_until("the agent's probe has confirmed it", verdict)?;
 
     let (begin, mut dials) = (Instant::now(), 0);
     while begin.elapsed() < QUIET {

@@ -1,11 +1,16 @@
 //! A backend that refuses.
 
-use anyhow::{bail, ensure};
-use redirector_common::Reason;
+use std::thread;
+
+use anyhow::{Context as _, bail, ensure};
+use nix::sched::{CloneFlags, unshare};
+use redirector_common::{HealthByte, HealthWord, Reason};
 
 use super::Seen;
-use super::stage::{Service, Stage};
+use super::stage::{Service, Stage, frontend};
 use crate::vm::guest::counters::count;
+use crate::vm::guest::dial::Way;
+use crate::vm::guest::machine;
 use crate::vm::report::Outcome;
 
 const DEAD: u8 = 4;
@@ -27,22 +32,48 @@ pub(super) fn nobody(stage: &mut Stage) -> Seen {
 
 pub(super) fn three_refusals(stage: &mut Stage) -> Seen {
     stage.freeze_agent()?;
-    let before = count(Reason::Ejected)?;
-    let (failed, dials) = match stage.refused_until_ejected(Service::Refused, DEAD) {
+    let (begun, ejected) = (count(Reason::AvoidBegun)?, count(Reason::Ejected)?);
+    let (failed, dials) = match stage.refused_until_avoided(Service::Refused) {
         Ok(seen) => seen,
-        Err(error) if count(Reason::Ejected)? == before => {
+        Err(error) if count(Reason::AvoidBegun)? == begun => {
             return Ok((Outcome::Absent, format!("{error:#}")));
         }
         Err(error) => return Err(error),
     };
-    ensure!(failed == LIMIT, "ejected after {failed} refusals and not after {LIMIT}");
+    ensure!(failed == LIMIT, "avoided after {failed} refusals and not after {LIMIT}");
     stage.only_others(Service::Refused, DEAD, 200)?;
     stage.only_others(Service::Shares, DEAD, 100)?;
-    let ejected = count(Reason::Ejected)? - before;
-    ensure!(ejected == 1, "{ejected} ejections were counted");
+    let ejected = count(Reason::Ejected)? - ejected;
+    ensure!(ejected == 0, "one client has ejected it for everybody");
     let saw = format!(
-        "ejected after {failed} refusals in {dials} connects; then 0 of 300 failed, 100 of them \
-         through another service"
+        "avoided after {failed} refusals in {dials} connects; then 0 of 300 failed but tries, 100 \
+         of them through another service"
     );
     Ok((Outcome::Works, saw))
+}
+
+/// The same backend again, seen from another network.
+pub(super) fn two_networks(stage: &mut Stage) -> Seen {
+    let before = count(Reason::Ejected)?;
+    let failed = thread::scope(|scope| {
+        scope
+            .spawn(|| {
+                unshare(CloneFlags::CLONE_NEWNET).context("cannot make a network namespace")?;
+                machine::bring_loopback_up()?;
+                // Nobody listens there: of either backend this namespace has a connect refused.
+                let mut failed = 0;
+                while count(Reason::Ejected)? == before && failed < 4 * LIMIT {
+                    failed += u32::from(Way::Tcp.dial(frontend(Service::Refused)).is_err());
+                }
+                anyhow::Ok(failed)
+            })
+            .join()
+            .expect("a thread that does not panic")
+    })?;
+    let byte = stage.byte(DEAD, HealthByte::Passive)?;
+    if count(Reason::Ejected)? == before {
+        return Ok((Outcome::Absent, format!("{failed} more refusals ejected nothing")));
+    }
+    ensure!(byte == HealthWord::SUSPECTED, "its byte is {byte}");
+    Ok((Outcome::Works, format!("ejected for everybody after {failed} refusals in another one")))
 }

@@ -7,10 +7,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use redirector_common::{HealthByte, PROTOCOL_TCP};
+use redirector_common::{HealthByte, PROTOCOL_TCP, Reason};
 
 use super::CONFIG_PATH;
 use super::server::{Manner, Server};
+use crate::vm::guest::counters::count;
 use crate::vm::guest::dial::Way;
 use crate::vm::guest::health::Health;
 use crate::vm::guest::redirector::Agent;
@@ -102,12 +103,18 @@ impl Stage {
         Ok(self.health.byte(index, byte))
     }
 
-    /// Dials until `times` connects have succeeded; none may fail or reach `avoided`.
+    /// Dials so often; no connect may reach `avoided`, and none may fail but those with which this
+    /// client tries it again, when its time is over.
     pub(super) fn only_others(&self, service: Service, avoided: u8, times: u32) -> Result<()> {
         let objections =
             || HealthByte::ALL.map(|byte| self.byte(avoided, byte).map_or(-1, i32::from));
         for dial in 1..=times {
-            let who = self.who(service).with_context(|| {
+            let begun = count(Reason::AvoidBegun)?;
+            let who = self.who(service);
+            if who.is_err() && count(Reason::AvoidBegun)? > begun {
+                continue;
+            }
+            let who = who.with_context(|| {
                 format!("dial {dial} of {times} of {service:?}, objections {:?}", objections())
             })?;
             let avoided = address(avoided);
@@ -130,19 +137,13 @@ impl Stage {
         Ok(dials)
     }
 
-    /// Dials until the kernel has ejected `backend`; how many of how many connects failed, each
-    /// with ECONNREFUSED.
-    pub(super) fn refused_until_ejected(
-        &self,
-        service: Service,
-        backend: u8,
-    ) -> Result<(u32, u32)> {
+    /// Dials until this client avoids the backend that refuses; how many of how many connects failed,
+    /// each with ECONNREFUSED.
+    pub(super) fn refused_until_avoided(&self, service: Service) -> Result<(u32, u32)> {
         let (mut failed, mut dials) = (0, 0);
-        while self.byte(backend, HealthByte::Passive)? == 0 {
-            ensure!(
-                dials < 200,
-                "{failed} of {dials} connects were refused, and nobody is ejected"
-            );
+        let begun = count(Reason::AvoidBegun)?;
+        while count(Reason::AvoidBegun)? == begun {
+            ensure!(dials < 200, "{failed} of {dials} connects were refused, and none is avoided");
             dials += 1;
             match Way::Tcp.dial(frontend(service)) {
                 Ok(_) => {}

@@ -1,0 +1,106 @@
+//! Whom a client avoids: it alone goes elsewhere, at once, whatever others see.
+
+use redirector_common::{AvoidKey, AvoidWord, ClientHash, Reason, ticks};
+
+use crate::{maps::AVOID, programs::count};
+
+/// 1 if this client avoids that backend, else 0. Cheap enough for each step of a walk.
+#[inline(always)]
+pub fn avoids(client: ClientHash, backend: u32, generation: u32, now: u32) -> Option<u64> {
+    let key = AvoidKey::new(client, backend, generation);
+    let [one, other] = key.places;
+    // A place that is not there ends the dial: as "nothing" the verifier would explore all that
+    // follows once more for each.
+    let one = load(AVOID.get_ptr_mut(one)?);
+    let other = load(AVOID.get_ptr_mut(other)?);
+    // Twice 28 bits: only 0 times anything is 0, and only then one less has the highest bit.
+    let less = (one.does_not_avoid(&key, now) * other.does_not_avoid(&key, now)).wrapping_sub(1);
+    // SAFETY: a volatile load of a local: else the compiler makes a branch of it, which the verifier
+    // would explore with all that follows.
+    Some((unsafe { (&raw const less).read_volatile() }) >> 63)
+}
+
+/// Notes one more failure of this client. Whether it avoids the backend from now on, and did not
+/// just before.
+#[inline(always)]
+pub fn failed(key: &AvoidKey, is_refused: bool, limit: u32, now: u64) -> bool {
+    let now = ticks(now);
+    let Some(place) = place(key, now) else {
+        count(Reason::AvoidFull);
+        return false;
+    };
+    let before = own(place, key);
+    let after = before.failed(is_refused, limit, now);
+    write(place, after);
+    after.level() != before.level() || before.is_trying() && after.level() != 0
+}
+
+/// A connect of this client is about to try a backend that it has avoided until now.
+#[inline(always)]
+pub fn try_again(key: &AvoidKey, now: u64) {
+    let now = ticks(now);
+    if let Some(place) = place(key, now) {
+        let before = own(place, key);
+        if before.level() != 0 {
+            write(place, before.trying(now));
+        }
+    }
+}
+
+/// The same of one that the kernel has ejected, whether or not this client has ever avoided it.
+/// Whether it may.
+#[inline(always)]
+pub fn try_ejected(key: &AvoidKey, now: u64) -> bool {
+    let now = ticks(now);
+    let Some(place) = place(key, now) else {
+        return false;
+    };
+    write(place, own(place, key).trying(now));
+    true
+}
+
+/// A connect of this client succeeded.
+#[inline(always)]
+pub fn succeeded(key: &AvoidKey) {
+    for place in key.places {
+        if let Some(place) = AVOID.get_ptr_mut(place)
+            && load(place).is_of(key)
+        {
+            write(place, AvoidWord::default());
+        }
+    }
+}
+
+/// Where the word of a key stands, or may be written.
+#[inline(always)]
+fn place(key: &AvoidKey, now: u32) -> Option<*mut u64> {
+    let [one, other] = key.places;
+    let (one, other) = (AVOID.get_ptr_mut(one)?, AVOID.get_ptr_mut(other)?);
+    let (first, second) = (load(one), load(other));
+    if second.is_of(key) {
+        Some(other)
+    } else if first.is_of(key) || first.is_stale(now) {
+        Some(one)
+    } else {
+        second.is_stale(now).then_some(other)
+    }
+}
+
+/// The word there if it is this key's, else a new one.
+#[inline(always)]
+fn own(place: *mut u64, key: &AvoidKey) -> AvoidWord {
+    let word = load(place);
+    if word.is_of(key) { word } else { AvoidWord::new(key) }
+}
+
+#[inline(always)]
+fn load(place: *mut u64) -> AvoidWord {
+    // SAFETY: a word of an array, loaded whole.
+    AvoidWord(unsafe { place.read_volatile() })
+}
+
+#[inline(always)]
+fn write(place: *mut u64, word: AvoidWord) {
+    // SAFETY: a word of an array, stored whole.
+    unsafe { place.write_volatile(word.0) };
+}

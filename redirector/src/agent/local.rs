@@ -1,0 +1,60 @@
+//! Which backends run on this node: of these alone the kernel believes that their listener is gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result};
+use redirector_core::{
+    plan::Scope,
+    service::{BackendRef, Locality, ServiceRef},
+};
+
+use super::Agent;
+
+/// Backends of this node by service, and their indices as the kernel has them.
+#[derive(Debug, Default)]
+pub(super) struct Local {
+    /// Where this agent was when they were found.
+    node: Locality,
+    listed: BTreeMap<ServiceRef, BTreeSet<BackendRef>>,
+    /// `None` until the kernel has been told.
+    told: Option<BTreeSet<(u32, u32)>>,
+}
+
+impl Agent {
+    /// Tells the kernel which backends are this node's, if that has changed with these services.
+    /// Until all of them are known what an earlier agent said holds.
+    pub(super) fn tell_local(&mut self, changed: &Scope) -> Result<()> {
+        if !self.world.is_synced() {
+            return Ok(());
+        }
+        let has_moved = self.local.node != *self.world.node();
+        match changed {
+            Scope::Only(names) if self.local.told.is_some() && !has_moved => {
+                for name in names {
+                    let found: BTreeSet<_> = self.world.local_backends(name).collect();
+                    if found.is_empty() {
+                        self.local.listed.remove(name);
+                    } else {
+                        self.local.listed.insert(name.clone(), found);
+                    }
+                }
+            }
+            Scope::Only(_) | Scope::All => {
+                let names = self.world.services().map(|service| &service.name);
+                let found = names.map(|name| (name, self.world.local_backends(name).collect()));
+                let found = found.filter(|(_, found): &(_, BTreeSet<_>)| !found.is_empty());
+                self.local.listed = found.map(|(name, found)| (name.clone(), found)).collect();
+                self.local.node = self.world.node().clone();
+            }
+        }
+        let listed = self.local.listed.values().flatten();
+        let told = listed.filter_map(|backend| self.installed.backend(backend)).collect();
+        if self.local.told.as_ref() == Some(&told) {
+            return Ok(());
+        }
+        let indices = told.iter().map(|(index, _)| *index).collect();
+        self.datapath.set_local(&indices).context("cannot say which backends are this node's")?;
+        self.local.told = Some(told);
+        Ok(())
+    }
+}
