@@ -15,7 +15,7 @@ use redirector_tests::{
 use crate::{
     services::{PORT, PROBED, TIERS, backend, frontends, near, service, west},
     stage::{AgentIs, REJECT, Stage},
-    watch::{Victim, Watch, dial_many},
+    watch::{Victim, Watch, assert_served_by, dial_many},
 };
 
 const SERVICE: u16 = 1;
@@ -76,6 +76,15 @@ fn shares(sums: &Second) -> BTreeMap<&str, f64> {
         .collect()
 }
 
+/// No ejection outlived the next probe, and there were few.
+fn assert_brief(ejections: &[(String, Duration)]) {
+    for (backend, lasted) in ejections {
+        assert!(*lasted <= LONGEST, "{backend} was out for {lasted:?}");
+        let times = ejections.iter().filter(|(other, _)| other == backend).count();
+        assert!(times <= MOST_EJECTIONS, "{backend} was out {times} times");
+    }
+}
+
 #[test]
 fn two_denied_pods_leave_the_shares_of_a_third_as_they_are() {
     let heavy = backend("near", PORT, "node: near, zone: a, region: eu, cluster: home, weight: 9");
@@ -116,15 +125,37 @@ fn two_denied_pods_leave_the_shares_of_a_third_as_they_are() {
         let moved = (share(&before) - share(&after)).abs();
         assert!(moved <= MOST_MOVED, "{name} by {moved:.2} points");
     }
-    assert!(longest <= LONGEST, "{ejections:?}");
-    for (backend, _) in &ejections {
-        let times = ejections.iter().filter(|(other, _)| other == backend).count();
-        assert!(times <= MOST_EJECTIONS, "{backend} {times} times");
-    }
+    assert_brief(&ejections);
     assert!(contradicted > 0, "what a probe contradicts is counted");
     let log = stage.agent.log();
     assert!(!log.contains("failed over") && !log.contains("reset the connections"), "{log}");
     stage.assert_no_hold(SERVICE);
+}
+
+/// Nobody's success speaks against them, and there is no other backend near.
+#[test]
+fn two_denied_pods_alone_keep_a_backend_out_for_no_longer_than_a_probe_takes() {
+    let policy = format!("{TIERS}, failback: {{mode: Manual}}, {PROBED}");
+    let services = service(SERVICE, &policy, &[near(PORT), west(PORT)]);
+    let stage = Stage::new(&[("near", PORT), ("west", PORT)], &services);
+    stage.wait_for_probes(&[SERVICE]);
+    let watch = Watch::start(&stage);
+    let mut pods = Denied::new(&stage);
+    for _ in 0..ROUNDS {
+        pods.dial();
+    }
+    let ejections = watch.end();
+    let contradicted = stage.transitions("contradicted");
+    println!(
+        "{} failed, nobody else dials: {ejections:?}; {contradicted} contradicted",
+        pods.failed
+    );
+    assert_brief(&ejections);
+    assert!(contradicted > 0, "what a probe contradicts is counted");
+    let log = stage.agent.log();
+    assert!(!log.contains("failed over"), "{log}");
+    stage.assert_no_hold(SERVICE);
+    assert_served_by("near", &dial_many(&stage, SERVICE, 50));
 }
 
 #[test]
@@ -139,8 +170,13 @@ fn without_an_agent_two_pods_eject_for_a_bounded_time_and_an_answer_readmits() {
 
     let mut pods = Denied::new(&stage);
     let watch = Watch::start(&stage);
-    let victim = Victim::start(&stage, SERVICE, 100);
     let begun = Instant::now();
+    // As long as nobody's success speaks against them.
+    wait_until("both pods' word counts", || {
+        pods.dial();
+        !stage.objections().is_empty()
+    });
+    let victim = Victim::start(&stage, SERVICE, 100);
     for _ in 0..ROUNDS {
         pods.dial();
     }
@@ -156,7 +192,6 @@ fn without_an_agent_two_pods_eject_for_a_bounded_time_and_an_answer_readmits() {
     );
 
     assert_eq!((sums.failed, after.failed), (0, 0), "the service was never down: {:?}", sums.by);
-    assert!(!ejections.is_empty(), "nobody else would keep others from a dead backend");
     let is_bounded = |(_, lasted): &(String, Duration)| *lasted <= longest;
     assert!(ejections.iter().all(is_bounded), "{ejections:?}");
     let back = after.by.get("near").copied().unwrap_or(0);
