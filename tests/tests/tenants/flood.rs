@@ -1,8 +1,11 @@
 //! An attacker with as many clients as it likes takes from nobody the memory of what to avoid.
 
-use std::{env, thread};
+use std::thread;
 
-use redirector_tests::tenant::{Attempt, Tally};
+use redirector_tests::{
+    size::sized,
+    tenant::{Attempt, Tally},
+};
 
 use crate::{
     services::{Family, PORT, PROBED, TIERS, frontends, near, service, west},
@@ -14,10 +17,9 @@ use crate::{
 const SERVICES: std::ops::RangeInclusive<u16> = 1..=16;
 /// Refused connects after which a client avoids a backend.
 const REFUSED: u32 = 3;
-/// Clients in cgroups, and the variable that asks for 100,000.
-const CLIENTS: u32 = 600;
-const FULL: &str = "REDIRECTOR_TENANTS_FULL";
-const ALL_CLIENTS: u32 = 100_000;
+/// Clients in cgroups, and how many of them CI has.
+const CLIENTS: u32 = 100_000;
+const FEW_CLIENTS: u32 = 600;
 /// Network namespaces.
 const NETWORKS: usize = 40;
 /// Its backend is denied to a process of the host, the others to a pod: two witnesses of one
@@ -26,7 +28,7 @@ const OF_HOST: u16 = 2;
 
 /// Every client has failed at every backend so often that it avoids it.
 fn flood(stage: &Stage) -> Tally {
-    let clients = if env::var_os(FULL).is_some() { ALL_CLIENTS } else { CLIENTS };
+    let clients = sized(CLIENTS, FEW_CLIENTS);
     let attempt = Attempt { timeout_ms: 20, ..Attempt::new(&frontends(SERVICES), REFUSED) };
     let mut user = stage.tenant("pod2", "user");
     let below = stage.cgroup("user");

@@ -118,10 +118,14 @@ impl Suite {
 
     /// Runs it to its end. What tests print is shown as it comes; the rest, such as the noise of
     /// compilers and agents on stderr, only when something failed.
-    pub(super) fn run(&self, agents: Agents) -> Result<Outcome> {
+    pub(super) fn run(&self, agents: Agents, is_full: bool) -> Result<Outcome> {
         let start = Instant::now();
         let mut cargo = cargo_test();
         cargo.args(self.selection());
+        if is_full {
+            // As tests/src/size.rs reads it.
+            cargo.env("REDIRECTOR_FULL", "1");
+        }
         if agents == Agents::Unprivileged {
             // Cargo has built it with the suite.
             cargo
