@@ -41,8 +41,10 @@ pub const AVOID_SCAN: u32 = 6;
 /// [`SCAN`] for a v4-mapped address on an IPv6 socket: verifiers before 7.0 would explore the walk
 /// once per family, in 12,615 instructions.
 pub const SCAN_MAPPED: u32 = 7;
-/// [`AVOID_SCAN`] for such an address.
-pub const AVOID_SCAN_MAPPED: u32 = 8;
+/// [`TRIAL`], [`AVOID`] and [`AVOID_SCAN`] for such an address.
+pub const TRIAL_MAPPED: u32 = 8;
+pub const AVOID_MAPPED: u32 = 9;
+pub const AVOID_SCAN_MAPPED: u32 = 10;
 
 /// Redirects one dial: a connect, or (`SEND`) a UDP send. `STEP` is the program: each looks the
 /// service up again and calls another one when its own means do not do. In one program the
@@ -60,7 +62,7 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
     hook: &Hook<V6>,
 ) -> Result<(), Reason> {
     let protocol = hook.protocol();
-    let is_udp_too = !matches!(STEP, TRIAL | AVOID | AVOID_SCAN | AVOID_SCAN_MAPPED);
+    let is_udp_too = !is_trial(STEP) && !passes(STEP);
     if protocol != PROTOCOL_TCP && (protocol != PROTOCOL_UDP || !is_udp_too) {
         return Err(Reason::OtherProtocol);
     }
@@ -154,7 +156,7 @@ fn frontend<const V6: bool, const SEND: bool, const STEP: u32>(
         protocol,
         _pad: 0,
     };
-    if !V6 || STEP == SCAN_MAPPED || STEP == AVOID_SCAN_MAPPED {
+    if !V6 || is_mapped(STEP) {
         // SAFETY: a frontend's value never changes during its life, and no element is recycled
         // under a reader (removal, grace period, insertion).
         return unsafe { FRONTENDS4.get(&key4) }.copied();
@@ -162,7 +164,7 @@ fn frontend<const V6: bool, const SEND: bool, const STEP: u32>(
     // SAFETY: four words are sixteen bytes.
     let address = unsafe { core::mem::transmute::<[u32; 4], [u8; 16]>(dialled.words) };
     let key6 = FrontendKey6 { address, port: dialled.port, protocol, _pad: 0 };
-    if SEND || STEP == SCAN || STEP == AVOID_SCAN {
+    if SEND || STEP == SCAN || STEP == TRIAL || STEP == AVOID || STEP == AVOID_SCAN {
         // SAFETY: as above.
         return unsafe { FRONTENDS6.get(&key6) }.copied();
     }
@@ -254,7 +256,21 @@ fn seconds() -> u64 {
 
 /// Whether a program goes on with what another one of the same dial has drawn.
 const fn goes_on(step: u32) -> bool {
-    is_walk(step) || matches!(step, AVOID | AVOID_SCAN | AVOID_SCAN_MAPPED)
+    is_walk(step) || passes(step)
+}
+
+/// Whether a program passes by what this client avoids.
+const fn passes(step: u32) -> bool {
+    matches!(step, AVOID | AVOID_SCAN | AVOID_MAPPED | AVOID_SCAN_MAPPED)
+}
+
+const fn is_trial(step: u32) -> bool {
+    matches!(step, TRIAL | TRIAL_MAPPED)
+}
+
+/// Whether a program is for v4-mapped addresses alone.
+const fn is_mapped(step: u32) -> bool {
+    matches!(step, SCAN_MAPPED | TRIAL_MAPPED | AVOID_MAPPED | AVOID_SCAN_MAPPED)
 }
 
 /// Whether a program may choose an unusable backend at last.
@@ -287,11 +303,11 @@ fn choose<'t, const V6: bool, const SEND: bool, const STEP: u32>(
     let choice = match STEP {
         SCAN | SCAN_MAPPED => scan(&Maps, service, seed, &mut walk),
         LATER => later(&Maps, service, seed, &mut walk),
-        TRIAL => {
+        TRIAL | TRIAL_MAPPED => {
             let client = ClientHash::new(client::connecting(&hook.inner));
             try_ejected(service, seed, client).ok_or(Reason::Untried)
         }
-        AVOID | AVOID_SCAN | AVOID_SCAN_MAPPED => {
+        AVOID | AVOID_SCAN | AVOID_MAPPED | AVOID_SCAN_MAPPED => {
             past_avoided::<V6, STEP>(hook, service, seed, &mut walk)
         }
         CHOOSE => select(&Maps, service, seed),
@@ -339,7 +355,7 @@ fn past_avoided<'t, const V6: bool, const STEP: u32>(
     let client = ClientHash::new(client::connecting(&hook.inner));
     let now = now();
     let avoids = |backend, generation| avoid::avoids(client, backend, generation, ticks(now));
-    let choice = if STEP == AVOID {
+    let choice = if STEP == AVOID || STEP == AVOID_MAPPED {
         sample_but(&Maps, service, seed, avoids)?
     } else {
         scan_but(&Maps, service, seed, walk, avoids)?

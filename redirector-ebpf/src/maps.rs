@@ -114,9 +114,9 @@ pub static SEED: PerCpuArray<Drawn, 1> = PerCpuArray::new();
 /// The programs that a hook's first one may call (`dial::RESUME` and the following). One array per
 /// hook: a program array belongs to one attach type.
 #[btf_map]
-pub static NEXT_CONNECT4: ProgramArray<9> = ProgramArray::new();
+pub static NEXT_CONNECT4: ProgramArray<7> = ProgramArray::new();
 #[btf_map]
-pub static NEXT_CONNECT6: ProgramArray<9> = ProgramArray::new();
+pub static NEXT_CONNECT6: ProgramArray<11> = ProgramArray::new();
 #[btf_map]
 pub static NEXT_SENDMSG4: ProgramArray<4> = ProgramArray::new();
 #[btf_map]

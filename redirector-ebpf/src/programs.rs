@@ -16,8 +16,8 @@ use crate::{
     alone::{agent_is_silent, now},
     context::Hook,
     dial::{
-        AVOID, AVOID_SCAN, AVOID_SCAN_MAPPED, CHOOSE, FIRST, LATER, RESUME, SCAN, SCAN_MAPPED,
-        TRIAL, dial,
+        AVOID, AVOID_MAPPED, AVOID_SCAN, AVOID_SCAN_MAPPED, CHOOSE, FIRST, LATER, RESUME, SCAN,
+        SCAN_MAPPED, TRIAL, TRIAL_MAPPED, dial,
     },
     listen,
     maps::{
@@ -87,6 +87,8 @@ dials!(@ connect4 connect4_avoid AVOID NEXT_CONNECT4 false false);
 dials!(@ connect6 connect6_avoid AVOID NEXT_CONNECT6 true false);
 dials!(@ connect4 connect4_avoid_scan AVOID_SCAN NEXT_CONNECT4 false false);
 dials!(@ connect6 connect6_avoid_scan AVOID_SCAN NEXT_CONNECT6 true false);
+dials!(@ connect6 connect6_trial_mapped TRIAL_MAPPED NEXT_CONNECT6 true false);
+dials!(@ connect6 connect6_avoid_mapped AVOID_MAPPED NEXT_CONNECT6 true false);
 dials!(@ connect6 connect6_avoid_scan_mapped AVOID_SCAN_MAPPED NEXT_CONNECT6 true false);
 dials!(@ connect6 connect6_scan_mapped SCAN_MAPPED NEXT_CONNECT6 true false);
 
@@ -96,6 +98,10 @@ fn next_step<const V6: bool, const SEND: bool, const STEP: u32>(
     hook: &Hook<V6>,
     reason: Reason,
 ) -> Option<u32> {
+    let or_mapped = |step, mapped| {
+        let is_mapped = V6 && !SEND && hook.address().is_v4();
+        Some(if is_mapped { mapped } else { step })
+    };
     match reason {
         // One may be due for a trial, which only the first program would have seen by itself.
         Reason::Scanned | Reason::Unheld
@@ -104,21 +110,15 @@ fn next_step<const V6: bool, const SEND: bool, const STEP: u32>(
                 && hook.protocol() == PROTOCOL_TCP
                 && agent_is_silent(now()) =>
         {
-            Some(TRIAL)
+            or_mapped(TRIAL, TRIAL_MAPPED)
         }
         Reason::Undecided => Some(RESUME),
         Reason::Unheld | Reason::Untried => Some(CHOOSE),
-        Reason::AvoidAsked if STEP == FIRST || STEP == CHOOSE => Some(AVOID),
-        Reason::AvoidAsked | Reason::Avoided => {
-            let is_mapped = V6 && hook.address().is_v4();
-            Some(if is_mapped { AVOID_SCAN_MAPPED } else { AVOID_SCAN })
-        }
-        Reason::Scanned | Reason::AvoidsAll if V6 && !SEND && hook.address().is_v4() => {
-            Some(SCAN_MAPPED)
-        }
-        Reason::Scanned | Reason::AvoidsAll => Some(SCAN),
+        Reason::AvoidAsked if STEP == FIRST || STEP == CHOOSE => or_mapped(AVOID, AVOID_MAPPED),
+        Reason::AvoidAsked | Reason::Avoided => or_mapped(AVOID_SCAN, AVOID_SCAN_MAPPED),
+        Reason::Scanned | Reason::AvoidsAll => or_mapped(SCAN, SCAN_MAPPED),
         Reason::Beyond => Some(LATER),
-        Reason::Trial => Some(TRIAL),
+        Reason::Trial => or_mapped(TRIAL, TRIAL_MAPPED),
         _ => None,
     }
 }

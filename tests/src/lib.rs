@@ -16,6 +16,8 @@ pub mod programs;
 pub mod replica;
 pub mod script;
 pub mod server;
+pub mod size;
+pub mod tenant;
 pub mod traces;
 pub mod vm;
 pub mod wait;

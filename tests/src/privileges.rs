@@ -22,6 +22,8 @@ pub struct User {
 pub const LOADER: User = User { user: 64_001, group: AGENT.group };
 /// Runs the agent.
 pub const AGENT: User = User { user: 65_532, group: 65_532 };
+/// Runs what nobody trusts.
+pub const TENANT: User = User { user: 65_534, group: 65_534 };
 /// Has nothing to do with either.
 pub const STRANGER: User = User { user: 64_003, group: 64_003 };
 

@@ -20,11 +20,14 @@ pub enum Role {
     Scripter,
     /// `crate::server::serve`.
     Server,
+    /// `crate::tenant::serve`.
+    Tenant,
 }
 
 impl Role {
     /// All, for a program that plays them itself.
-    pub const ALL: [Self; 4] = [Self::Replica, Self::Dialer, Self::Scripter, Self::Server];
+    pub const ALL: [Self; 5] =
+        [Self::Replica, Self::Dialer, Self::Scripter, Self::Server, Self::Tenant];
 
     /// Name of the program, or of the hidden subcommand.
     #[must_use]
@@ -34,6 +37,7 @@ impl Role {
             Self::Dialer => "dialer",
             Self::Scripter => "scripter",
             Self::Server => "server",
+            Self::Tenant => "tenant",
         }
     }
 }

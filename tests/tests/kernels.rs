@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::process::Command;
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 
+use redirector_tests::bpffs::Bpffs;
+use redirector_tests::cgroup::Cgroup;
+use redirector_tests::programs;
 use redirector_tests::vm::{
     self, InstructionTable, Kernel, Outcome as End, Report, StepTable, contradictions,
 };
@@ -77,6 +81,7 @@ fn every_program_stays_small_for_every_verifier() {
             table.add(report);
         }
     }
+    table.add_this_kernel(&verified_here());
     print(&table.to_string());
     let missing = table.missing(&HOOKS);
     assert!(missing.is_empty(), "no instructions were reported for {missing:?}");
@@ -104,6 +109,23 @@ fn assert_all_holds(kernel: Kernel, lacks: &[&str]) {
     assert!(wrong.is_empty(), "on Linux {}: {wrong:#?}", report.release);
     let steps = report.steps.len();
     assert!(steps >= STEPS, "on Linux {}: only {steps} steps", report.release);
+}
+
+/// What `load --verifier-stats` prints on the kernel that this runs on.
+fn verified_here() -> String {
+    let (cgroup, bpffs) = (Cgroup::new("verified").expect("a cgroup"), Bpffs::mount());
+    let bpffs = bpffs.expect("a bpffs");
+    let redirector = |command: &str, arguments: &[&str]| {
+        let mut run = Command::new(programs::redirector().expect("the redirector"));
+        run.arg(command).arg("--pin-path").arg(bpffs.pin_path()).args(arguments);
+        run.output().expect("it runs")
+    };
+    let cgroup = cgroup.path().to_str().expect("a path in UTF-8");
+    let loaded = redirector("load", &["--cgroup", cgroup, "--verifier-stats"]);
+    let unloaded = redirector("unload", &[]);
+    assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
+    assert!(unloaded.status.success(), "{}", String::from_utf8_lossy(&unloaded.stderr));
+    String::from_utf8(loaded.stdout).expect("text")
 }
 
 /// Each kernel is booted once, by whichever test asks first. `None`: an allowed skip, printed.

@@ -15,7 +15,7 @@ pub struct Hook {
 }
 
 /// What the programs are named that the first one of a connect may call, by their index in its
-/// array. The last two belong to `connect6` alone.
+/// array. Those that are `mapped` belong to `connect6` alone.
 const CONNECT: &[&str] = &[
     "resume",
     "choose",
@@ -25,6 +25,8 @@ const CONNECT: &[&str] = &[
     "avoid",
     "avoid_scan",
     "scan_mapped",
+    "trial_mapped",
+    "avoid_mapped",
     "avoid_scan_mapped",
 ];
 /// The same for sends, which try nobody.

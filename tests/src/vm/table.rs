@@ -23,6 +23,17 @@ impl InstructionTable {
         self.columns.push(Column { title, processed: report.instructions.clone() });
     }
 
+    /// Those of the kernel that this runs on, as `redirector load --verifier-stats` prints them: a
+    /// program and its number on each line.
+    pub fn add_this_kernel(&mut self, printed: &str) {
+        let line = |line: &str| -> Option<(String, u64)> {
+            let (program, processed) = line.split_once(' ')?;
+            Some((program.to_owned(), processed.parse().ok()?))
+        };
+        let title = "this one".to_owned();
+        self.columns.push(Column { title, processed: printed.lines().filter_map(line).collect() });
+    }
+
     /// `<kernel> <program>` for each of `programs` that a kernel said nothing about; all of them
     /// without any kernel.
     pub fn missing(&self, programs: &[&str]) -> Vec<String> {

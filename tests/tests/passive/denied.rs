@@ -1,6 +1,6 @@
 //! A client whose own network refuses a backend that answers everybody else.
 
-use redirector_tests::{lab::Lab, replica::Replica};
+use redirector_tests::{dialer::Dial, lab::Lab, replica::Replica};
 
 use crate::stage::{REPLICA, Stage, backend, failed, hostile_network, service, tcp, wait_until};
 
@@ -54,5 +54,54 @@ fn a_client_that_can_reach_no_backend_is_not_refused_by_us() {
     assert_eq!(stage.counter("ejected"), 0);
     let dialled = stage.client("good").dial(tcp(1), 200).expect("dials");
     assert!(failed(&dialled).is_empty(), "{:?}", failed(&dialled)[0]);
+    stage.agent.thaw().expect("an agent that goes on");
+}
+
+#[test]
+fn session_affinity_holds_no_client_to_what_it_avoids() {
+    let lab = Lab::new(&["n1", "n2", "n3", "n4"]).expect("a lab");
+    let _replicas = ["n2", "n4"].map(|name| {
+        let node = lab.node(name);
+        let addresses = [node.socket4(REPLICA), node.socket6(REPLICA)];
+        Replica::start(node.netns(), name, &addresses).expect("a replica")
+    });
+    let [n2, n4] = [2, 4].map(|node| lab.node(&format!("n{node}"))).map(|node| {
+        (
+            format!("{{address: '{}'}}", node.socket4(REPLICA)),
+            format!("{{address: '{}'}}", node.socket6(REPLICA)),
+        )
+    });
+    hostile_network(&lab, "counter accept");
+    let sticky = |name, number, backends: [String; 2]| {
+        service(name, number, &backends, POLICY)
+            .replace("  policy:", "  affinity: {timeout: 1h}\n  policy:")
+    };
+    let services = sticky("four", 1, [n2.0, n4.0])
+        + &sticky("six", 2, [n2.1, n4.1]).replace("10.96.0.2:80", "[fd96::2]:80");
+    let stage = Stage::new(lab, &services);
+    let mut client = stage.client_on("n3", "client");
+    stage.agent.freeze().expect("a frozen agent");
+    let address6 = Dial::tcp("[fd96::2]:80".parse().expect("an address"));
+    for dial in [tcp(1), address6] {
+        let first = client.dial(dial, 20).expect("dials");
+        assert!(failed(&first).is_empty(), "{:?}", failed(&first)[0]);
+        let held = first[0].outcome.clone().expect("an answer");
+        assert!(first.iter().all(|one| one.outcome.as_ref() == Ok(&held)), "one backend");
+        // From now on its own network refuses that one.
+        let node = stage.lab.node(&held);
+        let (v4, v6) = (node.socket4(REPLICA).ip(), node.socket6(REPLICA).ip());
+        let rules = format!(
+            "add rule inet hostile out ip daddr {v4} reject with tcp reset\n\
+             add rule inet hostile out ip6 daddr {v6} reject with tcp reset"
+        );
+        let denied = stage.lab.node("n3").netns();
+        denied.nft("flush chain inet hostile out").expect("no rules");
+        denied.nft(&rules).expect("its own network");
+        let later = client.dial(dial, 100).expect("dials");
+        assert!(failed(&later).len() <= LIMIT + 2, "{} of 100", failed(&later).len());
+        let other = later[99].outcome.clone().expect("an answer");
+        assert_ne!(other, held, "held to what it avoids");
+        denied.nft("flush chain inet hostile out").expect("no rules");
+    }
     stage.agent.thaw().expect("an agent that goes on");
 }

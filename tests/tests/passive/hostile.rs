@@ -2,14 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use redirector_tests::dialer::{Dial, Line, Load};
+use redirector_tests::{
+    dialer::{Dial, Line, Load},
+    size::sized,
+};
 
 use crate::stage::{Stage, accepted, tcp, wait_until};
 
 /// A connect that is swallowed takes 300 ms.
 const POLICY: &str = "connectTimeout: 300ms, probe: {interval: 1s, timeout: 500ms}";
-/// Failed connects of the hostile client.
+/// Failed connects of the hostile client, and how many of them CI waits for.
 const FAILURES: u64 = 100_000;
+const FEW_FAILURES: u64 = 20_000;
 /// Connects that it has under way at any moment.
 const AT_ONCE: u32 = 1_500;
 /// However busy the machine is.
@@ -28,7 +32,7 @@ fn a_client_in_a_network_that_swallows_everything_ejects_nothing() {
     let hostile = stage.client_on("n3", "hostile").load(hostile).expect("a load");
 
     let mut failures = 0;
-    while failures < FAILURES {
+    while failures < sized(FAILURES, FEW_FAILURES) {
         let left = LONGEST.saturating_sub(begin.elapsed());
         match hostile.lines.recv_timeout(left).expect("100,000 failures in time") {
             Line::Second(second) => {
@@ -54,5 +58,5 @@ fn a_client_in_a_network_that_swallows_everything_ejects_nothing() {
     assert!(log.contains("a client cannot reach it"), "it is reported");
     assert_eq!((stage.counter("ejected"), log.matches(" ejected ").count()), (0, 0));
     assert_eq!(sums.failed, 0, "{lines:?}");
-    assert!(sums.dials > 1_000, "{}", sums.dials);
+    assert!(sums.dials > sized(1_000, 200), "{}", sums.dials);
 }

@@ -29,13 +29,16 @@ pub(crate) struct Args {
     /// who may do nothing
     #[arg(long)]
     unprivileged: bool,
+    /// Everything in its full size, such as a minute of load where CI is content with seconds
+    #[arg(long)]
+    full: bool,
     #[command(flatten)]
     install: InstallArgs,
 }
 
 impl Args {
     pub(crate) fn all(install: InstallArgs) -> Self {
-        Self { suites: Vec::new(), list: false, unprivileged: false, install }
+        Self { suites: Vec::new(), list: false, unprivileged: false, full: false, install }
     }
 }
 
@@ -64,7 +67,7 @@ pub(crate) fn report(args: &Args) -> Result<Report> {
     let mut report = Report::default();
     for suite in &suites {
         println!("\n== {}", suite.name());
-        report.add(suite.name(), suite.run(agents)?);
+        report.add(suite.name(), suite.run(agents, args.full)?);
     }
     Ok(report)
 }

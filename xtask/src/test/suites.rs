@@ -17,7 +17,7 @@ use crate::workspace;
 
 /// Suites whose tests may run side by side. All others share what there is one of: the cgroup
 /// hooks' counters, the two cores that a load test wants.
-const PARALLEL: &[&str] = &["unit", "kernels", "listeners", "passive"];
+const PARALLEL: &[&str] = &["unit", "kernels", "listeners", "passive", "tenants"];
 
 /// Suites about real sockets, whose agents may as well be without privileges. Of the others some start
 /// no agent, `exchange` loads in its own process, `inspect` expects the pins of root's agents, and
@@ -118,10 +118,14 @@ impl Suite {
 
     /// Runs it to its end. What tests print is shown as it comes; the rest, such as the noise of
     /// compilers and agents on stderr, only when something failed.
-    pub(super) fn run(&self, agents: Agents) -> Result<Outcome> {
+    pub(super) fn run(&self, agents: Agents, is_full: bool) -> Result<Outcome> {
         let start = Instant::now();
         let mut cargo = cargo_test();
         cargo.args(self.selection());
+        if is_full {
+            // As tests/src/size.rs reads it.
+            cargo.env("REDIRECTOR_FULL", "1");
+        }
         if agents == Agents::Unprivileged {
             // Cargo has built it with the suite.
             cargo

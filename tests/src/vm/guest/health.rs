@@ -55,7 +55,9 @@ impl Health {
 
     /// What `writer` says of `backend`: 0 is no objection.
     pub(super) fn byte(&self, backend: usize, writer: HealthByte) -> u8 {
-        self.at(backend, writer).load(Ordering::Acquire)
+        let byte = self.at(backend, writer).load(Ordering::Acquire);
+        // That some client avoids it is none.
+        if writer == HealthByte::Passive { byte & !HealthWord::AVOIDED } else { byte }
     }
 
     /// Stores the operator's byte of `backend`; anything but 0 ejects.

@@ -1,0 +1,130 @@
+//! A process of a tenant who has no rights on the machine: user 65534 without a capability.
+//!
+//! It may make a user namespace of its own, and a network in it where any address is its own; it may
+//! move between the cgroups that were given to its user; and it may connect. The guard's half starts
+//! the process and tells it what to do: one `Order` as JSON a line on stdin, answered by one line on
+//! stdout, a [`Tally`] of connects or an error.
+
+mod attempt;
+mod held;
+mod own;
+mod run;
+
+use std::{
+    io::{BufRead as _, BufReader, Lines, Write as _},
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    process::{ChildStdin, ChildStdout, Stdio},
+};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use serde::{Deserialize, Serialize};
+
+pub use attempt::{Attempt, Tally};
+pub use run::serve;
+
+use crate::{
+    place::{Place, Process},
+    privileges::TENANT,
+    programs::{self, Role},
+};
+
+/// What the process is told. End of input ends it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Order {
+    /// Makes a network of its own: these addresses are its own, whatever is sent to others is lost.
+    Own(Vec<IpAddr>),
+    /// Accepts connections there and closes them at once.
+    Listen(SocketAddr),
+    /// Opens connections to each of these addresses, and keeps them.
+    Hold(Vec<SocketAddr>, u32),
+    /// Asks on every connection that it keeps.
+    Ask,
+    /// Connects.
+    Attempt(Attempt),
+    /// Makes so many cgroups below this one, and attempts the same from each.
+    Swarm(PathBuf, u32, Attempt),
+}
+
+/// A tenant's process. Dropping it kills the process.
+#[derive(Debug)]
+pub struct Tenant {
+    process: Process,
+    orders: ChildStdin,
+    replies: Lines<BufReader<ChildStdout>>,
+}
+
+impl Tenant {
+    /// Starts one. In the place's cgroup its sockets are redirected.
+    pub fn start(place: Place<'_>) -> Result<Self> {
+        let program = programs::command(Role::Tenant)?;
+        let mut command = TENANT.command(Path::new(program.get_program()), &[]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = place.spawn(command)?;
+        let (Some(orders), Some(replies)) = (process.stdin.take(), process.stdout.take()) else {
+            bail!("a tenant without pipes");
+        };
+        Ok(Self { process: Process(process), orders, replies: BufReader::new(replies).lines() })
+    }
+
+    /// Its process, for example to move it into another cgroup.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    /// Makes a user namespace with a network of its own, or another such network if it has one: these
+    /// addresses are its own, whatever is sent to others is lost.
+    pub fn own(&mut self, addresses: &[IpAddr]) -> Result<()> {
+        self.order(&Order::Own(addresses.to_owned())).map(drop)
+    }
+
+    /// Accepts connections at an address of its network, until the process ends.
+    pub fn listen(&mut self, address: SocketAddr) -> Result<()> {
+        self.order(&Order::Listen(address)).map(drop)
+    }
+
+    /// Opens so many connections to each of these addresses, and keeps them.
+    pub fn hold(&mut self, addresses: &[SocketAddr], times: u32) -> Result<Tally> {
+        self.order(&Order::Hold(addresses.to_owned(), times))
+    }
+
+    /// Asks on every connection that it keeps; `connected` are those that answer.
+    pub fn ask(&mut self) -> Result<Tally> {
+        self.order(&Order::Ask)
+    }
+
+    /// Connects, and says how that ended.
+    pub fn attempt(&mut self, attempt: Attempt) -> Result<Tally> {
+        self.order(&Order::Attempt(attempt))
+    }
+
+    /// Starts to connect; [`end`](Self::end) says how that ended.
+    pub fn begin(&mut self, attempt: Attempt) -> Result<()> {
+        self.tell(&Order::Attempt(attempt))
+    }
+
+    /// Waits for what was begun.
+    pub fn end(&mut self) -> Result<Tally> {
+        let reply = self.replies.next().context("the tenant has ended; see its error above")?;
+        let reply = reply.context("cannot read from the tenant")?;
+        let reply: Result<Tally, String> =
+            serde_json::from_str(&reply).with_context(|| format!("the tenant says {reply:?}"))?;
+        reply.map_err(|error| anyhow!("the tenant cannot: {error}"))
+    }
+
+    /// Makes so many cgroups below one that was given to it, and connects from each.
+    pub fn swarm(&mut self, below: &Path, clients: u32, attempt: Attempt) -> Result<Tally> {
+        self.order(&Order::Swarm(below.to_owned(), clients, attempt))
+    }
+
+    fn order(&mut self, order: &Order) -> Result<Tally> {
+        self.tell(order)?;
+        self.end()
+    }
+
+    fn tell(&mut self, order: &Order) -> Result<()> {
+        let text = serde_json::to_string(order).context("an order that is not JSON")?;
+        writeln!(self.orders, "{text}").context("the tenant has ended; see its error above")
+    }
+}

@@ -1,0 +1,54 @@
+//! A process that succeeds in a network of its own keeps nobody at a dead backend.
+
+use std::{net::SocketAddr, thread};
+
+use redirector_tests::tenant::Attempt;
+
+use crate::{
+    services::{Family, PORT, PROBED, frontends, near, service},
+    stage::{AgentIs, Stage},
+    watch::count,
+};
+
+const SERVICE: u16 = 1;
+const DIALS: u32 = 110;
+/// Unanswered connects after which a client goes elsewhere, and one more try after a second.
+const MOST_FAILED: u64 = 5 + 1;
+
+fn pretends(policy: &str, agent: AgentIs) {
+    let services = service(SERVICE, policy, &[near(PORT), near(PORT + 1)]);
+    let mut stage = Stage::new(&[("near", PORT), ("near", PORT + 1)], &services);
+    if agent != AgentIs::Alive {
+        stage.wait_for_probes(&[SERVICE]);
+    }
+    stage.let_agent_be(agent);
+    stage.swallow("near", PORT);
+    let mut attacker = stage.tenant("pod1", "attacker");
+    let addresses = stage.addresses("near");
+    attacker.own(&addresses).expect("a network of its own");
+    for address in addresses {
+        attacker.listen(SocketAddr::new(address, PORT)).expect("a listener");
+    }
+    let attempt = Attempt { timeout_ms: 50, ..Attempt::new(&frontends([SERVICE]), 400).every(2) };
+    attacker.begin(attempt).expect("an attack");
+    let one = |family: Family| {
+        let mut client = stage.client("victim", "victim");
+        thread::spawn(move || count(&client.dial(family.dial(SERVICE), DIALS).expect("dials")))
+    };
+    let victims = Family::ALL.map(one).map(|thread| thread.join().expect("a victim"));
+    let tally = attacker.end().expect("the end of the attack");
+    let failed = victims.each_ref().map(|sums| sums.failed);
+    println!("{} false successes, agent {agent:?}: {failed:?} of {DIALS} failed", tally.connected);
+    assert!(tally.connected >= 20, "the attack is none: {tally:?}");
+    assert!(failed.iter().all(|failed| *failed <= MOST_FAILED), "{victims:?}");
+}
+
+#[test]
+fn false_success_keeps_nobody_at_a_black_hole_that_is_not_probed() {
+    pretends("connectTimeout: 300ms, probe: off", AgentIs::Alive);
+}
+
+#[test]
+fn false_success_keeps_nobody_at_a_black_hole_while_the_agent_is_dead() {
+    pretends(PROBED, AgentIs::Killed);
+}
