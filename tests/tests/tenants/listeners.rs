@@ -12,7 +12,7 @@ use redirector_tests::{
 
 use crate::{
     services::{Family, PORT, PROBED, TIERS, backend, near, service, west},
-    stage::{AgentIs, Stage},
+    stage::{AgentIs, DROP, Stage},
     watch::{Victim, assert_served_by},
 };
 
@@ -124,6 +124,7 @@ fn a_second_namespace_moves_nobody_while_the_owner_listens_and_the_agent_is_stop
 /// Where no probe says otherwise.
 fn ends(agent: AgentIs) {
     let mut stage = with_own("probe: off");
+    stage.rule("host", "pod1", &[PORT], "", DROP);
     let mut seen = server(&stage, stage.place("pod1"), "seen");
     learn(&stage, "seen");
     // Out of the cgroup that the agent serves: nobody sees its listeners.
