@@ -12,7 +12,7 @@ use redirector_common::{
 
 use crate::{
     alone::{agent_is_silent, now},
-    avoid, client,
+    avoid, client, listen,
     maps::{EVENTS, HEALTH, PASSIVE},
     programs::count,
 };
@@ -121,15 +121,20 @@ pub fn succeeded(context: &SockOpsContext, socket: &SocketValue, is_late: bool) 
         if (&raw const (*passive).used).read_volatile() != 1 {
             (&raw mut (*passive).used).write_volatile(1);
         }
-        if (&raw const (*passive).slow).read_volatile() != u8::from(is_late) {
-            (&raw mut (*passive).slow).write_volatile(u8::from(is_late));
-        }
-        if word.0 & (HealthWord::AVOIDED_BIT | HealthWord::KERNEL) == 0 {
+        let is_slow_news = (&raw const (*passive).slow).read_volatile() != u8::from(is_late);
+        let is_doubted = word.0 & (HealthWord::AVOIDED_BIT | HealthWord::KERNEL) != 0;
+        if !is_slow_news && !is_doubted {
             return;
         }
         let client = client::connected(context, socket.cgroup);
-        avoid::succeeded(&AvoidKey::new(ClientHash::new(client), backend, generation));
-        if client.netns == 0 {
+        if is_doubted {
+            avoid::succeeded(&AvoidKey::new(ClientHash::new(client), backend, generation));
+        }
+        // How long others wait for its answers is no business of a network that a process made.
+        if is_slow_news && (client.netns != 0 || !listen::is_watching()) {
+            (&raw mut (*passive).slow).write_volatile(u8::from(is_late));
+        }
+        if !is_doubted || client.netns == 0 {
             return;
         }
         if (&raw const (*passive).witness).read_volatile() != 0 {

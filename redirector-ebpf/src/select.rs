@@ -17,7 +17,8 @@ const SAMPLES_PER_TIER: u32 = 2;
 pub const SCANNED: u32 = 64;
 /// The same of a walk past those that the client avoids, of which a step takes twice as much.
 const SCANNED_PAST: u32 = SCANNED / 2;
-/// Entries that so many of those look at, one after the other.
+/// Entries of the first tier that so many of those look at, one after the other; and as many of the later
+/// tiers together.
 const PASSED: u64 = 4 * SCANNED_PAST as u64;
 
 /// The entry chosen, and where it is.
@@ -299,15 +300,26 @@ pub fn scan_but<'t, T: Tables>(
             *walk = Walk { drawn: 0, passed: 0, ..*walk };
             Err(Reason::Avoided)
         }
-        Walked::More if walk.passed + u64::from(SCANNED_PAST) < PASSED => {
-            walk.passed += u64::from(SCANNED_PAST);
+        Walked::More => {
+            let drawn = service.tier_at(Draws::new(seed).below(100).0) & walk.drawn as u32;
+            let first = u64::from(service.tier(tables, drawn)?.length);
+            let passed = walk.passed + u64::from(SCANNED_PAST);
+            // The rest of a large tier is left out: the next one may be served.
+            let passed = if passed >= PASSED { passed.max(first) } else { passed };
+            if passed.saturating_sub(first) >= PASSED {
+                return Err(avoids_all(walk));
+            }
+            walk.passed = passed;
             Err(Reason::Avoided)
         }
-        Walked::More | Walked::Nobody => {
-            *walk = Walk { unasked: 1, ..Walk::BEGIN };
-            Err(Reason::AvoidsAll)
-        }
+        Walked::Nobody => Err(avoids_all(walk)),
     }
+}
+
+#[inline(always)]
+fn avoids_all(walk: &mut Walk) -> Reason {
+    *walk = Walk { unasked: 1, ..Walk::BEGIN };
+    Reason::AvoidsAll
 }
 
 /// What a walk has met.

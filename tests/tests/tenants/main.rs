@@ -7,6 +7,7 @@ mod hops;
 mod listeners;
 mod panic;
 mod pods;
+mod questions;
 mod real;
 mod resets;
 mod services;

@@ -72,6 +72,7 @@ impl World {
         let has_answered = self.backends.get(backend).is_some_and(|it| it.health.has_answered());
         let due = self.backends.change(backend, |trouble| {
             trouble.vouched.take_if(|until| *until <= now);
+            let may_ask = trouble.answer.take_if(|at| *at <= now).is_some();
             let is_well = trouble.forgive.take_if(|at| *at <= now).is_some();
             if is_well {
                 trouble.ejections = 0;
@@ -81,9 +82,12 @@ impl World {
             let unjudged = trouble.questions.iter().filter(|(_, question)| question.until <= now);
             let unjudged: Vec<HealthByte> = unjudged.map(|(byte, _)| *byte).collect();
             let is_over = is_served && (!has_answered || trouble.is_disproved(healthy));
-            (is_well, is_over, unjudged)
+            (may_ask, is_well, is_over, unjudged)
         });
-        let Some((is_well, is_over, unjudged)) = due else { return };
+        let Some((may_ask, is_well, is_over, unjudged)) = due else { return };
+        if may_ask {
+            self.commands.push(Command::Answered(*backend));
+        }
         if is_well {
             self.commands.push(Command::Forgive(*backend));
         }

@@ -4,7 +4,8 @@
 //! connection changes for it. The kernel has moved that client, or holds the backend back from
 //! everybody if several have seen it. The probe that is asked for at once decides. In order:
 //!
-//! 1. It succeeds: what was seen is contradicted, and nothing is left of it. For [`VOUCHED`] the
+//! 1. It succeeds: what was seen is contradicted, and nothing is left of it. The kernel may ask again
+//!    after [`ASKED_AGAIN`]. If several had seen it: for [`VOUCHED`] the
 //!    kernel then takes nobody's word for the backend's death, so that one that answers is out three
 //!    times a minute at most, for a round trip.
 //! 2. It fails while this node's own network is suspect: the question stays.
@@ -34,6 +35,9 @@ use crate::{
 
 /// How long clients are not believed of a backend that has just answered.
 const VOUCHED: Duration = Duration::from_secs(20);
+/// How long after a contradiction the kernel may ask about the same backend again. One client can fail
+/// and succeed as often as it likes: each question is a probe, and one that is lost is a verdict.
+const ASKED_AGAIN: Duration = Duration::from_secs(1);
 /// Bytes that the kernel writes.
 const SEEN: [HealthByte; 2] = [HealthByte::Passive, HealthByte::Listener];
 /// How long the kernel's news and the agent's commands may take to cross each other.
@@ -142,7 +146,11 @@ impl World {
     /// A probe succeeded: whatever was seen is not so, or not so any more.
     pub(super) fn contradict(&mut self, backend: &BackendRef, happened: &mut Vec<Transition>) {
         for byte in SEEN {
-            let Some(question) = self.dismiss(backend, byte, happened) else { continue };
+            let Some(question) = self.end_question(backend, byte, happened) else { continue };
+            if byte == HealthByte::Passive {
+                let at = later(self.now, ASKED_AGAIN);
+                self.backends.change(backend, |trouble| trouble.answer = Some(at));
+            }
             let Suspicion { sight, is_held, .. } = question.suspicion;
             if is_held {
                 self.vouch(backend, VOUCHED);
@@ -257,9 +265,22 @@ impl World {
         users.all(|user| self.services.get(user).is_none_or(has_room))
     }
 
+    /// Ends a question without a verdict, and lets the kernel ask anew.
+    pub(super) fn dismiss(
+        &mut self,
+        backend: &BackendRef,
+        byte: HealthByte,
+        happened: &mut Vec<Transition>,
+    ) {
+        let ended = self.end_question(backend, byte, happened);
+        if ended.is_some() && byte == HealthByte::Passive {
+            self.commands.push(Command::Answered(*backend));
+        }
+    }
+
     /// Ends a question without a verdict. Failures that no probe has confirmed make no later
     /// ejection longer.
-    pub(super) fn dismiss(
+    fn end_question(
         &mut self,
         backend: &BackendRef,
         byte: HealthByte,
@@ -272,11 +293,8 @@ impl World {
         if is_held {
             self.readmit(backend, byte);
         }
-        if byte == HealthByte::Passive {
-            if is_held && ejections == 0 {
-                self.commands.push(Command::Forgive(*backend));
-            }
-            self.commands.push(Command::Answered(*backend));
+        if byte == HealthByte::Passive && is_held && ejections == 0 {
+            self.commands.push(Command::Forgive(*backend));
         }
         self.withdraw(backend, byte, happened);
         Some(question)

@@ -28,6 +28,8 @@ pub(super) struct Trouble {
     pub(super) forgive: Option<Moment>,
     /// Until when several clients' failures do not take it from everybody.
     pub(super) vouched: Option<Moment>,
+    /// When the kernel may ask about it again: a probe has contradicted a client.
+    pub(super) answer: Option<Moment>,
     /// When the kernel was last asked to eject it: news that it has re-admitted it may cross that.
     pub(super) ejected: Option<Moment>,
     /// Asks for a probe at once when it changes; 0 is not yet.
@@ -75,12 +77,13 @@ impl Trouble {
         let trial = self.passive.as_ref().filter(|passive| !passive.is_served);
         let trial = trial.map(|passive| passive.until);
         let questions = self.questions.values().map(|question| question.until);
-        questions.chain(trial).chain(self.forgive).chain(self.vouched).min()
+        questions.chain(trial).chain(self.forgive).chain(self.vouched).chain(self.answer).min()
     }
 
     /// Whether there is nothing left to remember.
     pub(super) fn is_over(&self) -> bool {
-        !self.is_doubted() && self.forgive.is_none() && self.vouched.is_none()
+        let has_timer = self.forgive.or(self.vouched).or(self.answer).is_some();
+        !self.is_doubted() && !has_timer
     }
 
     /// Whether its probes are to say how it is.

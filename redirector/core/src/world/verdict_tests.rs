@@ -54,12 +54,17 @@ fn what_clients_saw_moves_nothing_and_is_gone_when_a_probe_contradicts_it() {
         }
         if byte == HealthByte::Passive {
             commands.extend(is_held.then_some(Command::Forgive(backend(A))));
-            commands.push(Command::Answered(backend(A)));
         }
         if is_held {
             commands.push(vouch(20));
         }
         assert_eq!(world.take_commands(), commands);
+        if byte == HealthByte::Passive {
+            assert_eq!(world.next_deadline(), Some(at(3)));
+            world.at(3, Input::Tick);
+            let answered = [Command::Answered(backend(A))];
+            assert_eq!(world.take_commands(), answered, "one question a second");
+        }
         assert_eq!(world.next_deadline(), is_held.then_some(at(22)));
         world.at(22, Input::Tick);
         assert_eq!(world.next_deadline(), None, "all is forgotten");
@@ -140,6 +145,7 @@ fn clients_are_not_believed_of_a_backend_that_has_just_contradicted_them() {
     let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(1));
     world.at(0, suspected(A, 1));
     world.at(0, success(A));
+    world.at(1, Input::Tick);
     world.take_commands();
     assert_eq!(world.at(19, suspected(A, 2)), []);
     assert_eq!(world.take_commands(), [readmit(A)], "at once: it crossed the command");
