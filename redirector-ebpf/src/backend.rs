@@ -115,9 +115,17 @@ impl Backend {
         if is_gone != 0
             && let Some(passive) = PASSIVE.get_ptr_mut(self.index)
         {
-            let until = alone::now() + LISTENER_GONE;
-            // SAFETY: a word of an array, stored whole, before any dial can see the veto.
-            unsafe { (&raw mut (*passive).until).write_volatile(until) };
+            let now = alone::now();
+            // SAFETY: words of an array, each loaded or stored whole; the end before any dial can see
+            // the veto.
+            unsafe {
+                let vouched = (&raw const (*passive).vouched).read_volatile();
+                if now < vouched && !alone::agent_is_silent(now) {
+                    // A probe has contradicted this not long ago: the next one sees it, if it is so.
+                    return;
+                }
+                (&raw mut (*passive).until).write_volatile(now + LISTENER_GONE);
+            }
         }
         // SAFETY: a byte within the word; no other writer in the kernel stores anything else there
         // for longer than this moment.

@@ -10,7 +10,9 @@ use aya_ebpf::{
     helpers::generated::{bpf_get_netns_cookie, bpf_get_socket_cookie},
     programs::{SockContext, SockOpsContext},
 };
-use redirector_common::{ListenerValue, PROTOCOL_TCP, UNCOUNTED, served_by, served_in};
+use redirector_common::{
+    ListenerValue, PROTOCOL_TCP, SERVED_NO_MORE, UNCOUNTED, is_served, served_in,
+};
 
 use crate::{
     backend,
@@ -52,11 +54,12 @@ pub fn accepted(context: &SockOpsContext) {
     // SAFETY: a word of an array; every store to it is whole.
     let before = unsafe { known.read_volatile() };
     if before != here {
-        // A namespace that gives itself the address of another's backend takes nothing over while
-        // that one listens.
-        let is_served = served_by(before, backend.generation)
-            .is_some_and(|other| ports::is_served(other, &address));
-        if is_served || !socket(context).is_of_system() || !ports::learn(netns, &address, backend) {
+        let is_another = before & !SERVED_NO_MORE != here;
+        if is_another
+            && (is_served(before, backend.generation)
+                || !socket(context).is_of_system()
+                || !ports::learn(netns, &address, backend))
+        {
             return;
         }
         // SAFETY: as above.

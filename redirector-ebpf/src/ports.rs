@@ -2,13 +2,14 @@
 
 use aya_ebpf::bindings::BPF_NOEXIST;
 use redirector_common::{
-    IdWord, LEARNED, ListenerValue, PortKey, PortValue, SERVES_V4, SERVES_V6, UNCOUNTED, port_check,
+    IdWord, LEARNED, ListenerValue, PortKey, PortValue, SERVED_NO_MORE, SERVES_V4, SERVES_V6,
+    UNCOUNTED, port_check, served_in,
 };
 
 use crate::{
     backend::{self, Backend},
     context::Address,
-    maps::PORTS,
+    maps::{BACKEND_NETNS, PORTS},
 };
 
 /// A family of IP, and what a listener's mask calls it.
@@ -45,14 +46,6 @@ pub fn learn(netns: u64, address: &Address, backend: Backend) -> bool {
         }
     }
     false
-}
-
-/// Whether that namespace listens there, as far as listeners were seen to begin.
-#[inline(always)]
-pub fn is_served(netns: u64, address: &Address) -> bool {
-    let family = if address.is_v4() { 4 } else { 6 };
-    let key = |words| PortKey { netns, address: words, port: address.port, family, _pad: 0 };
-    listens(&key(ANY)) | listens(&key(address.words)) != 0
 }
 
 /// A listener has begun, and its end will be told. `group` are the listeners that share its port
@@ -129,15 +122,28 @@ fn one_backend(listener: &ListenerValue, family: u32, word: IdWord, is_gone: u64
     if difference(&listener.address, &ANY) != 0 && difference(&listener.address, &address) != 0 {
         return;
     }
+    let Some(served) = BACKEND_NETNS.get_ptr_mut(backend.index) else {
+        return;
+    };
+    let here = served_in(listener.netns, backend.generation);
+    // SAFETY: a word of an array, loaded and stored whole.
+    if (unsafe { served.read_volatile() }) & !SERVED_NO_MORE != here {
+        // Another namespace serves it: what happens here says nothing about it.
+        return;
+    }
     if is_gone != 0 {
         // First ejected, then looked for others: one that begins meanwhile is found here, or
         // re-admits after this.
         backend.tell(1);
         let (all, this) = (key_of(listener, family, ANY), key_of(listener, family, address));
         if listens(&all) | listens(&this) == 0 {
+            // SAFETY: as above.
+            unsafe { served.write_volatile(here | SERVED_NO_MORE) };
             return;
         }
     }
+    // SAFETY: as above.
+    unsafe { served.write_volatile(here) };
     backend.tell(0);
 }
 

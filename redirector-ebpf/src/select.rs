@@ -57,11 +57,27 @@ impl Walk {
     pub const BEGIN: Self = Self { ignored: 0, drawn: u64::MAX, unasked: 0, passed: 0 };
     /// One after which only the all-down policy is left.
     pub const WIDEST: Self = Self {
-        ignored: HealthWord::OPERATOR | HealthWord::SUSPECTED_BIT,
+        ignored: HealthWord::OPERATOR | HealthWord::SUSPECTED_BITS,
         drawn: 0,
         unasked: 0,
         passed: 0,
     };
+
+    /// This one, or the first one if it is through another table: `difference` is not 0 then.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(self, difference: u32) -> Self {
+        let less = u64::from(difference).wrapping_sub(1);
+        // SAFETY: a volatile load of a local: else the compiler makes a branch of it, and the verifier
+        // would explore the walk once for each of its ways.
+        let same = ((unsafe { (&raw const less).read_volatile() }) >> 63).wrapping_neg();
+        Self {
+            ignored: self.ignored & same,
+            drawn: self.drawn | !same,
+            unasked: self.unasked & same,
+            passed: self.passed & same,
+        }
+    }
 
     /// Whether a backend that some client avoids is taken without asking.
     #[inline(always)]
@@ -76,8 +92,8 @@ impl Walk {
         let is_panic = header.flags & Header::ALL_DOWN == AllDown::Panic.number();
         if is_panic && self.ignored == 0 {
             Some(Self { ignored: HealthWord::OPERATOR, drawn: 0, ..self })
-        } else if self.ignored & HealthWord::SUSPECTED_BIT == 0 {
-            Some(Self { ignored: self.ignored | HealthWord::SUSPECTED_BIT, drawn: 0, ..self })
+        } else if self.ignored & HealthWord::SUSPECTED_BITS == 0 {
+            Some(Self { ignored: self.ignored | HealthWord::SUSPECTED_BITS, drawn: 0, ..self })
         } else {
             None
         }

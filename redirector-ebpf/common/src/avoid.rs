@@ -30,7 +30,7 @@ const MAX_LEVEL: u32 = 7;
 pub struct AvoidKey {
     /// Where the word may stand: indices in `AVOID`.
     pub places: [u32; 2],
-    /// The upper 28 bits of the word: 12 that check the key, the lower 16 of the backend's index.
+    /// The upper 28 bits of the word: 11 that check the key, the lower 16 of the backend's index.
     pub identity: u32,
 }
 
@@ -166,7 +166,7 @@ impl AvoidWord {
     #[inline(always)]
     #[must_use]
     pub const fn failed(self, is_refused: bool, limit: u32, now: u32) -> Self {
-        if self.level() != 0 {
+        if self.level() != 0 && !self.is_stale(now) {
             if self.is_trying() || !self.is_avoiding(now) {
                 return self.avoiding(self.level() + 1, false, now);
             }
@@ -187,7 +187,7 @@ impl AvoidWord {
     #[inline(always)]
     #[must_use]
     pub const fn trying(self, now: u32) -> Self {
-        let level = self.level();
+        let level = if self.is_stale(now) { 0 } else { self.level() };
         self.avoiding(if level == 0 { 1 } else { level }, true, now)
     }
 
@@ -305,7 +305,9 @@ mod tests {
         let avoiding = (0..wraps).filter(|at| word.is_avoiding(*at as u32)).count() as u32;
         assert!(avoiding <= 512, "{avoiding} ticks of {wraps}");
         assert!(!word.is_stale(ticks(60 * SECOND)), "a trial may still fail");
-        assert!(word.is_stale(ticks(62 * SECOND)));
+        let late = ticks(62 * SECOND);
+        assert!(word.is_stale(late));
+        assert_eq!(word.failed(true, 2, late).level(), 0, "it counts anew");
     }
 
     #[test]

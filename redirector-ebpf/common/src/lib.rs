@@ -18,8 +18,9 @@ pub use avoid::{AVOID_WORDS, AvoidKey, AvoidWord, ClientHash, SEGMENT, WitnessWo
 pub use counters::{COUNTERS, Reason, TIER_COUNTERS};
 pub use frontend::{FrontendKey4, FrontendKey6, PROTOCOL_TCP, PROTOCOL_UDP};
 pub use listener::{
-    IDS, IdBucket, IdWord, LEARNED, ListenerValue, PortKey, PortValue, SERVES_V4, SERVES_V6,
-    UNCOUNTED, buckets_of, identity_of, identity_words, mix, port_check, served_by, served_in,
+    IDS, IdBucket, IdWord, LEARNED, ListenerValue, PortKey, PortValue, SERVED_NO_MORE, SERVES_V4,
+    SERVES_V6, UNCOUNTED, buckets_of, identity_of, identity_words, is_served, mix, port_check,
+    served_in,
 };
 pub use passive::{
     AGENT_SILENT, CONFIG_WORDS, Client, EventKind, EventValue, HEARTBEAT, LISTENER_GONE, Limits,

@@ -162,20 +162,24 @@ pub const SERVES_V6: u16 = 2;
 pub const UNCOUNTED: u16 = 4;
 
 /// What `BACKEND_NETNS` holds for a backend: the namespace that accepted a connection to it, and is
-/// known to `PORTS`. The lower 40 bits of the cookie, which no two namespaces of one boot share in
-/// practice, and the generation of the index.
+/// known to `PORTS`. The lower 39 bits of the cookie, which no two namespaces of one boot share in
+/// practice, [`SERVED_NO_MORE`], and the generation of the index.
 #[inline(always)]
 #[must_use]
 pub const fn served_in(netns: u64, generation: u32) -> u64 {
-    netns & 0xff_ffff_ffff | (generation as u64) << 40
+    netns & (SERVED_NO_MORE - 1) | (generation as u64) << 40
 }
 
-/// The namespace in such a word, if it is of that generation.
+/// In such a word: the last listener there has ended. Only then another namespace takes over: one
+/// that gives itself the address of a neighbour's backend must not.
+pub const SERVED_NO_MORE: u64 = 1 << 39;
+
+/// Whether a namespace serves the backend of that generation, as far as is known.
 #[inline(always)]
 #[must_use]
-pub const fn served_by(word: u64, generation: u32) -> Option<u64> {
-    let netns = word & 0xff_ffff_ffff;
-    if netns != 0 && word >> 40 == generation as u64 { Some(netns) } else { None }
+pub const fn is_served(word: u64, generation: u32) -> bool {
+    let netns = word & (SERVED_NO_MORE - 1);
+    netns != 0 && word & SERVED_NO_MORE == 0 && word >> 40 == generation as u64
 }
 
 #[inline(always)]

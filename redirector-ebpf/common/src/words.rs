@@ -58,8 +58,8 @@ impl HealthWord {
 
     /// Where [`AVOIDED`](Self::AVOIDED) is.
     pub const AVOIDED_BIT: u64 = (Self::AVOIDED as u64) << 24;
-    /// Where clients' suspicion is, that no probe has confirmed.
-    pub const SUSPECTED_BIT: u64 = (Self::SUSPECTED as u64) << 24;
+    /// Where [`SUSPECTED`](Self::SUSPECTED) is, of clients and of listeners.
+    pub const SUSPECTED_BITS: u64 = (Self::SUSPECTED as u64) << 24 | (Self::SUSPECTED as u64) << 32;
     /// All bits that keep every client away.
     pub const VETOES: u64 = ((1 << 40) - 1) & !Self::AVOIDED_BIT;
     /// The veto of an operator.

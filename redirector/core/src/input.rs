@@ -215,13 +215,13 @@ pub enum Transition {
         /// Who objected.
         by: HealthByte,
     },
-    /// A probe succeeded after connects of a client had failed: that client cannot reach the
-    /// backend, and others can.
+    /// A probe succeeded after connects of a client had failed, or a listener had ended: that client
+    /// cannot reach the backend, and others can.
     Contradicted {
         /// Which backend.
         backend: BackendRef,
-        /// Which client.
-        client: ClientId,
+        /// Which client; `None` is a listener, or what an earlier agent had heard of.
+        client: Option<ClientId>,
         /// Whether its connects were refused; else they were not answered.
         refused: bool,
     },

@@ -28,7 +28,7 @@ enum Test {
 
 const DEAD: &str = "no_connect_reaches_what_everybody_knows_is_dead";
 const LIES: &str = "who_cannot_reach_what_answers_every_probe_moves_nobody_but_itself";
-const DEATH: &str = "a_death_among_lies_is_found_by_the_first_probe_that_fails";
+const DEATH: &str = "a_death_among_lies_is_found_by_two_probes_at_most";
 
 const MUTATIONS: [Mutation; 11] = [
     Mutation {
@@ -115,8 +115,8 @@ const MUTATIONS: [Mutation; 11] = [
     Mutation {
         what: "a probe that fails confirms nothing",
         file: "world/suspicion.rs",
-        right: "            if has_answered {",
-        wrong: "            if has_answered && !suspicion.is_held && suspicion.is_held {",
+        right: "            } else if has_answered {",
+        wrong: "            } else if has_answered && !suspicion.is_held && suspicion.is_held {",
         caught_by: Test::Simulation(DEATH),
     },
 ];

@@ -49,8 +49,12 @@ pub(super) fn log(transition: &Transition, contradictions: &mut Contradictions) 
         }
         Transition::Contradicted { backend, client, refused } => {
             if contradictions.are_worth_a_line(*backend, Instant::now()) {
-                let ClientId { cgroup, netns } = client;
-                info!(%backend, cgroup, netns, refused, "a client cannot reach it, and a probe can");
+                match client {
+                    Some(ClientId { cgroup, netns }) => {
+                        info!(%backend, cgroup, netns, refused, "a client cannot reach it, and a probe can");
+                    }
+                    None => info!(%backend, "a listener of it has ended, and a probe is answered"),
+                }
             }
         }
         Transition::FailedOver { service, from, to } => {

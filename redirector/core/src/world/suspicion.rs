@@ -10,7 +10,8 @@
 //!    times a minute at most, for a round trip.
 //! 2. It fails while this node's own network is suspect: the question stays.
 //! 3. It fails, and the backend has answered this node before: that is the verdict. From then on it
-//!    is ejected as if probes had found it.
+//!    is ejected as if probes had found it. A probe without an answer may have been lost: beside one
+//!    client's word, or a listener's, it takes a second one.
 //! 4. It fails, and no probe has ever reached the backend: perhaps none can. One client's word
 //!    moves only that client. Several, and a listener's death, are believed for the time of a first
 //!    ejection, however often. Of no service more than half of the backends of a family are out on
@@ -127,7 +128,10 @@ impl World {
                 return false;
             }
             let suspicion = Suspicion { sight, since: now, is_held };
-            trouble.questions.insert(byte, Question { suspicion, until, is_believed: false });
+            trouble.questions.insert(
+                byte,
+                Question { suspicion, until, is_believed: false, is_asked_twice: false },
+            );
             true
         });
         if is_new == Some(true) {
@@ -155,10 +159,11 @@ impl World {
             if is_held {
                 self.vouch(backend, VOUCHED);
             }
-            if let Sight::Connects { refused, client: Some(client) } = sight {
-                let backend = *backend;
-                happened.push(Transition::Contradicted { backend, client, refused });
-            }
+            let (client, refused) = match sight {
+                Sight::Connects { refused, client } => (client, refused),
+                Sight::ListenerGone => (None, true),
+            };
+            happened.push(Transition::Contradicted { backend: *backend, client, refused });
         }
     }
 
@@ -176,11 +181,21 @@ impl World {
         for byte in SEEN {
             let trouble = self.backends.get(backend).and_then(|known| known.trouble.as_ref());
             let question = trouble.and_then(|trouble| trouble.questions.get(&byte));
-            let Some(Question { suspicion, .. }) = question.filter(|it| !it.is_believed).copied()
+            let Some(Question { suspicion, is_asked_twice, .. }) =
+                question.filter(|it| !it.is_believed).copied()
             else {
                 continue;
             };
-            if has_answered {
+            let is_weak = *failure == ProbeFailure::TimedOut
+                && (byte == HealthByte::Listener || !suspicion.is_held);
+            if has_answered && is_weak && !is_asked_twice {
+                self.backends.change(backend, |trouble| {
+                    if let Some(question) = trouble.questions.get_mut(&byte) {
+                        question.is_asked_twice = true;
+                    }
+                });
+                self.ask(backend);
+            } else if has_answered {
                 self.confirm(backend, suspicion.sight, failure, happened);
             } else if !suspicion.is_held {
                 self.dismiss(backend, byte, happened);

@@ -270,6 +270,12 @@ pub(super) fn failure(address: &str) -> Input {
     Input::Probed { backend: backend(address), outcome: Err(ProbeFailure::TimedOut) }
 }
 
+/// An answer, unlike [`failure`].
+pub(super) fn refusal(address: &str) -> Input {
+    let why = ProbeFailure::Failed("connection refused".into());
+    Input::Probed { backend: backend(address), outcome: Err(why) }
+}
+
 pub(super) fn success(address: &str) -> Input {
     Input::Probed { backend: backend(address), outcome: Ok(()) }
 }

@@ -56,6 +56,8 @@ pub(super) struct Question {
     /// No probe has ever reached the backend, so that a failure refutes nothing: several clients,
     /// or its listener, are believed until then.
     pub(super) is_believed: bool,
+    /// One probe was not answered: packets get lost, so one more is asked for.
+    pub(super) is_asked_twice: bool,
 }
 
 /// An ejection for failed connects.

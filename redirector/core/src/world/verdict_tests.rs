@@ -5,7 +5,7 @@ use std::time::Duration;
 use redirector_common::{HealthByte, HealthWord};
 
 use super::{
-    tests::{PROBE, backend, failure, service, success},
+    tests::{PROBE, backend, failure, refusal, service, success},
     *,
 };
 use crate::{
@@ -42,9 +42,9 @@ fn what_clients_saw_moves_nothing_and_is_gone_when_a_probe_contradicts_it() {
         assert_eq!(world.probes()[&backend(A)].urgency, urgency, "once, until it is answered");
         assert_eq!(world.take_commands(), []);
 
+        let client = (byte == HealthByte::Passive).then_some(client);
         let contradicted = Transition::Contradicted { backend: backend(A), client, refused: true };
-        let said = if byte == HealthByte::Passive { vec![contradicted] } else { vec![] };
-        assert_eq!(world.at(2, success(A)), said);
+        assert_eq!(world.at(2, success(A)), [contradicted]);
         assert_eq!(*world.tables(), before.0);
         assert!(!world.is_asked(&backend(A)));
         assert_eq!(world.health_of(&backend(A)).expect("it is listed").suspicions, []);
@@ -87,7 +87,7 @@ fn a_failed_probe_makes_what_one_client_saw_everybodys() {
         world.at(0, success(A));
         assert_eq!(world.at(1, event), []);
         let ejected = Transition::Ejected { backend: backend(A), by: byte, why: why.into() };
-        assert_eq!(world.at(2, failure(A)), [ejected]);
+        assert_eq!(world.at(2, refusal(A)), [ejected]);
         let eject = Command::Eject { backend: backend(A), byte };
         let answered = (byte == HealthByte::Passive).then_some(Command::Answered(backend(A)));
         let commands: Vec<Command> = [eject].into_iter().chain(answered).collect();
@@ -141,6 +141,25 @@ fn what_probes_contradicted_makes_no_later_ejection_longer() {
 }
 
 #[test]
+fn a_probe_that_may_have_been_lost_beside_one_clients_word_is_made_again() {
+    for (event, twice) in [
+        (avoided(A, false), true),
+        (kernel(A, KernelEvent::ListenerGone), true),
+        (suspected(A, 1), false),
+    ] {
+        let mut world = with(&[two_tiers()], Some(3));
+        world.at(0, success(A));
+        world.at(1, event);
+        let urgency = world.probes()[&backend(A)].urgency;
+        if twice {
+            assert_eq!(world.at(2, failure(A)), [], "packets get lost");
+            assert_ne!(world.probes()[&backend(A)].urgency, urgency, "at once");
+        }
+        assert!(!world.at(3, failure(A)).is_empty(), "the verdict");
+    }
+}
+
+#[test]
 fn clients_are_not_believed_of_a_backend_that_has_just_contradicted_them() {
     let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(1));
     world.at(0, suspected(A, 1));
@@ -150,7 +169,7 @@ fn clients_are_not_believed_of_a_backend_that_has_just_contradicted_them() {
     assert_eq!(world.at(19, suspected(A, 2)), []);
     assert_eq!(world.take_commands(), [readmit(A)], "at once: it crossed the command");
     assert!(!world.is_told(&backend(A), HealthByte::Passive));
-    assert_eq!(world.at(19, failure(A)), [out(A, "connects were refused")], "but it is asked");
+    assert_eq!(world.at(19, refusal(A)), [out(A, "connects were refused")], "but it is asked");
     world.at(31, success(A));
     world.at(32, suspected(A, 1));
     assert!(world.is_told(&backend(A), HealthByte::Passive), "nobody has vouched for it since");
@@ -181,7 +200,8 @@ fn of_a_backend_that_no_probe_has_reached_one_client_is_not_believed_and_several
     world.at(40, suspected(A, 4));
     world.at(40, failure(A));
     let client = client(7);
-    let contradicted = Transition::Contradicted { backend: backend(A), client, refused: true };
+    let contradicted =
+        Transition::Contradicted { backend: backend(A), client: Some(client), refused: true };
     assert_eq!(world.at(41, success(A)), [back(A), contradicted], "a probe can reach it");
 }
 
@@ -278,7 +298,7 @@ fn a_listeners_death_ends_with_a_listener_or_with_proof_of_one() {
         let why = "nobody listens there any more".into();
         let ejected = Transition::Ejected { backend: backend(A), by, why };
         assert_eq!(world.at(1, gone.clone()), []);
-        assert!(world.at(2, failure(A)).starts_with(&[ejected]));
+        assert!(world.at(2, refusal(A)).starts_with(&[ejected]));
         world.take_commands();
         assert!(world.at(5, end).starts_with(std::slice::from_ref(&lifted)));
         assert_eq!(world.take_commands(), commands);
@@ -311,14 +331,14 @@ fn news_that_crosses_a_command_is_put_right() {
         let eject = Command::Eject { backend: backend(A), byte };
         let readmit = Command::Readmit { backend: backend(A), byte };
         world.at(second, event.clone());
-        world.at(second, failure(A));
+        world.at(second, refusal(A));
         world.take_commands();
         world.at(second, event.clone());
         assert_eq!(world.take_commands(), [eject], "what the kernel wrote is no verdict");
         world.at(second, kernel(A, end));
         assert!(world.take_commands().contains(&readmit), "the verdict came later");
         world.at(second, event);
-        world.at(second, failure(A));
+        world.at(second, refusal(A));
         world.at(second + 2, kernel(A, end));
         assert!(!world.is_ejected(&backend(A)));
         assert!(!world.take_commands().contains(&readmit), "long ago");
@@ -361,7 +381,9 @@ fn verdicts_survive_a_restart_and_suspicions_are_asked_about() {
     world.at(3, listed());
     assert_eq!((health(&world).objections.len(), health(&world).suspicions.len()), (0, 2));
     assert_ne!(world.probes()[&backend(A)].urgency, 0);
-    assert_eq!(world.at(4, success(A)), [], "nobody knows which client it was");
+    let contradicted =
+        Transition::Contradicted { backend: backend(A), client: None, refused: true };
+    assert_eq!(world.at(4, success(A)), [contradicted.clone(), contradicted], "of no known client");
     let commands = world.take_commands();
     for byte in bytes {
         assert!(commands.contains(&Command::Readmit { backend: backend(A), byte }));

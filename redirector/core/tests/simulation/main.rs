@@ -88,7 +88,7 @@ fn who_cannot_reach_what_answers_every_probe_moves_nobody_but_itself() {
 }
 
 #[test]
-fn a_death_among_lies_is_found_by_the_first_probe_that_fails() {
+fn a_death_among_lies_is_found_by_two_probes_at_most() {
     let mut tally = Tally::default();
     for seed in 0..200 {
         Run::small(seed, &mut tally).death_among_lies();

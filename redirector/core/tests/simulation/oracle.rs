@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use redirector_core::{Input, Transition, input::KernelEvent};
+use redirector_core::{
+    Input, Transition,
+    input::{KernelEvent, ProbeFailure},
+};
 
 use super::fleet::number_of;
 
@@ -23,7 +26,9 @@ pub struct Seen {
     pub failures: u32,
     /// Until when the core asks its probes whether connects fail.
     pub asked_until: Duration,
-    /// A probe has failed then, and no probe or trial has succeeded since.
+    /// Probes that have failed since the kernel asked last.
+    pub failed_since: u32,
+    /// One was refused then, or two had no answer, and no probe or trial has succeeded since.
     pub is_given_up: bool,
     /// How often the core was told something else than before.
     pub told: u64,
@@ -69,10 +74,13 @@ impl Oracle {
                         (seen.has_answered, seen.failures, seen.is_given_up) = (true, 0, false);
                         seen.asked_until = Duration::ZERO;
                     }
-                    Err(_) => {
+                    Err(failure) => {
                         seen.failures += 1;
-                        seen.is_given_up |=
-                            seen.has_answered && !self.is_suspect && now < seen.asked_until;
+                        if seen.has_answered && !self.is_suspect && now < seen.asked_until {
+                            seen.failed_since += 1;
+                            let is_answer = *failure != ProbeFailure::TimedOut;
+                            seen.is_given_up |= is_answer || seen.failed_since > 1;
+                        }
                     }
                 }
             }
@@ -81,7 +89,7 @@ impl Oracle {
                 seen.told += 1;
                 match event {
                     KernelEvent::Avoided { .. } | KernelEvent::Suspected { .. } => {
-                        seen.asked_until = now + ASKED;
+                        (seen.asked_until, seen.failed_since) = (now + ASKED, 0);
                     }
                     KernelEvent::Readmitted => seen.asked_until = Duration::ZERO,
                     KernelEvent::ListenerGone | KernelEvent::ListenerBack => {}
