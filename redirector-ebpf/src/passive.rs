@@ -1,7 +1,7 @@
 //! What follows from how a redirected connect ended: its client avoids the backend, the agent is
 //! asked, and what several clients saw takes the backend from all for a while.
 //!
-//! Every store is one word or byte that means the same whoever comes first. No atomic returns
+//! Every store is one word or byte that means the same in any order. No atomic returns
 //! anything: 5.10 refuses objects with such an instruction anywhere.
 
 use aya_ebpf::{helpers::generated::bpf_ringbuf_output, programs::SockOpsContext};
@@ -44,7 +44,7 @@ impl Failure {
 
 /// One more connect to the socket's backend failed. In order:
 ///
-/// 1. The client counts it. At the limit of the service it avoids the backend, and nobody else does.
+/// 1. The client counts it. At the limit of the service it avoids the backend, and no other client does.
 /// 2. Another namespace of the system that came to its limit within the last minute makes it the
 ///    word of several: out for all, until the agent answers or the time is over. Not while a living
 ///    agent vouches for the backend.

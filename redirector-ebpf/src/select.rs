@@ -86,7 +86,7 @@ impl Walk {
         self.unasked != 0
     }
 
-    /// The next one, when this one from the first tier on has met nobody; `None` is the end.
+    /// The next one, when this one from the first tier on has met none; `None` is the end.
     #[inline(always)]
     fn wider(self, header: &Header) -> Option<Self> {
         let is_panic = header.flags & Header::ALL_DOWN == AllDown::Panic.number();
@@ -269,7 +269,7 @@ pub fn trial<'t, T: Tables>(
 ///
 /// # Errors
 ///
-/// [`Reason::Scanned`] if it met nobody: ask once more. [`Reason::Beyond`] if there are more entries:
+/// [`Reason::Scanned`] if it met none: ask once more. [`Reason::Beyond`] if there are more entries:
 /// ask [`later`]. [`Reason::AllDownRefused`] or [`Reason::AllDownPassed`] if none is usable and the
 /// policy says so.
 #[inline(always)]
@@ -282,11 +282,11 @@ pub fn scan<'t, T: Tables>(
     match walked::<SCANNED, T>(tables, service, seed, *walk, |_, _| Some(0))? {
         Walked::Met(choice) => Ok(choice),
         Walked::More => Err(Reason::Beyond),
-        Walked::NobodyLater => {
+        Walked::NoneLater => {
             walk.drawn = 0;
             Err(Reason::Scanned)
         }
-        Walked::Nobody => {
+        Walked::None => {
             let Some(wider) = walk.wider(service.header) else {
                 return all_down(tables, service, seed);
             };
@@ -300,7 +300,7 @@ pub fn scan<'t, T: Tables>(
 ///
 /// # Errors
 ///
-/// [`Reason::Avoided`] if it met nobody yet: ask once more. [`Reason::AvoidsAll`] if it met nobody at
+/// [`Reason::Avoided`] if it met none yet: ask once more. [`Reason::AvoidsAll`] if it met none at
 /// all: ask [`scan`].
 #[inline(always)]
 pub fn scan_but<'t, T: Tables>(
@@ -312,7 +312,7 @@ pub fn scan_but<'t, T: Tables>(
 ) -> Result<Choice<'t>, Reason> {
     match walked::<SCANNED_PAST, T>(tables, service, seed, *walk, avoids)? {
         Walked::Met(choice) => Ok(choice),
-        Walked::NobodyLater => {
+        Walked::NoneLater => {
             *walk = Walk { drawn: 0, passed: 0, ..*walk };
             Err(Reason::Avoided)
         }
@@ -328,7 +328,7 @@ pub fn scan_but<'t, T: Tables>(
             walk.passed = passed;
             Err(Reason::Avoided)
         }
-        Walked::Nobody => Err(avoids_all(walk)),
+        Walked::None => Err(avoids_all(walk)),
     }
 }
 
@@ -341,11 +341,11 @@ fn avoids_all(walk: &mut Walk) -> Reason {
 /// What a walk has met.
 enum Walked<'t> {
     Met(Choice<'t>),
-    /// Nobody from the drawn tier on; there are tiers before.
-    NobodyLater,
-    /// Nobody at all.
-    Nobody,
-    /// Nobody among the first ones.
+    /// None from the drawn tier on; there are tiers before.
+    NoneLater,
+    /// None at all.
+    None,
+    /// None among the first ones.
     More,
 }
 
@@ -389,18 +389,18 @@ fn walked<'t, const LIMIT: u32, T: Tables>(
     Ok(if entries > u64::from(LIMIT) {
         Walked::More
     } else if drawn > 0 {
-        Walked::NobodyLater
+        Walked::NoneLater
     } else {
-        Walked::Nobody
+        Walked::None
     })
 }
 
-/// Draws from each tier, in order. When they met nobody, `walk` becomes the next one, or the
+/// Draws from each tier, in order. When they met none, `walk` becomes the next one, or the
 /// all-down policy decides.
 ///
 /// # Errors
 ///
-/// [`Reason::Beyond`] if they met nobody: ask once more. [`Reason::AllDownRefused`] or
+/// [`Reason::Beyond`] if they met none: ask once more. [`Reason::AllDownRefused`] or
 /// [`Reason::AllDownPassed`] if the draws met no usable backend and the policy says so.
 #[inline(always)]
 pub fn later<'t, T: Tables>(

@@ -13,7 +13,7 @@ pub const SEGMENT: u32 = 1 << 8;
 
 /// Nanoseconds of a tick, as a power of two: 134 ms.
 const TICK: u32 = 27;
-/// Bits of a time in ticks. It wraps after 4.9 hours: a word that nobody removes avoids its backend
+/// Bits of a time in ticks. It wraps after 4.9 hours: a word that no agent removes avoids its backend
 /// once more then, for a minute.
 const TIME_BITS: u32 = 17;
 const TIME: u32 = (1 << TIME_BITS) - 1;

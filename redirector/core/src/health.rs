@@ -12,7 +12,7 @@ use crate::{
     world::Objection,
 };
 
-/// How a backend is probed that is ejected though nobody has configured a probe: as by default, but
+/// How a backend is probed that is ejected though no service configures a probe: as by default, but
 /// one success is enough.
 pub const TRIAL: Probe = Probe {
     kind: ProbeKind::Tcp,

@@ -71,7 +71,7 @@ impl fmt::Display for ClientId {
 /// What the kernel saw of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KernelEvent {
-    /// A client has reached its limit and avoids the backend by itself. Nobody else is moved.
+    /// A client has reached its limit and avoids the backend by itself. No other client is moved.
     Avoided {
         /// Whether its connects were refused; else they were not answered.
         refused: bool,

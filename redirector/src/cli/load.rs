@@ -50,7 +50,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// Loads once somebody asks for it; before, SIGTERM and SIGINT are the end.
+/// Loads once an agent asks for it; before, SIGTERM and SIGINT are the end.
 fn stand_by(args: &Args, directory: &Path) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

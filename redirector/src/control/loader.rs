@@ -1,6 +1,6 @@
 //! How an agent that may not load has a loader do it that stands by: by connecting to its socket.
 //!
-//! Nothing is read from whoever connects, and only those who may use the pins can.
+//! Nothing is read from who connects, and only those who may use the pins can.
 
 use std::{fs, path::Path, time::Duration};
 

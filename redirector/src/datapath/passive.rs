@@ -1,6 +1,6 @@
 //! The agent's side of what the kernel sees by itself: the heartbeat, who avoids whom, events.
 //!
-//! The kernel writes here too: every store is one word or byte that means the same whoever comes
+//! The kernel writes here too: every store is one word or byte that means the same whichever comes
 //! first.
 
 use std::{collections::BTreeSet, mem::offset_of, os::fd::AsRawFd, time::Duration};

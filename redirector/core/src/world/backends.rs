@@ -26,7 +26,7 @@ pub(super) struct Backends {
     /// When time alone changes something about a backend: [`Trouble::due`] of each.
     due: BTreeSet<(Moment, BackendRef)>,
     /// Those of which the kernel has seen something that no probe has judged, and the bytes by which
-    /// it holds them back meanwhile; also if nobody lists them any more, until that is
+    /// it holds them back meanwhile; also if no service lists them any more, until that is
     /// [taken](Self::take_suspected).
     suspected: BTreeMap<BackendRef, HealthWord>,
     /// When sockets of this node were last known to use it.
@@ -164,7 +164,7 @@ impl Backends {
         self.suspected.get(backend).copied()
     }
 
-    /// The same, once: nobody lists it any more.
+    /// The same, once: no service lists it any more.
     pub(super) fn take_suspected(&mut self, backend: &BackendRef) -> Option<HealthWord> {
         self.suspected.remove(backend)
     }

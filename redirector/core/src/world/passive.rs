@@ -7,7 +7,7 @@
 //! 2. One that was found after a restart, and has not answered since, ends when its time has passed:
 //!    perhaps no probe can reach the backend.
 //!
-//! A listener's death ends with a new listener, or with a probe that proves that somebody listens.
+//! A listener's death ends with a new listener, or with a probe that is answered.
 
 use std::time::Duration;
 
@@ -103,7 +103,7 @@ impl World {
         let forgiven_at = self.forgiven_at(backend, now);
         self.backends.change(backend, |trouble| trouble.be_well(forgiven_at));
         self.readmit(backend, HealthByte::Passive);
-        // Whoever avoided it meanwhile was not worth a question.
+        // A client that avoided it meanwhile was not worth a question.
         self.commands.push(Command::Answered(*backend));
         self.withdraw(backend, HealthByte::Passive, happened);
     }

@@ -1,11 +1,11 @@
 //! Which other nodes are silent, and for whose backends that counts.
 //!
-//! A backend that times out says little; that nobody on its node answers says that the node is
+//! A backend that times out says little; that none on its node answers says that the node is
 //! dead. One owner ([`ServiceRef::owner`]) can have as many silent backends as it likes, so they
 //! say nothing about the backends of others.
 //!
-//! When two or more backends on a node are lost without an answer, and nobody there is known to be
-//! well, out are all that are listed by their owner alone, also those that nobody asks, or, if the
+//! When two or more backends on a node are lost without an answer, and none there is known to be
+//! well, out are all that are listed by their owner alone, also those that are not asked, or, if the
 //! silent ones have no owner in common, the whole node. What is out is asked from then on, and the
 //! first answer ends it. A backend that probes cannot reach, but sockets of this node use, speaks
 //! for its owners only.
@@ -139,7 +139,7 @@ fn is_silence<'s>(silent: impl Iterator<Item = &'s Silent<'s>>) -> bool {
     count >= SEVERAL && may_answer
 }
 
-/// Whether there is somebody who lists all of them.
+/// Whether one owner lists all of them.
 fn have_one_owner(silent: &[Silent<'_>]) -> bool {
     let Some((first, others)) = silent.split_first() else { return false };
     first.owners.iter().any(|owner| others.iter().all(|other| other.owners.contains(owner)))

@@ -1,6 +1,6 @@
 //! Whether it is this node's own network that is broken.
 //!
-//! That nobody on any other node answers says that we are cut off. A refusal is an answer of
+//! That no backend on any other node answers says that we are cut off. A refusal is an answer of
 //! neither kind: it comes from a living node, or from a firewall on this one. One owner
 //! ([`ServiceRef::owner`]) can have silent backends on as many nodes as it likes, so those alone
 //! are only a reason to ask others.
@@ -102,7 +102,7 @@ impl World {
     }
 
     /// Backends of other nodes that nothing is said against: a few that are used from here, and
-    /// one each of other owners, also on nodes where somebody does not answer.
+    /// one each of other owners, also on nodes where a backend does not answer.
     fn witnesses(&self) -> Vec<BackendRef> {
         let is_fit = |backend: &&BackendRef| {
             is_probed(backend) && !self.tables.objections.contains_key(backend)

@@ -6,7 +6,7 @@
 //!
 //! 1. It succeeds: what was seen is contradicted, and nothing is left of it. The kernel may ask again
 //!    after [`ASKED_AGAIN`]. If several had seen it: for [`VOUCHED`] the
-//!    kernel then takes nobody's word for the backend's death, so that one that answers is out three
+//!    kernel then takes no client's word for the backend's death, so that one that answers is out three
 //!    times a minute at most, for a round trip.
 //! 2. It fails while this node's own network is suspect: the question stays.
 //! 3. It fails, and the backend has answered this node before: that is the verdict. From then on it
@@ -91,7 +91,7 @@ impl World {
             KernelEvent::ListenerGone => {
                 self.suspects(&backend, Sight::ListenerGone, true);
             }
-            // Where a connect succeeds somebody listens, too.
+            // Where a connect succeeds a process listens, too.
             KernelEvent::Readmitted => self.readmitted_by_kernel(&backend, &SEEN, now, happened),
             KernelEvent::ListenerBack => {
                 self.readmitted_by_kernel(&backend, &[HealthByte::Listener], now, happened);

@@ -118,7 +118,7 @@ impl Trouble {
         held.fold(HealthWord::new(0), |word, (byte, _)| word.with(*byte, suspected))
     }
 
-    /// Whether it was lost without a word: nobody refused, and a probe has seen it.
+    /// Whether it was lost without a word: nothing refused, and a probe has seen it.
     pub(super) fn is_silent(&self) -> bool {
         self.prober.as_ref().is_some_and(|failing| failing.is_silent)
             || self.passive.as_ref().is_some_and(|passive| !passive.is_refused)
@@ -131,7 +131,7 @@ impl Trouble {
             || self.passive.as_ref().is_some_and(|passive| passive.is_refused)
     }
 
-    /// Whether its end was announced, as far as anybody can tell: it may be finishing its requests.
+    /// Whether its end was announced, as far as can be told: it may be finishing its requests.
     pub(super) fn is_announced(&self) -> bool {
         let has_said = |question: &Question| match question.suspicion.sight {
             Sight::ListenerGone => true,

@@ -28,8 +28,8 @@ impl World {
     ///    node used in the last 5 minutes, and one of each tier, another one from each node. Once
     ///    these are 2,048, only of services that sockets of this node use. The others come owner
     ///    after owner, of each those with a policy first.
-    /// 2. Those that anybody but an operator objects to, and those of which the kernel has seen
-    ///    something, though nobody has configured a probe.
+    /// 2. Those with a veto that is not an operator's, and those of which the kernel has seen
+    ///    something, though no service configures a probe.
     /// 3. When nobody seems to answer: a few that should.
     #[must_use]
     pub fn probes(&self) -> BTreeMap<BackendRef, ProbeOrder> {
