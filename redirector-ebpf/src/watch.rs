@@ -99,7 +99,7 @@ pub fn unanswered(context: &SockOpsContext) -> bool {
     socket.state = before
         | SocketValue::LATE
         | SocketValue::UNANSWERED
-        | Failure::Unanswered as u32 * SocketValue::FAILED;
+        | (Failure::Unanswered as u32 * SocketValue::FAILED);
     true
 }
 
