@@ -122,11 +122,12 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
         }
         choice
     };
-    let redirection = redirection::<SEND>(&service, &choice, dialled, protocol)?;
+    let redirection = redirection::<SEND>(&service, &choice, dialled)?;
     if STEP != FIRST && has_affinity {
         remember_affinity(hook, &service, &choice);
     }
-    if redirection.is_watched || memory::shows_dialled(protocol) {
+    let is_watched = !SEND && protocol == PROTOCOL_TCP && redirection.limits.are_set();
+    if is_watched || memory::shows_dialled(protocol) {
         let remembered = if SEND {
             memory::sent(&hook.inner, &redirection)
         } else {
@@ -392,7 +393,6 @@ fn redirection<const SEND: bool>(
     service: &Service<'_>,
     choice: &Choice<'_>,
     dialled: Address,
-    protocol: u8,
 ) -> Result<Redirection, Reason> {
     let limits = if SEND {
         Limits {
@@ -414,7 +414,6 @@ fn redirection<const SEND: bool>(
         node: choice.entry.node,
         tier: choice.tier,
         limits,
-        is_watched: !SEND && protocol == PROTOCOL_TCP && limits.are_set(),
     })
 }
 

@@ -28,8 +28,6 @@ pub struct Redirection {
     pub tier: u32,
     /// Those of the service; of a connect only.
     pub limits: Limits,
-    /// Whether something follows from how the connect ends.
-    pub is_watched: bool,
 }
 
 impl Redirection {
@@ -97,9 +95,7 @@ pub fn connected(context: &SockAddrContext, redirection: &Redirection) -> Rememb
         },
     };
     redirection.store(&mut value.destination, 0);
-    if redirection.is_watched {
-        value.cgroup = client::cgroup();
-    }
+    value.cgroup = client::cgroup();
     value.limits = redirection.limits;
     Remembered::Yes
 }
