@@ -78,6 +78,7 @@ fn fails_over_with(is_granted: impl Fn(&Rule) -> bool) -> Stage {
     stage.put_service("backup", 11, &[2]);
     stage.apply("web", POLICY);
     stage.wait_for_answers(&[2]);
+    stage.wait_for_a_probe("shop/web");
     stage.cluster.replicas[1].kill();
     stage.wait_for_answers(&[1]);
     stage

@@ -64,6 +64,16 @@ pub struct Condition {
 }
 
 impl Stage {
+    /// Waits until a probe of this agent has reached a backend of the service: before, a client that
+    /// cannot reach it moves no other.
+    pub fn wait_for_a_probe(&self, service: &str) {
+        let is_known = || {
+            let explained = self.cluster.agent.ask("explain", &[service]).expect("it runs");
+            String::from_utf8_lossy(&explained.stdout).contains("probes: healthy")
+        };
+        wait_until("it answers a probe", is_known).expect("it does");
+    }
+
     /// With so many replicas, the CRD, and an agent that may do what `deploy/base` allows.
     pub fn new(replicas: u8) -> Self {
         Self::with(Setup { replicas, ..Setup::default() })
