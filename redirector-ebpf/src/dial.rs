@@ -289,18 +289,17 @@ fn choose<'t, const V6: bool, const SEND: bool, const STEP: u32>(
     let drawn = if goes_on(STEP) {
         SEED.get(0).copied().ok_or(Reason::Inconsistent)?
     } else {
-        Drawn { walk: Walk::BEGIN, seed: 0, slot: service.slot }
+        Drawn { walk: Walk::BEGIN, seed: 0 }
     };
     let seed = if protocol == PROTOCOL_UDP {
         seed_of(hook.socket_cookie(), service.header.service)
     } else if goes_on(STEP) {
-        drawn.seed
+        drawn.seed as u32
     } else {
         // SAFETY: the helper takes nothing.
         unsafe { bpf_get_prandom_u32() }
     };
-    let mut walk =
-        if goes_on(STEP) { drawn.walk.of(drawn.slot ^ service.slot) } else { drawn.walk };
+    let mut walk = drawn.walk;
     let choice = match STEP {
         SCAN | SCAN_MAPPED => scan(&Maps, service, seed, &mut walk),
         LATER => later(&Maps, service, seed, &mut walk),
@@ -318,7 +317,7 @@ fn choose<'t, const V6: bool, const SEND: bool, const STEP: u32>(
         Ok(choice) => {
             let asks = !SEND && matches!(STEP, FIRST | CHOOSE | SCAN | SCAN_MAPPED);
             if asks && choice.is_avoided && !walk.is_unasked() {
-                hand_on(walk, seed, service.slot);
+                hand_on(walk, seed);
                 return Err(Reason::AvoidAsked);
             }
             Ok(choice)
@@ -328,7 +327,7 @@ fn choose<'t, const V6: bool, const SEND: bool, const STEP: u32>(
                 reason,
                 Reason::Scanned | Reason::Beyond | Reason::Avoided | Reason::AvoidsAll
             ) {
-                hand_on(walk, seed, service.slot);
+                hand_on(walk, seed);
             }
             Err(reason)
         }
@@ -337,10 +336,10 @@ fn choose<'t, const V6: bool, const SEND: bool, const STEP: u32>(
 
 /// Lets the dial's next program go on from here.
 #[inline(always)]
-fn hand_on(walk: Walk, seed: u32, slot: u32) {
+fn hand_on(walk: Walk, seed: u32) {
     if let Some(drawn) = SEED.get_ptr_mut(0) {
         // SAFETY: this CPU's element.
-        unsafe { drawn.write_volatile(Drawn { walk, seed, slot }) };
+        unsafe { drawn.write_volatile(Drawn { walk, seed: u64::from(seed) }) };
     }
 }
 

@@ -63,22 +63,6 @@ impl Walk {
         passed: 0,
     };
 
-    /// This one, or the first one if it is through another table: `difference` is not 0 then.
-    #[inline(always)]
-    #[must_use]
-    pub fn of(self, difference: u32) -> Self {
-        let less = u64::from(difference).wrapping_sub(1);
-        // SAFETY: a volatile load of a local: else the compiler makes a branch of it, and the verifier
-        // would explore the walk once for each of its ways.
-        let same = ((unsafe { (&raw const less).read_volatile() }) >> 63).wrapping_neg();
-        Self {
-            ignored: self.ignored & same,
-            drawn: self.drawn | !same,
-            unasked: self.unasked & same,
-            passed: self.passed & same,
-        }
-    }
-
     /// Whether a backend that some client avoids is taken without asking.
     #[inline(always)]
     #[must_use]

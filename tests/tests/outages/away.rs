@@ -13,8 +13,8 @@ use redirector_tests::{
 use serde_json::json;
 
 use crate::stage::{
-    FAST, answer, assert_ready, is_ejected, load, none_failed, objections, options, policy,
-    service, until,
+    FAST, answer, assert_ready, counter, is_ejected, load, none_failed, objections, options,
+    policy, service, until,
 };
 
 const OUTAGE: Duration = Duration::from_secs(6);
@@ -77,7 +77,7 @@ fn survives(way: Way) {
     let killed = Instant::now();
     cluster.agent.restart().expect("a start without API");
     let restart = killed.elapsed();
-    let ejected_again = replica_dies(&mut cluster, 4);
+    let avoided = replica_is_avoided(&mut cluster, 4);
     cluster.replicas[3].restart().expect("replica 4 again");
     while begun.elapsed() < OUTAGE {
         assert_ready(&cluster);
@@ -92,15 +92,16 @@ fn survives(way: Way) {
         objections(&cluster, "shop/steady").len() == 3
     });
     assert!(late < BACKOFF, "{way:?}: a change came {late:?} after the server");
-    let healed =
-        until(&cluster, "replica 4 is back", || !is_ejected(&cluster, "shop/frail", "10.77.2.4"));
+    let healed = until(&cluster, "replica 4 is back", || {
+        answer(&cluster, "10.96.0.11:80").as_deref() == Some(cluster.replicas[3].name())
+    });
     assert_ready(&cluster);
     let by = none_failed(&format!("{way:?}"), steady);
     assert_only_the_killed_were_ejected(&cluster, way);
     println!(
-        "outages: {way:?}: {by:?} served, 0 failed; ejected after {ejected:?} and, by an agent \
-         without API, {ejected_again:?}; restart {restart:?}; changes after {late:?}, replica 4 \
-         {healed:?} later"
+        "outages: {way:?}: {by:?} served, 0 failed; ejected after {ejected:?} and, beside an agent \
+         without API, avoided after {avoided:?}; restart {restart:?}; changes after {late:?}, \
+         replica 4 {healed:?} later"
     );
 }
 
@@ -145,6 +146,19 @@ fn replica_dies(cluster: &mut Cluster, number: u8) -> Duration {
         // Some of these fail: nobody else knows yet.
         answer(cluster, "10.96.0.11:80");
         is_ejected(cluster, "shop/frail", &address)
+    });
+    let dialled = cluster.dial("10.96.0.11:80", 20).expect("dials");
+    assert!(dialled.iter().all(|one| one.outcome.is_ok()), "{dialled:?}");
+    took
+}
+
+/// The same beside an agent that knows no Service and so asks nobody: the client goes elsewhere.
+fn replica_is_avoided(cluster: &mut Cluster, number: u8) -> Duration {
+    let begun = counter(cluster, "avoid_begun");
+    cluster.replicas[usize::from(number) - 1].kill();
+    let took = until(cluster, "the client avoids the dead replica", || {
+        answer(cluster, "10.96.0.11:80");
+        counter(cluster, "avoid_begun") > begun
     });
     let dialled = cluster.dial("10.96.0.11:80", 20).expect("dials");
     assert!(dialled.iter().all(|one| one.outcome.is_ok()), "{dialled:?}");
