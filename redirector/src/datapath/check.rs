@@ -46,7 +46,7 @@ const PERFMON: u32 = 38;
 pub(super) const BPF: u32 = 39;
 
 /// What there is not where `load` ran without `CAP_PERFMON`.
-const WITHOUT_PERFMON: &str = "refused connects do not eject, unanswered ones do; `connectTimeout` \
+const WITHOUT_PERFMON: &str = "refused connects move no client, unanswered ones do; `connectTimeout` \
                                has no effect; the death of a local replica is not seen; a UDP \
                                socket that sends without connect may change its backend when the \
                                service changes, and has no session affinity; where there is MPTCP \
