@@ -123,7 +123,7 @@ fn a_second_namespace_moves_nobody_while_the_owner_listens_and_the_agent_is_stop
 
 /// Where no probe says otherwise.
 fn ends(agent: AgentIs) {
-    let mut stage = with_own("probe: off");
+    let mut stage = with_own("probe: off, failback: {holdDown: 2s, ramp: 2s}");
     stage.rule("host", "pod1", &[PORT], "", DROP);
     let mut seen = server(&stage, stage.place("pod1"), "seen");
     learn(&stage, "seen");
