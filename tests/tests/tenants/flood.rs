@@ -26,10 +26,12 @@ const NETWORKS: usize = 40;
 /// backend would be another test.
 const OF_HOST: u16 = 2;
 
-/// Every client has failed at every backend so often that it avoids it.
+/// Every client has failed at every backend so often that it avoids it; 100,000 at those of one
+/// service.
 fn flood(stage: &Stage) -> Tally {
     let clients = sized(CLIENTS, FEW_CLIENTS);
-    let attempt = Attempt { timeout_ms: 20, ..Attempt::new(&frontends(SERVICES), REFUSED) };
+    let services = sized(2 * OF_HOST..=2 * OF_HOST, SERVICES);
+    let attempt = Attempt { timeout_ms: 20, ..Attempt::new(&frontends(services), REFUSED) };
     let mut user = stage.tenant("pod2", "user");
     let below = stage.cgroup("user");
     // Whatever is chosen refuses at once.
@@ -90,7 +92,7 @@ fn flooded(agent: AgentIs) {
     assert_host_avoids(&stage, "host-after");
     let sums = victim.end();
     println!("{} refused by a flood, agent {agent:?}: the victim {:?}", tally.refused, sums.by);
-    assert!(tally.refused >= sized(CLIENTS, FEW_CLIENTS) * 10, "the flood is none: {tally:?}");
+    assert!(tally.refused >= sized(CLIENTS, FEW_CLIENTS) * 5, "the flood is none: {tally:?}");
     assert_served_by("near", &sums);
     stage.assert_unmoved(&[1], agent);
 }
