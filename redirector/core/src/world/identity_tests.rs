@@ -326,7 +326,7 @@ fn here(own: &str) -> Input {
     Input::Node(Locality { node: Some("n0".into()), cluster, ..Locality::default() })
 }
 
-/// Adds a UDP service of these, which nobody can probe.
+/// Adds a UDP service of these, which cannot be probed.
 fn udp(world: &mut World, name: &str, backends: &[&str]) -> Vec<BackendRef> {
     let service = of_udp(on_nodes(name, backends));
     let backends = service.backends.iter().map(|backend| backend.backend).collect();

@@ -1,4 +1,4 @@
-//! When which backend is asked. Pure: it is told the time and randomness, and asks nobody.
+//! When which backend is asked. Pure: it is told the time and randomness, and does no I/O.
 //!
 //! A backend is due every interval, with jitter, and at once when that is urgent; an urgent probe
 //! leaves the interval as it is. What is due begins when there is a [place](places) for one of
