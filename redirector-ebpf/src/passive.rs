@@ -118,20 +118,23 @@ pub fn succeeded(context: &SockOpsContext, socket: &SocketValue, is_late: bool) 
         if word.generation() != generation {
             return;
         }
-        if (&raw const (*passive).used).read_volatile() != 1 {
-            (&raw mut (*passive).used).write_volatile(1);
-        }
+        let used = (&raw const (*passive).used).read_volatile();
         let is_slow_news = (&raw const (*passive).slow).read_volatile() != u8::from(is_late);
         let is_doubted = word.0 & (HealthWord::AVOIDED_BIT | HealthWord::KERNEL) != 0;
-        if !is_slow_news && !is_doubted {
+        if used == PassiveValue::USED_BY_SYSTEM && !is_slow_news && !is_doubted {
             return;
         }
         let client = client::connected(context, socket.cgroup);
+        // What answers in a network that a process made may be that process.
+        let is_of_system = client.netns != 0 || !listen::is_watching();
+        let use_seen = if is_of_system { PassiveValue::USED_BY_SYSTEM } else { PassiveValue::USED };
+        if used < use_seen {
+            (&raw mut (*passive).used).write_volatile(use_seen);
+        }
         if is_doubted {
             avoid::succeeded(&AvoidKey::new(ClientHash::new(client), backend, generation));
         }
-        // How long others wait for its answers is no business of a network that a process made.
-        if is_slow_news && (client.netns != 0 || !listen::is_watching()) {
+        if is_slow_news && is_of_system {
             (&raw mut (*passive).slow).write_volatile(u8::from(is_late));
         }
         if !is_doubted || client.netns == 0 {

@@ -65,8 +65,9 @@ pub struct PassiveValue {
     pub witness: u64,
     /// Ejections in a row. The agent sets it back to 0.
     pub ejections: u32,
-    /// 1 since a connect to it succeeded (stored only if it is not 1 yet); the agent sets it back
-    /// to 0 and so learns which backends this node's sockets use.
+    /// [`USED_BY_SYSTEM`](Self::USED_BY_SYSTEM) or [`USED`](Self::USED) since a connect to it
+    /// succeeded, only ever raised; the agent sets it back to 0 and so learns which backends this
+    /// node's sockets use.
     pub used: u8,
     /// 1 if the last connect that succeeded had sent more than one SYN: it is far away, or busy.
     pub slow: u8,
@@ -78,6 +79,14 @@ pub struct PassiveValue {
 }
 
 const _: () = assert!(size_of::<PassiveValue>() == 32);
+
+impl PassiveValue {
+    /// Used, but only from networks that processes made themselves: whoever answers there may be no
+    /// backend. It is worth a probe, and no evidence.
+    pub const USED: u8 = 1;
+    /// Used from a network that the system made: the backend itself has answered.
+    pub const USED_BY_SYSTEM: u8 = 2;
+}
 
 /// One piece of news in `EVENTS`.
 #[repr(C)]

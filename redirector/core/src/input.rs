@@ -42,12 +42,22 @@ pub enum Input {
     },
     /// An operator has spoken.
     Operator(Verb),
-    /// Backends that sockets of this node were redirected to lately: they are probed from here.
-    Used(Vec<BackendRef>),
+    /// Backends that sockets of this node have connected to lately, and from what network: they are
+    /// probed from here.
+    Used(Vec<(BackendRef, Network)>),
     /// All of these, in order, before anything is made of them.
     All(Vec<Input>),
     /// Nothing but time has passed: [`World::next_deadline`](crate::World::next_deadline) has come.
     Tick,
+}
+
+/// From where a socket has connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Network {
+    /// One that a process made itself: whoever answers there may be that process.
+    OfProcess,
+    /// One that the system made: the backend itself has answered.
+    OfSystem,
 }
 
 /// Whose connects the kernel saw fail.

@@ -60,9 +60,7 @@ impl Agent {
         let mut unheard = BTreeSet::new();
         for (backend, index) in self.installed.backends() {
             let seen = self.datapath.take_seen(index);
-            if seen.is_used {
-                used.push(*backend);
-            }
+            used.extend(seen.used_from.map(|network| (*backend, network)));
             if seen.is_asked && !self.world.is_asked(backend) {
                 unheard.insert(*backend);
             }

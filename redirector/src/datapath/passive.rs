@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use aya::maps::{Map, MapData, RingBuf};
 use nix::time::{ClockId, clock_gettime};
 use redirector_common::{AvoidWord, EventValue, HEARTBEAT, PassiveValue, STALE_AFTER, ticks};
+use redirector_core::input::Network;
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{map_array, mapped::Mapped, open, pins::Pins};
@@ -78,8 +79,12 @@ impl Passive {
         const { assert!(offset_of!(PassiveValue, used) / 8 == offset_of!(PassiveValue, asked) / 8) };
         let (used, asked) = (offset_of!(PassiveValue, used), offset_of!(PassiveValue, asked));
         let word = self.words.read(index as usize * WORDS + used / 8).unwrap_or(0).to_le_bytes();
-        let is_used = word[used % 8] != 0 && self.store_byte(index, used, 0).is_ok();
-        Seen { is_used, is_asked: word[asked % 8] != 0 }
+        let is_new = word[used % 8] != 0 && self.store_byte(index, used, 0).is_ok();
+        let network = match word[used % 8] {
+            PassiveValue::USED => Network::OfProcess,
+            _ => Network::OfSystem,
+        };
+        Seen { used_from: is_new.then_some(network), is_asked: word[asked % 8] != 0 }
     }
 
     /// The lower 16 bits of the indices that some client avoids, or counts failures of. What is
@@ -114,8 +119,8 @@ impl Passive {
 /// What the kernel has seen of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// A connect to it has succeeded.
-    pub is_used: bool,
+    /// From where a connect to it has succeeded.
+    pub used_from: Option<Network>,
     /// The kernel has asked about it, and waits for the answer.
     pub is_asked: bool,
 }

@@ -2,7 +2,8 @@
 
 use std::{net::SocketAddr, thread};
 
-use redirector_tests::tenant::Attempt;
+use redirector_core::input::Network;
+use redirector_tests::tenant::{Attempt, Tenant};
 
 use crate::{
     services::{Family, PORT, PROBED, frontends, near, service},
@@ -15,6 +16,17 @@ const DIALS: u32 = 110;
 /// Unanswered connects after which a client goes elsewhere, and one more try after a second.
 const MOST_FAILED: u64 = 5 + 1;
 
+/// Somebody who has the addresses of the node near in a network of his own, and listens there.
+fn pretender(stage: &Stage) -> Tenant {
+    let mut attacker = stage.tenant("pod1", "attacker");
+    let addresses = stage.addresses("near");
+    attacker.own(&addresses).expect("a network of its own");
+    for address in addresses {
+        attacker.listen(SocketAddr::new(address, PORT)).expect("a listener");
+    }
+    attacker
+}
+
 fn pretends(policy: &str, agent: AgentIs) {
     let services = service(SERVICE, policy, &[near(PORT), near(PORT + 1)]);
     let mut stage = Stage::new(&[("near", PORT), ("near", PORT + 1)], &services);
@@ -23,12 +35,7 @@ fn pretends(policy: &str, agent: AgentIs) {
     }
     stage.let_agent_be(agent);
     stage.swallow("near", PORT);
-    let mut attacker = stage.tenant("pod1", "attacker");
-    let addresses = stage.addresses("near");
-    attacker.own(&addresses).expect("a network of its own");
-    for address in addresses {
-        attacker.listen(SocketAddr::new(address, PORT)).expect("a listener");
-    }
+    let mut attacker = pretender(&stage);
     let attempt = Attempt { timeout_ms: 50, ..Attempt::new(&frontends([SERVICE]), 400).every(2) };
     attacker.begin(attempt).expect("an attack");
     let one = |family: Family| {
@@ -51,4 +58,30 @@ fn false_success_keeps_nobody_at_a_black_hole_that_is_not_probed() {
 #[test]
 fn false_success_keeps_nobody_at_a_black_hole_while_the_agent_is_dead() {
     pretends(PROBED, AgentIs::Killed);
+}
+
+#[test]
+fn a_false_success_does_not_count_as_use() {
+    let services = service(SERVICE, PROBED, &[near(PORT)]);
+    let mut stage = Stage::new(&[("near", PORT)], &services);
+    stage.wait_for_probes(&[SERVICE]);
+    stage.let_agent_be(AgentIs::Stopped);
+    let datapath = stage.datapath();
+    let used = || -> Vec<Network> {
+        (0..64).filter_map(|index| datapath.take_seen(index).used_from).collect()
+    };
+    used();
+    let mut attacker = pretender(&stage);
+    attacker.begin(Attempt::new(&frontends([SERVICE]), 400).every(2)).expect("an attack");
+    let tally = attacker.end().expect("the end of the attack");
+    assert!(tally.connected >= 20, "the attack is none: {tally:?}");
+    assert_eq!(used(), [Network::OfProcess; 2], "worth a probe, and no more");
+    let mut client = stage.client("victim", "victim");
+    for family in Family::ALL {
+        client.dial(family.dial(SERVICE), 1).expect("dials");
+    }
+    let mut attacker = pretender(&stage);
+    attacker.begin(Attempt::new(&frontends([SERVICE]), 400).every(2)).expect("an attack");
+    attacker.end().expect("the end of the attack");
+    assert_eq!(used(), [Network::OfSystem; 2], "what the system's networks said stays said");
 }

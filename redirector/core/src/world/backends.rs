@@ -29,8 +29,16 @@ pub(super) struct Backends {
     /// it holds them back meanwhile; also if no service lists them any more, until that is
     /// [taken](Self::take_suspected).
     suspected: BTreeMap<BackendRef, HealthWord>,
-    /// When sockets of this node were last known to use it.
-    pub(super) used: BTreeMap<BackendRef, Moment>,
+    /// Those that sockets of this node use.
+    pub(super) used: BTreeMap<BackendRef, Use>,
+}
+
+/// When sockets of this node were last known to use a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Use {
+    pub(super) last: Moment,
+    /// The same from networks of the system alone: nobody can pretend that.
+    pub(super) from_system: Option<Moment>,
 }
 
 /// One backend.

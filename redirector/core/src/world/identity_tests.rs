@@ -9,7 +9,7 @@ use super::{
     *,
 };
 use crate::{
-    input::{Drained, ProbeFailure},
+    input::{Drained, Network, ProbeFailure},
     service::{Probe, Protocol, Service},
     tables::compile,
 };
@@ -187,7 +187,8 @@ fn use_speaks_for_the_owner_whose_backend_is_used() {
     for address in ["10.1.0.1", "10.1.0.2"] {
         world.told(0, success(address));
     }
-    world.told(9, Input::Used(vec![used[0]]));
+    let of_others = [(used[0], Network::OfSystem), (unused[0], Network::OfProcess)];
+    world.told(9, Input::Used(of_others.into()));
     time_out(&mut world, 10..12, &["10.1.0.1", "10.1.0.2"]);
     assert!(!world.is_ejected(&used[0]) && !world.is_ejected(&used[1]));
     assert!(world.is_ejected(&unused[0]), "a client of c has no say for d");

@@ -7,8 +7,8 @@
 //! When two or more backends on a node are lost without an answer, and none there is known to be
 //! well, out are all that are listed by their owner alone, also those that are not asked, or, if the
 //! silent ones have no owner in common, the whole node. What is out is asked from then on, and the
-//! first answer ends it. A backend that probes cannot reach, but sockets of this node use, speaks
-//! for its owners only.
+//! first answer ends it. A backend that probes cannot reach, but sockets in networks of the system
+//! use, speaks for its owners only.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -76,7 +76,12 @@ impl World {
                     silent.push(Silent { owners, may_answer: known.health.has_answered() });
                 }
                 _ if known.health.has_answered() => return BTreeSet::new(),
-                _ if self.backends.used.contains_key(backend) => {
+                _ if self
+                    .backends
+                    .used
+                    .get(backend)
+                    .is_some_and(|used| used.from_system.is_some()) =>
+                {
                     in_use.extend(self.owners(backend));
                 }
                 _ => {}

@@ -7,7 +7,8 @@
 //!
 //! When two or more other nodes have not answered, and no other node has answered a probe since,
 //! those are asked after half of the patience who should be well, of as many owners as there are;
-//! after all of it this node is suspect. While it is, no probe ejects or confirms anything. The first answer ends it, and so does a connect that succeeded.
+//! after all of it this node is suspect. While it is, no probe ejects or confirms anything. The first answer ends it, and so does a connect
+//! from a network of the system that succeeded.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -15,7 +16,7 @@ use super::{World, nodes::Nodes, passive::later, verdicts::is_probed};
 use crate::{
     health::ProbeHealth,
     identity::NodeRef,
-    input::{Moment, Transition},
+    input::{Moment, Network, Transition},
     service::{BackendRef, Service, ServiceRef},
 };
 
@@ -111,7 +112,8 @@ impl World {
             let node = self.other_node(backend);
             node.is_some_and(|node| !self.nodes.unanswering.contains(&node))
         };
-        let used = self.backends.used.keys().filter(is_fit).filter(is_elsewhere);
+        let reached = self.backends.used.iter().filter(|(_, used)| used.from_system.is_some());
+        let used = reached.map(|(backend, _)| backend).filter(is_fit).filter(is_elsewhere);
         let mut witnesses: Vec<BackendRef> = used.take(WITNESSES).copied().collect();
         let users = witnesses.iter().flat_map(|backend| self.backends.users(backend));
         let mut owners: BTreeSet<&str> = users.map(ServiceRef::owner).collect();
@@ -151,11 +153,17 @@ impl World {
     }
 
     /// Sockets of this node have used these since the last report. The first one since this node
-    /// is suspect may speak of earlier.
-    pub(super) fn node_is_used(&mut self, used: &[BackendRef], happened: &mut Vec<Transition>) {
+    /// is suspect may speak of earlier. What answers in a process's own network is no other node.
+    pub(super) fn node_is_used(
+        &mut self,
+        used: &[(BackendRef, Network)],
+        happened: &mut Vec<Transition>,
+    ) {
         if self.nodes.is_suspect {
             self.nodes.reports += 1;
-            let other = used.iter().find(|backend| self.other_node(backend).is_some());
+            let reached = used.iter().filter(|(_, network)| *network == Network::OfSystem);
+            let mut reached = reached.map(|(backend, _)| backend);
+            let other = reached.find(|backend| self.other_node(backend).is_some());
             if let Some(backend) = other.filter(|_| self.nodes.reports > 1) {
                 self.node_answers(backend, happened);
             }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     health::{ProbeHealth, TRIAL},
-    input::{ClientId, KernelEvent, ProbeFailure, Verb},
+    input::{ClientId, KernelEvent, Network, ProbeFailure, Verb},
     service::{Backend, Failback, FailbackMode, OnBackendLost, Probe, Protocol, Service},
     tables::compile,
 };
@@ -457,6 +457,22 @@ fn a_node_that_nobody_answers_suspects_itself() {
 }
 
 #[test]
+fn only_what_answers_a_network_of_the_system_speaks_for_this_nodes_own() {
+    let (mut world, all) = three_nodes();
+    for address in &all[..4] {
+        world.at(10, failure(address));
+    }
+    world.at(13, Input::Tick);
+    assert_eq!(world.at(15, Input::Tick), [Transition::NodeSuspect(true)]);
+    let used = |network| Input::Used(vec![(backend(&all[5]), network)]);
+    assert_eq!(world.at(16, used(Network::OfSystem)), [], "perhaps from before");
+    for second in 17..30 {
+        assert_eq!(world.at(second, used(Network::OfProcess)), []);
+    }
+    assert_eq!(world.at(30, used(Network::OfSystem)), [Transition::NodeSuspect(false)]);
+}
+
+#[test]
 fn one_node_that_answers_is_enough_to_trust_the_own_one() {
     let (mut world, all) = three_nodes();
     for second in 10..60 {
@@ -593,7 +609,7 @@ fn small_services_are_probed_whole_and_large_ones_in_part() {
     let first: Vec<BackendRef> = world.probes().into_keys().collect();
     assert_eq!(first.len(), 1, "one of the only tier");
     let used = backend("10.1.0.17");
-    world.at(10, Input::Used(vec![used]));
+    world.at(10, Input::Used(vec![(used, Network::OfProcess)]));
     world.at(20, suspected("10.1.0.30", 1));
     let probed: BTreeSet<BackendRef> = world.probes().into_keys().collect();
     let wanted = [first[0], used, backend("10.1.0.30")];
@@ -636,7 +652,7 @@ fn in_a_large_cluster_services_that_nobody_here_uses_are_probed_in_part() {
     assert!(one.intersection(&other).count() < 1_000, "nodes choose differently");
     let unprobed = (0..1_000).find(|number| !other.contains(&backend(&address(*number, 1))));
     let unprobed = unprobed.expect("most are not probed");
-    world.at(10, Input::Used(vec![backend(&address(unprobed, 3))]));
+    world.at(10, Input::Used(vec![(backend(&address(unprobed, 3)), Network::OfSystem)]));
     let probed = world.probes();
     let of_used = (1..=10).filter(|of| probed.contains_key(&backend(&address(unprobed, *of))));
     assert_eq!(of_used.count(), 10, "what is used is probed whole");

@@ -6,10 +6,15 @@ use std::{
     time::Duration,
 };
 
-use super::{World, backends::Backends, passive::later, verdicts::is_probed};
+use super::{
+    World,
+    backends::{Backends, Use},
+    passive::later,
+    verdicts::is_probed,
+};
 use crate::{
     health::{TRIAL, strictest},
-    input::{Moment, ProbeOrder, Transition},
+    input::{Moment, Network, ProbeOrder, Transition},
     service::{BackendRef, Protocol, Service, ServiceRef},
 };
 
@@ -125,14 +130,16 @@ impl World {
     /// These are probed from here for a while.
     pub(super) fn used(
         &mut self,
-        backends: &[BackendRef],
+        used: &[(BackendRef, Network)],
         now: Moment,
         happened: &mut Vec<Transition>,
     ) {
-        self.node_is_used(backends, happened);
-        for backend in backends {
+        self.node_is_used(used, happened);
+        for (backend, network) in used {
             if self.backends.get(backend).is_some() {
-                self.backends.used.insert(*backend, now);
+                let earlier = self.backends.used.get(backend).and_then(|used| used.from_system);
+                let from_system = (*network == Network::OfSystem).then_some(now).or(earlier);
+                self.backends.used.insert(*backend, Use { last: now, from_system });
             }
         }
         if !self.backends.used.is_empty() {
@@ -149,9 +156,13 @@ impl World {
         if self.look_again.is_none_or(|at| now < at) {
             return;
         }
-        self.backends.used.retain(|_, last| now < later(*last, USED));
-        let first = self.backends.used.values().min();
-        self.look_again = first.map(|last| later(*last, USED));
+        let is_recent = |last: Moment| now < later(last, USED);
+        self.backends.used.retain(|_, used| {
+            used.from_system = used.from_system.filter(|last| is_recent(*last));
+            is_recent(used.last)
+        });
+        let firsts = self.backends.used.values().map(|used| used.from_system.unwrap_or(used.last));
+        self.look_again = firsts.min().map(|first| later(first, USED));
     }
 }
 

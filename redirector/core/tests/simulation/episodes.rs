@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redirector_core::{
     Input,
-    input::{Drained, Verb},
+    input::{Drained, Network, Verb},
     service::{BackendRef, Service},
 };
 
@@ -182,8 +182,11 @@ impl Run<'_> {
             self.probe(backend);
         }
         if self.random.chance(10) {
-            let used = self.some().into_iter().map(|number| self.fleet[number].backend).collect();
-            self.tell(Input::Used(used));
+            let some = self.some();
+            let network =
+                if self.random.chance(50) { Network::OfSystem } else { Network::OfProcess };
+            let used = some.into_iter().map(|number| (self.fleet[number].backend, network));
+            self.tell(Input::Used(used.collect()));
         }
     }
 
