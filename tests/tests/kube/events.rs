@@ -30,7 +30,7 @@ fn a_failover_moves_dials_first_and_is_one_event_then_however_often_it_repeats()
     stage.apply("web", POLICY);
     stage.wait_for_condition("web", "Programmed", ("True", "Programmed"));
     stage.wait_for_answers(&[1, 2]);
-    stage.wait_for_a_probe("shop/web");
+    stage.wait_for_probes("shop/web");
     assert_eq!(events(&stage, "FailedOver").len(), 0);
 
     let client = stage.cluster.client().expect("a client");
@@ -150,7 +150,7 @@ fn the_first_endpoints_of_a_service_have_no_event_and_those_after_an_outage_have
     assert_eq!(moves(&stage), [2, 1]);
 
     // Found ejected it is in an outage. What has never answered a probe is not ejected by one.
-    stage.wait_for_a_probe("shop/web");
+    stage.wait_for_probes("shop/web");
     kill(&mut stage, &[1]);
     wait_for_moves(&stage, [3, 1]);
     restart(&mut stage, 3);

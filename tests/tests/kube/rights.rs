@@ -39,7 +39,8 @@ fn a_leader_that_may_write_no_status_and_no_event_goes_on() {
             let mut requests = stage.requests().into_iter();
             requests.any(|request| request.code == 403 && request.resource == resource)
         };
-        wait_until("it tries in vain", is_forbidden).expect("it does");
+        wait_until("it tries in vain", is_forbidden)
+            .unwrap_or_else(|error| panic!("{resource}: {error}\n{}", stage.cluster.agent.log()));
     }
     stage.wait_for_answers(&[1]);
     let warnings = stage.cluster.agent.log().matches("it is repeated").count();
@@ -78,7 +79,7 @@ fn fails_over_with(is_granted: impl Fn(&Rule) -> bool) -> Stage {
     stage.put_service("backup", 11, &[2]);
     stage.apply("web", POLICY);
     stage.wait_for_answers(&[2]);
-    stage.wait_for_a_probe("shop/web");
+    stage.wait_for_probes("shop/web");
     stage.cluster.replicas[1].kill();
     stage.wait_for_answers(&[1]);
     stage

@@ -64,14 +64,17 @@ pub struct Condition {
 }
 
 impl Stage {
-    /// Waits until a probe of this agent has reached a backend of the service: before, a client that
+    /// Waits until probes of this agent have reached every backend of the service: before, a client that
     /// cannot reach it moves no other.
-    pub fn wait_for_a_probe(&self, service: &str) {
+    pub fn wait_for_probes(&self, service: &str) {
         let is_known = || {
             let explained = self.cluster.agent.ask("explain", &[service]).expect("it runs");
-            String::from_utf8_lossy(&explained.stdout).contains("probes: healthy")
+            let text = String::from_utf8_lossy(&explained.stdout);
+            let [healthy, all] =
+                ["probes: healthy", "probes: "].map(|what| text.matches(what).count());
+            healthy > 0 && healthy == all
         };
-        wait_until("it answers a probe", is_known).expect("it does");
+        wait_until("all its backends have answered a probe", is_known).expect("it does");
     }
 
     /// With so many replicas, the CRD, and an agent that may do what `deploy/base` allows.

@@ -1,4 +1,4 @@
-//! Counts what a suite's output says: passed, failed, and skipped with the reason.
+//! Counts what a suite's output says: passed, failed and which, and skipped with the reason.
 //!
 //! libtest knows no skip at run time: a test that cannot run here prints `SKIP <name>: <why>` and
 //! passes. Ignored tests are skips as well.
@@ -12,6 +12,8 @@ use std::{
 pub(crate) struct Outcome {
     pub(super) passed: u64,
     pub(super) failed: u64,
+    /// `<suite>::<test>` of each that libtest has named.
+    pub(super) failures: BTreeSet<String>,
     /// Why, by `<suite>::<test>`.
     pub(super) skipped: BTreeMap<String, String>,
     pub(super) time: Duration,
@@ -31,6 +33,10 @@ impl Outcome {
                 outcome.passed += count(counts, "passed");
                 outcome.failed += count(counts, "failed");
                 continue;
+            }
+            if let Some(test) = line.strip_prefix("test ").and_then(|l| l.strip_suffix("FAILED")) {
+                let test = test.split(" ... ").next().unwrap_or(test);
+                outcome.failures.insert(full_name(test));
             }
             let mut text = line;
             // What a test writes past libtest's capture stands behind this.
@@ -93,6 +99,7 @@ test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
     fn a_test_that_skips_is_not_counted_as_passed() {
         let outcome = Outcome::new("kernels", OUTPUT, false, Duration::ZERO);
         assert_eq!((outcome.passed, outcome.failed), (4, 1));
+        assert!(outcome.failures.iter().eq(["kernels::breaks"]));
         let skipped = outcome.skipped.iter().map(|(test, why)| (test.as_str(), why.as_str()));
         assert_eq!(
             skipped.collect::<Vec<_>>(),

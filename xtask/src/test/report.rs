@@ -25,7 +25,7 @@ impl Report {
         self.suites.iter().all(|(_, outcome)| outcome.failed == 0)
     }
 
-    /// The reasons of the skips, a row per suite, and the sums in a line of their own.
+    /// The reasons of the skips, a row per suite, who failed, and the sums in a line of their own.
     pub(crate) fn print(&self) {
         println!();
         for (test, why) in self.suites.iter().flat_map(|(_, outcome)| &outcome.skipped) {
@@ -37,6 +37,9 @@ impl Report {
         for (name, Outcome { passed, failed, skipped, time }) in &self.suites {
             let (skipped, seconds) = (skipped.len(), time.as_secs_f64());
             println!("{name:<width$}  {passed:>6}  {failed:>6}  {skipped:>7}  {seconds:>7.1}");
+        }
+        for test in self.suites.iter().flat_map(|(_, outcome)| &outcome.failures) {
+            println!("FAILED {test}");
         }
         println!("{}", self.sums());
     }
