@@ -1,7 +1,7 @@
 //! A cluster of 10,000 Services and 150,000 endpoints: cold start, single changes, many, restart.
 //!
-//! Issue 4, line 8. The limits are for the optimized agent that `cargo xtask test` builds and
-//! names in `REDIRECTOR_BIN`; any other one may take ten times as long.
+//! The limits are for the optimized agent that `cargo xtask test --full` builds and names in
+//! `REDIRECTOR_BIN`; any other one may take ten times as long.
 #![expect(clippy::print_stdout, reason = "the test command shows what suites measure")]
 
 mod kernel;
@@ -16,7 +16,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redirector_tests::cluster::{Cluster, Options, PORT};
+use redirector_tests::{
+    cluster::{Cluster, Options, PORT},
+    size::sized,
+};
 
 use self::{
     kernel::Kernel,
@@ -64,14 +67,14 @@ fn the_cluster_to_plan_for_is_followed() {
     let (cold, peak) = cold_sync(&cluster, &population);
     let kernel = Kernel::open(&maps(&cluster), &cluster.dump().expect("a dump"));
     let mut rounds = (0..ROUNDS).map(|_| one_change_at_a_time(&cluster, &kernel, &mut population));
-    let late = rounds.find(|late| *late <= ONE_CHANGE);
+    let late = rounds.find(|late| *late <= ONE_CHANGE * slack());
     let storm = a_storm_of_changes(&cluster, &mut population);
     let (restart, peak_again) =
         restart_in_an_unchanged_world(&mut cluster, &kernel, &mut population);
 
     assert!(cold <= COLD * slack(), "cold sync took {cold:?}");
     assert!(peak.max(peak_again) <= PEAK, "{peak} KiB, after the restart {peak_again} KiB");
-    assert!(late.is_some() || slack() > 1, "p99 is above {ONE_CHANGE:?} in {ROUNDS} rounds");
+    assert!(late.is_some(), "p99 is above {:?} in {ROUNDS} rounds", ONE_CHANGE * slack());
     let Storm { took, waiting, growth } = storm;
     assert!(took < STORM * 2, "the API server needed {took:?} for the changes");
     assert!(waiting <= WAITING * u64::from(slack()), "{waiting} changes waited");
@@ -239,8 +242,9 @@ fn answer(listener: TcpListener) {
     });
 }
 
+/// CI allows five times of what takes time: the machine is shared.
 fn slack() -> u32 {
-    if env::var_os("REDIRECTOR_BIN").is_some() { 1 } else { 10 }
+    if env::var_os("REDIRECTOR_BIN").is_some() { sized(1, 5) } else { 10 }
 }
 
 fn percent(part: Duration, whole: Duration) -> f64 {

@@ -34,7 +34,7 @@ impl Report {
         let names = self.suites.iter().map(|(name, _)| name.len());
         let width = names.max().unwrap_or(0).max("suite".len());
         println!("{:<width$}  passed  failed  skipped  seconds", "suite");
-        for (name, Outcome { passed, failed, skipped, time }) in &self.suites {
+        for (name, Outcome { passed, failed, skipped, time, failures: _ }) in &self.suites {
             let (skipped, seconds) = (skipped.len(), time.as_secs_f64());
             println!("{name:<width$}  {passed:>6}  {failed:>6}  {skipped:>7}  {seconds:>7.1}");
         }
