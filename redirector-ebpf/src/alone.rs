@@ -19,7 +19,7 @@ static HAS_COARSE_CLOCK: u8 = 0;
 
 /// A word of `CONFIG`; 0 before the agent has written it.
 #[inline(always)]
-fn config(index: u32) -> u64 {
+pub fn config(index: u32) -> u64 {
     // SAFETY: the pointer comes from a lookup that succeeded; the word is loaded whole.
     CONFIG.get_ptr(index).map_or(0, |word| unsafe { word.read_volatile() })
 }
@@ -74,6 +74,12 @@ pub fn agent_is_gone() -> bool {
         }
     };
     after != 0 && now().saturating_sub(config(HEARTBEAT)) > after
+}
+
+/// Seconds of `CLOCK_MONOTONIC`.
+#[inline(always)]
+pub fn seconds() -> u32 {
+    (now() / 1_000_000_000) as u32
 }
 
 /// Nanoseconds of `CLOCK_MONOTONIC`.

@@ -103,6 +103,45 @@ impl<const V6: bool> Hook<V6> {
         }
     }
 
+    /// Whether the socket is connected at all.
+    #[inline(always)]
+    pub fn is_connected(&self) -> bool {
+        // SAFETY: as above.
+        unsafe {
+            let socket = (*self.raw()).__bindgen_anon_1.sk;
+            (&raw const (*socket).dst_port).cast::<u32>().read_volatile() != 0
+        }
+    }
+
+    /// The port of the socket; 0 if it has none yet.
+    #[inline(always)]
+    pub fn local_port(&self) -> u16 {
+        // SAFETY: as above.
+        unsafe {
+            let socket = (*self.raw()).__bindgen_anon_1.sk;
+            (&raw const (*socket).src_port).read_volatile() as u16
+        }
+    }
+
+    /// Whether the socket is bound to this address. One bound to all addresses is bound to none.
+    #[inline(always)]
+    pub fn is_bound_to(&self, address: &Address) -> bool {
+        // SAFETY: as above.
+        unsafe {
+            let socket = (*self.raw()).__bindgen_anon_1.sk;
+            if !V6 {
+                let difference = (&raw const (*socket).src_ip4).read_volatile() ^ address.words[3];
+                return difference == 0 && self.local_port() == address.port;
+            }
+            let words = (&raw const (*socket).src_ip6).cast::<u32>();
+            let difference = (words.read_volatile() ^ address.words[0])
+                | (words.add(1).read_volatile() ^ address.words[1])
+                | (words.add(2).read_volatile() ^ address.words[2])
+                | (words.add(3).read_volatile() ^ address.words[3]);
+            difference == 0 && self.local_port() == address.port
+        }
+    }
+
     /// Replaces the address, of the same shape as before.
     #[inline(always)]
     pub fn rewrite(&self, address: &Address) {

@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
 use redirector_common::{
     AffinityKey, AffinityValue, AvoidKey, ClientHash, Destination, FrontendKey4, FrontendKey6,
-    Header, Limits, PROTOCOL_TCP, PROTOCOL_UDP, Reason, ticks,
+    HOST_HAS_IT, Header, Limits, PROTOCOL_TCP, PROTOCOL_UDP, Reason, ticks,
 };
 use redirector_ebpf::{
     Choice, Earlier, Service, Walk, later, resume, sample, sample_but, scan, scan_but, seed_of,
@@ -11,8 +11,8 @@ use redirector_ebpf::{
 };
 
 use crate::{
-    alone::{agent_is_gone, asks_for_trial, now, try_ejected},
-    avoid, client,
+    alone::{agent_is_gone, asks_for_trial, now, seconds, try_ejected},
+    avoid, caller, client,
     context::{Address, Hook},
     maps::{AFFINITY, Drawn, FRONTENDS4, FRONTENDS6, Maps, SEED},
     memory::{self, Redirection, Remembered},
@@ -54,9 +54,9 @@ pub const AVOID_SCAN_MAPPED: u32 = 10;
 ///
 /// Why the address was left alone or is refused; [`Reason::Undecided`], [`Reason::Unheld`],
 /// [`Reason::Scanned`], [`Reason::Beyond`], [`Reason::Trial`], [`Reason::Untried`],
-/// [`Reason::AvoidAsked`], [`Reason::Avoided`] and [`Reason::AvoidsAll`] ask for the program [`RESUME`],
-/// [`CHOOSE`], [`SCAN`], [`LATER`], [`TRIAL`], [`CHOOSE`] again, [`AVOID`], [`AVOID_SCAN`] and
-/// [`SCAN`].
+/// [`Reason::AvoidAsked`], [`Reason::Avoided`], [`Reason::AvoidsAll`] and [`Reason::Itself`] ask for the
+/// program [`RESUME`], [`CHOOSE`], [`SCAN`], [`LATER`], [`TRIAL`], [`CHOOSE`] again, [`AVOID`],
+/// [`AVOID_SCAN`] and [`SCAN`] (twice).
 #[inline(always)]
 pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
     hook: &Hook<V6>,
@@ -67,6 +67,16 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
         return Err(Reason::OtherProtocol);
     }
     let dialled = hook.address();
+    if SEND
+        && STEP == FIRST
+        && hook.is_connected()
+        && let Some(chosen) = memory::earlier_connect(&hook.inner, &dialled)
+        && hook.is_connected_to(&chosen)
+    {
+        count(Reason::Resumed);
+        hook.rewrite(&chosen);
+        return Ok(());
+    }
     let Some(frontend) = frontend::<V6, SEND, STEP>(&dialled, protocol) else {
         if SEND {
             memory::sent_elsewhere(&hook.inner, &dialled);
@@ -75,7 +85,7 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
         }
         return Err(Reason::NotService);
     };
-    let service = service(&Maps, frontend)?;
+    let service = service(&Maps, frontend & !HOST_HAS_IT)?;
     let has_affinity = service.header.flags & Header::AFFINITY != 0;
     if STEP == FIRST {
         if service.header.flags & Header::ALSO_SERVED != 0 && agent_is_gone() {
@@ -88,6 +98,11 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
             count(Reason::Resumed);
             hook.rewrite(&Address { words: earlier.chosen, port: earlier.chosen_port });
             return Ok(());
+        }
+        // Whoever has dialled the address before goes on, so that no datagram with a forged source ends it.
+        if protocol == PROTOCOL_UDP && frontend & HOST_HAS_IT != 0 && caller::is_answered(hook, &dialled)
+        {
+            return Err(Reason::Answer);
         }
         if has_affinity {
             return Err(Reason::Undecided);
@@ -123,6 +138,11 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
         choice
     };
     let redirection = redirection::<SEND>(&service, &choice, dialled)?;
+    if protocol == PROTOCOL_UDP && hook.is_bound_to(&redirection.chosen) {
+        let seed = seed_of(hook.socket_cookie(), service.header.service);
+        hand_on(Walk::past(choice.entry.backend), seed);
+        return Err(Reason::Itself);
+    }
     if STEP != FIRST && has_affinity {
         remember_affinity(hook, &service, &choice);
     }
@@ -135,7 +155,7 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
         };
         match remembered {
             Remembered::Yes => {}
-            Remembered::InsteadOfOldest => count(Reason::Forgotten),
+            Remembered::InsteadOfAnother => count(Reason::Forgotten),
             Remembered::No => count(Reason::NotRemembered),
         }
     }
@@ -223,7 +243,7 @@ fn earlier<const V6: bool, const SEND: bool>(
     let timeout = Maps.settings(service.slot)?.affinity_seconds;
     // SAFETY: both words are loaded whole; one that belongs to another key is refused.
     let value = unsafe { AFFINITY.get_ptr(client)?.read_volatile() };
-    let is_fresh = value.used_seconds() + u64::from(timeout) > seconds();
+    let is_fresh = value.used_seconds() + u64::from(timeout) > u64::from(seconds());
     (value.is_of(&client) && is_fresh).then_some(Earlier {
         backend: value.backend(),
         generation: value.generation(),
@@ -235,7 +255,7 @@ fn earlier<const V6: bool, const SEND: bool>(
 fn remember_affinity<const V6: bool>(hook: &Hook<V6>, service: &Service<'_>, choice: &Choice<'_>) {
     let client = client(hook, service);
     let backend = choice.entry.backend;
-    let value = AffinityValue::new(backend, choice.generation, choice.tier, &client, seconds());
+    let value = AffinityValue::new(backend, choice.generation, choice.tier, &client, seconds().into());
     if let Some(known) = AFFINITY.get_ptr_mut(client) {
         // SAFETY: two aligned stores of eight bytes into an element that the lookup returned.
         unsafe {
@@ -246,12 +266,6 @@ fn remember_affinity<const V6: bool>(hook: &Hook<V6>, service: &Service<'_>, cho
         // A full map evicts; a failure costs this client its affinity once.
         let _ = AFFINITY.insert(client, &value, 0);
     }
-}
-
-/// Seconds of `CLOCK_MONOTONIC`.
-#[inline(always)]
-fn seconds() -> u64 {
-    now() / 1_000_000_000
 }
 
 /// Whether a program goes on with what another one of the same dial has drawn.
@@ -274,7 +288,7 @@ const fn is_mapped(step: u32) -> bool {
 }
 
 /// Whether a program may choose an unusable backend at last.
-const fn is_walk(step: u32) -> bool {
+pub const fn is_walk(step: u32) -> bool {
     matches!(step, SCAN | SCAN_MAPPED | LATER)
 }
 

@@ -24,6 +24,8 @@ mod avoid;
 #[cfg(target_arch = "bpf")]
 mod backend;
 #[cfg(target_arch = "bpf")]
+mod caller;
+#[cfg(target_arch = "bpf")]
 mod client;
 #[cfg(target_arch = "bpf")]
 mod context;

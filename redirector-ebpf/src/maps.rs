@@ -9,7 +9,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use redirector_common::{
-    AVOID_WORDS, Address6, AffinityKey, AffinityValue, BackendValue, CONFIG_WORDS,
+    AVOID_WORDS, Address6, AffinityKey, AffinityValue, BackendValue, CONFIG_WORDS, CallerKey,
     COUNTERS as COUNTER_COUNT, Entry, EventValue, FrontendKey4, FrontendKey6, Header, HealthWord,
     IdBucket, ListenerValue, NodeWord, PassiveValue, PortKey, PortValue, SETTINGS, SendsValue,
     ServiceName, ServiceWord, Settings, SocketValue, TierRange,
@@ -79,6 +79,9 @@ pub static SENDS: SkStorage<SendsValue> = SkStorage::new();
 /// Which backend a client had last.
 #[btf_map]
 pub static AFFINITY: LruHashMap<AffinityKey, AffinityValue, 65536> = LruHashMap::new();
+/// Which hosts that have the address of a frontend wrote to whom, as [`CallerWord`](redirector_common::CallerWord).
+#[btf_map]
+pub static CALLERS: LruHashMap<CallerKey, u64, 2048> = LruHashMap::new();
 /// What the kernel has seen of each backend's failing connects.
 #[btf_map]
 pub static PASSIVE: Array<PassiveValue, 262144, MMAPABLE> = Array::new();

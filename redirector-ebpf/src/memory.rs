@@ -8,9 +8,13 @@ use aya_ebpf::{
     helpers::generated::{bpf_sk_storage_get, bpf_skc_to_mptcp_sock},
     programs::SockAddrContext,
 };
-use redirector_common::{DESTINATIONS, Destination, Limits, PROTOCOL_UDP, SendsValue, SocketValue};
+use redirector_common::{
+    ANSWER_SECONDS, DESTINATIONS, Destination, Limits, PROTOCOL_UDP, SendsValue, SentValue,
+    SocketValue,
+};
 
 use crate::{
+    alone::seconds,
     client,
     context::Address,
     maps::{SENDS, SOCKETS},
@@ -156,9 +160,19 @@ pub fn earlier_send<'s>(
     if found == 0 {
         return None;
     }
-    let slot = &mut sends.slots[number as usize % DESTINATIONS];
+    let slot = &mut sends.slots[number as usize % DESTINATIONS].destination;
     slot.stamp = sends.clock;
     Some(slot)
+}
+
+/// Where a connected socket's connect to the same service address went: no other backend's answer
+/// reaches it. What it is connected to is for the caller to compare.
+#[inline(always)]
+pub fn earlier_connect(context: &SockAddrContext, dialled: &Address) -> Option<Address> {
+    let destination = &remembered(context)?.destination;
+    let is_same = is_equal(&destination.dialled, destination.dialled_port, dialled) != 0;
+    let Destination { chosen, chosen_port, .. } = *destination;
+    is_same.then_some(Address { words: chosen, port: chosen_port })
 }
 
 /// In [`Destination::tier`] of a send: the tier. Above it, how many others have been asked since.
@@ -185,8 +199,8 @@ pub fn seek_in_next_tier(context: &SockAddrContext, dialled: &Address, tiers: u8
 fn find(sends: &SendsValue, dialled: &Address) -> (u64, u64) {
     let mut found = 0;
     let mut number = 0;
-    for (i, slot) in sends.slots.iter().enumerate() {
-        let equal = is_equal(&slot.dialled, slot.dialled_port, dialled);
+    for (i, SentValue { destination, .. }) in sends.slots.iter().enumerate() {
+        let equal = is_equal(&destination.dialled, destination.dialled_port, dialled);
         found |= equal;
         number |= equal * i as u64;
     }
@@ -209,13 +223,14 @@ fn is_equal(words: &[u32; 4], port: u16, address: &Address) -> u64 {
 /// How a redirection was remembered.
 pub enum Remembered {
     Yes,
-    /// The oldest destination made room.
-    InsteadOfOldest,
+    /// The destination that was used least recently made room.
+    InsteadOfAnother,
     /// No memory.
     No,
 }
 
-/// Remembers a send to a service address: in the slot of that address, else in the next one.
+/// Remembers a send to a service address: in the slot of that address, else in a free one, else in
+/// place of the one used least recently. The backend before is remembered while it may answer.
 #[inline(always)]
 pub fn sent(context: &SockAddrContext, redirection: &Redirection) -> Remembered {
     // SAFETY: as above.
@@ -223,18 +238,47 @@ pub fn sent(context: &SockAddrContext, redirection: &Redirection) -> Remembered 
         return Remembered::No;
     };
     let (found, number) = find(sends, &redirection.dialled);
+    let Victim { slot: oldest, is_free } = victim(sends);
     let is_new = found.wrapping_sub(1);
-    let next = sends.next;
-    let slot = number | (u64::from(next) & is_new);
-    sends.next = next.wrapping_add(is_new as u32 & 1);
+    let slot = &mut sends.slots[(number | (oldest & is_new)) as usize % DESTINATIONS];
     sends.clock = sends.clock.wrapping_add(1);
-    redirection.store(&mut sends.slots[slot as usize % DESTINATIONS], sends.clock);
-    if found != 0 || (next as usize) < DESTINATIONS {
-        Remembered::Yes
-    } else {
-        Remembered::InsteadOfOldest
+    let Destination { chosen, chosen_port, .. } = slot.destination;
+    if found == 0 {
+        slot.earlier_port = 0;
+    } else if is_equal(&chosen, chosen_port, &redirection.chosen) == 0 {
+        slot.earlier = chosen;
+        slot.earlier_port = chosen_port;
+        slot.changed = seconds();
     }
+    redirection.store(&mut slot.destination, sends.clock);
+    if found != 0 || is_free { Remembered::Yes } else { Remembered::InsteadOfAnother }
 }
+
+/// The slot that makes room.
+struct Victim {
+    slot: u64,
+    /// Nothing is forgotten.
+    is_free: bool,
+}
+
+/// A free slot, else the one used least recently. Without branches, as [`find`].
+#[inline(always)]
+fn victim(sends: &SendsValue) -> Victim {
+    const FREE: u64 = 1 << 35;
+    let mut best = 0;
+    for (i, SentValue { destination, .. }) in sends.slots.iter().enumerate() {
+        let age = u64::from(sends.clock.wrapping_sub(destination.stamp));
+        let is_free = u64::from(destination.dialled_port).wrapping_sub(1) >> 63;
+        let this = is_free * FREE | age << 3 | i as u64;
+        let is_better = ((best as i64).wrapping_sub(this as i64) >> 63) as u64;
+        // SAFETY: a volatile load of a local: else the compiler makes a branch of it.
+        let is_better = unsafe { (&raw const is_better).read_volatile() };
+        best ^= (best ^ this) & is_better;
+    }
+    Victim { slot: best & 7, is_free: best >= FREE }
+}
+
+const _: () = assert!(DESTINATIONS == 8);
 
 /// Forgets the sends that went to this very address as a backend: now it is dialled itself.
 #[inline(always)]
@@ -243,10 +287,11 @@ pub fn sent_elsewhere(context: &SockAddrContext, dialled: &Address) {
     let Some(sends) = (unsafe { SENDS.get_ptr_mut(context).as_mut() }) else {
         return;
     };
-    for slot in &mut sends.slots {
+    for SentValue { destination: slot, earlier, earlier_port, .. } in &mut sends.slots {
         let keep = (is_equal(&slot.chosen, slot.chosen_port, dialled) as u16).wrapping_sub(1);
         slot.dialled_port &= keep;
         slot.chosen_port &= keep;
+        *earlier_port &= (is_equal(earlier, *earlier_port, dialled) as u16).wrapping_sub(1);
     }
 }
 
@@ -256,22 +301,28 @@ pub fn peer(context: &SockAddrContext, actual: &Address) -> Option<Address> {
     dialled(&remembered(context)?.destination, actual)
 }
 
-/// The service address behind the sender `actual` of a datagram: of those sent to, the last.
+/// The service address behind the sender `actual` of a datagram: of those sent to, the last; else of
+/// those whose backend it was before the present one.
 #[inline(always)]
 pub fn sender(context: &SockAddrContext, actual: &Address) -> Option<Address> {
+    const EARLIER: u64 = 1 << 32;
     // SAFETY: as above.
     let sends = unsafe { SENDS.get_ptr_mut(context).as_ref()? };
     // Port 0 is "none". Not an Option: its address would be undefined until one is found, and
     // the compiler keeps it on the stack. 5.10: "invalid read from stack R10 off=-24 size=8".
     let mut best = Address { words: [0; 4], port: 0 };
-    let mut best_age = u32::MAX;
-    for slot in &sends.slots {
-        if slot.dialled_port != 0
-            && slot.chosen_port == actual.port
-            && slot.chosen == actual.words
-            && sends.clock.wrapping_sub(slot.stamp) < best_age
-        {
-            best_age = sends.clock.wrapping_sub(slot.stamp);
+    let mut best_age = u64::MAX;
+    for SentValue { destination: slot, earlier, earlier_port, changed, .. } in &sends.slots {
+        let mut age = u64::from(sends.clock.wrapping_sub(slot.stamp));
+        if slot.chosen_port != actual.port || slot.chosen != actual.words {
+            let is_earlier = *earlier_port == actual.port && *earlier == actual.words;
+            if !is_earlier || seconds().wrapping_sub(*changed) >= ANSWER_SECONDS {
+                continue;
+            }
+            age |= EARLIER;
+        }
+        if slot.dialled_port != 0 && age < best_age {
+            best_age = age;
             best = Address { words: slot.dialled, port: slot.dialled_port };
         }
     }

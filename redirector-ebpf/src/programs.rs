@@ -14,10 +14,11 @@ use redirector_common::{PROTOCOL_TCP, Reason, TIER_COUNTERS};
 
 use crate::{
     alone::{agent_is_silent, now},
+    caller,
     context::Hook,
     dial::{
         AVOID, AVOID_MAPPED, AVOID_SCAN, AVOID_SCAN_MAPPED, CHOOSE, FIRST, LATER, RESUME, SCAN,
-        SCAN_MAPPED, TRIAL, TRIAL_MAPPED, dial,
+        SCAN_MAPPED, TRIAL, TRIAL_MAPPED, dial, is_walk,
     },
     listen,
     maps::{
@@ -117,6 +118,7 @@ fn next_step<const V6: bool, const SEND: bool, const STEP: u32>(
         Reason::AvoidAsked if STEP == FIRST || STEP == CHOOSE => or_mapped(AVOID, AVOID_MAPPED),
         Reason::AvoidAsked | Reason::Avoided => or_mapped(AVOID_SCAN, AVOID_SCAN_MAPPED),
         Reason::Scanned | Reason::AvoidsAll => or_mapped(SCAN, SCAN_MAPPED),
+        Reason::Itself if !is_walk(STEP) => or_mapped(SCAN, SCAN_MAPPED),
         Reason::Beyond => Some(LATER),
         Reason::Trial => or_mapped(TRIAL, TRIAL_MAPPED),
         _ => None,
@@ -207,6 +209,8 @@ fn translate_sender<const V6: bool>(hook: &Hook<V6>) -> i32 {
     if let Some(dialled) = dialled {
         hook.rewrite(&dialled);
         count(Reason::Translated);
+    } else {
+        caller::wrote(hook, &actual);
     }
     PROCEED
 }

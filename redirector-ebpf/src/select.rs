@@ -50,18 +50,28 @@ pub struct Walk {
     unasked: u64,
     /// Entries that the one before has looked at, past those that the client avoids.
     passed: u64,
+    /// The index of a backend that is passed by, whatever its health; [`u64::MAX`] is none.
+    but: u64,
 }
 
 impl Walk {
     /// The first one.
-    pub const BEGIN: Self = Self { ignored: 0, drawn: u64::MAX, unasked: 0, passed: 0 };
+    pub const BEGIN: Self = Self { ignored: 0, drawn: u64::MAX, unasked: 0, passed: 0, but: u64::MAX };
     /// One after which only the all-down policy is left.
     pub const WIDEST: Self = Self {
         ignored: HealthWord::OPERATOR | HealthWord::SUSPECTED_BITS,
         drawn: 0,
         unasked: 0,
         passed: 0,
+        but: u64::MAX,
     };
+
+    /// The first one of a socket that must not be led to that backend.
+    #[inline(always)]
+    #[must_use]
+    pub const fn past(backend: u32) -> Self {
+        Self { but: backend as u64, ..Self::BEGIN }
+    }
 
     /// Whether a backend that some client avoids is taken without asking.
     #[inline(always)]
@@ -263,7 +273,10 @@ pub fn scan<'t, T: Tables>(
     seed: u32,
     walk: &mut Walk,
 ) -> Result<Choice<'t>, Reason> {
-    match walked::<SCANNED, T>(tables, service, seed, *walk, |_, _| Some(0))? {
+    let but = walk.but;
+    match walked::<SCANNED, T>(tables, service, seed, *walk, |backend, _| {
+        Some((u64::from(backend) ^ but).wrapping_sub(1) >> 63)
+    })? {
         Walked::Met(choice) => Ok(choice),
         Walked::More => Err(Reason::Beyond),
         Walked::NoneLater => {

@@ -55,10 +55,15 @@ reasons! {
     Resumed = "resumed",
     /// Redirected, but the kernel had no memory to remember it for this socket.
     NotRemembered = "not_remembered",
-    /// A UDP socket with more than 8 service destinations: the oldest was forgotten.
+    /// A UDP socket with more than 8 service destinations: the one used least recently was forgotten.
     Forgotten = "forgotten",
     /// A peer or source address was shown as the service address.
     Translated = "translated",
+    /// A datagram to a host that has the address of a frontend, and wrote first: an answer, untouched.
+    Answer = "answer",
+    /// The backend drawn was the UDP socket itself: another one was looked for. If there is none:
+    /// untouched.
+    Itself = "itself",
     /// There has been no agent for too long, and kube-proxy serves the address too: untouched.
     AgentGone = "agent_gone",
     /// While the agent is silent a backend was drawn that only the kernel has ejected: the program

@@ -9,6 +9,11 @@ pub const PROTOCOL_TCP: u8 = 6;
 /// `IPPROTO_UDP`.
 pub const PROTOCOL_UDP: u8 = 17;
 
+/// In the value of `FRONTENDS4/6`, beside the index: a host may have the address (a node port, an
+/// address of a load balancer), so that a datagram from there may be a client's first one. Nobody has
+/// a cluster address of Kubernetes.
+pub const HOST_HAS_IT: u32 = 1 << 31;
+
 /// Key of `FRONTENDS4`. A v4-mapped IPv6 address is looked up here as well.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Pod, Zeroable)]

@@ -16,7 +16,7 @@ mod words;
 
 pub use avoid::{AVOID_WORDS, AvoidKey, AvoidWord, ClientHash, SEGMENT, WitnessWord, ticks};
 pub use counters::{COUNTERS, Reason, TIER_COUNTERS};
-pub use frontend::{FrontendKey4, FrontendKey6, PROTOCOL_TCP, PROTOCOL_UDP};
+pub use frontend::{FrontendKey4, FrontendKey6, HOST_HAS_IT, PROTOCOL_TCP, PROTOCOL_UDP};
 pub use listener::{
     IDS, IdBucket, IdWord, LEARNED, ListenerValue, PortKey, PortValue, SERVED_NO_MORE, SERVES_V4,
     SERVES_V6, UNCOUNTED, buckets_of, identity_of, identity_words, is_served, mix, port_check,
@@ -24,10 +24,11 @@ pub use listener::{
 };
 pub use passive::{
     AGENT_SILENT, CONFIG_WORDS, Client, EventKind, EventValue, HEARTBEAT, LISTENER_GONE, Limits,
-    PassiveValue, STALE_AFTER, STORED, UnknownEvent,
+    HOSTS_HAVE, PassiveValue, STALE_AFTER, STORED, UnknownEvent,
 };
 pub use socket::{
-    AffinityKey, AffinityValue, DESTINATIONS, Destination, SendsValue, SocketValue, affinity_check,
+    ANSWER_SECONDS, AffinityKey, AffinityValue, CallerKey, CallerWord, DESTINATIONS, Destination,
+    SendsValue, SentValue, SocketValue, affinity_check,
 };
 pub use table::{
     ALWAYS, Address6, AllDown, Entry, Header, MAX_TIERS, RANGES, SETTINGS, SLOT, SLOTS_PER_LINE,

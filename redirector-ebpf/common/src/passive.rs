@@ -158,6 +158,9 @@ pub const STALE_AFTER: u32 = 1;
 /// Index in `CONFIG`: not 0 once a socket had to keep its state in storage of its own (`SOCKETS`): before,
 /// nobody needs to look there.
 pub const STORED: u32 = 2;
+/// Index in `CONFIG`: not 0 once a host may have had the address of a UDP frontend: before, no datagram
+/// comes from one.
+pub const HOSTS_HAVE: u32 = 3;
 /// Words of `CONFIG`.
 pub const CONFIG_WORDS: usize = 8;
 

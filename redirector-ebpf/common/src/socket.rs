@@ -79,22 +79,91 @@ impl SocketValue {
     pub const CALLBACKS: u32 = 0xff;
 }
 
-/// Destinations that one unconnected UDP socket remembers; the oldest is replaced.
+/// Destinations that one unconnected UDP socket remembers; the least recently used is replaced.
 pub const DESTINATIONS: usize = 8;
+
+/// Seconds for which it is remembered that an answer may come, or may be given: conntrack's time for
+/// a UDP flow with datagrams of one side only (`nf_conntrack_udp_timeout`).
+pub const ANSWER_SECONDS: u32 = 30;
 
 /// The value of `SENDS`: what an unconnected UDP socket has been sending to.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct SendsValue {
-    /// Counts sends: where two destinations share a backend, a reply shows the one used last.
+    /// Counts sends, for [`Destination::stamp`].
     pub clock: u32,
-    /// Destinations seen so far: the next one goes to this slot, modulo [`DESTINATIONS`].
-    pub next: u32,
-    /// In the order of first use, then overwritten round about.
-    pub slots: [Destination; DESTINATIONS],
+    /// Always 0.
+    pub _pad: u32,
+    /// In no order.
+    pub slots: [SentValue; DESTINATIONS],
 }
 
-const _: () = assert!(size_of::<SendsValue>() == 8 + 56 * DESTINATIONS);
+const _: () = assert!(size_of::<SendsValue>() == 8 + 80 * DESTINATIONS);
+
+/// A frontend that a UDP socket sends to.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct SentValue {
+    /// Where the last send went.
+    pub destination: Destination,
+    /// The backend before it, as [`Destination::chosen`]: its answer may be under way.
+    pub earlier: [u32; 4],
+    /// Host order; 0 is none.
+    pub earlier_port: u16,
+    /// Always 0.
+    pub _pad: u16,
+    /// When the present one took its place, in seconds of `CLOCK_MONOTONIC`.
+    pub changed: u32,
+}
+
+/// Key of `CALLERS`: a host that has the address of a frontend, and to whom it wrote. Whatever socket
+/// of that port answers: servers have several, or make one for each client.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct CallerKey {
+    /// As [`Destination::dialled`].
+    pub address: [u32; 4],
+    /// Cookie of the receiver's network namespace.
+    pub netns: u64,
+    /// Of the host; host order.
+    pub port: u16,
+    /// Of the receiver.
+    pub local_port: u16,
+    /// Always 0.
+    pub _pad: u32,
+}
+
+const _: () = assert!(size_of::<CallerKey>() == 32);
+
+/// Value of `CALLERS`: when it wrote last, in seconds of `CLOCK_MONOTONIC`, and above them a check of
+/// the key, because an element of an LRU map can be recycled under a reader.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct CallerWord(pub u64);
+
+impl CallerWord {
+    /// One that wrote just now.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(key: &CallerKey, now: u32) -> Self {
+        Self((check(key) as u64) << 32 | now as u64)
+    }
+
+    /// Whether it was written for `key`, not longer ago than an answer may take.
+    #[inline(always)]
+    #[must_use]
+    pub const fn may_be_answered(self, key: &CallerKey, now: u32) -> bool {
+        (self.0 >> 32) as u32 == check(key) && now.wrapping_sub(self.0 as u32) < ANSWER_SECONDS
+    }
+}
+
+#[inline(always)]
+const fn check(key: &CallerKey) -> u32 {
+    let CallerKey { address: [a, b, c, d], netns, port, local_port, _pad } = *key;
+    let ports = (port as u64) << 16 | local_port as u64;
+    let mixed = netns ^ ports << 32 ^ (a ^ b.rotate_left(8) ^ c.rotate_left(16) ^ d) as u64;
+    (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+}
 
 /// Key of `AFFINITY`: one client of one service.
 #[repr(C)]

@@ -131,6 +131,7 @@ fn service(number: u32, backends: u32, names: &[Arc<str>]) -> Service {
         name: ServiceRef(format!("namespace-{}/service-{number}", number % 997).into()),
         frontends: vec![Frontend { address: address(0xac10_0000, number), port: 80, protocol }],
         affinity_seconds: None,
+        virtual_addresses: Vec::new(),
         also_served: false,
         unreachable: false,
         backends: (0..backends).map(backend).collect(),

@@ -190,6 +190,9 @@ pub struct Service {
     pub name: ServiceRef,
     /// Addresses of one protocol, of either family.
     pub frontends: Vec<Frontend>,
+    /// Those of their addresses that no host has, such as cluster addresses of Kubernetes: what comes
+    /// from there is an answer. From any other address a client may write first (UDP).
+    pub virtual_addresses: Vec<IpAddr>,
     /// Session affinity in seconds, 1 to 86,400; `None` is off.
     pub affinity_seconds: Option<u32>,
     /// Somebody else (kube-proxy) serves the frontends too: without an agent they are left alone.

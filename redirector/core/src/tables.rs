@@ -37,6 +37,8 @@ pub struct Tables {
 pub struct ServiceTables {
     /// Sorted; a frontend uses the table of its own family.
     pub frontends: Vec<Frontend>,
+    /// As [`Service::virtual_addresses`].
+    pub virtual_addresses: Vec<IpAddr>,
     /// Seconds; 0 is none.
     pub affinity_seconds: u32,
     /// Somebody else serves the frontends too: without an agent they are left alone.
@@ -169,6 +171,7 @@ pub(crate) fn compile_service(
     let Service {
         name: _,
         frontends,
+        virtual_addresses,
         affinity_seconds,
         also_served,
         unreachable,
@@ -186,6 +189,7 @@ pub(crate) fn compile_service(
     let affinity_seconds = affinity_seconds.unwrap_or(0);
     ServiceTables {
         frontends,
+        virtual_addresses: virtual_addresses.clone(),
         affinity_seconds,
         also_served: *also_served,
         unreachable: *unreachable,

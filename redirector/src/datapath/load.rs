@@ -40,6 +40,7 @@ pub(super) const MAPS: &[&str] = &[
     "SOCKETS",
     "SENDS",
     "AFFINITY",
+    "CALLERS",
     "PASSIVE",
     "AVOID",
     "EVENTS",

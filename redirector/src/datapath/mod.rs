@@ -30,7 +30,7 @@ use anyhow::{Context as _, Result};
 use aya::maps::{HashMap, Map, MapData, PerCpuArray};
 use aya_log::EbpfLogger;
 use redirector_common::{
-    BackendValue, COUNTERS, FrontendKey4, FrontendKey6, HealthByte, HealthWord, MAX_TIERS,
+    BackendValue, COUNTERS, FrontendKey4, FrontendKey6, HOST_HAS_IT, HealthByte, HealthWord, MAX_TIERS,
     NodeWord, Reason, ServiceName, ServiceWord, Slot,
 };
 use redirector_core::{
@@ -208,7 +208,9 @@ impl Datapath {
             Step::WriteSlots { slot, slots } => self.table.write(*slot as usize, slots),
             Step::Publish { index, word } => self.services.publish(*index as usize, word.0),
             Step::Unpublish { index } => self.services.publish(*index as usize, 0),
-            Step::InsertFrontend { frontend, index } => self.insert(frontend, *index),
+            Step::InsertFrontend { frontend, index, is_virtual } => {
+                self.insert(frontend, *index, *is_virtual)
+            }
             Step::RemoveFrontend { frontend } => self.remove(frontend),
             Step::Barrier => {
                 use std::os::fd::AsFd as _;
@@ -331,18 +333,23 @@ impl Datapath {
         self.passive.take_seen(index)
     }
 
-    fn insert(&mut self, frontend: &Frontend, index: u32) -> Result<()> {
+    fn insert(&mut self, frontend: &Frontend, index: u32, is_virtual: bool) -> Result<()> {
         /// An element that is there already would be recycled under its readers.
         const BPF_NOEXIST: u64 = 1;
         let Frontend { address, port, protocol } = *frontend;
+        let value = if is_virtual { index } else { index | HOST_HAS_IT };
+        if !is_virtual && protocol == Protocol::Udp {
+            // Before a datagram from there is to be told from an answer.
+            self.passive.hosts_have_frontends()?;
+        }
         match address {
             IpAddr::V4(address) => {
                 let key = FrontendKey4::new(address, port, protocol.number());
-                self.frontends4.insert(key, index, BPF_NOEXIST)?;
+                self.frontends4.insert(key, value, BPF_NOEXIST)?;
             }
             IpAddr::V6(address) => {
                 let key = FrontendKey6::new(address, port, protocol.number());
-                self.frontends6.insert(key, index, BPF_NOEXIST)?;
+                self.frontends6.insert(key, value, BPF_NOEXIST)?;
             }
         }
         Ok(())
@@ -425,8 +432,9 @@ pub fn program_log(pins: &Pins) -> Option<EbpfLogger<&'static dyn log::Log>> {
         .ok()
 }
 
-fn frontend(address: IpAddr, port: u16, protocol: u8, index: u32) -> Option<(Frontend, u32)> {
-    Some((Frontend { address, port, protocol: Protocol::from_number(protocol)? }, index))
+fn frontend(address: IpAddr, port: u16, protocol: u8, value: u32) -> Option<(Frontend, u32)> {
+    let protocol = Protocol::from_number(protocol)?;
+    Some((Frontend { address, port, protocol }, value & !HOST_HAS_IT))
 }
 
 fn open(pins: &Pins, name: &str) -> Result<MapData> {

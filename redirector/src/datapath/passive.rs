@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, mem::offset_of, os::fd::AsRawFd, time::Duration
 use anyhow::{Context as _, Result};
 use aya::maps::{Map, MapData, RingBuf};
 use nix::time::{ClockId, clock_gettime};
-use redirector_common::{AvoidWord, EventValue, HEARTBEAT, PassiveValue, STALE_AFTER, ticks};
+use redirector_common::{AvoidWord, EventValue, HEARTBEAT, HOSTS_HAVE, PassiveValue, STALE_AFTER, ticks};
 use redirector_core::input::Network;
 use tokio::io::{Interest, unix::AsyncFd};
 
@@ -46,6 +46,11 @@ impl Passive {
     /// How long addresses that kube-proxy serves too are redirected without a heartbeat.
     pub(super) fn set_stale_after(&self, after: Option<Duration>) -> Result<()> {
         self.config.publish(STALE_AFTER as usize, after.map_or(0, nanoseconds))
+    }
+
+    /// From now on a datagram may come from a host that has the address of a frontend.
+    pub(super) fn hosts_have_frontends(&self) -> Result<()> {
+        self.config.publish(HOSTS_HAVE as usize, 1)
     }
 
     /// Forgets what was counted of that index.

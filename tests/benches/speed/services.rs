@@ -65,6 +65,7 @@ impl Services {
                 protocol: self.protocol,
             }],
             affinity_seconds: None,
+            virtual_addresses: Vec::new(),
             also_served: false,
             unreachable: false,
             backends: (number * BACKENDS..(number + 1) * BACKENDS).map(backend).collect(),

@@ -4,6 +4,7 @@
 mod affinity;
 mod cell;
 mod dialogue;
+mod flows;
 mod kinds;
 mod matrix;
 mod memory;

@@ -131,39 +131,37 @@ fn two_frontends_of_one_service_are_told_apart() {
     }
 }
 
-/// A socket remembers eight destinations. One more forgets the oldest, and says so; what it sends
-/// goes on being redirected.
+/// A socket remembers eight destinations. One more forgets the one used least recently, and says so;
+/// what it sends goes on being redirected.
 #[test]
-fn a_ninth_destination_takes_the_place_of_the_oldest() {
-    const REMEMBERED: u8 = 8;
+fn a_ninth_destination_takes_the_place_of_the_one_used_least_recently() {
+    const REMEMBERED: usize = 8;
     let spots: Vec<_> = (20..32).map(|number| Spot::service(1, number)).collect();
     let services = service_at("test/many", "udp", &spots, &[1], crate::stage::NO_PROBE);
     let stage = Stage::new(&file(&[services]), &[]);
     let mut client = stage.client();
     for family in Family::ALL {
         let before = stage.counter("forgotten");
-        let mut dialogue = Dialogue::default();
-        dialogue.socket(family.socket(libc::SOCK_DGRAM));
-        for spot in &spots[..usize::from(REMEMBERED)] {
-            dialogue.send_to(spot.seen_by(family));
-            dialogue.answer(&[name(1)], spot.seen_by(family));
-        }
-        let replies = client.run(dialogue.steps()).expect("replies");
-        assert_eq!(dialogue.faults(&replies), [""; 0], "{family:?}");
-        assert_eq!(stage.counter("forgotten"), before, "eight are remembered");
-
-        let mut dialogue = Dialogue::default();
-        for spot in &spots[usize::from(REMEMBERED)..] {
-            dialogue.send_to(spot.seen_by(family));
-            dialogue.answer(&[name(1)], spot.seen_by(family));
-        }
-        // Forgotten meanwhile, and learned anew.
-        dialogue.send_to(spots[0].seen_by(family));
-        dialogue.answer(&[name(1)], spots[0].seen_by(family));
-        let replies = client.run(dialogue.steps()).expect("replies");
-        assert_eq!(dialogue.faults(&replies), [""; 0], "{family:?}");
-        let more = spots.len() as u64 - u64::from(REMEMBERED) + 1;
-        assert_eq!(stage.counter("forgotten"), before + more, "{family:?}");
+        let mut use_all = |is_new: bool, spots: &[Spot], forgotten: usize, when: &str| {
+            let mut dialogue = Dialogue::default();
+            if is_new {
+                dialogue.socket(family.socket(libc::SOCK_DGRAM));
+            }
+            for spot in spots {
+                dialogue.send_to(spot.seen_by(family));
+                dialogue.answer(&[name(1)], spot.seen_by(family));
+            }
+            let replies = client.run(dialogue.steps()).expect("replies");
+            assert_eq!(dialogue.faults(&replies), [""; 0], "{family:?}, {when}");
+            assert_eq!(stage.counter("forgotten"), before + forgotten as u64, "{family:?}, {when}");
+        };
+        let (first, others) = spots.split_at(REMEMBERED);
+        use_all(true, first, 0, "eight are remembered");
+        use_all(false, &first[..1], 0, "the first one is in use");
+        use_all(false, others, others.len(), "four more");
+        let kept: Vec<Spot> = first[..1].iter().chain(&first[5..]).chain(others).copied().collect();
+        use_all(false, &kept, others.len(), "the others, and the one in use, are remembered");
+        use_all(false, &first[1..2], others.len() + 1, "it was forgotten, and is learned anew");
     }
 }
 

@@ -89,7 +89,7 @@ impl Spot {
         SocketAddr::new(ip, self.port).into()
     }
 
-    fn addresses(self) -> [SocketAddr; 2] {
+    pub fn addresses(self) -> [SocketAddr; 2] {
         [(self.v4, self.port).into(), (self.v6, self.port).into()]
     }
 }

@@ -163,6 +163,7 @@ impl Writer {
         ServiceTables {
             frontends,
             affinity_seconds: stamp.0,
+            virtual_addresses: Vec::new(),
             also_served: false,
             unreachable: false,
             limits: LIMITS,

@@ -176,6 +176,7 @@ fn service(name: &str, frontend: &str, backends: &[&str]) -> Service {
         name: ServiceRef(name.into()),
         frontends: vec![Frontend { address, port, protocol }],
         affinity_seconds: None,
+        virtual_addresses: Vec::new(),
         also_served: false,
         unreachable: false,
         backends: backends.iter().map(listed).collect(),

@@ -101,6 +101,8 @@ pub enum Step {
         frontend: Frontend,
         /// The value.
         index: u32,
+        /// Whether no host has the address.
+        is_virtual: bool,
     },
     /// Delete from `FRONTENDS4` or `FRONTENDS6`. One that is not there is no error.
     RemoveFrontend {

@@ -236,7 +236,8 @@ impl Pass<'_> {
             installed.frontends.insert(frontend, index);
             installed.by_family[family(&frontend)] += 1;
             self.phases.publishes.push(Step::Publish { index, word });
-            self.phases.inserts.push(Step::InsertFrontend { frontend, index });
+            let is_virtual = change.tables.virtual_addresses.contains(&frontend.address);
+            self.phases.inserts.push(Step::InsertFrontend { frontend, index, is_virtual });
         }
         let placed = Placed { id, tables: Arc::clone(change.tables) };
         installed.services.insert(change.name.clone(), placed);

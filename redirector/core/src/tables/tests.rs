@@ -88,6 +88,7 @@ fn service(backends: &[(&str, &str)]) -> Service {
         name: ServiceRef("shop/cart".into()),
         frontends: vec![frontend("10.96.0.1")],
         affinity_seconds: None,
+        virtual_addresses: Vec::new(),
         also_served: false,
         unreachable: false,
         backends: backends.iter().map(backend).collect(),

@@ -52,6 +52,7 @@ pub(super) fn alone(service: &Service) -> Result<(), Flaw> {
     let Service {
         name,
         frontends,
+        virtual_addresses: _,
         affinity_seconds,
         also_served: _,
         unreachable: _,

@@ -254,6 +254,7 @@ pub(super) fn service(name: &str, at: &str, backends: &[&str]) -> Service {
         name: ServiceRef(name.into()),
         frontends: vec![Frontend { address, port, protocol }],
         affinity_seconds: None,
+        virtual_addresses: Vec::new(),
         also_served: false,
         unreachable: false,
         backends: backends.iter().map(listed).collect(),

@@ -78,6 +78,7 @@ fn service(random: &mut Random, number: usize, fleet: &[Backend]) -> Service {
         affinity_seconds: None,
         backends,
         policy,
+        virtual_addresses: Vec::new(),
         also_served: false,
         unreachable: false,
     }

@@ -17,6 +17,7 @@ pub fn service(name: &str, frontends: &[&str], backends: &[impl AsRef<str>]) -> 
         name: ServiceRef(name.into()),
         frontends: frontends.iter().map(|address| frontend(address)).collect(),
         affinity_seconds: None,
+        virtual_addresses: Vec::new(),
         also_served: false,
         unreachable: false,
         backends: backends.iter().map(|address| listed(address.as_ref())).collect(),

@@ -79,7 +79,7 @@ impl Memory {
                 self.held.extend(owner.map(|(frontend, _)| (*frontend, word.0)));
                 self.reach(*word);
             }
-            Step::InsertFrontend { frontend, index } => {
+            Step::InsertFrontend { frontend, index, .. } => {
                 self.held.insert((*frontend, self.words[*index as usize].0));
             }
             Step::Barrier => self.barrier(),
@@ -109,7 +109,7 @@ impl Memory {
             Step::Publish { index, .. } => {
                 assert!(!self.removed.contains(index), "word {index} may still be read");
             }
-            Step::InsertFrontend { frontend, index } => {
+            Step::InsertFrontend { frontend, index, .. } => {
                 assert!(self.removed.is_empty(), "an insert between a removal and the barrier");
                 assert_ne!(self.words[*index as usize].0, 0, "{frontend} has no word yet");
                 assert!(!self.frontends.values().any(|its| its == index), "{index} is another's");
@@ -150,7 +150,7 @@ impl Memory {
                 self.arena[*slot as usize..][..slots.len()].copy_from_slice(slots);
             }
             Step::Publish { index, word } => self.words[*index as usize] = *word,
-            Step::InsertFrontend { frontend, index } => {
+            Step::InsertFrontend { frontend, index, .. } => {
                 self.frontends.insert(*frontend, *index);
             }
             Step::RemoveFrontend { frontend } => {

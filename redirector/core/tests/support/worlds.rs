@@ -129,6 +129,7 @@ pub fn service(random: &mut Random) -> Service {
         name: name(random),
         frontends,
         affinity_seconds: random.chance(30).then_some(60),
+        virtual_addresses: Vec::new(),
         also_served: random.chance(20),
         unreachable: false,
         backends,

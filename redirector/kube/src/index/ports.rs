@@ -79,6 +79,7 @@ impl Index {
             });
             said.push(Said {
                 frontends,
+                virtual_addresses: service.cluster_ips.iter().flatten().copied().collect(),
                 affinity_seconds: service.affinity_seconds,
                 unreachable: service.is_internal_local,
                 backends: backends.collect(),

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -33,6 +34,8 @@ pub fn object_of(service: &ServiceRef) -> Option<ObjectRef> {
 pub(super) struct Said {
     pub name: ServiceRef,
     pub frontends: Vec<Frontend>,
+    /// Its cluster addresses: no host has them.
+    pub virtual_addresses: Vec<IpAddr>,
     pub affinity_seconds: Option<u32>,
     pub unreachable: bool,
     /// In the order of [`BackendRef`], each once.
@@ -50,11 +53,20 @@ pub(super) struct Listed {
 
 impl Said {
     pub fn service(&self) -> Service {
-        let Self { name, frontends, affinity_seconds, unreachable, backends, policy } = self;
+        let Self {
+            name,
+            frontends,
+            virtual_addresses,
+            affinity_seconds,
+            unreachable,
+            backends,
+            policy,
+        } = self;
         Service {
             name: name.clone(),
             frontends: frontends.clone(),
             affinity_seconds: *affinity_seconds,
+            virtual_addresses: virtual_addresses.clone(),
             also_served: true,
             unreachable: *unreachable,
             backends: backends.iter().map(Listed::backend).collect(),

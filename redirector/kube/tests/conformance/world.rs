@@ -92,6 +92,7 @@ pub fn line(service: &CoreService) -> String {
     let CoreService {
         name,
         frontends,
+        virtual_addresses: _,
         affinity_seconds,
         also_served,
         unreachable,

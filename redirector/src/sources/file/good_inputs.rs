@@ -80,6 +80,7 @@ fn every_field_reaches_the_core() {
                     frontend("fd00:96::10", 80, Protocol::Tcp),
                 ],
                 affinity_seconds: Some(10_800),
+                virtual_addresses: Vec::new(),
                 also_served: false,
                 unreachable: false,
                 backends: vec![
@@ -161,6 +162,7 @@ fn every_field_reaches_the_core() {
                 name: ServiceRef("kube-system/dns".into()),
                 frontends: vec![frontend("10.96.0.2", 53, Protocol::Udp)],
                 affinity_seconds: None,
+                virtual_addresses: Vec::new(),
                 also_served: false,
                 unreachable: false,
                 backends: Vec::new(),

@@ -201,6 +201,7 @@ impl Validation {
                 &label,
                 &mut self.problems,
             ),
+            virtual_addresses: Vec::new(),
             also_served: false,
             unreachable: false,
             backends,

@@ -132,6 +132,7 @@ fn service(name: &str, backends: &[(&str, &str)]) -> Service {
         name: ServiceRef(name.into()),
         frontends: vec![Frontend { address, port, protocol }],
         affinity_seconds: None,
+        virtual_addresses: Vec::new(),
         also_served: false,
         unreachable: false,
         backends: backends.iter().map(listed).collect(),

@@ -1,0 +1,79 @@
+//! Hosts that have the address of a frontend, and write to a UDP socket on this node: what a socket of
+//! that port sends back is an answer and no dial.
+
+use redirector_common::{
+    CallerKey, CallerWord, FrontendKey4, FrontendKey6, HOSTS_HAVE, HOST_HAS_IT, PROTOCOL_UDP,
+};
+
+use crate::{
+    alone::{config, seconds},
+    context::{Address, Hook},
+    maps::{CALLERS, FRONTENDS4, FRONTENDS6},
+};
+
+/// A datagram has come from `sender`, which is no backend that answers. Notes it if that is the
+/// address of a frontend: so little is known before that a server's every datagram comes here.
+#[inline(always)]
+pub fn wrote<const V6: bool>(hook: &Hook<V6>, sender: &Address) {
+    if config(HOSTS_HAVE) == 0 || !is_of_host(sender) {
+        return;
+    }
+    let Some(key) = key(hook, sender) else {
+        return;
+    };
+    let word = CallerWord::new(&key, seconds());
+    if let Some(known) = CALLERS.get_ptr_mut(key) {
+        // SAFETY: one aligned store of eight bytes into an element that the lookup returned.
+        unsafe { known.cast::<u64>().write_volatile(word.0) };
+    } else {
+        // A full map evicts.
+        let _ = CALLERS.insert(key, &word.0, 0);
+    }
+}
+
+/// Whether a datagram to that address answers one from there.
+#[inline(always)]
+pub fn is_answered<const V6: bool>(hook: &Hook<V6>, address: &Address) -> bool {
+    let Some(key) = key(hook, address) else {
+        return false;
+    };
+    // SAFETY: the word is loaded whole; one that belongs to another key is refused.
+    let word = CALLERS.get_ptr(key).map(|word| CallerWord(unsafe { word.read_volatile() }));
+    word.is_some_and(|word| word.may_be_answered(&key, seconds()))
+}
+
+/// Whether it is the address of a UDP frontend that a host may have.
+#[inline(always)]
+fn is_of_host(address: &Address) -> bool {
+    let Address { words, port } = *address;
+    let value = if address.is_v4() {
+        let key = FrontendKey4 {
+            address: words[3].to_ne_bytes(),
+            port,
+            protocol: PROTOCOL_UDP,
+            _pad: 0,
+        };
+        // SAFETY: a frontend's value never changes during its life.
+        unsafe { FRONTENDS4.get(&key) }.copied()
+    } else {
+        // SAFETY: four words are sixteen bytes.
+        let address = unsafe { core::mem::transmute::<[u32; 4], [u8; 16]>(words) };
+        let key = FrontendKey6 { address, port, protocol: PROTOCOL_UDP, _pad: 0 };
+        // SAFETY: as above.
+        unsafe { FRONTENDS6.get(&key) }.copied()
+    };
+    value.is_some_and(|value| value & HOST_HAS_IT != 0)
+}
+
+/// Of the socket and that host. A socket without a port has heard from nobody.
+#[inline(always)]
+fn key<const V6: bool>(hook: &Hook<V6>, host: &Address) -> Option<CallerKey> {
+    let local_port = hook.local_port();
+    (local_port != 0).then(|| CallerKey {
+        address: host.words,
+        netns: hook.netns_cookie(),
+        port: host.port,
+        local_port,
+        _pad: 0,
+    })
+}
