@@ -9,13 +9,15 @@ use crate::{
     alone::{config, seconds},
     context::{Address, Hook},
     maps::{CALLERS, FRONTENDS4, FRONTENDS6},
+    memory,
 };
 
 /// A datagram has come from `sender`, which is no backend that answers. Notes it if that is the
-/// address of a frontend: so little is known before that a server's every datagram comes here.
+/// address of a frontend. Of a socket that has dialled it nothing is noted: anybody may forge a source.
 #[inline(always)]
 pub fn wrote<const V6: bool>(hook: &Hook<V6>, sender: &Address) {
-    if config(HOSTS_HAVE) == 0 || !is_of_host(sender) {
+    // Every datagram that a server receives comes here.
+    if config(HOSTS_HAVE) == 0 || !is_of_host(sender) || memory::has_sent(&hook.inner, sender) {
         return;
     }
     let Some(key) = key(hook, sender) else {

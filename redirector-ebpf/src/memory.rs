@@ -165,6 +165,14 @@ pub fn earlier_send<'s>(
     Some(slot)
 }
 
+/// Whether this socket has sent to that service address.
+#[inline(always)]
+pub fn has_sent(context: &SockAddrContext, dialled: &Address) -> bool {
+    // SAFETY: as above.
+    let sends = unsafe { SENDS.get_ptr_mut(context).as_ref() };
+    sends.is_some_and(|sends| find(sends, dialled).0 != 0)
+}
+
 /// Where a connected socket's connect to the same service address went: no other backend's answer
 /// reaches it. What it is connected to is for the caller to compare.
 #[inline(always)]

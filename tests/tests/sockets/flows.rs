@@ -7,6 +7,7 @@ use redirector_tests::{
     place::Place,
     script::{Outcome, RawAddress, Scripter, Step},
 };
+use serde_json::Value;
 
 use crate::{
     dialogue::answerer,
@@ -31,15 +32,24 @@ fn services(frontend: Spot, backends: &[Spot]) -> String {
 
 /// Makes these the backends of the service.
 fn serve(stage: &Stage, frontend: Spot, all: &[Spot]) {
-    let services = services(frontend, all);
-    stage.change(&services, |dump| backends(dump, |_| true) == 2 * all.len());
+    let addresses: Vec<SocketAddr> = all.iter().flat_map(|spot| spot.addresses()).collect();
+    let is_one = |found: &Value| {
+        let is = |one: &SocketAddr| {
+            found["address"] == one.ip().to_string() && found["port"] == one.port()
+        };
+        addresses.iter().any(is)
+    };
+    stage.change(&services(frontend, all), |dump| {
+        backends(dump, |_| true) == addresses.len() && backends(dump, is_one) == addresses.len()
+    });
 }
 
 /// An application of the client's node, bound there.
 fn bound(stage: &Stage, family: Family) -> (Scripter, RawAddress) {
     let mut server = stage.client();
     let here = here(stage).seen_by(family);
-    run(&mut server, &[udp(family), Step::Bind(here.clone())]);
+    let outcomes = run(&mut server, &[udp(family), Step::Bind(here.clone())]);
+    assert_eq!(outcomes, [Outcome::Done, Outcome::Done], "{here:?}");
     (server, here)
 }
 
@@ -47,7 +57,8 @@ fn bound(stage: &Stage, family: Family) -> (Scripter, RawAddress) {
 fn host(stage: &Stage, family: Family) -> Scripter {
     let place = Place::netns(stage.lab.node("replicas").netns());
     let mut host = Scripter::start(place).expect("a host");
-    run(&mut host, &[udp(family), Step::Bind(HOST().seen_by(family))]);
+    let outcomes = run(&mut host, &[udp(family), Step::Bind(HOST().seen_by(family))]);
+    assert_eq!(outcomes, [Outcome::Done, Outcome::Done]);
     host
 }
 
@@ -76,9 +87,9 @@ fn run(socket: &mut Scripter, steps: &[Step]) -> Vec<Outcome> {
 /// Asks, and says who answers.
 fn ask(socket: &mut Scripter, step: Step, from: &RawAddress) -> String {
     let outcomes = run(socket, &[step, Step::Receive]);
-    let Outcome::Received(text, source) = &outcomes[1] else { panic!("{outcomes:?}") };
-    assert_eq!(source, from);
-    answerer(text).expect("an answer").to_owned()
+    let Outcome::Received(text, source) = &outcomes[1] else { panic!("{from:?}: {outcomes:?}") };
+    assert_eq!(source, from, "{text}");
+    answerer(text).unwrap_or_else(|| panic!("{from:?}: {text}")).to_owned()
 }
 
 #[test]
@@ -153,8 +164,10 @@ fn no_socket_is_redirected_to_itself() {
             let (mut server, _) = bound(&stage, family);
             let question = send_to(&there(family), "question");
             assert_eq!(ask(&mut server, question, &there(family)), name(1), "{family:?}");
+            drop(server);
             let (mut server, _) = bound(&stage, family);
-            run(&mut server, &[Step::Connect(there(family))]);
+            let connected = run(&mut server, &[Step::Connect(there(family))]);
+            assert_eq!(connected, [Outcome::Done], "{family:?}");
             let question = Step::Send("question".to_owned());
             assert_eq!(ask(&mut server, question, &there(family)), name(1), "{family:?}");
         }
