@@ -2,7 +2,7 @@
 //! that port sends back is an answer and no dial.
 
 use redirector_common::{
-    CallerKey, CallerWord, FrontendKey4, FrontendKey6, HOSTS_HAVE, HOST_HAS_IT, PROTOCOL_UDP,
+    CallerKey, CallerWord, FrontendKey4, FrontendKey6, HOST_HAS_IT, HOSTS_HAVE, PROTOCOL_UDP,
 };
 
 use crate::{
@@ -49,12 +49,8 @@ pub fn is_answered<const V6: bool>(hook: &Hook<V6>, address: &Address) -> bool {
 fn is_of_host(address: &Address) -> bool {
     let Address { words, port } = *address;
     let value = if address.is_v4() {
-        let key = FrontendKey4 {
-            address: words[3].to_ne_bytes(),
-            port,
-            protocol: PROTOCOL_UDP,
-            _pad: 0,
-        };
+        let key =
+            FrontendKey4 { address: words[3].to_ne_bytes(), port, protocol: PROTOCOL_UDP, _pad: 0 };
         // SAFETY: a frontend's value never changes during its life.
         unsafe { FRONTENDS4.get(&key) }.copied()
     } else {

@@ -6,6 +6,7 @@ use aya_ebpf::{
     helpers::generated::{bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_set_retval},
     programs::SockAddrContext,
 };
+use redirector_common::PROTOCOL_UDP;
 
 /// The third word of `::ffff:0:0/96`, in network order.
 const MAPPED: u32 = 0xffff_u32.to_be();
@@ -123,22 +124,27 @@ impl<const V6: bool> Hook<V6> {
         }
     }
 
-    /// Whether the socket is bound to this address. One bound to all addresses is bound to none.
+    /// Whether it is a UDP socket that is bound to this address. One bound to all addresses is bound to
+    /// none.
     #[inline(always)]
-    pub fn is_bound_to(&self, address: &Address) -> bool {
-        // SAFETY: as above.
+    pub fn is_udp_bound_to(&self, address: &Address) -> bool {
+        // SAFETY: as above; at last a volatile load of a local, so that there is one branch for the
+        // verifier, and not one for each word.
         unsafe {
             let socket = (*self.raw()).__bindgen_anon_1.sk;
-            if !V6 {
-                let difference = (&raw const (*socket).src_ip4).read_volatile() ^ address.words[3];
-                return difference == 0 && self.local_port() == address.port;
-            }
-            let words = (&raw const (*socket).src_ip6).cast::<u32>();
-            let difference = (words.read_volatile() ^ address.words[0])
-                | (words.add(1).read_volatile() ^ address.words[1])
-                | (words.add(2).read_volatile() ^ address.words[2])
-                | (words.add(3).read_volatile() ^ address.words[3]);
-            difference == 0 && self.local_port() == address.port
+            let others = u32::from(self.local_port() ^ address.port)
+                | u32::from(self.protocol() ^ PROTOCOL_UDP);
+            let difference = if V6 {
+                let words = (&raw const (*socket).src_ip6).cast::<u32>();
+                (words.read_volatile() ^ address.words[0])
+                    | (words.add(1).read_volatile() ^ address.words[1])
+                    | (words.add(2).read_volatile() ^ address.words[2])
+                    | (words.add(3).read_volatile() ^ address.words[3])
+            } else {
+                (&raw const (*socket).src_ip4).read_volatile() ^ address.words[3]
+            };
+            let difference = others | difference;
+            (&raw const difference).read_volatile() == 0
         }
     }
 

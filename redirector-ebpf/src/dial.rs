@@ -92,6 +92,7 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
             return Err(Reason::AgentGone);
         }
         if SEND && let Some(earlier) = memory::earlier_send(&hook.inner, &dialled) {
+            let earlier = &earlier.destination;
             if !holds(earlier, &service) {
                 return Err(Reason::Undecided);
             }
@@ -100,12 +101,18 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
             return Ok(());
         }
         // Whoever has dialled the address before goes on, so that no datagram with a forged source ends it.
-        if protocol == PROTOCOL_UDP && frontend & HOST_HAS_IT != 0 && caller::is_answered(hook, &dialled)
+        if protocol == PROTOCOL_UDP
+            && frontend & HOST_HAS_IT != 0
+            && caller::is_answered(hook, &dialled)
         {
             return Err(Reason::Answer);
         }
         if has_affinity {
             return Err(Reason::Undecided);
+        }
+        // It may be the backend itself; whether it is, the other programs find out.
+        if protocol == PROTOCOL_UDP && hook.local_port() != 0 {
+            return Err(Reason::Unheld);
         }
     }
 
@@ -117,7 +124,13 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
             let is_again = SEND
                 && !has_affinity
                 && memory::seek_in_next_tier(&hook.inner, &dialled, service.header.tiers);
-            return Err(if is_again { Reason::Undecided } else { Reason::Unheld });
+            if is_again {
+                return Err(Reason::Undecided);
+            }
+            if SEND {
+                memory::leave_backend(&hook.inner, &dialled);
+            }
+            return Err(Reason::Unheld);
         };
         if !SEND && choice.is_avoided && avoids(hook, &choice) {
             count(Reason::Avoided);
@@ -138,7 +151,7 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
         choice
     };
     let redirection = redirection::<SEND>(&service, &choice, dialled)?;
-    if protocol == PROTOCOL_UDP && hook.is_bound_to(&redirection.chosen) {
+    if STEP != FIRST && is_udp_too && hook.is_udp_bound_to(&redirection.chosen) {
         let seed = seed_of(hook.socket_cookie(), service.header.service);
         hand_on(Walk::past(choice.entry.backend), seed);
         return Err(Reason::Itself);
@@ -230,6 +243,7 @@ fn earlier<const V6: bool, const SEND: bool>(
     dialled: &Address,
 ) -> Option<Earlier> {
     if SEND && let Some(sent) = memory::earlier_send(&hook.inner, dialled) {
+        let sent = &sent.destination;
         return Some(Earlier {
             backend: sent.backend,
             generation: sent.generation,
@@ -255,7 +269,8 @@ fn earlier<const V6: bool, const SEND: bool>(
 fn remember_affinity<const V6: bool>(hook: &Hook<V6>, service: &Service<'_>, choice: &Choice<'_>) {
     let client = client(hook, service);
     let backend = choice.entry.backend;
-    let value = AffinityValue::new(backend, choice.generation, choice.tier, &client, seconds().into());
+    let value =
+        AffinityValue::new(backend, choice.generation, choice.tier, &client, seconds().into());
     if let Some(known) = AFFINITY.get_ptr_mut(client) {
         // SAFETY: two aligned stores of eight bytes into an element that the lookup returned.
         unsafe {

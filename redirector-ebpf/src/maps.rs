@@ -9,10 +9,10 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use redirector_common::{
-    AVOID_WORDS, Address6, AffinityKey, AffinityValue, BackendValue, CONFIG_WORDS, CallerKey,
-    COUNTERS as COUNTER_COUNT, Entry, EventValue, FrontendKey4, FrontendKey6, Header, HealthWord,
-    IdBucket, ListenerValue, NodeWord, PassiveValue, PortKey, PortValue, SETTINGS, SendsValue,
-    ServiceName, ServiceWord, Settings, SocketValue, TierRange,
+    AVOID_WORDS, Address6, AffinityKey, AffinityValue, BackendValue, CONFIG_WORDS,
+    COUNTERS as COUNTER_COUNT, CallerKey, Entry, EventValue, FrontendKey4, FrontendKey6, Header,
+    HealthWord, IdBucket, ListenerValue, NodeWord, PassiveValue, PortKey, PortValue, SETTINGS,
+    SendsValue, ServiceName, ServiceWord, Settings, SocketValue, TierRange,
 };
 use redirector_ebpf::{Tables, Walk};
 

@@ -10,7 +10,7 @@ use aya_ebpf::{
 };
 use redirector_common::{
     ANSWER_SECONDS, DESTINATIONS, Destination, Limits, PROTOCOL_UDP, SendsValue, SentValue,
-    SocketValue,
+    SocketValue, tag_of,
 };
 
 use crate::{
@@ -36,7 +36,7 @@ pub struct Redirection {
 
 impl Redirection {
     #[inline(always)]
-    fn store(&self, value: &mut Destination, stamp: u32) {
+    fn store(&self, value: &mut Destination) {
         *value = Destination {
             dialled: self.dialled.words,
             chosen: self.chosen.words,
@@ -47,7 +47,6 @@ impl Redirection {
             epoch: self.epoch,
             node: self.node,
             tier: self.tier,
-            stamp,
         };
     }
 }
@@ -80,7 +79,7 @@ pub fn connected(context: &SockAddrContext, redirection: &Redirection) -> Rememb
     if unsafe { (&raw const HAS_MPTCP).read_volatile() } != 0 {
         // SAFETY: the storage belongs to a socket that is held while a subflow of it connects.
         if let Some(value) = unsafe { whole_socket(context).as_mut() } {
-            redirection.store(&mut value.destination, 0);
+            redirection.store(&mut value.destination);
             seats::note_stored();
             is_subflow = true;
         }
@@ -98,7 +97,7 @@ pub fn connected(context: &SockAddrContext, redirection: &Redirection) -> Rememb
             None => return Remembered::No,
         },
     };
-    redirection.store(&mut value.destination, 0);
+    redirection.store(&mut value.destination);
     value.cgroup = client::cgroup();
     value.limits = redirection.limits;
     Remembered::Yes
@@ -146,31 +145,29 @@ pub fn connected_elsewhere(context: &SockAddrContext, dialled: &Address) {
     }
 }
 
-/// The earlier send of this socket to the same service address.
+/// The earlier send of this socket to the same service address, which is used again now.
 #[inline(always)]
 #[expect(clippy::mut_from_ref, reason = "the storage belongs to the socket, not to the context")]
 pub fn earlier_send<'s>(
     context: &'s SockAddrContext,
     dialled: &Address,
-) -> Option<&'s mut Destination> {
+) -> Option<&'s mut SentValue> {
     // SAFETY: as above.
     let sends = unsafe { SENDS.get_ptr_mut(context).as_mut()? };
-    sends.clock = sends.clock.wrapping_add(1);
-    let (found, number) = find(sends, dialled);
-    if found == 0 {
+    let (has_tag, number) = find(sends, dialled);
+    let slot = &mut sends.slots[number as usize % DESTINATIONS];
+    let Destination { dialled: words, dialled_port, .. } = &slot.destination;
+    if has_tag & is_equal(words, *dialled_port, dialled) == 0 {
         return None;
     }
-    let slot = &mut sends.slots[number as usize % DESTINATIONS].destination;
-    slot.stamp = sends.clock;
+    sends.recency = sends.recency.used(number as u32);
     Some(slot)
 }
 
 /// Whether this socket has sent to that service address.
 #[inline(always)]
 pub fn has_sent(context: &SockAddrContext, dialled: &Address) -> bool {
-    // SAFETY: as above.
-    let sends = unsafe { SENDS.get_ptr_mut(context).as_ref() };
-    sends.is_some_and(|sends| find(sends, dialled).0 != 0)
+    earlier_send(context, dialled).is_some()
 }
 
 /// Where a connected socket's connect to the same service address went: no other backend's answer
@@ -193,6 +190,7 @@ pub fn seek_in_next_tier(context: &SockAddrContext, dialled: &Address, tiers: u8
     let Some(slot) = earlier_send(context, dialled) else {
         return false;
     };
+    let slot = &mut slot.destination;
     let tiers = u32::from(tiers);
     let asked = (slot.tier >> 8) + 1;
     let next = (slot.tier & TIER) + 1;
@@ -201,14 +199,16 @@ pub fn seek_in_next_tier(context: &SockAddrContext, dialled: &Address, tiers: u8
     asked < tiers
 }
 
-/// Whether a destination is remembered (0 or 1), and in which slot. Without branches, so that
-/// what follows is verified once and not once per slot. No destination stands in two slots.
+/// Whether a slot may be that address's (0 or 1), and which. Without branches, so that what follows is
+/// verified once and not once per slot.
 #[inline(always)]
 fn find(sends: &SendsValue, dialled: &Address) -> (u64, u64) {
-    let mut found = 0;
-    let mut number = 0;
-    for (i, SentValue { destination, .. }) in sends.slots.iter().enumerate() {
-        let equal = is_equal(&destination.dialled, destination.dialled_port, dialled);
+    let tag = tag_of(&dialled.words, dialled.port);
+    let (mut found, mut number) = (0, 0);
+    for (i, other) in sends.tags.iter().enumerate() {
+        let equal = u64::from(tag ^ other).wrapping_sub(1) >> 63;
+        // SAFETY: a volatile load of a local: else the compiler makes a branch of it.
+        let equal = unsafe { (&raw const equal).read_volatile() };
         found |= equal;
         number |= equal * i as u64;
     }
@@ -237,56 +237,38 @@ pub enum Remembered {
     No,
 }
 
-/// Remembers a send to a service address: in the slot of that address, else in a free one, else in
-/// place of the one used least recently. The backend before is remembered while it may answer.
+/// Notes that the backend of an earlier send is about to be replaced: its answer may be under way.
+#[inline(always)]
+pub fn leave_backend(context: &SockAddrContext, dialled: &Address) {
+    if let Some(slot) = earlier_send(context, dialled) {
+        slot.earlier = slot.destination.chosen;
+        slot.earlier_port = slot.destination.chosen_port;
+        slot.changed = seconds();
+    }
+}
+
+/// Remembers a send to a service address: in the slot of that address, else in place of the one used
+/// least recently.
 #[inline(always)]
 pub fn sent(context: &SockAddrContext, redirection: &Redirection) -> Remembered {
     // SAFETY: as above.
     let Some(sends) = (unsafe { SENDS.get_or_insert_ptr_mut(context, None).as_mut() }) else {
         return Remembered::No;
     };
-    let (found, number) = find(sends, &redirection.dialled);
-    let Victim { slot: oldest, is_free } = victim(sends);
-    let is_new = found.wrapping_sub(1);
-    let slot = &mut sends.slots[(number | (oldest & is_new)) as usize % DESTINATIONS];
-    sends.clock = sends.clock.wrapping_add(1);
-    let Destination { chosen, chosen_port, .. } = slot.destination;
-    if found == 0 {
-        slot.earlier_port = 0;
-    } else if is_equal(&chosen, chosen_port, &redirection.chosen) == 0 {
-        slot.earlier = chosen;
-        slot.earlier_port = chosen_port;
-        slot.changed = seconds();
+    let dialled = &redirection.dialled;
+    let (has_tag, own) = find(sends, dialled);
+    let number = own | (u64::from(sends.recency.oldest()) & has_tag.wrapping_sub(1));
+    let place = number as usize % DESTINATIONS;
+    let before = sends.tags[place];
+    sends.tags[place] = tag_of(&dialled.words, dialled.port);
+    sends.recency = sends.recency.used(number as u32);
+    redirection.store(&mut sends.slots[place].destination);
+    if has_tag != 0 {
+        return Remembered::Yes;
     }
-    redirection.store(&mut slot.destination, sends.clock);
-    if found != 0 || is_free { Remembered::Yes } else { Remembered::InsteadOfAnother }
+    sends.slots[place].earlier_port = 0;
+    if before == 0 { Remembered::Yes } else { Remembered::InsteadOfAnother }
 }
-
-/// The slot that makes room.
-struct Victim {
-    slot: u64,
-    /// Nothing is forgotten.
-    is_free: bool,
-}
-
-/// A free slot, else the one used least recently. Without branches, as [`find`].
-#[inline(always)]
-fn victim(sends: &SendsValue) -> Victim {
-    const FREE: u64 = 1 << 35;
-    let mut best = 0;
-    for (i, SentValue { destination, .. }) in sends.slots.iter().enumerate() {
-        let age = u64::from(sends.clock.wrapping_sub(destination.stamp));
-        let is_free = u64::from(destination.dialled_port).wrapping_sub(1) >> 63;
-        let this = is_free * FREE | age << 3 | i as u64;
-        let is_better = ((best as i64).wrapping_sub(this as i64) >> 63) as u64;
-        // SAFETY: a volatile load of a local: else the compiler makes a branch of it.
-        let is_better = unsafe { (&raw const is_better).read_volatile() };
-        best ^= (best ^ this) & is_better;
-    }
-    Victim { slot: best & 7, is_free: best >= FREE }
-}
-
-const _: () = assert!(DESTINATIONS == 8);
 
 /// Forgets the sends that went to this very address as a backend: now it is dialled itself.
 #[inline(always)]
@@ -295,10 +277,13 @@ pub fn sent_elsewhere(context: &SockAddrContext, dialled: &Address) {
     let Some(sends) = (unsafe { SENDS.get_ptr_mut(context).as_mut() }) else {
         return;
     };
-    for SentValue { destination: slot, earlier, earlier_port, .. } in &mut sends.slots {
-        let keep = (is_equal(&slot.chosen, slot.chosen_port, dialled) as u16).wrapping_sub(1);
-        slot.dialled_port &= keep;
-        slot.chosen_port &= keep;
+    for (slot, tag) in sends.slots.iter_mut().zip(&mut sends.tags) {
+        let SentValue { destination, earlier, earlier_port, .. } = slot;
+        let is_chosen = is_equal(&destination.chosen, destination.chosen_port, dialled) as u32;
+        let keep = is_chosen.wrapping_sub(1);
+        *tag &= keep;
+        destination.dialled_port &= keep as u16;
+        destination.chosen_port &= keep as u16;
         *earlier_port &= (is_equal(earlier, *earlier_port, dialled) as u16).wrapping_sub(1);
     }
 }
@@ -313,25 +298,31 @@ pub fn peer(context: &SockAddrContext, actual: &Address) -> Option<Address> {
 /// those whose backend it was before the present one.
 #[inline(always)]
 pub fn sender(context: &SockAddrContext, actual: &Address) -> Option<Address> {
-    const EARLIER: u64 = 1 << 32;
     // SAFETY: as above.
     let sends = unsafe { SENDS.get_ptr_mut(context).as_ref()? };
     // Port 0 is "none". Not an Option: its address would be undefined until one is found, and
     // the compiler keeps it on the stack. 5.10: "invalid read from stack R10 off=-24 size=8".
     let mut best = Address { words: [0; 4], port: 0 };
-    let mut best_age = u64::MAX;
-    for SentValue { destination: slot, earlier, earlier_port, changed, .. } in &sends.slots {
-        let mut age = u64::from(sends.clock.wrapping_sub(slot.stamp));
-        if slot.chosen_port != actual.port || slot.chosen != actual.words {
-            let is_earlier = *earlier_port == actual.port && *earlier == actual.words;
-            if !is_earlier || seconds().wrapping_sub(*changed) >= ANSWER_SECONDS {
-                continue;
-            }
-            age |= EARLIER;
+    let mut best_slot = 0;
+    let mut is_best_earlier = true;
+    for (number, slot) in sends.slots.iter().enumerate() {
+        let SentValue { destination, earlier, earlier_port, changed, .. } = slot;
+        let is_earlier =
+            destination.chosen_port != actual.port || destination.chosen != actual.words;
+        if is_earlier
+            && (*earlier_port != actual.port
+                || *earlier != actual.words
+                || seconds().wrapping_sub(*changed) >= ANSWER_SECONDS)
+        {
+            continue;
         }
-        if slot.dialled_port != 0 && age < best_age {
-            best_age = age;
-            best = Address { words: slot.dialled, port: slot.dialled_port };
+        let is_better = best.port == 0
+            || is_best_earlier && !is_earlier
+            || is_best_earlier == is_earlier && sends.recency.is_later(number as u32, best_slot);
+        if destination.dialled_port != 0 && is_better {
+            best_slot = number as u32;
+            is_best_earlier = is_earlier;
+            best = Address { words: destination.dialled, port: destination.dialled_port };
         }
     }
     (best.port != 0).then_some(best)

@@ -23,12 +23,12 @@ pub use listener::{
     served_in,
 };
 pub use passive::{
-    AGENT_SILENT, CONFIG_WORDS, Client, EventKind, EventValue, HEARTBEAT, LISTENER_GONE, Limits,
-    HOSTS_HAVE, PassiveValue, STALE_AFTER, STORED, UnknownEvent,
+    AGENT_SILENT, CONFIG_WORDS, Client, EventKind, EventValue, HEARTBEAT, HOSTS_HAVE,
+    LISTENER_GONE, Limits, PassiveValue, STALE_AFTER, STORED, UnknownEvent,
 };
 pub use socket::{
     ANSWER_SECONDS, AffinityKey, AffinityValue, CallerKey, CallerWord, DESTINATIONS, Destination,
-    SendsValue, SentValue, SocketValue, affinity_check,
+    Recency, SendsValue, SentValue, SocketValue, affinity_check, tag_of,
 };
 pub use table::{
     ALWAYS, Address6, AllDown, Entry, Header, MAX_TIERS, RANGES, SETTINGS, SLOT, SLOTS_PER_LINE,

@@ -31,11 +31,9 @@ pub struct Destination {
     /// The tier it was chosen from; of a send, above the low byte, how many others were asked for it
     /// since.
     pub tier: u32,
-    /// When this destination was used last, in [`SendsValue::clock`] ticks.
-    pub stamp: u32,
 }
 
-const _: () = assert!(size_of::<Destination>() == 56);
+const _: () = assert!(size_of::<Destination>() == 52);
 
 /// The value of `SEATS` and `SOCKETS`: where a socket was connected to, and, of a TCP socket, what
 /// to make of how that ends.
@@ -48,10 +46,10 @@ pub struct SocketValue {
     /// In `SEATS`: who would miss this value: 1 for the socket's descriptors, 1 for a connect that
     /// is watched. The seat is free at 0; whoever makes 1 of it has taken it.
     pub holders: u64,
-    /// What was dialled and chosen.
-    pub destination: Destination,
     /// Of who called connect: [`Client::cgroup`](crate::Client::cgroup).
     pub cgroup: u64,
+    /// What was dialled and chosen.
+    pub destination: Destination,
     /// Those of the service, when it was dialled.
     pub limits: Limits,
     /// The application's own `TCP_USER_TIMEOUT` in milliseconds, to be put back.
@@ -61,6 +59,8 @@ pub struct SocketValue {
     /// [`SocketValue::WATCHED`], [`SocketValue::LATE`], [`SocketValue::UNANSWERED`], and in the low byte the callbacks of
     /// the socket that were switched on for this.
     pub state: u32,
+    /// Always 0.
+    pub _pad: u32,
 }
 
 const _: () = assert!(size_of::<SocketValue>() == 104);
@@ -90,15 +90,61 @@ pub const ANSWER_SECONDS: u32 = 30;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct SendsValue {
-    /// Counts sends, for [`Destination::stamp`].
-    pub clock: u32,
-    /// Always 0.
-    pub _pad: u32,
+    /// Which slot was used later than which.
+    pub recency: Recency,
+    /// A check of each slot's address, never 0, so that most are passed by at one look; 0 if the slot
+    /// is free. No two are equal.
+    pub tags: [u32; DESTINATIONS],
     /// In no order.
     pub slots: [SentValue; DESTINATIONS],
 }
 
-const _: () = assert!(size_of::<SendsValue>() == 8 + 80 * DESTINATIONS);
+const _: () = assert!(size_of::<SendsValue>() == 8 + (4 + 76) * DESTINATIONS);
+
+/// Eight slots in the order of their last use: bit `8 a + b` says that `a` was used later than `b`. The
+/// row of the one used least recently is 0; at the beginning that is the first.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Recency(pub u64);
+
+const _: () = assert!(DESTINATIONS == 8);
+
+impl Recency {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+
+    /// After a use of that slot.
+    #[inline(always)]
+    #[must_use]
+    pub const fn used(self, slot: u32) -> Self {
+        Self((self.0 | 0xff << (8 * slot)) & !(Self::ONES << slot))
+    }
+
+    /// The slot used least recently.
+    #[inline(always)]
+    #[must_use]
+    pub const fn oldest(self) -> u32 {
+        // The highest bit of each byte that is 0, and of no byte before it.
+        let empty = self.0.wrapping_sub(Self::ONES) & !self.0 & Self::ONES << 7;
+        let first = (empty & empty.wrapping_neg()) >> 7;
+        (first.wrapping_mul(0x0001_0203_0405_0607) >> 56) as u32
+    }
+
+    /// Whether one slot was used later than another.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_later(self, one: u32, other: u32) -> bool {
+        self.0 >> (8 * one + other) & 1 != 0
+    }
+}
+
+/// A check of an address, as [`SendsValue::tags`].
+#[inline(always)]
+#[must_use]
+pub const fn tag_of(address: &[u32; 4], port: u16) -> u32 {
+    let [a, b, c, d] = *address;
+    let mixed = ((a ^ c) as u64) << 32 ^ ((b as u64) << 16) ^ d as u64 ^ (port as u64) << 40;
+    (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32 | 1
+}
 
 /// A frontend that a UDP socket sends to.
 #[repr(C)]
@@ -251,4 +297,33 @@ pub const fn affinity_check(key: &AffinityKey) -> u16 {
     let mixed = key.client ^ (key.service as u64) << 32 ^ (key.family as u64) << 28;
     let mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed >> 48) as u16 | 1
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn the_slot_used_least_recently_makes_room() {
+        let mut recency = Recency::default();
+        let mut order: Vec<u32> = (0..8).collect();
+        let mut random = 7_u32;
+        for _ in 0..10_000 {
+            assert_eq!(recency.oldest(), order[0]);
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let used = random >> 29;
+            recency = recency.used(used);
+            order.retain(|slot| *slot != used);
+            order.push(used);
+            // Those never used yet stand before all others, in their order.
+            let later = |pair: &[u32]| recency.is_later(pair[1], pair[0]);
+            let used_ones: Vec<u32> =
+                order.iter().copied().filter(|slot| recency.0 >> (8 * slot) & 0xff != 0).collect();
+            assert!(used_ones.windows(2).all(later), "{order:?}");
+        }
+    }
 }

@@ -30,8 +30,8 @@ use anyhow::{Context as _, Result};
 use aya::maps::{HashMap, Map, MapData, PerCpuArray};
 use aya_log::EbpfLogger;
 use redirector_common::{
-    BackendValue, COUNTERS, FrontendKey4, FrontendKey6, HOST_HAS_IT, HealthByte, HealthWord, MAX_TIERS,
-    NodeWord, Reason, ServiceName, ServiceWord, Slot,
+    BackendValue, COUNTERS, FrontendKey4, FrontendKey6, HOST_HAS_IT, HealthByte, HealthWord,
+    MAX_TIERS, NodeWord, Reason, ServiceName, ServiceWord, Slot,
 };
 use redirector_core::{
     plan::{Capacities, Installed, Plan, Snapshot, Step},

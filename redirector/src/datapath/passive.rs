@@ -8,7 +8,9 @@ use std::{collections::BTreeSet, mem::offset_of, os::fd::AsRawFd, time::Duration
 use anyhow::{Context as _, Result};
 use aya::maps::{Map, MapData, RingBuf};
 use nix::time::{ClockId, clock_gettime};
-use redirector_common::{AvoidWord, EventValue, HEARTBEAT, HOSTS_HAVE, PassiveValue, STALE_AFTER, ticks};
+use redirector_common::{
+    AvoidWord, EventValue, HEARTBEAT, HOSTS_HAVE, PassiveValue, STALE_AFTER, ticks,
+};
 use redirector_core::input::Network;
 use tokio::io::{Interest, unix::AsyncFd};
 
