@@ -21,6 +21,9 @@ const SCANNED_PAST: u32 = SCANNED / 2;
 /// tiers together.
 const PASSED: u64 = 4 * SCANNED_PAST as u64;
 
+/// No index of a backend.
+const NONE: u64 = 1 << 32;
+
 /// The entry chosen, and where it is.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice<'t> {
@@ -50,21 +53,21 @@ pub struct Walk {
     unasked: u64,
     /// Entries that the one before has looked at, past those that the client avoids.
     passed: u64,
-    /// The index of a backend that is passed by, whatever its health; [`u64::MAX`] is none.
+    /// The index of a backend that is passed by, whatever its health; [`NONE`] is none.
     but: u64,
 }
 
 impl Walk {
     /// The first one.
     pub const BEGIN: Self =
-        Self { ignored: 0, drawn: u64::MAX, unasked: 0, passed: 0, but: u64::MAX };
+        Self { ignored: 0, drawn: u64::MAX, unasked: 0, passed: 0, but: NONE };
     /// One after which only the all-down policy is left.
     pub const WIDEST: Self = Self {
         ignored: HealthWord::OPERATOR | HealthWord::SUSPECTED_BITS,
         drawn: 0,
         unasked: 0,
         passed: 0,
-        but: u64::MAX,
+        but: NONE,
     };
 
     /// The first one of a socket that must not be led to that backend.
