@@ -5,7 +5,7 @@ use aya_ebpf::{
     helpers::generated::{
         bpf_get_current_ancestor_cgroup_id, bpf_get_current_cgroup_id, bpf_get_netns_cookie,
     },
-    programs::{SockAddrContext, SockOpsContext},
+    programs::{SockAddrContext, SockContext, SockOpsContext},
 };
 use redirector_common::Client;
 
@@ -43,6 +43,15 @@ pub fn connecting(context: &SockAddrContext) -> Client {
     // SAFETY: the helper takes this context.
     let netns = if is_of_system { unsafe { bpf_get_netns_cookie(context.as_ptr()) } } else { 0 };
     Client { cgroup: cgroup(), netns }
+}
+
+/// Who has connected a socket that is being closed; `cgroup` was noted then.
+#[inline(always)]
+pub fn closing(context: &SockContext, cgroup: u64) -> Client {
+    let is_of_system = listen::is_watching() && Socket::of(context.as_ptr()).is_of_system();
+    // SAFETY: the helper takes this context.
+    let netns = if is_of_system { unsafe { bpf_get_netns_cookie(context.as_ptr()) } } else { 0 };
+    Client { cgroup, netns }
 }
 
 /// Who has connected a socket; `cgroup` was noted then.

@@ -164,7 +164,7 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
         let remembered = if SEND {
             memory::sent(&hook.inner, &redirection)
         } else {
-            memory::connected(&hook.inner, &redirection)
+            memory::connected(&hook.inner, &redirection, is_watched)
         };
         match remembered {
             Remembered::Yes => {}

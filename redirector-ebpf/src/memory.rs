@@ -71,9 +71,13 @@ pub fn shows_dialled(protocol: u8) -> bool {
     (unsafe { flag.read_volatile() }) != 0
 }
 
-/// Remembers a connect. What the watch of an earlier one has left behind stays.
+/// Remembers a connect, which is to be watched or not.
 #[inline(always)]
-pub fn connected(context: &SockAddrContext, redirection: &Redirection) -> Remembered {
+pub fn connected(
+    context: &SockAddrContext,
+    redirection: &Redirection,
+    is_watched: bool,
+) -> Remembered {
     let mut is_subflow = false;
     // SAFETY: a plain load of a constant that the loader may replace.
     if unsafe { (&raw const HAS_MPTCP).read_volatile() } != 0 {
@@ -100,6 +104,8 @@ pub fn connected(context: &SockAddrContext, redirection: &Redirection) -> Rememb
     redirection.store(&mut value.destination);
     value.cgroup = client::cgroup();
     value.limits = redirection.limits;
+    // A socket that connects is not connecting: what is left of an earlier connect is its hold alone.
+    value.state = value.state & SocketValue::WATCHED | u32::from(is_watched) * SocketValue::DIALLED;
     Remembered::Yes
 }
 

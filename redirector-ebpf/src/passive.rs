@@ -29,7 +29,28 @@ pub enum Failure {
     Unanswered = 3,
 }
 
+const EACCES: u32 = 13;
+const ENONET: u32 = 64;
+const EPROTO: u32 = 71;
+const ENOPROTOOPT: u32 = 92;
+const ENETUNREACH: u32 = 101;
+const ETIMEDOUT: u32 = 110;
+const ECONNREFUSED: u32 = 111;
+const EHOSTDOWN: u32 = 112;
+const EHOSTUNREACH: u32 = 113;
+
 impl Failure {
+    /// The one behind an error of a socket; `None` if the error says nothing about its peer (the
+    /// kernel's `icmp_err_convert` and `icmpv6_err_convert` make most of these).
+    #[inline(always)]
+    pub fn of_error(errno: u32) -> Option<Self> {
+        match errno {
+            ECONNREFUSED | EACCES | ENOPROTOOPT | EPROTO => Some(Self::Refused),
+            ENETUNREACH | ETIMEDOUT | EHOSTDOWN | EHOSTUNREACH | ENONET => Some(Self::TimedOut),
+            _ => None,
+        }
+    }
+
     /// The one with that number.
     #[inline(always)]
     pub fn of(number: u32) -> Option<Self> {
@@ -42,7 +63,7 @@ impl Failure {
     }
 }
 
-/// One more connect to the socket's backend failed. In order:
+/// One more connect of this client, to the socket's backend, failed. In order:
 ///
 /// 1. The client counts it. At the limit of the service it avoids the backend, and no other client does.
 /// 2. Another namespace of the system that came to its limit within the last minute makes it the
@@ -50,7 +71,7 @@ impl Failure {
 ///    agent vouches for the backend.
 /// 3. Else the agent is asked, once until it answers.
 #[inline(always)]
-pub fn failed(context: &SockOpsContext, socket: &SocketValue, failure: Failure) {
+pub fn failed(client: Client, socket: &SocketValue, failure: Failure) {
     let is_soft = failure == Failure::Unanswered;
     count(if is_soft { Reason::ConnectUnanswered } else { Reason::ConnectFailed });
     let limits = socket.limits;
@@ -66,7 +87,6 @@ pub fn failed(context: &SockOpsContext, socket: &SocketValue, failure: Failure) 
             return;
         }
         let now = now();
-        let client = client::connected(context, socket.cgroup);
         let key = AvoidKey::new(ClientHash::new(client), backend, generation);
         let avoids_now = avoid::failed(&key, !is_soft, limit, now);
         if !word.is_avoided() {

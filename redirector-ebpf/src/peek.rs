@@ -23,6 +23,37 @@ static NETNS_OWNER: u16 = 0;
 #[unsafe(no_mangle)]
 static OWNER_LEVEL: u16 = 0;
 
+#[unsafe(no_mangle)]
+static SOCK_ERROR: u16 = 0;
+#[unsafe(no_mangle)]
+static SOCK_ERROR_SOFT: u16 = 0;
+#[unsafe(no_mangle)]
+static SOCK_ERROR_QUEUE: u16 = 0;
+/// Of the `sock_extended_err` in a buffer of the error queue.
+#[unsafe(no_mangle)]
+static BUFFER_ERROR: u16 = 0;
+#[unsafe(no_mangle)]
+static TCP_CLOCK: u16 = 0;
+#[unsafe(no_mangle)]
+static TCP_ACKED: u16 = 0;
+#[unsafe(no_mangle)]
+static NETNS_SYN_RETRIES: u16 = 0;
+/// 0 where every further SYN waits twice as long as the one before (before 6.5).
+#[unsafe(no_mangle)]
+static NETNS_SYN_LINEAR: u16 = 0;
+
+/// The beginning of `struct sock_extended_err` (`linux/errqueue.h`).
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct ExtendedError {
+    errno: u32,
+    origin: u8,
+}
+
+/// `SO_EE_ORIGIN_ICMP` and `SO_EE_ORIGIN_ICMP6`: a router or the peer has sent it.
+const ORIGIN_ICMP: u8 = 2;
+const ORIGIN_ICMP6: u8 = 3;
+
 /// The beginning of `struct sock_common`; the loader has compared it with BTF.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -78,6 +109,54 @@ impl Socket {
     pub fn group(self) -> u16 {
         let group: u64 = read(self.0, offset(&raw const SOCK_GROUP)).unwrap_or(0);
         read(group, offset(&raw const GROUP_COUNT)).unwrap_or(0)
+    }
+
+    /// Its error, whether or not the application has fetched it: 0 is none. An error of ICMP that came
+    /// while the application held the socket is kept apart; once it is fetched, only the error queue
+    /// still has it.
+    #[inline(always)]
+    pub fn error(self) -> u32 {
+        let number = |place| read::<u32>(self.0, offset(place)).unwrap_or(0);
+        let error = number(&raw const SOCK_ERROR);
+        if error != 0 {
+            return error;
+        }
+        let error = number(&raw const SOCK_ERROR_SOFT);
+        if error != 0 {
+            return error;
+        }
+        // An empty queue leads to itself: what is read there is no error of ICMP.
+        let first: u64 = read(self.0, offset(&raw const SOCK_ERROR_QUEUE)).unwrap_or(0);
+        if first == self.0.wrapping_add(offset(&raw const SOCK_ERROR_QUEUE)) {
+            return 0;
+        }
+        match read(first, offset(&raw const BUFFER_ERROR)) {
+            Some(ExtendedError { errno, origin: ORIGIN_ICMP | ORIGIN_ICMP6 }) => errno,
+            _ => 0,
+        }
+    }
+
+    /// When a TCP socket sent or received last, in microseconds of `CLOCK_MONOTONIC`; 0 if unknown.
+    #[inline(always)]
+    pub fn last_active(self) -> u64 {
+        read(self.0, offset(&raw const TCP_CLOCK)).unwrap_or(0)
+    }
+
+    /// Whether anything that a TCP socket sent was acknowledged, be it its SYN alone.
+    #[inline(always)]
+    pub fn was_connected(self) -> bool {
+        read(self.0, offset(&raw const TCP_ACKED)).unwrap_or(0_u64) != 0
+    }
+
+    /// How often a SYN is repeated in its namespace (`tcp_syn_retries`), and how often before that
+    /// without waiting longer (`tcp_syn_linear_timeouts`).
+    #[inline(always)]
+    pub fn syn_retries(self) -> Option<(u8, u8)> {
+        let netns: u64 = read(self.0, offset(&raw const SOCK_NETNS))?;
+        let retries = read(netns, offset(&raw const NETNS_SYN_RETRIES))?;
+        let linear = offset(&raw const NETNS_SYN_LINEAR);
+        let linear = if linear == 0 { 0 } else { read(netns, linear)? };
+        Some((retries, linear))
     }
 
     /// Whether its network namespace was made by the system and not in somebody's own user

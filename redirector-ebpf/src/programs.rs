@@ -43,7 +43,9 @@ const EHOSTUNREACH: i32 = 113;
 /// Of a listener, by the index in `NEXT_RELEASE` and `NEXT_SOCK_OPS`: it ends, for each family.
 const ENDED4: u32 = 0;
 const ENDED6: u32 = 1;
-/// The same in `NEXT_SOCK_OPS` alone: it begins.
+/// Of a connect in `NEXT_RELEASE`: something is left of it.
+const GIVEN_UP: u32 = 2;
+/// Of a listener in `NEXT_SOCK_OPS` alone: it begins.
 const LISTENING: u32 = 2;
 /// Of a connect in `NEXT_SOCK_OPS`: it has failed.
 const FAILED: u32 = 3;
@@ -256,6 +258,10 @@ fn failed(context: &SockOpsContext) {
 #[cgroup_sock(sock_release)]
 pub fn sock_release(context: SockContext) -> i32 {
     if let Some(value) = seats::of(context.as_ptr()) {
+        if watch::is_left(value) {
+            // SAFETY: a program of the same hook. If it is missing nothing is counted.
+            unsafe { NEXT_RELEASE.tail_call(&context, GIVEN_UP) };
+        }
         seats::leave(value);
     }
     if listen::is_released(&context) {
@@ -278,6 +284,13 @@ pub fn sock_ops_listening(context: SockOpsContext) -> u32 {
 pub fn sock_ops_failed(context: SockOpsContext) -> u32 {
     watch::failed(&context);
     SEEN
+}
+
+/// What follows from a connect whose socket is closed before its end was seen.
+#[cgroup_sock(sock_release)]
+pub fn sock_release_given_up(context: SockContext) -> i32 {
+    watch::released(&context);
+    PROCEED
 }
 
 #[sock_ops]

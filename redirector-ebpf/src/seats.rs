@@ -60,6 +60,7 @@ pub fn take<'s>(context: *mut c_void) -> Option<&'s mut SocketValue> {
         (&raw mut (*seat).cookie).write_volatile(cookie);
         (&raw mut (*seat).state).write_volatile(0);
         (&raw mut (*seat).bound_timeout_ms).write_volatile(0);
+        (&raw mut (*seat).saved_retries).write_volatile(0);
         Some(&mut *seat)
     }
 }

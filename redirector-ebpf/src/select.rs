@@ -59,8 +59,7 @@ pub struct Walk {
 
 impl Walk {
     /// The first one.
-    pub const BEGIN: Self =
-        Self { ignored: 0, drawn: u64::MAX, unasked: 0, passed: 0, but: NONE };
+    pub const BEGIN: Self = Self { ignored: 0, drawn: u64::MAX, unasked: 0, passed: 0, but: NONE };
     /// One after which only the all-down policy is left.
     pub const WIDEST: Self = Self {
         ignored: HealthWord::OPERATOR | HealthWord::SUSPECTED_BITS,

@@ -10,25 +10,24 @@ use aya_ebpf::{
         BPF_TCP_SYN_SENT, bpf_sock, bpf_sock_ops,
     },
     helpers::generated::{bpf_setsockopt, bpf_sk_storage_get, bpf_skc_to_tcp_sock},
-    programs::SockOpsContext,
+    programs::{SockContext, SockOpsContext},
 };
-use redirector_common::{Destination, SocketValue};
+use redirector_common::{Destination, Reason, SocketValue};
 
 use crate::{
+    alone::now,
+    client, listen,
     maps::SOCKETS,
     passive::{self, Failure},
+    peek::Socket,
+    programs::count,
     seats,
 };
 
 const AF_INET6: u32 = 10;
 const SOL_TCP: i32 = 6;
+const TCP_SYNCNT: i32 = 7;
 const TCP_USER_TIMEOUT: i32 = 18;
-
-const ECONNREFUSED: u32 = 111;
-const ENETUNREACH: u32 = 101;
-const ETIMEDOUT: u32 = 110;
-const EHOSTDOWN: u32 = 112;
-const EHOSTUNREACH: u32 = 113;
 
 /// What is switched on for the time of a connect.
 const CALLBACKS: u32 = BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RTO_CB_FLAG;
@@ -39,9 +38,25 @@ const CALLBACKS: u32 = BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RTO_CB_FLAG;
 static SK_ERR: u32 = 0;
 #[unsafe(no_mangle)]
 static USER_TIMEOUT: u32 = 0;
-/// 250 ms in jiffies of this kernel: set by the loader.
+/// The same of `sk_err_soft` and `icsk_syn_retries`.
 #[unsafe(no_mangle)]
-static SYN_TIMEOUT: u32 = 250;
+static SK_ERR_SOFT: u32 = 0;
+#[unsafe(no_mangle)]
+static SYN_RETRIES: u32 = 0;
+/// 250 ms in jiffies of this kernel, or 0 if the first SYN waits as long as ever: set by the loader.
+#[unsafe(no_mangle)]
+static SYN_TIMEOUT: u32 = 0;
+
+/// `TCP_SYNCNT` of a connect that is bounded by time: more than there is time for.
+const MANY_RETRIES: u32 = 127;
+/// `tcp_syn_retries`, where a namespace does not say.
+const USUAL_RETRIES: (u8, u8) = (6, 0);
+/// The longest that a connect is given up for, in seconds and retries: after that each takes 120 s.
+const MOST_RETRIES: u32 = 6;
+
+/// Microseconds without an answer after which a socket that is closed was given up because of that,
+/// and not because something else was faster.
+const GIVEN_UP: u64 = 50_000;
 
 /// A socket is about to send its SYN.
 #[inline(always)]
@@ -64,8 +79,9 @@ pub fn connecting(context: &SockOpsContext) {
 /// callbacks before they have sent anything.
 #[inline(always)]
 pub fn first_timeout(context: &SockOpsContext) {
-    if context.cb_flags() & CALLBACKS == CALLBACKS {
-        context.set_reply(constant(&raw const SYN_TIMEOUT));
+    let timeout = constant(&raw const SYN_TIMEOUT);
+    if timeout != 0 && context.cb_flags() & CALLBACKS == CALLBACKS {
+        context.set_reply(timeout);
     }
 }
 
@@ -91,6 +107,10 @@ pub fn unanswered(context: &SockOpsContext) -> bool {
     if before & SocketValue::LATE == 0 {
         socket.state = before | SocketValue::LATE;
         bound(context, sock, socket);
+        // Somebody has refused: the next SYN, or the kernel at once (IPv6), ends with that.
+        if field(sock, &raw const SK_ERR_SOFT).unwrap_or(0) != 0 {
+            return false;
+        }
         // A backend whose answers take that long has more time: until the third SYN.
         if passive::is_slow(&socket.destination) {
             return false;
@@ -142,7 +162,7 @@ pub fn failed(context: &SockOpsContext) {
     let state = state_of(socket);
     socket.state = state & (SocketValue::FAILED - 1);
     if let Some(failure) = Failure::of(state / SocketValue::FAILED) {
-        passive::failed(context, socket, failure);
+        passive::failed(client::connected(context, socket.cgroup), socket, failure);
     }
     if state & SocketValue::WATCHED == 0 {
         seats::leave(socket);
@@ -161,19 +181,110 @@ pub fn forget_failure(context: &SockOpsContext) {
     }
 }
 
+/// Whether something is left to be made of the connect of a socket that is being closed: then
+/// [`released`] is to be called, in a program of its own. Nobody can take this hook away.
+#[inline(always)]
+#[must_use]
+pub fn is_left(socket: &SocketValue) -> bool {
+    state_of(socket) & (SocketValue::WATCHED | SocketValue::DIALLED) != 0
+}
+
+/// A socket is closed by its last owner, and of its connect something is left:
+///
+/// 1. It was given up before there was an answer.
+/// 2. It has never sent a SYN: there was no way to the backend, as far as this socket could go.
+/// 3. Its end was not seen, because another program took the callbacks away.
+#[inline(always)]
+pub fn released(context: &SockContext) {
+    let Some(socket) = seats::of(context.as_ptr()) else {
+        return;
+    };
+    let state = state_of(socket);
+    // The close itself is seen after this.
+    socket.state = 0;
+    let is_watched = state & SocketValue::WATCHED != 0;
+    // SAFETY: the kernel passes a valid socket for the whole call. Volatile: accesses of four
+    // bytes, as the verifier wants them.
+    let (now, peer_port) = unsafe {
+        (
+            (&raw const (*context.sock).state).read_volatile(),
+            (&raw const (*context.sock).dst_port).cast::<u32>().read_volatile(),
+        )
+    };
+    let failure = match now {
+        BPF_TCP_SYN_SENT if is_watched => given_up(context, socket, state),
+        BPF_TCP_CLOSE if state & SocketValue::DIALLED != 0 && peer_port == 0 => {
+            Some(Failure::TimedOut)
+        }
+        BPF_TCP_CLOSE if is_watched => unseen(context),
+        _ => None,
+    };
+    if is_watched {
+        if now != BPF_TCP_SYN_SENT {
+            count(Reason::Unseen);
+        }
+        seats::leave(socket);
+    }
+    if let Some(failure) = failure {
+        passive::failed(client::closing(context, socket.cgroup), socket, failure);
+    }
+    seats::leave(socket);
+}
+
+/// How the connect of a socket failed that is closed before it has ended.
+#[inline(always)]
+fn given_up(context: &SockContext, socket: &SocketValue, state: u32) -> Option<Failure> {
+    let failure = Failure::of_error(error(context));
+    if failure.is_some() || state & SocketValue::UNANSWERED != 0 {
+        return failure;
+    }
+    let has_waited = state & SocketValue::LATE != 0
+        || !passive::is_slow(&socket.destination) && waited(context) >= GIVEN_UP;
+    has_waited.then_some(Failure::Unanswered)
+}
+
+/// How a connect failed whose end was not seen; `None` if it did not, or nobody can tell. What the
+/// application has fetched already was most likely a refusal. (Of one that succeeded nothing is made:
+/// whom the client avoids, it tries again in time.)
+#[inline(always)]
+fn unseen(context: &SockContext) -> Option<Failure> {
+    if !listen::is_watching() || Socket::of(context.as_ptr()).was_connected() {
+        return None;
+    }
+    match error(context) {
+        0 => Some(Failure::Refused),
+        error => Failure::of_error(error),
+    }
+}
+
+/// Microseconds since the SYN; 0 if the kernel does not say.
+#[inline(always)]
+fn waited(context: &SockContext) -> u64 {
+    if !listen::is_watching() {
+        return 0;
+    }
+    match Socket::of(context.as_ptr()).last_active() {
+        0 => 0,
+        last => (now() / 1_000).saturating_sub(last),
+    }
+}
+
+/// The error of a socket that is being closed; 0 is none, or unknown.
+#[inline(always)]
+fn error(context: &SockContext) -> u32 {
+    if listen::is_watching() { Socket::of(context.as_ptr()).error() } else { 0 }
+}
+
 /// How a connect failed, by the socket's error; `None` if somebody gave up early or closed it.
 #[inline(always)]
 fn failure(context: &SockOpsContext, sock: *mut bpf_sock, state: u32) -> Option<Failure> {
-    match field(sock, &raw const SK_ERR).unwrap_or(0) {
-        ECONNREFUSED => Some(Failure::Refused),
-        ENETUNREACH | ETIMEDOUT | EHOSTDOWN | EHOSTUNREACH => Some(Failure::TimedOut),
-        0 => {
-            // SAFETY: the kernel passes a valid context for the whole call.
-            let is_unanswered = unsafe { (*context.ops).total_retrans } != 0;
-            (is_unanswered && state & SocketValue::UNANSWERED == 0).then_some(Failure::Unanswered)
-        }
-        _ => None,
+    let error = field(sock, &raw const SK_ERR).unwrap_or(0);
+    if error != 0 {
+        return Failure::of_error(error);
     }
+    // SAFETY: the kernel passes a valid context for the whole call.
+    let is_unanswered = unsafe { (*context.ops).total_retrans } != 0;
+    (is_unanswered && state & SocketValue::UNANSWERED == 0).then_some(Failure::Unanswered)
 }
 
 /// The socket, and what it remembers of its redirection.
@@ -232,68 +343,92 @@ fn is_peer(ops: *mut bpf_sock_ops, destination: &Destination) -> bool {
     }
 }
 
-/// Lets the connect take no longer than the service's limit, nor than the application wants. Not
-/// before the first SYN has gone unanswered: the kernel sets its next timer after this, by what it
-/// finds then, and a connect that is answered pays nothing.
+/// Lets the connect take as long as it would by the application's and the system's count of SYNs, but
+/// no longer than the service's limit and the application's own: a time takes the place of the count,
+/// because SYNs of ours follow each other faster. Not before the first one has gone unanswered: the
+/// kernel sets its next timer after this, by what it finds then, and a connect that is answered pays
+/// nothing.
 #[inline(always)]
 fn bound(context: &SockOpsContext, sock: *mut bpf_sock, socket: &mut SocketValue) {
-    if socket.limits.connect_timeout_ms == 0 {
-        return;
-    }
     let Some(own) = field(sock, &raw const USER_TIMEOUT) else {
         return;
     };
+    let Some(retries) = field8(sock, &raw const SYN_RETRIES) else {
+        return;
+    };
+    let known = if listen::is_watching() { listen::socket(context).syn_retries() } else { None };
+    let (usual, linear) = known.unwrap_or(USUAL_RETRIES);
+    let usual = if retries == 0 { usual } else { retries };
+    let counted = (u32::from(linear) + (2 << u32::from(usual).min(MOST_RETRIES)) - 1) * 1_000;
+    let limit = u32::from(socket.limits.connect_timeout_ms).wrapping_sub(1).min(counted - 1);
     // Odd, so that it is hardly ever what an application sets meanwhile.
-    let ours = u32::from(socket.limits.connect_timeout_ms) | 1;
-    if own.wrapping_sub(1) >= ours && set_user_timeout(context, ours) {
+    let ours = limit.wrapping_add(1) | 1;
+    if own.wrapping_sub(1) < ours {
+        // The application's own is shorter: only the count must not be shorter still.
+    } else if set(context, TCP_USER_TIMEOUT, ours) {
         socket.saved_timeout_ms = own;
         socket.bound_timeout_ms = ours;
+    } else {
+        return;
+    }
+    if set(context, TCP_SYNCNT, MANY_RETRIES) {
+        socket.saved_retries = usual.into();
     }
 }
 
 /// Puts back what the application had, unless it has set something else meanwhile.
 #[inline(always)]
 fn unbound(context: &SockOpsContext, sock: *mut bpf_sock, socket: &mut SocketValue) {
+    let retries = socket.saved_retries;
+    if retries != 0 {
+        socket.saved_retries = 0;
+        if field8(sock, &raw const SYN_RETRIES) == Some(MANY_RETRIES as u8) {
+            set(context, TCP_SYNCNT, retries);
+        }
+    }
     let ours = socket.bound_timeout_ms;
     if ours == 0 {
         return;
     }
     socket.bound_timeout_ms = 0;
     if field(sock, &raw const USER_TIMEOUT) == Some(ours) {
-        set_user_timeout(context, socket.saved_timeout_ms);
+        set(context, TCP_USER_TIMEOUT, socket.saved_timeout_ms);
     }
 }
 
+/// Sets an option of TCP. Whether that worked.
 #[inline(always)]
-fn set_user_timeout(context: &SockOpsContext, milliseconds: u32) -> bool {
-    let mut value = milliseconds;
+fn set(context: &SockOpsContext, option: i32, value: u32) -> bool {
+    let mut value = value;
+    let (value, size) = ((&raw mut value).cast(), size_of::<u32>() as i32);
     // SAFETY: the helper takes this context and four bytes.
-    unsafe {
-        bpf_setsockopt(
-            context.ops.cast(),
-            SOL_TCP,
-            TCP_USER_TIMEOUT,
-            (&raw mut value).cast(),
-            size_of::<u32>() as i32,
-        ) == 0
-    }
+    unsafe { bpf_setsockopt(context.ops.cast(), SOL_TCP, option, value, size) == 0 }
 }
 
 /// 32 bits of the kernel's `tcp_sock`; `None` if this kernel does not say where they are.
 #[inline(always)]
 fn field(sock: *mut bpf_sock, offset: *const u32) -> Option<u32> {
+    // SAFETY: the offset is that of a member of four bytes.
+    Some(unsafe { member(sock, offset)?.cast::<u32>().read_volatile() })
+}
+
+/// The same of 8 bits.
+#[inline(always)]
+fn field8(sock: *mut bpf_sock, offset: *const u32) -> Option<u8> {
+    // SAFETY: the offset is that of a member of one byte.
+    Some(unsafe { member(sock, offset)?.read_volatile() })
+}
+
+#[inline(always)]
+fn member(sock: *mut bpf_sock, offset: *const u32) -> Option<*const u8> {
     let offset = constant(offset) as usize;
     if offset == 0 {
         return None;
     }
-    // SAFETY: the helper takes a socket; what it returns is one of the kernel's own, and the
-    // offset is that of a member of four bytes.
+    // SAFETY: the helper takes a socket; what it returns is one of the kernel's own.
     unsafe {
         let tcp = bpf_skc_to_tcp_sock(sock.cast()).cast::<u8>();
-        if tcp.is_null() {
-            return None;
-        }
-        Some(tcp.add(offset).cast::<u32>().read_volatile())
+        (!tcp.is_null()).then(|| tcp.add(offset).cast_const())
     }
 }
 

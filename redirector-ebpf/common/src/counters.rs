@@ -84,6 +84,9 @@ reasons! {
     Avoided = "avoided",
     /// This client avoids all that are usable: a choice was made as if it avoided none.
     AvoidsAll = "avoids_all",
+    /// The end of a redirected connect was not seen before its socket was closed: another program of
+    /// this hook (`sock_ops`) took the callbacks away.
+    Unseen = "unseen",
     /// A client began to avoid a backend, or went on after a trial that failed.
     AvoidBegun = "avoid_begun",
     /// There was no room to note that a client's connect failed.

@@ -56,11 +56,12 @@ pub struct SocketValue {
     pub saved_timeout_ms: u32,
     /// The one in its place while the connect is under way; 0 is none.
     pub bound_timeout_ms: u32,
-    /// [`SocketValue::WATCHED`], [`SocketValue::LATE`], [`SocketValue::UNANSWERED`], and in the low byte the callbacks of
-    /// the socket that were switched on for this.
+    /// [`SocketValue::DIALLED`], [`SocketValue::WATCHED`], [`SocketValue::LATE`],
+    /// [`SocketValue::UNANSWERED`], and in the low byte the callbacks of the socket that were switched on
+    /// for this.
     pub state: u32,
-    /// Always 0.
-    pub _pad: u32,
+    /// The application's own `TCP_SYNCNT`, to be put back; 0 is none.
+    pub saved_retries: u32,
 }
 
 const _: () = assert!(size_of::<SocketValue>() == 104);
@@ -72,9 +73,11 @@ impl SocketValue {
     pub const UNANSWERED: u32 = 1 << 9;
     /// Its first SYN had no answer before the second one.
     pub const LATE: u32 = 1 << 10;
+    /// It is to be watched, and has not sent its first SYN.
+    pub const DIALLED: u32 = 1 << 11;
     /// Times the number of how it failed, between the program that has seen it and the one that makes
     /// something of it.
-    pub const FAILED: u32 = 1 << 11;
+    pub const FAILED: u32 = 1 << 12;
     /// Where the callbacks are.
     pub const CALLBACKS: u32 = 0xff;
 }

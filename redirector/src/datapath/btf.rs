@@ -20,8 +20,12 @@ const TYPE: usize = 12;
 pub struct Offsets {
     /// `sk_err`: why a connect failed.
     pub sk_err: Option<u32>,
+    /// `sk_err_soft`: the same, of an error that came while the application held the socket.
+    pub sk_err_soft: Option<u32>,
     /// `icsk_user_timeout`: the application's `TCP_USER_TIMEOUT`.
     pub user_timeout: Option<u32>,
+    /// `icsk_syn_retries`: the application's `TCP_SYNCNT`.
+    pub syn_retries: Option<u32>,
 }
 
 impl Offsets {
@@ -35,7 +39,9 @@ impl Offsets {
     fn find(btf: &[u8]) -> Result<Self> {
         Ok(Self {
             sk_err: member(btf, "sock", "sk_err")?,
+            sk_err_soft: member(btf, "sock", "sk_err_soft")?,
             user_timeout: member(btf, "inet_connection_sock", "icsk_user_timeout")?,
+            syn_retries: member(btf, "inet_connection_sock", "icsk_syn_retries")?,
         })
     }
 }
@@ -150,11 +156,13 @@ mod tests {
     }
 
     #[test]
-    fn this_kernel_says_where_both_are() {
+    fn this_kernel_says_where_all_are() {
         if fs::metadata(KERNEL).is_ok() {
-            let Offsets { sk_err, user_timeout } = Offsets::of_kernel();
-            assert!(sk_err.is_some_and(|offset| offset > 0), "{sk_err:?}");
-            assert!(user_timeout > sk_err, "{user_timeout:?}");
+            let offsets = Offsets::of_kernel();
+            let Offsets { sk_err, sk_err_soft, user_timeout, syn_retries } = offsets;
+            assert!(sk_err.is_some_and(|offset| offset > 0), "{offsets:?}");
+            assert!(sk_err_soft.is_some() && sk_err_soft != sk_err, "{offsets:?}");
+            assert!(user_timeout > sk_err && syn_retries > sk_err, "{offsets:?}");
         }
     }
 }

@@ -32,8 +32,10 @@ const CONNECT: &[&str] = &[
 /// The same for sends, which try nobody.
 const SEND: &[&str] = CONNECT.split_at(4).0;
 /// The same for what happens to sockets: what becomes of a listener, and of a connect that has
-/// failed. A socket that is closed does neither begin to listen nor connect.
+/// failed.
 const SOCKET: &[&str] = &["ended4", "ended6", "listening", "failed"];
+/// The same for a socket that is closed.
+const RELEASE: &[&str] = &["ended4", "ended6", "given_up"];
 
 impl Hook {
     /// The programs that the first one may call, by their index in its array.
@@ -63,12 +65,7 @@ pub const HOOKS: [Hook; 10] = [
     alone("getpeername6", bpf_attach_type::BPF_CGROUP_INET6_GETPEERNAME),
     alone("recvmsg4", bpf_attach_type::BPF_CGROUP_UDP4_RECVMSG),
     alone("recvmsg6", bpf_attach_type::BPF_CGROUP_UDP6_RECVMSG),
-    stepped(
-        "sock_release",
-        bpf_attach_type::BPF_CGROUP_INET_SOCK_RELEASE,
-        "NEXT_RELEASE",
-        SOCKET.split_at(2).0,
-    ),
+    stepped("sock_release", bpf_attach_type::BPF_CGROUP_INET_SOCK_RELEASE, "NEXT_RELEASE", RELEASE),
     stepped("sock_ops", bpf_attach_type::BPF_CGROUP_SOCK_OPS, "NEXT_SOCK_OPS", SOCKET),
     stepped("sendmsg4", bpf_attach_type::BPF_CGROUP_UDP4_SENDMSG, "NEXT_SENDMSG4", SEND),
     stepped("sendmsg6", bpf_attach_type::BPF_CGROUP_UDP6_SENDMSG, "NEXT_SENDMSG6", SEND),

@@ -49,13 +49,24 @@ impl Ports {
 const ASSUMED: [(&str, u32); 3] = [("skc_family", 16), ("skc_state", 18), ("skc_bound_dev_if", 20)];
 
 /// Constants of the programs, and the structure and member whose offset each is.
-const OFFSETS: [(&str, &str, &str); 6] = [
+const OFFSETS: [(&str, &str, &str); 11] = [
     ("SOCK_NETNS", "sock_common", "skc_net"),
     ("SOCK_ADDRESS6", "sock_common", "skc_v6_rcv_saddr"),
     ("SOCK_GROUP", "sock", "sk_reuseport_cb"),
     ("GROUP_COUNT", "sock_reuseport", "num_socks"),
     ("NETNS_OWNER", "net", "user_ns"),
     ("OWNER_LEVEL", "user_namespace", "level"),
+    ("SOCK_ERROR", "sock", "sk_err"),
+    ("SOCK_ERROR_SOFT", "sock", "sk_err_soft"),
+    ("SOCK_ERROR_QUEUE", "sock", "sk_error_queue"),
+    ("TCP_CLOCK", "tcp_sock", "tcp_mstamp"),
+    ("TCP_ACKED", "tcp_sock", "bytes_acked"),
+];
+
+/// The same of a member of a member, whose offsets add up.
+const NESTED: [(&str, [(&str, &str); 2]); 2] = [
+    ("BUFFER_ERROR", [("sk_buff", "cb"), ("sock_exterr_skb", "ee")]),
+    ("NETNS_SYN_RETRIES", [("net", "ipv4"), ("netns_ipv4", "sysctl_tcp_syn_retries")]),
 ];
 
 /// The constants with which listeners are watched.
@@ -81,8 +92,16 @@ pub(super) fn globals() -> Result<Vec<(&'static str, Vec<u8>)>> {
     }
     ensure!(offset("sock", "__sk_common")? == 0, "a sock does not begin with a sock_common");
     let mut globals = vec![("WATCH_LISTENERS", vec![1])];
+    let mut push = |name, offset: u32| globals.push((name, (offset as u16).to_ne_bytes().to_vec()));
     for (name, structure, member) in OFFSETS {
-        globals.push((name, (offset(structure, member)? as u16).to_ne_bytes().to_vec()));
+        push(name, offset(structure, member)?);
+    }
+    for (name, [(outer, inner), (structure, member)]) in NESTED {
+        push(name, offset(outer, inner)? + offset(structure, member)?);
+    }
+    // From 6.5 on.
+    if let Some(linear) = btf::member(&types, "netns_ipv4", "sysctl_tcp_syn_linear_timeouts")? {
+        push("NETNS_SYN_LINEAR", offset("net", "ipv4")? + linear);
     }
     Ok(globals)
 }

@@ -188,8 +188,12 @@ pub(super) fn globals(pins: &Pins, options: &Options) -> Vec<(&'static str, Vec<
     let flag = |is_set: bool| vec![u8::from(is_set)];
     let number = |number: u32| number.to_ne_bytes().to_vec();
     let may_look = check::may_look();
-    let Offsets { sk_err, user_timeout } =
+    let Offsets { sk_err, sk_err_soft, user_timeout, syn_retries } =
         if may_look { Offsets::of_kernel() } else { Offsets::default() };
+    // A shorter first wait makes all that follow shorter, and so what a count of SYNs means: only where
+    // the programs can put a time in the place of the count.
+    let is_bounded = user_timeout.is_some() && syn_retries.is_some();
+    let syn_timeout = if is_bounded { jiffies(SYN_TIMEOUT) } else { 0 };
     let mut globals = vec![
         ("HAS_SET_RETVAL", flag(check::kernel_at_least(5, 18))),
         ("HAS_MPTCP", flag(may_look && check::knows_mptcp())),
@@ -198,9 +202,11 @@ pub(super) fn globals(pins: &Pins, options: &Options) -> Vec<(&'static str, Vec<
         ("REMEMBER_UDP", flag(options.remember_udp)),
         ("HAS_COARSE_CLOCK", flag(check::kernel_at_least(5, 11))),
         ("SK_ERR", number(sk_err.unwrap_or(0))),
+        ("SK_ERR_SOFT", number(sk_err_soft.unwrap_or(0))),
         ("USER_TIMEOUT", number(user_timeout.unwrap_or(0))),
+        ("SYN_RETRIES", number(syn_retries.unwrap_or(0))),
         ("CLIENT_LEVEL", number(options.client_level)),
-        ("SYN_TIMEOUT", number(jiffies(SYN_TIMEOUT))),
+        ("SYN_TIMEOUT", number(syn_timeout)),
     ];
     if may_look {
         globals.extend(listeners::globals().unwrap_or_default());

@@ -10,4 +10,5 @@ mod far;
 mod hostile;
 mod refused;
 mod stage;
+mod unseen;
 mod user_timeout;
