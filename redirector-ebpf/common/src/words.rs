@@ -263,7 +263,8 @@ impl BackendValue {
     }
 }
 
-/// What `NAMES` holds per service id, for people: UTF-8, cut at a character boundary, zero-filled.
+/// What `NAMES` holds per service id, for people: UTF-8, zero-filled. A longer name is cut at a
+/// character boundary and ends in `~` and 16 digits that only it has.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct ServiceName(pub [u8; 64]);
@@ -272,12 +273,22 @@ impl ServiceName {
     /// As much of `name` as fits.
     #[must_use]
     pub fn new(name: &str) -> Self {
+        const DIGITS: usize = 16;
         let mut text = [0; 64];
-        let mut end = name.len().min(text.len());
+        if name.len() <= text.len() {
+            text[..name.len()].copy_from_slice(name.as_bytes());
+            return Self(text);
+        }
+        let mut end = text.len() - DIGITS - 1;
         while !name.is_char_boundary(end) {
             end -= 1;
         }
         text[..end].copy_from_slice(&name.as_bytes()[..end]);
+        text[end] = b'~';
+        let digest = digest(name.as_bytes());
+        for (place, digit) in text[end + 1..].iter_mut().take(DIGITS).enumerate() {
+            *digit = b"0123456789abcdef"[(digest >> (60 - 4 * place) & 0xf) as usize];
+        }
         Self(text)
     }
 
@@ -287,4 +298,11 @@ impl ServiceName {
         let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(self.0.len());
         core::str::from_utf8(&self.0[..end]).unwrap_or("?")
     }
+}
+
+/// FNV-1a: what tells names apart that begin alike.
+fn digest(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |digest, byte| {
+        (digest ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    })
 }

@@ -11,6 +11,7 @@ use crate::{
         loads::{Count, Formula},
         standing::Hold,
         tiers,
+        vacancies::Vacancy,
     },
     health::{ProbeHealth, Suspicion},
     input::{Drained, Moment},
@@ -32,6 +33,8 @@ pub struct Explanation {
     pub forced: Option<Arc<str>>,
     /// IPv4, then IPv6; a family without a frontend is absent.
     pub families: Vec<Family>,
+    /// Tiers of the policy that have no backend of either family.
+    pub vacancies: Vec<Vacancy>,
 }
 
 /// One address family of a service.
@@ -122,6 +125,7 @@ impl World {
             families: families
                 .map(|(is_ipv6, table)| self.family(service, is_ipv6, table, now))
                 .collect(),
+            vacancies: self.vacancies(name),
         })
     }
 

@@ -236,8 +236,8 @@ pub enum Transition {
         refused: bool,
     },
     /// The first tier of a service that carries load because somebody in it is healthy is another
-    /// one; `None` is no tier. During a ramp it is said once, when the first share returns. A
-    /// service that never had a tier may get one without a word.
+    /// one; `None` is no tier. A tier that ramps is it once it has all of its share. A service that
+    /// never had a tier may get one without a word.
     FailedOver {
         /// Which service.
         service: ServiceRef,

@@ -5,6 +5,7 @@
 //! and time come in as [`Input`] and [`Moment`], decisions go out as [`Transition`]s, [`Tables`]
 //! and [`Plan`](plan::Plan)s. The same inputs give the same bytes.
 
+pub mod address;
 pub mod explain;
 pub mod failover;
 pub mod health;

@@ -1,23 +1,23 @@
-//! What operators order and ask: answered by the one task that knows.
+//! What operators and reporters ask: answered by the one task that knows.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
+use redirector_common::ServiceName;
 use redirector_core::{
-    Input, Transition,
-    input::{Drained, Verb},
+    input::Drained,
     service::{BackendRef, Service, ServiceRef},
+    tables::{ServiceTables, Table},
 };
-use tracing::warn;
 
 use super::Agent;
-use crate::control::{Ask, Explanation, Health, Order, Subject};
+use crate::control::{Ask, Explanation, Health, NotInstalled, Subject, there_are};
 
 impl Agent {
     /// Carries out or answers. Nobody may be waiting for the answer any more.
     pub(super) fn answer(&mut self, ask: Ask) {
         match ask {
             Ask::Order(order, answer) => {
-                let result = self.order(order);
+                let result = tokio::task::block_in_place(|| self.order(order));
                 // In force before it is said to be.
                 self.retry_at = self.settle();
                 let _ = answer.send(result);
@@ -28,6 +28,9 @@ impl Agent {
             Ask::Explain { service, dead, answer } => {
                 let told = tokio::task::block_in_place(|| self.explain(service, dead));
                 let _ = answer.send(told);
+            }
+            Ask::NotInstalled(answer) => {
+                let _ = answer.send(self.all_not_installed());
             }
             Ask::Health(services, answer) => {
                 let told = services.iter().map(|service| self.health(service)).collect();
@@ -45,103 +48,134 @@ impl Agent {
         let is_healthy = |backend: &&BackendRef| {
             tables.objections.get(backend).is_none_or(|word| word.is_usable())
         };
+        let lost = self.outputs.lost().map(|lost| lost.to_string());
+        let not_installed = lost.or_else(|| Some(self.not_installed(service)?.why));
         Some(Health {
-            is_programmed: self.retry_at.is_none()
-                && self.outputs.lost().is_none()
-                && !self.rejected.contains_key(service),
+            is_programmed: not_installed.is_none(),
+            not_installed,
+            away: away(of),
+            vacancies: self.world.vacancies(service),
             backends: backends.len(),
             healthy: backends.iter().filter(is_healthy).count(),
         })
     }
 
+    /// Why the kernel does not have what the sources say of a service. In order: there is no room
+    /// for it; the maps cannot be changed; its newest version is refused.
+    fn not_installed(&self, service: &ServiceRef) -> Option<NotInstalled> {
+        let told = |why: String, seconds: Option<f64>| NotInstalled {
+            service: service.to_string(),
+            why,
+            is_refused: false,
+            seconds,
+            has_earlier: self.installed.service(service).is_some(),
+        };
+        let since = |at: std::time::Instant| Some(at.elapsed().as_secs_f64());
+        if let Some((limit, at)) = self.rejected.get(service) {
+            return Some(told(limit.to_string(), since(*at)));
+        }
+        if let Some((why, at)) = &self.unapplied {
+            return Some(told(why.to_string(), since(*at)));
+        }
+        Some(NotInstalled { is_refused: true, ..told(self.world.refusal(service)?, None) })
+    }
+
+    fn all_not_installed(&self) -> Vec<NotInstalled> {
+        let named: BTreeSet<&ServiceRef> = match &self.unapplied {
+            Some(_) => self.world.services().map(|service| &service.name).collect(),
+            None => self.rejected.keys().collect(),
+        };
+        let named: BTreeSet<_> = named.into_iter().chain(self.world.refused()).collect();
+        let told = named.into_iter().filter_map(|service| self.not_installed(service));
+        let left = self.outputs.left().into_iter().map(|(service, why)| NotInstalled {
+            service,
+            why,
+            is_refused: false,
+            seconds: None,
+            has_earlier: false,
+        });
+        told.chain(left).collect()
+    }
+
     /// One service, or all, as they are, or as they would be if some were dead.
-    fn explain(&self, service: Option<String>, dead: Vec<Subject>) -> Vec<Explanation> {
+    fn explain(
+        &self,
+        service: Option<String>,
+        dead: Vec<Subject>,
+    ) -> Result<Vec<Explanation>, String> {
+        if !self.world.is_synced() {
+            let why = "it is not known yet what services there are: no source has been heard; \
+                       `redirector status` shows what is in force";
+            return Err(why.to_owned());
+        }
         let now = self.now();
+        for subject in &dead {
+            self.find(subject)?;
+        }
         let dead: Vec<Drained> = dead.into_iter().map(Drained::from).collect();
+        let names: Vec<ServiceRef> = match service {
+            Some(service) => self.find_services(&service)?,
+            None => self.world.services().map(|service| service.name.clone()).collect(),
+        };
         let supposed = (!dead.is_empty()).then(|| self.world.suppose(&dead));
         let world = supposed.as_ref().unwrap_or(&self.world);
-        let names: Vec<ServiceRef> = match service {
-            Some(service) => self.meant(&service),
-            None => world.services().map(|service| service.name.clone()).collect(),
-        };
-        let told = names.iter().filter_map(|name| world.explain(name, now));
         let lost = self.outputs.lost();
-        told.map(|told| Explanation::new(told, now, lost.as_deref())).collect()
+        let told = names.iter().filter_map(|name| {
+            let told = world.explain(name, now)?;
+            let not_installed = self.not_installed(name);
+            Some(Explanation::new(told, now, lost.as_deref(), not_installed))
+        });
+        Ok(told.collect())
+    }
+
+    /// Whether there is any of that; else which others there are.
+    pub(super) fn find(&self, subject: &Subject) -> Result<(), String> {
+        let what = Drained::from(subject.clone());
+        if self.world.extent(&what).backends > 0 {
+            return Ok(());
+        }
+        let names = self.world.like(&what).into_iter();
+        let names = names.map(|other| Subject::from(other).to_string());
+        let others = there_are(&subject.to_string(), names);
+        Err(format!("no service has a backend at {subject}{others}"))
     }
 
     /// The services that an operator means by a name: the one that is called so, and one for each of
-    /// its named ports.
-    fn meant(&self, name: &str) -> Vec<ServiceRef> {
+    /// its named ports. Else which others there are.
+    pub(super) fn find_services(&self, name: &str) -> Result<Vec<ServiceRef>, String> {
         let is_meant = |service: &&Service| {
-            let rest = service.name.0.strip_prefix(name);
+            let full = &service.name.0;
+            let rest = full.strip_prefix(name);
+            // Or as `NAMES` has it.
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+                || ServiceName::new(full).as_str() == name
         };
-        self.world.services().filter(is_meant).map(|service| service.name.clone()).collect()
-    }
-
-    /// The same order for each service that it means. One that means none is left to be refused.
-    fn spelt_out(&self, order: Order) -> Vec<Order> {
-        let (Order::Force { service: name, .. } | Order::Failback { service: name }) = &order
-        else {
-            return vec![order];
-        };
-        let services = self.meant(name);
-        if services.is_empty() {
-            return vec![order];
+        let meant = self.world.services().filter(is_meant).map(|service| service.name.clone());
+        let meant: Vec<ServiceRef> = meant.collect();
+        if !meant.is_empty() {
+            return Ok(meant);
         }
-        services.into_iter().map(|service| order.clone().of(service.0)).collect()
-    }
-
-    /// Carries out what was in force when the agent before this one ended; once the services are
-    /// known, or a tier to be forced would not be.
-    pub(super) fn resume_orders(&mut self) {
-        if !self.world.is_synced() {
-            return;
+        if let Some(why) = self.world.refusal(&ServiceRef(name.into())) {
+            return Err(format!("the service {name} is not installed, it is refused: {why}"));
         }
-        for order in std::mem::take(&mut self.orders_to_resume) {
-            if let Err(why) = self.apply_order(order.clone()) {
-                warn!(%order, why, "an earlier order cannot be carried out any more");
-            }
+        let object = name.split_once(':').map_or(name, |(object, _)| object);
+        if let Some(why) = self.outputs.left().remove(object) {
+            return Err(format!("the service {object} is not redirected: {why}"));
         }
-    }
-
-    /// Which orders are in force by that one.
-    fn order(&mut self, order: Order) -> Result<Vec<Order>, String> {
-        let carried_out = self.apply_order(order)?;
-        let orders = self.orders_in_force();
-        self.orders.write(&orders).map_err(|error| {
-            format!("it is in force, but would not survive this agent: {error:#}")
-        })?;
-        Ok(carried_out)
-    }
-
-    /// Carries out an order for all services that it means, or for none.
-    fn apply_order(&mut self, order: Order) -> Result<Vec<Order>, String> {
-        let orders = self.spelt_out(order);
-        if orders.len() > 1 {
-            let mut supposed = self.world.suppose(&[]);
-            for order in orders.iter().cloned() {
-                refusal(supposed.apply(Input::Operator(Verb::from(order)), self.now()))?;
-            }
-        }
-        for order in orders.iter().cloned() {
-            refusal(self.take(Input::Operator(Verb::from(order))))?;
-        }
-        Ok(orders)
-    }
-
-    /// Those of this life, and those still to be resumed.
-    fn orders_in_force(&self) -> Vec<Order> {
-        let orders = self.world.orders().iter().cloned().map(Order::from);
-        orders.chain(self.orders_to_resume.iter().cloned()).collect()
+        let names = self.world.services().map(|service| service.name.to_string());
+        Err(format!("no service {name} is redirected here{}", there_are(name, names)))
     }
 }
 
-/// Why the world does not do what it was ordered to do.
-fn refusal(transitions: Vec<Transition>) -> Result<(), String> {
-    let refusal = transitions.into_iter().find_map(|transition| match transition {
-        Transition::Rejected { object, why } => Some(format!("{object}: {why}")),
-        _ => None,
-    });
-    refusal.map_or(Ok(()), Err)
+/// Of each family whose load is not carried by its first tier: the carrier, or `none`, and that tier.
+fn away(tables: &ServiceTables) -> Vec<(Arc<str>, Arc<str>)> {
+    let of = |table: &Table| {
+        let first = table.tiers.first()?;
+        let carrier = table.tiers.get(usize::from(table.carrier?))?;
+        let is_away = carrier.number != first.number;
+        is_away.then(|| (Arc::clone(&carrier.name), Arc::clone(&first.name)))
+    };
+    let mut away: Vec<_> = [&tables.v4, &tables.v6].into_iter().filter_map(of).collect();
+    away.dedup();
+    away
 }

@@ -8,6 +8,7 @@ mod guard;
 mod kernel;
 mod local;
 mod log;
+mod orders;
 mod probes;
 
 use std::{
@@ -37,7 +38,7 @@ use self::{
     probes::{Looks, Meaning},
 };
 use crate::{
-    control::{Ask, Order, Orders},
+    control::{Ask, LongNames, Order, Orders},
     datapath::{Datapath, Events, Resets},
     outputs::Outputs,
 };
@@ -63,7 +64,8 @@ pub struct Agent {
     datapath: Datapath,
     outputs: Arc<Outputs>,
     wanted: watch::Sender<Wanted>,
-    rejected: BTreeMap<ServiceRef, Limit>,
+    /// Services for which there is no room, and since when.
+    rejected: BTreeMap<ServiceRef, (Limit, Instant)>,
     /// Maps that a warning has said are nearly full.
     nearly_full: BTreeSet<&'static str>,
     /// Whether the next plan must look at every service.
@@ -80,10 +82,16 @@ pub struct Agent {
     unreported: Vec<Transition>,
     /// When to try again what failed.
     retry_at: Option<Instant>,
+    /// Why the maps are not as the world wants them, and since when.
+    unapplied: Option<(Arc<str>, Instant)>,
     /// What resets connections, or why nothing can.
     resets: Result<Arc<Resets>, String>,
     /// Where orders are kept.
     orders: Orders,
+    /// Names that the map of names has no room for, as they are kept.
+    long_names: BTreeSet<String>,
+    /// Where they are.
+    names: LongNames,
     /// Orders of an earlier agent, until the services are known.
     orders_to_resume: Vec<Order>,
     started: Instant,
@@ -100,6 +108,7 @@ impl Agent {
         outputs: Arc<Outputs>,
         wanted: watch::Sender<Wanted>,
         orders: Orders,
+        names: LongNames,
         resets: Result<Resets>,
     ) -> Result<Self> {
         let installed = datapath.adopt()?;
@@ -119,11 +128,14 @@ impl Agent {
             contradictions: Contradictions::default(),
             unreported: Vec::new(),
             retry_at: None,
+            unapplied: None,
             orders_to_resume: orders.read().unwrap_or_else(|error| {
                 warn!(error = format!("{error:#}"), "starting without orders");
                 Vec::new()
             }),
             orders,
+            long_names: names.read(),
+            names,
             resets: resets.map(Arc::new).map_err(|error| format!("{error:#}")),
             started: Instant::now(),
         };
@@ -219,9 +231,15 @@ impl Agent {
         self.want_probes();
         self.outputs.settled(&self.installed, &self.world, self.rejected.len());
         let Err(error) = result else {
+            self.unapplied = None;
+            self.outputs.set_unapplied(None);
             self.outputs.happened(&std::mem::take(&mut self.unreported));
             return None;
         };
+        let why: Arc<str> = format!("the maps cannot be changed: {error:#}").into();
+        let since = self.unapplied.as_ref().map_or_else(Instant::now, |(_, since)| *since);
+        self.unapplied = Some((Arc::clone(&why), since));
+        self.outputs.set_unapplied(Some(why));
         error!(error = format!("{error:#}"), "cannot change the maps; they stay as they are");
         match self.datapath.adopt() {
             Ok(installed) => {
@@ -239,6 +257,7 @@ impl Agent {
         let plan = plan_scope(&mut self.installed, self.world.tables(), scope.clone());
         self.apply(&plan)?;
         self.tell_local(&scope)?;
+        self.keep_long_names(&scope);
         self.is_adopted_anew = false;
         self.note_rejected(plan.rejected);
         self.note_nearly_full();
@@ -257,10 +276,47 @@ impl Agent {
         Ok(())
     }
 
+    /// Keeps the names of services that are longer than the maps' for who reads the maps.
+    fn keep_long_names(&mut self, scope: &Scope) {
+        if !self.world.is_synced() {
+            return;
+        }
+        let is_long = |service: &&ServiceRef| LongNames::is_long(&service.0);
+        let mut names = self.long_names.clone();
+        match scope {
+            Scope::All => {
+                let all = self.world.services().map(|service| &service.name);
+                names = all.filter(is_long).map(ToString::to_string).collect();
+            }
+            Scope::Only(changed) => {
+                for service in changed.iter().filter(is_long) {
+                    if self.world.service(service).is_some() {
+                        names.insert(service.to_string());
+                    } else {
+                        names.remove(&*service.0);
+                    }
+                }
+            }
+        }
+        if names == self.long_names {
+            return;
+        }
+        if let Err(error) = self.names.write(&names) {
+            warn!(error = format!("{error:#}"), "long names of services are shown cut");
+        }
+        self.long_names = names;
+    }
+
     /// One warning when a service meets a limit, not one for each plan.
     fn note_rejected(&mut self, rejected: Vec<(ServiceRef, Limit)>) {
-        let rejected: BTreeMap<_, _> = rejected.into_iter().collect();
-        for (service, limit) in &rejected {
+        let now = Instant::now();
+        let since = |service: &ServiceRef| self.rejected.get(service).map_or(now, |(_, at)| *at);
+        let rejected = rejected.into_iter().map(|(service, limit)| {
+            let since = since(&service);
+            (service, (limit, since))
+        });
+        let rejected: BTreeMap<_, _> = rejected.collect();
+        for (service, (limit, _)) in &rejected {
             if !self.rejected.contains_key(service) {
                 warn!(%service, %limit, "the service stays as it was: a limit is reached");
             }

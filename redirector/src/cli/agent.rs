@@ -1,6 +1,7 @@
 //! `redirector agent`: wires the sources, the agent's task and the outputs together.
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, atomic::AtomicU64},
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     agent::{Agent, Guard, QUEUE},
-    control::{self, Orders, ask_loader},
+    control::{self, LongNames, Orders, ask_loader},
     datapath::{self, Counters, Datapath, Events, Lock, Loss, Pinned, Pins, Resets, check},
     outputs::{Metrics, Outputs, admin},
     sources::{
@@ -138,17 +139,19 @@ async fn serve(args: &Args, signals: &mut Signals) -> Result<Ended> {
         kube.as_ref().map(Kube::counts),
     );
     let reports = kube.as_ref().and_then(Kube::reports);
-    let outputs = Arc::new(Outputs::new(metrics).reporting(reports));
+    let left = kube.as_ref().map(Kube::left).unwrap_or_default();
+    let outputs = Arc::new(Outputs::new(metrics).reporting(reports).leaving(left));
     let (wanted, wanted_probes) = watch::channel(Arc::default());
     let (stop, stopped) = watch::channel(false);
     let run = args.run.directory();
     let orders = Orders::new(&run.orders());
+    let names = LongNames::new(&run.long_names());
     let options = args.load.options()?;
     let resets = args.load.cgroup().and_then(|cgroup| Resets::open(&pins, &options, &cgroup));
     let datapath = Datapath::open(&pins)?;
     let stale_after = args.stale_after.or(kube.is_some().then_some(STALE_AFTER));
     datapath.set_stale_after(stale_after.filter(|after| !after.is_zero()))?;
-    let agent = Agent::adopt(datapath, Arc::clone(&outputs), wanted, orders, resets)?;
+    let agent = Agent::adopt(datapath, Arc::clone(&outputs), wanted, orders, names, resets)?;
 
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(admin::serve(args.admin, Arc::clone(&outputs)).await?);
@@ -200,6 +203,7 @@ async fn serve(args: &Args, signals: &mut Signals) -> Result<Ended> {
     if leaves {
         // Whoever installs it again has ordered nothing yet, even if what is pinned cannot go.
         let forgotten = Orders::new(&run.orders()).remove();
+        let forgotten = forgotten.and(LongNames::new(&run.long_names()).write(&BTreeSet::new()));
         let lock = match lock {
             Some(lock) => lock,
             None => pins.try_lock()?.context("another process is loading")?,

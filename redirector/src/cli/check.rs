@@ -1,20 +1,28 @@
 //! `redirector check`: what this kernel and these privileges can do.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use super::options::{Output, OutputArgs};
-use crate::datapath::check::{Verdict, check};
+use crate::datapath::{
+    Pins,
+    check::{Verdict, check},
+};
 
 /// Flags of `check`.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
+    /// Directory on a BPF file system below which everything is, or will be, pinned [default: the
+    /// usual one, or any other BPF file system]
+    #[arg(long, value_name = "DIR")]
+    pin_path: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArgs,
 }
 
 /// Fails if something that is needed is missing.
 pub(super) fn run(args: &Args) -> ExitCode {
-    let findings = check();
+    let pins = args.pin_path.as_deref().map(Pins::new);
+    let findings = check(pins.as_ref());
     match args.output.output {
         Output::Json => println!("{}", serde_json::json!(findings)),
         Output::Text => {

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 
-use super::options::{Output, OutputArgs, PinArgs};
+use super::options::{Output, OutputArgs, PinArgs, RunArgs};
 use crate::datapath::{Counters, Datapath, View};
 
 /// Flags of `dump`.
@@ -12,13 +12,15 @@ pub(super) struct Args {
     #[command(flatten)]
     pins: PinArgs,
     #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let pins = args.pins.pins();
     let datapath = Datapath::open(&pins)?;
-    let view = View::read(&datapath)?;
+    let view = View::read(&datapath)?.naming(&args.run.long_names());
     let counters = Counters::open(&pins)?.named()?;
     match args.output.output {
         Output::Json => {

@@ -85,6 +85,9 @@ fn is_same(now: &Explanation, then: &Explanation) -> bool {
 
 fn compare(now: &Explanation, then: &Explanation) -> String {
     let mut text = format!("{}\n", then.service);
+    if let Some(not_installed) = &now.not_installed {
+        let _ = writeln!(text, "  {}", not_installed.heading());
+    }
     for (now, then) in now.families.iter().zip(&then.families) {
         let _ = writeln!(text, "  {}", then.family);
         if then.is_all_down {
@@ -105,13 +108,20 @@ fn compare(now: &Explanation, then: &Explanation) -> String {
 }
 
 fn describe(explanation: &Explanation) -> String {
-    let Explanation { service, mode, all_down, forced, not_in_force, families } = explanation;
+    let Explanation { service, mode, all_down, forced, not_in_force, not_installed, families } =
+        explanation;
     let mut text = format!("{service}  mode {mode}, all down: {all_down}\n");
     if let Some(lost) = not_in_force {
         let _ = writeln!(text, "  not in force on this node: {lost}");
     }
+    if let Some(not_installed) = not_installed {
+        let _ = writeln!(text, "  {}", not_installed.heading());
+    }
     if let Some(tier) = forced {
-        let _ = writeln!(text, "  an operator has forced everything to the tier {tier}");
+        let _ = writeln!(
+            text,
+            "  an operator has forced everything to the tier {tier}, on this node alone"
+        );
     }
     for Family { family, is_all_down, tiers, without_tier, without_tier_localities } in families {
         let _ = writeln!(text, "  {family}");
@@ -132,7 +142,18 @@ fn describe(explanation: &Explanation) -> String {
 }
 
 fn describe_tier(text: &mut String, tier: &Tier) {
-    let Tier { number, name, of_service, is_unresolved, load, due, hold, healthy, backends } = tier;
+    let Tier {
+        number,
+        name,
+        of_service,
+        is_unresolved,
+        vacant,
+        load,
+        due,
+        hold,
+        healthy,
+        backends,
+    } = tier;
     let of = of_service.as_ref().map(|service| format!(", of {service}")).unwrap_or_default();
     let all = backends.len();
     let _ = write!(text, "    tier {number} {name}{of}: {load} %, {healthy} of {all} healthy");
@@ -144,6 +165,8 @@ fn describe_tier(text: &mut String, tier: &Tier) {
     }
     if *is_unresolved {
         text.push_str("; that service does not exist");
+    } else if let Some(why) = vacant {
+        let _ = write!(text, "; {why}");
     }
     text.push('\n');
     for member in backends {

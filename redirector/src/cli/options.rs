@@ -1,12 +1,12 @@
 //! Flags that several commands share.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use redirector_core::plan::Capacities;
 
-use crate::control::{Client, RunDirectory};
+use crate::control::{Client, LongNames, RunDirectory};
 use crate::datapath::{Options, Pins, SEATS, cgroup::Cgroup};
 
 /// Where everything is pinned.
@@ -34,6 +34,11 @@ pub(super) struct RunArgs {
 impl RunArgs {
     pub(super) fn directory(&self) -> RunDirectory {
         RunDirectory::new(&self.run_dir)
+    }
+
+    /// Names of services that the maps have no room for.
+    pub(super) fn long_names(&self) -> BTreeSet<String> {
+        LongNames::new(&self.directory().long_names()).read()
     }
 
     pub(super) fn client(&self) -> Client {

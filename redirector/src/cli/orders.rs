@@ -1,11 +1,11 @@
 //! `redirector drain`, `undrain`, `force`, `failback`, `orders`: what an operator wants of a running agent.
 
-#![expect(clippy::print_stdout, reason = "command-line output")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "command-line output")]
 
 use anyhow::Result;
 
 use super::options::{Output, OutputArgs, RunArgs};
-use crate::control::{Order, Subject};
+use crate::control::{CarriedOut, Order, Subject};
 
 /// Flags of `drain` and `undrain`.
 #[derive(Clone, Debug, clap::Args)]
@@ -69,21 +69,39 @@ pub(super) fn orders(args: &OrdersArgs) -> Result<()> {
     match args.output.output {
         Output::Json => println!("{}", serde_json::to_string(&orders)?),
         Output::Text if orders.is_empty() => println!("no orders are in force"),
-        Output::Text => orders.iter().for_each(|order| println!("{order}")),
+        Output::Text => {
+            orders.iter().for_each(|order| println!("{order}"));
+            eprintln!("note: on this node alone");
+        }
     }
     Ok(())
 }
 
 fn send(run: &RunArgs, orders: impl IntoIterator<Item = Order>) -> Result<()> {
     let client = run.client();
+    let mut last = None;
     for order in orders {
-        let in_force = client.order(&order)?;
-        if in_force.len() > 1 {
-            println!("{order}: for all {} ports", in_force.len());
+        let carried_out = client.order(&order)?;
+        if carried_out.len() > 1 {
+            println!("{order}: for all {} ports", carried_out.len());
         }
-        for order in in_force {
-            println!("{order}: in force");
+        for CarriedOut { order, effect } in carried_out {
+            println!("{order}: {effect}");
         }
+        last = Some(order);
+    }
+    if let Some(order) = last {
+        // Beside what programs read.
+        eprintln!("{}", on_this_node(&order.to_string()));
     }
     Ok(())
+}
+
+/// An order is a node's own: nothing carries it to the others.
+fn on_this_node(command: &str) -> String {
+    format!(
+        "note: on this node alone; in Kubernetes, on all nodes there are now: kubectl get pods -A -l \
+         app.kubernetes.io/name=redirector --no-headers | while read -r namespace pod _; do kubectl \
+         exec -n \"$namespace\" \"$pod\" </dev/null -- redirector {command}; done"
+    )
 }

@@ -1,13 +1,13 @@
 //! `redirector status`: who receives connections, from the maps themselves.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde_json::json;
 
 use super::options::{Output, OutputArgs, PinArgs, RunArgs};
 use crate::{
-    control::Orders,
+    control::{NotInstalled, Orders, there_are},
     datapath::{Datapath, Pinned, ServiceView, View},
 };
 
@@ -26,20 +26,32 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let pins = args.pins.pins();
-    let mut view = View::read(&Datapath::open(&pins)?)?;
-    if let Some(part) = &args.service {
-        view.services.retain(|service| service.name.contains(part));
-    }
+    let mut view = View::read(&Datapath::open(&pins)?)?.naming(&args.run.long_names());
     let agent = pins.holder();
+    // Only the agent knows what there is beside the maps.
+    let mut not_installed = match agent {
+        Some(_) => args.run.client().not_installed(),
+        None => Ok(Vec::new()),
+    };
+    if let Some(part) = &args.service {
+        keep(part, &mut view, not_installed.as_mut().map_or(&mut Vec::new(), |them| them))?;
+    }
     let lost = Pinned::look(&pins).lost().map(|loss| loss.to_string());
     // From the file: they are in force without an agent too.
     let orders = Orders::new(&args.run.directory().orders()).read()?;
     match args.output.output {
         Output::Json => {
             let services = &view.services;
+            let not_installed = not_installed.ok();
             println!(
                 "{}",
-                json!({ "agent": agent, "lost": lost, "orders": orders, "services": services })
+                json!({
+                    "agent": agent,
+                    "lost": lost,
+                    "orders": orders,
+                    "notInstalled": not_installed,
+                    "services": services,
+                })
             );
         }
         Output::Text => {
@@ -51,13 +63,34 @@ pub(super) fn run(args: &Args) -> Result<()> {
                 println!("not in force on this node: {lost}; `redirector load` loads again");
             }
             for order in &orders {
-                println!("order: {order}");
+                println!("order: {order} (on this node alone)");
+            }
+            match not_installed {
+                Ok(services) => services.iter().for_each(|of| println!("{}: {of}", of.service)),
+                Err(error) => println!("what is not installed is not known: {error:#}"),
             }
             for service in &view.services {
                 print!("{}", describe(service));
             }
         }
     }
+    Ok(())
+}
+
+/// Leaves out services whose name does not contain `part`. That none does is an error.
+fn keep(part: &str, view: &mut View, not_installed: &mut Vec<NotInstalled>) -> Result<()> {
+    let names: BTreeSet<String> = view
+        .services
+        .iter()
+        .map(|service| &service.name)
+        .chain(not_installed.iter().map(|of| &of.service))
+        .cloned()
+        .collect();
+    if !names.iter().any(|name| name.contains(part)) {
+        bail!("no service here has {part} in its name{}", there_are(part, names));
+    }
+    view.services.retain(|service| service.name.contains(part));
+    not_installed.retain(|of| of.service.contains(part));
     Ok(())
 }
 
@@ -81,10 +114,11 @@ fn describe(service: &ServiceView) -> String {
     }
     for (number, tier) in service.tiers.iter().enumerate() {
         let usable = tier.backends.iter().filter(|backend| backend.usable).count();
+        let connections: u32 = tier.backends.iter().map(|backend| backend.connections).sum();
         let _ = writeln!(
             text,
-            "  tier {number}  {:>3} % of new connections, {usable} of {} usable",
-            tier.load,
+            "  tier {number}  {:>3.0} % of new connections, {usable} of {} usable",
+            f64::from(connections) / 100.0,
             tier.backends.len()
         );
         for backend in &tier.backends {
@@ -94,7 +128,7 @@ fn describe(service: &ServiceView) -> String {
             } else {
                 format!("ejected by {}", backend.objections.join(", "))
             };
-            let share = f64::from(backend.share) / 100.0;
+            let share = f64::from(backend.connections) / 100.0;
             let _ = writeln!(text, "    {address:<24} {share:>6.2} %  {state}");
         }
     }

@@ -1,6 +1,9 @@
 //! The command line's end of the control socket: one request, one answer.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -9,10 +12,13 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::{Explanation, Order, Subject};
+use super::{CarriedOut, Effect, Explanation, NotInstalled, Order, Subject};
 
 /// The longest answer: a service of 65,535 backends, explained.
 const LONGEST: usize = 64 << 20;
+
+/// How long an agent may take to say what an answer from the maps lacks.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Who speaks to the agent.
 #[derive(Clone, Debug)]
@@ -31,11 +37,17 @@ impl Client {
     /// # Errors
     ///
     /// There is no agent, or it refuses: the text says why.
-    pub fn order(&self, order: &Order) -> Result<Vec<Order>> {
+    pub fn order(&self, order: &Order) -> Result<Vec<CarriedOut>> {
         let body = serde_json::to_vec(order).context("cannot write the order")?;
-        let answer = self.request(Method::POST, "/orders", body)?;
+        let answer = self.request(Method::POST, "/orders?effects=true", body)?;
+        let unknown = |order| CarriedOut { order, effect: Effect::Unknown };
         if answer.is_empty() {
-            return Ok(vec![order.clone()]);
+            return Ok(vec![unknown(order.clone())]);
+        }
+        // An agent before this one answers with the orders alone.
+        let orders: Result<Vec<Order>, _> = serde_json::from_slice(&answer);
+        if let Ok(orders) = orders {
+            return Ok(orders.into_iter().map(unknown).collect());
         }
         serde_json::from_slice(&answer).context("the agent's answer is not understood")
     }
@@ -65,17 +77,26 @@ impl Client {
         self.get(&format!("/explain?{query}"))
     }
 
+    /// What services want that the kernel does not have.
+    ///
+    /// # Errors
+    ///
+    /// There is no agent, it does not answer soon, or it is one before this one.
+    pub fn not_installed(&self) -> Result<Vec<NotInstalled>> {
+        let answer = runtime()?.block_on(async {
+            let answer = self.ask(Method::GET, "/not-installed", Vec::new());
+            tokio::time::timeout(PATIENCE, answer).await.context("the agent does not answer")?
+        })?;
+        serde_json::from_slice(&answer).context("the agent's answer is not understood")
+    }
+
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         let answer = self.request(Method::GET, path, Vec::new())?;
         serde_json::from_slice(&answer).context("the agent's answer is not understood")
     }
 
     fn request(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Bytes> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start the runtime")?;
-        runtime.block_on(self.ask(method, path, body))
+        runtime()?.block_on(self.ask(method, path, body))
     }
 
     async fn ask(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Bytes> {
@@ -106,4 +127,9 @@ impl Client {
             _ => bail!("{}", String::from_utf8_lossy(&body)),
         }
     }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().context("cannot start the runtime")
 }

@@ -4,10 +4,13 @@ use redirector_common::AllDown;
 use redirector_core::{
     Moment,
     explain::{self, HoldState},
+    failover::vacancies::Vacancy,
     health::{self, ProbeHealth, Sight},
     service::{self, Mode},
 };
 use serde::{Deserialize, Serialize};
+
+use super::NotInstalled;
 
 /// A service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +27,9 @@ pub struct Explanation {
     /// What of this node's programs and maps is gone, so that connects go where nothing here says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_in_force: Option<String>,
+    /// Why what the sources say of it is not in the kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_installed: Option<NotInstalled>,
     /// IPv4, then IPv6.
     pub families: Vec<Family>,
 }
@@ -57,6 +63,9 @@ pub struct Tier {
     pub of_service: Option<String>,
     /// That service does not exist.
     pub is_unresolved: bool,
+    /// Why it has no backend of either family.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vacant: Option<String>,
     /// Percent of new connections.
     pub load: u8,
     /// Percent by health alone.
@@ -128,10 +137,16 @@ pub struct Suspicion {
 }
 
 impl Explanation {
-    /// What the core says, at `now`, on a node that lacks what `not_in_force` says.
+    /// What the core says, at `now`, on a node that lacks what `not_in_force` says, of a service of
+    /// which the kernel lacks what `not_installed` says.
     #[must_use]
-    pub fn new(told: explain::Explanation, now: Moment, not_in_force: Option<&str>) -> Self {
-        let explain::Explanation { service, mode, all_down, forced, families } = told;
+    pub fn new(
+        told: explain::Explanation,
+        now: Moment,
+        not_in_force: Option<&str>,
+        not_installed: Option<NotInstalled>,
+    ) -> Self {
+        let explain::Explanation { service, mode, all_down, forced, families, vacancies } = told;
         Self {
             service: service.to_string(),
             mode: match mode {
@@ -148,27 +163,30 @@ impl Explanation {
             .to_owned(),
             forced: forced.map(|tier| tier.to_string()),
             not_in_force: not_in_force.map(str::to_owned),
-            families: families.into_iter().map(|told| family(told, now)).collect(),
+            not_installed,
+            families: families.into_iter().map(|told| family(told, &vacancies, now)).collect(),
         }
     }
 }
 
-fn family(told: explain::Family, now: Moment) -> Family {
+fn family(told: explain::Family, vacancies: &[Vacancy], now: Moment) -> Family {
     let explain::Family { is_ipv6, is_all_down, tiers, without_tier } = told;
     Family {
         family: if is_ipv6 { "IPv6" } else { "IPv4" }.to_owned(),
         is_all_down,
-        tiers: tiers.into_iter().map(|told| tier(told, now)).collect(),
+        tiers: tiers.into_iter().map(|told| tier(told, vacancies, now)).collect(),
         without_tier: without_tier.iter().map(|(backend, _)| backend.to_string()).collect(),
         without_tier_localities: without_tier.into_iter().map(|(_, told)| locality(told)).collect(),
     }
 }
 
-fn tier(told: explain::TierExplained, now: Moment) -> Tier {
+fn tier(told: explain::TierExplained, vacancies: &[Vacancy], now: Moment) -> Tier {
     let explain::TierExplained { number, name, of, load, due, count, hold, members } = told;
+    let vacant = vacancies.iter().find(|vacancy| vacancy.name == name);
     Tier {
         number,
         name: name.to_string(),
+        vacant: vacant.map(|vacancy| vacancy.why.to_string()),
         is_unresolved: of.as_ref().is_some_and(|(_, is_there)| !is_there),
         of_service: of.map(|(service, _)| service.to_string()),
         load,

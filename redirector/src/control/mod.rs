@@ -3,31 +3,43 @@
 //! Whoever may open it may steer traffic; nobody else can. HTTP/1.1, so that `curl
 //! --unix-socket` works too.
 
+mod alike;
+mod carried_out;
 mod client;
 mod explanation;
 mod loader;
+mod long_names;
 mod order;
 mod orders;
 mod server;
+mod standing;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, Result};
-use redirector_core::service::ServiceRef;
+use redirector_core::{failover::vacancies::Vacancy, service::ServiceRef};
 use tokio::sync::oneshot;
 
+pub use alike::there_are;
+pub use carried_out::{CarriedOut, Effect};
 pub use client::Client;
 pub use explanation::{Explanation, Family, Locality, Member, Objection, Suspicion, Tier};
 pub use loader::{Loader, ask_loader};
+pub use long_names::LongNames;
 pub use order::{Order, Subject};
 pub use orders::Orders;
 pub use server::Server;
+pub use standing::NotInstalled;
 
 /// A question or an order for the agent's task, with where its answer goes.
 #[derive(Debug)]
 pub enum Ask {
-    /// Carry this out. The answer is what is in force now: a name without a port means all ports.
-    Order(Order, oneshot::Sender<Result<Vec<Order>, String>>),
+    /// Carry this out. The answer is what is in force now, or why it is not: a name without a port
+    /// means all ports.
+    Order(Order, oneshot::Sender<Result<Vec<CarriedOut>, String>>),
     /// Which orders are in force?
     Orders(oneshot::Sender<Vec<Order>>),
     /// Why does traffic go where it goes, or would go if these were dead?
@@ -37,18 +49,27 @@ pub enum Ask {
         service: Option<String>,
         /// Supposed to be dead; empty is the world as it is.
         dead: Vec<Subject>,
-        /// Empty if there is no such service.
-        answer: oneshot::Sender<Vec<Explanation>>,
+        /// Or why there is no answer: nobody knows that service, or one of the dead.
+        answer: oneshot::Sender<Result<Vec<Explanation>, String>>,
     },
+    /// What do services want that the kernel does not have?
+    NotInstalled(oneshot::Sender<Vec<NotInstalled>>),
     /// How are these? In their order; `None` is one that is not known.
     Health(Vec<ServiceRef>, oneshot::Sender<Vec<Option<Health>>>),
 }
 
 /// What has become of a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
     /// The kernel has what the world wants of it.
     pub is_programmed: bool,
+    /// Why it has not, and will not before something changes.
+    pub not_installed: Option<String>,
+    /// The tier that carries the load, and the earlier one with backends that should: of each family
+    /// in which they are not the same.
+    pub away: Vec<(Arc<str>, Arc<str>)>,
+    /// Tiers that have no backend, and why.
+    pub vacancies: Vec<Vacancy>,
     /// Backends of all its tiers, of both families.
     pub backends: usize,
     /// Those of them to which nobody objects.
@@ -82,6 +103,12 @@ impl RunDirectory {
     #[must_use]
     pub fn orders(&self) -> PathBuf {
         self.0.join("orders.json")
+    }
+
+    /// The file with the names that the maps have no room for.
+    #[must_use]
+    pub fn long_names(&self) -> PathBuf {
+        self.0.join("names.json")
     }
 
     /// Creates it, for its owner only, if it is not there.

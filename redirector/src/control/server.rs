@@ -63,6 +63,7 @@ impl Server {
         let router = Router::new()
             .route("/orders", post(order).get(orders))
             .route("/explain", get(explain))
+            .route("/not-installed", get(not_installed))
             .with_state(asks);
         if let Err(error) = axum::serve(self.0, router).await {
             tracing::error!(%error, "the control socket ended");
@@ -70,15 +71,34 @@ impl Server {
     }
 }
 
-async fn order(State(asks): State<mpsc::Sender<Ask>>, Json(order): Json<Order>) -> Response {
+/// How an order's answer is wanted.
+#[derive(Debug, Deserialize)]
+struct Wish {
+    /// With what each order came to. Without, as agents before this one answer.
+    #[serde(default)]
+    effects: bool,
+}
+
+async fn order(
+    State(asks): State<mpsc::Sender<Ask>>,
+    Query(Wish { effects }): Query<Wish>,
+    Json(order): Json<Order>,
+) -> Response {
     let asked = order.clone();
-    match ask(&asks, |answer| Ask::Order(order, answer)).await {
-        Ok(Ok(in_force)) if in_force == [asked] => StatusCode::NO_CONTENT.into_response(),
-        // Spelt out: one for each port.
-        Ok(Ok(in_force)) => Json(in_force).into_response(),
-        Ok(Err(why)) => (StatusCode::UNPROCESSABLE_ENTITY, why).into_response(),
-        Err(gone) => gone,
+    let carried_out = match ask(&asks, |answer| Ask::Order(order, answer)).await {
+        Ok(Ok(carried_out)) => carried_out,
+        Ok(Err(why)) => return (StatusCode::UNPROCESSABLE_ENTITY, why).into_response(),
+        Err(gone) => return gone,
+    };
+    if effects {
+        return Json(carried_out).into_response();
     }
+    let in_force: Vec<Order> = carried_out.into_iter().map(|it| it.order).collect();
+    if in_force == [asked] {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    // Spelt out: one for each port.
+    Json(in_force).into_response()
 }
 
 async fn orders(State(asks): State<mpsc::Sender<Ask>>) -> Response {
@@ -97,14 +117,16 @@ async fn explain(
         Ok(dead) => dead,
         Err(error) => return (StatusCode::BAD_REQUEST, format!("{error:#}")).into_response(),
     };
-    let name = service.clone();
     match ask(&asks, |answer| Ask::Explain { service, dead, answer }).await {
-        Ok(explanations) => match name {
-            Some(name) if explanations.is_empty() => {
-                (StatusCode::NOT_FOUND, format!("there is no service {name}")).into_response()
-            }
-            _ => Json(explanations).into_response(),
-        },
+        Ok(Ok(explanations)) => Json(explanations).into_response(),
+        Ok(Err(why)) => (StatusCode::NOT_FOUND, why).into_response(),
+        Err(gone) => gone,
+    }
+}
+
+async fn not_installed(State(asks): State<mpsc::Sender<Ask>>) -> Response {
+    match ask(&asks, Ask::NotInstalled).await {
+        Ok(services) => Json(services).into_response(),
         Err(gone) => gone,
     }
 }

@@ -1,6 +1,6 @@
 //! What this kernel and this process's privileges can do.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use anyhow::{Result, bail};
 use aya::util::KernelVersion;
@@ -9,7 +9,9 @@ use tracing::warn;
 
 use super::{
     btf::{self, Offsets},
-    cgroup, listeners, resets,
+    cgroup, listeners,
+    pins::{PIN_PATH, Pins},
+    resets,
 };
 
 /// One thing that was looked at.
@@ -59,9 +61,9 @@ pub fn kernel_at_least(major: u8, minor: u8) -> bool {
     KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(major, minor, 0))
 }
 
-/// Looks at everything that matters.
+/// Looks at everything that matters. `pins` is where pins are; `None` is wherever they can be.
 #[must_use]
-pub fn check() -> Vec<Finding> {
+pub fn check(pins: Option<&Pins>) -> Vec<Finding> {
     let offsets = Offsets::of_kernel();
     vec![
         kernel(),
@@ -74,7 +76,7 @@ pub fn check() -> Vec<Finding> {
         map_memory(),
         unprivileged(),
         cgroup2(),
-        bpffs(),
+        bpffs(pins),
         capability(0),
         capability(1),
         capability(2),
@@ -198,7 +200,13 @@ fn cgroup2() -> Finding {
     }
 }
 
-fn bpffs() -> Finding {
+fn bpffs(pins: Option<&Pins>) -> Finding {
+    const WHAT: &str = "bpffs";
+    let place = pins.cloned().unwrap_or_else(|| Pins::new(Path::new(PIN_PATH)));
+    let shown = place.root().display();
+    let Err(error) = place.check_file_system() else {
+        return finding(WHAT, Verdict::Ok, format!("mounted where {shown} is"));
+    };
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let mount = mounts.lines().find_map(|line| {
         let mut words = line.split(' ').skip(1);
@@ -206,8 +214,12 @@ fn bpffs() -> Finding {
         (kind == "bpf").then(|| path.to_owned())
     });
     match mount {
-        Some(path) => finding("bpffs", Verdict::Ok, format!("mounted at {path}")),
-        None => finding("bpffs", Verdict::Missing, "not mounted; mount -t bpf bpf /sys/fs/bpf"),
+        Some(path) if pins.is_none() => finding(
+            WHAT,
+            Verdict::Degraded,
+            format!("mounted at {path}; give all commands a --pin-path below it ({error:#})"),
+        ),
+        _ => finding(WHAT, Verdict::Missing, format!("{error:#}")),
     }
 }
 

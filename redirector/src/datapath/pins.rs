@@ -21,6 +21,8 @@ use anyhow::{Context as _, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
 use redirector_common::LAYOUT;
 
+/// Where everything is pinned unless it is said otherwise.
+pub const PIN_PATH: &str = "/sys/fs/bpf/redirector";
 /// `BPF_FS_MAGIC` of statfs(2).
 const BPF_FS: i64 = 0xcafe_4a11;
 
@@ -126,7 +128,12 @@ impl Pins {
         [self.root.clone(), self.maps(), self.links()].iter().try_for_each(|path| private(path))
     }
 
-    fn check_file_system(&self) -> Result<()> {
+    /// Whether anything can be pinned there.
+    ///
+    /// # Errors
+    ///
+    /// The place is not on a BPF file system.
+    pub fn check_file_system(&self) -> Result<()> {
         let parent = self.root.parent().unwrap_or(Path::new("/"));
         let stat = nix::sys::statfs::statfs(parent).with_context(|| {
             format!(

@@ -2,8 +2,10 @@
 //!
 //! It reads what the kernel reads. A table that is replaced meanwhile is looked up again.
 
+mod shares;
+
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
@@ -25,7 +27,7 @@ pub struct View {
 /// A service in one address family.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ServiceView {
-    /// Its name; cut after 64 bytes.
+    /// Its name; as `NAMES` has it, where a longer one is not known.
     pub name: String,
     /// Its id in `NAMES`.
     pub id: u32,
@@ -78,6 +80,8 @@ pub struct BackendView {
     pub node: u16,
     /// Share of its tier while all of it is usable, in 1/10,000.
     pub share: u32,
+    /// Share of the service's new connections that it receives now, in 1/10,000.
+    pub connections: u32,
     /// Whether it may receive new connections.
     pub usable: bool,
     /// Who objects.
@@ -92,6 +96,18 @@ impl View {
     /// The frontends cannot be listed.
     pub fn read(datapath: &Datapath) -> anyhow::Result<Self> {
         Ok(Self::of(&datapath.contents()?))
+    }
+
+    /// The same with names in full that `NAMES` has no room for, as far as they are known.
+    #[must_use]
+    pub fn naming(mut self, long_names: &BTreeSet<String>) -> Self {
+        for service in &mut self.services {
+            let is_it = |full: &&String| ServiceName::new(full).as_str() == service.name;
+            if let Some(full) = long_names.iter().find(is_it) {
+                service.name.clone_from(full);
+            }
+        }
+        self
     }
 
     fn of(contents: &Contents) -> Self {
@@ -119,6 +135,9 @@ impl View {
     }
 }
 
+/// What decides whether a backend is usable.
+type Words = (HealthWord, NodeWord);
+
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct ServiceWordKey(u32, u16);
 
@@ -132,20 +151,22 @@ fn service(
         return None;
     }
     let settings: Settings = cast(contents, word.slot() + SETTINGS)?;
-    let tiers = (0..u32::from(header.tiers).min(MAX_TIERS as u32))
+    let (mut tiers, words): (Vec<_>, Vec<_>) = (0..u32::from(header.tiers).min(MAX_TIERS as u32))
         .filter_map(|tier| tier_view(contents, word.slot(), &header, tier))
-        .collect();
+        .unzip();
+    let all_down = AllDown::try_from(header.flags & Header::ALL_DOWN).ok();
+    shares::spread(&mut tiers, &words, all_down);
     let name = contents.names.get(header.service as usize).map_or("?", ServiceName::as_str);
     Some(ServiceView {
         name: name.to_owned(),
         id: header.service,
         slot: word.slot(),
         epoch: word.epoch(),
-        all_down: match AllDown::try_from(header.flags & Header::ALL_DOWN) {
-            Ok(AllDown::Panic) => "Panic",
-            Ok(AllDown::Refuse) => "Refuse",
-            Ok(AllDown::PassThrough) => "PassThrough",
-            Err(_) => "?",
+        all_down: match all_down {
+            Some(AllDown::Panic) => "Panic",
+            Some(AllDown::Refuse) => "Refuse",
+            Some(AllDown::PassThrough) => "PassThrough",
+            None => "?",
         },
         affinity_seconds: settings.affinity_seconds,
         frontends,
@@ -153,15 +174,21 @@ fn service(
     })
 }
 
-fn tier_view(contents: &Contents, slot: u32, header: &Header, tier: u32) -> Option<TierView> {
+/// A tier, and the words of its backends with those of their nodes.
+fn tier_view(
+    contents: &Contents,
+    slot: u32,
+    header: &Header,
+    tier: u32,
+) -> Option<(TierView, Vec<Words>)> {
     let range: TierRange = cast(contents, slot + RANGES + tier)?;
     let before = tier.checked_sub(1).map_or(0, |before| header.loads[before as usize]);
     let first = slot.checked_add(range.start)?;
     let place = |number: u32| first.checked_add(number << header.entry_shift());
     let entries: Vec<Entry> =
         (0..range.length).map(|number| cast(contents, place(number)?)).collect::<Option<_>>()?;
-    let shares = shares(&entries);
-    let backends = (0..range.length)
+    let shares = shares::of_entries(&entries);
+    let (backends, words) = (0..range.length)
         .zip(entries.iter().zip(shares))
         .map(|(number, (entry, share))| {
             let address = if header.flags & Header::IPV6 == 0 {
@@ -172,33 +199,23 @@ fn tier_view(contents: &Contents, slot: u32, header: &Header, tier: u32) -> Opti
             };
             let health = contents.health.get(entry.backend as usize)?;
             let node = contents.nodes.get(usize::from(entry.node))?;
-            Some(BackendView {
+            let view = BackendView {
                 address,
                 port: entry.port,
                 index: entry.backend,
                 node: entry.node,
                 share,
+                connections: 0,
                 usable: health.is_usable() && node.is_usable(),
                 objections: objections(*health, *node),
-            })
+            };
+            Some((view, (*health, *node)))
         })
-        .collect::<Option<_>>()?;
-    Some(TierView { load: header.loads[tier as usize].saturating_sub(before), backends })
-}
-
-/// What the alias table gives each entry, in 1/10,000.
-fn shares(entries: &[Entry]) -> Vec<u32> {
-    const WHOLE: u64 = 1 << 16;
-    let mut parts = vec![0_u64; entries.len()];
-    for (number, entry) in entries.iter().enumerate() {
-        let kept = u64::from(entry.probability) + 1;
-        parts[number] += kept;
-        if let Some(part) = parts.get_mut(usize::from(entry.alias)) {
-            *part += WHOLE - kept;
-        }
-    }
-    let whole = WHOLE * entries.len().max(1) as u64;
-    parts.into_iter().map(|part| ((part * 10_000 + whole / 2) / whole) as u32).collect()
+        .collect::<Option<Vec<_>>>()?
+        .into_iter()
+        .unzip();
+    let load = header.loads[tier as usize].saturating_sub(before);
+    Some((TierView { load, backends }, words))
 }
 
 fn objections(health: HealthWord, node: NodeWord) -> Vec<&'static str> {

@@ -44,10 +44,10 @@ async fn livez(State(outputs): State<Arc<Outputs>>) -> Response {
 }
 
 async fn readyz(State(outputs): State<Arc<Outputs>>) -> Response {
-    answer(outputs.is_ready().map(|()| "ready"))
+    answer(outputs.is_ready())
 }
 
-fn answer<E: std::fmt::Display>(answer: Result<&str, E>) -> Response {
+fn answer<T: std::fmt::Display, E: std::fmt::Display>(answer: Result<T, E>) -> Response {
     match answer {
         Ok(good) => (StatusCode::OK, format!("{good}\n")).into_response(),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),

@@ -33,6 +33,7 @@ pub struct Metrics {
     capacity: Family<Map, Gauge>,
     rejected: Gauge,
     lost: Gauge,
+    unapplied: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -73,10 +74,20 @@ impl Metrics {
             capacity: Family::default(),
             rejected: Gauge::default(),
             lost: Gauge::default(),
+            unapplied: Gauge::default(),
             registry: Registry::default(),
         };
-        let Self { transitions, writes, plans, used, capacity, rejected, lost, registry: _ } =
-            &metrics;
+        let Self {
+            transitions,
+            writes,
+            plans,
+            used,
+            capacity,
+            rejected,
+            lost,
+            unapplied,
+            registry: _,
+        } = &metrics;
         registry.register(
             "transitions",
             "Ejections, re-admissions, clients that probes contradicted, fail-overs and rejections",
@@ -103,6 +114,11 @@ impl Metrics {
             "pins_lost",
             "Maps without their pin, hooks without a program and emptied program arrays; 0 is whole",
             lost.clone(),
+        );
+        registry.register(
+            "maps_behind",
+            "1 while the maps cannot be changed, so that no service is as the sources say",
+            unapplied.clone(),
         );
         Self { registry, ..metrics }
     }
@@ -134,6 +150,10 @@ impl Metrics {
 
     pub(super) fn lost(&self, count: usize) {
         self.lost.set(count as i64);
+    }
+
+    pub(super) fn unapplied(&self, is_so: bool) {
+        self.unapplied.set(i64::from(is_so));
     }
 
     pub(super) fn wrote(&self, writes: u64) {

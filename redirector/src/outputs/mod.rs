@@ -4,9 +4,10 @@ pub mod admin;
 mod metrics;
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -15,6 +16,8 @@ use redirector_core::{Transition, World, plan::Installed};
 use redirector_kube::report::Handle;
 
 pub use metrics::Metrics;
+
+use crate::sources::kube::Left;
 
 /// What the agent tells, and everybody else may read.
 #[derive(Debug)]
@@ -25,6 +28,12 @@ pub struct Outputs {
     is_ready: AtomicBool,
     /// What of the programs and maps is gone, and what is done about it.
     lost: RwLock<Option<Arc<str>>>,
+    /// Why the maps are not as the sources want them.
+    unapplied: RwLock<Option<Arc<str>>>,
+    /// Services for which there is no room.
+    rejected: AtomicUsize,
+    /// Services that the source leaves to others.
+    left: Left,
     reports: Option<Handle>,
 }
 
@@ -41,6 +50,9 @@ impl Outputs {
             last_beat_ms: AtomicU64::new(0),
             is_ready: AtomicBool::new(false),
             lost: RwLock::default(),
+            unapplied: RwLock::default(),
+            rejected: AtomicUsize::new(0),
+            left: Left::default(),
             reports: None,
         }
     }
@@ -49,6 +61,18 @@ impl Outputs {
     #[must_use]
     pub fn reporting(self, reports: Option<Handle>) -> Self {
         Self { reports, ..self }
+    }
+
+    /// Knows what the source leaves to others.
+    #[must_use]
+    pub fn leaving(self, left: Left) -> Self {
+        Self { left, ..self }
+    }
+
+    /// Services that the source leaves to others, and why.
+    #[must_use]
+    pub fn left(&self) -> BTreeMap<String, String> {
+        self.left.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether anybody reports what has happened.
@@ -87,17 +111,35 @@ impl Outputs {
         self.started.elapsed().saturating_sub(beat) < SILENCE
     }
 
-    /// Whether the kernel has had what the sources say at least once, and has it still.
+    /// Whether the kernel has had what the sources say at least once, and has it still. What is
+    /// missing nevertheless is said, without names: whoever asks need not be allowed to know them.
+    /// A service for which there is no room leaves the node ready, or one tenant's could hold up
+    /// the roll-out on all nodes.
     ///
     /// # Errors
     ///
     /// Why not.
-    pub fn is_ready(&self) -> Result<(), Arc<str>> {
-        if let Some(lost) = self.lost() {
-            return Err(lost);
+    pub fn is_ready(&self) -> Result<String, Arc<str>> {
+        let unapplied = self.unapplied.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(why) = self.lost().or(unapplied) {
+            return Err(why);
         }
-        let is_ready = self.is_ready.load(Ordering::Relaxed);
-        is_ready.then_some(()).ok_or_else(|| "the sources have not been heard yet".into())
+        if !self.is_ready.load(Ordering::Relaxed) {
+            return Err("the sources have not been heard yet".into());
+        }
+        Ok(match self.rejected.load(Ordering::Relaxed) {
+            0 => "ready".to_owned(),
+            count => format!(
+                "ready, but services are not installed for want of room ({count}); `redirector \
+                 status` says which"
+            ),
+        })
+    }
+
+    /// Why the maps are not as the sources want them; `None` is that they are.
+    pub fn set_unapplied(&self, why: Option<Arc<str>>) {
+        self.metrics.unapplied(why.is_some());
+        *self.unapplied.write().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
     /// So many programs and maps are gone, and what is to be said about it; nothing is if `why` is
@@ -131,6 +173,7 @@ impl Outputs {
     /// The kernel has been brought to what the world wants, or as far as it goes.
     pub fn settled(&self, installed: &Installed, world: &World, rejected: usize) {
         self.metrics.settled(installed, rejected);
+        self.rejected.store(rejected, Ordering::Relaxed);
         if world.is_synced() {
             self.is_ready.store(true, Ordering::Relaxed);
         }

@@ -2,6 +2,8 @@
 //!
 //! No source knows another, and none knows what the core makes of its news.
 
+#[cfg(test)]
+mod addresses;
 pub mod file;
 pub mod kube;
 pub mod prober;

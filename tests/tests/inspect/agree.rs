@@ -188,7 +188,7 @@ fn assert_texts(stage: &Stage) {
         "shop/web  [fd00:96::a]:80/tcp",
         "  tier 0  100 % of new connections, 1 of 1 usable",
         "  tier 1    0 % of new connections, 1 of 2 usable",
-        "    10.77.2.3:8080            75.00 %  ejected by operator",
+        "    10.77.2.3:8080             0.00 %  ejected by operator",
     ] {
         assert!(status.lines().any(|shown| shown == line), "{line:?} is not in\n{status}");
     }

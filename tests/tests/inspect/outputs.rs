@@ -1,6 +1,6 @@
 //! The running agent: its admin endpoint, its log, and how it ends.
 
-use std::time::Duration;
+use std::{ffi::OsStr, time::Duration};
 
 use redirector_tests::{
     agent::Agent,
@@ -102,6 +102,27 @@ fn sigterm_ends_the_agent_within_two_seconds_and_redirection_goes_on() {
         status.starts_with("agent: none is running; the last state stays in force"),
         "{status}"
     );
+}
+
+#[test]
+fn check_looks_where_the_pins_are() {
+    let stage = Stage::new(CONFIGURATION);
+    let bpffs = |place: &str| {
+        let arguments = ["check", "--pin-path", place, "-o", "json"].map(OsStr::new);
+        let output = stage.redirector(&arguments);
+        let findings: Value = serde_json::from_slice(&output.stdout).expect("findings");
+        let found = findings.as_array().expect("a list").iter().find(|it| it["what"] == "bpffs");
+        let found = found.expect("it looks for a BPF file system").clone();
+        (output.status.success(), found)
+    };
+    let (is_well, found) = bpffs(&stage.bpffs.pin_path().display().to_string());
+    assert!(is_well && found["verdict"] == "ok", "{found}");
+    let directory = tempfile::tempdir().expect("a directory");
+    let elsewhere = directory.path().join("redirector").display().to_string();
+    let (is_well, found) = bpffs(&elsewhere);
+    assert!(!is_well && found["verdict"] == "missing", "{found}");
+    let detail = found["detail"].as_str().expect("a detail");
+    assert!(detail.contains("is not a BPF file system; mount one"), "{detail}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redirector_tests::{
-    api::Verb,
+    api::{Verb, builders},
     cluster::{name, slice},
     dialer::{Dial, Dialled, Load, now_us},
     zones::{self, wait_until},
@@ -94,7 +94,8 @@ fn what_a_policy_changes_by_coming_is_no_failover() {
     stage.kubectl(&["delete", "failoverpolicy", "web"], "");
     stage.cluster.wait_for(&[("shop/web", 1)]).expect("without the tier");
     // Whatever happened before this was written before it: Events are written in order.
-    let drained = stage.cluster.agent.ask("drain", &["zone=z"]).expect("it runs");
+    put_marker(&stage);
+    let drained = stage.cluster.agent.ask("drain", &["zone=first"]).expect("it runs");
     assert!(drained.status.success(), "{drained:?}");
     wait_until("the drain's Event", || !events(&stage, "Drained").is_empty()).expect("an Event");
     assert_eq!(events(&stage, "FailedOver"), Vec::<Value>::new());
@@ -131,6 +132,7 @@ fn the_first_endpoints_of_a_service_have_no_event_and_those_after_an_outage_have
         }
     };
 
+    put_marker(&stage);
     endpoints(&stage, &[1]);
     stage.wait_for_answers(&[1]);
     drain(&stage, "first");
@@ -160,6 +162,24 @@ fn the_first_endpoints_of_a_service_have_no_event_and_those_after_an_outage_have
     let said = log.lines().filter(|line| line.contains("failed over")).count();
     assert_eq!(said, 3, "{log}");
     stage.assert_nothing_was_forbidden();
+}
+
+/// A Service whose drains move no traffic, so that their Events mark a point in time.
+fn put_marker(stage: &Stage) {
+    stage.put_service("marker", 12, &[]);
+    stage.kubectl(&["label", "service", "marker", "redirector.dev/failover=true"], "");
+    let zones = ["first", "second", "rest"];
+    let empty = slice("marker", "", &[]);
+    let slice = zones.into_iter().zip(201..).fold(empty, |slice, (zone, last)| {
+        slice.endpoint(builders::Endpoint::new(&format!("10.77.2.{last}")).node("none").zone(zone))
+    });
+    stage.cluster.api.put(slice).expect("a slice");
+    let is_known = || {
+        let asked =
+            stage.cluster.agent.ask("simulate", &["--dead", "zone=second"]).expect("it runs");
+        asked.status.success()
+    };
+    wait_until("the marker", is_known).expect("it is heard of");
 }
 
 fn kill(stage: &mut Stage, numbers: &[u8]) {

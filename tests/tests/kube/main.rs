@@ -7,3 +7,4 @@ mod real;
 mod rights;
 mod stage;
 mod story;
+mod truth;

@@ -6,5 +6,6 @@ mod drains;
 mod explained;
 mod force;
 mod mistakes;
+mod names;
 mod ports;
 mod stage;

@@ -14,7 +14,9 @@ const DOCUMENTS: [&str; 2] =
 /// `shop/checkout` with two named ports, as both documents call it; one tier is of one port only.
 fn checkout() -> Zones {
     let groups = groups();
-    let backends: String = groups.iter().map(Group::backends).collect();
+    let mut backends: String = groups.iter().map(Group::backends).collect();
+    // A node that the documents drain; no tier has it.
+    backends.push_str("  - {address: '10.77.9.1:8001', node: n9, zone: z, region: eu}\n");
     let mut services = String::new();
     for (port, address, tiers) in [
         ("grpc", GRPC, "{name: near, zones: [a]}, {name: west, clusters: [west]}"),
@@ -73,8 +75,8 @@ fn a_force_without_a_port_is_for_all_ports_and_says_so() {
     assert_eq!(
         say(&zones, "force", &["shop/checkout", "west"]),
         "force shop/checkout west: for all 2 ports\n\
-         force shop/checkout:grpc west: in force\n\
-         force shop/checkout:http west: in force\n"
+         force shop/checkout:grpc west: in force; all new connections to its 1 healthy of 1 backend\n\
+         force shop/checkout:http west: in force; all new connections to its 1 healthy of 1 backend\n"
     );
     assert_eq!(both(&zones), [["x"], ["x"]]);
     let orders = json!([force("shop/checkout:grpc", "west"), force("shop/checkout:http", "west")]);
@@ -84,7 +86,7 @@ fn a_force_without_a_port_is_for_all_ports_and_says_so() {
 
     // One port alone.
     let said = say(&zones, "failback", &["shop/checkout:http"]);
-    assert_eq!(said, "failback shop/checkout:http: in force\n");
+    assert_eq!(said, "failback shop/checkout:http: in force; health and policy decide\n");
     assert_eq!(both(&zones), [vec!["x"], vec!["a1", "a2", "b"]]);
 
     // All or none: only one of the ports has that tier.

@@ -7,3 +7,4 @@ pub mod loads;
 pub(crate) mod ramp;
 pub(crate) mod standing;
 pub(crate) mod tiers;
+pub mod vacancies;

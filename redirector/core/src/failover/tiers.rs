@@ -106,13 +106,19 @@ pub(crate) fn others(service: &Service) -> impl Iterator<Item = (u8, &ServiceRef
     })
 }
 
-fn rules(service: &Service) -> &[TierRule] {
+/// Those of its policy.
+pub(super) fn rules(service: &Service) -> &[TierRule] {
     let rules = &service.policy.tiers;
     &rules[..rules.len().min(MAX_TIERS)]
 }
 
 /// Whether one of the service's own backends fits a rule.
-fn is_member(service: &Service, node: &Locality, rule: &TierRule, backend: &Backend) -> bool {
+pub(super) fn is_member(
+    service: &Service,
+    node: &Locality,
+    rule: &TierRule,
+    backend: &Backend,
+) -> bool {
     let place = &backend.locality;
     match &rule.members {
         Members::Within(within) => Place::of(node, place) <= *within,

@@ -1,24 +1,25 @@
 //! Whether a service can be taken in: the second line, behind the validation of the sources.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv6Addr},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use redirector_common::MAX_TIERS;
 use thiserror::Error;
 
 use super::backends::Backends;
-use crate::service::{BackendRef, Frontend, Policy, Service, ServiceRef};
+use crate::{
+    address::{Refusal, usable},
+    service::{BackendRef, Frontend, Policy, Service, ServiceRef},
+};
 
 /// Why a service is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(super) enum Flaw {
     #[error("is listed twice, and differently")]
     Twice,
-    #[error("{0} is not a possible address")]
-    Address(Frontend),
+    #[error("{0} has port 0 or a v4-mapped address")]
+    Form(Frontend),
+    #[error("{0} {1}")]
+    Address(Frontend, Refusal),
     #[error("{0} is of another protocol than the service's first frontend")]
     Protocol(Frontend),
     #[error("frontend {0} is listed twice")]
@@ -155,16 +156,15 @@ pub(super) fn are_compatible(frontends: &[Frontend], backends: &[(BackendRef, u3
         })
 }
 
+/// Loopback addresses are the source's business: it may allow them for tries on one host.
 fn is_address(frontend: Frontend) -> Result<(), Flaw> {
-    let mapped = matches!(frontend.address, IpAddr::V6(six) if is_mapped(six));
-    if frontend.port == 0 || mapped || frontend.address.is_unspecified() {
-        return Err(Flaw::Address(frontend));
+    if frontend.port == 0 || frontend.address.to_canonical() != frontend.address {
+        return Err(Flaw::Form(frontend));
     }
-    Ok(())
-}
-
-fn is_mapped(address: Ipv6Addr) -> bool {
-    address.to_ipv4_mapped().is_some()
+    match usable(frontend.address) {
+        Err(why) if !frontend.address.is_loopback() => Err(Flaw::Address(frontend, why)),
+        _ => Ok(()),
+    }
 }
 
 fn as_frontend(backend: &BackendRef) -> Frontend {

@@ -16,6 +16,7 @@ mod outages;
 mod passive;
 mod replace;
 mod silence;
+mod subjects;
 mod suspect;
 mod suspicion;
 #[cfg(test)]
@@ -44,14 +45,17 @@ use self::{
     outages::Outages,
 };
 use crate::{
-    failover::tiers::others,
+    failover::{
+        tiers::others,
+        vacancies::{Vacancy, vacancies},
+    },
     input::{Command, Input, Moment, Transition, Verb},
     plan::Scope,
     service::{BackendRef, Frontend, Locality, Service, ServiceRef},
     tables::{Overrides, ServiceTables, Tables, View, compile_service, tiers},
 };
 
-pub use self::objections::Objection;
+pub use self::{objections::Objection, subjects::Extent};
 
 /// How often one input tries again what was refused before: enough for chains of moves, and a
 /// bound for what a hostile source can cost.
@@ -185,6 +189,27 @@ impl World {
     #[must_use]
     pub fn service(&self, name: &ServiceRef) -> Option<&Service> {
         self.services.get(name)
+    }
+
+    /// Why the newest version of a service is refused, if it is. Its last good one stays in force.
+    #[must_use]
+    pub fn refusal(&self, name: &ServiceRef) -> Option<String> {
+        self.judge(self.refused.get(name)?).err().map(|flaw| flaw.to_string())
+    }
+
+    /// Services whose newest version is refused.
+    pub fn refused(&self) -> impl Iterator<Item = &ServiceRef> {
+        self.refused.keys()
+    }
+
+    /// Tiers of a service's policy that have no backend.
+    #[must_use]
+    pub fn vacancies(&self, name: &ServiceRef) -> Vec<Vacancy> {
+        let Some((service, tables)) = self.services.get(name).zip(self.tables.services.get(name))
+        else {
+            return Vec::new();
+        };
+        vacancies(service, tables, &self.node, |other| self.services.contains_key(other))
     }
 
     /// Backends of a service that run on this agent's node; none where it has no name.
@@ -426,9 +451,8 @@ impl Compiler<'_> {
         let overrides = failbacks.overrides(&service.name);
         let new = compile_service(service, tiers, overrides, view.objections);
         let is_new = installed != Some(&new);
-        if is_new {
-            outages.failed_over(&service.name, installed, &new, instant.was_synced, happened);
-        }
+        let held = overrides.held;
+        outages.failed_over(&service.name, installed, (&new, held), instant.was_synced, happened);
         happened.extend(ramped);
         is_new.then(|| Arc::new(new))
     }

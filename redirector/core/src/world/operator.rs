@@ -92,7 +92,7 @@ impl World {
         drains.filter(|what| self.is_meant(what, listed))
     }
 
-    fn is_meant(&self, what: &Drained, listed: &Backend) -> bool {
+    pub(super) fn is_meant(&self, what: &Drained, listed: &Backend) -> bool {
         let (place, own) = (&listed.locality, self.node.cluster.as_ref());
         match what {
             Drained::Backend(backend) => listed.backend == *backend,
@@ -122,6 +122,11 @@ impl World {
             self.object(*backend, HealthByte::Prober, "supposed to be dead".into());
         }
         self.recompile_users_of(&dead, &mut Vec::new());
+    }
+
+    /// Whether an order keeps new connections from it.
+    pub(super) fn is_drained(&self, backend: &BackendRef) -> bool {
+        self.has_objection(backend, HealthByte::Operator)
     }
 
     /// Every drained backend, from nothing.

@@ -1,19 +1,33 @@
 //! Which tier of a service carries the load: says when it is another one.
 //!
 //! The first backends of a service are not news, those that end an outage are. So of services
-//! without a tier those are remembered that had one; changes of a service do not touch that.
+//! without a tier those are remembered that had one; changes of a service do not touch that. A tier
+//! that gets its traffic back is not back before it has all of it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
+    failover::standing::Held,
     input::Transition,
     service::ServiceRef,
     tables::{ServiceTables, Table},
 };
 
-/// Services that carried load and do not now, of IPv4 and of IPv6.
+/// What was said of each family, IPv4 and IPv6.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Outages([BTreeSet<ServiceRef>; 2]);
+pub(super) struct Outages([Told; 2]);
+
+/// What was said, where the tables do not tell it.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    /// Services that carried load and do not now.
+    stopped: BTreeSet<ServiceRef>,
+    /// The tier to which the load of a service has moved, while an earlier one ramps.
+    away: BTreeMap<ServiceRef, (u8, Arc<str>)>,
+}
 
 impl Outages {
     /// Reports, per family, that another tier carries the load. Both families at once are one
@@ -25,12 +39,13 @@ impl Outages {
         &mut self,
         service: &ServiceRef,
         old: Option<&ServiceTables>,
-        new: &ServiceTables,
+        (new, held): (&ServiceTables, Option<&[Held; 2]>),
         was_synced: bool,
         happened: &mut Vec<Transition>,
     ) {
         let families: [fn(&ServiceTables) -> &Table; 2] = [|of| &of.v4, |of| &of.v6];
-        for (stopped, family) in self.0.iter_mut().zip(families) {
+        for (number, (told, family)) in self.0.iter_mut().zip(families).enumerate() {
+            let Told { stopped, away } = told;
             let new = family(new);
             let Some(old) = old.map(family) else {
                 if !was_synced && new.carrier.is_none() && !new.tiers.is_empty() {
@@ -38,14 +53,18 @@ impl Outages {
                 }
                 continue;
             };
-            let (from, to) = (old.carrying(), new.carrying());
-            let is_news = match (from, to) {
+            let owned = |(number, name): (u8, &str)| (number, Arc::from(name));
+            let from = away.remove(service).or_else(|| old.carrying().map(owned));
+            let to = arrived(new, held.map(|held| &held[number])).map(owned);
+            if let Some(to) = to.clone().filter(|to| Some((to.0, &*to.1)) != new.carrying()) {
+                away.insert(service.clone(), to);
+            }
+            let name = |tier: &Option<(u8, Arc<str>)>| tier.as_ref().map(|(_, name)| name.clone());
+            let is_news = match (&from, &to) {
                 (Some(_), None) => stopped.insert(service.clone()),
                 (None, Some(_)) => stopped.remove(service),
-                (from, to) => from.map(|(_, name)| name) != to.map(|(_, name)| name),
+                (from, to) => name(from) != name(to),
             };
-            let [from, to] =
-                [from, to].map(|tier| tier.map(|(number, name)| (number, Arc::from(name))));
             let event = Transition::FailedOver { service: service.clone(), from, to };
             if is_news && happened.last() != Some(&event) {
                 happened.push(event);
@@ -55,17 +74,30 @@ impl Outages {
 
     /// There is no such service any more.
     pub(super) fn forget(&mut self, service: &ServiceRef) {
-        for stopped in &mut self.0 {
+        for Told { stopped, away } in &mut self.0 {
             stopped.remove(service);
+            away.remove(service);
         }
     }
 
     /// There are no other services than these any more.
     pub(super) fn retain(&mut self, is_there: impl Fn(&ServiceRef) -> bool) {
-        for stopped in &mut self.0 {
+        for Told { stopped, away } in &mut self.0 {
             stopped.retain(&is_there);
+            away.retain(|service, _| is_there(service));
         }
     }
+}
+
+/// The first tier that carries load and has all that it is due; if each still ramps, the first.
+fn arrived<'t>(table: &'t Table, held: Option<&Held>) -> Option<(u8, &'t str)> {
+    let carrying = table.carrying()?;
+    let Some(held) = held else { return Some(carrying) };
+    let first = usize::from(table.carrier?);
+    let later = table.tiers.iter().enumerate().skip(first);
+    let mut arrived =
+        later.filter(|(at, tier)| table.share(*at) > 0 && !held.contains_key(&tier.name));
+    arrived.next().map_or(Some(carrying), |(_, tier)| Some((tier.number, &*tier.name)))
 }
 
 #[cfg(test)]

@@ -188,7 +188,15 @@ fn a_bad_version_is_refused_and_the_last_good_one_stays() {
         ),
         (
             service("b", "::ffff:10.96.0.2", &[]),
-            "[::ffff:10.96.0.2]:80/tcp is not a possible address",
+            "[::ffff:10.96.0.2]:80/tcp has port 0 or a v4-mapped address",
+        ),
+        (
+            service("b", "64:ff9b::a9fe:a9fe", &[]),
+            "[64:ff9b::a9fe:a9fe]:80/tcp is a cloud metadata address",
+        ),
+        (
+            service("b", "10.96.0.2", &["192.0.0.192"]),
+            "192.0.0.192:80/tcp is a cloud metadata address",
         ),
     ] {
         let mut world = World::new();

@@ -11,7 +11,7 @@ use std::{fmt, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-pub use address::{Address, Family, Refusal, Refused};
+pub use address::{Address, Family, Refused, Unusable};
 pub(crate) use names::Names;
 pub use node::{Node, NodePlace, regions};
 pub use policy::FailoverPolicy;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use redirector_core::service::ServiceRef;
+use redirector_core::{failover::vacancies::Vacancy, service::ServiceRef};
 use redirector_policy::TierServiceSpec;
 
 use super::{Index, said::Said};
@@ -12,10 +12,16 @@ use crate::{
 };
 
 /// What has become of a Service port in the core and in the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortState {
     /// The kernel has what the core wants of it.
     pub is_programmed: bool,
+    /// Why it has not, and will not before something changes.
+    pub not_installed: Option<Arc<str>>,
+    /// As in [`PortHealth`].
+    pub away: Vec<(Arc<str>, Arc<str>)>,
+    /// Tiers without a backend.
+    pub vacancies: Vec<Vacancy>,
     /// Backends of all its tiers.
     pub backends: usize,
     /// Those of them to which nobody objects.
@@ -69,6 +75,10 @@ impl Facts for Told<'_> {
             let why = notice.map_or("it has no address", |notice| &notice.message);
             return Standing::LeftToKubeProxy(why.into());
         }
+        let why = |port: &Said| self.states.get(&port.name)?.not_installed.clone();
+        if let Some(why) = self.ports(service).iter().find_map(why) {
+            return Standing::NotInstalled(why);
+        }
         let is_programmed =
             |port: &Said| self.states.get(&port.name).is_some_and(|state| state.is_programmed);
         if self.ports(service).iter().all(is_programmed) {
@@ -80,10 +90,11 @@ impl Facts for Told<'_> {
 
     fn health(&self, service: &ObjectRef) -> Vec<PortHealth> {
         let health = |port: &Said| {
-            let PortState { backends, healthy, .. } = *self.states.get(&port.name)?;
+            let state = self.states.get(&port.name)?;
+            let PortState { backends, healthy, away, vacancies, .. } = state.clone();
             let name = port.name.0.rsplit_once(':').map(|(_, name)| Arc::from(name));
             let number = || port.frontends.first().map(|frontend| frontend.port.to_string().into());
-            Some(PortHealth { port: name.or_else(number)?, backends, healthy })
+            Some(PortHealth { port: name.or_else(number)?, backends, healthy, away, vacancies })
         };
         self.ports(service).iter().filter_map(health).collect()
     }

@@ -225,6 +225,17 @@ impl Index {
         services.chain(zones).collect()
     }
 
+    /// Services that are left to kube-proxy though they are asked for, and why.
+    #[must_use]
+    pub fn left(&self) -> BTreeMap<String, String> {
+        let left = self.notices.iter().filter(|(object, _)| !self.is_ours(object));
+        left.filter_map(|(object, notices)| {
+            let notice = notices.iter().find(|notice| reason::LEAVES.contains(&notice.reason))?;
+            Some((object.to_string(), notice.message.clone()))
+        })
+        .collect()
+    }
+
     /// Whether Services, slices, policies and the own Node have been heard in full, and the core has
     /// been told.
     #[must_use]

@@ -43,4 +43,8 @@ pub mod reason {
     pub const UNKNOWN_ZONE: &str = "UnknownZone";
     /// A probe of a Service's address would be redirected: it is not made.
     pub const PROBE_IS_FRONTEND: &str = "ProbeIsFrontend";
+
+    /// Those for which the Service is left alone as a whole.
+    pub(crate) const LEAVES: [&str; 5] =
+        [NOT_SERVED, UNTRUSTED_SLICE, TOO_MANY_ENDPOINTS, OVER_SHARE, PORT_TWICE];
 }

@@ -1,7 +1,8 @@
 //! What is said about a policy in its status.
 //!
-//! No word about failovers: which tier carries load depends on the node, and a policy by locality
-//! on a node without replicas is at its second tier for ever. Failovers are events.
+//! Which tier carries load depends on the node, and a policy by locality on a node without replicas
+//! is at its second tier for ever. So a failover is a word here only where an earlier tier has
+//! backends, and the movement itself is an Event.
 
 /// `status` of a policy, without the times of its conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,12 +45,18 @@ pub mod reason {
     pub const PENDING: &str = "Pending";
     /// Not programmed: a Service is left to kube-proxy.
     pub const LEFT_TO_KUBE_PROXY: &str = "LeftToKubeProxy";
+    /// Not programmed: there is no room for a Service, or it is not possible beside the others.
+    pub const NOT_INSTALLED: &str = "NotInstalled";
     /// Nothing of this version is in force, so there is nothing to say about it.
     pub const NOT_ACCEPTED: &str = "NotAccepted";
     /// Degraded: the Service of a tier is missing. That tier is out, the others work.
     pub const TIER_UNRESOLVED: &str = "TierUnresolved";
     /// Degraded: a Service has no healthy backend in any tier.
     pub const NO_HEALTHY_BACKEND: &str = "NoHealthyBackend";
+    /// Degraded: a tier can have no backend as things are, so it will not take over.
+    pub const TIER_EMPTY: &str = "TierEmpty";
+    /// Degraded: all traffic of a Service is in a later tier than the first that has backends.
+    pub const FAILED_OVER: &str = "FailedOver";
     /// Not degraded.
     pub const AS_EXPECTED: &str = "AsExpected";
 }
@@ -73,7 +80,8 @@ pub enum ConditionKind {
     Accepted,
     /// It is in force in the kernel of the node that says so.
     Programmed,
-    /// Something of it does not work: a tier's service is missing, no backend is healthy.
+    /// Something of it does not work: a tier's service is missing, a tier is empty, no backend is
+    /// healthy, or all traffic is in a later tier.
     Degraded,
 }
 
@@ -94,7 +102,9 @@ impl ConditionKind {
         match self {
             Self::Accepted => "its newest version is valid and holds for at least one Service.",
             Self::Programmed => "all Services it holds for are in the kernel as it says.",
-            Self::Degraded => "the Service of a tier is missing, or no backend is healthy.",
+            Self::Degraded => {
+                "a tier is missing or empty, no backend is healthy, or traffic has failed over."
+            }
         }
     }
 }

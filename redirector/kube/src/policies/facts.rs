@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use redirector_core::failover::vacancies::Vacancy;
 use redirector_policy::TierServiceSpec;
 
 use crate::api::ObjectRef;
@@ -31,12 +32,14 @@ pub enum Standing {
     Pending,
     /// It is in the kernel as the policy says.
     Programmed,
+    /// It is not in the kernel as the policy says, and why: that takes a change.
+    NotInstalled(Arc<str>),
     /// It is left to kube-proxy, and why: a phrase such as `it is headless`.
     LeftToKubeProxy(Arc<str>),
 }
 
 /// The health of one port.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PortHealth {
     /// Its name, or its number if it has none.
     pub port: Arc<str>,
@@ -44,6 +47,11 @@ pub struct PortHealth {
     pub backends: usize,
     /// Those of them to which nobody objects.
     pub healthy: usize,
+    /// The tier that carries the load, and the earlier one with backends that should: of each family
+    /// in which they are not the same, as this node sees it.
+    pub away: Vec<(Arc<str>, Arc<str>)>,
+    /// Tiers without a backend.
+    pub vacancies: Vec<Vacancy>,
 }
 
 /// What a tier is that names another Service.

@@ -1,5 +1,7 @@
 //! The conditions of one policy.
 
+use redirector_core::failover::vacancies::{Vacancy, Vacant};
+
 use crate::api::ObjectRef;
 
 use super::{
@@ -94,7 +96,8 @@ impl Targets {
         Condition::new(Accepted, Some(is_accepted), reason, parts.join("; "))
     }
 
-    /// In order: holds for nothing; something is left to kube-proxy; something is still to come.
+    /// In order: holds for nothing; something is left to kube-proxy; something is not installed;
+    /// something is still to come.
     fn programmed(&self) -> Condition {
         let not = |reason, message| Condition::new(Programmed, Some(false), reason, message);
         if self.held.is_empty() {
@@ -109,6 +112,15 @@ impl Targets {
             let message = format!("left to kube-proxy: {}", left.join("; "));
             return not(reason::LEFT_TO_KUBE_PROXY, message);
         }
+        let missing = self.held.iter().filter_map(|(service, standing)| match standing {
+            Standing::NotInstalled(why) => Some(format!("{}: {why}", service.name)),
+            _ => None,
+        });
+        let missing: Vec<_> = missing.collect();
+        if !missing.is_empty() {
+            let message = format!("not in the kernel: {}", missing.join("; "));
+            return not(reason::NOT_INSTALLED, message);
+        }
         let pending = list(self.standing(&Standing::Pending));
         if !pending.is_empty() {
             return not(reason::PENDING, format!("not yet in the kernel: {pending}"));
@@ -118,23 +130,27 @@ impl Targets {
         Condition::new(Programmed, Some(true), reason::PROGRAMMED, message)
     }
 
-    /// In order: holds for nothing; a tier's Service is missing; a Service has nobody healthy.
+    /// In order: holds for nothing; a tier's Service is missing; a Service has nobody healthy; a tier
+    /// is empty; traffic is in a later tier. The message says all of them.
     fn degraded(&self, good: Option<&Resolved>, facts: &impl Facts) -> Condition {
         let Some(good) = good.filter(|_| !self.held.is_empty()) else {
             let message = "holds for no Service".to_owned();
             return Condition::new(Degraded, None, reason::NOT_ACCEPTED, message);
         };
-        let tiers = unresolved(good, facts);
-        let unhealthy: Vec<_> = self.unhealthy(facts).collect();
-        let reason = match (tiers.is_empty(), unhealthy.is_empty()) {
-            (true, true) => {
-                let message = "every Service has a healthy backend".to_owned();
-                return Condition::new(Degraded, Some(false), reason::AS_EXPECTED, message);
-            }
-            (false, _) => reason::TIER_UNRESOLVED,
-            (true, false) => reason::NO_HEALTHY_BACKEND,
+        let ports: Vec<_> = self.ports(facts).collect();
+        let unresolved = unresolved(good, facts);
+        let is_missing = |tier: &str| unresolved.iter().any(|(missing, _)| *missing == tier);
+        let troubles = [
+            (reason::TIER_UNRESOLVED, unresolved.iter().map(|(_, why)| why.clone()).collect()),
+            (reason::NO_HEALTHY_BACKEND, ports.iter().filter_map(unhealthy).collect()),
+            (reason::TIER_EMPTY, ports.iter().flat_map(|port| empty(port, is_missing)).collect()),
+            (reason::FAILED_OVER, ports.iter().flat_map(away).collect::<Vec<_>>()),
+        ];
+        let Some((reason, _)) = troubles.iter().find(|(_, parts)| !parts.is_empty()) else {
+            let message = "every Service has a healthy backend".to_owned();
+            return Condition::new(Degraded, Some(false), reason::AS_EXPECTED, message);
         };
-        let parts: Vec<_> = tiers.into_iter().chain(unhealthy).collect();
+        let parts: Vec<_> = troubles.iter().flat_map(|(_, parts)| parts.clone()).collect();
         Condition::new(Degraded, Some(true), reason, parts.join("; "))
     }
 
@@ -143,27 +159,60 @@ impl Targets {
     }
 
     /// What is left to kube-proxy is not ours to judge.
-    fn unhealthy(&self, facts: &impl Facts) -> impl Iterator<Item = String> {
+    fn ports(&self, facts: &impl Facts) -> impl Iterator<Item = (&ObjectRef, PortHealth)> {
         let ours = self
             .held
             .iter()
             .filter(|(_, standing)| !matches!(standing, Standing::LeftToKubeProxy(_)));
         ours.flat_map(|(service, _)| {
-            let ports = facts.health(service).into_iter().filter(|health| health.healthy == 0);
-            ports.map(|PortHealth { port, backends, healthy: _ }| match backends {
-                0 => format!("{} port {port} has no backend", service.name),
-                1 => format!("the only backend of {} port {port} is not healthy", service.name),
-                _ => format!(
-                    "none of {backends} backends of {} port {port} is healthy",
-                    service.name
-                ),
-            })
+            facts.health(service).into_iter().map(move |health| (service, health))
         })
     }
 }
 
+fn unhealthy((service, health): &(&ObjectRef, PortHealth)) -> Option<String> {
+    let PortHealth { port, backends, healthy, .. } = health;
+    let name = &service.name;
+    (*healthy == 0).then(|| match backends {
+        0 => format!("{name} port {port} has no backend"),
+        1 => format!("the only backend of {name} port {port} is not healthy"),
+        _ => format!("none of {backends} backends of {name} port {port} is healthy"),
+    })
+}
+
+/// That a tier by place has no backend near this node is no trouble.
+fn empty(
+    (service, health): &(&ObjectRef, PortHealth),
+    is_missing: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    let faults = health.vacancies.iter().filter(|vacancy| vacancy.why.is_fault());
+    let faults = faults.filter(|vacancy| !is_missing(&vacancy.name));
+    faults
+        .map(|Vacancy { name, why, .. }| {
+            let why = match why {
+                // It is there, or its tier would be unresolved.
+                Vacant::OfService(other, false) => format!("{other} is not redirected"),
+                why => why.to_string(),
+            };
+            format!("tier {name} of {} port {} is empty: {why}", service.name, health.port)
+        })
+        .collect()
+}
+
+fn away((service, health): &(&ObjectRef, PortHealth)) -> Vec<String> {
+    let PortHealth { port, away, .. } = health;
+    let said = |(carrier, first): &(_, _)| {
+        format!(
+            "all traffic of {} port {port} is in tier {carrier}, not in {first}, as the node that \
+             writes this sees it",
+            service.name
+        )
+    };
+    away.iter().map(said).collect()
+}
+
 /// Tiers whose Service is not there: they are out, the others work.
-fn unresolved(good: &Resolved, facts: &impl Facts) -> Vec<String> {
+fn unresolved<'g>(good: &'g Resolved, facts: &impl Facts) -> Vec<(&'g str, String)> {
     let mut parts = Vec::new();
     for (tier, service) in good.valid.services() {
         let (name, port) = (&service.name, service.port.as_deref());
@@ -175,7 +224,7 @@ fn unresolved(good: &Resolved, facts: &impl Facts) -> Vec<String> {
                 format!("Service {name} has not one port only; name the one that is meant")
             }
         };
-        parts.push(format!("tier {tier} is out: {why}"));
+        parts.push((tier, format!("tier {tier} is out: {why}")));
     }
     parts
 }

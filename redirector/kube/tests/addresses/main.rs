@@ -6,9 +6,9 @@ mod texts;
 
 use std::net::IpAddr;
 
-use redirector_core::{Input, service::Service as CoreService};
+use redirector_core::{Input, address::Refusal, service::Service as CoreService};
 use redirector_kube::{
-    api::{Batch, Change, EndpointSlice, Node, Object, Refusal, Service},
+    api::{Batch, Change, EndpointSlice, Node, Object, Service, Unusable},
     index::{Index, News, Scope, Settings, reason},
 };
 use serde_json::{Value, json};
@@ -36,8 +36,8 @@ fn as_an_endpoint_it_is_used_or_left_out_and_its_neighbours_stay() {
         let is_six = text.contains(':');
         let good = GOOD[usize::from(is_six)];
         let slice = slice(is_six, &[good, text]);
-        let refusal = refusal(*expected).or((*expected == Mapped).then_some(Refusal::Family));
-        let found: Vec<Refusal> = slice.refused.iter().map(|refused| refused.why).collect();
+        let refusal = refusal(*expected).or((*expected == Mapped).then_some(Unusable::Family));
+        let found: Vec<Unusable> = slice.refused.iter().map(|refused| refused.why).collect();
         assert_eq!(found, Vec::from_iter(refusal), "{text:?}");
 
         let (index, services) = told(service(&[], &[]), Some(slice));
@@ -127,20 +127,21 @@ fn a_long_text_is_cut_where_a_letter_ends() {
     }
 }
 
-fn refusal(expected: Expected) -> Option<Refusal> {
-    match expected {
-        Used | Mapped => None,
-        Form => Some(Refusal::Form),
-        Loopback => Some(Refusal::Loopback),
-        Unspecified => Some(Refusal::Unspecified),
-        LinkLocal => Some(Refusal::LinkLocal),
-        Multicast => Some(Refusal::Multicast),
-        Reserved => Some(Refusal::Reserved),
-        Metadata => Some(Refusal::Metadata),
-    }
+fn refusal(expected: Expected) -> Option<Unusable> {
+    let why = match expected {
+        Used | Mapped => return None,
+        Form => return Some(Unusable::Form),
+        Loopback => Refusal::Loopback,
+        Unspecified => Refusal::Unspecified,
+        LinkLocal => Refusal::LinkLocal,
+        Multicast => Refusal::Multicast,
+        Reserved => Refusal::Reserved,
+        Metadata => Refusal::Metadata,
+    };
+    Some(Unusable::Refused(why))
 }
 
-fn assert_noticed(index: &Index, refusal: Option<Refusal>, text: &str) {
+fn assert_noticed(index: &Index, refusal: Option<Unusable>, text: &str) {
     let reasons: Vec<_> = index.notices().into_iter().map(|notice| notice.reason).collect();
     let expected = Vec::from_iter(refusal.map(|_| reason::REFUSED_ADDRESS));
     assert_eq!(reasons, expected, "{text:?}");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use redirector_core::failover::vacancies::{Vacancy, Vacant};
 use redirector_kube::{
     api::{Batch, ObjectRef},
     policies::{
@@ -35,8 +36,25 @@ impl Ground {
             port: arc(port),
             backends,
             healthy,
+            ..PortHealth::default()
         };
         self.health.insert(shop(service), ports.iter().map(port).collect());
+        self
+    }
+
+    /// Of which all traffic is in another tier than the first, and some tiers have no backend.
+    fn moved(mut self, service: &str, away: &[(&str, &str)], empty: &[(&str, Vacant)]) -> Self {
+        let away = away.iter().map(|(carrier, first)| (arc(carrier), arc(first))).collect();
+        let vacancy =
+            |(name, why): &(&str, Vacant)| Vacancy { number: 1, name: arc(name), why: why.clone() };
+        let health = PortHealth {
+            port: arc("http"),
+            backends: 2,
+            healthy: 1,
+            away,
+            vacancies: empty.iter().map(vacancy).collect(),
+        };
+        self.health.insert(shop(service), vec![health]);
         self
     }
 
@@ -56,7 +74,10 @@ impl Facts for Ground {
     }
 
     fn health(&self, service: &ObjectRef) -> Vec<PortHealth> {
-        let well = || vec![PortHealth { port: arc("http"), backends: 1, healthy: 1 }];
+        let well = || {
+            let port = arc("http");
+            vec![PortHealth { port, backends: 1, healthy: 1, ..PortHealth::default() }]
+        };
         self.health.get(service).cloned().unwrap_or_else(well)
     }
 
@@ -200,6 +221,52 @@ fn conditions_say_what_has_become_of_a_policy() {
                 "+Programmed: in the kernel: s",
                 "+TierUnresolved: tier backup is out: Service spare has no port http; the only \
                  backend of s port http is not healthy",
+            ],
+        ),
+        (
+            "there is no room for it, which counts more than what is still to come",
+            vec![two.clone()],
+            Ground::default()
+                .with("s", Standing::Pending)
+                .with("t", Standing::NotInstalled(arc("needs 3 more backends"))),
+            [
+                "+Accepted: holds for s, t",
+                "-NotInstalled: not in the kernel: t: needs 3 more backends",
+                well,
+            ],
+        ),
+        (
+            "all traffic is in another tier",
+            vec![one.clone()],
+            Ground::default().moved("s", &[("west", "near")], &[]),
+            [
+                "+Accepted: holds for s",
+                "+Programmed: in the kernel: s",
+                "+FailedOver: all traffic of s port http is in tier west, not in near, as the node \
+                 that writes this sees it",
+            ],
+        ),
+        (
+            "a tier by place has no backend near this node, which is no trouble",
+            vec![one.clone()],
+            Ground::default().moved("s", &[], &[("near", Vacant::NotHere), ("z", Vacant::Taken)]),
+            ["+Accepted: holds for s", "+Programmed: in the kernel: s", well],
+        ),
+        (
+            "tiers can have no backend, and traffic is in another tier",
+            vec![one.clone()],
+            Ground::default().moved(
+                "s",
+                &[("west", "near")],
+                &[("far", Vacant::Nowhere), ("z", Vacant::Shadowed(arc("near")))],
+            ),
+            [
+                "+Accepted: holds for s",
+                "+Programmed: in the kernel: s",
+                "+TierEmpty: tier far of s port http is empty: no backend is in the places that it \
+                 names; tier z of s port http is empty: it can never have a backend: tier near \
+                 takes all that it could have; all traffic of s port http is in tier west, not in \
+                 near, as the node that writes this sees it",
             ],
         ),
         (

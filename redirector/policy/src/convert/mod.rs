@@ -34,7 +34,8 @@ impl FailoverPolicySpec {
 
     /// The same, with everything that is wrong with it. What is wrong has its default then; only a
     /// tier that turns out to be the service itself stays, as one without backends.
-    pub(super) fn convert(
+    #[must_use]
+    pub fn convert(
         &self,
         own: &ServiceRef,
         refer: impl FnMut(&TierServiceSpec) -> Result<ServiceRef, String>,

@@ -1,17 +1,12 @@
-//! Reads addresses and ports, in canonical form, and says which may not be used.
+//! Reads addresses and ports, in canonical form, and says what to do about those that
+//! [`redirector_core::address`] refuses.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
-use redirector_core::service::Protocol;
-
-/// Addresses of cloud metadata and platform services that are not link-local. Whoever can steer
-/// connections there, or away from there, obtains the node's credentials.
-const METADATA: [IpAddr; 4] = [
-    IpAddr::V4(std::net::Ipv4Addr::new(168, 63, 129, 16)),
-    IpAddr::V4(std::net::Ipv4Addr::new(100, 100, 100, 200)),
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
-    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
-];
+use redirector_core::{
+    address::{Refusal, usable},
+    service::Protocol,
+};
 
 /// `ADDRESS:PORT/tcp` or `…/udp`. Errors: what is wrong with it, without its text.
 pub(super) fn frontend(text: &str) -> Result<(IpAddr, u16, Protocol), String> {
@@ -44,29 +39,24 @@ pub(super) fn backend(text: &str) -> Result<(IpAddr, u16), String> {
     Ok((socket.ip().to_canonical(), socket.port()))
 }
 
-/// Why no connection may be steered to or from `address`, which is canonical.
-pub(super) fn objection(address: IpAddr, allow_loopback: bool) -> Option<&'static str> {
-    if address.is_loopback() {
-        return (!allow_loopback)
-            .then_some("is a loopback address; set allowLoopback: true to try on one host");
+/// Why no connection may be steered to or from `address`, and what to do. Allowing loopback
+/// addresses allows none that carries one.
+pub(super) fn objection(address: IpAddr, allow_loopback: bool) -> Option<String> {
+    let why = usable(address).err()?;
+    if address.is_loopback() && allow_loopback {
+        return None;
     }
-    if address.is_unspecified() || matches!(address, IpAddr::V4(v4) if v4.octets()[0] == 0) {
-        return Some("is the unspecified address; use the address of one host");
-    }
-    if address.is_multicast() {
-        return Some("is a multicast address; use the address of one host");
-    }
-    if matches!(address, IpAddr::V4(v4) if v4.is_broadcast()) {
-        return Some("is the broadcast address; use the address of one host");
-    }
-    if METADATA.contains(&address) || address == IpAddr::from([169, 254, 169, 254]) {
-        return Some("is a cloud metadata address, which is never redirected");
-    }
-    let link_local = match address {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    let advice = match why {
+        Refusal::Loopback if address.is_loopback() => {
+            "; set allowLoopback: true to try on one host"
+        }
+        Refusal::Metadata => ", which is never redirected",
+        Refusal::LinkLocal => "; use one that routers forward",
+        Refusal::Loopback | Refusal::Unspecified | Refusal::Multicast | Refusal::Reserved => {
+            "; use the address of one host"
+        }
     };
-    link_local.then_some("is a link-local address; use one that routers forward")
+    Some(format!("{why}{advice}"))
 }
 
 /// What is wrong with a text that is no socket address.

@@ -36,7 +36,7 @@ impl Backends<'_> {
             let Some(address) = &written.address else {
                 let message =
                     format_args!("{}: a backend has no address; write ADDRESS:PORT", self.label);
-                self.validation.problems.add(*position, message);
+                self.validation.problems.missing(*position, "address", message);
                 continue;
             };
             let weight = self.weight(written, address);

@@ -169,8 +169,78 @@ fn every_field_reaches_the_core() {
                 policy: Policy::default(),
             },
         ],
+        warnings: Vec::new(),
+        unlisted_warnings: 0,
     };
-    assert_eq!(parse("f", EVERYTHING).expect("a good file"), expected);
+    let found = parse("f", EVERYTHING).expect("a good file");
+    assert_eq!(Config { warnings: Vec::new(), ..found }, expected);
+}
+
+#[test]
+fn what_is_hardly_meant_is_said_at_its_line_and_column() {
+    let warned = |text: &str| -> Vec<String> {
+        let found = parse("f", text).expect("a good file").warnings.into_iter();
+        found
+            .map(|at| format!("{}:{} {}", at.position.line, at.position.column, at.message))
+            .collect()
+    };
+    let of = "service \"shop/checkout\":";
+    assert_eq!(
+        warned(EVERYTHING),
+        [
+            format!(
+                "9:5 {of} backend [fd00:1::5]:8080/tcp fits no tier and gets no connections, like 1 \
+                 more"
+            ),
+            format!("14:46 {of} no backend is in cluster \"1.10\""),
+            format!("14:52 {of} no backend is in cluster \"007\""),
+            format!("15:31 {of} tier \"backup\" is empty: service shop/backup is not listed here"),
+            format!(
+                "16:30 {of} tier \"other\" is empty: service shop/other:http is not listed here"
+            ),
+        ]
+    );
+    let text = r#"
+node: {zone: a, region: eu, cluster: home}
+services:
+- name: shop/web
+  frontends: ["10.96.0.10:80/tcp"]
+  backends:
+  - {address: "10.1.0.1:80", zone: a, region: eu}
+  - {address: "10.1.0.2:80", zone: b, region: us}
+  - {address: "10.1.0.3:80", zone: c}
+  policy:
+    tiers:
+    - {name: node, locality: Node}
+    - {name: near, zones: [a, nosuch]}
+    - {name: far, regions: [us]}
+    - {name: home, zones: [a]}
+    - {name: mixed, zones: [b], regions: [eu]}
+    - {name: west, clusters: [west]}
+    - {name: gone, service: {name: shop/gone}}
+    - {name: idle, service: {name: shop/idle}}
+- name: shop/idle
+  frontends: ["10.96.0.11:80/tcp"]
+  backends: []
+"#;
+    let of = "service \"shop/web\":";
+    assert_eq!(
+        warned(text),
+        [
+            format!("9:5 {of} backend 10.1.0.3:80/tcp fits no tier and gets no connections"),
+            format!("13:31 {of} no backend is in zone \"nosuch\""),
+            format!(
+                "15:7 {of} tier \"home\" can never have a backend: tier \"near\" takes all that it \
+                 could have"
+            ),
+            format!(
+                "16:7 {of} tier \"mixed\" is empty: no backend is in all of the places that it names"
+            ),
+            format!("17:31 {of} no backend is in cluster \"west\""),
+            format!("18:29 {of} tier \"gone\" is empty: service shop/gone is not listed here"),
+            format!("19:29 {of} tier \"idle\" is empty: service shop/idle has no backends"),
+        ]
+    );
 }
 
 #[test]
@@ -228,7 +298,7 @@ fn nodes_and_zones_of_one_name_in_two_clusters_are_two() {
                  - {{name: there, clusters: [west], zones: [a]}}\n    \
                  - {{name: rest, clusters: [west]}}\n"
         );
-        let Config { node, services } = parse("f", &text).expect("a good file");
+        let Config { node, services, .. } = parse("f", &text).expect("a good file");
         let mut world = World::new();
         let now = Moment::default();
         world.apply(Input::All(vec![Input::Node(node), Input::Replace(services)]), now);
@@ -272,7 +342,9 @@ fn nodes_and_zones_of_one_name_in_two_clusters_are_two() {
 #[test]
 fn no_services_is_a_valid_wish() {
     let config = parse("f", "services: []\n").expect("a good file");
-    assert_eq!(config, Config { node: Locality::default(), services: Vec::new() });
+    let Config { node, services, warnings, unlisted_warnings } = config;
+    assert_eq!((node, services), (Locality::default(), Vec::new()));
+    assert_eq!((warnings, unlisted_warnings), (Vec::new(), 0));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Why a file is refused: every problem found in it, each with its line and column.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use serde_saphyr::{Error as Yaml, MessageFormatter as _, UserMessageFormatter};
 
@@ -64,6 +64,8 @@ impl Invalid {
 pub(super) struct Problems {
     found: Vec<Problem>,
     forgotten: usize,
+    /// Fields that are there and cannot be read, by the object that has them: they are not missing.
+    wrong: BTreeSet<(Position, &'static str)>,
 }
 
 impl Problems {
@@ -76,6 +78,23 @@ impl Problems {
         self.found.push(Problem { position, message: message.to_string() });
     }
 
+    /// That a field of the object there is missing, unless it is only wrong.
+    pub fn missing(&mut self, object: Position, field: &'static str, message: impl fmt::Display) {
+        if !self.wrong.contains(&(object, field)) {
+            self.add(object, message);
+        }
+    }
+
+    /// A field of the object there cannot be read; that is a problem already.
+    pub fn is_wrong(&mut self, object: Position, field: &'static str) {
+        self.wrong.insert((object, field));
+    }
+
+    /// Where those are that were found after the first `count`.
+    pub fn since(&self, count: usize) -> impl Iterator<Item = Position> {
+        self.found.iter().skip(count).map(|problem| problem.position)
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.found.len() + self.forgotten
@@ -83,14 +102,20 @@ impl Problems {
 
     /// Whether the file may be used.
     pub fn verdict(self, path: &str) -> Result<(), Invalid> {
-        let Self { found: mut problems, forgotten } = self;
+        let (problems, unlisted) = self.listed();
         if problems.is_empty() {
             return Ok(());
         }
+        Err(Invalid { path: path.to_owned(), problems, unlisted })
+    }
+
+    /// The first ones, in the order of the file, and how many others there are.
+    pub fn listed(self) -> (Vec<Problem>, usize) {
+        let Self { found: mut problems, forgotten, wrong: _ } = self;
         problems.sort_by_key(|problem| problem.position);
         let unlisted = problems.len().saturating_sub(LISTED) + forgotten;
         problems.truncate(LISTED);
-        Err(Invalid { path: path.to_owned(), problems, unlisted })
+        (problems, unlisted)
     }
 }
 

@@ -29,6 +29,7 @@ mod bad_inputs;
 #[cfg(test)]
 mod good_inputs;
 mod invalid;
+mod lenient;
 mod names;
 mod policy;
 mod read;
@@ -38,9 +39,11 @@ mod schema;
 mod signs;
 mod tree;
 mod validate;
+mod warnings;
 mod watch;
 
 pub use at::Position;
+use invalid::Problems;
 pub use invalid::{Invalid, Problem};
 pub use read::read;
 use redirector_core::service::{Locality, Service};
@@ -54,6 +57,10 @@ pub struct Config {
     pub node: Locality,
     /// Every service there is, in the order of the file.
     pub services: Vec<Service>,
+    /// What is allowed and hardly meant: at most 20.
+    pub warnings: Vec<Problem>,
+    /// How many more there are.
+    pub unlisted_warnings: usize,
 }
 
 /// Reads the text of a file. `path` is only for the messages.
@@ -61,9 +68,13 @@ pub fn parse(path: &str, text: &str) -> Result<Config, Invalid> {
     if text.trim().is_empty() {
         return Err(Invalid::whole(path, "the file is empty; write `services: []` for none"));
     }
-    let file = serde_saphyr::from_str_with_options(text, options())
-        .map_err(|error| Invalid::yaml(path, &error))?;
-    validate::validate(path, text, &file)
+    match serde_saphyr::from_str_with_options(text, options()) {
+        Ok(file) => validate::validate(path, text, &file, Problems::default()),
+        Err(error) => match lenient::read(text) {
+            Some((file, problems)) => validate::validate(path, text, &file, problems),
+            None => Err(Invalid::yaml(path, &error)),
+        },
+    }
 }
 
 /// A file is as large as [`read()`] allows, so size needs no budget; repetition through aliases

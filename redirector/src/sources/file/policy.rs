@@ -1,11 +1,11 @@
 //! Validates what the owner of a service declared: policy, probe and affinity.
 
-use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use redirector_core::service::{Backend, Frontend, Policy, Probe, Protocol, ServiceRef};
 
 use super::{
-    at::Text,
+    at::{Position, Text},
     invalid::Problems,
     names, schema,
     tree::{Reading, Tree},
@@ -34,20 +34,20 @@ pub(super) fn policy(written: Option<&Tree>, owner: &Owner<'_>, problems: &mut P
     let default = Policy { probe: default_probe.clone(), ..Policy::default() };
     let Some(written) = written else { return default };
     let choice = choice(written, owner, problems);
+    let before = problems.count();
     let mut reading = Reading { file: owner.file, label: owner.label, problems };
     let Some(spec) = spec(written, &choice, &mut reading) else { return default };
-    match spec.policy(owner.name, refer) {
-        Ok(policy) if matches!(choice, Choice::Default) => {
-            Policy { probe: default_probe, ..policy }
+    // What is not of its form was left out, and that is a problem already, not another one.
+    let misshapen: BTreeSet<Position> = reading.problems.since(before).collect();
+    let (policy, wrong) = spec.convert(owner.name, refer);
+    for problem in wrong {
+        if !written.has(&problem.field, &misshapen) {
+            reading.add(written.position_of(&problem.field), &problem.field, &problem.message);
         }
-        Ok(policy) => policy,
-        Err(invalid) => {
-            for problem in invalid.0 {
-                let position = written.position_of(&problem.field);
-                reading.add(position, &problem.field, &problem.message);
-            }
-            default
-        }
+    }
+    match choice {
+        Choice::Default => Policy { probe: default_probe, ..policy },
+        Choice::Off | Choice::On => policy,
     }
 }
 
@@ -118,19 +118,21 @@ fn choice(written: &Tree, owner: &Owner<'_>, problems: &mut Problems) -> Choice 
     }
 }
 
-/// The fields as they are written; `None` if one of them is none.
+/// The fields as they are written, without those that are not of their form; `None` if it is no
+/// policy at all.
 fn spec(written: &Tree, choice: &Choice, reading: &mut Reading<'_>) -> Option<FailoverPolicySpec> {
     let before = reading.problems.count();
     let skipped = matches!(choice, Choice::Off).then_some("probe");
     let value = reading.policy(written, policy_schema(), skipped)?;
-    if reading.problems.count() > before {
-        return None;
-    }
-    serde_json::from_value(value)
-        .map_err(|error| {
+    match serde_json::from_value(value) {
+        Ok(spec) => Some(spec),
+        // Because of what was left out.
+        Err(_) if reading.problems.count() > before => None,
+        Err(error) => {
             reading.add(written.position, &Field::default(), format_args!("is none: {error}"));
-        })
-        .ok()
+            None
+        }
+    }
 }
 
 /// A service of the file is one port, so a tier names it as it is listed: `name`, or `name:port`

@@ -4,7 +4,7 @@
 //! one list of them, and unknown fields, wrong kinds and wrong words are found here with line and
 //! column, all at once. What the values mean is validated by the policy itself.
 
-use std::{fmt, ops::Range};
+use std::{collections::BTreeSet, fmt, ops::Range};
 
 use serde::{
     Deserialize, Deserializer,
@@ -45,6 +45,21 @@ impl Tree {
         (!matches!(found.node, Node::Absent)).then_some(found)
     }
 
+    /// Whether nothing is written there.
+    pub fn is_absent(&self) -> bool {
+        matches!(self.node, Node::Absent)
+    }
+
+    /// Its fields, if it has any; those that are absent too.
+    pub fn into_fields(self) -> Option<Vec<(Text, Self)>> {
+        if let Node::Fields(fields) = self.node { Some(fields) } else { None }
+    }
+
+    /// Its elements, if it is a list.
+    pub fn into_list(self) -> Option<Vec<Self>> {
+        if let Node::List(list) = self.node { Some(list) } else { None }
+    }
+
     /// What is written, if it is a scalar. `file` is the text of the file.
     pub fn text(&self, file: &str) -> Option<Text> {
         let value = match &self.node {
@@ -57,6 +72,26 @@ impl Tree {
 
     /// Where `field` stands; of a field that is not there, what should hold it.
     pub fn position_of(&self, field: &Field) -> Position {
+        self.at(field).position
+    }
+
+    /// Whether any of these positions is there, where `field` stands, or in it.
+    pub fn has(&self, field: &Field, positions: &BTreeSet<Position>) -> bool {
+        fn is_in(tree: &Tree, positions: &BTreeSet<Position>) -> bool {
+            positions.contains(&tree.position)
+                || match &tree.node {
+                    Node::Absent | Node::Text(_) | Node::Plain => false,
+                    Node::List(list) => list.iter().any(|inner| is_in(inner, positions)),
+                    Node::Fields(fields) => fields.iter().any(|(key, inner)| {
+                        positions.contains(&key.position) || is_in(inner, positions)
+                    }),
+                }
+        }
+        is_in(self.at(field), positions)
+    }
+
+    /// What stands where `field` is; of a field that is not there, what should hold it.
+    fn at(&self, field: &Field) -> &Self {
         let mut found = self;
         for segment in &field.0 {
             let inner = match (segment, &found.node) {
@@ -67,7 +102,7 @@ impl Tree {
             let Some(inner) = inner else { break };
             found = inner;
         }
-        found.position
+        found
     }
 }
 
@@ -104,8 +139,11 @@ impl Reading<'_> {
             (_, Node::Absent) => None,
             (Some("object"), Node::Fields(fields)) => Some(self.fields(fields, schema, field)),
             (Some("array"), Node::List(list)) => {
-                let values = list.iter().enumerate().filter_map(|(index, inner)| {
-                    self.value(inner, &schema["items"], &field.index(index))
+                let schema = &schema["items"];
+                let values = list.iter().enumerate().map(|(index, inner)| {
+                    // What is wrong has a place all the same, so that the others keep theirs.
+                    self.value(inner, schema, &field.index(index))
+                        .unwrap_or_else(|| nothing(schema))
                 });
                 Some(Value::Array(values.collect()))
             }
@@ -146,13 +184,8 @@ impl Reading<'_> {
 
     fn unknown(&mut self, key: &Text, schema: &Value) {
         let known = schema["properties"].as_object().into_iter().flatten();
-        let known = known.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
-        let message = if known.is_empty() {
-            format!("unknown field `{key}`; none is expected here")
-        } else {
-            format!("unknown field `{key}`; expected one of {known}")
-        };
-        self.problems.add(key.position, message);
+        let known = known.map(|(name, _)| name.as_str());
+        self.problems.add(key.position, unknown_field(key, known));
     }
 
     fn word(&mut self, tree: &Tree, schema: &Value, field: &Field) -> Option<Value> {
@@ -187,6 +220,26 @@ impl Reading<'_> {
         // The policy as a whole has no field.
         let name = if field.0.is_empty() { "policy".to_owned() } else { field.last().to_string() };
         self.problems.add(position, format_args!("{label}: {name} {message}"));
+    }
+}
+
+/// That nobody knows a field, and which are known.
+pub(super) fn unknown_field<'k>(key: &Text, known: impl Iterator<Item = &'k str>) -> String {
+    let known = known.collect::<Vec<_>>().join(", ");
+    if known.is_empty() {
+        format!("unknown field `{key}`; none is expected here")
+    } else {
+        format!("unknown field `{key}`; expected one of {known}")
+    }
+}
+
+/// An empty value of that kind.
+fn nothing(schema: &Value) -> Value {
+    match schema["type"].as_str() {
+        Some("object") => Value::Object(serde_json::Map::new()),
+        Some("array") => Value::Array(Vec::new()),
+        Some("integer") => Value::from(0),
+        _ => Value::from(""),
     }
 }
 

@@ -16,28 +16,37 @@ use super::{
     backends::Backends,
     invalid::{Invalid, Problems},
     names::Names,
-    policy, schema,
+    policy, schema, warnings,
 };
 
-/// The whole file, or all of its problems.
-pub(super) fn validate(path: &str, text: &str, file: &schema::File) -> Result<Config, Invalid> {
-    let Some(services) = &file.services else {
-        return Err(Invalid::whole(path, "services is missing; write `services: []` for none"));
-    };
+/// The whole file, or all of its problems, with those that were found in reading it.
+pub(super) fn validate(
+    path: &str,
+    text: &str,
+    file: &schema::File,
+    mut problems: Problems,
+) -> Result<Config, Invalid> {
+    let written = file.services.as_deref();
+    if written.is_none() {
+        let why = "services is missing; write `services: []` for none";
+        problems.add(Position::FILE, why);
+    }
+    let written = written.unwrap_or_default();
     let mut validation = Validation {
         allow_loopback: file.allow_loopback,
-        problems: Problems::default(),
+        problems,
         names: Names::default(),
         frontends: HashMap::new(),
     };
     let node = validation.node(file.node.as_ref());
-    let headed: Vec<Headed<'_>> = validation.heads(services);
+    let headed: Vec<Headed<'_>> = validation.heads(written);
     let services = headed
         .into_iter()
         .map(|headed| validation.service(headed, &node, text))
         .collect::<Vec<_>>();
     validation.problems.verdict(path)?;
-    Ok(Config { node, services })
+    let (warnings, unlisted_warnings) = warnings::of(written, &services, &node).listed();
+    Ok(Config { node, services, warnings, unlisted_warnings })
 }
 
 /// What is known of a file, and what is wrong with it.
@@ -100,7 +109,8 @@ impl Validation {
         lines: &mut HashMap<&'a str, u32>,
     ) -> (Arc<str>, String) {
         let Some(written) = &service.value.name else {
-            self.problems.add(service.position, "a service has no name; give it one");
+            let why = "a service has no name; give it one";
+            self.problems.missing(service.position, "name", why);
             return (Arc::default(), "service without name".to_owned());
         };
         let label = format!("service {written:?}");
@@ -167,8 +177,9 @@ impl Validation {
             frontends.push(frontend);
         }
         if service.value.frontends.as_ref().is_none_or(Vec::is_empty) {
-            self.problems.add(
+            self.problems.missing(
                 service.position,
+                "frontends",
                 format_args!("{label} has no frontends; list at least one, or remove the service"),
             );
         }

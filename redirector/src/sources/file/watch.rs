@@ -23,7 +23,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{Config, Invalid, read::Contents, signs::Signs};
+use super::{Config, Invalid, Position, Problem, read::Contents, signs::Signs};
 
 /// How often the file is looked at without a sign of change: some file systems give none.
 const POLL: Duration = Duration::from_secs(2);
@@ -113,7 +113,14 @@ impl State {
     }
 
     async fn accept(&mut self, contents: Contents, config: Config) -> Result<(), Gone> {
-        let Config { node, services } = config;
+        let Config { node, services, warnings, unlisted_warnings } = config;
+        for Problem { position, message } in &warnings {
+            let Position { line, column } = *position;
+            warn!(file = %self.path.display(), line, column, "{message}");
+        }
+        if unlisted_warnings > 0 {
+            warn!(file = %self.path.display(), "and {unlisted_warnings} more like these");
+        }
         info!(file = %self.path.display(), services = services.len(), "read the file");
         self.sender.send(Input::Node(node)).await.map_err(|_| Gone)?;
         self.sender.send(Input::Replace(services)).await.map_err(|_| Gone)?;

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     mem,
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -21,7 +21,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::status;
+use super::{Left, status};
 use crate::control::Ask;
 
 /// News waiting, at most: then the watches wait.
@@ -46,6 +46,8 @@ pub(super) struct Feed {
     /// Where the task hears news, for what it asks by itself.
     pub heard: mpsc::Sender<News>,
     pub handle: Option<Handle>,
+    /// What operators are told of Services that are not here.
+    pub left: Left,
 }
 
 /// What has been said and asked so far.
@@ -149,6 +151,7 @@ impl Feed {
             info!(%object, reason, "no longer so: {message}");
         }
         said.notices = notices;
+        *self.left.write().unwrap_or_else(PoisonError::into_inner) = self.index.left();
     }
 
     /// Where zones are is asked for once, and again when one turns up that nobody has heard of:

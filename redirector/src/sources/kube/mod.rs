@@ -7,7 +7,10 @@ mod counts;
 mod feed;
 mod status;
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, RwLock},
+};
 
 use anyhow::{Context as _, Result};
 use redirector_core::Input;
@@ -26,6 +29,9 @@ use tokio::{sync::mpsc, task::JoinSet};
 pub use counts::Counts;
 
 use crate::control::Ask;
+
+/// Services that are left to kube-proxy though they are asked for, and why.
+pub type Left = Arc<RwLock<BTreeMap<String, String>>>;
 
 /// What the command line says of the Kubernetes source.
 #[derive(Clone, Debug)]
@@ -53,6 +59,7 @@ pub struct Kube {
     reporter: Option<Reporter>,
     handle: Option<Handle>,
     owner: Option<Arc<Owner>>,
+    left: Left,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -81,7 +88,8 @@ impl Kube {
         let owner = options.namespace.clone().zip(options.origin.clone());
         let owner = owner
             .map(|(namespace, origin)| Arc::new(Owner::new(client.clone(), namespace, origin)));
-        Ok(Self { client, options, watches: Watches::default(), reporter, handle, owner })
+        let (watches, left) = (Watches::default(), Left::default());
+        Ok(Self { client, options, watches, reporter, handle, owner, left })
     }
 
     /// Where the agent tells what has happened.
@@ -104,6 +112,12 @@ impl Kube {
         Counts { watches, reports: self.handle.as_ref().map(Handle::stats) }
     }
 
+    /// Services that are left to kube-proxy though they are asked for, and why; kept up to date.
+    #[must_use]
+    pub fn left(&self) -> Left {
+        Arc::clone(&self.left)
+    }
+
     /// The DaemonSet that the agent belongs to, if it is known how to ask for it.
     #[must_use]
     pub fn owner(&self) -> Option<Arc<Owner>> {
@@ -117,7 +131,7 @@ impl Kube {
         asks: mpsc::Sender<Ask>,
         tasks: &mut JoinSet<()>,
     ) {
-        let Self { client, options, watches, reporter, handle, owner } = self;
+        let Self { client, options, watches, reporter, handle, owner, left } = self;
         let (heard, inbox) = mpsc::channel(feed::QUEUE);
         let node = Selector {
             fields: format!("metadata.name={}", options.settings.node),
@@ -137,6 +151,7 @@ impl Kube {
             policies: Arc::clone(policies),
             heard,
             handle: handle.clone(),
+            left,
         };
         tasks.spawn(feed.run(inbox, news, asks));
         if let Some(reporter) = reporter {

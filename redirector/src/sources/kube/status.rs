@@ -25,8 +25,12 @@ pub(super) async fn tell(index: &Index, handle: &Handle, asks: &mpsc::Sender<Ask
         .into_iter()
         .zip(told)
         .filter_map(|(service, health)| {
-            let Health { is_programmed, backends, healthy } = health?;
-            Some((service, PortState { is_programmed, backends, healthy }))
+            let Health { is_programmed, not_installed, away, vacancies, backends, healthy } =
+                health?;
+            let not_installed = not_installed.map(Into::into);
+            let state =
+                PortState { is_programmed, not_installed, away, vacancies, backends, healthy };
+            Some((service, state))
         })
         .collect();
     handle.statuses(index.statuses(&states));

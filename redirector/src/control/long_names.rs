@@ -1,0 +1,84 @@
+//! Names of services that are longer than the kernel's map of names has room for: kept beside the
+//! orders, so that what reads the maps can say them in full, with an agent and without.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{ErrorKind, Write as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use redirector_common::ServiceName;
+
+/// A file with a JSON array of names.
+#[derive(Clone, Debug)]
+pub struct LongNames(PathBuf);
+
+impl LongNames {
+    /// That file, whether or not it exists.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// Whether a name belongs there.
+    #[must_use]
+    pub fn is_long(name: &str) -> bool {
+        ServiceName::new(name).as_str() != name
+    }
+
+    /// What was kept last; nothing if there is no file, or no readable one: then names stay cut.
+    #[must_use]
+    pub fn read(&self) -> BTreeSet<String> {
+        let bytes = fs::read(&self.0).unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
+    }
+
+    /// Keeps these instead.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written.
+    pub fn write(&self, names: &BTreeSet<String>) -> Result<()> {
+        let write = || -> Result<()> {
+            if names.is_empty() {
+                return match fs::remove_file(&self.0) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+                    _ => Ok(()),
+                };
+            }
+            // Made by name and renamed: never half of it, and through nobody's link.
+            let directory = self.0.parent().context("it is in no directory")?;
+            let beside = directory.join(".names.json.new");
+            match fs::remove_file(&beside) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+            let mut file = fs::File::create_new(&beside)?;
+            file.write_all(&serde_json::to_vec_pretty(names)?)?;
+            Ok(fs::rename(&beside, &self.0)?)
+        };
+        write().with_context(|| format!("cannot write {}", self.0.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_kept_and_the_last_one_takes_the_file_with_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let kept = LongNames::new(&directory.path().join("names.json"));
+        assert_eq!(kept.read(), BTreeSet::new());
+        let names = BTreeSet::from(["n".repeat(65)]);
+        kept.write(&names).expect("written");
+        assert_eq!(kept.read(), names);
+        for _ in 0..2 {
+            kept.write(&BTreeSet::new()).expect("removed, or not there");
+            assert_eq!(fs::read_dir(directory.path()).expect("a directory").count(), 0);
+        }
+        assert!(LongNames::is_long(&"n".repeat(65)) && !LongNames::is_long(&"n".repeat(64)));
+    }
+}

@@ -1,0 +1,149 @@
+//! What a valid file says and hardly means: tiers and places that no backend has, backends that no
+//! tier has.
+
+use std::{collections::HashMap, sync::Arc};
+
+use redirector_core::{
+    failover::vacancies::{fits, shadow},
+    service::{Locality, Members, Rank, Service, ServiceRef, TierRule},
+};
+use redirector_policy::Field;
+
+use super::{
+    at::{At, Position},
+    invalid::Problems,
+    schema,
+    tree::Tree,
+};
+
+/// Of services that are valid, in the order in which they are written.
+pub(super) fn of(
+    written: &[At<schema::Service>],
+    services: &[Service],
+    node: &Locality,
+) -> Problems {
+    let mut warnings = Problems::default();
+    let listed: HashMap<&ServiceRef, &Service> =
+        services.iter().map(|service| (&service.name, service)).collect();
+    for (At { value: written, .. }, service) in written.iter().zip(services) {
+        let Some(tree) = &written.policy else { continue };
+        if service.policy.tiers.is_empty() || service.backends.is_empty() {
+            continue;
+        }
+        let label = format!("service {:?}", &*service.name.0);
+        let mut of = Of { label, tree, service, node, warnings: &mut warnings };
+        for (number, rule) in service.policy.tiers.iter().enumerate() {
+            of.tier(number, rule, |name| listed.get(name).map(|other| other.backends.len()));
+        }
+        of.without_tier(written.backends.as_deref().unwrap_or_default());
+    }
+    warnings
+}
+
+struct Of<'a> {
+    /// How messages name the service.
+    label: String,
+    /// Its policy.
+    tree: &'a Tree,
+    service: &'a Service,
+    node: &'a Locality,
+    warnings: &'a mut Problems,
+}
+
+impl<'a> Of<'a> {
+    fn tier(
+        &mut self,
+        number: usize,
+        rule: &TierRule,
+        backends_of: impl Fn(&ServiceRef) -> Option<usize>,
+    ) {
+        let field = Field::default().field("tiers").index(number);
+        let name = &rule.name;
+        if let Some(earlier) = shadow(&self.service.policy.tiers[..number], rule) {
+            let why = format_args!(
+                "tier {name:?} can never have a backend: tier {earlier:?} takes all that it could \
+                 have"
+            );
+            return self.warn(&field, why);
+        }
+        match &rule.members {
+            Members::Within(_) => {}
+            Members::Service(other) => match backends_of(other) {
+                Some(1..) => {}
+                Some(_) => {
+                    let why =
+                        format_args!("tier {name:?} is empty: service {other} has no backends");
+                    self.warn(&field.field("service"), why);
+                }
+                None => {
+                    let why =
+                        format_args!("tier {name:?} is empty: service {other} is not listed here");
+                    self.warn(&field.field("service"), why);
+                }
+            },
+            Members::Named { zones, regions, clusters } => {
+                let own = self.node.cluster.as_ref();
+                let is_missing = self
+                    .places(&field.field("zones"), "zone", zones, |at| at.zone.as_ref())
+                    | self.places(&field.field("regions"), "region", regions, |at| {
+                        at.region.as_ref()
+                    })
+                    | self.places(&field.field("clusters"), "cluster", clusters, |at| {
+                        at.cluster.as_ref().or(own)
+                    });
+                let (service, node) = (self.service, self.node);
+                let is_empty = !service.backends.iter().any(|own| fits(service, node, rule, own));
+                if is_empty && !is_missing {
+                    let why = format_args!(
+                        "tier {name:?} is empty: no backend is in all of the places that it names"
+                    );
+                    self.warn(&field, why);
+                }
+            }
+        }
+    }
+
+    /// Whether no backend is in one of these.
+    fn places(
+        &mut self,
+        field: &Field,
+        kind: &str,
+        names: &[Arc<str>],
+        of: impl Fn(&'a Locality) -> Option<&'a Arc<str>>,
+    ) -> bool {
+        let service = self.service;
+        let mut is_missing = false;
+        for (number, name) in names.iter().enumerate() {
+            if service.backends.iter().any(|backend| of(&backend.locality) == Some(name)) {
+                continue;
+            }
+            is_missing = true;
+            self.warn(&field.index(number), format_args!("no backend is in {kind} {name:?}"));
+        }
+        is_missing
+    }
+
+    /// One for all of them.
+    fn without_tier(&mut self, written: &[At<schema::Backend>]) {
+        let Self { label, service, node, warnings, .. } = self;
+        let has_none = |position: &usize| {
+            let own = &service.backends[*position];
+            own.rank != Rank::Terminating
+                && !service.policy.tiers.iter().any(|rule| fits(service, node, rule, own))
+        };
+        let mut without = (0..service.backends.len()).filter(has_none);
+        let Some(first) = without.next() else { return };
+        let others = without.count();
+        let position = written.get(first).map_or(Position::FILE, |at| at.position);
+        let backend = &service.backends[first].backend;
+        let more = if others == 0 { String::new() } else { format!(", like {others} more") };
+        let message =
+            format_args!("{label}: backend {backend} fits no tier and gets no connections{more}");
+        warnings.add(position, message);
+    }
+
+    fn warn(&mut self, field: &Field, message: std::fmt::Arguments<'_>) {
+        let position = self.tree.position_of(field);
+        self.warnings.add(position, format_args!("{}: {message}", self.label));
+    }
+}
