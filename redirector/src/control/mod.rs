@@ -9,6 +9,7 @@ mod loader;
 mod order;
 mod orders;
 mod server;
+mod socket;
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,7 @@ pub use loader::{Loader, ask_loader};
 pub use order::{Order, Subject};
 pub use orders::Orders;
 pub use server::Server;
+pub use socket::SocketFile;
 
 /// A question or an order for the agent's task, with where its answer goes.
 #[derive(Debug)]
@@ -82,6 +84,15 @@ impl RunDirectory {
     #[must_use]
     pub fn orders(&self) -> PathBuf {
         self.0.join("orders.json")
+    }
+
+    /// Removes the sockets of processes that were killed. Orders stay: the next agent carries them out.
+    ///
+    /// # Errors
+    ///
+    /// One cannot be removed.
+    pub fn sweep(&self) -> Result<()> {
+        [self.socket(), self.loader()].iter().try_for_each(|path| socket::remove_dead(path))
     }
 
     /// Creates it, for its owner only, if it is not there.
