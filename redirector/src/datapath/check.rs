@@ -1,6 +1,6 @@
 //! What this kernel and this process's privileges can do.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use anyhow::{Result, bail};
 use aya::util::KernelVersion;
@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::{
     btf::{self, Offsets},
-    cgroup, listeners, resets,
+    cgroup, listeners, mounts, resets,
 };
 
 /// One thing that was looked at.
@@ -192,21 +192,25 @@ fn unprivileged() -> Finding {
 }
 
 fn cgroup2() -> Finding {
-    match cgroup::root() {
-        Ok(root) => finding("cgroup2", Verdict::Ok, format!("mounted at {}", root.display())),
-        Err(error) => finding("cgroup2", Verdict::Missing, error.to_string()),
+    const WHAT: &str = "cgroup2";
+    let error = match cgroup::root() {
+        Ok(root) => return finding(WHAT, Verdict::Ok, format!("mounted at {}", root.display())),
+        Err(error) => error,
+    };
+    // In a pod: the runtime mounts there what the node's own pods are told by, often version 1.
+    let types = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    let is_known = types.lines().any(|line| line.ends_with("\tcgroup2"));
+    if is_known && !may_load() {
+        let detail = "not mounted here; `load` needs it, the agent beside existing pins does not";
+        return finding(WHAT, Verdict::Degraded, detail);
     }
+    finding(WHAT, Verdict::Missing, error.to_string())
 }
 
 fn bpffs() -> Finding {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let mount = mounts.lines().find_map(|line| {
-        let mut words = line.split(' ').skip(1);
-        let (path, kind) = (words.next()?, words.next()?);
-        (kind == "bpf").then(|| path.to_owned())
-    });
-    match mount {
-        Some(path) => finding("bpffs", Verdict::Ok, format!("mounted at {path}")),
+    let mounts = mounts::of_type("bpf", Path::new("/")).unwrap_or_default();
+    match mounts.first() {
+        Some(path) => finding("bpffs", Verdict::Ok, format!("mounted at {}", path.display())),
         None => finding("bpffs", Verdict::Missing, "not mounted; mount -t bpf bpf /sys/fs/bpf"),
     }
 }
