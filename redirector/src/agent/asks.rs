@@ -65,8 +65,8 @@ impl Agent {
             None => world.services().map(|service| service.name.clone()).collect(),
         };
         let told = names.iter().filter_map(|name| world.explain(name, now));
-        let lost = self.outputs.lost();
-        told.map(|told| Explanation::new(told, now, lost.as_deref())).collect()
+        let (lost, unserved) = (self.outputs.lost(), self.unserved());
+        told.map(|told| Explanation::new(told, now, lost.as_deref(), &unserved)).collect()
     }
 
     /// The services that an operator means by a name: the one that is called so, and one for each of

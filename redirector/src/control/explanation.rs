@@ -1,13 +1,19 @@
 //! Why a service's connections go where they go, as the control socket tells it.
 
+use std::collections::BTreeSet;
+
 use redirector_common::AllDown;
 use redirector_core::{
     Moment,
     explain::{self, HoldState},
     health::{self, ProbeHealth, Sight},
-    service::{self, Mode},
+    service::{self, BackendRef, Mode},
 };
 use serde::{Deserialize, Serialize};
+
+/// Of a backend of this node to which the kernel has accepted no connection.
+const UNWATCHED: &str = "no connection to it was accepted since the programs were loaded: the end of its \
+                         listener would be seen by failing connects and probes";
 
 /// A service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,6 +92,9 @@ pub struct Member {
     pub probes: String,
     /// Who objects to new connections; empty is healthy.
     pub objections: Vec<Objection>,
+    /// Why the end of its listener would not be seen at once, though it is on this node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwatched: Option<String>,
     /// What was seen of it and a probe is being asked about; that is no objection.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suspicions: Vec<Suspicion>,
@@ -128,9 +137,15 @@ pub struct Suspicion {
 }
 
 impl Explanation {
-    /// What the core says, at `now`, on a node that lacks what `not_in_force` says.
+    /// What the core says, at `now`, on a node that lacks what `not_in_force` says and where the kernel
+    /// does not know who serves these.
     #[must_use]
-    pub fn new(told: explain::Explanation, now: Moment, not_in_force: Option<&str>) -> Self {
+    pub fn new(
+        told: explain::Explanation,
+        now: Moment,
+        not_in_force: Option<&str>,
+        unserved: &BTreeSet<BackendRef>,
+    ) -> Self {
         let explain::Explanation { service, mode, all_down, forced, families } = told;
         Self {
             service: service.to_string(),
@@ -148,23 +163,23 @@ impl Explanation {
             .to_owned(),
             forced: forced.map(|tier| tier.to_string()),
             not_in_force: not_in_force.map(str::to_owned),
-            families: families.into_iter().map(|told| family(told, now)).collect(),
+            families: families.into_iter().map(|told| family(told, now, unserved)).collect(),
         }
     }
 }
 
-fn family(told: explain::Family, now: Moment) -> Family {
+fn family(told: explain::Family, now: Moment, unserved: &BTreeSet<BackendRef>) -> Family {
     let explain::Family { is_ipv6, is_all_down, tiers, without_tier } = told;
     Family {
         family: if is_ipv6 { "IPv6" } else { "IPv4" }.to_owned(),
         is_all_down,
-        tiers: tiers.into_iter().map(|told| tier(told, now)).collect(),
+        tiers: tiers.into_iter().map(|told| tier(told, now, unserved)).collect(),
         without_tier: without_tier.iter().map(|(backend, _)| backend.to_string()).collect(),
         without_tier_localities: without_tier.into_iter().map(|(_, told)| locality(told)).collect(),
     }
 }
 
-fn tier(told: explain::TierExplained, now: Moment) -> Tier {
+fn tier(told: explain::TierExplained, now: Moment, unserved: &BTreeSet<BackendRef>) -> Tier {
     let explain::TierExplained { number, name, of, load, due, count, hold, members } = told;
     Tier {
         number,
@@ -175,7 +190,7 @@ fn tier(told: explain::TierExplained, now: Moment) -> Tier {
         due,
         hold: hold.map(describe),
         healthy: count.healthy,
-        backends: members.into_iter().map(|told| member(told, now)).collect(),
+        backends: members.into_iter().map(|told| member(told, now, unserved)).collect(),
     }
 }
 
@@ -190,10 +205,11 @@ fn describe(hold: HoldState) -> String {
     }
 }
 
-fn member(told: explain::Member, now: Moment) -> Member {
+fn member(told: explain::Member, now: Moment, unserved: &BTreeSet<BackendRef>) -> Member {
     let explain::Member { backend, locality, weight, share, probes, objections, suspicions } = told;
     let ago = |since: Moment| now.0.saturating_sub(since.0).as_secs_f64();
     Member {
+        unwatched: unserved.contains(&backend).then(|| UNWATCHED.to_owned()),
         backend: backend.to_string(),
         locality: self::locality(locality),
         weight,
@@ -283,6 +299,7 @@ mod tests {
             share: 50.0,
             probes: "healthy".into(),
             objections: Vec::new(),
+            unwatched: None,
             suspicions: Vec::new(),
         };
         let json = r#"{"backend":"10.1.0.5:8080/tcp","node":"n9","zone":"x","region":"us","cluster":null,"weight":1,"share":50.0,"probes":"healthy","objections":[]}"#;
