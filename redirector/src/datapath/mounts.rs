@@ -87,6 +87,6 @@ mod tests {
     fn this_process_has_proc_mounted() {
         let found = of_type("proc", Path::new("/")).expect("mounts");
         assert!(found.contains(&PathBuf::from("/proc")), "{found:?}");
-        assert_eq!(of_type("proc", Path::new("/nowhere")).expect("mounts"), [PathBuf::new(); 0]);
+        assert!(of_type("proc", Path::new("/nowhere")).expect("mounts").is_empty());
     }
 }
