@@ -11,9 +11,10 @@ use redirector_core::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Of a backend of this node to which the kernel has accepted no connection.
-const UNWATCHED: &str = "no connection to it was accepted since the programs were loaded: the end of its \
-                         listener would be seen by failing connects and probes";
+/// Of a backend of this node of which the kernel does not know who serves it.
+const UNWATCHED: &str = "who listens there is not known (it has accepted no connection since the \
+                         programs were loaded, or they watch no listeners: `redirector check`): the \
+                         end of its listener would be seen by failing connects and probes";
 
 /// A service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -132,7 +132,7 @@ impl Stage {
         let told = String::from_utf8(told.stdout).expect("text");
         let mut lines = told.lines().skip_while(|line| !line.contains(&backend.to_string()));
         assert!(lines.next().is_some(), "no {backend}: {told}");
-        !lines.next().is_some_and(|line| line.contains("no connection to it was accepted"))
+        !lines.next().is_some_and(|line| line.contains("who listens there is not known"))
     }
 
     pub(crate) fn lab(&self) -> &Lab {
