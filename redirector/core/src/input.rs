@@ -206,6 +206,15 @@ impl fmt::Display for ProbeFailure {
     }
 }
 
+/// Who wants a service's traffic in another tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rerouter {
+    /// Its policy: one came, changed or went.
+    Policy,
+    /// An operator, by a force.
+    Operator,
+}
+
 /// Something that happened, for logs, metrics and events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transition {
@@ -245,6 +254,17 @@ pub enum Transition {
         from: Option<(u8, Arc<str>)>,
         /// Number and name now.
         to: Option<(u8, Arc<str>)>,
+    },
+    /// The same because somebody wanted it, and not because backends failed or came back.
+    Rerouted {
+        /// Which service.
+        service: ServiceRef,
+        /// As in [`Transition::FailedOver`].
+        from: Option<(u8, Arc<str>)>,
+        /// Number and name now.
+        to: Option<(u8, Arc<str>)>,
+        /// Who wanted it.
+        by: Rerouter,
     },
     /// Nothing at all answers this node: its own network is suspected, and ejections do not grow.
     /// `false` is the end of that.

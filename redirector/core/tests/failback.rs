@@ -260,7 +260,7 @@ fn a_forced_tier_carries_everything_while_it_has_a_healthy_backend() {
     let mut stage = Stage::new(two_zones(Failback::default()));
     stage.at(1.0, Input::Operator(force("far")));
     assert_eq!(stage.shares(), [0, 100]);
-    assert_eq!(stage.failovers(), ["1.0: near to far"]);
+    assert_eq!(stage.failovers(), ["1.0: near to far by Operator"], "nothing has failed");
     stage.until(2.0);
     stage.probed(FAR, false);
     assert_eq!(stage.shares(), [100, 0], "what health says");
@@ -610,6 +610,10 @@ impl Stage {
         let failovers = self.happened.iter().filter_map(|(at, event)| match event {
             Transition::FailedOver { from, to, .. } => {
                 Some(format!("{:.1}: {} to {}", at.0.as_secs_f64(), name(from), name(to)))
+            }
+            Transition::Rerouted { from, to, by, .. } => {
+                let (from, to) = (name(from), name(to));
+                Some(format!("{:.1}: {from} to {to} by {by:?}", at.0.as_secs_f64()))
             }
             _ => None,
         });

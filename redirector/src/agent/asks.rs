@@ -119,11 +119,11 @@ impl Agent {
         };
         let supposed = (!dead.is_empty()).then(|| self.world.suppose(&dead));
         let world = supposed.as_ref().unwrap_or(&self.world);
-        let lost = self.outputs.lost();
+        let (lost, unserved) = (self.outputs.lost(), self.unserved());
         let told = names.iter().filter_map(|name| {
             let told = world.explain(name, now)?;
             let not_installed = self.not_installed(name);
-            Some(Explanation::new(told, now, lost.as_deref(), not_installed))
+            Some(Explanation::new(told, now, lost.as_deref(), not_installed, &unserved))
         });
         Ok(told.collect())
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result};
 use redirector_core::{
     plan::Scope,
-    service::{BackendRef, Locality, ServiceRef},
+    service::{BackendRef, Locality, Protocol, ServiceRef},
 };
 
 use super::Agent;
@@ -21,6 +21,18 @@ pub(super) struct Local {
 }
 
 impl Agent {
+    /// Backends of this node whose end the kernel would not see at once: it has accepted no connection
+    /// to them yet, so that it does not know who serves them.
+    pub(super) fn unserved(&self) -> BTreeSet<BackendRef> {
+        let listed = self.local.listed.values().flatten().copied();
+        let is_unknown = |backend: &BackendRef| {
+            let index = self.installed.backend(backend);
+            backend.protocol == Protocol::Tcp
+                && index.is_some_and(|(index, _)| !self.datapath.is_served(index))
+        };
+        listed.filter(is_unknown).collect()
+    }
+
     /// Tells the kernel which backends are this node's, if that has changed with these services.
     /// Until all of them are known what an earlier agent said holds.
     pub(super) fn tell_local(&mut self, changed: &Scope) -> Result<()> {

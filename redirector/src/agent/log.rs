@@ -7,7 +7,11 @@ use std::{
 };
 
 use redirector_common::HealthByte;
-use redirector_core::{Transition, input::ClientId, service::BackendRef};
+use redirector_core::{
+    Transition,
+    input::{ClientId, Rerouter},
+    service::BackendRef,
+};
 use tracing::{info, warn};
 
 /// How often it is said of a backend that a client cannot reach it, at most.
@@ -58,15 +62,25 @@ pub(super) fn log(transition: &Transition, contradictions: &mut Contradictions) 
             }
         }
         Transition::FailedOver { service, from, to } => {
-            let name = |tier: &Option<(u8, Arc<str>)>| {
-                tier.as_ref().map_or_else(|| "none".into(), |(_, name)| Arc::clone(name))
-            };
             let movement = Movement::of(from.as_ref(), to.as_ref());
-            let (from, to) = (name(from), name(to));
+            let (from, to) = (name(from.as_ref()), name(to.as_ref()));
             match movement {
                 Movement::Begun => info!(%service, %from, %to, "gets traffic"),
                 Movement::Back => info!(%service, %from, %to, "failed back"),
                 Movement::Over => warn!(%service, %from, %to, "failed over"),
+            }
+        }
+        Transition::Rerouted { service, from, to, by } => {
+            let by = match by {
+                Rerouter::Policy => "its policy",
+                Rerouter::Operator => "an operator",
+            };
+            let is_nowhere = to.is_none();
+            let (from, to) = (name(from.as_ref()), name(to.as_ref()));
+            if is_nowhere {
+                warn!(%service, %from, %to, by, "rerouted: none of its tiers has a healthy backend");
+            } else {
+                info!(%service, %from, %to, by, "rerouted");
             }
         }
         Transition::NodeSuspect(true) => {
@@ -83,6 +97,11 @@ pub(super) fn log(transition: &Transition, contradictions: &mut Contradictions) 
     }
 }
 
+/// A tier's, for a line.
+fn name(tier: Option<&(u8, Arc<str>)>) -> Arc<str> {
+    tier.map_or_else(|| "none".into(), |(_, name)| Arc::clone(name))
+}
+
 /// Where a service's traffic went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Movement {
@@ -90,7 +109,7 @@ enum Movement {
     Begun,
     /// To an earlier tier.
     Back,
-    /// To a later tier or to none; and within a number, whose tier is another one now.
+    /// To a later tier or to none.
     Over,
 }
 

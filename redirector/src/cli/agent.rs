@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     agent::{Agent, Guard, QUEUE},
-    control::{self, LongNames, Orders, ask_loader},
+    control::{self, LongNames, Orders, SocketFile, ask_loader},
     datapath::{self, Counters, Datapath, Events, Lock, Loss, Pinned, Pins, Resets, check},
     outputs::{Metrics, Outputs, admin},
     sources::{
@@ -176,6 +176,8 @@ async fn serve(args: &Args, signals: &mut Signals) -> Result<Ended> {
     let (cgroup, loader) = (args.load.cgroup_path(), run.loader());
     let guard = Guard { pins: pins.clone(), pinned, outputs, options, cgroup, loader };
     let mut lock = Some(lock);
+    // Declared after the lock, it goes before: a successor makes its own.
+    let socket = SocketFile::at(&run.socket());
 
     let leaves = tokio::select! {
         _ = terminated.recv() => {
@@ -200,6 +202,7 @@ async fn serve(args: &Args, signals: &mut Signals) -> Result<Ended> {
     if tokio::time::timeout(STOPPING, running).await.is_err() {
         warn!("the agent's task did not end in time");
     }
+    drop(socket);
     if leaves {
         // Whoever installs it again has ordered nothing yet, even if what is pinned cannot go.
         let forgotten = Orders::new(&run.orders()).remove();

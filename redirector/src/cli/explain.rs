@@ -170,13 +170,16 @@ fn describe_tier(text: &mut String, tier: &Tier) {
     }
     text.push('\n');
     for member in backends {
-        let Member { backend, locality, weight: _, share, probes, objections, suspicions } = member;
+        let Member { backend, locality, weight: _, share, probes, objections, .. } = member;
         let _ = writeln!(text, "      {backend:<26} {share:>6.2} %  {locality}; probes: {probes}");
         for objection in objections {
             let (by, why, ago) = (&objection.by, &objection.why, objection.seconds);
             let _ = writeln!(text, "        {by}: {why}, for {ago:.0} s");
         }
-        for Suspicion { what, seconds } in suspicions {
+        if let Some(why) = &member.unwatched {
+            let _ = writeln!(text, "        {why}");
+        }
+        for Suspicion { what, seconds } in &member.suspicions {
             let _ = writeln!(text, "        suspected, for {seconds:.0} s: {what}");
         }
     }

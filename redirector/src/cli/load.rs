@@ -3,7 +3,7 @@
 use std::{
     fs::DirBuilder,
     io::ErrorKind,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -16,7 +16,7 @@ use tracing::info;
 
 use super::options::LoadArgs;
 use crate::{
-    control::{Loader, RunDirectory},
+    control::{Loader, RunDirectory, SocketFile},
     datapath::{self, Access, Lock, Pins, check, verifier},
 };
 
@@ -64,10 +64,11 @@ fn stand_by(args: &Args, directory: &Path) -> Result<()> {
         prepare(directory, access)?;
         let socket = RunDirectory::new(directory).loader();
         let loader = Loader::listen(&socket, access)?;
+        let file = SocketFile::at(&socket);
         info!(socket = %socket.display(), "standing by");
         tokio::select! {
             loaded = loader.serve_one(|| load(args)) => loaded,
-            () = removed(&socket) => {
+            () = removed(&file) => {
                 bail!("{} was removed: no agent can ask any more", socket.display())
             }
             _ = terminated.recv() => Ok(()),
@@ -77,11 +78,9 @@ fn stand_by(args: &Args, directory: &Path) -> Result<()> {
 }
 
 /// Waits until another file, or none, is where this one is now.
-async fn removed(path: &Path) {
+async fn removed(socket: &SocketFile) {
     const LOOKS: Duration = Duration::from_secs(10);
-    let inode = || path.symlink_metadata().map(|is| (is.dev(), is.ino())).ok();
-    let ours = inode();
-    while inode() == ours {
+    while socket.is_there() {
         tokio::time::sleep(LOOKS).await;
     }
 }

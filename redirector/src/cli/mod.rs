@@ -21,7 +21,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::datapath;
 
-use options::PinArgs;
+use options::{PinArgs, RunArgs};
 
 /// Connection-level failover in the kernel: each connect to a service address goes to a healthy
 /// replica
@@ -64,7 +64,17 @@ enum Command {
     /// Print the definition of FailoverPolicy for a cluster: `redirector crd | kubectl apply -f -`
     Crd(crd::Args),
     /// Detach the programs and remove every trace of them
-    Unload(PinArgs),
+    Unload(UnloadArgs),
+}
+
+/// Flags of `unload`.
+#[derive(Clone, Debug, clap::Args)]
+struct UnloadArgs {
+    #[command(flatten)]
+    pins: PinArgs,
+    /// Sockets of agents and loaders that were killed go too; orders stay
+    #[command(flatten)]
+    run: RunArgs,
 }
 
 /// Runs the command line of this process.
@@ -117,8 +127,9 @@ pub fn command(called: &OsStr) -> clap::Command {
     }
 }
 
-fn unload(args: &PinArgs) -> Result<()> {
-    let pins = args.pins();
+fn unload(args: &UnloadArgs) -> Result<()> {
+    args.run.directory().sweep()?;
+    let pins = args.pins.pins();
     if !pins.root().is_dir() {
         println!("nothing is pinned at {}", pins.root().display());
         return Ok(());

@@ -1,16 +1,23 @@
 //! Why a service's connections go where they go, as the control socket tells it.
 
+use std::collections::BTreeSet;
+
 use redirector_common::AllDown;
 use redirector_core::{
     Moment,
     explain::{self, HoldState},
     failover::vacancies::Vacancy,
     health::{self, ProbeHealth, Sight},
-    service::{self, Mode},
+    service::{self, BackendRef, Mode},
 };
 use serde::{Deserialize, Serialize};
 
 use super::NotInstalled;
+
+/// Of a backend of this node of which the kernel does not know who serves it.
+const UNWATCHED: &str = "who listens there is not known (it has accepted no connection since the \
+                         programs were loaded, or they watch no listeners: `redirector check`): the \
+                         end of its listener would be seen by failing connects and probes";
 
 /// A service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -95,6 +102,9 @@ pub struct Member {
     pub probes: String,
     /// Who objects to new connections; empty is healthy.
     pub objections: Vec<Objection>,
+    /// Why the end of its listener would not be seen at once, though it is on this node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwatched: Option<String>,
     /// What was seen of it and a probe is being asked about; that is no objection.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suspicions: Vec<Suspicion>,
@@ -138,15 +148,18 @@ pub struct Suspicion {
 
 impl Explanation {
     /// What the core says, at `now`, on a node that lacks what `not_in_force` says, of a service of
-    /// which the kernel lacks what `not_installed` says.
+    /// which the kernel lacks what `not_installed` says, and where the kernel does not know who serves
+    /// these.
     #[must_use]
     pub fn new(
         told: explain::Explanation,
         now: Moment,
         not_in_force: Option<&str>,
         not_installed: Option<NotInstalled>,
+        unserved: &BTreeSet<BackendRef>,
     ) -> Self {
         let explain::Explanation { service, mode, all_down, forced, families, vacancies } = told;
+        let families = families.into_iter();
         Self {
             service: service.to_string(),
             mode: match mode {
@@ -164,23 +177,33 @@ impl Explanation {
             forced: forced.map(|tier| tier.to_string()),
             not_in_force: not_in_force.map(str::to_owned),
             not_installed,
-            families: families.into_iter().map(|told| family(told, &vacancies, now)).collect(),
+            families: families.map(|told| family(told, &vacancies, now, unserved)).collect(),
         }
     }
 }
 
-fn family(told: explain::Family, vacancies: &[Vacancy], now: Moment) -> Family {
+fn family(
+    told: explain::Family,
+    vacancies: &[Vacancy],
+    now: Moment,
+    unserved: &BTreeSet<BackendRef>,
+) -> Family {
     let explain::Family { is_ipv6, is_all_down, tiers, without_tier } = told;
     Family {
         family: if is_ipv6 { "IPv6" } else { "IPv4" }.to_owned(),
         is_all_down,
-        tiers: tiers.into_iter().map(|told| tier(told, vacancies, now)).collect(),
+        tiers: tiers.into_iter().map(|told| tier(told, vacancies, now, unserved)).collect(),
         without_tier: without_tier.iter().map(|(backend, _)| backend.to_string()).collect(),
         without_tier_localities: without_tier.into_iter().map(|(_, told)| locality(told)).collect(),
     }
 }
 
-fn tier(told: explain::TierExplained, vacancies: &[Vacancy], now: Moment) -> Tier {
+fn tier(
+    told: explain::TierExplained,
+    vacancies: &[Vacancy],
+    now: Moment,
+    unserved: &BTreeSet<BackendRef>,
+) -> Tier {
     let explain::TierExplained { number, name, of, load, due, count, hold, members } = told;
     let vacant = vacancies.iter().find(|vacancy| vacancy.name == name);
     Tier {
@@ -193,7 +216,7 @@ fn tier(told: explain::TierExplained, vacancies: &[Vacancy], now: Moment) -> Tie
         due,
         hold: hold.map(describe),
         healthy: count.healthy,
-        backends: members.into_iter().map(|told| member(told, now)).collect(),
+        backends: members.into_iter().map(|told| member(told, now, unserved)).collect(),
     }
 }
 
@@ -208,10 +231,11 @@ fn describe(hold: HoldState) -> String {
     }
 }
 
-fn member(told: explain::Member, now: Moment) -> Member {
+fn member(told: explain::Member, now: Moment, unserved: &BTreeSet<BackendRef>) -> Member {
     let explain::Member { backend, locality, weight, share, probes, objections, suspicions } = told;
     let ago = |since: Moment| now.0.saturating_sub(since.0).as_secs_f64();
     Member {
+        unwatched: unserved.contains(&backend).then(|| UNWATCHED.to_owned()),
         backend: backend.to_string(),
         locality: self::locality(locality),
         weight,
@@ -301,6 +325,7 @@ mod tests {
             share: 50.0,
             probes: "healthy".into(),
             objections: Vec::new(),
+            unwatched: None,
             suspicions: Vec::new(),
         };
         let json = r#"{"backend":"10.1.0.5:8080/tcp","node":"n9","zone":"x","region":"us","cluster":null,"weight":1,"share":50.0,"probes":"healthy","objections":[]}"#;

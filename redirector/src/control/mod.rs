@@ -12,6 +12,7 @@ mod long_names;
 mod order;
 mod orders;
 mod server;
+mod socket;
 mod standing;
 
 use std::{
@@ -32,6 +33,7 @@ pub use long_names::LongNames;
 pub use order::{Order, Subject};
 pub use orders::Orders;
 pub use server::Server;
+pub use socket::SocketFile;
 pub use standing::NotInstalled;
 
 /// A question or an order for the agent's task, with where its answer goes.
@@ -109,6 +111,15 @@ impl RunDirectory {
     #[must_use]
     pub fn long_names(&self) -> PathBuf {
         self.0.join("names.json")
+    }
+
+    /// Removes the sockets of processes that were killed. Orders stay: the next agent carries them out.
+    ///
+    /// # Errors
+    ///
+    /// One cannot be removed.
+    pub fn sweep(&self) -> Result<()> {
+        [self.socket(), self.loader()].iter().try_for_each(|path| socket::remove_dead(path))
     }
 
     /// Creates it, for its owner only, if it is not there.

@@ -8,11 +8,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
+use super::mounts;
+
 /// `CGROUP2_SUPER_MAGIC` of statfs(2).
 const CGROUP2: i64 = 0x6367_7270;
-
-/// Where systemd mounts cgroup2 in its hybrid hierarchy.
-const BESIDE_V1: &str = "unified";
 
 /// A directory of the cgroup2 hierarchy, opened.
 #[derive(Debug)]
@@ -26,20 +25,19 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
-    /// Opens the cgroup at `path`, or the root of the cgroup2 mount. Where systemd has mounted cgroup
-    /// v1 at `path` and cgroup2 below it, that one is meant: so the same `/sys/fs/cgroup` is right on
-    /// every node.
+    /// Opens the cgroup at `path`, or the root of the cgroup2 mount. Where `path` is no cgroup and
+    /// cgroup2 is mounted below it, that one is meant: systemd has it at `unified` beside version 1,
+    /// others elsewhere, and so the same `/sys/fs/cgroup` is right on every node.
     ///
     /// # Errors
     ///
     /// There is no cgroup2 mount, or `path` is not a cgroup of it.
     pub fn open(path: Option<&Path>) -> Result<Self> {
         let path = match path {
+            Some(path) if !is_cgroup2(path) => below(path).unwrap_or_else(|| path.to_owned()),
             Some(path) => path.to_owned(),
             None => root()?,
         };
-        let beside_v1 = path.join(BESIDE_V1);
-        let path = if !is_cgroup2(&path) && is_cgroup2(&beside_v1) { beside_v1 } else { path };
         let directory = File::open(&path).with_context(|| {
             format!("cannot open the cgroup {}; pass an existing one as --cgroup", path.display())
         })?;
@@ -92,22 +90,20 @@ fn is_cgroup2(path: &Path) -> bool {
     nix::sys::statfs::statfs(path).is_ok_and(|stat| stat.filesystem_type().0 == CGROUP2)
 }
 
+/// Where cgroup2 is mounted in a directory.
+fn below(path: &Path) -> Option<PathBuf> {
+    mounts::of_type("cgroup2", &path.canonicalize().ok()?).ok()?.into_iter().next()
+}
+
 /// Where cgroup2 is mounted.
 ///
 /// # Errors
 ///
 /// It is not.
 pub fn root() -> Result<PathBuf> {
-    let mounts = std::fs::read_to_string("/proc/self/mounts").context("cannot read the mounts")?;
-    mounts
-        .lines()
-        .find_map(|line| {
-            let mut words = line.split(' ').skip(1);
-            let (path, kind) = (words.next()?, words.next()?);
-            (kind == "cgroup2").then(|| PathBuf::from(path))
-        })
-        .context(
-            "no cgroup2 hierarchy is mounted; mount one (mount -t cgroup2 none /sys/fs/cgroup) or \
-             pass a cgroup as --cgroup",
-        )
+    let mounts = mounts::of_type("cgroup2", Path::new("/")).context("cannot read the mounts")?;
+    mounts.into_iter().next().context(
+        "no cgroup2 hierarchy is mounted; mount one (mount -t cgroup2 none /sys/fs/cgroup) or pass a \
+         cgroup as --cgroup",
+    )
 }

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::{
     btf::{self, Offsets},
-    cgroup, listeners,
+    cgroup, listeners, mounts,
     pins::{PIN_PATH, Pins},
     resets,
 };
@@ -194,10 +194,19 @@ fn unprivileged() -> Finding {
 }
 
 fn cgroup2() -> Finding {
-    match cgroup::root() {
-        Ok(root) => finding("cgroup2", Verdict::Ok, format!("mounted at {}", root.display())),
-        Err(error) => finding("cgroup2", Verdict::Missing, error.to_string()),
+    const WHAT: &str = "cgroup2";
+    let error = match cgroup::root() {
+        Ok(root) => return finding(WHAT, Verdict::Ok, format!("mounted at {}", root.display())),
+        Err(error) => error,
+    };
+    // In a pod: the runtime mounts there what the node's own pods are told by, often version 1.
+    let types = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    let is_known = types.lines().any(|line| line.ends_with("\tcgroup2"));
+    if is_known && !may_load() {
+        let detail = "not mounted here; `load` needs it, the agent beside existing pins does not";
+        return finding(WHAT, Verdict::Degraded, detail);
     }
+    finding(WHAT, Verdict::Missing, error.to_string())
 }
 
 fn bpffs(pins: Option<&Pins>) -> Finding {
@@ -207,17 +216,15 @@ fn bpffs(pins: Option<&Pins>) -> Finding {
     let Err(error) = place.check_file_system() else {
         return finding(WHAT, Verdict::Ok, format!("mounted where {shown} is"));
     };
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let mount = mounts.lines().find_map(|line| {
-        let mut words = line.split(' ').skip(1);
-        let (path, kind) = (words.next()?, words.next()?);
-        (kind == "bpf").then(|| path.to_owned())
-    });
-    match mount {
+    let mounts = mounts::of_type("bpf", Path::new("/")).unwrap_or_default();
+    match mounts.first() {
         Some(path) if pins.is_none() => finding(
             WHAT,
             Verdict::Degraded,
-            format!("mounted at {path}; give all commands a --pin-path below it ({error:#})"),
+            format!(
+                "mounted at {}; give all commands a --pin-path below it ({error:#})",
+                path.display()
+            ),
         ),
         _ => finding(WHAT, Verdict::Missing, format!("{error:#}")),
     }

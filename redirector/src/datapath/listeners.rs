@@ -1,11 +1,11 @@
 //! Whether this kernel lets the programs watch local listeners, the constants they need for it, and
 //! the end of what they remember.
 
-use std::fs;
+use std::{fmt, fs};
 
 use anyhow::{Context as _, Result, ensure};
-use aya::maps::{HashMap, Map, MapData};
-use redirector_common::{HealthByte, HealthWord, PortKey, PortValue};
+use aya::maps::{Array, HashMap, Map, MapData};
+use redirector_common::{HealthByte, HealthWord, PortKey, PortValue, is_served};
 
 use super::{Mapped, Pins, btf, check::kernel_at_least, open};
 
@@ -42,6 +42,28 @@ impl Ports {
             // Gone already, perhaps.
             let _ = self.0.remove(&key);
         }
+    }
+}
+
+/// `BACKEND_NETNS`, opened.
+pub(super) struct Served(Array<MapData, u64>);
+
+impl Served {
+    pub(super) fn open(pins: &Pins) -> Result<Self> {
+        let map = Map::Array(open(pins, "BACKEND_NETNS")?);
+        Ok(Self(Array::try_from(map).context("BACKEND_NETNS has another shape")?))
+    }
+
+    /// Whether a namespace is known that serves this backend.
+    pub(super) fn is_known(&self, index: u32, health: &Mapped<HealthWord>) -> bool {
+        let generation = health.read(index as usize).unwrap_or_default().generation();
+        is_served(self.0.get(&index, 0).unwrap_or_default(), generation)
+    }
+}
+
+impl fmt::Debug for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Served").finish_non_exhaustive()
     }
 }
 

@@ -13,6 +13,7 @@ mod ids;
 mod listeners;
 pub mod load;
 mod mapped;
+mod mounts;
 mod object;
 mod passive;
 mod pinned;
@@ -25,7 +26,11 @@ mod view;
 
 use std::{collections::BTreeSet, net::IpAddr, os::fd::OwnedFd, time::Duration};
 
-use self::{ids::Ids, listeners::Ports, passive::Passive};
+use self::{
+    ids::Ids,
+    listeners::{Ports, Served},
+    passive::Passive,
+};
 use anyhow::{Context as _, Result};
 use aya::maps::{HashMap, Map, MapData, PerCpuArray};
 use aya_log::EbpfLogger;
@@ -63,6 +68,7 @@ pub struct Datapath {
     passive: Passive,
     ids: Ids,
     ports: Ports,
+    served: Served,
     barrier: (OwnedFd, OwnedFd),
     capacities: Capacities,
 }
@@ -121,6 +127,7 @@ impl Datapath {
             passive: Passive::open(pins)?,
             ids: Ids::new(map_array(pins, "BACKEND_IDS")?),
             ports: Ports::open(pins)?,
+            served: Served::open(pins)?,
             barrier: (open_fd(pins, "BARRIER")?, open_fd(pins, "BARRIER_INNER")?),
             capacities,
         })
@@ -301,6 +308,13 @@ impl Datapath {
     /// Never in practice.
     pub fn set_local(&self, indices: &BTreeSet<u32>) -> Result<()> {
         self.ids.hold(indices, &self.backends, &self.health)
+    }
+
+    /// Whether a namespace is known that serves this backend, so that the end of its last listener is
+    /// seen at once.
+    #[must_use]
+    pub fn is_served(&self, index: u32) -> bool {
+        self.served.is_known(index, &self.health)
     }
 
     /// Removes what clients have forgotten, and the marks of backends that no client avoids.

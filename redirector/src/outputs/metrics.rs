@@ -140,6 +140,7 @@ impl Metrics {
             Transition::Readmitted { .. } => "readmitted",
             Transition::Contradicted { .. } => "contradicted",
             Transition::FailedOver { .. } => "failed_over",
+            Transition::Rerouted { .. } => "rerouted",
             Transition::NodeSuspect(_) => "node_suspect",
             Transition::Ramped { .. } => "ramped",
             Transition::Ordered(_) => "ordered",

@@ -31,7 +31,8 @@ pub struct Options {
     pub tokens: Vec<Token>,
     /// Of each kind so many changes are remembered; older versions are expired.
     pub window: usize,
-    /// How often a watch that allows it gets a bookmark.
+    /// How often a watch that allows it gets a bookmark, where there is a version to tell. The first one
+    /// comes after twice that.
     pub bookmarks: Duration,
     /// What is checked and defaulted in a FailoverPolicy.
     pub validate: Option<Validate>,

@@ -27,6 +27,7 @@ const PAIRS: &[(&[&str], &str)] = &[
         "overlays/kind",
     ),
     (&["resets=true"], "components/resets"),
+    (&["priorityClassName=redirector"], "components/priority-class"),
     (&["seLinuxOptions.type=spc_t"], "components/selinux"),
     (&["networkPolicy.enabled=true"], "components/network-policy"),
     (&["serviceMonitor.enabled=true"], "components/service-monitor"),
@@ -40,12 +41,14 @@ fn it_installs_what_kustomize_does_object_by_object() {
     }
     let all = [
         "components/network-policy",
+        "components/priority-class",
         "components/resets",
         "components/selinux",
         "components/service-monitor",
     ];
     let values = [
         "networkPolicy.enabled=true",
+        "priorityClassName=redirector",
         "resets=true",
         "seLinuxOptions.type=spc_t",
         "serviceMonitor.enabled=true",
@@ -105,6 +108,7 @@ fn values_that_it_does_not_know_are_refused() {
         ("trustedCIDRs={10.0.0.1}", "trustedCIDRs"),
         ("apiServer=http://192.0.2.1", "apiServer"),
         ("cgroupRoot=sys/fs/cgroup", "cgroupRoot"),
+        ("priorityClass=redirector", "priorityClass"),
         ("maxUnavailable=ten", "maxUnavailable"),
         ("resources.limit.memory=1Gi", "limit"),
         ("serviceMonitor.interval=fast", "interval"),

@@ -5,6 +5,7 @@ mod arguments;
 mod chart;
 mod nodes;
 mod policies;
+mod pressure;
 mod rbac;
 mod render;
 mod security;

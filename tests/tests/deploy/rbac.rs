@@ -18,7 +18,7 @@ const IN_THE_CLUSTER: &[Right] = &[
 
 const IN_ITS_NAMESPACE: &[Right] = &[
     ("coordination.k8s.io", &["leases"], &[], &["create"]),
-    ("coordination.k8s.io", &["leases"], &["redirector-report"], &["get", "update"]),
+    ("coordination.k8s.io", &["leases"], &["redirector-report"], &["get", "update", "delete"]),
     ("apps", &["daemonsets"], &["redirector"], &["get"]),
     ("", &["pods"], &[], &["get"]),
 ];

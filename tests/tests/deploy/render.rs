@@ -13,6 +13,7 @@ use tempfile::TempDir;
 pub(super) const VARIANTS: &[&str] = &[
     "base",
     "components/network-policy",
+    "components/priority-class",
     "components/resets",
     "components/selinux",
     "components/service-monitor",

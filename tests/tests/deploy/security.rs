@@ -137,8 +137,6 @@ fn every_node_gets_an_agent_and_is_updated_gently() {
     assert_eq!(pod["nodeSelector"], json!({"kubernetes.io/os": "linux"}));
     assert_eq!(pod["dnsPolicy"], "Default");
     assert_eq!(pod["terminationGracePeriodSeconds"], 10);
-    let class = only(&objects, "PriorityClass");
-    assert_eq!(pod["priorityClassName"], class["metadata"]["name"]);
     let [_, (_, agent)] = containers(&objects);
     for (probe, path) in
         [("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")]

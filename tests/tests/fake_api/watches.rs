@@ -95,6 +95,8 @@ async fn bookmarks_come_when_allowed_and_name_versions_of_other_kinds() {
         }
     }
     without.says_nothing().await;
+    // There is nothing new to say.
+    with.says_nothing().await;
 }
 
 #[tokio::test]

@@ -87,7 +87,7 @@ fn the_cgroup_must_be_one_of_version_2() {
     );
 }
 
-/// systemd's hybrid hierarchy: version 1 at /sys/fs/cgroup, version 2 at `unified` in it.
+/// As in systemd's hybrid hierarchy: version 1 at /sys/fs/cgroup, version 2 mounted somewhere in it.
 #[test]
 fn beside_version_1_the_cgroup_is_found_below() {
     struct Bound(std::path::PathBuf);
@@ -98,12 +98,12 @@ fn beside_version_1_the_cgroup_is_found_below() {
     }
     let stage = Stage::new(CONFIGURATION);
     let hierarchy = stage.directory.path().join("hierarchy");
-    let unified = hierarchy.join("unified");
-    fs::create_dir_all(&unified).expect("directories");
+    let second = hierarchy.join("version 2");
+    fs::create_dir_all(&second).expect("directories");
     let (from, none) = (Some(stage.cgroup.path()), None::<&str>);
     let bind = nix::mount::MsFlags::MS_BIND;
-    nix::mount::mount(from, &unified, none, bind, none).expect("a mount");
-    let _bound = Bound(unified);
+    nix::mount::mount(from, &second, none, bind, none).expect("a mount");
+    let _bound = Bound(second);
     let pin_path = stage.bpffs.pin_path();
 
     let output = stage.redirector(&[

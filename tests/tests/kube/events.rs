@@ -99,6 +99,10 @@ fn what_a_policy_changes_by_coming_is_no_failover() {
     assert!(drained.status.success(), "{drained:?}");
     wait_until("the drain's Event", || !events(&stage, "Drained").is_empty()).expect("an Event");
     assert_eq!(events(&stage, "FailedOver"), Vec::<Value>::new());
+    let log = stage.cluster.agent.log();
+    assert!(!log.contains("failed over"), "{log}");
+    let rerouted = log.lines().filter(|line| line.contains("rerouted"));
+    assert_eq!(rerouted.count(), 2, "the policy came and went: {log}");
 }
 
 #[test]

@@ -92,8 +92,8 @@ impl Stage {
                 Token::limited("agent-token", AGENT, rights),
                 Token::administrator("admin-token", "admin"),
             ],
-            // The agent takes a tenth of the usual silence for a dead server.
-            bookmarks: Duration::from_secs(2),
+            // A tenth of the real time, as the agent's.
+            bookmarks: Duration::from_secs(6),
             needs_crd: true,
             ..api::Options::default()
         };

@@ -1,8 +1,10 @@
 //! Listeners that are older than the programs.
 
+use std::net::Ipv6Addr;
+
 use redirector_tests::server::Listen;
 
-use crate::stage::{Stage, frontend4};
+use crate::stage::{PORT, Stage, frontend4};
 
 #[test]
 fn a_listener_older_than_the_programs_ejects_like_any_other() {
@@ -15,6 +17,25 @@ fn a_listener_older_than_the_programs_ejects_like_any_other() {
     stage.assert_ejected(stage.local4(), "a kill");
     let _server = stage.server(Listen::on(stage.local4()));
     stage.assert_usable(stage.local4(), "a new listener");
+    stage.finish();
+}
+
+#[test]
+fn who_serves_is_known_from_the_first_connection_on_and_explain_says_so() {
+    let mut stage = Stage::without_agent();
+    let mut server = stage.server(Listen::on((Ipv6Addr::UNSPECIFIED, PORT).into()));
+    stage.start_agent();
+    for (service, local) in [("shop/four", stage.local4()), ("shop/six", stage.local6())] {
+        stage.thaw();
+        assert!(!stage.is_watched(service, local), "{service}: nobody has connected to it");
+        stage.dial(local).expect("a connection past the service");
+        assert!(stage.is_watched(service, local), "{service}: somebody has");
+        stage.freeze();
+    }
+
+    server.kill();
+    stage.assert_ejected(stage.local4(), "a kill");
+    stage.assert_ejected(stage.local6(), "a kill");
     stage.finish();
 }
 

@@ -120,6 +120,21 @@ impl Stage {
         self.agent.as_ref().expect("an agent").thaw().expect("it thaws");
     }
 
+    /// And stands still again.
+    pub(crate) fn freeze(&self) {
+        self.agent.as_ref().expect("an agent").freeze().expect("it freezes");
+    }
+
+    /// Whether `explain` says nothing against the end of that backend's listener being seen.
+    pub(crate) fn is_watched(&self, service: &str, backend: SocketAddr) -> bool {
+        let agent = self.agent.as_ref().expect("an agent");
+        let told = agent.ask("explain", &[service]).expect("redirector explain");
+        let told = String::from_utf8(told.stdout).expect("text");
+        let mut lines = told.lines().skip_while(|line| !line.contains(&backend.to_string()));
+        assert!(lines.next().is_some(), "no {backend}: {told}");
+        !lines.next().is_some_and(|line| line.contains("who listens there is not known"))
+    }
+
     pub(crate) fn lab(&self) -> &Lab {
         &self.lab
     }

@@ -113,6 +113,7 @@ fn a_loader_that_stands_by_loads_nothing_by_itself_and_ends_when_it_is_told() {
     loader.terminate();
     loader.wait_for_end();
     assert!(!stage.loader_log().contains("loaded;"), "{}", stage.loader_log());
+    assert!(!socket.exists(), "its socket is left");
 
     // Where nobody can find it it does not stay, so that another takes its place.
     let mut loader = stage.loader();

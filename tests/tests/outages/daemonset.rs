@@ -1,7 +1,7 @@
 //! The life of a DaemonSet on one node: its pod is replaced, and at the end it is taken away.
 
 use std::{
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -85,6 +85,7 @@ fn after_an_uninstall_nothing_is_left_and_without_a_clear_answer_everything() {
             assert_forgotten(&ids);
             assert!(attached(&cluster.agent).is_empty(), "{end:?}");
             assert!(is_unpinned(&root), "{end:?}: {} holds something", root.display());
+            assert_eq!(in_run_directory(&cluster), [""; 0], "{end:?}");
         } else {
             assert_eq!(ids.living(), ids, "{end:?}");
         }
@@ -131,13 +132,19 @@ fn an_order_outlives_a_rolling_update_and_goes_with_an_uninstall() {
     cluster.api.delete("daemonsets", NAMESPACE, NAME).expect("the DaemonSet");
     cluster.agent.stop().expect("the last one's end");
     assert_verdict(&cluster, "the DaemonSet is gone");
-    assert!(!file.exists(), "an uninstall leaves {}", file.display());
+    assert_eq!(in_run_directory(&cluster), [""; 0], "an uninstall leaves something");
     install(&cluster.api, "agent-ccccc");
     start(&mut cluster, "agent-ccccc", 2);
     assert_eq!(ask(&cluster, "orders", &["-o", "json"]), json!([]));
     until(&cluster, "nobody drains the first one any more", || {
         answer(&cluster, ADDRESS).as_deref() == Some("r1")
     });
+}
+
+/// What is left where the agent's socket and its orders are.
+fn in_run_directory(cluster: &Cluster) -> Vec<String> {
+    let entries = fs::read_dir(cluster.agent.run_directory()).expect("a directory");
+    entries.map(|entry| entry.expect("an entry").file_name().display().to_string()).collect()
 }
 
 /// What the running agent says to an operator; null if it is no JSON.

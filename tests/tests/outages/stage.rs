@@ -22,7 +22,7 @@ pub(crate) const SMALL: [&str; 6] =
     ["--max-slots", "8192", "--max-backends", "512", "--max-services", "256"];
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// With bookmarks at a tenth of the real time as well.
+/// With bookmarks often enough for tests that wait for what they lead to.
 pub(crate) fn options(replicas: u8, arguments: &[&str]) -> Options {
     let arguments = SMALL.iter().chain(arguments).map(|text| (*text).to_owned()).collect();
     let api = api::Options { bookmarks: Duration::from_secs(1), ..api::Options::default() };

@@ -221,6 +221,7 @@ mod tests {
             name: ServiceRef(name.into()),
             frontends: vec![Frontend { address: address(at), port, protocol }],
             affinity_seconds: None,
+            virtual_addresses: Vec::new(),
             also_served: false,
             unreachable: false,
             backends: backends.iter().map(listed).collect(),

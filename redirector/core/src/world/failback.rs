@@ -164,7 +164,7 @@ impl World {
         let due = self.failbacks.due.iter().take_while(|(at, _)| *at <= now);
         let due: Vec<ServiceRef> = due.map(|(_, name)| name.clone()).collect();
         for name in due {
-            self.recompile(&name, happened);
+            self.recompile(&name, None, happened);
         }
     }
 

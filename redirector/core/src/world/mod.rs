@@ -49,9 +49,9 @@ use crate::{
         tiers::others,
         vacancies::{Vacancy, vacancies},
     },
-    input::{Command, Input, Moment, Transition, Verb},
+    input::{Command, Input, Moment, Rerouter, Transition, Verb},
     plan::Scope,
-    service::{BackendRef, Frontend, Locality, Service, ServiceRef},
+    service::{BackendRef, Frontend, Locality, Policy, Service, ServiceRef},
     tables::{Overrides, ServiceTables, Tables, View, compile_service, tiers},
 };
 
@@ -251,7 +251,7 @@ impl World {
         // The tiers are others now; that is no failover.
         let names: Vec<ServiceRef> = self.services.keys().cloned().collect();
         for name in &names {
-            self.recompile(name, &mut Vec::new());
+            self.recompile(name, None, &mut Vec::new());
         }
     }
 
@@ -265,6 +265,7 @@ impl World {
             return;
         }
         let name = service.name.clone();
+        let wanted = rerouter(self.services.get(&name), &service);
         self.refused.remove(&name);
         let listed = service.backends.iter().map(|backend| backend.backend);
         let mut touched: BTreeSet<BackendRef> = listed.collect();
@@ -286,7 +287,7 @@ impl World {
         self.reset_gone(lost);
         self.depend(&name);
         self.redrain(&name, &before, happened);
-        self.recompile_with_dependants(&name, happened);
+        self.recompile_with_dependants(&name, wanted, happened);
         self.settle(touched, happened);
     }
 
@@ -307,7 +308,7 @@ impl World {
         self.backends.forget(name);
         self.reset_gone(lost);
         self.redrain(name, &before, happened);
-        self.recompile_with_dependants(name, happened);
+        self.recompile_with_dependants(name, None, happened);
         self.settle(before, happened);
     }
 
@@ -372,20 +373,31 @@ impl World {
         let listing: BTreeSet<ServiceRef> =
             users.flat_map(|user| [user].into_iter().chain(dependants(user))).cloned().collect();
         for name in &listing {
-            self.recompile(name, happened);
+            self.recompile(name, None, happened);
         }
     }
 
-    fn recompile_with_dependants(&mut self, name: &ServiceRef, happened: &mut Vec<Transition>) {
-        self.recompile(name, happened);
+    fn recompile_with_dependants(
+        &mut self,
+        name: &ServiceRef,
+        wanted: Option<Rerouter>,
+        happened: &mut Vec<Transition>,
+    ) {
+        self.recompile(name, wanted, happened);
         for dependant in self.dependants.get(name).cloned().unwrap_or_default() {
             if dependant != *name {
-                self.recompile(&dependant, happened);
+                self.recompile(&dependant, None, happened);
             }
         }
     }
 
-    fn recompile(&mut self, name: &ServiceRef, happened: &mut Vec<Transition>) {
+    /// Compiles a service; `wanted` says who wants its traffic elsewhere, if somebody does.
+    fn recompile(
+        &mut self,
+        name: &ServiceRef,
+        wanted: Option<Rerouter>,
+        happened: &mut Vec<Transition>,
+    ) {
         let Some(service) = self.services.get(name) else { return };
         let Tables { services: compiled, objections, .. } = &mut self.tables;
         let view = View { node: &self.node, services: &self.services, objections };
@@ -396,6 +408,7 @@ impl World {
             outages: &mut self.outages,
             instant: &mut self.instant,
             now: self.now,
+            wanted,
         };
         if let Some(new) = compiler.compile(service, old.as_deref(), happened) {
             match old {
@@ -434,6 +447,7 @@ struct Compiler<'w> {
     outages: &'w mut Outages,
     instant: &'w mut Instant,
     now: Moment,
+    wanted: Option<Rerouter>,
 }
 
 impl Compiler<'_> {
@@ -444,16 +458,28 @@ impl Compiler<'_> {
         old: Option<&Arc<ServiceTables>>,
         happened: &mut Vec<Transition>,
     ) -> Option<Arc<ServiceTables>> {
-        let Self { view, failbacks, outages, instant, now } = self;
+        let Self { view, failbacks, outages, instant, now, wanted } = self;
         let tiers = tiers(service, &view);
         let installed = old.map(AsRef::as_ref);
         let ramped = failbacks.stand(service, &tiers, installed, instant, (&view, now));
         let overrides = failbacks.overrides(&service.name);
         let new = compile_service(service, tiers, overrides, view.objections);
         let is_new = installed != Some(&new);
-        let held = overrides.held;
-        outages.failed_over(&service.name, installed, (&new, held), instant.was_synced, happened);
+        let how = (instant.was_synced, wanted);
+        outages.failed_over(&service.name, installed, (&new, overrides.held), how, happened);
         happened.extend(ramped);
         is_new.then(|| Arc::new(new))
     }
+}
+
+/// Who wants a service's traffic elsewhere, if a new version of it says that somebody does: by what
+/// decides which tiers there are and which of them carry load, whatever the backends' health.
+fn rerouter(old: Option<&Service>, new: &Service) -> Option<Rerouter> {
+    let wanted = |service: &Service| {
+        let Policy { tiers, mode, overprovisioning_percent, min_healthy_percent, .. } =
+            service.policy.clone();
+        (tiers, mode, overprovisioning_percent, min_healthy_percent)
+    };
+    old.is_some_and(|old| old.policy != new.policy && wanted(old) != wanted(new))
+        .then_some(Rerouter::Policy)
 }

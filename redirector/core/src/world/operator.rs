@@ -10,7 +10,7 @@ use redirector_common::HealthByte;
 use super::{World, instant::Instant};
 use crate::{
     failover::tiers::names,
-    input::{Drained, Moment, Transition, Verb},
+    input::{Drained, Moment, Rerouter, Transition, Verb},
     service::{Backend, BackendRef, Service, ServiceRef},
 };
 
@@ -50,9 +50,10 @@ impl World {
         happened.push(Transition::Ordered(verb.clone()));
         match verb {
             Verb::Drain(_) | Verb::Undrain(_) => self.redrain_all(happened),
-            Verb::Force { service, .. } | Verb::Failback(service) => {
-                self.recompile(&service, happened);
+            Verb::Force { service, .. } => {
+                self.recompile(&service, Some(Rerouter::Operator), happened);
             }
+            Verb::Failback(service) => self.recompile(&service, None, happened),
         }
     }
 

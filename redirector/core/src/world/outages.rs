@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     failover::standing::Held,
-    input::Transition,
+    input::{Rerouter, Transition},
     service::ServiceRef,
     tables::{ServiceTables, Table},
 };
@@ -33,6 +33,8 @@ impl Outages {
     /// Reports, per family, that another tier carries the load. Both families at once are one
     /// event. From no tier to one it is none unless an outage ends.
     ///
+    /// With `wanted` it is no failover: nothing has failed, somebody wants it so.
+    ///
     /// What an agent that has just started (`was_synced` is false) finds ejected had carried load
     /// for the agent before. Of a service that it finds without backends nobody knows.
     pub(super) fn failed_over(
@@ -40,7 +42,7 @@ impl Outages {
         service: &ServiceRef,
         old: Option<&ServiceTables>,
         (new, held): (&ServiceTables, Option<&[Held; 2]>),
-        was_synced: bool,
+        (was_synced, wanted): (bool, Option<Rerouter>),
         happened: &mut Vec<Transition>,
     ) {
         let families: [fn(&ServiceTables) -> &Table; 2] = [|of| &of.v4, |of| &of.v6];
@@ -65,7 +67,11 @@ impl Outages {
                 (None, Some(_)) => stopped.remove(service),
                 (from, to) => name(from) != name(to),
             };
-            let event = Transition::FailedOver { service: service.clone(), from, to };
+            let service = service.clone();
+            let event = match wanted {
+                None => Transition::FailedOver { service, from, to },
+                Some(by) => Transition::Rerouted { service, from, to, by },
+            };
             if is_news && happened.last() != Some(&event) {
                 happened.push(event);
             }
@@ -107,8 +113,8 @@ mod tests {
     use redirector_common::{HealthByte, HealthWord};
 
     use crate::{
-        input::{Input, Moment, Transition},
-        service::{Service, ServiceRef},
+        input::{Input, Moment, Transition, Verb},
+        service::{Members, Service, ServiceRef, TierRule},
         world::{
             World,
             tests::{backend, failure, service, success},
@@ -180,6 +186,46 @@ mod tests {
         assert_eq!(stage.put("well", &["10.1.0.2"]), ["well: none to cluster"]);
     }
 
+    #[test]
+    fn what_a_policy_or_an_operator_wants_is_no_failover_and_what_fails_then_is_one() {
+        let with = |zones: &[&str]| {
+            let mut service = of("a", &["10.1.0.1", "10.1.0.2"]);
+            for (backend, zone) in service.backends.iter_mut().zip(["x", "y"]) {
+                backend.locality.zone = Some(zone.into());
+            }
+            let tier = |zone: &&str| TierRule {
+                name: (*zone).into(),
+                members: Members::Named {
+                    zones: vec![(*zone).into()],
+                    regions: Vec::new(),
+                    clusters: Vec::new(),
+                },
+            };
+            service.policy.tiers = zones.iter().map(tier).collect();
+            service
+        };
+        for is_list in [false, true] {
+            let say = |service: Service| match is_list {
+                true => Input::Replace(vec![service]),
+                false => Input::Put(service),
+            };
+            let mut stage = Stage::synced(vec![with(&[])]);
+            assert_eq!(stage.apply(say(with(&["x", "y"]))), ["a: cluster to x by Policy"]);
+            let turned = with(&["y", "x"]);
+            assert_eq!(stage.apply(say(turned)), ["a: x to y by Policy"], "of the same number");
+            let nobody = with(&["z"]);
+            assert_eq!(stage.apply(say(nobody)), ["a: y to none by Policy"]);
+            assert_eq!(stage.apply(say(with(&["x", "y"]))), ["a: none to x by Policy"]);
+            let force = Verb::Force { service: ServiceRef("a".into()), tier: "y".into() };
+            assert_eq!(stage.apply(Input::Operator(force)), ["a: x to y by Operator"]);
+            let back = Verb::Failback(ServiceRef("a".into()));
+            assert_eq!(stage.apply(Input::Operator(back)), ["a: y to x"]);
+            stage.apply(success(ONE[0]));
+            stage.apply(failure(ONE[0]));
+            assert_eq!(stage.apply(failure(ONE[0])), ["a: x to y"]);
+        }
+    }
+
     const NOTHING: [&str; 0] = [];
 
     /// A world, and a clock that advances with each input.
@@ -217,6 +263,9 @@ mod tests {
             let failovers = happened.into_iter().filter_map(|transition| match transition {
                 Transition::FailedOver { service, from, to } => {
                     Some(format!("{}: {} to {}", service.0, name(from), name(to)))
+                }
+                Transition::Rerouted { service, from, to, by } => {
+                    Some(format!("{}: {} to {} by {by:?}", service.0, name(from), name(to)))
                 }
                 _ => None,
             });

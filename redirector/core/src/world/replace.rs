@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     Compiler, World,
     judge::{Flaw, alone, are_compatible},
+    rerouter,
 };
 use crate::{
     failover::tiers::others,
@@ -92,7 +93,8 @@ impl World {
                 {
                     return (name.clone(), Arc::clone(old));
                 }
-                let compiler = Compiler { view, failbacks, outages, instant, now: *now };
+                let wanted = rerouter(earlier.get(name), service);
+                let compiler = Compiler { view, failbacks, outages, instant, now: *now, wanted };
                 let new = compiler.compile(service, old.as_ref(), happened);
                 if new.is_some() {
                     changed.insert(name.clone());

@@ -626,6 +626,21 @@ fn small_services_are_probed_whole_and_large_ones_in_part() {
 }
 
 #[test]
+fn of_a_large_service_all_backends_of_this_node_are_probed() {
+    let addresses: Vec<String> = (1..=40).map(|last| format!("10.1.0.{last}")).collect();
+    let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    let mut large = service("a", "10.96.0.1", &addresses);
+    let on = |name: &str| Locality { node: Some(name.into()), ..Locality::default() };
+    large.backends[..4].iter_mut().for_each(|listed| listed.locality = on("n1"));
+    let mut world = born(vec![large]);
+    world.at(0, Input::Node(on("n1")));
+    let probed = world.probes();
+    let own = addresses[..4].iter().all(|address| probed.contains_key(&backend(address)));
+    // A connection that one of them accepts tells the kernel who serves it.
+    assert!(own && probed.len() <= 5, "{:?}", probed.keys());
+}
+
+#[test]
 fn in_a_large_cluster_services_that_nobody_here_uses_are_probed_in_part() {
     let address = |number: u32, of: u32| format!("10.{}.{}.{of}", 1 + number / 250, number % 250);
     let mut services: Vec<Service> = (0..1_000)

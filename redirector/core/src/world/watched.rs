@@ -29,8 +29,10 @@ const USED: Duration = Duration::from_mins(5);
 impl World {
     /// Which backends should be probed, and how: strictest where services share one. In order:
     ///
-    /// 1. All backends of a service that has at most 16 of them; else those that sockets of this
-    ///    node used in the last 5 minutes, and one of each tier, another one from each node. Once
+    /// 1. All backends of a service that has at most 16 of them; else those of this node (the kernel
+    ///    learns who serves one from a connection that it accepts, and then sees its end), those that
+    ///    sockets of this node used in the last 5 minutes, and one of each tier, another one from each
+    ///    node. Once
     ///    these are 2,048, only of services that sockets of this node use. The others come owner
     ///    after owner, of each those with a policy first.
     /// 2. Those with a veto that is not an operator's, and those of which the kernel has seen
@@ -115,6 +117,7 @@ impl World {
         }
         let is_used = |backend: &BackendRef| self.backends.used.contains_key(backend);
         let mut probed: BTreeSet<BackendRef> = listed.filter(is_used).filter(is_probed).collect();
+        probed.extend(self.local_backends(&service.name).filter(is_probed));
         let listed: BTreeSet<BackendRef> =
             service.backends.iter().map(|backend| backend.backend).collect();
         let Some(tables) = self.tables.services.get(&service.name) else { return probed };

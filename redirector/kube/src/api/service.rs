@@ -15,7 +15,7 @@ use super::{
 pub(super) const PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
 /// It is headless, whatever else it says.
 pub(super) const HEADLESS: &str = "service.kubernetes.io/headless";
-/// `"true"`: it is ours without a policy too.
+/// `"true"`: it is ours without a policy too. `"false"`: only with one, whatever the scope.
 const FAILOVER: &str = "redirector.dev/failover";
 /// `timeoutSeconds` where it is not given; the API server writes it.
 const AFFINITY_SECONDS: i32 = 10_800;
@@ -30,8 +30,8 @@ pub struct Service {
     /// `metadata.creationTimestamp` in milliseconds since 1970: of two that want one address the
     /// older has it.
     pub created: i64,
-    /// It has the label `redirector.dev/failover: "true"`.
-    pub is_labelled: bool,
+    /// What its label `redirector.dev/failover` says.
+    pub label: Option<bool>,
     /// Who serves it.
     pub kind: ServiceKind,
     /// It has a selector, so its slices are made by the endpoint slice controller.
@@ -95,7 +95,7 @@ impl Object for Service {
         Ok(Self {
             object,
             created,
-            is_labelled: labels.get(FAILOVER).is_some_and(|value| value == "true"),
+            label: labels.get(FAILOVER).and_then(|value| value.parse().ok()),
             kind: if labels.contains_key(PROXY_NAME) {
                 ServiceKind::OtherProxy
             } else if spec.type_.as_deref() == Some("ExternalName") {

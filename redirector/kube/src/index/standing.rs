@@ -45,8 +45,9 @@ impl Index {
         if is_api_server(object) {
             return (None, None);
         }
-        let is_asked_for = service.is_labelled || self.has_policy(object);
-        let is_only_tier = !is_asked_for && self.settings.scope != Scope::All;
+        let is_asked_for = service.label == Some(true) || self.has_policy(object);
+        let is_in_scope = self.settings.scope == Scope::All && service.label.is_none();
+        let is_only_tier = !is_asked_for && !is_in_scope;
         let is_tier = self.referrers.contains_key(object);
         if is_only_tier && !is_tier {
             return (None, None);

@@ -2,7 +2,7 @@
 
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
-    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference},
 };
 
 use super::{
@@ -91,6 +91,7 @@ fn claimed(shared: &Shared, claim: &Claim, old: Option<&Lease>) -> Lease {
         name: Some(LEASE.to_owned()),
         namespace: Some(identity.namespace.to_string()),
         resource_version: claim.over.clone(),
+        owner_references: owners(shared.owner.get(), lease.metadata.owner_references),
         ..lease.metadata
     };
     let old = lease.spec.take().unwrap_or_default();
@@ -106,6 +107,18 @@ fn claimed(shared: &Shared, claim: &Claim, old: Option<&Lease>) -> Lease {
         ..old
     };
     Lease { metadata, spec: Some(spec) }
+}
+
+/// The DaemonSet in the place of an earlier one, and whoever else there is.
+fn owners(
+    ours: Option<&OwnerReference>,
+    old: Option<Vec<OwnerReference>>,
+) -> Option<Vec<OwnerReference>> {
+    let Some(ours) = ours else { return old };
+    let mut owners = old.unwrap_or_default();
+    owners.retain(|owner| owner.kind != ours.kind);
+    owners.push(ours.clone());
+    Some(owners)
 }
 
 fn held(lease: &Lease) -> Held {

@@ -18,13 +18,13 @@ use std::{
     collections::BTreeMap,
     convert::Infallible,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
     time::Instant,
 };
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::OwnerReference, jiff::Timestamp};
 use redirector_core::{Moment, Transition};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
@@ -77,6 +77,8 @@ struct Shared {
     timing: Timing,
     stats: Arc<Stats>,
     nodes: AtomicU32,
+    /// Whose the Lease is, once that is known.
+    owner: OnceLock<OwnerReference>,
     term: watch::Sender<Term>,
     origin: Instant,
 }
@@ -120,6 +122,7 @@ impl Reporter {
             timing,
             stats: Arc::default(),
             nodes: AtomicU32::new(0),
+            owner: OnceLock::new(),
             term: watch::Sender::new(Term::default()),
             origin: Instant::now(),
         });
@@ -169,6 +172,19 @@ impl Handle {
     /// The cluster has about that many nodes: see [`Timing::poll`].
     pub fn set_nodes(&self, nodes: u32) {
         self.shared.nodes.store(nodes, Relaxed);
+    }
+
+    /// The agents' DaemonSet: the Lease goes with it, by Kubernetes' garbage collection. Once said it
+    /// stays.
+    pub fn set_owner(&self, daemonset: &owner::Known) {
+        let owner = OwnerReference {
+            api_version: "apps/v1".to_owned(),
+            kind: "DaemonSet".to_owned(),
+            name: daemonset.name.clone(),
+            uid: daemonset.uid.clone(),
+            ..OwnerReference::default()
+        };
+        let _ = self.shared.owner.set(owner);
     }
 
     /// What was counted.

@@ -32,11 +32,12 @@ pub struct Limits {
     pub first_byte: Duration,
     /// One page of a LIST, as a whole. 30 s.
     pub list: Duration,
-    /// A watch without an event or a bookmark. 60 s.
+    /// A watch without an event or a bookmark. 60 s. By itself no sign that the server is away: of
+    /// a kind that does not change a real one said nothing for 120 s (kube-apiserver `cacher.go`
+    /// sends no bookmark that is not newer than what the watch has said).
     pub silence: Duration,
     /// How long the server is asked to let a watch live, ± 10 %. 290 s; less than `silence` after
-    /// a watch that was silent, so that its end says that the server lives: bookmarks come every 60
-    /// to 62.5 s, and none where nothing has changed (kube-apiserver `cacher.go`).
+    /// a watch that was silent: if neither an event nor that end comes, there is no news.
     pub watch: Duration,
     /// The first wait after an error; doubled with each, with jitter. 500 ms.
     pub backoff: Duration,

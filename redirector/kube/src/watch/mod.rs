@@ -16,6 +16,11 @@
 //!   older one all the same: none, a consistent read. Its answer is the truth even if its version
 //!   is older, because then etcd has been restored from a snapshot.
 //!
+//! Silence is no alarm: of a kind that does not change a server has nothing to say. After a silent
+//! watch the next ones are asked to end (`timeoutSeconds`) sooner than silence is too long, and what
+//! comes to such an end has a server that lives. A connection whose other end is gone is noticed
+//! within 30 s by the kernel.
+//!
 //! What leads to a relist: 410 in any form; an event that cannot be attributed to an object; a
 //! watch that is refused for another reason than load or failure; after an outage, a whole watch
 //! without a line; and 10 minutes. Everything else resumes the watch.

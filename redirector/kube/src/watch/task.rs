@@ -42,7 +42,8 @@ pub(super) struct Task<T> {
     must_list: bool,
     /// When everything is listed again, whatever the watch says.
     relist_at: Instant,
-    /// The last watch was silent, and no object has changed since.
+    /// The last watch was silent, and no object has changed since: the next one is asked to end before
+    /// that could be too long, so that its end says that the server lives.
     is_quiet: bool,
     /// A watch has failed other than by silence, and nothing has been heard since.
     was_away: bool,
@@ -162,17 +163,23 @@ impl<T: Object> Task<T> {
     async fn follow(&mut self) -> Result<(), Error> {
         self.stats.enter(State::Connecting);
         self.stats.watched();
-        let asked = self.asked_length();
+        let (asked, has_its_end) = (self.asked_length(), self.is_quiet);
         let path = self.watch_path(asked);
         let mut stream = self.client.open(&path, self.limits.first_byte).await?;
         self.stats.enter(State::Watching);
-        let result = self.hear(&mut stream, asked).await;
+        let result = self.hear(&mut stream, asked, has_its_end).await;
         self.heard.known.end_beside();
         result
     }
 
-    /// Until the server ends it, as it was asked to do after `asked`.
-    async fn hear(&mut self, stream: &mut Stream, asked: Duration) -> Result<(), Error> {
+    /// Until the server ends it, as it was asked to do after `asked`; with `has_its_end` that is before
+    /// silence is too long, so that silence beyond is an error.
+    async fn hear(
+        &mut self,
+        stream: &mut Stream,
+        asked: Duration,
+        has_its_end: bool,
+    ) -> Result<(), Error> {
         let mut lines = Lines::new(self.limits.line);
         let began = Instant::now();
         let ends_at = began + self.limits.watch.mul_f64(1.1) + self.limits.silence;
@@ -197,8 +204,14 @@ impl<T: Object> Task<T> {
                     }
                 }
                 () = sleep_until(silent_at) => {
+                    let after = self.limits.silence;
+                    if has_its_end {
+                        return Err(Error::TimedOut { what: "no event and no end", after });
+                    }
+                    // Of a kind that does not change no server says anything: not yet an error.
+                    debug!(kind = T::KIND, ?after, "a silent watch; another one is to say that the server lives");
                     self.is_quiet = true;
-                    return Err(Error::TimedOut { what: "no event", after: self.limits.silence });
+                    return Ok(());
                 }
                 () = sleep_until(ends_at) => return Ok(()),
                 () = sleep_until(self.relist_at), if beside.is_none() => {
@@ -352,7 +365,6 @@ impl<T: Object> Task<T> {
 
     /// How long the server is asked to let a watch live.
     fn asked_length(&mut self) -> Duration {
-        // Of a quiet kind, the server's end has to come before the silence is too long.
         let longest =
             if self.is_quiet { self.limits.silence.mul_f64(0.83) } else { self.limits.watch };
         let seconds = longest.mul_f64(self.rng.random_range(0.9..=1.1)).as_secs().max(1);

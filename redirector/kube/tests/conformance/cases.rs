@@ -1249,6 +1249,18 @@ slice web-1 of=web v4 port=http:8080/TCP
         "",
     ),
     case(
+        "docs/neighbours.md (leave a Service alone)",
+        "opt-out: with the scope of all a service is left alone whose label is false",
+        "
+service dns ip=10.96.0.1 port=http:80/TCP label=redirector.dev/failover:false
+slice dns-1 of=dns v4 port=http:8080/TCP
+  10.1.0.1@n2
+service web ip=10.96.0.2 port=http:80/TCP label=redirector.dev/failover:no
+slice web-1 of=web v4 port=http:8080/TCP
+  10.1.0.2@n2",
+        "shop/web:http 10.96.0.2:80/tcp => P 10.1.0.2:8080",
+    ),
+    case(
         "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
         "opt-in: a service that loses the label is left alone again",
         "

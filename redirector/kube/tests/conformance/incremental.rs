@@ -207,7 +207,11 @@ fn service(name: &str, random: &mut Random) -> Value {
         "external=10.1.0.3,10.96.0.97",
         "external=192.168.0.1,127.0.0.1",
     ]);
-    let label = random.pick(&["", "label=redirector.dev/failover:true"]);
+    let label = random.pick(&[
+        "",
+        "label=redirector.dev/failover:true",
+        "label=redirector.dev/failover:false",
+    ]);
     let created = random.pick(&["2026-01-01", "2026-02-02"]);
     let text = format!("service {name} ip={ip} {ports} {more} {label} created={created}");
     Script::read(&text).stages[0].services[0].clone()

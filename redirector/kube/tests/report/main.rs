@@ -9,7 +9,7 @@ mod statuses;
 
 use std::time::{Duration, Instant};
 
-use redirector_kube::report::{Handle, Identity, LEASE, Reporter, Stats, Timing};
+use redirector_kube::report::{Handle, Identity, LEASE, Reporter, Stats, Timing, owner::Known};
 use serde_json::json;
 
 use self::server::Server;
@@ -127,4 +127,24 @@ async fn a_lease_that_is_missing_is_created() {
     agent.leads().await;
     let lease = server.state().objects[&lease_path()].clone();
     assert_eq!(lease["spec"]["holderIdentity"], "n1", "{lease}");
+}
+
+#[tokio::test]
+async fn the_lease_goes_with_the_daemonset_and_keeps_other_owners() {
+    let server = Server::new().await;
+    let reference = |kind: &str, uid: &str| json!({ "apiVersion": "apps/v1", "kind": kind, "name": "redirector", "uid": uid });
+    let earlier = [reference("DaemonSet", "u0"), reference("Other", "u9")];
+    let lease = json!({
+        "metadata": { "name": LEASE, "namespace": "redirector", "ownerReferences": earlier },
+        "spec": { "holderIdentity": "" },
+    });
+    server.put(&lease_path(), lease);
+    let owners = || server.state().objects[&lease_path()]["metadata"]["ownerReferences"].clone();
+    let agent = Agent::new(&server, "n1").await;
+    agent.leads().await;
+    assert_eq!(owners(), json!(earlier), "the agent does not know its DaemonSet yet");
+    let known = Known { name: "redirector".to_owned(), uid: "u1".to_owned(), nodes: 1 };
+    agent.handle.set_owner(&known);
+    let now = json!([reference("Other", "u9"), reference("DaemonSet", "u1")]);
+    until("the Lease is the DaemonSet's", || owners() == now).await;
 }

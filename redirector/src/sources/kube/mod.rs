@@ -162,6 +162,7 @@ impl Kube {
                 let known = owner.learn().await;
                 if let Some(handle) = handle {
                     handle.set_nodes(known.nodes);
+                    handle.set_owner(known);
                 }
             });
         }

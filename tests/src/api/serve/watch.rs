@@ -41,6 +41,8 @@ struct Watch {
     columns: Columns,
     /// Everything up to this version has been said.
     said: u64,
+    /// The newest version that the client knows, from its question or from a line.
+    told: u64,
     /// The initial state has been asked for as events, and its end is to be marked.
     marks_initial: bool,
     feed: Feed,
@@ -60,7 +62,7 @@ impl Server {
         let marks_initial = query.is("sendInitialEvents");
         let (feed, body) = Body::stream();
         let columns = Columns::of(self, resource);
-        let watch = Watch { call, selector, columns, said: from, marks_initial, feed };
+        let watch = Watch { call, selector, columns, said: from, told: from, marks_initial, feed };
         let server = Arc::clone(self);
         let orders = self.faults.orders();
         if from > 0 && !marks_initial {
@@ -80,7 +82,8 @@ impl Watch {
         let seconds = self.call.query.number("timeoutSeconds").filter(|seconds| *seconds > 0);
         let end = Instant::now() + seconds.map_or(LONGEST, Duration::from_secs);
         let every = server.options.bookmarks;
-        let mut bookmarks = interval_at(Instant::now() + every, every);
+        // The first one comes later than the others: after 120 s from kube-apiserver 1.36.
+        let mut bookmarks = interval_at(Instant::now() + 2 * every, every);
         bookmarks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let has_bookmarks = self.call.query.is("allowWatchBookmarks");
         let mut revisions = server.store.revisions();
@@ -182,6 +185,7 @@ impl Watch {
                 && !self.call.bookmarks_only
             {
                 self.send(line).await?;
+                self.told = event.revision;
             }
         }
         self.said = revision;
@@ -227,8 +231,13 @@ impl Watch {
             && self.selector.matches(object)
     }
 
-    /// Says which version has been reached.
-    async fn bookmark(&self, is_initial: bool) -> io::Result<()> {
+    /// Says which version has been reached, if the client does not know it: so the real server
+    /// (`cache_watcher.go`, `process`) says nothing at all where nothing changes.
+    async fn bookmark(&mut self, is_initial: bool) -> io::Result<()> {
+        if self.said <= self.told && !is_initial {
+            return Ok(());
+        }
+        self.told = self.said;
         let resource = self.call.route.resource;
         let mut metadata =
             json!({"resourceVersion": self.said.to_string(), "creationTimestamp": null});

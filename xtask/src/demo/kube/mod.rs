@@ -7,7 +7,6 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -26,8 +25,6 @@ use super::{cast, interrupts};
 const NAMESPACE: &str = "redirector-system";
 /// A demo is too short to wait for a Lease of 15 s.
 const DIVISOR: &str = "10";
-/// Often enough for an agent whose patience is divided.
-const BOOKMARKS: Duration = Duration::from_secs(2);
 
 /// The API server in the client's network, and where kubectl finds its files.
 pub(super) struct Kube {
@@ -41,12 +38,8 @@ impl Kube {
     /// An API server with the objects that a cluster has anyway, in the network of `node`, and
     /// files for kubectl in `directory`.
     pub(super) fn start(node: &Node, binary: &Path, directory: &Path) -> Result<Self> {
-        let options = Options {
-            netns: Some(node.netns().clone()),
-            needs_crd: true,
-            bookmarks: BOOKMARKS,
-            ..Options::default()
-        };
+        let options =
+            Options { netns: Some(node.netns().clone()), needs_crd: true, ..Options::default() };
         let api = Api::start(options)?;
         for object in objects::cluster() {
             api.put(object).context("the demo's cluster")?;

@@ -9,7 +9,7 @@ pub(super) use ledger::{Job, Ledger, Outcome};
 use redirector_common::HealthByte;
 use redirector_core::{
     Transition,
-    input::{Drained, Verb},
+    input::{Drained, Rerouter, Verb},
     service::ServiceRef,
 };
 pub(super) use write::write;
@@ -51,8 +51,9 @@ pub struct EventReport {
 /// - what discovery withdraws or brings back has none, since each rolling update does both;
 /// - what an operator's drain does to single backends has none, since the drain has;
 /// - steps of a ramp have none, since the fail-back has;
-/// - a transition to a tier of the same number has none: it is called otherwise now, because a
-///   policy came, went or changed;
+/// - what a policy reroutes is `Rerouted`, a `Warning` only if it is to no tier; a tier of the same
+///   number has none, since it only is called otherwise now;
+/// - what an operator reroutes has none, since the force has;
 /// - a transition to an earlier tier, or from no tier to one (the end of an outage: the core says
 ///   nothing of a service's first backends), is `FailedBack`, else `FailedOver`;
 /// - a service that is none of Kubernetes (not `namespace/name`) has none. What follows the name
@@ -76,20 +77,8 @@ pub fn event_of(transition: &Transition) -> Option<EventReport> {
         }
         // Clients can have it said as often as they like.
         Transition::Contradicted { .. } => None,
-        Transition::FailedOver { from: Some((from, _)), to: Some((to, _)), .. } if from == to => {
-            None
-        }
         Transition::FailedOver { service, from, to } => {
-            let regarding = regarding(service)?;
-            let port = service
-                .0
-                .split_once(':')
-                .map_or_else(String::new, |(_, port)| format!("port {port}: "));
-            let name = |tier: &Option<(u8, Arc<str>)>| match tier {
-                Some((number, name)) => format!("tier {number} ({name})"),
-                None => "no tier".to_owned(),
-            };
-            let note = format!("{port}traffic moved from {} to {}", name(from), name(to));
+            let (regarding, note) = movement(service, from.as_ref(), to.as_ref())?;
             let is_back = match (from, to) {
                 (_, None) => false,
                 (None, Some(_)) => true,
@@ -99,6 +88,16 @@ pub fn event_of(transition: &Transition) -> Option<EventReport> {
                 normal(regarding, "FailedBack", "FailBack", note)
             } else {
                 warning(regarding, "FailedOver", "FailOver", note, None)
+            })
+        }
+        Transition::Rerouted { by: Rerouter::Operator, .. } => None,
+        Transition::Rerouted { from: Some((from, _)), to: Some((to, _)), .. } if from == to => None,
+        Transition::Rerouted { service, from, to, by: Rerouter::Policy } => {
+            let (regarding, note) = movement(service, from.as_ref(), to.as_ref())?;
+            let note = format!("{note} by its policy");
+            Some(match to {
+                Some(_) => normal(regarding, "Rerouted", "Reroute", note),
+                None => warning(regarding, "Rerouted", "Reroute", note, None),
             })
         }
         Transition::NodeSuspect(true) => {
@@ -157,6 +156,22 @@ fn objector(by: HealthByte) -> Option<&'static str> {
     }
 }
 
+/// Whose traffic moved, and from where to where.
+fn movement(
+    service: &ServiceRef,
+    from: Option<&(u8, Arc<str>)>,
+    to: Option<&(u8, Arc<str>)>,
+) -> Option<(Regarding, String)> {
+    let regarding = regarding(service)?;
+    let port = service.0.split_once(':');
+    let port = port.map_or_else(String::new, |(_, port)| format!("port {port}: "));
+    let name = |tier: Option<&(u8, Arc<str>)>| match tier {
+        Some((number, name)) => format!("tier {number} ({name})"),
+        None => "no tier".to_owned(),
+    };
+    Some((regarding, format!("{port}traffic moved from {} to {}", name(from), name(to))))
+}
+
 fn regarding(service: &ServiceRef) -> Option<Regarding> {
     let (namespace, rest) = service.0.split_once('/')?;
     let name = rest.split(':').next().unwrap_or_default();
@@ -200,8 +215,12 @@ mod tests {
         let backend =
             BackendRef { address: [10, 1, 0, 5].into(), port: 8080, protocol: Protocol::Tcp };
         let ejected = |by| Transition::Ejected { backend, by, why: "refused".into() };
+        let tier = |tier: Option<u8>| tier.map(|tier| (tier, Arc::from(format!("t{tier}"))));
+        let rerouted = |from: Option<u8>, to: Option<u8>, by: Rerouter| {
+            let service = ServiceRef("shop/a".into());
+            Transition::Rerouted { service, from: tier(from), to: tier(to), by }
+        };
         let moved = |service: &str, from: Option<u8>, to: Option<u8>| {
-            let tier = |tier: Option<u8>| tier.map(|tier| (tier, Arc::from(format!("t{tier}"))));
             let service = ServiceRef(service.into());
             Transition::FailedOver { service, from: tier(from), to: tier(to) }
         };
@@ -234,7 +253,16 @@ mod tests {
                 moved("shop/a", None, Some(1)),
                 Some("FailedBack shop/a traffic moved from no tier to tier 1 (t1)"),
             ),
-            (moved("shop/a", Some(1), Some(1)), None),
+            (rerouted(Some(1), Some(1), Rerouter::Policy), None),
+            (
+                rerouted(Some(0), Some(1), Rerouter::Policy),
+                Some("Rerouted shop/a traffic moved from tier 0 (t0) to tier 1 (t1) by its policy"),
+            ),
+            (
+                rerouted(Some(0), None, Rerouter::Policy),
+                Some("Rerouted shop/a traffic moved from tier 0 (t0) to no tier by its policy"),
+            ),
+            (rerouted(Some(0), Some(1), Rerouter::Operator), None),
             (moved("no-namespace", Some(0), Some(1)), None),
             (moved("Shop/a", Some(0), Some(1)), None),
             (

@@ -71,6 +71,11 @@ fn script(name: &'static str) -> Script {
     }
 }
 
+/// A watch is silent after 600 ms, and the one after that is asked to end after 1 s.
+fn quick(limits: Limits) -> Limits {
+    Limits { silence: std::time::Duration::from_millis(600), ..limits }
+}
+
 impl Script {
     fn on(
         mut self,

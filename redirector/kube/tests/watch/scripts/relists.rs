@@ -6,7 +6,7 @@ use redirector_kube::{
     watch::Limits,
 };
 
-use super::{Script, script};
+use super::{Script, quick, script};
 use crate::world::{
     On::*, Part, World, bookmark, end, error_event, head, line, ok, page_of, refusal,
 };
@@ -14,11 +14,6 @@ use crate::world::{
 /// A relist is due after 48 to 72 ms instead of a minute.
 fn soon(limits: Limits) -> Limits {
     Limits { relist: std::time::Duration::from_millis(60), ..limits }
-}
-
-/// A watch is silent after 600 ms, and a quiet one is asked to end after 1 s.
-fn quick(limits: Limits) -> Limits {
-    Limits { silence: std::time::Duration::from_millis(600), ..limits }
 }
 
 pub(super) fn scripts() -> Vec<Script> {
@@ -163,7 +158,7 @@ pub(super) fn scripts() -> Vec<Script> {
             })
             .limits(quick)
             .forced(2)
-            .meets(&[Interrupted, TimedOut, Behind])
+            .meets(&[Interrupted, Behind])
             .once(&["-c", "+b=restored"]),
         script("a kind of which there is nothing to say, after an outage and without one")
             .does(Watch, vec![head(), Part::Reset])

@@ -2,33 +2,44 @@
 
 use redirector_kube::{
     client::ErrorKind::{Malformed, Refused, Server, TimedOut, TooLarge, TooManyRequests},
-    watch::Limits,
+    watch::{Limits, Snapshot},
 };
 
-use super::{Script, script};
-use crate::world::{On::*, Part, bookmark, chunk, end, error_event, head, line};
+use super::{Script, quick, script};
+use crate::world::{On::*, Part, Request, World, bookmark, chunk, end, error_event, head, line};
 
 pub(super) fn scripts() -> Vec<Script> {
     vec![
-        script("silence after the head").does(Watch, vec![head(), Part::Hang]).meets(&[TimedOut]),
+        script("a kind of which there is nothing to say is no alarm")
+            .does(Watch, vec![head(), Part::Hang])
+            .on(Watch, ends_in_time)
+            .on(Watch, ends_in_time)
+            .limits(quick)
+            .check(no_alarm),
+        script("nor is one that has changed and is quiet again")
+            .does(Watch, vec![head(), Part::Hang])
+            .on(Watch, |world, _| vec![head(), line(&world.put("b", "2")), Part::Pause(100), end()])
+            .does(Watch, vec![head(), Part::Hang])
+            .on(Watch, ends_in_time)
+            .limits(quick)
+            .once(&["+b=2"])
+            .check(no_alarm),
+        script("silence where an end was asked for")
+            .does(Watch, vec![head(), Part::Hang])
+            .does(Watch, vec![head(), Part::Hang])
+            .limits(quick)
+            .meets(&[TimedOut]),
         script("silence after an event").on(Watch, |world, _| {
             let event = world.put("b", "2");
             world.put("c", "2");
             vec![head(), line(&event), Part::Hang]
         })
-        .meets(&[TimedOut])
-        .once(&["+b=2", "+c=2"]),
-        script("after a silence the server is asked to end the watch before the next one")
-            .does(Watch, vec![head(), Part::Hang])
-            .on(Watch, |_, request| {
-                let asked = request.path.split("timeoutSeconds=").nth(1).expect("a timeout");
-                let seconds = asked.split('&').next().and_then(|text| text.parse::<u64>().ok());
-                assert!(seconds.is_some_and(|seconds| seconds <= 5), "{}", request.path);
-                vec![Part::Honest]
-            })
-            .meets(&[TimedOut]),
+        .once(&["+b=2", "+c=2"])
+        .check(no_alarm),
         script("bytes without a line are silence")
+            .does(Watch, vec![head(), Part::Hang])
             .does(Watch, [vec![head()], trickle()].concat())
+            .limits(quick)
             .meets(&[TimedOut]),
         script("nothing but bookmarks, for longer than the silence allowed")
             .on(Watch, |world, _| {
@@ -193,6 +204,18 @@ fn nonsense(name: &'static str, text: &'static str) -> Script {
         .forced(1)
         .meets(&[Malformed])
         .once(&["+b=2", "-c"])
+}
+
+/// A watch that is asked to end before silence is too long, and does.
+fn ends_in_time(_: &mut World, request: &Request) -> Vec<Part> {
+    let asked = request.path.split("timeoutSeconds=").nth(1).expect("a timeout");
+    let seconds = asked.split('&').next().and_then(|text| text.parse::<u64>().ok());
+    assert!(seconds.is_some_and(|seconds| seconds <= 1), "{}", request.path);
+    vec![head(), Part::Pause(100), end()]
+}
+
+fn no_alarm(seen: &Snapshot) -> Option<String> {
+    (!seen.errors.is_empty()).then(|| "silence was an error".to_owned())
 }
 
 /// A byte every 20 ms, for longer than the silence that is allowed.
