@@ -16,6 +16,9 @@
 //!   older one all the same: none, a consistent read. Its answer is the truth even if its version
 //!   is older, because then etcd has been restored from a snapshot.
 //!
+//! An object that is too long to be read is one that cannot be decoded: it keeps its last version, and
+//! the watch goes on.
+//!
 //! What leads to a relist: 410 in any form; an event that cannot be attributed to an object; a
 //! watch that is refused for another reason than load or failure; after an outage, a whole watch
 //! without a line; and 10 minutes. Everything else resumes the watch.
