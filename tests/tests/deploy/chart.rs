@@ -28,7 +28,7 @@ const PAIRS: &[(&[&str], &str)] = &[
     ),
     (&["resets=true"], "components/resets"),
     (&["seLinuxOptions.type=spc_t"], "components/selinux"),
-    (&["networkPolicy.enabled=true"], "components/network-policy"),
+    (&["networkPolicy.monitoringNamespace=monitoring"], "components/network-policy"),
     (&["serviceMonitor.enabled=true"], "components/service-monitor"),
 ];
 
@@ -44,12 +44,7 @@ fn it_installs_what_kustomize_does_object_by_object() {
         "components/selinux",
         "components/service-monitor",
     ];
-    let values = [
-        "networkPolicy.enabled=true",
-        "resets=true",
-        "seLinuxOptions.type=spc_t",
-        "serviceMonitor.enabled=true",
-    ];
+    let values = ["resets=true", "seLinuxOptions.type=spc_t", "serviceMonitor.enabled=true"];
     let (Some(chart), Some(kustomization)) = (helm(&values), kustomize_with(&all)) else { return };
     compare("all components", chart, kustomization);
 }

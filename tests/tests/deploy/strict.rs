@@ -74,7 +74,7 @@ fn so_is_every_object_of_the_chart() {
         "image.pullSecrets={one}",
         "podAnnotations.a=b",
         "resets=true",
-        "networkPolicy.enabled=true",
+        "networkPolicy.monitoringNamespace=observability",
         "serviceMonitor.enabled=true",
         "serviceMonitor.labels.release=prometheus",
     ];
@@ -95,6 +95,7 @@ fn what_is_installed_is_this_and_no_more() {
         ("CustomResourceDefinition", "failoverpolicies.redirector.dev"),
         ("DaemonSet", "redirector"),
         ("Namespace", "redirector-system"),
+        ("NetworkPolicy", "redirector"),
         ("PriorityClass", "redirector"),
         ("Role", "redirector"),
         ("RoleBinding", "redirector"),
