@@ -33,7 +33,7 @@ use tracing::{debug, error, info, warn};
 pub use self::guard::Guard;
 use self::{
     local::Local,
-    log::{Contradictions, log},
+    log::Log,
     probes::{Looks, Meaning},
 };
 use crate::{
@@ -75,7 +75,7 @@ pub struct Agent {
     unheard: BTreeSet<BackendRef>,
     /// Backends of this node.
     local: Local,
-    contradictions: Contradictions,
+    log: Log,
     /// What has happened and is not in the kernel yet.
     unreported: Vec<Transition>,
     /// When to try again what failed.
@@ -99,7 +99,7 @@ impl Agent {
         datapath: Datapath,
         outputs: Arc<Outputs>,
         wanted: watch::Sender<Wanted>,
-        orders: Orders,
+        mut orders: Orders,
         resets: Result<Resets>,
     ) -> Result<Self> {
         let installed = datapath.adopt()?;
@@ -116,13 +116,10 @@ impl Agent {
             unsaid: BTreeSet::new(),
             unheard: BTreeSet::new(),
             local: Local::default(),
-            contradictions: Contradictions::default(),
+            log: Log::default(),
             unreported: Vec::new(),
             retry_at: None,
-            orders_to_resume: orders.read().unwrap_or_else(|error| {
-                warn!(error = format!("{error:#}"), "starting without orders");
-                Vec::new()
-            }),
+            orders_to_resume: orders.take_over(),
             orders,
             resets: resets.map(Arc::new).map_err(|error| format!("{error:#}")),
             started: Instant::now(),
@@ -202,7 +199,7 @@ impl Agent {
         let transitions = self.world.apply(input, now);
         self.note_probes(meaning, !transitions.is_empty());
         for transition in &transitions {
-            log(transition, &mut self.contradictions);
+            self.log.transition(transition);
             self.outputs.count(transition);
         }
         if self.outputs.reports() {

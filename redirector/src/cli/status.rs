@@ -1,13 +1,14 @@
 //! `redirector status`: who receives connections, from the maps themselves.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use anyhow::Result;
+use redirector_common::AGENT_SILENT;
 use serde_json::json;
 
 use super::options::{Output, OutputArgs, PinArgs, RunArgs};
 use crate::{
-    control::Orders,
+    control::{Kept, Orders},
     datapath::{Datapath, Pinned, ServiceView, View},
 };
 
@@ -26,32 +27,47 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let pins = args.pins.pins();
-    let mut view = View::read(&Datapath::open(&pins)?)?;
+    let datapath = Datapath::open(&pins)?;
+    let mut view = View::read(&datapath)?;
     if let Some(part) = &args.service {
         view.services.retain(|service| service.name.contains(part));
     }
     let agent = pins.holder();
+    let silence = datapath.silence()?;
     let lost = Pinned::look(&pins).lost().map(|loss| loss.to_string());
     // From the file: they are in force without an agent too.
-    let orders = Orders::new(&args.run.directory().orders()).read()?;
+    let (kept, unread) = match Orders::new(&args.run.directory().orders()).read() {
+        Ok(kept) => (kept, None),
+        Err(why) => (Kept::default(), Some(format!("{why:#}"))),
+    };
     match args.output.output {
         Output::Json => {
             let services = &view.services;
             println!(
                 "{}",
-                json!({ "agent": agent, "lost": lost, "orders": orders, "services": services })
+                json!({
+                    "agent": agent,
+                    "heartbeat_seconds": silence.map(|silence| silence.as_secs_f64()),
+                    "lost": lost,
+                    "orders": kept.entries()?,
+                    "orders_error": unread,
+                    "services": services,
+                })
             );
         }
         Output::Text => {
-            match agent {
-                Some(pid) => println!("agent: process {pid}"),
-                None => println!("agent: none is running; the last state stays in force"),
-            }
+            println!("agent: {}", describe_agent(agent, silence));
             if let Some(lost) = &lost {
                 println!("not in force on this node: {lost}; `redirector load` loads again");
             }
-            for order in &orders {
+            if let Some(why) = unread {
+                println!("orders: {why}");
+            }
+            for order in &kept.orders {
                 println!("order: {order}");
+            }
+            for order in &kept.foreign {
+                println!("order of another version, kept and not in force: {order}");
             }
             for service in &view.services {
                 print!("{}", describe(service));
@@ -59,6 +75,21 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// That a process holds the pins does not mean that it does anything.
+fn describe_agent(holder: Option<u32>, silence: Option<Duration>) -> String {
+    let is_silent = silence.is_none_or(|silence| silence >= Duration::from_nanos(AGENT_SILENT));
+    match (holder, silence) {
+        (None, _) => "none is running; the last state stays in force".to_owned(),
+        (Some(pid), _) if !is_silent => format!("process {pid}"),
+        (Some(pid), None) => format!("process {pid} has not written a heartbeat yet"),
+        (Some(pid), Some(silence)) => format!(
+            "process {pid} has not written its heartbeat for {} s: it is stopped, hangs, or has \
+             just been started; the last state stays in force",
+            silence.as_secs()
+        ),
+    }
 }
 
 fn describe(service: &ServiceView) -> String {

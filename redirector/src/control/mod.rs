@@ -3,6 +3,7 @@
 //! Whoever may open it may steer traffic; nobody else can. HTTP/1.1, so that `curl
 //! --unix-socket` works too.
 
+mod asker;
 mod client;
 mod explanation;
 mod loader;
@@ -16,18 +17,20 @@ use anyhow::{Context as _, Result};
 use redirector_core::service::ServiceRef;
 use tokio::sync::oneshot;
 
+pub use asker::Asker;
 pub use client::Client;
 pub use explanation::{Explanation, Family, Locality, Member, Objection, Suspicion, Tier};
 pub use loader::{Loader, ask_loader};
 pub use order::{Order, Subject};
-pub use orders::Orders;
+pub use orders::{Kept, Orders};
 pub use server::Server;
 
 /// A question or an order for the agent's task, with where its answer goes.
 #[derive(Debug)]
 pub enum Ask {
-    /// Carry this out. The answer is what is in force now: a name without a port means all ports.
-    Order(Order, oneshot::Sender<Result<Vec<Order>, String>>),
+    /// Carry this out, if its client still waits. The answer is what is in force now: a name without
+    /// a port means all ports.
+    Order(Order, Asker<Result<Vec<Order>, String>>),
     /// Which orders are in force?
     Orders(oneshot::Sender<Vec<Order>>),
     /// Why does traffic go where it goes, or would go if these were dead?

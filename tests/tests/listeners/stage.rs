@@ -120,6 +120,11 @@ impl Stage {
         self.agent.as_ref().expect("an agent").thaw().expect("it thaws");
     }
 
+    /// What the agent has logged.
+    pub(crate) fn log(&self) -> String {
+        self.agent.as_ref().expect("an agent").log()
+    }
+
     pub(crate) fn lab(&self) -> &Lab {
         &self.lab
     }

@@ -5,6 +5,8 @@
 mod drains;
 mod explained;
 mod force;
+mod kept;
 mod mistakes;
 mod ports;
 mod stage;
+mod stopped;
