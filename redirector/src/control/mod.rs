@@ -11,7 +11,10 @@ mod order;
 mod orders;
 mod server;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
 use redirector_core::service::ServiceRef;
@@ -97,5 +100,14 @@ impl RunDirectory {
         let mut builder = std::fs::DirBuilder::new();
         let result = builder.recursive(true).mode(0o700).create(&self.0);
         result.with_context(|| format!("cannot create {}; pass --run-dir", self.0.display()))
+    }
+}
+
+/// Removes what a process that died has left in a place, if there is something: a symbolic link itself,
+/// not what it leads to.
+fn clear(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
     }
 }

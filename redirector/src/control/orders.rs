@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tracing::warn;
 
-use super::Order;
+use super::{Order, clear};
 
 /// Files moved aside that are kept, so that one which is damaged at each start does not fill the disk.
 const ASIDE: u32 = 8;
@@ -144,10 +144,7 @@ impl Orders {
     ///
     /// It cannot be removed.
     pub fn remove(&self) -> Result<()> {
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            result => result.with_context(|| format!("cannot remove {}", self.path.display())),
-        }
+        clear(&self.path).with_context(|| format!("cannot remove {}", self.path.display()))
     }
 
     /// Gives the file another name, which it returns.
@@ -182,10 +179,7 @@ fn entries(orders: &[Order], foreign: &[Value]) -> Result<Vec<Value>> {
 /// Makes a file, also in the place of one that a process which died has left; never through a
 /// symbolic link, and never one that others may read.
 fn create(path: &Path) -> Result<File> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error)?,
-        _ => {}
-    }
+    clear(path)?;
     // `create_new` is O_EXCL, which follows no symbolic link.
     let mut options = OpenOptions::new();
     Ok(options.write(true).create_new(true).mode(0o600).open(path)?)

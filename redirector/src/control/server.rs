@@ -16,7 +16,7 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-use super::{Ask, Asker, Order, Subject, asker::Caller};
+use super::{Ask, Asker, Order, Subject, asker::Caller, clear};
 use crate::serve::{Bounds, serve};
 
 /// A few operators and their scripts. What they ask may be long: a list of who is supposed dead.
@@ -50,14 +50,10 @@ impl Server {
     /// The socket cannot be made.
     pub fn listen(path: &Path) -> Result<Self> {
         let listen = || -> Result<UnixListener> {
-            if path.exists() {
-                fs::remove_file(path)?;
-            }
+            clear(path)?;
             // Made beside, restricted, and moved: at no time may others open it.
             let beside = path.with_extension("new");
-            if beside.exists() {
-                fs::remove_file(&beside)?;
-            }
+            clear(&beside)?;
             let listener = UnixListener::bind(&beside)?;
             fs::set_permissions(&beside, fs::Permissions::from_mode(0o600))?;
             fs::rename(&beside, path)?;
