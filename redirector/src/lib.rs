@@ -8,4 +8,5 @@ pub mod cli;
 pub mod control;
 pub mod datapath;
 pub mod outputs;
+mod serve;
 pub mod sources;

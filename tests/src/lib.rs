@@ -8,6 +8,7 @@ pub mod cgroup;
 pub mod cluster;
 pub mod dialer;
 pub mod lab;
+pub mod memory;
 pub mod names;
 pub mod netns;
 pub mod place;

@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use nix::mount::{MntFlags, umount2};
 
-use crate::cgroup;
+use crate::{cgroup, memory};
 
 /// Where directories with mounts are made. A tmpfs on every distribution, gone at a reboot.
 const DIRECTORIES: &str = "/run";
@@ -62,7 +62,8 @@ impl Drop for Directory {
 /// its guards never dropped. Namespaces need no sweep, they live no longer than their processes.
 pub fn sweep() {
     // Each step is a try: another run may be sweeping the same.
-    if let Ok(mount) = cgroup::mount_point() {
+    let with_memory = memory::controller().map(|(mount, _)| mount);
+    for mount in cgroup::mount_point().into_iter().chain(with_memory) {
         for path in leftovers(&mount) {
             cgroup::remove_tree(&path);
         }

@@ -8,6 +8,7 @@ use redirector_core::{
     service::{BackendRef, Service, ServiceRef},
     tables::{ServiceTables, Table},
 };
+use tracing::warn;
 
 use super::Agent;
 use crate::control::{Ask, Explanation, Health, NotInstalled, Subject, there_are};
@@ -16,11 +17,14 @@ impl Agent {
     /// Carries out or answers. Nobody may be waiting for the answer any more.
     pub(super) fn answer(&mut self, ask: Ask) {
         match ask {
-            Ask::Order(order, answer) => {
+            Ask::Order(order, asker) if !asker.waits() => {
+                warn!(%order, "not carried out: its client has given up");
+            }
+            Ask::Order(order, asker) => {
                 let result = tokio::task::block_in_place(|| self.order(order));
                 // In force before it is said to be.
                 self.retry_at = self.settle();
-                let _ = answer.send(result);
+                asker.answer(result);
             }
             Ask::Orders(answer) => {
                 let _ = answer.send(self.orders_in_force());

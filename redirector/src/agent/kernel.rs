@@ -12,8 +12,8 @@ use redirector_core::{
 };
 use tracing::{debug, info, warn};
 
-use super::Agent;
-use crate::datapath::monotonic;
+use super::{Agent, log::Several};
+use crate::datapath::{Destroyed, monotonic};
 
 impl Agent {
     /// Takes in what the kernel did. News of an index that is another backend's by now is old.
@@ -55,6 +55,7 @@ impl Agent {
     /// just adopted anew. A question of the kernel's that was lost likewise is answered, so that it
     /// asks again; and what clients have forgotten is removed.
     pub(super) fn sweep(&mut self) {
+        self.log.sweep();
         let mut used = Vec::new();
         let mut unsaid = BTreeSet::new();
         let mut unheard = BTreeSet::new();
@@ -89,7 +90,8 @@ impl Agent {
             warn!(error = format!("{error:#}"), "cannot sweep what clients avoid");
         }
         if !lost.is_empty() {
-            warn!(?lost, "ejected by the kernel, whose news of it was lost");
+            let backends: Vec<_> = lost.iter().map(|(backend, ..)| *backend).collect();
+            warn!(lost = %Several(&backends), "ejected by the kernel, whose news of it was lost");
             self.take(Input::Restore(lost));
         }
         if !used.is_empty() {
@@ -136,10 +138,15 @@ impl Agent {
 
     /// Destroys the established connections to these, beside this task: that takes a millisecond
     /// per network namespace.
-    fn reset(&self, lost: Vec<BackendRef>) {
+    fn reset(&mut self, lost: Vec<BackendRef>) {
+        let is_said = self.log.allows_reset(&lost);
         let resets = match &self.resets {
             Ok(resets) => Arc::clone(resets),
-            Err(why) => return warn!(?lost, why, "cannot reset connections to lost backends"),
+            Err(why) if is_said => {
+                let lost = Several(&lost);
+                return warn!(%lost, why, "cannot reset connections to lost backends");
+            }
+            Err(_) => return,
         };
         // Others may have dialled the same backend by a service that keeps its connections.
         let keeps = self
@@ -148,10 +155,21 @@ impl Agent {
             .filter(|service| service.policy.on_backend_lost == OnBackendLost::Keep);
         let kept = keeps.flat_map(|service| &service.frontends);
         let kept = kept.map(|frontend| SocketAddr::new(frontend.address, frontend.port)).collect();
-        tokio::task::spawn_blocking(move || match resets.destroy_but(&lost, &kept) {
-            Ok(done) => info!(?lost, ?done, "reset the connections to lost backends"),
-            Err(error) => {
-                warn!(?lost, error = format!("{error:#}"), "cannot reset connections");
+        tokio::task::spawn_blocking(move || {
+            let destroyed = resets.destroy_but(&lost, &kept);
+            let lost = Several(&lost);
+            match destroyed {
+                Ok(done) if is_said => {
+                    let Destroyed { tcp, udp, namespaces, failed, unreadable, took } = done;
+                    info!(
+                        %lost, tcp, udp, namespaces, failed, unreadable, ?took,
+                        "reset the connections to lost backends"
+                    );
+                }
+                Err(error) if is_said => {
+                    warn!(%lost, error = format!("{error:#}"), "cannot reset connections");
+                }
+                _ => {}
             }
         });
     }

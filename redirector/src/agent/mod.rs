@@ -34,7 +34,7 @@ use tracing::{debug, error, info, warn};
 pub use self::guard::Guard;
 use self::{
     local::Local,
-    log::{Contradictions, log},
+    log::Log,
     probes::{Looks, Meaning},
 };
 use crate::{
@@ -77,7 +77,7 @@ pub struct Agent {
     unheard: BTreeSet<BackendRef>,
     /// Backends of this node.
     local: Local,
-    contradictions: Contradictions,
+    log: Log,
     /// What has happened and is not in the kernel yet.
     unreported: Vec<Transition>,
     /// When to try again what failed.
@@ -107,7 +107,7 @@ impl Agent {
         datapath: Datapath,
         outputs: Arc<Outputs>,
         wanted: watch::Sender<Wanted>,
-        orders: Orders,
+        mut orders: Orders,
         names: LongNames,
         resets: Result<Resets>,
     ) -> Result<Self> {
@@ -125,14 +125,11 @@ impl Agent {
             unsaid: BTreeSet::new(),
             unheard: BTreeSet::new(),
             local: Local::default(),
-            contradictions: Contradictions::default(),
+            log: Log::default(),
             unreported: Vec::new(),
             retry_at: None,
             unapplied: None,
-            orders_to_resume: orders.read().unwrap_or_else(|error| {
-                warn!(error = format!("{error:#}"), "starting without orders");
-                Vec::new()
-            }),
+            orders_to_resume: orders.take_over(),
             orders,
             long_names: names.read(),
             names,
@@ -214,7 +211,7 @@ impl Agent {
         let transitions = self.world.apply(input, now);
         self.note_probes(meaning, !transitions.is_empty());
         for transition in &transitions {
-            log(transition, &mut self.contradictions);
+            self.log.transition(transition);
             self.outputs.count(transition);
         }
         if self.outputs.reports() {

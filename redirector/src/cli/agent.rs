@@ -25,7 +25,7 @@ use crate::{
     agent::{Agent, Guard, QUEUE},
     control::{self, LongNames, Orders, SocketFile, ask_loader},
     datapath::{self, Counters, Datapath, Events, Lock, Loss, Pinned, Pins, Resets, check},
-    outputs::{Metrics, Outputs, admin},
+    outputs::{Metrics, Outputs, admin::Admin},
     sources::{
         file,
         kube::{self, Kube},
@@ -122,8 +122,8 @@ async fn serve(args: &Args, signals: &mut Signals) -> Result<Ended> {
     };
 
     let pins = args.load.pins.pins();
-    let lock = tokio::select! {
-        lock = prepare(args, &pins) => lock?,
+    let (lock, admin) = tokio::select! {
+        prepared = prepare(args, &pins) => prepared?,
         _ = terminated.recv() => return Ok(Ended::Stopped),
         _ = interrupted.recv() => return Ok(Ended::Stopped),
     };
@@ -154,7 +154,7 @@ async fn serve(args: &Args, signals: &mut Signals) -> Result<Ended> {
     let agent = Agent::adopt(datapath, Arc::clone(&outputs), wanted, orders, names, resets)?;
 
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(admin::serve(args.admin, Arc::clone(&outputs)).await?);
+    tasks.spawn(admin.serve(Arc::clone(&outputs)));
     tasks.spawn(prober.run(wanted_probes));
     let (ask, asks) = mpsc::channel(QUEUE);
     match run.create().and_then(|()| control::Server::listen(&run.socket())) {
@@ -252,8 +252,9 @@ async fn have_loaded(args: &Args, pins: &Pins, loss: &Loss) -> Result<()> {
     }
 }
 
-/// Waits for the pins to be free, and loads what is missing or older than this binary.
-async fn prepare(args: &Args, pins: &Pins) -> Result<Lock> {
+/// Waits for the pins to be free, and loads what is missing or older than this binary. Whatever may
+/// fail is tried before: an agent that cannot run leaves no programs attached beside another's.
+async fn prepare(args: &Args, pins: &Pins) -> Result<(Lock, Admin)> {
     let may_load = check::may_load();
     if may_load {
         pins.create()?;
@@ -271,6 +272,8 @@ async fn prepare(args: &Args, pins: &Pins) -> Result<Lock> {
                 .context("waiting for the lock")??
         }
     };
+    // Not before the lock: the agent that is waited for may listen at the same address.
+    let admin = Admin::listen(args.admin)?;
     if may_load {
         let cgroup = args.load.cgroup()?;
         tokio::task::block_in_place(|| {
@@ -279,5 +282,5 @@ async fn prepare(args: &Args, pins: &Pins) -> Result<Lock> {
     } else {
         info!(pins = %pins.root().display(), "no capability to load programs; using what is pinned");
     }
-    Ok(lock)
+    Ok((lock, admin))
 }

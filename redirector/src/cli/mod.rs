@@ -19,7 +19,7 @@ use std::{env, ffi::OsStr, path::Path, process::ExitCode};
 use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::datapath;
+use crate::datapath::{self, descriptors};
 
 use options::{PinArgs, RunArgs};
 
@@ -84,6 +84,7 @@ pub fn main() -> ExitCode {
     let matches = command(&called).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     cli.log.init();
+    descriptors::raise();
     let result = match cli.command {
         Command::Agent(args) => agent::run(&args),
         Command::Load(args) => load::run(&args),
@@ -106,7 +107,8 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            let advice = descriptors::advice(&error).map(|advice| format!("; {advice}"));
+            eprintln!("error: {error:#}{}", advice.unwrap_or_default());
             ExitCode::FAILURE
         }
     }

@@ -1,13 +1,14 @@
 //! `redirector status`: who receives connections, from the maps themselves.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
 use anyhow::{Result, bail};
+use redirector_common::AGENT_SILENT;
 use serde_json::json;
 
 use super::options::{Output, OutputArgs, PinArgs, RunArgs};
 use crate::{
-    control::{NotInstalled, Orders, there_are},
+    control::{Kept, NotInstalled, Orders, there_are},
     datapath::{Datapath, Pinned, ServiceView, View},
 };
 
@@ -26,8 +27,10 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let pins = args.pins.pins();
-    let mut view = View::read(&Datapath::open(&pins)?)?.naming(&args.run.long_names());
+    let datapath = Datapath::open(&pins)?;
+    let mut view = View::read(&datapath)?.naming(&args.run.long_names());
     let agent = pins.holder();
+    let silence = datapath.silence()?;
     // Only the agent knows what there is beside the maps.
     let mut not_installed = match agent {
         Some(_) => args.run.client().not_installed(),
@@ -38,7 +41,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     let lost = Pinned::look(&pins).lost().map(|loss| loss.to_string());
     // From the file: they are in force without an agent too.
-    let orders = Orders::new(&args.run.directory().orders()).read()?;
+    let (kept, unread) = match Orders::new(&args.run.directory().orders()).read() {
+        Ok(kept) => (kept, None),
+        Err(why) => (Kept::default(), Some(format!("{why:#}"))),
+    };
     match args.output.output {
         Output::Json => {
             let services = &view.services;
@@ -47,23 +53,28 @@ pub(super) fn run(args: &Args) -> Result<()> {
                 "{}",
                 json!({
                     "agent": agent,
+                    "heartbeat_seconds": silence.map(|silence| silence.as_secs_f64()),
                     "lost": lost,
-                    "orders": orders,
+                    "orders": kept.entries()?,
+                    "orders_error": unread,
                     "notInstalled": not_installed,
                     "services": services,
                 })
             );
         }
         Output::Text => {
-            match agent {
-                Some(pid) => println!("agent: process {pid}"),
-                None => println!("agent: none is running; the last state stays in force"),
-            }
+            println!("agent: {}", describe_agent(agent, silence));
             if let Some(lost) = &lost {
                 println!("not in force on this node: {lost}; `redirector load` loads again");
             }
-            for order in &orders {
+            if let Some(why) = unread {
+                println!("orders: {why}");
+            }
+            for order in &kept.orders {
                 println!("order: {order} (on this node alone)");
+            }
+            for order in &kept.foreign {
+                println!("order of another version, kept and not in force: {order}");
             }
             match not_installed {
                 Ok(services) => services.iter().for_each(|of| println!("{}: {of}", of.service)),
@@ -92,6 +103,21 @@ fn keep(part: &str, view: &mut View, not_installed: &mut Vec<NotInstalled>) -> R
     view.services.retain(|service| service.name.contains(part));
     not_installed.retain(|of| of.service.contains(part));
     Ok(())
+}
+
+/// That a process holds the pins does not mean that it does anything.
+fn describe_agent(holder: Option<u32>, silence: Option<Duration>) -> String {
+    let is_silent = silence.is_none_or(|silence| silence >= Duration::from_nanos(AGENT_SILENT));
+    match (holder, silence) {
+        (None, _) => "none is running; the last state stays in force".to_owned(),
+        (Some(pid), _) if !is_silent => format!("process {pid}"),
+        (Some(pid), None) => format!("process {pid} has not written a heartbeat yet"),
+        (Some(pid), Some(silence)) => format!(
+            "process {pid} has not written its heartbeat for {} s: it is stopped, hangs, or has \
+             just been started; the last state stays in force",
+            silence.as_secs()
+        ),
+    }
 }
 
 fn describe(service: &ServiceView) -> String {

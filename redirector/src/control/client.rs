@@ -17,18 +17,29 @@ use super::{CarriedOut, Effect, Explanation, NotInstalled, Order, Subject};
 /// The longest answer: a service of 65,535 backends, explained.
 const LONGEST: usize = 64 << 20;
 
-/// How long an agent may take to say what an answer from the maps lacks.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an answer may take, that of 10,000 services explained included.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The same of what an answer from the maps lacks.
+const LITTLE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Who speaks to the agent.
 #[derive(Clone, Debug)]
-pub struct Client(PathBuf);
+pub struct Client {
+    socket: PathBuf,
+    patience: Duration,
+}
 
 impl Client {
     /// Speaks through the socket at `path`.
     #[must_use]
     pub fn new(path: &Path) -> Self {
-        Self(path.to_owned())
+        Self { socket: path.to_owned(), patience: PATIENCE }
+    }
+
+    /// Waits so long for an answer, instead of 10 s.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Has an order carried out; when this returns, these are in force and kept: the order itself, or
@@ -83,11 +94,7 @@ impl Client {
     ///
     /// There is no agent, it does not answer soon, or it is one before this one.
     pub fn not_installed(&self) -> Result<Vec<NotInstalled>> {
-        let answer = runtime()?.block_on(async {
-            let answer = self.ask(Method::GET, "/not-installed", Vec::new());
-            tokio::time::timeout(PATIENCE, answer).await.context("the agent does not answer")?
-        })?;
-        serde_json::from_slice(&answer).context("the agent's answer is not understood")
+        self.clone().with_patience(LITTLE_PATIENCE).get("/not-installed")
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
@@ -96,15 +103,37 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Bytes> {
-        runtime()?.block_on(self.ask(method, path, body))
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start the runtime")?;
+        let is_order = method == Method::POST;
+        runtime.block_on(async {
+            let answer = tokio::time::timeout(self.patience, self.ask(method, path, body)).await;
+            answer.with_context(|| {
+                // The connection is closed by now: the agent does not begin with the order any more.
+                let withdrawn = if is_order {
+                    "; the order is withdrawn, unless the agent had begun with it: `redirector \
+                     orders` tells once it answers"
+                } else {
+                    ""
+                };
+                format!(
+                    "the agent at {} has not answered for {:?}: it is stopped, or hangs; \
+                     `redirector status` says since when{withdrawn}",
+                    self.socket.display(),
+                    self.patience
+                )
+            })?
+        })
     }
 
     async fn ask(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Bytes> {
-        let stream = UnixStream::connect(&self.0).await.with_context(|| {
+        let stream = UnixStream::connect(&self.socket).await.with_context(|| {
             format!(
                 "cannot reach the agent at {}; is one running on this node, with this --run-dir, \
                  and is this its user?",
-                self.0.display()
+                self.socket.display()
             )
         })?;
         let (mut sender, connection) =
@@ -129,7 +158,23 @@ impl Client {
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().build().context("cannot start the runtime")
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    /// A process that is stopped: the kernel takes the connection for it.
+    #[test]
+    fn an_agent_that_does_not_answer_is_waited_for_no_longer_than_that() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("control.sock");
+        let _stopped = UnixListener::bind(&path).expect("a socket");
+        let client = Client::new(&path).with_patience(Duration::from_millis(50));
+        let asked = client.orders().expect_err("no answer").to_string();
+        assert!(asked.contains("has not answered for 50ms: it is stopped, or hangs"), "{asked}");
+        let order = Order::Drain("node=n9".parse().expect("a subject"));
+        let ordered = client.order(&order).expect_err("no answer").to_string();
+        assert!(ordered.contains("; the order is withdrawn, unless"), "{ordered}");
+    }
 }

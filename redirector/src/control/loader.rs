@@ -11,6 +11,7 @@ use tokio::{
     time::timeout,
 };
 
+use super::clear;
 use crate::datapath::Access;
 
 /// What it answers when it has loaded; anything else is why it could not.
@@ -32,9 +33,7 @@ impl Loader {
         let listen = || -> Result<UnixListener> {
             // Made beside, restricted, and moved: at no time may others connect.
             let beside = path.with_extension("new");
-            if beside.exists() {
-                fs::remove_file(&beside)?;
-            }
+            clear(&beside)?;
             let listener = UnixListener::bind(&beside)?;
             access.settle(&beside)?;
             fs::rename(&beside, path)?;

@@ -4,6 +4,7 @@
 //! --unix-socket` works too.
 
 mod alike;
+mod asker;
 mod carried_out;
 mod client;
 mod explanation;
@@ -16,6 +17,7 @@ mod socket;
 mod standing;
 
 use std::{
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -25,13 +27,14 @@ use redirector_core::{failover::vacancies::Vacancy, service::ServiceRef};
 use tokio::sync::oneshot;
 
 pub use alike::there_are;
+pub use asker::Asker;
 pub use carried_out::{CarriedOut, Effect};
 pub use client::Client;
 pub use explanation::{Explanation, Family, Locality, Member, Objection, Suspicion, Tier};
 pub use loader::{Loader, ask_loader};
 pub use long_names::LongNames;
 pub use order::{Order, Subject};
-pub use orders::Orders;
+pub use orders::{Kept, Orders};
 pub use server::Server;
 pub use socket::SocketFile;
 pub use standing::NotInstalled;
@@ -39,9 +42,9 @@ pub use standing::NotInstalled;
 /// A question or an order for the agent's task, with where its answer goes.
 #[derive(Debug)]
 pub enum Ask {
-    /// Carry this out. The answer is what is in force now, or why it is not: a name without a port
-    /// means all ports.
-    Order(Order, oneshot::Sender<Result<Vec<CarriedOut>, String>>),
+    /// Carry this out, if its client still waits. The answer is what is in force now, or why it is
+    /// not: a name without a port means all ports.
+    Order(Order, Asker<Result<Vec<CarriedOut>, String>>),
     /// Which orders are in force?
     Orders(oneshot::Sender<Vec<Order>>),
     /// Why does traffic go where it goes, or would go if these were dead?
@@ -132,5 +135,14 @@ impl RunDirectory {
         let mut builder = std::fs::DirBuilder::new();
         let result = builder.recursive(true).mode(0o700).create(&self.0);
         result.with_context(|| format!("cannot create {}; pass --run-dir", self.0.display()))
+    }
+}
+
+/// Removes what a process that died has left in a place, if there is something: a symbolic link itself,
+/// not what it leads to.
+fn clear(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
     }
 }

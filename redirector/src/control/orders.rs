@@ -1,55 +1,141 @@
 //! The orders in force, kept in a file: a drain survives the agent.
+//!
+//! No order is lost without a word: an entry that this version does not know stays in the file for one
+//! that does, and a file that cannot be read is moved aside before another one takes its place.
 
 use std::{
-    fs,
-    io::{ErrorKind, Write as _},
+    fs::{self, File, OpenOptions},
+    io::{ErrorKind, Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use tracing::warn;
 
-use super::Order;
+use super::{Order, clear};
+
+/// Files moved aside that are kept, so that one which is damaged at each start does not fill the disk.
+const ASIDE: u32 = 8;
 
 /// A file with a JSON array of orders.
 #[derive(Clone, Debug)]
-pub struct Orders(PathBuf);
+pub struct Orders {
+    path: PathBuf,
+    /// Entries of the file that this version does not know.
+    foreign: Vec<Value>,
+    /// What is there has not been read, and must not be written over.
+    is_unread: bool,
+}
+
+/// What a file holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// What this version knows.
+    pub orders: Vec<Order>,
+    /// What it does not know, and carries along.
+    pub foreign: Vec<Value>,
+}
+
+impl Kept {
+    /// All of it, as the file has it.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice.
+    pub fn entries(&self) -> Result<Vec<Value>> {
+        let Self { orders, foreign } = self;
+        entries(orders, foreign)
+    }
+}
 
 impl Orders {
     /// That file, whether or not it exists.
     #[must_use]
     pub fn new(path: &Path) -> Self {
-        Self(path.to_owned())
+        Self { path: path.to_owned(), foreign: Vec::new(), is_unread: false }
     }
 
     /// What was in force last; nothing if there is no file.
     ///
     /// # Errors
     ///
-    /// It cannot be read, or is not what [`write`](Self::write) makes.
-    pub fn read(&self) -> Result<Vec<Order>> {
-        let bytes = match fs::read(&self.0) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            result => result.with_context(|| format!("cannot read {}", self.0.display()))?,
+    /// It cannot be read, or holds no JSON array.
+    pub fn read(&self) -> Result<Kept> {
+        let shown = self.path.display();
+        let mut options = OpenOptions::new();
+        // A pipe, say, would be waited for.
+        options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+        let mut file = match options.open(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Kept::default()),
+            result => result.with_context(|| format!("cannot read {shown}"))?,
         };
-        serde_json::from_slice(&bytes).with_context(|| {
-            format!("{} holds no orders; remove it and order again", self.0.display())
-        })
+        let is_file = file.metadata().is_ok_and(|is| is.is_file());
+        ensure!(is_file, "{shown} is no file");
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).with_context(|| format!("cannot read {shown}"))?;
+        let entries: Vec<Value> = serde_json::from_slice(&bytes)
+            .with_context(|| format!("{shown} holds no orders; remove it and order again"))?;
+        let mut kept = Kept::default();
+        for entry in entries {
+            match serde_json::from_value(entry.clone()) {
+                Ok(order) => kept.orders.push(order),
+                Err(_) => kept.foreign.push(entry),
+            }
+        }
+        Ok(kept)
     }
 
-    /// Keeps these. Whoever dies meanwhile leaves the old ones or the new ones.
+    /// The same for the agent that will write the file from now on: what it cannot use is said, and
+    /// kept.
+    pub fn take_over(&mut self) -> Vec<Order> {
+        match self.read() {
+            Ok(Kept { orders, foreign }) => {
+                for order in &foreign {
+                    warn!(%order, "an order that this version does not know is kept, and not in force");
+                }
+                self.foreign = foreign;
+                orders
+            }
+            Err(error) => {
+                self.is_unread = true;
+                let aside = self.move_aside();
+                let aside = aside.map_or_else(
+                    |why| format!("nowhere: {why:#}"),
+                    |aside| aside.display().to_string(),
+                );
+                warn!(
+                    error = format!("{error:#}"),
+                    %aside,
+                    "starting without orders; what could not be read is moved aside"
+                );
+                Vec::new()
+            }
+        }
+    }
+
+    /// Keeps these, for their owner alone. Whoever dies meanwhile leaves the old ones or the new ones.
     ///
     /// # Errors
     ///
-    /// It cannot be written.
-    pub fn write(&self, orders: &[Order]) -> Result<()> {
-        let beside = self.0.with_extension("new");
+    /// It cannot be written; or what is there could be neither read nor moved aside.
+    pub fn write(&mut self, orders: &[Order]) -> Result<()> {
+        if self.is_unread {
+            self.move_aside()?;
+        }
+        let entries = entries(orders, &self.foreign)?;
         let write = || -> Result<()> {
-            let mut file = fs::File::create(&beside)?;
-            file.write_all(&serde_json::to_vec_pretty(orders)?)?;
+            let beside = self.path.with_extension("new");
+            let mut file = create(&beside)?;
+            file.write_all(&serde_json::to_vec_pretty(&entries)?)?;
             file.sync_all()?;
-            Ok(fs::rename(&beside, &self.0)?)
+            fs::rename(&beside, &self.path)?;
+            // Without this the new name may be lost with the power.
+            File::open(self.path.parent().unwrap_or(Path::new("/")))?.sync_all()?;
+            Ok(())
         };
-        write().with_context(|| format!("cannot write {}", self.0.display()))
+        write().with_context(|| format!("cannot write {}", self.path.display()))
     }
 
     /// Removes the file, if there is one.
@@ -58,39 +144,162 @@ impl Orders {
     ///
     /// It cannot be removed.
     pub fn remove(&self) -> Result<()> {
-        match fs::remove_file(&self.0) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            result => result.with_context(|| format!("cannot remove {}", self.0.display())),
+        clear(&self.path).with_context(|| format!("cannot remove {}", self.path.display()))
+    }
+
+    /// Gives the file another name, which it returns.
+    fn move_aside(&mut self) -> Result<PathBuf> {
+        let name = |number| self.path.with_extension(format!("damaged-{number}"));
+        let is_free = |path: &PathBuf| path.symlink_metadata().is_err();
+        let aside = (1..ASIDE).map(name).find(is_free).unwrap_or_else(|| name(ASIDE));
+        match fs::rename(&self.path, &aside) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error).with_context(|| {
+                format!(
+                    "{} can be neither read nor moved aside, and is not written over",
+                    self.path.display()
+                )
+            }),
+            _ => {
+                self.is_unread = false;
+                Ok(aside)
+            }
         }
     }
 }
 
+fn entries(orders: &[Order], foreign: &[Value]) -> Result<Vec<Value>> {
+    let orders: Vec<Value> = orders
+        .iter()
+        .map(serde_json::to_value)
+        .collect::<Result<_, _>>()
+        .context("cannot write an order")?;
+    Ok(orders.into_iter().chain(foreign.iter().cloned()).collect())
+}
+
+/// Makes a file, also in the place of one that a process which died has left; never through a
+/// symbolic link, and never one that others may read.
+fn create(path: &Path) -> Result<File> {
+    clear(path)?;
+    // `create_new` is O_EXCL, which follows no symbolic link.
+    let mut options = OpenOptions::new();
+    Ok(options.write(true).create_new(true).mode(0o600).open(path)?)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
     use super::*;
+
+    const DRAIN: &str = r#"{"drain": "node=n9"}"#;
+
+    struct Stage {
+        directory: tempfile::TempDir,
+        path: PathBuf,
+    }
+
+    impl Stage {
+        fn new(text: &str) -> Self {
+            let directory = tempfile::tempdir().expect("a directory");
+            let path = directory.path().join("orders.json");
+            fs::write(&path, text).expect("written");
+            Self { directory, path }
+        }
+
+        fn names(&self) -> Vec<String> {
+            let names = fs::read_dir(self.directory.path()).expect("a directory");
+            let name = |entry: fs::DirEntry| entry.file_name().into_string().expect("text");
+            let mut names: Vec<_> = names.map(|entry| name(entry.expect("an entry"))).collect();
+            names.sort();
+            names
+        }
+    }
+
+    fn drain() -> Order {
+        Order::Drain("node=n9".parse().expect("a subject"))
+    }
 
     #[test]
     fn what_was_written_is_read_and_nothing_is_nothing() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let orders = Orders::new(&directory.path().join("orders.json"));
-        assert_eq!(orders.read().expect("nothing"), []);
-        let order = Order::Drain("node=n9".parse().expect("a subject"));
-        orders.write(std::slice::from_ref(&order)).expect("written");
-        assert_eq!(orders.read().expect("one"), [order]);
+        let stage = Stage::new("");
+        fs::remove_file(&stage.path).expect("removed");
+        let mut orders = Orders::new(&stage.path);
+        assert_eq!(orders.read().expect("nothing"), Kept::default());
+        orders.write(&[drain()]).expect("written");
+        assert_eq!(orders.read().expect("one").orders, [drain()]);
         orders.write(&[]).expect("written");
-        assert_eq!(orders.read().expect("none"), []);
+        assert_eq!(orders.read().expect("none"), Kept::default());
         for _ in 0..2 {
             orders.remove().expect("removed, or not there");
-            assert_eq!(fs::read_dir(directory.path()).expect("a directory").count(), 0);
+            assert!(stage.names().is_empty());
+        }
+    }
+
+    /// A later version's orders survive this one's, whether whole orders or details of them.
+    #[test]
+    fn what_is_not_known_is_kept_and_the_rest_is_in_force() {
+        let foreign =
+            [r#"{"slowDown": {"zone": "a"}}"#, r#"{"drain": "rack=r1"}"#, r#""everything""#, "7"];
+        let stage = Stage::new(&format!("[{}, {DRAIN}]", foreign.join(", ")));
+        let mut orders = Orders::new(&stage.path);
+        assert_eq!(orders.take_over(), [drain()]);
+        orders.write(&[drain(), drain()]).expect("written");
+        let kept = Orders::new(&stage.path).read().expect("orders");
+        assert_eq!(kept.orders, [drain(), drain()]);
+        let foreign: Vec<Value> =
+            foreign.iter().map(|text| serde_json::from_str(text).expect("JSON")).collect();
+        assert_eq!(kept.foreign, foreign);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_moved_aside_and_never_written_over() {
+        for damaged in ["[{", "", "{}", "\u{0}\u{0}"] {
+            let stage = Stage::new(damaged);
+            let read = format!("{:#}", Orders::new(&stage.path).read().expect_err("damaged"));
+            assert!(read.contains("remove it and order again"), "{read}");
+            for number in 1..=2 {
+                let mut orders = Orders::new(&stage.path);
+                assert_eq!(orders.take_over(), []);
+                orders.write(&[drain()]).expect("written");
+                let aside = stage.path.with_extension(format!("damaged-{number}"));
+                assert_eq!(fs::read_to_string(aside).expect("it is kept"), damaged);
+                fs::write(&stage.path, damaged).expect("damaged again");
+            }
         }
     }
 
     #[test]
-    fn a_damaged_file_says_what_to_do() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("orders.json");
-        fs::write(&path, "[{").expect("written");
-        let error = format!("{:#}", Orders::new(&path).read().expect_err("damaged"));
-        assert!(error.contains("remove it and order again"), "{error}");
+    fn what_can_be_neither_read_nor_moved_is_not_written_over() {
+        let stage = Stage::new("");
+        fs::remove_file(&stage.path).expect("removed");
+        // A directory can be moved; below a file nothing can be.
+        let path = stage.directory.path().join("file/orders.json");
+        fs::write(stage.directory.path().join("file"), "").expect("a file");
+        let mut orders = Orders::new(&path);
+        assert_eq!(orders.take_over(), []);
+        let why = format!("{:#}", orders.write(&[drain()]).expect_err("no directory"));
+        assert!(why.contains("neither read nor moved aside"), "{why}");
+    }
+
+    /// Who may write the directory cannot have the agent write elsewhere, or read elsewhere.
+    #[test]
+    fn no_symbolic_link_is_followed_and_only_the_owner_may_read() {
+        let stage = Stage::new("[]");
+        let victim = stage.directory.path().join("victim");
+        fs::write(&victim, format!("[{DRAIN}]")).expect("written");
+        symlink(&victim, stage.path.with_extension("new")).expect("a link");
+        let mut orders = Orders::new(&stage.path);
+        orders.write(&[]).expect("written");
+        assert_eq!(fs::read_to_string(&victim).expect("it is there"), format!("[{DRAIN}]"));
+        let mode = fs::metadata(&stage.path).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+
+        fs::remove_file(&stage.path).expect("removed");
+        symlink(&victim, &stage.path).expect("a link");
+        orders.read().expect_err("a symbolic link");
+        assert_eq!(orders.take_over(), [], "what another file holds is no order");
+        orders.write(&[]).expect("written");
+        assert!(stage.path.symlink_metadata().expect("it is there").is_file());
+        assert_eq!(fs::read_to_string(&victim).expect("it is there"), format!("[{DRAIN}]"));
     }
 }

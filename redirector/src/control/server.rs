@@ -1,10 +1,10 @@
 //! Answers on the control socket: passes each request to the agent's task, and its answer back.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{Query, State},
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -12,11 +12,20 @@ use axum::{
 };
 use serde::Deserialize;
 use tokio::{
-    net::UnixListener,
+    net::{UnixListener, UnixStream},
     sync::{mpsc, oneshot},
 };
 
-use super::{Ask, Order, Subject};
+use super::{Ask, Asker, Order, Subject, asker::Caller, clear};
+use crate::serve::{Bounds, serve};
+
+/// A few operators and their scripts. What they ask may be long: a list of who is supposed dead.
+const BOUNDS: Bounds = Bounds {
+    connections: 32,
+    head: Duration::from_secs(5),
+    whole: Duration::from_secs(60),
+    buffer: 1 << 20,
+};
 
 /// The socket, listening.
 #[derive(Debug)]
@@ -41,14 +50,10 @@ impl Server {
     /// The socket cannot be made.
     pub fn listen(path: &Path) -> Result<Self> {
         let listen = || -> Result<UnixListener> {
-            if path.exists() {
-                fs::remove_file(path)?;
-            }
+            clear(path)?;
             // Made beside, restricted, and moved: at no time may others open it.
             let beside = path.with_extension("new");
-            if beside.exists() {
-                fs::remove_file(&beside)?;
-            }
+            clear(&beside)?;
             let listener = UnixListener::bind(&beside)?;
             fs::set_permissions(&beside, fs::Permissions::from_mode(0o600))?;
             fs::rename(&beside, path)?;
@@ -58,16 +63,22 @@ impl Server {
         Ok(Self(listener))
     }
 
-    /// Answers until the agent's task has ended.
+    /// Answers until the task is dropped.
     pub async fn serve(self, asks: mpsc::Sender<Ask>) {
         let router = Router::new()
             .route("/orders", post(order).get(orders))
             .route("/explain", get(explain))
             .route("/not-installed", get(not_installed))
             .with_state(asks);
-        if let Err(error) = axum::serve(self.0, router).await {
-            tracing::error!(%error, "the control socket ended");
-        }
+        let answering = move |stream: &UnixStream| match Caller::of(stream) {
+            Ok(caller) => router.clone().layer(Extension(caller)),
+            Err(why) => {
+                let why = format!("the agent cannot take an order: {why}");
+                Router::new().fallback(async || (StatusCode::SERVICE_UNAVAILABLE, why))
+            }
+        };
+        // All are one user: who may open the socket may steer traffic anyway.
+        serve(self.0, BOUNDS, |_| (), answering).await;
     }
 }
 
@@ -81,11 +92,13 @@ struct Wish {
 
 async fn order(
     State(asks): State<mpsc::Sender<Ask>>,
+    Extension(caller): Extension<Caller>,
     Query(Wish { effects }): Query<Wish>,
     Json(order): Json<Order>,
 ) -> Response {
     let asked = order.clone();
-    let carried_out = match ask(&asks, |answer| Ask::Order(order, answer)).await {
+    let carried_out = match ask(&asks, |answer| Ask::Order(order, Asker::new(answer, caller))).await
+    {
         Ok(Ok(carried_out)) => carried_out,
         Ok(Err(why)) => return (StatusCode::UNPROCESSABLE_ENTITY, why).into_response(),
         Err(gone) => return gone,

@@ -2,9 +2,17 @@
 //!
 //! The programs get the offsets as constants; nothing is relocated.
 
-use std::fs;
+use std::{
+    fs,
+    io::ErrorKind::{NotFound, PermissionDenied},
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
+use tracing::warn;
+
+use super::descriptors::is_passing;
 
 /// Where a running kernel describes its types.
 pub const KERNEL: &str = "/sys/kernel/btf/vmlinux";
@@ -28,12 +36,34 @@ pub struct Offsets {
     pub syn_retries: Option<u32>,
 }
 
+/// The types that the running kernel describes; `None` where it describes none, or not to this process.
+///
+/// # Errors
+///
+/// They cannot be read, and could not be in half a second. That says nothing about the kernel: to
+/// load without them would give up for good what they are needed for.
+pub(super) fn of_kernel() -> Result<Option<Vec<u8>>> {
+    const TRIES: u32 = 6;
+    const PAUSE: Duration = Duration::from_millis(100);
+    for left in (0..TRIES).rev() {
+        match fs::read(KERNEL) {
+            Err(error) if matches!(error.kind(), NotFound | PermissionDenied) => return Ok(None),
+            Err(error) if is_passing(&error) && left > 0 => thread::sleep(PAUSE),
+            result => return result.map(Some).with_context(|| format!("cannot read {KERNEL}")),
+        }
+    }
+    unreachable!("the last try returns")
+}
+
 impl Offsets {
-    /// Those of the running kernel; none if it does not say.
+    /// Where they are by these types; none without types.
     #[must_use]
-    pub fn of_kernel() -> Self {
-        let found = fs::read(KERNEL).map_err(Into::into).and_then(|btf| Self::find(&btf));
-        found.unwrap_or_default()
+    pub(super) fn of(types: Option<&[u8]>) -> Self {
+        let found = types.map(Self::find).transpose();
+        found.map(Option::unwrap_or_default).unwrap_or_else(|error| {
+            warn!(error = format!("{error:#}"), "{KERNEL} is not understood");
+            Self::default()
+        })
     }
 
     fn find(btf: &[u8]) -> Result<Self> {
@@ -157,8 +187,8 @@ mod tests {
 
     #[test]
     fn this_kernel_says_where_all_are() {
-        if fs::metadata(KERNEL).is_ok() {
-            let offsets = Offsets::of_kernel();
+        if let Some(types) = of_kernel().expect("it can be read") {
+            let offsets = Offsets::of(Some(&types));
             let Offsets { sk_err, sk_err_soft, user_timeout, syn_retries } = offsets;
             assert!(sk_err.is_some_and(|offset| offset > 0), "{offsets:?}");
             assert!(sk_err_soft.is_some() && sk_err_soft != sk_err, "{offsets:?}");

@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    io::ErrorKind,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
@@ -38,8 +39,11 @@ impl Cgroup {
             Some(path) => path.to_owned(),
             None => root()?,
         };
-        let directory = File::open(&path).with_context(|| {
-            format!("cannot open the cgroup {}; pass an existing one as --cgroup", path.display())
+        let directory = File::open(&path).map_err(|error| {
+            let is_absent = error.kind() == ErrorKind::NotFound;
+            let what_to_do = if is_absent { "; pass an existing one as --cgroup" } else { "" };
+            let shown = path.display();
+            anyhow::Error::new(error).context(format!("cannot open the cgroup {shown}{what_to_do}"))
         })?;
         let stat = nix::sys::statfs::fstatfs(&directory)
             .with_context(|| format!("cannot ask about {}", path.display()))?;

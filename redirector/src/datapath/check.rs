@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Result, bail};
 use aya::util::KernelVersion;
+use caps::{CapSet, Capability, has_cap};
 use serde::Serialize;
 use tracing::warn;
 
@@ -37,15 +38,15 @@ pub enum Verdict {
     Missing,
 }
 
-/// A capability and its number in `/proc/self/status`.
-const CAPABILITIES: [(&str, u32); 3] =
+/// A capability and its name.
+const CAPABILITIES: [(&str, Capability); 3] =
     [("CAP_BPF", BPF), ("CAP_NET_ADMIN", NET_ADMIN), ("CAP_PERFMON", PERFMON)];
-pub(super) const NET_ADMIN: u32 = 12;
-const SYS_PTRACE: u32 = 19;
-/// `CAP_SYS_ADMIN` stands for `CAP_BPF` and `CAP_PERFMON`.
-pub(super) const SYS_ADMIN: u32 = 21;
-const PERFMON: u32 = 38;
-pub(super) const BPF: u32 = 39;
+pub(super) const NET_ADMIN: Capability = Capability::CAP_NET_ADMIN;
+const SYS_PTRACE: Capability = Capability::CAP_SYS_PTRACE;
+/// It stands for `CAP_BPF` and `CAP_PERFMON`.
+pub(super) const SYS_ADMIN: Capability = Capability::CAP_SYS_ADMIN;
+const PERFMON: Capability = Capability::CAP_PERFMON;
+pub(super) const BPF: Capability = Capability::CAP_BPF;
 
 /// What there is not where `load` ran without `CAP_PERFMON`.
 const WITHOUT_PERFMON: &str = "refused connects move no client, unanswered ones do; `connectTimeout` \
@@ -64,14 +65,15 @@ pub fn kernel_at_least(major: u8, minor: u8) -> bool {
 /// Looks at everything that matters. `pins` is where pins are; `None` is wherever they can be.
 #[must_use]
 pub fn check(pins: Option<&Pins>) -> Vec<Finding> {
-    let offsets = Offsets::of_kernel();
-    vec![
-        kernel(),
-        refusal(),
-        failures(offsets),
-        bounded_connect(offsets),
-        local_listeners(),
-        witnesses(),
+    let mut findings = vec![kernel(), refusal()];
+    match btf::of_kernel() {
+        Ok(types) => findings.extend(by_types(types.as_deref())),
+        Err(error) => {
+            let detail = format!("{error:#}: what follows from them cannot be told");
+            findings.push(finding("kernel's types", Verdict::Missing, detail));
+        }
+    }
+    findings.extend([
         multipath(),
         map_memory(),
         unprivileged(),
@@ -81,7 +83,14 @@ pub fn check(pins: Option<&Pins>) -> Vec<Finding> {
         capability(1),
         capability(2),
         resets(),
-    ]
+    ]);
+    findings
+}
+
+/// What depends on the types that the kernel describes.
+fn by_types(types: Option<&[u8]>) -> [Finding; 4] {
+    let offsets = Offsets::of(types);
+    [failures(offsets), bounded_connect(offsets), local_listeners(types), witnesses(types)]
 }
 
 fn finding(what: &'static str, verdict: Verdict, detail: impl Into<String>) -> Finding {
@@ -131,9 +140,9 @@ fn bounded_connect(offsets: Offsets) -> Finding {
     }
 }
 
-fn local_listeners() -> Finding {
+fn local_listeners(types: Option<&[u8]>) -> Finding {
     const WHAT: &str = "local listeners";
-    match listeners::globals() {
+    match listeners::globals(types) {
         Ok(_) => finding(WHAT, Verdict::Ok, "the death of a local replica ejects it at once"),
         Err(error) => finding(
             WHAT,
@@ -143,9 +152,9 @@ fn local_listeners() -> Finding {
     }
 }
 
-fn witnesses() -> Finding {
+fn witnesses(types: Option<&[u8]>) -> Finding {
     const WHAT: &str = "witnesses";
-    match listeners::globals() {
+    match listeners::globals(types) {
         Ok(_) if may_look() => {
             finding(WHAT, Verdict::Ok, "what several pods see ejects, also without an agent")
         }
@@ -274,14 +283,9 @@ fn has(index: usize) -> bool {
 }
 
 /// Whether the effective capabilities have this one, or one that stands for it.
-pub(super) fn holds(capability: u32) -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let held = status
-        .lines()
-        .find_map(|line| u64::from_str_radix(line.strip_prefix("CapEff:")?.trim(), 16).ok())
-        .unwrap_or(0);
-    held >> capability & 1 == 1
-        || (matches!(capability, BPF | PERFMON) && held >> SYS_ADMIN & 1 == 1)
+pub(super) fn holds(capability: Capability) -> bool {
+    let is_effective = |capability| has_cap(None, CapSet::Effective, capability).unwrap_or(false);
+    is_effective(capability) || (matches!(capability, BPF | PERFMON) && is_effective(SYS_ADMIN))
 }
 
 /// Whether programs may ask which MPTCP socket a subflow belongs to.

@@ -96,16 +96,16 @@ const NESTED: [(&str, [(&str, &str); 2]); 2] = [
 /// # Errors
 ///
 /// They cannot be: the kernel is too old, does not describe its types, or is locked down.
-pub(super) fn globals() -> Result<Vec<(&'static str, Vec<u8>)>> {
+pub(super) fn globals(types: Option<&[u8]>) -> Result<Vec<(&'static str, Vec<u8>)>> {
     ensure!(kernel_at_least(5, 15), "programs learn the namespace of a listener from 5.15 on");
     let lockdown = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
     ensure!(
         !lockdown.contains("[confidentiality]"),
         "the kernel's lockdown lets no program read what sockets share"
     );
-    let types = fs::read(btf::KERNEL).with_context(|| format!("cannot read {}", btf::KERNEL))?;
+    let types = types.with_context(|| format!("the kernel has no {} for it", btf::KERNEL))?;
     let offset = |structure, member| {
-        btf::member(&types, structure, member)?
+        btf::member(types, structure, member)?
             .with_context(|| format!("{} has no {structure}.{member}", btf::KERNEL))
     };
     for (member, place) in ASSUMED {

@@ -3,7 +3,13 @@
 //! Every step may be the last one: what is pinned is taken over by the next load, and links are
 //! exchanged one by one while they serve.
 
-use std::{fs, os::fd::AsFd as _, time::Duration};
+use std::{
+    fs,
+    io::ErrorKind,
+    os::fd::AsFd as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 use aya::{
@@ -16,13 +22,15 @@ use tracing::{info, warn};
 
 use super::{
     access::Access,
-    btf::Offsets,
+    btf::{self, Offsets},
     cgroup::Cgroup,
-    check,
+    check, descriptors,
     hooks::{HOOKS, Hook},
     ids, listeners,
     object::Object,
+    others::{Other, others},
     pins::{Lock, Pins},
+    shapes::Shapes,
     sys,
 };
 
@@ -86,12 +94,27 @@ pub struct Options {
 pub fn load(pins: &Pins, lock: &Lock, cgroup: &Cgroup, options: &Options) -> Result<()> {
     let options = &Options { client_level: cgroup.client_level(), ..options.clone() };
     let programs = Programs::load(pins, lock, options)?;
+    for other in others(pins, cgroup) {
+        say_other(cgroup, &other);
+    }
     programs.attach(pins, lock, cgroup)?;
     let Programs { count, load, .. } = programs;
     forget_others(pins, load)?;
     settle(pins, Access::new(options.owner))?;
     info!(programs = count, cgroup = %cgroup.path.display(), pins = %pins.root().display(), "loaded");
     Ok(())
+}
+
+fn say_other(cgroup: &Cgroup, other: &Other) {
+    let Other { program, pins } = other;
+    let pins = pins.as_ref().map_or_else(|| "?".into(), |pins| pins.display().to_string());
+    warn!(
+        cgroup = %cgroup.path.display(),
+        program,
+        %pins,
+        "another redirector is attached, and decides the same dials; stop it and `redirector unload \
+         --pin-path` its pins, or give one of them another --cgroup"
+    );
 }
 
 /// Programs that the verifier has accepted, on the pinned maps; attached or not.
@@ -113,6 +136,7 @@ impl Programs {
         check::require_capabilities()?;
         raise_memlock();
         let object = Object::embedded()?;
+        Shapes::embedded()?.check(pins)?;
         let load = pins.create_steps()?;
         let mut ebpf = create(object, pins, load, options)?;
         barrier(pins)?;
@@ -127,11 +151,19 @@ impl Programs {
     ///
     /// # Errors
     ///
-    /// The pins cannot be written, or another program is attached exclusively. Some hooks may have
-    /// been done by then; each of them is served, by the old programs or by these.
+    /// The pins cannot be written, or another program is attached exclusively. Hooks that had programs
+    /// of ours are served all the time, by the old ones or by these; those that had none have none.
     pub fn attach(&self, pins: &Pins, _lock: &Lock, cgroup: &Cgroup) -> Result<()> {
+        let mut made: Vec<PathBuf> = Vec::new();
         for hook in HOOKS {
-            attach(pins, cgroup, &hook, self.ebpf.program(hook.program).context(NO_PROGRAM)?)?;
+            let path = pins.link(hook.program);
+            let is_new = path.symlink_metadata().is_err();
+            let program = self.ebpf.program(hook.program).context(NO_PROGRAM);
+            if let Err(error) = program.and_then(|program| attach(pins, cgroup, &hook, program)) {
+                made.iter().rev().for_each(|path| take_back(path));
+                return Err(error);
+            }
+            made.extend(is_new.then_some(path));
         }
         Ok(())
     }
@@ -142,7 +174,7 @@ const NO_PROGRAM: &str = "the eBPF object lacks a program; build again with `car
 /// Creates the maps that are not pinned yet, and opens those that are.
 fn create(object: Object, pins: &Pins, load: u32, options: &Options) -> Result<Ebpf> {
     let Capacities { frontends, services, backends, nodes, slots } = options.capacities;
-    let globals = globals(pins, options);
+    let globals = globals(pins, options)?;
     let mut loader = EbpfLoader::new();
     for (name, value) in &globals {
         loader.override_global(name, value.as_slice(), true);
@@ -184,12 +216,16 @@ fn create(object: Object, pins: &Pins, load: u32, options: &Options) -> Result<E
 
 /// The constants that the programs are specialised with. Without `CAP_PERFMON` programs may neither
 /// look into the kernel's sockets nor read its memory: then they are told that they cannot.
-pub(super) fn globals(pins: &Pins, options: &Options) -> Vec<(&'static str, Vec<u8>)> {
+///
+/// # Errors
+///
+/// What this kernel offers cannot be found out at this moment.
+pub(super) fn globals(pins: &Pins, options: &Options) -> Result<Vec<(&'static str, Vec<u8>)>> {
     let flag = |is_set: bool| vec![u8::from(is_set)];
     let number = |number: u32| number.to_ne_bytes().to_vec();
     let may_look = check::may_look();
-    let Offsets { sk_err, sk_err_soft, user_timeout, syn_retries } =
-        if may_look { Offsets::of_kernel() } else { Offsets::default() };
+    let types = if may_look { btf::of_kernel()? } else { None };
+    let Offsets { sk_err, sk_err_soft, user_timeout, syn_retries } = Offsets::of(types.as_deref());
     // A shorter first wait makes all that follow shorter, and so what a count of SYNs means: only where
     // the programs can put a time in the place of the count.
     let is_bounded = user_timeout.is_some() && syn_retries.is_some();
@@ -209,9 +245,15 @@ pub(super) fn globals(pins: &Pins, options: &Options) -> Vec<(&'static str, Vec<
         ("SYN_TIMEOUT", number(syn_timeout)),
     ];
     if may_look {
-        globals.extend(listeners::globals().unwrap_or_default());
+        match listeners::globals(types.as_deref()) {
+            Ok(offsets) => globals.extend(offsets),
+            Err(why) => {
+                let why = format!("{why:#}");
+                warn!(why, "local listeners are not watched, and no client is a witness");
+            }
+        }
     }
-    globals
+    Ok(globals)
 }
 
 /// How many seats the programs may use: what is pinned decides. None where a subflow of MPTCP,
@@ -278,6 +320,9 @@ fn load_programs(ebpf: &mut Ebpf) -> Result<usize> {
         };
         match loaded {
             Ok(()) => count += 1,
+            Err(ProgramError::LoadError { io_error, .. }) if descriptors::is_passing(&io_error) => {
+                return Err(io_error).with_context(|| format!("cannot load {name}"));
+            }
             Err(ProgramError::LoadError { io_error, verifier_log }) => {
                 let log = verifier_log.to_string();
                 let last: Vec<_> = log.lines().rev().take(8).collect();
@@ -333,16 +378,39 @@ fn forget_others(pins: &Pins, load: u32) -> Result<()> {
     Ok(())
 }
 
+/// Detaches what a load has attached that then failed.
+fn take_back(path: &Path) {
+    if let Ok(link) = sys::obj_get(path) {
+        // Before 5.11 it goes with its pin.
+        let _ = sys::link_detach(link.as_fd());
+    }
+    if let Err(error) = Pins::remove(path, false) {
+        warn!(error = format!("{error:#}"), "a program stays attached");
+    }
+}
+
 /// Exchanges the program of the pinned link, or attaches a new one.
 fn attach(pins: &Pins, cgroup: &Cgroup, hook: &Hook, program: &Program) -> Result<()> {
     let program = program.fd().context(NO_PROGRAM)?.as_fd();
     let path = pins.link(hook.program);
     if let Ok(link) = sys::obj_get(&path) {
-        let info = sys::link_info(link.as_fd())
-            .with_context(|| format!("cannot ask about the link {}", path.display()))?;
-        if info.cgroup == cgroup.id {
-            return sys::link_update(link.as_fd(), program)
-                .with_context(|| format!("cannot exchange the program of {}", path.display()));
+        match sys::link_info(link.as_fd()) {
+            Ok(info) if info.attach != hook.attach as u32 => {
+                let (is, wanted) = (info.attach, hook.attach as u32);
+                warn!(pin = %path.display(), is, wanted, "the link of another hook is replaced");
+            }
+            Ok(info) if info.cgroup == cgroup.id => {
+                return sys::link_update(link.as_fd(), program)
+                    .with_context(|| format!("cannot exchange the program of {}", path.display()));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                warn!(pin = %path.display(), "what is pinned is no link of a cgroup, and replaced");
+            }
+            Err(error) => {
+                return Err(error)
+                    .with_context(|| format!("cannot ask about the link {}", path.display()));
+            }
         }
     }
     let link = sys::link_create(program, cgroup.directory.as_fd(), hook.attach as u32)
@@ -359,6 +427,9 @@ fn attach(pins: &Pins, cgroup: &Cgroup, hook: &Hook, program: &Program) -> Resul
 fn explain_attach(error: std::io::Error, cgroup: &Cgroup, hook: &Hook) -> anyhow::Error {
     let place = cgroup.path.display();
     let name = hook.program;
+    if descriptors::is_passing(&error) {
+        return anyhow::Error::new(error).context(format!("cannot attach {name} to {place}"));
+    }
     for directory in cgroup.path.ancestors() {
         let Ok(parent) = Cgroup::open(Some(directory)) else {
             break;
@@ -382,8 +453,7 @@ fn explain_attach(error: std::io::Error, cgroup: &Cgroup, hook: &Hook) -> anyhow
 
 fn program_name(id: u32) -> String {
     sys::program_by_id(id)
-        .and_then(|program| sys::program_info(program.as_fd()))
-        .map(|info| info.name.iter().map(|c| *c as u8 as char).take_while(|c| *c != '\0').collect())
+        .and_then(|program| sys::program_name(program.as_fd()))
         .unwrap_or_else(|_| "?".to_owned())
 }
 

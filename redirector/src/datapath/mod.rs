@@ -8,6 +8,7 @@ mod access;
 mod btf;
 pub mod cgroup;
 pub mod check;
+pub mod descriptors;
 pub mod hooks;
 mod ids;
 mod listeners;
@@ -15,10 +16,12 @@ pub mod load;
 mod mapped;
 mod mounts;
 mod object;
+mod others;
 mod passive;
 mod pinned;
 mod pins;
 mod resets;
+mod shapes;
 mod sys;
 pub mod unload;
 pub mod verifier;
@@ -30,6 +33,7 @@ use self::{
     ids::Ids,
     listeners::{Ports, Served},
     passive::Passive,
+    shapes::Shapes,
 };
 use anyhow::{Context as _, Result};
 use aya::maps::{HashMap, Map, MapData, PerCpuArray};
@@ -101,6 +105,7 @@ impl Datapath {
     ///
     /// A map is missing, of another shape, or may not be opened.
     pub fn open(pins: &Pins) -> Result<Self> {
+        Shapes::embedded()?.check(pins)?;
         let services = map_array(pins, "SERVICES")?;
         let table = map_array(pins, "TABLE")?;
         let health = map_array(pins, "HEALTH")?;
@@ -234,6 +239,15 @@ impl Datapath {
     /// Never in practice.
     pub fn beat(&self) -> Result<()> {
         self.passive.beat()
+    }
+
+    /// How long ago an agent wrote its heartbeat; `None` if none ever has.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice.
+    pub fn silence(&self) -> Result<Option<Duration>> {
+        self.passive.silence()
     }
 
     /// How long addresses that kube-proxy serves too are redirected without an agent; `None` is
@@ -457,17 +471,18 @@ fn open(pins: &Pins, name: &str) -> Result<MapData> {
 }
 
 fn open_fd(pins: &Pins, name: &str) -> Result<OwnedFd> {
-    use std::io::ErrorKind::PermissionDenied;
+    use std::io::ErrorKind::{NotFound, PermissionDenied};
     let path = pins.map(name);
     sys::obj_get(&path).map_err(|error| {
-        let what_to_do = if error.kind() == PermissionDenied {
-            "run as its owner, or give it away with `redirector load --owner UID`"
-        } else {
-            "`redirector load` makes it"
+        let what_to_do = match error.kind() {
+            PermissionDenied => {
+                "; run as its owner, or give it away with `redirector load --owner UID`"
+            }
+            NotFound => "; `redirector load` makes it",
+            _ => "",
         };
         let path = path.display();
-        anyhow::Error::new(error)
-            .context(format!("cannot open the pinned map {path}; {what_to_do}"))
+        anyhow::Error::new(error).context(format!("cannot open the pinned map {path}{what_to_do}"))
     })
 }
 

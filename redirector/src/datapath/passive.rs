@@ -45,6 +45,13 @@ impl Passive {
         self.config.publish(HEARTBEAT as usize, monotonic()?)
     }
 
+    /// How long ago an agent was alive; `None` if none has ever been.
+    pub(super) fn silence(&self) -> Result<Option<Duration>> {
+        let beat = self.config.read(HEARTBEAT as usize).unwrap_or(0);
+        let now = monotonic()?;
+        Ok((beat != 0).then(|| Duration::from_nanos(now.saturating_sub(beat))))
+    }
+
     /// How long addresses that kube-proxy serves too are redirected without a heartbeat.
     pub(super) fn set_stale_after(&self, after: Option<Duration>) -> Result<()> {
         self.config.publish(STALE_AFTER as usize, after.map_or(0, nanoseconds))

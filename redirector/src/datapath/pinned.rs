@@ -10,8 +10,10 @@ use std::{
     path::Path,
 };
 
+use aya_obj::generated::bpf_map_type;
+
 use super::{
-    hooks::HOOKS,
+    hooks::{HOOKS, Hook},
     load::{BARRIER, MAPS},
     pins::Pins,
     sys,
@@ -58,16 +60,15 @@ impl Pinned {
             Err(_) => before.is_none(),
         };
         let maps = self.maps.iter().filter(|(name, before)| is_lost(*before, name));
-        let hooks = HOOKS.iter().map(|hook| hook.program);
+        let hooks = HOOKS.iter().filter(|hook| !is_attached(&self.pins.link(hook.program), hook));
         let arrays = HOOKS.iter().filter_map(|hook| hook.next);
         let steps = self.pins.loads().ok().and_then(|loads| loads.last().copied());
         let steps = steps.map(|load| self.pins.steps(load));
-        let has_array = |name: &&str| {
-            steps.as_ref().is_some_and(|steps| !matches!(inode(&steps.join(name)), Ok(None)))
-        };
+        let has_array =
+            |name: &&str| steps.as_ref().is_some_and(|steps| is_array(&steps.join(name), name));
         let loss = Loss {
             maps: maps.map(|(name, _)| *name).collect(),
-            hooks: hooks.filter(|name| !is_attached(&self.pins.link(name))).collect(),
+            hooks: hooks.map(|hook| hook.program).collect(),
             arrays: arrays.filter(|name| !has_array(name)).collect(),
         };
         (loss.count() > 0).then_some(loss)
@@ -115,17 +116,34 @@ fn inode(pin: &Path) -> io::Result<Option<(u64, u64)>> {
     }
 }
 
-/// Whether a link is pinned there that is attached to a cgroup.
-fn is_attached(pin: &Path) -> bool {
-    let cgroup = sys::obj_get(pin).and_then(|link| sys::link_info(link.as_fd()));
-    match cgroup {
-        Ok(link) => link.cgroup != 0,
+/// Whether a link is pinned there that is attached to a cgroup, at that hook.
+fn is_attached(pin: &Path, hook: &Hook) -> bool {
+    let link = sys::obj_get(pin).and_then(|link| sys::link_info(link.as_fd()));
+    match link {
+        Ok(link) => link.cgroup != 0 && link.attach == hook.attach as u32,
         Err(error) => !is_gone(error.kind()),
     }
 }
 
+/// Whether the program array of that name is pinned there.
+fn is_array(pin: &Path, name: &str) -> bool {
+    let map = sys::obj_get(pin).and_then(|map| sys::map_shape(map.as_fd()));
+    match map {
+        Ok(map) => map.name == name && map.kind == bpf_map_type::BPF_MAP_TYPE_PROG_ARRAY as u32,
+        Err(error) => !is_gone(error.kind()),
+    }
+}
+
+/// Whether there is no such pin. For want of memory or descriptors, say, the next look will tell.
+/// Something else than what should be there is invalid.
 fn is_gone(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied)
+    matches!(
+        kind,
+        ErrorKind::NotFound
+            | ErrorKind::NotADirectory
+            | ErrorKind::PermissionDenied
+            | ErrorKind::InvalidInput
+    )
 }
 
 #[cfg(test)]

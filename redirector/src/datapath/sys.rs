@@ -4,8 +4,8 @@
 //! Shaped like the newer aya API, so that they can be dropped for it.
 
 use std::{
-    ffi::CString,
-    io, mem,
+    ffi::{CString, c_char},
+    fmt, io, mem,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd},
         unix::ffi::OsStrExt as _,
@@ -14,7 +14,8 @@ use std::{
 };
 
 use aya_obj::generated::{
-    bpf_attach_type, bpf_attr, bpf_cmd, bpf_link_info, bpf_map_type, bpf_prog_info, bpf_prog_type,
+    bpf_attach_type, bpf_attr, bpf_cmd, bpf_link_info, bpf_link_type, bpf_map_info, bpf_map_type,
+    bpf_prog_info, bpf_prog_type,
 };
 
 fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i64> {
@@ -94,16 +95,21 @@ pub struct CgroupLink {
     pub program: u32,
     /// Id of the cgroup, its inode number; 0 if the cgroup is gone.
     pub cgroup: u64,
+    /// Which hook: a `bpf_attach_type`.
+    pub attach: u32,
 }
 
-/// What the kernel says of a cgroup link.
+/// What the kernel says of a cgroup link. An error of the kind `InvalidInput` if it is none.
 pub fn link_info(link: BorrowedFd<'_>) -> io::Result<CgroupLink> {
     // SAFETY: plain data.
     let mut info: bpf_link_info = unsafe { mem::zeroed() };
     info_by_fd(link, &mut info)?;
-    // SAFETY: every link of ours is a cgroup link, and the kernel has filled that member.
-    let cgroup = unsafe { info.__bindgen_anon_1.cgroup.cgroup_id };
-    Ok(CgroupLink { program: info.prog_id, cgroup })
+    if info.type_ != bpf_link_type::BPF_LINK_TYPE_CGROUP as u32 {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    // SAFETY: of a cgroup link the kernel has filled that member.
+    let cgroup = unsafe { info.__bindgen_anon_1.cgroup };
+    Ok(CgroupLink { program: info.prog_id, cgroup: cgroup.cgroup_id, attach: cgroup.attach_type })
 }
 
 /// What the kernel says of a program.
@@ -112,6 +118,34 @@ pub fn program_info(program: BorrowedFd<'_>) -> io::Result<bpf_prog_info> {
     let mut info: bpf_prog_info = unsafe { mem::zeroed() };
     info_by_fd(program, &mut info)?;
     Ok(info)
+}
+
+/// The name of a program, of at most 15 bytes.
+pub fn program_name(program: BorrowedFd<'_>) -> io::Result<String> {
+    Ok(name(&program_info(program)?.name))
+}
+
+/// The names of the maps that a program uses, of 64 at most; `CAP_SYS_ADMIN` is needed.
+pub fn maps_of(program: BorrowedFd<'_>) -> io::Result<Vec<String>> {
+    let mut ids = [0_u32; 64];
+    // SAFETY: plain data.
+    let mut info: bpf_prog_info = unsafe { mem::zeroed() };
+    info.nr_map_ids = ids.len() as u32;
+    info.map_ids = ids.as_mut_ptr() as u64;
+    info_by_fd(program, &mut info)?;
+    let count = ids.len().min(info.nr_map_ids as usize);
+    ids[..count].iter().map(|id| Ok(name(&map_info(map_by_id(*id)?.as_fd())?.name))).collect()
+}
+
+fn map_by_id(id: u32) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    attr.__bindgen_anon_6.__bindgen_anon_1.map_id = id;
+    bpf(bpf_cmd::BPF_MAP_GET_FD_BY_ID, &mut attr).map(owned)
+}
+
+fn name(bytes: &[c_char]) -> String {
+    let bytes = bytes.iter().map(|byte| byte.cast_unsigned()).take_while(|byte| *byte != 0);
+    String::from_utf8_lossy(&bytes.collect::<Vec<_>>()).into_owned()
 }
 
 fn info_by_fd<T>(fd: BorrowedFd<'_>, info: &mut T) -> io::Result<()> {
@@ -181,9 +215,11 @@ pub fn barrier(outer: BorrowedFd<'_>, inner: BorrowedFd<'_>) -> io::Result<()> {
     bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr).map(drop)
 }
 
-/// The bytes and the flags of a map, as the kernel has them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a map is, as the kernel has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MapShape {
+    /// Its name, of at most 15 bytes.
+    pub name: String,
     /// A `bpf_map_type`.
     pub kind: u32,
     /// Bytes of a key.
@@ -194,17 +230,51 @@ pub struct MapShape {
     pub max_entries: u32,
 }
 
-/// What the kernel says of a map.
+impl MapShape {
+    /// Of any capacity.
+    #[must_use]
+    pub fn new(name: &str, kind: u32, key_size: u32, value_size: u32) -> Self {
+        Self { name: name.to_owned(), kind, key_size, value_size, max_entries: 0 }
+    }
+
+    /// Whether they are the same but for the capacity.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        Self { max_entries: 0, ..self.clone() } == Self { max_entries: 0, ..other.clone() }
+    }
+}
+
+impl fmt::Display for MapShape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, kind, key_size, value_size, max_entries: _ } = self;
+        match bpf_map_type::try_from(*kind) {
+            Ok(kind) => {
+                let kind = format!("{kind:?}");
+                write!(f, "a map of the type {}", kind.trim_start_matches("BPF_MAP_TYPE_"))?;
+            }
+            Err(_) => write!(f, "a map of the type {kind}")?,
+        }
+        write!(f, " \"{name}\" with keys of {key_size} and values of {value_size} bytes")
+    }
+}
+
+/// What the kernel says of a map. Of what is no map the name is empty.
 pub fn map_shape(map: BorrowedFd<'_>) -> io::Result<MapShape> {
-    // SAFETY: plain data.
-    let mut info: aya_obj::generated::bpf_map_info = unsafe { mem::zeroed() };
-    info_by_fd(map, &mut info)?;
+    let info = map_info(map)?;
     Ok(MapShape {
+        name: name(&info.name),
         kind: info.type_,
         key_size: info.key_size,
         value_size: info.value_size,
         max_entries: info.max_entries,
     })
+}
+
+fn map_info(map: BorrowedFd<'_>) -> io::Result<bpf_map_info> {
+    // SAFETY: plain data.
+    let mut info: bpf_map_info = unsafe { mem::zeroed() };
+    info_by_fd(map, &mut info)?;
+    Ok(info)
 }
 
 /// A map of constants, frozen: the verifier sees through it.

@@ -29,7 +29,7 @@ const PAIRS: &[(&[&str], &str)] = &[
     (&["resets=true"], "components/resets"),
     (&["priorityClassName=redirector"], "components/priority-class"),
     (&["seLinuxOptions.type=spc_t"], "components/selinux"),
-    (&["networkPolicy.enabled=true"], "components/network-policy"),
+    (&["networkPolicy.monitoringNamespace=monitoring"], "components/network-policy"),
     (&["serviceMonitor.enabled=true"], "components/service-monitor"),
 ];
 
@@ -47,7 +47,6 @@ fn it_installs_what_kustomize_does_object_by_object() {
         "components/service-monitor",
     ];
     let values = [
-        "networkPolicy.enabled=true",
         "priorityClassName=redirector",
         "resets=true",
         "seLinuxOptions.type=spc_t",

@@ -146,3 +146,28 @@ fn every_node_gets_an_agent_and_is_updated_gently() {
     let labels = &spec["template"]["metadata"]["labels"];
     assert_eq!(&spec["selector"]["matchLabels"], labels);
 }
+
+/// A pod that can reach the endpoint can occupy it, within its bounds.
+#[test]
+fn only_the_kubelet_and_monitoring_reach_the_admin_endpoint() {
+    let admin = json!([{
+        "from": [{"namespaceSelector": {
+            "matchLabels": {"kubernetes.io/metadata.name": "monitoring"},
+        }}],
+        "ports": [{"port": 9648, "protocol": "TCP"}],
+    }]);
+    let check = |variant: &str, objects: &[Value]| {
+        let policy = only(objects, "NetworkPolicy");
+        let (spec, pods) = (&policy["spec"], only(objects, "DaemonSet")["spec"].clone());
+        assert_eq!(spec["podSelector"], pods["selector"], "{variant}");
+        assert_eq!(spec["policyTypes"], json!(["Ingress", "Egress"]), "{variant}");
+        assert_eq!(spec["ingress"], admin, "{variant}");
+        assert_eq!(spec["egress"], json!([{}]), "{variant}: probes go to every backend");
+    };
+    for variant in VARIANTS {
+        let Some(objects) = kustomize(variant) else { return };
+        check(variant, &objects);
+    }
+    let Some(objects) = helm(&[]) else { return };
+    check("chart", &objects);
+}

@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output},
 };
 
-use redirector_tests::{agent::Agent, cgroup::Cgroup, programs};
+use redirector_tests::{agent::Agent, bpftool, cgroup::Cgroup, programs};
 
 use crate::{
     foreign::Foreign,
@@ -150,6 +150,10 @@ fn an_exclusive_program_of_somebody_else_is_named() {
     assert!(complaint.starts_with(&begin), "{complaint}");
     let end = ", \"foreign\"); detach it or pass --cgroup";
     assert!(complaint.ends_with(end), "{complaint}");
+    // The hooks before it were attached by then.
+    let arguments = ["cgroup", "show"].map(OsStr::new);
+    let shown = bpftool::json(&[&arguments[..], &[child.as_os_str()]].concat());
+    assert!(shown.expect("its programs").as_array().is_none_or(Vec::is_empty), "some are attached");
 
     drop(foreign);
     let output = load();
@@ -231,6 +235,8 @@ fn an_admin_address_in_use_is_named() {
         pin_path.as_os_str(),
     ]);
     drop(taken);
+    let attached = crate::attached::attached(&stage);
+    assert!(attached.is_empty(), "an agent that did not start has left {attached:?}");
     assert_eq!(
         complaint(&output),
         "error: cannot listen on 127.0.0.1:9648; pass another --admin: Address already in use (os \

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod deaths;
+mod flapping;
 mod index;
 mod older;
 mod stage;

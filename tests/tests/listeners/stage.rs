@@ -135,6 +135,11 @@ impl Stage {
         !lines.next().is_some_and(|line| line.contains("who listens there is not known"))
     }
 
+    /// What the agent has logged.
+    pub(crate) fn log(&self) -> String {
+        self.agent.as_ref().expect("an agent").log()
+    }
+
     pub(crate) fn lab(&self) -> &Lab {
         &self.lab
     }

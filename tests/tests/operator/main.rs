@@ -5,7 +5,9 @@
 mod drains;
 mod explained;
 mod force;
+mod kept;
 mod mistakes;
 mod names;
 mod ports;
 mod stage;
+mod stopped;

@@ -1,6 +1,14 @@
 //! Other addresses of the API server: the endpoints of `default/kubernetes`, remembered in a file.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Mutex, time::Instant};
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    net::SocketAddr,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::Mutex,
+    time::Instant,
+};
 
 use tracing::warn;
 
@@ -23,7 +31,7 @@ struct State {
 impl Alternatives {
     /// Those of the file, if there is one.
     pub(super) fn remembered(file: Option<PathBuf>) -> Self {
-        let text = file.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
+        let text = file.as_ref().and_then(|path| fs::read_to_string(path).ok());
         let lines = text.as_deref().unwrap_or_default().lines();
         let addresses = lines.filter_map(|line| line.trim().parse().ok()).take(MOST).collect();
         Self { file, state: Mutex::new(State { addresses, preferred: None }) }
@@ -42,9 +50,7 @@ impl Alternatives {
         drop(state);
         let Some(path) = &self.file else { return };
         let lines: String = addresses.iter().map(|address| format!("{address}\n")).collect();
-        let draft = path.with_extension("new");
-        let written = std::fs::write(&draft, lines).and_then(|()| std::fs::rename(&draft, path));
-        if let Err(why) = written {
+        if let Err(why) = write(path, &lines) {
             warn!(path = %path.display(), %why, "cannot remember the API server's addresses");
         }
     }
@@ -75,9 +81,34 @@ impl Alternatives {
     }
 }
 
+/// Replaces the file as a whole; never through a symbolic link, by which who may write the directory
+/// would have another file written.
+fn write(path: &Path, lines: &str) -> io::Result<()> {
+    let draft = path.with_extension("new");
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    file.write_all(lines.as_bytes())?;
+    fs::rename(&draft, path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_symbolic_link_in_the_place_of_the_draft_is_not_followed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (file, victim) = (directory.path().join("servers"), directory.path().join("victim"));
+        fs::write(&victim, "theirs").expect("written");
+        std::os::unix::fs::symlink(&victim, file.with_extension("new")).expect("a link");
+        let address: SocketAddr = "192.0.2.1:6443".parse().expect("an address");
+        Alternatives::remembered(Some(file.clone())).set(vec![address]);
+        assert_eq!(fs::read_to_string(&victim).expect("it is there"), "theirs");
+        assert_eq!(fs::read_to_string(&file).expect("written"), "192.0.2.1:6443\n");
+    }
 
     #[test]
     fn addresses_outlive_the_process_and_an_empty_list() {

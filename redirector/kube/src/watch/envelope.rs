@@ -2,9 +2,12 @@
 //!
 //! Objects are cut out as text first: one that cannot be decoded is its own problem.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
-use serde::{Deserialize, Deserializer};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use super::version::Version;
@@ -137,6 +140,85 @@ impl Head {
     }
 }
 
+/// What the beginning of an event says that is too long to be read.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Beginning {
+    /// The event's type.
+    pub(super) kind: String,
+    namespace: String,
+    name: String,
+    uid: String,
+    version: String,
+}
+
+impl Beginning {
+    /// Reads as far as it goes. A server writes the type first, then the object with its metadata,
+    /// and of them the name, the UID and the version before what may be long.
+    pub(super) fn read(line: &[u8]) -> Self {
+        let mut beginning = Self::default();
+        let text = String::from_utf8_lossy(line);
+        let mut json = serde_json::Deserializer::from_str(&text);
+        // It ends in the middle of something: what came before has been noted by then.
+        let _ = Within(Part::Event, &mut beginning).deserialize(&mut json);
+        beginning
+    }
+
+    /// Which object; none if that comes only later.
+    pub(super) fn head(&self) -> Option<Head> {
+        let Self { kind: _, namespace, name, uid, version } = self;
+        let object = ObjectRef { namespace: (**namespace).into(), name: (**name).into() };
+        let head = Head { object, uid: (**uid).into(), version: Version::new(version) };
+        (!name.is_empty()).then_some(head)
+    }
+}
+
+/// Where in an event.
+#[derive(Clone, Copy)]
+enum Part {
+    Event,
+    Object,
+    Metadata,
+}
+
+struct Within<'b>(Part, &'b mut Beginning);
+
+impl<'de> DeserializeSeed<'de> for Within<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Within<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        let Self(part, beginning) = self;
+        while let Some(field) = fields.next_key::<String>()? {
+            match (part, &*field) {
+                (Part::Event, "object") => {
+                    fields.next_value_seed(Within(Part::Object, &mut *beginning))?;
+                }
+                (Part::Object, "metadata") => {
+                    fields.next_value_seed(Within(Part::Metadata, &mut *beginning))?;
+                }
+                (Part::Event, "type") => beginning.kind = fields.next_value()?,
+                (Part::Metadata, "namespace") => beginning.namespace = fields.next_value()?,
+                (Part::Metadata, "name") => beginning.name = fields.next_value()?,
+                (Part::Metadata, "uid") => beginning.uid = fields.next_value()?,
+                (Part::Metadata, "resourceVersion") => beginning.version = fields.next_value()?,
+                _ => drop(fields.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The version that a bookmark carries.
 pub(super) fn bookmark(object: &RawValue) -> Option<Version> {
     let head: RawHead = serde_json::from_str(object.get()).ok()?;
@@ -172,5 +254,24 @@ mod tests {
         let raw: &RawValue = serde_json::from_str(raw).expect("JSON");
         let head = Head::read(raw).expect("metadata");
         assert_eq!((&*head.object.name, &*head.uid, head.version), ("aä", "u", None));
+    }
+
+    #[test]
+    fn of_what_is_cut_off_anywhere_is_known_what_came_before() {
+        let line = r#"{"type":"MODIFIED","object":{"kind":"Service","metadata":{"name":"a",
+            "namespace":"n","uid":"u","resourceVersion":"7","annotations":{"x":"yyyy"}},"spec":{}}}"#;
+        let whole = Beginning::read(line.as_bytes());
+        let object = ObjectRef { namespace: "n".into(), name: "a".into() };
+        let head = Head { object, uid: "u".into(), version: Version::new("7") };
+        assert_eq!((&*whole.kind, whole.head()), ("MODIFIED", Some(head.clone())));
+        let behind = line.find("annotations").expect("annotations");
+        for cut in 0..line.len() {
+            let beginning = Beginning::read(&line.as_bytes()[..cut]);
+            if cut > behind {
+                assert_eq!(beginning.head(), Some(head.clone()), "cut at {cut}");
+            }
+            assert!(beginning.kind.is_empty() || beginning.kind == "MODIFIED", "cut at {cut}");
+        }
+        assert_eq!(Beginning::read(b"[[[[").head(), None);
     }
 }

@@ -5,7 +5,7 @@ use tracing::debug;
 
 use super::{
     Stats,
-    envelope::{Event, Head, bookmark},
+    envelope::{Beginning, Event, Head, bookmark},
     known::{Known, change},
     version::Version,
 };
@@ -30,6 +30,8 @@ pub(super) enum Line<T> {
     /// An event that was no news.
     Ignored,
     Bookmark,
+    /// An event that is too long, of an object that nobody can name. Only a list tells more.
+    Unnamed,
 }
 
 impl Heard {
@@ -68,6 +70,36 @@ impl Heard {
             stats.rejected();
         }
         Ok(Line::Change(change))
+    }
+
+    /// Takes in an event that is too long to be read, of that length. Its object keeps its last
+    /// version: to list again would bring the same one, at each of its changes, while all others wait.
+    pub(super) fn too_long<T: Object>(
+        &mut self,
+        beginning: &[u8],
+        length: usize,
+        limit: usize,
+        stats: &Stats,
+    ) -> Line<T> {
+        let beginning = Beginning::read(beginning);
+        let Some(head) = beginning.head() else { return Line::Unnamed };
+        let object = head.object.clone();
+        let is_removal = beginning.kind == "DELETED";
+        let is_news = if is_removal {
+            self.known.remove(&head)
+        } else {
+            self.known.put(&head, self.version.as_ref())
+        };
+        self.advance(head.version);
+        if !is_news {
+            return Line::Ignored;
+        }
+        if is_removal {
+            return Line::Change(Change::Remove(object));
+        }
+        stats.rejected();
+        let why = format!("too long to be read: {length} bytes, of at most {limit}");
+        Line::Change(Change::Rejected { object, why })
     }
 
     /// Never back: a replica that is behind repeats what is long known.

@@ -47,7 +47,9 @@ pub struct Limits {
     pub relist: Duration,
     /// One page of a LIST, in bytes. 64 MiB.
     pub page: usize,
-    /// One line of a WATCH, in bytes. 2 MiB.
+    /// One line of a WATCH, in bytes: more than a server can send of an object, of which etcd takes
+    /// 1.5 MiB and JSON makes up to six times as much (`\u0001`). 16 MiB. What is longer is passed
+    /// over, and its object keeps its last version.
     pub line: usize,
     /// Objects per page that are asked for. 500.
     pub page_size: usize,
@@ -66,7 +68,7 @@ impl Default for Limits {
             longest_backoff: Duration::from_secs(30),
             relist: Duration::from_secs(600),
             page: 64 << 20,
-            line: 2 << 20,
+            line: 16 << 20,
             page_size: 500,
             objects: 500_000,
         }

@@ -20,6 +20,8 @@
 //! watch the next ones are asked to end (`timeoutSeconds`) sooner than silence is too long, and what
 //! comes to such an end has a server that lives. A connection whose other end is gone is noticed
 //! within 30 s by the kernel.
+//! An object that is too long to be read is one that cannot be decoded: it keeps its last version, and
+//! the watch goes on.
 //!
 //! What leads to a relist: 410 in any form; an event that cannot be attributed to an object; a
 //! watch that is refused for another reason than load or failure; after an outage, a whole watch

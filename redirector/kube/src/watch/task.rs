@@ -13,7 +13,7 @@ use super::{
     Limits, Selector, State, Stats,
     backoff::Backoff,
     events::{Heard, Line},
-    lines::Lines,
+    lines::{Found, Lines},
     list::{Freshness, List, list},
     version::Version,
 };
@@ -249,17 +249,23 @@ impl<T: Object> Task<T> {
         let mut changes = Vec::new();
         let mut has_heard = false;
         let result = loop {
+            let limit = self.limits.line;
             let line = match lines.next() {
-                Ok(Some(line)) => line,
+                Ok(Some(Found::Whole(line))) => self.heard.line::<T>(&line, &self.stats),
+                Ok(Some(Found::TooLong { beginning, length })) => {
+                    Ok(self.heard.too_long(&beginning, length, limit, &self.stats))
+                }
                 Ok(None) => break Ok(()),
-                Err(_) => break Err(Error::TooLarge { what: "event", limit: self.limits.line }),
+                Err(_) => break Err(Error::TooLarge { what: "event", limit }),
             };
-            match self.heard.line::<T>(&line, &self.stats) {
+            match line {
                 Ok(line) => {
                     self.stats.heard(!matches!(line, Line::Ignored));
                     has_heard = true;
-                    if let Line::Change(change) = line {
-                        changes.push(change);
+                    match line {
+                        Line::Change(change) => changes.push(change),
+                        Line::Unnamed => self.list_soon(),
+                        Line::Ignored | Line::Bookmark => {}
                     }
                 }
                 Err(error) => break Err(error),
@@ -279,6 +285,13 @@ impl<T: Object> Task<T> {
             self.say(changes).await;
         }
         result.map(|()| has_heard)
+    }
+
+    /// Beside the watch, which goes on; however often that is asked for, no oftener than after errors.
+    fn list_soon(&mut self) {
+        warn!(kind = T::KIND, "an event that is too long is passed over; its object is not known");
+        let soon = Instant::now() + self.limits.longest_backoff;
+        self.relist_at = self.relist_at.min(soon);
     }
 
     /// Waits for room; when nobody listens any more, the whole task is dropped.

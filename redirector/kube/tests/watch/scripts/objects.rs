@@ -1,5 +1,7 @@
 //! Objects that cannot be decoded: each is its own problem, and its last good version stays.
 
+use redirector_kube::watch::Limits;
+
 use super::{Script, script};
 use crate::world::{On::*, Part, end, head, line, object, ok, page_of, refusal};
 
@@ -58,6 +60,31 @@ pub(super) fn scripts() -> Vec<Script> {
             .does(Watch, refusal(410, "", "too old"))
             .gone(2)
             .once(&["!b"]),
+        script("an object that is too long keeps its last version, and the watch goes on")
+            .on(Watch, |world, _| {
+                let mut parts = vec![head()];
+                for value in ["2", "3", "4"] {
+                    parts.push(line(&lengthened(&world.spoil("b"))));
+                    parts.push(line(&world.put("c", value)));
+                }
+                parts.push(line(&lengthened(&world.remove("b"))));
+                [parts, vec![end()]].concat()
+            })
+            .limits(|limits| Limits { line: 8_000, ..limits })
+            .once(&["+c=2", "+c=3", "+c=4", "-b"])
+            .check(|stats| (stats.rejected != 3).then(|| "not rejected three times".to_owned())),
+        script("what is too long and nobody can name is found by a list beside the watch")
+            .on(Watch, |world, _| {
+                world.put("b", "2");
+                let nameless = format!(
+                    r#"{{"type":"MODIFIED","object":{{"spec":"{}","metadata":{{"name":"b"}}}}}}"#,
+                    "x".repeat(60_000)
+                );
+                vec![head(), line(&nameless), line(&world.put("c", "2")), Part::Hang]
+            })
+            .limits(|limits| Limits { line: 8_000, ..limits })
+            .forced(1)
+            .once(&["+b=2", "+c=2"]),
         script("an object nested 100,000 deep harms no other")
             .on(List, |world, _| {
                 let deep = ["[".repeat(100_000), "]".repeat(100_000)].concat();
@@ -88,4 +115,9 @@ pub(super) fn scripts() -> Vec<Script> {
             .on(Page, |world, _| vec![ok(&world.page(&["b", "c"], ""))])
             .once(&["+a=1", "+b=1", "+c=1"]),
     ]
+}
+
+/// The same event about an object of 60,000 bytes.
+fn lengthened(event: &str) -> String {
+    event.replace(r#""spec":"#, &format!(r#""status":"{}","spec":"#, "x".repeat(60_000)))
 }

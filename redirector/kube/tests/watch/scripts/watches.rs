@@ -128,7 +128,7 @@ pub(super) fn scripts() -> Vec<Script> {
         .once(&["+b=2"]),
         script("an endless line")
             .does(Watch, [vec![head()], vec![chunk(&[b'x'; 4_000]); 20]].concat())
-            .limits(|limits| Limits { line: 50_000, ..limits })
+            .limits(|limits| Limits { line: 8_000, ..limits })
             .forced(1)
             .meets(&[TooLarge]),
         script("an endless line of JSON after an event")
@@ -137,7 +137,7 @@ pub(super) fn scripts() -> Vec<Script> {
                 let endless = vec![chunk(&[b'['; 4_000]); 20];
                 [vec![head(), line(&event)], endless].concat()
             })
-            .limits(|limits| Limits { line: 50_000, ..limits })
+            .limits(|limits| Limits { line: 8_000, ..limits })
             .forced(1)
             .meets(&[TooLarge])
             .once(&["+b=2"]),
