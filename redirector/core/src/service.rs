@@ -330,7 +330,7 @@ pub enum FailbackMode {
 /// address is gone, or it was ejected for timeouts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnBackendLost {
-    /// Nothing.
+    /// Nothing; but a connected UDP socket ends with a backend that is gone, when another one serves.
     #[default]
     Keep,
     /// TCP and connected UDP sockets are destroyed: `ECONNABORTED`.

@@ -8,7 +8,7 @@ use redirector_common::{EventKind, EventValue, HealthByte};
 use redirector_core::{
     Command, Input,
     input::{ClientId, KernelEvent},
-    service::{BackendRef, OnBackendLost},
+    service::{BackendRef, OnBackendLost, Protocol},
 };
 use tracing::{debug, info, warn};
 
@@ -89,6 +89,7 @@ impl Agent {
         if let Err(error) = self.datapath.sweep_avoided(indices) {
             warn!(error = format!("{error:#}"), "cannot sweep what clients avoid");
         }
+        self.tell_of_unseen();
         if !lost.is_empty() {
             let backends: Vec<_> = lost.iter().map(|(backend, ..)| *backend).collect();
             warn!(lost = %Several(&backends), "ejected by the kernel, whose news of it was lost");
@@ -96,6 +97,20 @@ impl Agent {
         }
         if !used.is_empty() {
             self.take(Input::Used(used));
+        }
+    }
+
+    /// Says once that connects end unseen.
+    fn tell_of_unseen(&mut self) {
+        let Ok(unseen) = self.datapath.unseen() else { return };
+        let before = *self.unseen.get_or_insert(unseen);
+        if unseen > before && !std::mem::replace(&mut self.is_unseen_told, true) {
+            warn!(
+                connects = unseen - before,
+                "another sock_ops program takes the callbacks of sockets away: connects are not \
+                 bounded, and how they failed is judged when they are closed; `redirector check` \
+                 names it"
+            );
         }
     }
 
@@ -142,6 +157,11 @@ impl Agent {
         let is_said = self.log.allows_reset(&lost);
         let resets = match &self.resets {
             Ok(resets) => Arc::clone(resets),
+            // Nobody has asked for that: it is what happens to UDP where it can be done.
+            Err(why) if lost.iter().all(|backend| backend.protocol == Protocol::Udp) => {
+                let lost = Several(&lost);
+                return debug!(%lost, why, "connected UDP sockets stay with backends that are gone");
+            }
             Err(why) if is_said => {
                 let lost = Several(&lost);
                 return warn!(%lost, why, "cannot reset connections to lost backends");
@@ -154,6 +174,7 @@ impl Agent {
             .services()
             .filter(|service| service.policy.on_backend_lost == OnBackendLost::Keep);
         let kept = keeps.flat_map(|service| &service.frontends);
+        let kept = kept.filter(|frontend| frontend.protocol == Protocol::Tcp);
         let kept = kept.map(|frontend| SocketAddr::new(frontend.address, frontend.port)).collect();
         tokio::task::spawn_blocking(move || {
             let destroyed = resets.destroy_but(&lost, &kept);

@@ -77,6 +77,10 @@ pub struct Agent {
     unheard: BTreeSet<BackendRef>,
     /// Backends of this node.
     local: Local,
+    /// Connects that had ended unseen when this agent began to look; and whether it has said that
+    /// there are more.
+    unseen: Option<u64>,
+    is_unseen_told: bool,
     log: Log,
     /// What has happened and is not in the kernel yet.
     unreported: Vec<Transition>,
@@ -126,6 +130,8 @@ impl Agent {
             unheard: BTreeSet::new(),
             local: Local::default(),
             log: Log::default(),
+            unseen: None,
+            is_unseen_told: false,
             unreported: Vec::new(),
             retry_at: None,
             unapplied: None,

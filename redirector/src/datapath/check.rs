@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::{
     btf::{self, Offsets},
-    cgroup, listeners, mounts,
+    cgroup, listeners, mounts, others,
     pins::{PIN_PATH, Pins},
     resets,
 };
@@ -79,6 +79,7 @@ pub fn check(pins: Option<&Pins>) -> Vec<Finding> {
         unprivileged(),
         cgroup2(),
         bpffs(pins),
+        callbacks(pins),
         capability(0),
         capability(1),
         capability(2),
@@ -216,6 +217,26 @@ fn cgroup2() -> Finding {
         return finding(WHAT, Verdict::Degraded, detail);
     }
     finding(WHAT, Verdict::Missing, error.to_string())
+}
+
+/// Who else may switch the callbacks of sockets off.
+fn callbacks(pins: Option<&Pins>) -> Finding {
+    const WHAT: &str = "callbacks";
+    let place = pins.cloned().unwrap_or_else(|| Pins::new(Path::new(PIN_PATH)));
+    let Ok(cgroup) = cgroup::Cgroup::open(None) else {
+        return finding(WHAT, Verdict::Degraded, "cgroup2 is not mounted here: not looked at");
+    };
+    let all = others::watchers(&place, &cgroup);
+    if all.is_empty() {
+        return finding(WHAT, Verdict::Ok, "no other sock_ops program sees all sockets");
+    }
+    let names: Vec<String> = all.iter().map(|(id, name)| format!("{name} (id {id})")).collect();
+    let detail = format!(
+        "sock_ops programs beside ours: {}. One that sets a socket's callback flags switches ours \
+         off: connects are then not bounded, and judged when they are closed",
+        names.join(", ")
+    );
+    finding(WHAT, Verdict::Ok, detail)
 }
 
 fn bpffs(pins: Option<&Pins>) -> Finding {

@@ -74,6 +74,7 @@ pub struct Datapath {
     ports: Ports,
     served: Served,
     barrier: (OwnedFd, OwnedFd),
+    counters: Counters,
     capacities: Capacities,
 }
 
@@ -134,8 +135,18 @@ impl Datapath {
             ports: Ports::open(pins)?,
             served: Served::open(pins)?,
             barrier: (open_fd(pins, "BARRIER")?, open_fd(pins, "BARRIER_INNER")?),
+            counters: Counters::open(pins)?,
             capacities,
         })
+    }
+
+    /// How many connects have ended unseen: another program takes the callbacks away.
+    ///
+    /// # Errors
+    ///
+    /// The counter cannot be read.
+    pub fn unseen(&self) -> Result<u64> {
+        self.counters.count(Reason::Unseen)
     }
 
     /// Sizes of the maps.
@@ -407,8 +418,14 @@ impl Datapath {
 }
 
 /// The kernel's counters, to be read at any time.
-#[expect(missing_debug_implementations, reason = "aya's per-CPU maps have none")]
 pub struct Counters(PerCpuArray<MapData, u64>);
+
+/// aya's per-CPU maps have none.
+impl std::fmt::Debug for Counters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Counters")
+    }
+}
 
 impl Counters {
     /// Opens the pinned map.
@@ -419,6 +436,16 @@ impl Counters {
     pub fn open(pins: &Pins) -> Result<Self> {
         let map = Map::PerCpuArray(open(pins, "COUNTERS")?);
         Ok(Self(PerCpuArray::try_from(map).context("COUNTERS has another shape")?))
+    }
+
+    /// One of them, summed over the CPUs.
+    ///
+    /// # Errors
+    ///
+    /// The map cannot be read.
+    pub fn count(&self, reason: Reason) -> Result<u64> {
+        let values = self.0.get(&(reason as u32), 0).context("cannot read COUNTERS")?;
+        Ok(values.iter().fold(0, |sum: u64, value| sum.wrapping_add(*value)))
     }
 
     /// Summed over the CPUs, in the order of `redirector_common::Reason::ALL` and then of the

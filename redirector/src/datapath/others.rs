@@ -47,6 +47,24 @@ pub fn others(pins: &Pins, cgroup: &Cgroup) -> Vec<Other> {
     others
 }
 
+/// Other programs that are told what happens to the same sockets (`sock_ops`), by id and name. Each may
+/// switch off what the others have asked to be told of: the kernel keeps one set of flags for a socket.
+/// Without `CAP_SYS_ADMIN` they have no names.
+#[must_use]
+pub fn watchers(pins: &Pins, cgroup: &Cgroup) -> Vec<(u32, String)> {
+    let Some(hook) = HOOKS.iter().find(|hook| hook.program == "sock_ops") else {
+        return Vec::new();
+    };
+    let link = sys::obj_get(&pins.link(hook.program)).and_then(|link| sys::link_info(link.as_fd()));
+    let own = link.map(|link| link.program).ok();
+    let others = attached(cgroup, hook).into_iter().filter(|id| Some(*id) != own);
+    let named = |id| {
+        let name = sys::program_by_id(id).and_then(|program| sys::program_name(program.as_fd()));
+        (id, name.unwrap_or_else(|_| "?".to_owned()))
+    };
+    others.map(named).collect()
+}
+
 fn attached(cgroup: &Cgroup, hook: &Hook) -> BTreeSet<u32> {
     let mut attached = BTreeSet::new();
     for directory in cgroup.path.ancestors() {

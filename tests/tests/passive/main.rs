@@ -10,5 +10,6 @@ mod far;
 mod hostile;
 mod refused;
 mod stage;
+mod stolen;
 mod unseen;
 mod user_timeout;

@@ -1,11 +1,18 @@
 //! A client's node, some replicas' nodes, services, and a real agent that may be frozen or killed.
 
-use std::{fs, io, net::SocketAddr, path::PathBuf, process::Command};
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use redirector::datapath::{Counters, Pins};
+use redirector_common::LAYOUT;
 use redirector_tests::{
     agent::{Agent, AgentOptions},
     bpffs::Bpffs,
+    bpftool,
     cgroup::Cgroup,
     dialer::{Client, Dial, Dialled},
     lab::Lab,
@@ -14,6 +21,7 @@ use redirector_tests::{
     programs,
     replica::Replica,
 };
+use serde_json::Value;
 
 pub(crate) use redirector_tests::wait::wait_until;
 
@@ -35,6 +43,11 @@ pub(crate) struct Stage {
 impl Stage {
     /// The agent serves `services` for node `n1`, and is ready.
     pub(crate) fn new(lab: Lab, services: &str) -> Self {
+        Self::with(lab, services, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn with(lab: Lab, services: &str, arguments: &[&str]) -> Self {
         let (cgroup, bpffs) = (Cgroup::new("passive").expect("a cgroup"), Bpffs::mount());
         let bpffs = bpffs.expect("a bpffs");
         let directory = Directory::new("passive").expect("a directory");
@@ -43,7 +56,7 @@ impl Stage {
         fs::write(&config, text).expect("the config");
         let binary = programs::redirector().expect("the binary");
         let mut options = AgentOptions::new(binary, lab.node("n1"), &cgroup, &bpffs, &config);
-        options.arguments = SMALL.map(str::to_owned).to_vec();
+        options.arguments = SMALL.iter().chain(arguments).map(|&one| one.to_owned()).collect();
         let agent = Agent::start(options).expect("an agent");
         Self { agent, _directory: directory, bpffs, cgroup, lab }
     }
@@ -91,6 +104,19 @@ impl Stage {
         let all = Counters::open(&self.pins()).and_then(|counters| counters.named());
         let found = all.expect("the counters").into_iter().find(|(counter, _)| counter == name);
         found.unwrap_or_else(|| panic!("no counter {name}")).1
+    }
+
+    /// The cgroup that is served.
+    pub(crate) fn cgroup(&self) -> &Path {
+        self.cgroup.path()
+    }
+
+    /// Seats that some socket holds.
+    pub(crate) fn held_seats(&self) -> usize {
+        let pin = self.bpffs.pin_path().join(format!("v{LAYOUT}/SEATS"));
+        let seats = bpftool::dump(&pin).expect("the seats");
+        let holders = |seat: &Value| seat["formatted"]["value"]["holders"].as_u64();
+        seats.iter().filter(|seat| holders(seat).expect("a number") != 0).count()
     }
 
     fn pins(&self) -> Pins {

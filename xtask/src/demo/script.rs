@@ -9,9 +9,9 @@ pub(super) const PROBE_INTERVAL: Duration = Duration::from_millis(200);
 pub(super) const PROBE_TIMEOUT: Duration = Duration::from_millis(200);
 /// Failures that eject, and successes that re-admit.
 pub(super) const PROBE_COUNT: u32 = 2;
-/// Refused connects in a row after which the kernel ejects.
+/// Refused connects in a row after which a client goes elsewhere.
 pub(super) const REFUSED: usize = 3;
-/// Connects without an answer in a row after which the kernel ejects.
+/// Connects without an answer in a row after which a client goes elsewhere.
 pub(super) const TIMEOUTS: usize = 5;
 /// The kernel lets no connect to the Service take longer.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
@@ -22,6 +22,8 @@ pub(super) const RAMP: Duration = Duration::from_secs(4);
 /// How long the client waits for a connection, and then for an answer, before it gives up.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
+/// After that a client tries again what it avoids.
+const RETRY: Duration = Duration::from_secs(1);
 /// The last part of an act: by then its outcome must be stable.
 pub(super) const SETTLED: Duration = Duration::from_millis(500);
 /// Of an event's name.
@@ -225,7 +227,8 @@ impl Fault {
         let by_probes = PROBE_INTERVAL * PROBE_COUNT + PROBE_TIMEOUT;
         match self {
             // What the kernel lets through. Until the probes had seen it, there would be 50 each.
-            Self::Refused(replicas) => (2 * SLACK, REFUSED * replicas),
+            // Without an agent the client tries again after a second.
+            Self::Refused(replicas) => (RETRY + SLACK / 2, REFUSED * replicas),
             // As many are under way when the first of them is not answered in time; and some had
             // a connection, and wait for the answer.
             Self::Silent => (PATIENCE + SLACK, TIMEOUTS + dials(CONNECT_TIMEOUT + SLACK / 2)),

@@ -105,10 +105,11 @@ fn meaning() -> String {
     format!(
         "
  longest     of all calls of connect(), successful or not
- refused     the kernel ejects a replica after {REFUSED} refused connects, even with
-             the agent dead; its probes alone would take {soonest} to {latest}
- black hole  the kernel ejects after {TIMEOUTS} connects without an answer, and lets none
-             take longer than {bound}
+ refused     the kernel leads a client elsewhere after {REFUSED} refused connects, even with
+             the agent dead (then it tries again after 1, 2, 4 ... 60 s), and asks the
+             agent, whose probe decides for all; by itself it would take {soonest} to {latest}
+ black hole  the same after {TIMEOUTS} connects without an answer, of which none takes
+             longer than {bound}
  hung        the system accepts for the process, so connects succeed; only HTTP
              probes (every {interval}, {PROBE_COUNT} failures of {timeout}) see it. What failed
              are the answers, after the {patience} that the client waits for one

@@ -3,6 +3,9 @@
 //! Never after a refusal or a listener's death, because a replica that shuts down gracefully closes
 //! its listener first and finishes its requests; never because an operator drains it; and never
 //! while it is this node's own network that is suspected.
+//!
+//! A connected UDP socket has no end by itself: it would send to a backend that is gone for ever. So
+//! these are ended whatever the policy says, as kube-proxy ends such flows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,9 +44,10 @@ impl World {
         still: &BTreeSet<BackendRef>,
     ) -> Vec<BackendRef> {
         let Some(service) = self.services.get(service) else { return Vec::new() };
-        if service.policy.on_backend_lost == OnBackendLost::Keep || self.nodes.is_suspect() {
+        if !ends_some(service) || self.nodes.is_suspect() {
             return Vec::new();
         }
+        let keeps = service.policy.on_backend_lost == OnBackendLost::Keep;
         let listed = service.backends.iter().map(|backend| backend.backend);
         let is_gone = |backend: &BackendRef| !still.contains(backend);
         let is_silent = |backend: &BackendRef| {
@@ -56,15 +60,17 @@ impl World {
             backend.protocol == Protocol::Tcp
                 || still.iter().any(|other| self.word_of(other).is_usable())
         };
-        listed.filter(is_gone).filter(is_silent).filter(serves).collect()
+        let is_lost =
+            |backend: &BackendRef| keeps && backend.protocol == Protocol::Udp || is_silent(backend);
+        listed.filter(is_gone).filter(is_lost).filter(serves).collect()
     }
 
     /// The same for a whole list of services.
     pub(super) fn resets_in(&self, list: &BTreeMap<ServiceRef, Service>) -> Vec<BackendRef> {
-        let resets = self.services.values().filter(|service| {
-            service.policy.on_backend_lost == OnBackendLost::Reset
-                && list.get(&service.name) != Some(service)
-        });
+        let resets = self
+            .services
+            .values()
+            .filter(|service| ends_some(service) && list.get(&service.name) != Some(service));
         let lost = resets.flat_map(|service| {
             let backends = list.get(&service.name).into_iter().flat_map(|new| &new.backends);
             let still = backends.map(|backend| backend.backend).collect();
@@ -89,4 +95,10 @@ impl World {
             && (backend.protocol == Protocol::Tcp
                 || others.any(|other| self.word_of(&other.backend).is_usable()))
     }
+}
+
+/// Whether connections to backends of this service are ever ended.
+fn ends_some(service: &Service) -> bool {
+    service.policy.on_backend_lost == OnBackendLost::Reset
+        || service.frontends.iter().any(|frontend| frontend.protocol == Protocol::Udp)
 }

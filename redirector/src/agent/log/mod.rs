@@ -100,7 +100,8 @@ impl Log {
                 self.ramps.entry(service.clone()).or_default().insert(Arc::clone(tier))
             }
             // Another ramp will begin, and whether this one ends is not known.
-            Transition::FailedOver { service, from, to } => {
+            Transition::FailedOver { service, from, to }
+            | Transition::Rerouted { service, from, to, .. } => {
                 if Movement::of(from.as_ref(), to.as_ref()) == Movement::Over {
                     self.ramps.remove(service);
                 }
