@@ -75,7 +75,8 @@ enum PeerName {
 pub(super) struct LoadArgs {
     #[command(flatten)]
     pub(super) pins: PinArgs,
-    /// Cgroup to attach to [default: the root of the cgroup2 mount]
+    /// Cgroup to attach to; a directory of another file system stands for the cgroup2 hierarchy that
+    /// is mounted below it [default: the root of the cgroup2 mount]
     #[arg(long, value_name = "DIR")]
     cgroup: Option<PathBuf>,
     /// Give the pins to this user and group, so that the agent can run as it; with the loader's own

@@ -277,8 +277,8 @@ impl Node {
         self.judge_cgroup(pod, container, &mut object);
     }
 
-    /// The loader takes a cgroup2 directory, or one with cgroup2 mounted at `unified` in it, which
-    /// runtimes bind with what is mounted below (`rbind`).
+    /// The loader takes a cgroup2 directory, or one with cgroup2 mounted somewhere in it: runtimes bind
+    /// a path with what is mounted below (`rbind`).
     fn judge_cgroup(&self, pod: &Value, container: &Value, object: &mut impl FnMut(&str)) {
         let words = list(&container["args"]).filter_map(Value::as_str);
         for at in words.filter_map(|word| word.strip_prefix("--cgroup=")) {

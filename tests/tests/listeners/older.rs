@@ -40,6 +40,24 @@ fn who_serves_is_known_from_the_first_connection_on_and_explain_says_so() {
 }
 
 #[test]
+fn the_agents_own_probe_is_a_connection_from_which_an_older_listener_is_known() {
+    let mut stage = Stage::without_agent();
+    let mut server = stage.server(Listen::on((Ipv6Addr::UNSPECIFIED, PORT).into()));
+    let probed = "probe: {tcp: {}, interval: 200ms, timeout: 200ms}";
+    stage.start_agent_with(&stage.config().replace("probe: off", probed), &[]);
+    stage.thaw();
+    for (service, local) in [("shop/four", stage.local4()), ("shop/six", stage.local6())] {
+        stage.wait_for("a probe", |stage| stage.is_watched(service, local));
+    }
+    stage.freeze();
+
+    server.kill();
+    stage.assert_ejected(stage.local4(), "a kill");
+    stage.assert_ejected(stage.local6(), "a kill");
+    stage.finish();
+}
+
+#[test]
 fn of_several_older_ones_that_share_a_port_the_last_one_ejects() {
     let mut stage = Stage::without_agent();
     let mut one = stage.server(Listen::sharing(stage.local4()));

@@ -87,7 +87,7 @@ impl Stage {
     }
 
     /// One service per family, each with one backend here and one elsewhere, and none is probed.
-    fn config(&self) -> String {
+    pub(crate) fn config(&self) -> String {
         let (pod, far) = (self.lab.node("pod"), self.lab.node("far"));
         let service = |name: &str, frontend: SocketAddr, local: SocketAddr, remote: SocketAddr| {
             format!(
