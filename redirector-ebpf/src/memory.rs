@@ -276,22 +276,34 @@ pub fn sent(context: &SockAddrContext, redirection: &Redirection) -> Remembered 
     if before == 0 { Remembered::Yes } else { Remembered::InsteadOfAnother }
 }
 
+/// Does it for each slot, by its number: a loop that the compiler leaves a loop is refused without
+/// CAP_PERFMON ("tried to add from different maps, paths or scalars").
+macro_rules! each_slot {
+    ($($argument:expr),*; $do:ident) => {
+        $do($($argument),*, 0); $do($($argument),*, 1); $do($($argument),*, 2);
+        $do($($argument),*, 3); $do($($argument),*, 4); $do($($argument),*, 5);
+        $do($($argument),*, 6); $do($($argument),*, 7);
+    };
+}
+
 /// Forgets the sends that went to this very address as a backend: now it is dialled itself.
 #[inline(always)]
 pub fn sent_elsewhere(context: &SockAddrContext, dialled: &Address) {
     // SAFETY: as above.
-    let Some(sends) = (unsafe { SENDS.get_ptr_mut(context).as_mut() }) else {
-        return;
-    };
-    for (slot, tag) in sends.slots.iter_mut().zip(&mut sends.tags) {
-        let SentValue { destination, earlier, earlier_port, .. } = slot;
-        let is_chosen = is_equal(&destination.chosen, destination.chosen_port, dialled) as u32;
-        let keep = is_chosen.wrapping_sub(1);
-        *tag &= keep;
-        destination.dialled_port &= keep as u16;
-        destination.chosen_port &= keep as u16;
-        *earlier_port &= (is_equal(earlier, *earlier_port, dialled) as u16).wrapping_sub(1);
+    if let Some(sends) = unsafe { SENDS.get_ptr_mut(context).as_mut() } {
+        each_slot!(sends, dialled; forget_if_sent_to);
     }
+}
+
+#[inline(always)]
+fn forget_if_sent_to(sends: &mut SendsValue, dialled: &Address, number: usize) {
+    let SentValue { destination, earlier, earlier_port, .. } = &mut sends.slots[number];
+    let is_chosen = is_equal(&destination.chosen, destination.chosen_port, dialled) as u32;
+    let keep = is_chosen.wrapping_sub(1);
+    sends.tags[number] &= keep;
+    destination.dialled_port &= keep as u16;
+    destination.chosen_port &= keep as u16;
+    *earlier_port &= (is_equal(earlier, *earlier_port, dialled) as u16).wrapping_sub(1);
 }
 
 /// The service address behind the connected peer `actual`.
@@ -306,32 +318,39 @@ pub fn peer(context: &SockAddrContext, actual: &Address) -> Option<Address> {
 pub fn sender(context: &SockAddrContext, actual: &Address) -> Option<Address> {
     // SAFETY: as above.
     let sends = unsafe { SENDS.get_ptr_mut(context).as_ref()? };
-    // Port 0 is "none". Not an Option: its address would be undefined until one is found, and
-    // the compiler keeps it on the stack. 5.10: "invalid read from stack R10 off=-24 size=8".
-    let mut best = Address { words: [0; 4], port: 0 };
-    let mut best_slot = 0;
-    let mut is_best_earlier = true;
-    for (number, slot) in sends.slots.iter().enumerate() {
-        let SentValue { destination, earlier, earlier_port, changed, .. } = slot;
-        let is_earlier =
-            destination.chosen_port != actual.port || destination.chosen != actual.words;
-        if is_earlier
-            && (*earlier_port != actual.port
-                || *earlier != actual.words
-                || seconds().wrapping_sub(*changed) >= ANSWER_SECONDS)
-        {
-            continue;
-        }
-        let is_better = best.port == 0
-            || is_best_earlier && !is_earlier
-            || is_best_earlier == is_earlier && sends.recency.is_later(number as u32, best_slot);
-        if destination.dialled_port != 0 && is_better {
-            best_slot = number as u32;
-            is_best_earlier = is_earlier;
-            best = Address { words: destination.dialled, port: destination.dialled_port };
-        }
+    let mut best = Best { address: Address { words: [0; 4], port: 0 }, slot: 0, is_earlier: true };
+    each_slot!(sends, actual, &mut best; compare);
+    (best.address.port != 0).then_some(best.address)
+}
+
+/// What [`sender`] has found so far.
+struct Best {
+    /// Port 0 is "none". Not an Option: its address would be undefined until one is found, and
+    /// the compiler keeps it on the stack. 5.10: "invalid read from stack R10 off=-24 size=8".
+    address: Address,
+    slot: u32,
+    is_earlier: bool,
+}
+
+#[inline(always)]
+fn compare(sends: &SendsValue, actual: &Address, best: &mut Best, number: usize) {
+    let SentValue { destination, earlier, earlier_port, changed, .. } = &sends.slots[number];
+    let is_earlier = destination.chosen_port != actual.port || destination.chosen != actual.words;
+    if is_earlier
+        && (*earlier_port != actual.port
+            || *earlier != actual.words
+            || seconds().wrapping_sub(*changed) >= ANSWER_SECONDS)
+    {
+        return;
     }
-    (best.port != 0).then_some(best)
+    let slot = number as u32;
+    let is_better = best.address.port == 0
+        || best.is_earlier && !is_earlier
+        || best.is_earlier == is_earlier && sends.recency.is_later(slot, best.slot);
+    if destination.dialled_port != 0 && is_better {
+        let address = Address { words: destination.dialled, port: destination.dialled_port };
+        *best = Best { address, slot, is_earlier };
+    }
 }
 
 #[inline(always)]

@@ -1,11 +1,20 @@
 //! Detaches the programs and removes every trace of them.
 
-use std::{fs, io::ErrorKind, os::fd::AsFd as _};
+use std::{
+    fs,
+    io::ErrorKind,
+    os::fd::AsFd as _,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
+use redirector_common::SocketValue;
+use tracing::warn;
 
 use super::{
     hooks::HOOKS,
+    map_array,
     pins::{Lock, Pins},
     sys,
 };
@@ -19,9 +28,14 @@ pub struct Removed {
     pub maps: usize,
 }
 
+/// How long connects under way are waited for: longer than most may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// Detaches in the reverse order of attaching, so that no socket is redirected that could not be
-/// told its peer; then removes the maps and the directories. An empty directory stays where it is
-/// a mount point, or the one above it may not be written.
+/// told its peer; what watches sockets only when no connect is under way any more, or after 5 s: else
+/// our `TCP_USER_TIMEOUT` would stay with the socket. Then removes the maps and the directories. An
+/// empty directory stays where it is a mount point, or the one above it may not be written.
 ///
 /// # Errors
 ///
@@ -29,6 +43,9 @@ pub struct Removed {
 pub fn unload(pins: &Pins, lock: Lock) -> Result<Removed> {
     let mut removed = Removed::default();
     for hook in HOOKS.iter().rev() {
+        if hook.program == "sock_ops" {
+            wait_for_connects(pins);
+        }
         let path = pins.link(hook.program);
         if let Ok(link) = sys::obj_get(&path) {
             // Before 5.11 there is no such command: then the link goes with its last pin.
@@ -54,6 +71,24 @@ pub fn unload(pins: &Pins, lock: Lock) -> Result<Removed> {
         Err(error) => Err(error).with_context(|| {
             format!("cannot remove {}: it holds something that is not ours", pins.root().display())
         }),
+    }
+}
+
+/// Nobody begins a redirected connect any more.
+fn wait_for_connects(pins: &Pins) {
+    let Ok(seats) = map_array::<SocketValue>(pins, "SEATS") else { return };
+    let is_watched =
+        |seat: &SocketValue| seat.holders != 0 && seat.state & SocketValue::WATCHED != 0;
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let connects = seats.read_all().iter().filter(|seat| is_watched(seat)).count();
+        if connects == 0 {
+            return;
+        }
+        if Instant::now() >= end {
+            return warn!(connects, "still under way: their sockets keep our TCP_USER_TIMEOUT");
+        }
+        thread::sleep(LOOK_EVERY);
     }
 }
 

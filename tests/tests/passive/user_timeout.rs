@@ -142,3 +142,25 @@ fn of_a_thousand_mixed_sockets_only_redirected_connects_are_touched() {
         "{MIXED} sockets, 4 connects each: untouched; 9 without an answer: the redirected bounded"
     );
 }
+
+#[test]
+fn an_unload_in_the_middle_of_a_connect_leaves_nothing_of_ours() {
+    const OWN: i32 = 7_777;
+    let mut scene = Scene::new();
+    let mut scripter = scene.scripter();
+    let begin = [
+        socket(),
+        Step::Set(SOL_TCP, OPTION, OWN),
+        connect(address(HOLE)),
+        Step::Silence(300),
+        GET,
+    ];
+    let all = outcomes(&mut scripter, &begin);
+    assert_eq!(all[4], Outcome::Value(BOUND), "{all:?}");
+    scene.stage.agent.kill9();
+    let unload = scene.stage.agent.command("unload", &[]).expect("redirector unload");
+    let output = unload.wait_with_output().expect("its output");
+    assert!(output.status.success(), "{output:?}");
+    let all = outcomes(&mut scripter, &[Step::Await, GET]);
+    assert_eq!(all, [Outcome::Failed(libc::ETIMEDOUT), Outcome::Value(OWN)]);
+}
