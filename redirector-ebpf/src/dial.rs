@@ -45,6 +45,8 @@ pub const SCAN_MAPPED: u32 = 7;
 pub const TRIAL_MAPPED: u32 = 8;
 pub const AVOID_MAPPED: u32 = 9;
 pub const AVOID_SCAN_MAPPED: u32 = 10;
+/// [`LATER`] for such an address.
+pub const LATER_MAPPED: u32 = 11;
 
 /// Redirects one dial: a connect, or (`SEND`) a UDP send. `STEP` is the program: each looks the
 /// service up again and calls another one when its own means do not do. In one program the
@@ -197,7 +199,7 @@ fn frontend<const V6: bool, const SEND: bool, const STEP: u32>(
     // SAFETY: four words are sixteen bytes.
     let address = unsafe { core::mem::transmute::<[u32; 4], [u8; 16]>(dialled.words) };
     let key6 = FrontendKey6 { address, port: dialled.port, protocol, _pad: 0 };
-    if SEND || STEP == SCAN || STEP == TRIAL || STEP == AVOID || STEP == AVOID_SCAN {
+    if SEND || matches!(STEP, SCAN | LATER | TRIAL | AVOID | AVOID_SCAN) {
         // SAFETY: as above.
         return unsafe { FRONTENDS6.get(&key6) }.copied();
     }
@@ -299,12 +301,12 @@ const fn is_trial(step: u32) -> bool {
 
 /// Whether a program is for v4-mapped addresses alone.
 const fn is_mapped(step: u32) -> bool {
-    matches!(step, SCAN_MAPPED | TRIAL_MAPPED | AVOID_MAPPED | AVOID_SCAN_MAPPED)
+    matches!(step, SCAN_MAPPED | TRIAL_MAPPED | AVOID_MAPPED | AVOID_SCAN_MAPPED | LATER_MAPPED)
 }
 
 /// Whether a program may choose an unusable backend at last.
 pub const fn is_walk(step: u32) -> bool {
-    matches!(step, SCAN | SCAN_MAPPED | LATER)
+    matches!(step, SCAN | SCAN_MAPPED | LATER | LATER_MAPPED)
 }
 
 /// By the means of this program. What the next one goes on with is in `SEED`.
@@ -331,7 +333,7 @@ fn choose<'t, const V6: bool, const SEND: bool, const STEP: u32>(
     let mut walk = drawn.walk;
     let choice = match STEP {
         SCAN | SCAN_MAPPED => scan(&Maps, service, seed, &mut walk),
-        LATER => later(&Maps, service, seed, &mut walk),
+        LATER | LATER_MAPPED => later(&Maps, service, seed, &mut walk),
         TRIAL | TRIAL_MAPPED => {
             let client = ClientHash::new(client::connecting(&hook.inner));
             try_ejected(service, seed, client).ok_or(Reason::Untried)

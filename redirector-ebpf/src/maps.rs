@@ -120,7 +120,7 @@ pub static SEED: PerCpuArray<Drawn, 1> = PerCpuArray::new();
 #[btf_map]
 pub static NEXT_CONNECT4: ProgramArray<7> = ProgramArray::new();
 #[btf_map]
-pub static NEXT_CONNECT6: ProgramArray<11> = ProgramArray::new();
+pub static NEXT_CONNECT6: ProgramArray<12> = ProgramArray::new();
 #[btf_map]
 pub static NEXT_SENDMSG4: ProgramArray<4> = ProgramArray::new();
 #[btf_map]

@@ -105,7 +105,8 @@ pub fn connected(
     value.cgroup = client::cgroup();
     value.limits = redirection.limits;
     // A socket that connects is not connecting: what is left of an earlier connect is its hold alone.
-    value.state = value.state & SocketValue::WATCHED | u32::from(is_watched) * SocketValue::DIALLED;
+    let dialled = if is_watched { SocketValue::DIALLED } else { 0 };
+    value.state = value.state & SocketValue::WATCHED | dialled;
     Remembered::Yes
 }
 

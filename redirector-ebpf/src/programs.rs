@@ -17,8 +17,8 @@ use crate::{
     caller,
     context::Hook,
     dial::{
-        AVOID, AVOID_MAPPED, AVOID_SCAN, AVOID_SCAN_MAPPED, CHOOSE, FIRST, LATER, RESUME, SCAN,
-        SCAN_MAPPED, TRIAL, TRIAL_MAPPED, dial, is_walk,
+        AVOID, AVOID_MAPPED, AVOID_SCAN, AVOID_SCAN_MAPPED, CHOOSE, FIRST, LATER, LATER_MAPPED,
+        RESUME, SCAN, SCAN_MAPPED, TRIAL, TRIAL_MAPPED, dial, is_walk,
     },
     listen,
     maps::{
@@ -94,6 +94,7 @@ dials!(@ connect6 connect6_trial_mapped TRIAL_MAPPED NEXT_CONNECT6 true false);
 dials!(@ connect6 connect6_avoid_mapped AVOID_MAPPED NEXT_CONNECT6 true false);
 dials!(@ connect6 connect6_avoid_scan_mapped AVOID_SCAN_MAPPED NEXT_CONNECT6 true false);
 dials!(@ connect6 connect6_scan_mapped SCAN_MAPPED NEXT_CONNECT6 true false);
+dials!(@ connect6 connect6_later_mapped LATER_MAPPED NEXT_CONNECT6 true false);
 
 /// The program that a reason asks for.
 #[inline(always)]
@@ -121,7 +122,7 @@ fn next_step<const V6: bool, const SEND: bool, const STEP: u32>(
         Reason::AvoidAsked | Reason::Avoided => or_mapped(AVOID_SCAN, AVOID_SCAN_MAPPED),
         Reason::Scanned | Reason::AvoidsAll => or_mapped(SCAN, SCAN_MAPPED),
         Reason::Itself if !is_walk(STEP) => or_mapped(SCAN, SCAN_MAPPED),
-        Reason::Beyond => Some(LATER),
+        Reason::Beyond => or_mapped(LATER, LATER_MAPPED),
         Reason::Trial => or_mapped(TRIAL, TRIAL_MAPPED),
         _ => None,
     }

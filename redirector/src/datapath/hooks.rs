@@ -28,6 +28,7 @@ const CONNECT: &[&str] = &[
     "trial_mapped",
     "avoid_mapped",
     "avoid_scan_mapped",
+    "later_mapped",
 ];
 /// The same for sends, which try nobody.
 const SEND: &[&str] = CONNECT.split_at(4).0;

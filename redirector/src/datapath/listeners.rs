@@ -122,7 +122,7 @@ pub(super) fn globals(types: Option<&[u8]>) -> Result<Vec<(&'static str, Vec<u8>
         push(name, offset(outer, inner)? + offset(structure, member)?);
     }
     // From 6.5 on.
-    if let Some(linear) = btf::member(&types, "netns_ipv4", "sysctl_tcp_syn_linear_timeouts")? {
+    if let Some(linear) = btf::member(types, "netns_ipv4", "sysctl_tcp_syn_linear_timeouts")? {
         push("NETNS_SYN_LINEAR", offset("net", "ipv4")? + linear);
     }
     Ok(globals)
