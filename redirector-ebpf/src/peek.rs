@@ -37,6 +37,8 @@ static TCP_CLOCK: u16 = 0;
 #[unsafe(no_mangle)]
 static TCP_ACKED: u16 = 0;
 #[unsafe(no_mangle)]
+static TCP_CALLBACKS: u16 = 0;
+#[unsafe(no_mangle)]
 static NETNS_SYN_RETRIES: u16 = 0;
 /// 0 where every further SYN waits twice as long as the one before (before 6.5).
 #[unsafe(no_mangle)]
@@ -140,6 +142,12 @@ impl Socket {
     #[inline(always)]
     pub fn last_active(self) -> u64 {
         read(self.0, offset(&raw const TCP_CLOCK)).unwrap_or(0)
+    }
+
+    /// Which callbacks of a TCP socket are switched on.
+    #[inline(always)]
+    pub fn callbacks(self) -> u8 {
+        read(self.0, offset(&raw const TCP_CALLBACKS)).unwrap_or(0)
     }
 
     /// Whether anything that a TCP socket sent was acknowledged, be it its SYN alone.

@@ -191,17 +191,16 @@ pub fn is_left(socket: &SocketValue) -> bool {
 
 /// A socket is closed by its last owner, and of its connect something is left:
 ///
-/// 1. It was given up before there was an answer.
+/// 1. It was given up before there was an answer. That it ends is seen after this, or at this very
+///    moment by another CPU: its hold of the seat is given back there.
 /// 2. It has never sent a SYN: there was no way to the backend, as far as this socket could go.
-/// 3. Its end was not seen, because another program took the callbacks away.
+/// 3. Its end was not or will not be seen, because another program took the callbacks away.
 #[inline(always)]
 pub fn released(context: &SockContext) {
     let Some(socket) = seats::of(context.as_ptr()) else {
         return;
     };
     let state = state_of(socket);
-    // The close itself is seen after this.
-    socket.state = 0;
     let is_watched = state & SocketValue::WATCHED != 0;
     // SAFETY: the kernel passes a valid socket for the whole call. Volatile: accesses of four
     // bytes, as the verifier wants them.
@@ -219,11 +218,17 @@ pub fn released(context: &SockContext) {
         BPF_TCP_CLOSE if is_watched => unseen(context),
         _ => None,
     };
-    if is_watched {
-        if now != BPF_TCP_SYN_SENT {
-            count(Reason::Unseen);
+    if is_watched && now == BPF_TCP_SYN_SENT && will_be_seen(context) {
+        if failure.is_some() {
+            // Counted here.
+            socket.state = state | SocketValue::UNANSWERED;
         }
-        seats::leave(socket);
+    } else {
+        socket.state = 0;
+        if is_watched {
+            count(Reason::Unseen);
+            seats::leave(socket);
+        }
     }
     if let Some(failure) = failure {
         passive::failed(client::closing(context, socket.cgroup), socket, failure);
@@ -231,12 +236,20 @@ pub fn released(context: &SockContext) {
     seats::leave(socket);
 }
 
+/// Whether the end of a connect will call [`decided`]: nobody has switched that off. Where it cannot be
+/// told it is assumed.
+#[inline(always)]
+fn will_be_seen(context: &SockContext) -> bool {
+    !listen::is_watching()
+        || u32::from(Socket::of(context.as_ptr()).callbacks()) & BPF_SOCK_OPS_STATE_CB_FLAG != 0
+}
+
 /// How the connect of a socket failed that is closed before it has ended.
 #[inline(always)]
 fn given_up(context: &SockContext, socket: &SocketValue, state: u32) -> Option<Failure> {
-    let failure = Failure::of_error(error(context));
-    if failure.is_some() || state & SocketValue::UNANSWERED != 0 {
-        return failure;
+    let error = error(context);
+    if error != 0 || state & SocketValue::UNANSWERED != 0 {
+        return Failure::of_error(error);
     }
     let has_waited = state & SocketValue::LATE != 0
         || !passive::is_slow(&socket.destination) && waited(context) >= GIVEN_UP;

@@ -30,6 +30,23 @@ fn into_empty_maps_everything_is_written_before_it_is_pointed_at() {
 }
 
 #[test]
+fn a_frontend_says_whether_a_host_may_have_its_address() {
+    let (mut world, mut maps) = begin(ROOMY);
+    let mut both = service("a", &["10.96.0.1", "192.0.2.1"], &["10.1.0.1"]);
+    both.virtual_addresses = vec![both.frontends[0].address];
+    let plan = maps.follow(&mut world, Input::Replace(vec![both]));
+    let inserted: Vec<_> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::InsertFrontend { frontend, is_virtual, .. } => Some((*frontend, *is_virtual)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(inserted, [(frontend("10.96.0.1"), true), (frontend("192.0.2.1"), false)]);
+}
+
+#[test]
 fn an_ejection_is_one_store() {
     let (mut world, mut maps) = begin(ROOMY);
     let list = vec![service("a", &["10.96.0.1"], &["10.1.0.1", "10.1.0.2"])];

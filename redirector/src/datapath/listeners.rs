@@ -71,7 +71,7 @@ impl fmt::Debug for Served {
 const ASSUMED: [(&str, u32); 3] = [("skc_family", 16), ("skc_state", 18), ("skc_bound_dev_if", 20)];
 
 /// Constants of the programs, and the structure and member whose offset each is.
-const OFFSETS: [(&str, &str, &str); 11] = [
+const OFFSETS: [(&str, &str, &str); 12] = [
     ("SOCK_NETNS", "sock_common", "skc_net"),
     ("SOCK_ADDRESS6", "sock_common", "skc_v6_rcv_saddr"),
     ("SOCK_GROUP", "sock", "sk_reuseport_cb"),
@@ -83,6 +83,7 @@ const OFFSETS: [(&str, &str, &str); 11] = [
     ("SOCK_ERROR_QUEUE", "sock", "sk_error_queue"),
     ("TCP_CLOCK", "tcp_sock", "tcp_mstamp"),
     ("TCP_ACKED", "tcp_sock", "bytes_acked"),
+    ("TCP_CALLBACKS", "tcp_sock", "bpf_sock_ops_cb_flags"),
 ];
 
 /// The same of a member of a member, whose offsets add up.

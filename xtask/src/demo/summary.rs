@@ -105,9 +105,10 @@ fn meaning() -> String {
     format!(
         "
  longest     of all calls of connect(), successful or not
- refused     the kernel leads a client elsewhere after {REFUSED} refused connects, even with
-             the agent dead (then it tries again after 1, 2, 4 ... 60 s), and asks the
-             agent, whose probe decides for all; by itself it would take {soonest} to {latest}
+ refused     the kernel leads a client elsewhere after {REFUSED} refused connects,
+             also without an agent (it tries again after 1, 2, 4 ... 60 s), and
+             asks the agent, whose probe decides for all; alone, probes would
+             take {soonest} to {latest}
  black hole  the same after {TIMEOUTS} connects without an answer, of which none takes
              longer than {bound}
  hung        the system accepts for the process, so connects succeed; only HTTP

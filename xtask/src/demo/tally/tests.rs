@@ -83,9 +83,9 @@ fn a_late_failure_and_too_many_of_them_are_faults() {
     let act = named("a1 is killed: it refuses");
     let states = without(&["a1"], State::Dead);
 
-    let late = dials(act, |ms| if ms == 1_200 { Err(REFUSED) } else { Ok(1) });
+    let late = dials(act, |ms| if ms == 1_300 { Err(REFUSED) } else { Ok(1) });
     let faults = judged(act, &states, &late).faults;
-    assert_eq!(faults, ["a connect failed 1200 ms after the event; at most 1000 ms are allowed"]);
+    assert_eq!(faults, ["a connect failed 1300 ms after the event; at most 1250 ms are allowed"]);
     let many = dials(act, |ms| if ms < 100 { Err(REFUSED) } else { Ok(1) });
     let faults = judged(act, &states, &many).faults;
     assert_eq!(faults, ["20 connects failed; at most 15 are allowed"]);
