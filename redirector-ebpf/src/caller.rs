@@ -8,8 +8,10 @@ use redirector_common::{
 use crate::{
     alone::{config, seconds},
     context::{Address, Hook},
+    listen,
     maps::{CALLERS, FRONTENDS4, FRONTENDS6},
     memory,
+    peek::Socket,
 };
 
 /// A datagram has come from `sender`, which is no backend that answers. Notes it if that is the
@@ -17,7 +19,11 @@ use crate::{
 #[inline(always)]
 pub fn wrote<const V6: bool>(hook: &Hook<V6>, sender: &Address) {
     // Every datagram that a server receives comes here.
-    if config(HOSTS_HAVE) == 0 || !is_of_host(sender) || memory::has_sent(&hook.inner, sender) {
+    if config(HOSTS_HAVE) == 0
+        || !is_of_host(sender)
+        || memory::has_sent(&hook.inner, sender)
+        || !may_note(hook)
+    {
         return;
     }
     let Some(key) = key(hook, sender) else {
@@ -33,15 +39,33 @@ pub fn wrote<const V6: bool>(hook: &Hook<V6>, sender: &Address) {
     }
 }
 
-/// Whether a datagram to that address answers one from there.
+/// A network that a process made itself has any address: it would fill the map.
+#[inline(always)]
+fn may_note<const V6: bool>(hook: &Hook<V6>) -> bool {
+    // SAFETY: the kernel passes a valid context, and in it a socket, for the whole call.
+    !listen::is_watching()
+        || Socket::of(unsafe { (*hook.inner.sock_addr).__bindgen_anon_1.sk }.cast()).is_of_system()
+}
+
+/// Whether a datagram to that address answers one from there: then the next may come later again.
 #[inline(always)]
 pub fn is_answered<const V6: bool>(hook: &Hook<V6>, address: &Address) -> bool {
     let Some(key) = key(hook, address) else {
         return false;
     };
-    // SAFETY: the word is loaded whole; one that belongs to another key is refused.
-    let word = CALLERS.get_ptr(key).map(|word| CallerWord(unsafe { word.read_volatile() }));
-    word.is_some_and(|word| word.may_be_answered(&key, seconds()))
+    let Some(known) = CALLERS.get_ptr_mut(key) else {
+        return false;
+    };
+    let now = seconds();
+    // SAFETY: the word is loaded and stored whole; one that belongs to another key is refused, and then
+    // nothing is stored.
+    unsafe {
+        let is_so = CallerWord(known.read_volatile()).may_be_answered(&key, now);
+        if is_so {
+            known.write_volatile(CallerWord::new(&key, now).0);
+        }
+        is_so
+    }
 }
 
 /// Whether it is the address of a UDP frontend that a host may have.

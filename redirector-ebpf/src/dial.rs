@@ -69,15 +69,18 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
         return Err(Reason::OtherProtocol);
     }
     let dialled = hook.address();
-    if SEND
-        && STEP == FIRST
-        && hook.is_connected()
-        && let Some(chosen) = memory::earlier_connect(&hook.inner, &dialled)
-        && hook.is_connected_to(&chosen)
-    {
-        count(Reason::Resumed);
-        hook.rewrite(&chosen);
-        return Ok(());
+    if SEND && STEP == FIRST && hook.is_connected() {
+        if let Some(chosen) = memory::earlier_connect(&hook.inner, &dialled)
+            && hook.is_connected_to(&chosen)
+        {
+            count(Reason::Resumed);
+            hook.rewrite(&chosen);
+            return Ok(());
+        }
+        // Its connect was left alone, and so is this: no other answer would reach it.
+        if hook.is_connected_to(&dialled) {
+            return Err(Reason::Answer);
+        }
     }
     let Some(frontend) = frontend::<V6, SEND, STEP>(&dialled, protocol) else {
         if SEND {

@@ -144,6 +144,12 @@ impl Socket {
         read(self.0, offset(&raw const TCP_CLOCK)).unwrap_or(0)
     }
 
+    /// Whether it has a port of its own.
+    #[inline(always)]
+    pub fn is_bound(self) -> bool {
+        read::<Common>(self.0, 0).is_some_and(|common| common.port != 0)
+    }
+
     /// Which callbacks of a TCP socket are switched on.
     #[inline(always)]
     pub fn callbacks(self) -> u8 {

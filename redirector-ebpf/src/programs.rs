@@ -45,6 +45,8 @@ const ENDED4: u32 = 0;
 const ENDED6: u32 = 1;
 /// Of a connect in `NEXT_RELEASE`: something is left of it.
 const GIVEN_UP: u32 = 2;
+/// The same of a socket whose value is in storage, perhaps.
+const GIVEN_UP_STORED: u32 = 3;
 /// Of a listener in `NEXT_SOCK_OPS` alone: it begins.
 const LISTENING: u32 = 2;
 /// Of a connect in `NEXT_SOCK_OPS`: it has failed.
@@ -264,6 +266,9 @@ pub fn sock_release(context: SockContext) -> i32 {
             unsafe { NEXT_RELEASE.tail_call(&context, GIVEN_UP) };
         }
         seats::leave(value);
+    } else if watch::may_be_left(&context) {
+        // SAFETY: as above.
+        unsafe { NEXT_RELEASE.tail_call(&context, GIVEN_UP_STORED) };
     }
     if listen::is_released(&context) {
         // SAFETY: as above.
@@ -290,7 +295,13 @@ pub fn sock_ops_failed(context: SockOpsContext) -> u32 {
 /// What follows from a connect whose socket is closed before its end was seen.
 #[cgroup_sock(sock_release)]
 pub fn sock_release_given_up(context: SockContext) -> i32 {
-    watch::released(&context);
+    watch::released::<false>(&context);
+    PROCEED
+}
+
+#[cgroup_sock(sock_release)]
+pub fn sock_release_given_up_stored(context: SockContext) -> i32 {
+    watch::released::<true>(&context);
     PROCEED
 }
 

@@ -12,7 +12,7 @@ use aya_ebpf::{
     helpers::generated::{bpf_setsockopt, bpf_sk_storage_get, bpf_skc_to_tcp_sock},
     programs::{SockContext, SockOpsContext},
 };
-use redirector_common::{Destination, Reason, SocketValue};
+use redirector_common::{Destination, PROTOCOL_TCP, Reason, SocketValue, syn_seconds};
 
 use crate::{
     alone::now,
@@ -51,9 +51,6 @@ static SYN_TIMEOUT: u32 = 0;
 const MANY_RETRIES: u32 = 127;
 /// `tcp_syn_retries`, where a namespace does not say.
 const USUAL_RETRIES: (u8, u8) = (6, 0);
-/// The longest that a connect is given up for, in seconds and retries: after that each takes 120 s.
-const MOST_RETRIES: u32 = 6;
-
 /// Microseconds without an answer after which a socket that is closed was given up because of that,
 /// and not because something else was faster.
 const GIVEN_UP: u64 = 50_000;
@@ -189,15 +186,45 @@ pub fn is_left(socket: &SocketValue) -> bool {
     state_of(socket) & (SocketValue::WATCHED | SocketValue::DIALLED) != 0
 }
 
-/// A socket is closed by its last owner, and of its connect something is left:
+/// Whether a socket without a seat may be one of which something is left; its storage says. Most sockets
+/// that are closed are connected.
+#[inline(always)]
+#[must_use]
+pub fn may_be_left(context: &SockContext) -> bool {
+    let sock = context.sock;
+    // SAFETY: as below.
+    let (state, protocol) = unsafe {
+        ((&raw const (*sock).state).read_volatile(), (&raw const (*sock).protocol).read_volatile())
+    };
+    (state == BPF_TCP_SYN_SENT || state == BPF_TCP_CLOSE)
+        && protocol == u32::from(PROTOCOL_TCP)
+        && seats::is_any_stored()
+}
+
+/// What a socket without a seat remembers, if something of its connect is left.
+#[inline(always)]
+fn stored<'s>(context: &SockContext) -> Option<&'s mut SocketValue> {
+    let map = (&raw const SOCKETS).cast_mut().cast();
+    // SAFETY: the storage belongs to this socket, which its last owner closes.
+    let socket = unsafe {
+        bpf_sk_storage_get(map, context.as_ptr(), core::ptr::null_mut(), 0)
+            .cast::<SocketValue>()
+            .as_mut()
+    };
+    socket.filter(|socket| is_left(socket))
+}
+
+/// A socket is closed by its last owner, and of its connect something is left (`STORED`: in storage of
+/// its own):
 ///
 /// 1. It was given up before there was an answer. That it ends is seen after this, or at this very
 ///    moment by another CPU: its hold of the seat is given back there.
 /// 2. It has never sent a SYN: there was no way to the backend, as far as this socket could go.
 /// 3. Its end was not or will not be seen, because another program took the callbacks away.
 #[inline(always)]
-pub fn released(context: &SockContext) {
-    let Some(socket) = seats::of(context.as_ptr()) else {
+pub fn released<const STORED: bool>(context: &SockContext) {
+    let socket = if STORED { stored(context) } else { seats::of(context.as_ptr()) };
+    let Some(socket) = socket else {
         return;
     };
     let state = state_of(socket);
@@ -212,9 +239,7 @@ pub fn released(context: &SockContext) {
     };
     let failure = match now {
         BPF_TCP_SYN_SENT if is_watched => given_up(context, socket, state),
-        BPF_TCP_CLOSE if state & SocketValue::DIALLED != 0 && peer_port == 0 => {
-            Some(Failure::TimedOut)
-        }
+        BPF_TCP_CLOSE if state & SocketValue::DIALLED != 0 && peer_port == 0 => no_way(context),
         BPF_TCP_CLOSE if is_watched => unseen(context),
         _ => None,
     };
@@ -234,6 +259,26 @@ pub fn released(context: &SockContext) {
         passive::failed(client::closing(context, socket.cgroup), socket, failure);
     }
     seats::leave(socket);
+}
+
+/// How a connect failed that has sent no SYN. Where a local address and port were missing instead of a
+/// route (EADDRNOTAVAIL), an IPv4 socket knows its peer, and an IPv6 socket, which does so in any case,
+/// is bound to a port.
+#[inline(always)]
+fn no_way(context: &SockContext) -> Option<Failure> {
+    // SAFETY: as above.
+    let (family, peer) = unsafe {
+        (
+            (&raw const (*context.sock).family).read_volatile(),
+            (&raw const (*context.sock).dst_ip4).read_volatile(),
+        )
+    };
+    let is_local = if family == AF_INET6 {
+        listen::is_watching() && Socket::of(context.as_ptr()).is_bound()
+    } else {
+        peer != 0
+    };
+    (!is_local).then_some(Failure::TimedOut)
 }
 
 /// Whether the end of a connect will call [`decided`]: nobody has switched that off. Where it cannot be
@@ -372,7 +417,7 @@ fn bound(context: &SockOpsContext, sock: *mut bpf_sock, socket: &mut SocketValue
     let known = if listen::is_watching() { listen::socket(context).syn_retries() } else { None };
     let (usual, linear) = known.unwrap_or(USUAL_RETRIES);
     let usual = if retries == 0 { usual } else { retries };
-    let counted = (u32::from(linear) + (2 << u32::from(usual).min(MOST_RETRIES)) - 1) * 1_000;
+    let counted = syn_seconds(usual, linear) * 1_000;
     let limit = u32::from(socket.limits.connect_timeout_ms).wrapping_sub(1).min(counted - 1);
     // Odd, so that it is hardly ever what an application sets meanwhile.
     let ours = limit.wrapping_add(1) | 1;

@@ -24,11 +24,11 @@ pub use listener::{
 };
 pub use passive::{
     AGENT_SILENT, CONFIG_WORDS, Client, EventKind, EventValue, HEARTBEAT, HOSTS_HAVE,
-    LISTENER_GONE, Limits, PassiveValue, STALE_AFTER, STORED, UnknownEvent,
+    LISTENER_GONE, Limits, PassiveValue, STALE_AFTER, STORED, UnknownEvent, syn_seconds,
 };
 pub use socket::{
-    ANSWER_SECONDS, AffinityKey, AffinityValue, CallerKey, CallerWord, DESTINATIONS, Destination,
-    Recency, SendsValue, SentValue, SocketValue, affinity_check, tag_of,
+    ANSWER_SECONDS, AffinityKey, AffinityValue, CALLER_SECONDS, CallerKey, CallerWord,
+    DESTINATIONS, Destination, Recency, SendsValue, SentValue, SocketValue, affinity_check, tag_of,
 };
 pub use table::{
     ALWAYS, Address6, AllDown, Entry, Header, MAX_TIERS, RANGES, SETTINGS, SLOT, SLOTS_PER_LINE,

@@ -85,9 +85,14 @@ impl SocketValue {
 /// Destinations that one unconnected UDP socket remembers; the least recently used is replaced.
 pub const DESTINATIONS: usize = 8;
 
-/// Seconds for which it is remembered that an answer may come, or may be given: conntrack's time for
-/// a UDP flow with datagrams of one side only (`nf_conntrack_udp_timeout`).
+/// Seconds for which it is remembered that an answer may come: conntrack's time for a UDP flow with
+/// datagrams of one side only (`nf_conntrack_udp_timeout`).
 pub const ANSWER_SECONDS: u32 = 30;
+
+/// Seconds for which a host that wrote to a UDP socket may be answered, counted from what either of
+/// them sent last: longer than a phone rings. conntrack's time for a flow with datagrams of both sides is
+/// 120 s (`nf_conntrack_udp_timeout_stream`).
+pub const CALLER_SECONDS: u32 = 180;
 
 /// The value of `SENDS`: what an unconnected UDP socket has been sending to.
 #[repr(C)]
@@ -202,7 +207,7 @@ impl CallerWord {
     #[inline(always)]
     #[must_use]
     pub const fn may_be_answered(self, key: &CallerKey, now: u32) -> bool {
-        (self.0 >> 32) as u32 == check(key) && now.wrapping_sub(self.0 as u32) < ANSWER_SECONDS
+        (self.0 >> 32) as u32 == check(key) && now.wrapping_sub(self.0 as u32) < CALLER_SECONDS
     }
 }
 

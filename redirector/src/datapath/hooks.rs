@@ -36,7 +36,7 @@ const SEND: &[&str] = CONNECT.split_at(4).0;
 /// failed.
 const SOCKET: &[&str] = &["ended4", "ended6", "listening", "failed"];
 /// The same for a socket that is closed.
-const RELEASE: &[&str] = &["ended4", "ended6", "given_up"];
+const RELEASE: &[&str] = &["ended4", "ended6", "given_up", "given_up_stored"];
 
 impl Hook {
     /// The programs that the first one may call, by their index in its array.

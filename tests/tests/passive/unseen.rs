@@ -21,6 +21,8 @@ const HARD: usize = 3;
 const SOFT: usize = 5;
 /// It tries again after 1 s, and after 2 more.
 const TRIES: usize = 2;
+/// All sockets keep their state in storage, as before 5.19.
+const STORED: &[&str] = &["--max-seats", "0"];
 
 /// A service at one address of each family, whose backends are a replica on `n2` and these.
 fn services(others: &[SocketAddr], policy: &str) -> String {
@@ -59,14 +61,15 @@ fn lab() -> (Lab, Replica) {
 
 #[test]
 fn a_backend_without_a_route_is_avoided_whatever_the_error() {
-    for kind in ["", "unreachable", "prohibit", "blackhole"] {
+    let with_seats = ["", "unreachable", "prohibit", "blackhole"].map(|kind| (kind, &[][..]));
+    for (kind, arguments) in with_seats.into_iter().chain([("", STORED)]) {
         let (lab, _replica) = lab();
         if !kind.is_empty() {
             let routes = format!("route add {kind} 10.99.0.1\nroute add {kind} fd99::1");
             lab.node("n1").netns().ip(&routes).expect("routes");
         }
         let lost = ["10.99.0.1:8080", "[fd99::1]:8080"].map(|one| one.parse().expect("an address"));
-        let stage = Stage::new(lab, &services(&lost, POLICY));
+        let stage = Stage::with(lab, &services(&lost, POLICY), arguments);
         let failed = dial(&stage, 2_000);
         println!("route {kind:?}: {failed:?} of {DIALS} failed");
         assert!(
@@ -109,12 +112,12 @@ fn a_refusal_that_comes_while_the_application_connects_is_a_refusal() {
 
 #[test]
 fn a_client_that_gives_up_soon_goes_elsewhere_soon() {
-    for timeout_ms in [100, 250] {
+    for (timeout_ms, arguments) in [(100, &[][..]), (250, &[]), (100, STORED)] {
         let (lab, _replica) = lab();
         swallow(&lab, "n3", REPLICA);
         let node = lab.node("n3");
         let holes = [node.socket4(REPLICA), node.socket6(REPLICA)];
-        let stage = Stage::new(lab, &services(&holes, POLICY));
+        let stage = Stage::with(lab, &services(&holes, POLICY), arguments);
         let failed = dial(&stage, timeout_ms);
         println!("given up after {timeout_ms} ms: {failed:?} of {DIALS} failed");
         assert!(failed.iter().all(|failed| (1..=SOFT + TRIES).contains(failed)), "{failed:?}");

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use redirector_tests::{
     place::Place,
     script::{Outcome, RawAddress, Scripter, Step},
+    wait::wait_until,
 };
 use serde_json::Value;
 
@@ -181,7 +182,7 @@ fn no_socket_is_redirected_to_itself() {
 }
 
 #[test]
-fn a_connected_socket_that_names_its_destination_keeps_its_backend() {
+fn a_connected_socket_that_names_its_destination_keeps_its_backend_until_that_is_gone() {
     const SOCKETS: usize = 8;
     let spot = Spot::service(3, 30);
     let stage = Stage::new(&services(spot, &[Spot::replica(1), Spot::replica(2)]), &[]);
@@ -194,20 +195,40 @@ fn a_connected_socket_that_names_its_destination_keeps_its_backend() {
             (socket, there, first)
         })
         .collect();
-    let mut keep = |when: &str| {
-        for (socket, there, first) in &mut sockets {
-            let named = ask(socket, send_to(there, "named"), there);
-            let plain = ask(socket, Step::Send("plain".to_owned()), there);
-            assert_eq!((&named, &plain), (&*first, &*first), "{when}");
-        }
+    let keep = |socket: &mut Scripter, there: &RawAddress, first: &str, when: &str| {
+        let named = ask(socket, send_to(there, "named"), there);
+        let plain = ask(socket, Step::Send("plain".to_owned()), there);
+        assert_eq!((&*named, &*plain), (first, first), "{when}");
     };
-    keep("nothing has changed");
+    for (socket, there, first) in &mut sockets {
+        keep(socket, there, first, "nothing has changed");
+    }
     for backend in Spot::replica(1).addresses() {
         stage.drain(backend, true);
     }
-    keep("one is drained");
+    for (socket, there, first) in &mut sockets {
+        keep(socket, there, first, "one is drained");
+    }
     serve(&stage, spot, &[Spot::replica(2), Spot::replica(3)]);
-    keep("one is gone, and another there");
+    for (socket, there, first) in &mut sockets {
+        if *first == name(2) {
+            keep(socket, there, first, "another one is gone");
+            continue;
+        }
+        // It hears of it, and may dial again.
+        wait_until("the flow to a backend that is gone ends", || {
+            let sent = run(socket, &[Step::Send("plain".to_owned())]);
+            // A plain send finds it disconnected before it asks for the error.
+            [libc::ECONNABORTED, libc::EDESTADDRREQ]
+                .map(|errno| [Outcome::Failed(errno)])
+                .iter()
+                .any(|ended| sent == *ended)
+        });
+        let error = Step::Get(libc::SOL_SOCKET, libc::SO_ERROR);
+        run(socket, &[error, Step::Connect(there.clone())]);
+        let next = ask(socket, Step::Send("plain".to_owned()), there);
+        assert!([name(2), name(3)].contains(&next), "{next}");
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Tells sockets that were redirected from those that dialled a backend themselves.
 //!
-//! The kernel lists the storage of TCP sockets only (`inet_sk_diag_fill` leaves before it for UDP),
-//! and there is none where sockets do not remember (`--peer-name`): then the cgroup decides.
+//! By their seat, or else, of TCP sockets, by their storage: the kernel does not list that of UDP sockets
+//! (`inet_sk_diag_fill` leaves before it). Where there are no seats (before 5.19), or sockets do not
+//! remember (`--peer-name`), the cgroup decides.
 
 use std::{
     collections::BTreeSet,
@@ -61,6 +62,11 @@ impl Ours {
             return value.is_some_and(|value| {
                 is_redirected(&value, socket.peer) && !members.kept.contains(&dialled(&value))
             });
+        }
+        if protocol == Protocol::Udp && self.seats.as_ref().is_some_and(|seats| seats.len() > 1) {
+            // Any pod may have connected to that address by itself, and another's Service drops it.
+            let value = self.seat(socket.cookie());
+            return value.is_some_and(|value| is_redirected(&value, socket.peer));
         }
         let Some(path) = &self.cgroup else { return true };
         // Of those that are gone meanwhile nobody can tell.
