@@ -7,7 +7,7 @@ use aya_ebpf::{
     macros::{btf_map, socket_filter},
     programs::SkBuffContext,
 };
-use redirector_common::{FrontendKey4, FrontendKey6, Header, PROTOCOL_TCP, Reason};
+use redirector_common::{FrontendKey4, FrontendKey6, HOST_HAS_IT, Header, PROTOCOL_TCP, Reason};
 use redirector_ebpf::{Choice, Service, Tables as _, Walk, scan, select, service};
 
 use crate::{
@@ -53,7 +53,7 @@ fn read() -> Result<(), Outcome> {
     let lingers = lingers(random);
 
     let absent = if comes_and_goes(frontend) { Outcome::Away } else { Outcome::Missed };
-    let index = index(frontend, is_v6).ok_or(absent)?;
+    let index = index(frontend, is_v6).ok_or(absent)? & !HOST_HAS_IT;
     if lingers == 0 {
         linger();
     }
