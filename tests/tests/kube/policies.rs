@@ -117,17 +117,18 @@ fn a_status_is_written_on_change_only_and_not_often() {
     // By less than other stages, so that what is measured is the pause and nothing that happens
     // to be slower.
     let divisor = 2;
-    let stage = Stage::with(Setup { divisor, ..Setup::default() });
+    let stage = Stage::with(Setup { divisor, replicas: 3, ..Setup::default() });
     stage.put_service("web", 10, &[1]);
     stage.put_service("backup", 11, &[2]);
     stage.apply("web", OWN_FIRST);
     stage.wait_for_condition("web", "Programmed", ("True", "Programmed"));
+    stage.wait_for_condition("web", "Degraded", ("False", "AsExpected"));
 
-    // Changes of endpoints, whatever the number, change no status.
+    // Changes of endpoints, whatever the number, change no status: both tiers have some all the time.
     stage.cluster.api.forget_requests();
     let begun = Instant::now();
     for round in 0_u32.. {
-        stage.cluster.api.put(slice("web", "", &[1 + (round % 2) as u8])).expect("a slice");
+        stage.cluster.api.put(slice("web", "", &[1 + 2 * (round % 2) as u8])).expect("a slice");
         stage.answers(20);
         if begun.elapsed() > Duration::from_secs(5) {
             println!("kube: {round} changes of endpoints in {:?}", begun.elapsed());
