@@ -15,7 +15,8 @@ use crate::{
 };
 
 /// A datagram has come from `sender`, which is no backend that answers. Notes it if that is the
-/// address of a frontend. Of a socket that has dialled it nothing is noted: anybody may forge a source.
+/// address of a frontend. Of a socket that has dialled it nothing is noted: any host may forge a
+/// source.
 #[inline(always)]
 pub fn wrote<const V6: bool>(hook: &Hook<V6>, sender: &Address) {
     // Every datagram that a server receives comes here.
@@ -87,7 +88,7 @@ fn is_of_host(address: &Address) -> bool {
     value.is_some_and(|value| value & HOST_HAS_IT != 0)
 }
 
-/// Of the socket and that host. A socket without a port has heard from nobody.
+/// Of the socket and that host. To a socket without a port no host can write.
 #[inline(always)]
 fn key<const V6: bool>(hook: &Hook<V6>, host: &Address) -> Option<CallerKey> {
     let local_port = hook.local_port();

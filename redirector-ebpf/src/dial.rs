@@ -105,7 +105,8 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
             hook.rewrite(&Address { words: earlier.chosen, port: earlier.chosen_port });
             return Ok(());
         }
-        // Whoever has dialled the address before goes on, so that no datagram with a forged source ends it.
+        // A socket that has dialled the address before goes on: a datagram with a forged source ends no
+        // flow.
         if protocol == PROTOCOL_UDP
             && frontend & HOST_HAS_IT != 0
             && caller::is_answered(hook, &dialled)

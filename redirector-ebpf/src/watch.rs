@@ -104,7 +104,7 @@ pub fn unanswered(context: &SockOpsContext) -> bool {
     if before & SocketValue::LATE == 0 {
         socket.state = before | SocketValue::LATE;
         bound(context, sock, socket);
-        // Somebody has refused: the next SYN, or the kernel at once (IPv6), ends with that.
+        // The peer or a router has refused: the next SYN, or the kernel at once (IPv6), ends with that.
         if field(sock, &raw const SK_ERR_SOFT).unwrap_or(0) != 0 {
             return false;
         }

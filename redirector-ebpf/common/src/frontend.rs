@@ -10,7 +10,7 @@ pub const PROTOCOL_TCP: u8 = 6;
 pub const PROTOCOL_UDP: u8 = 17;
 
 /// In the value of `FRONTENDS4/6`, beside the index: a host may have the address (a node port, an
-/// address of a load balancer), so that a datagram from there may be a client's first one. Nobody has
+/// address of a load balancer), so that a datagram from there may be a client's first one. No host has
 /// a cluster address of Kubernetes.
 pub const HOST_HAS_IT: u32 = 1 << 31;
 

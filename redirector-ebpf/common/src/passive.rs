@@ -100,8 +100,8 @@ pub struct PassiveValue {
 const _: () = assert!(size_of::<PassiveValue>() == 32);
 
 impl PassiveValue {
-    /// Used, but only from networks that processes made themselves: whoever answers there may be no
-    /// backend. It is worth a probe, and no evidence.
+    /// Used, but only from networks that processes made themselves: the process that answers there may
+    /// be no backend. It is worth a probe, and no evidence.
     pub const USED: u8 = 1;
     /// Used from a network that the system made: the backend itself has answered.
     pub const USED_BY_SYSTEM: u8 = 2;

@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use redirector_tests::server::Listen;
+use redirector_tests::server::{Listen, Server};
 
 use crate::stage::{PORT, Stage, frontend4};
 
@@ -23,26 +23,23 @@ fn a_listener_older_than_the_programs_ejects_like_any_other() {
 #[test]
 fn who_serves_is_known_from_the_first_connection_on_and_explain_says_so() {
     let mut stage = Stage::without_agent();
-    let mut server = stage.server(Listen::on((Ipv6Addr::UNSPECIFIED, PORT).into()));
+    let server = stage.server(Listen::on((Ipv6Addr::UNSPECIFIED, PORT).into()));
     stage.start_agent();
     for (service, local) in [("shop/four", stage.local4()), ("shop/six", stage.local6())] {
         stage.thaw();
-        assert!(!stage.is_watched(service, local), "{service}: nobody has connected to it");
+        assert!(!stage.is_watched(service, local), "{service}: no client has connected to it");
         stage.dial(local).expect("a connection past the service");
-        assert!(stage.is_watched(service, local), "{service}: somebody has");
+        assert!(stage.is_watched(service, local), "{service}: a client has");
         stage.freeze();
     }
 
-    server.kill();
-    stage.assert_ejected(stage.local4(), "a kill");
-    stage.assert_ejected(stage.local6(), "a kill");
-    stage.finish();
+    assert_death_is_seen(server, stage);
 }
 
 #[test]
 fn the_agents_own_probe_is_a_connection_from_which_an_older_listener_is_known() {
     let mut stage = Stage::without_agent();
-    let mut server = stage.server(Listen::on((Ipv6Addr::UNSPECIFIED, PORT).into()));
+    let server = stage.server(Listen::on((Ipv6Addr::UNSPECIFIED, PORT).into()));
     let probed = "probe: {tcp: {}, interval: 200ms, timeout: 200ms}";
     stage.start_agent_with(&stage.config().replace("probe: off", probed), &[]);
     stage.thaw();
@@ -51,10 +48,7 @@ fn the_agents_own_probe_is_a_connection_from_which_an_older_listener_is_known() 
     }
     stage.freeze();
 
-    server.kill();
-    stage.assert_ejected(stage.local4(), "a kill");
-    stage.assert_ejected(stage.local6(), "a kill");
-    stage.finish();
+    assert_death_is_seen(server, stage);
 }
 
 #[test]
@@ -85,5 +79,13 @@ fn an_older_listener_that_a_forked_process_shares_lives_as_long_as_either() {
 
     server.kill();
     stage.assert_usable(stage.local4(), "the parent's death");
+    stage.finish();
+}
+
+/// In both families, at once.
+fn assert_death_is_seen(mut server: Server, stage: Stage) {
+    server.kill();
+    stage.assert_ejected(stage.local4(), "a kill");
+    stage.assert_ejected(stage.local6(), "a kill");
     stage.finish();
 }
