@@ -6,7 +6,7 @@ use redirector_common::HealthByte;
 
 use crate::{
     identity::{NodeRef, ZoneRef},
-    service::{BackendRef, Locality, Probe, Service, ServiceRef},
+    service::{BackendRef, Frontend, Locality, Probe, Service, ServiceRef},
 };
 
 /// A point in time: since an origin that the caller chose and never moves back.
@@ -33,6 +33,9 @@ pub enum Input {
     },
     /// Bytes found in the kernel's maps that are not 0: at start the last good state.
     Restore(Vec<(BackendRef, HealthByte, u8)>),
+    /// Where frontends found in the kernel's maps lead, at start: a backend that the sources do not
+    /// list any more has left while no agent looked.
+    Adopted(Vec<(Frontend, BackendRef)>),
     /// The kernel has changed a backend's health by itself; it is in force already.
     Kernel {
         /// Which backend.
@@ -174,6 +177,9 @@ pub enum Command {
     Forgive(BackendRef),
     /// Destroy the established sockets of this node to a lost backend.
     Reset(BackendRef),
+    /// Destroy the connected UDP sockets that a service has led to a backend, which has left it. No
+    /// policy has asked for that: only those that are known to have come by the service.
+    EndFlows(BackendRef),
 }
 
 /// A probe that should run.

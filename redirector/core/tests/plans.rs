@@ -213,7 +213,8 @@ fn obey(world: &mut World, memory: &mut Memory, installed: &Installed) {
             Command::Vouch { .. }
             | Command::Answered(_)
             | Command::Forgive(_)
-            | Command::Reset(_) => continue,
+            | Command::Reset(_)
+            | Command::EndFlows(_) => continue,
         };
         if let Some((index, _)) = installed.backend(&backend) {
             memory.store(&Step::SetHealth { backend: index, byte, value });

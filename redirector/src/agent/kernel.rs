@@ -8,12 +8,12 @@ use redirector_common::{EventKind, EventValue, HealthByte};
 use redirector_core::{
     Command, Input,
     input::{ClientId, KernelEvent},
-    service::{BackendRef, OnBackendLost, Protocol},
+    service::{BackendRef, OnBackendLost, Protocol, Service},
 };
 use tracing::{debug, info, warn};
 
 use super::{Agent, log::Several};
-use crate::datapath::{Destroyed, monotonic};
+use crate::datapath::{Destroyed, Kept, monotonic};
 
 impl Agent {
     /// Takes in what the kernel did. News of an index that is another backend's by now is old.
@@ -118,15 +118,18 @@ impl Agent {
     /// again.
     pub(super) fn carry_out(&mut self) {
         let mut lost = Vec::new();
+        let mut left = Vec::new();
         for command in self.world.take_commands() {
             if let Command::Reset(backend) = command {
                 lost.push(backend);
+            } else if let Command::EndFlows(backend) = command {
+                left.push(backend);
             } else if let Err(error) = self.try_carry_out(&command) {
                 warn!(?command, error = format!("{error:#}"), "cannot do what health asks for");
             }
         }
-        if !lost.is_empty() {
-            self.reset(lost);
+        if !lost.is_empty() || !left.is_empty() {
+            self.reset(lost, left);
         }
     }
 
@@ -136,7 +139,8 @@ impl Agent {
         | Command::Vouch { backend, .. }
         | Command::Answered(backend)
         | Command::Forgive(backend)
-        | Command::Reset(backend)) = command;
+        | Command::Reset(backend)
+        | Command::EndFlows(backend)) = command;
         // A backend without an index has nothing to be changed.
         let Some((index, _)) = self.installed.backend(backend) else { return Ok(()) };
         match command {
@@ -145,20 +149,22 @@ impl Agent {
             Command::Forgive(_) => self.datapath.forgive(index)?,
             Command::Vouch { lasts, .. } => self.datapath.vouch(index, *lasts)?,
             Command::Answered(_) => self.datapath.answered(index)?,
-            Command::Reset(_) => return Ok(()),
+            Command::Reset(_) | Command::EndFlows(_) => return Ok(()),
         }
         self.outputs.wrote(1);
         Ok(())
     }
 
-    /// Destroys the established connections to these, beside this task: that takes a millisecond
-    /// per network namespace.
-    fn reset(&mut self, lost: Vec<BackendRef>) {
+    /// Destroys the established connections to lost backends, and the UDP flows to those that have
+    /// left their service, beside this task: that takes a millisecond per network namespace.
+    fn reset(&mut self, lost: Vec<BackendRef>, left: Vec<BackendRef>) {
+        let is_wanted = !lost.is_empty();
+        let kept = self.kept(&lost, &left);
+        let lost = [lost, left].concat();
         let is_said = self.log.allows_reset(&lost);
         let resets = match &self.resets {
             Ok(resets) => Arc::clone(resets),
-            // Nobody has asked for that: it is what happens to UDP where it can be done.
-            Err(why) if lost.iter().all(|backend| backend.protocol == Protocol::Udp) => {
+            Err(why) if !is_wanted => {
                 let lost = Several(&lost);
                 return debug!(%lost, why, "connected UDP sockets stay with backends that are gone");
             }
@@ -168,14 +174,6 @@ impl Agent {
             }
             Err(_) => return,
         };
-        // Others may have dialled the same backend by a service that keeps its connections.
-        let keeps = self
-            .world
-            .services()
-            .filter(|service| service.policy.on_backend_lost == OnBackendLost::Keep);
-        let kept = keeps.flat_map(|service| &service.frontends);
-        let kept = kept.filter(|frontend| frontend.protocol == Protocol::Tcp);
-        let kept = kept.map(|frontend| SocketAddr::new(frontend.address, frontend.port)).collect();
         tokio::task::spawn_blocking(move || {
             let destroyed = resets.destroy_but(&lost, &kept);
             let lost = Several(&lost);
@@ -194,4 +192,32 @@ impl Agent {
             }
         });
     }
+
+    /// Connections that stay, of those to `lost`: their owners have dialled the same backend by
+    /// another service.
+    fn kept(&self, lost: &[BackendRef], left: &[BackendRef]) -> Kept {
+        let keeps = |service: &&Service| service.policy.on_backend_lost == OnBackendLost::Keep;
+        let frontends = |service: &Service, protocol| {
+            let frontends = service.frontends.iter();
+            let frontends = frontends.filter(move |frontend| frontend.protocol == protocol);
+            let all: Vec<_> = frontends
+                .map(|frontend| SocketAddr::new(frontend.address, frontend.port))
+                .collect();
+            all
+        };
+        let tcp = self.world.services().filter(keeps);
+        let tcp = tcp.flat_map(|service| frontends(service, Protocol::Tcp)).collect();
+        let udp = lost.iter().chain(left).filter(|backend| backend.protocol == Protocol::Udp);
+        let udp = udp.flat_map(|backend| {
+            let peer = peer(backend);
+            let users = self.world.users(backend).filter(keeps);
+            let kept = users.flat_map(|service| frontends(service, Protocol::Udp));
+            kept.map(move |frontend| (peer, frontend))
+        });
+        Kept { tcp, udp: udp.collect(), unless_known: left.iter().map(peer).collect() }
+    }
+}
+
+fn peer(backend: &BackendRef) -> SocketAddr {
+    SocketAddr::new(backend.address, backend.port)
 }

@@ -150,6 +150,7 @@ impl Agent {
             objections = objections.len(),
             "adopted what is pinned"
         );
+        agent.take(Input::Adopted(agent.installed.leads()));
         agent.take(Input::Restore(objections));
         Ok(agent)
     }

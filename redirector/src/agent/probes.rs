@@ -71,7 +71,7 @@ pub(super) enum Meaning {
 impl Meaning {
     pub(super) fn of(input: &Input) -> Self {
         match input {
-            Input::Probed { .. } => Self::Nothing,
+            Input::Probed { .. } | Input::Adopted(_) => Self::Nothing,
             Input::Put(_) | Input::Remove(_) | Input::All(_) | Input::Used(_) => Self::Later,
             Input::Node(_)
             | Input::Replace(_)

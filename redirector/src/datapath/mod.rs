@@ -54,7 +54,7 @@ pub use object::Object;
 pub use passive::{Events, Seen, monotonic};
 pub use pinned::{Loss, Pinned};
 pub use pins::{Lock, Pins};
-pub use resets::{Destroyed, Resets};
+pub use resets::{Destroyed, Kept, Resets};
 pub use unload::unload;
 pub use view::{BackendView, FrontendView, ServiceView, TierView, View};
 

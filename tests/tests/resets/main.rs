@@ -4,6 +4,7 @@
 mod by_agent;
 mod direct;
 mod echo;
+mod gone;
 mod held;
 mod pods;
 mod reach;

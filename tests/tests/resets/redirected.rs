@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
-use redirector::datapath::{Options, Pins, Resets, SEATS, cgroup::Cgroup};
+use redirector::datapath::{Kept, Options, Pins, Resets, SEATS, cgroup::Cgroup};
 use redirector_core::{
     plan::Capacities,
     service::{BackendRef, Protocol},
@@ -97,7 +97,8 @@ fn a_socket_that_dialled_a_service_which_keeps_its_connections_stays() {
     let [v4, v6, mapped] = FAMILIES.map(|family| stage.dial(0, LOST, family, Transport::Tcp));
     [&v4, &v6, &mapped].into_iter().for_each(Held::works);
     let (kept, _) = frontends(LOST);
-    let kept = BTreeSet::from([SocketAddr::new(kept.into(), DIALLED)]);
+    let tcp = BTreeSet::from([SocketAddr::new(kept.into(), DIALLED)]);
+    let kept = Kept { tcp, ..Kept::default() };
 
     let done = resets(&stage, true).destroy_but(&lost(&stage), &kept).expect("a reset");
 

@@ -29,6 +29,7 @@ pub(crate) struct Stage {
     pub(crate) agent: Agent,
     pub(crate) cgroup: Cgroup,
     pub(crate) bpffs: Bpffs,
+    config: PathBuf,
     _directory: Directory,
     pub(crate) pods: Pods,
 }
@@ -46,7 +47,28 @@ impl Stage {
         let node = pods.lab.node("agent");
         let agent = Agent::start(AgentOptions::new(binary, node, &cgroup, &bpffs, &config));
         let agent = agent.expect("an agent");
-        Self { agent, cgroup, bpffs, _directory: directory, pods }
+        Self { agent, cgroup, bpffs, config, _directory: directory, pods }
+    }
+
+    /// Writes a file in which the UDP services are these alone: each by its number, with its backends.
+    pub(crate) fn list(&self, services: &[(usize, &[usize])]) {
+        let mut text = String::from("node: {name: agent}\nservices:\n");
+        for (service, backends) in services {
+            let backends = backends.iter().map(|number| self.pods.backend(*number));
+            let addresses = backends.flat_map(|node| [node.socket4(PORT), node.socket6(PORT)]);
+            let listed: String =
+                addresses.map(|address| format!("{{address: '{address}'}}, ")).collect();
+            let (v4, v6) = frontends(*service);
+            let _ = writeln!(
+                text,
+                "- name: resets/udp-{service}\n  \
+                 frontends: ['{v4}:{DIALLED}/udp', '[{v6}]:{DIALLED}/udp']\n  \
+                 backends: [{listed}]"
+            );
+        }
+        let beside = self.config.with_extension("new");
+        fs::write(&beside, text).expect("a config");
+        fs::rename(&beside, &self.config).expect("a config in its place");
     }
 
     /// From now on this process's new sockets are redirected.

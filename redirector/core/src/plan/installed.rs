@@ -9,7 +9,7 @@ use std::{
 
 use redirector_common::{BackendValue, HealthByte, HealthWord, NodeWord, ServiceWord, Slot};
 
-use super::{arena::Arena, pool::Pool};
+use super::{arena::Arena, pool::Pool, render};
 use crate::{
     service::{BackendRef, Frontend, ServiceRef},
     tables::ServiceTables,
@@ -163,6 +163,18 @@ impl Installed {
             bytes.filter_map(move |byte| Some((backend?, byte, word.byte(byte))))
         });
         objections.collect()
+    }
+
+    /// Where each frontend leads, for [`Input::Adopted`](crate::Input::Adopted).
+    #[must_use]
+    pub fn leads(&self) -> Vec<(Frontend, BackendRef)> {
+        let leads = self.frontends.iter().flat_map(|(frontend, index)| {
+            let region = self.region(self.words[*index as usize]).into_iter();
+            let entries = region.flat_map(|region| render::entries(&region.slots));
+            let named = entries.filter_map(|(entry, _)| self.names[entry.backend as usize]);
+            named.map(|backend| (*frontend, backend))
+        });
+        leads.collect()
     }
 
     /// Index and generation of a backend.

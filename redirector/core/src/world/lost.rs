@@ -23,9 +23,7 @@ impl World {
         if self.nodes.is_suspect() {
             return;
         }
-        let users = self.backends.users(backend).into_iter();
-        let mut services = users.filter_map(|user| self.services.get(user));
-        if !services.any(|service| self.wants_reset(service, backend)) {
+        if !self.users(backend).any(|service| self.wants_reset(service, backend)) {
             return;
         }
         let is_first = self
@@ -39,44 +37,36 @@ impl World {
     /// Which backends of a service are reset if nobody lists them from now on; it will list
     /// `still`. To be asked before they are forgotten.
     pub(super) fn resets_if_gone(
-        &self,
+        &mut self,
         service: &ServiceRef,
         still: &BTreeSet<BackendRef>,
     ) -> Vec<BackendRef> {
         let Some(service) = self.services.get(service) else { return Vec::new() };
-        if !ends_some(service) || self.nodes.is_suspect() {
+        self.stale_flows.relist(service, still);
+        if service.policy.on_backend_lost == OnBackendLost::Keep || self.nodes.is_suspect() {
             return Vec::new();
         }
-        let keeps = service.policy.on_backend_lost == OnBackendLost::Keep;
         let listed = service.backends.iter().map(|backend| backend.backend);
-        let is_gone = |backend: &BackendRef| !still.contains(backend);
-        let is_silent = |backend: &BackendRef| {
+        let is_lost = |backend: &BackendRef| {
             let trouble = self.backends.get(backend).and_then(|known| known.trouble.as_ref());
-            !self.has_objection(backend, HealthByte::Operator)
+            backend.protocol == Protocol::Tcp
+                && !still.contains(backend)
+                && !self.has_objection(backend, HealthByte::Operator)
                 && !trouble.is_some_and(|trouble| trouble.is_announced() || trouble.is_reset)
         };
-        // The next send of a UDP socket must have somewhere to go.
-        let serves = |backend: &BackendRef| {
-            backend.protocol == Protocol::Tcp
-                || still.iter().any(|other| self.word_of(other).is_usable())
-        };
-        let is_lost =
-            |backend: &BackendRef| keeps && backend.protocol == Protocol::Udp || is_silent(backend);
-        listed.filter(is_gone).filter(is_lost).filter(serves).collect()
+        listed.filter(is_lost).collect()
     }
 
     /// The same for a whole list of services.
-    pub(super) fn resets_in(&self, list: &BTreeMap<ServiceRef, Service>) -> Vec<BackendRef> {
-        let resets = self
-            .services
-            .values()
-            .filter(|service| ends_some(service) && list.get(&service.name) != Some(service));
-        let lost = resets.flat_map(|service| {
-            let backends = list.get(&service.name).into_iter().flat_map(|new| &new.backends);
+    pub(super) fn resets_in(&mut self, list: &BTreeMap<ServiceRef, Service>) -> Vec<BackendRef> {
+        let mut lost = BTreeSet::new();
+        let is_changed = |service: &&Service| list.get(&service.name) != Some(service);
+        let changed = self.services.values().filter(is_changed).map(|service| service.name.clone());
+        for name in changed.collect::<Vec<_>>() {
+            let backends = list.get(&name).into_iter().flat_map(|new| &new.backends);
             let still = backends.map(|backend| backend.backend).collect();
-            self.resets_if_gone(&service.name, &still)
-        });
-        let lost: BTreeSet<BackendRef> = lost.collect();
+            lost.extend(self.resets_if_gone(&name, &still));
+        }
         lost.into_iter().collect()
     }
 
@@ -95,10 +85,4 @@ impl World {
             && (backend.protocol == Protocol::Tcp
                 || others.any(|other| self.word_of(&other.backend).is_usable()))
     }
-}
-
-/// Whether connections to backends of this service are ever ended.
-fn ends_some(service: &Service) -> bool {
-    service.policy.on_backend_lost == OnBackendLost::Reset
-        || service.frontends.iter().any(|frontend| frontend.protocol == Protocol::Udp)
 }

@@ -16,6 +16,7 @@ mod outages;
 mod passive;
 mod replace;
 mod silence;
+mod stale_flows;
 mod subjects;
 mod suspect;
 mod suspicion;
@@ -43,6 +44,7 @@ use self::{
     objections::Objections,
     operator::Drains,
     outages::Outages,
+    stale_flows::StaleFlows,
 };
 use crate::{
     failover::{
@@ -87,6 +89,7 @@ pub struct World {
     commands: Vec<Command>,
     failbacks: Failbacks,
     outages: Outages,
+    stale_flows: StaleFlows,
     /// Services with a tier for the key.
     dependants: BTreeMap<ServiceRef, BTreeSet<ServiceRef>>,
     /// Drains and forces that are in force.
@@ -124,6 +127,7 @@ impl World {
                 self.probed(backend, outcome, now, &mut happened);
             }
             Input::Restore(found) => self.restore(&found),
+            Input::Adopted(pairs) => self.stale_flows.adopt(pairs),
             Input::Kernel { backend, event } => {
                 self.seen_by_kernel(backend, event, now, &mut happened);
             }
@@ -155,6 +159,7 @@ impl World {
     fn pass_time(&mut self, now: Moment, happened: &mut Vec<Transition>) {
         self.verdicts_pass(now, happened);
         self.failback_pass(now, happened);
+        self.end_stale_flows();
     }
 
     /// Whether a source has said what there is ([`Input::Replace`]).
@@ -189,6 +194,11 @@ impl World {
     #[must_use]
     pub fn service(&self, name: &ServiceRef) -> Option<&Service> {
         self.services.get(name)
+    }
+
+    /// Services in force that list a backend.
+    pub fn users(&self, backend: &BackendRef) -> impl Iterator<Item = &Service> {
+        self.backends.users(backend).into_iter().filter_map(|name| self.services.get(name))
     }
 
     /// Why the newest version of a service is refused, if it is. Its last good one stays in force.

@@ -598,31 +598,6 @@ fn udp_is_reset_only_where_somebody_else_serves() {
 }
 
 #[test]
-fn a_udp_backend_that_is_gone_is_reset_by_default_where_somebody_else_serves() {
-    for protocol in [Protocol::Udp, Protocol::Tcp] {
-        for (rest, is_reset) in [(&["10.1.2.2"][..], protocol == Protocol::Udp), (&[], false)] {
-            let listed = |backends: &[&str]| {
-                let mut service = service("some", "10.96.0.9", backends);
-                service.frontends[0].protocol = protocol;
-                for listed in &mut service.backends {
-                    listed.backend.protocol = protocol;
-                }
-                service
-            };
-            let all = [&["10.1.2.1"], rest].concat();
-            for whole in [true, false] {
-                let mut world = born(vec![listed(&all)]);
-                let gone = listed(&all).backends[0].backend;
-                let later = listed(rest);
-                world.at(1, if whole { Input::Replace(vec![later]) } else { Input::Put(later) });
-                let expected = is_reset.then_some(Command::Reset(gone));
-                assert_eq!(world.take_commands(), Vec::from_iter(expected), "{protocol}, {rest:?}");
-            }
-        }
-    }
-}
-
-#[test]
 fn small_services_are_probed_whole_and_large_ones_in_part() {
     let addresses: Vec<String> = (1..=40).map(|last| format!("10.1.0.{last}")).collect();
     let listed = |count: usize| {

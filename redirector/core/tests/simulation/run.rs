@@ -188,6 +188,7 @@ impl<'t> Run<'t> {
                 Command::Vouch { backend, lasts } => self.kernel.vouch(backend, self.now + lasts),
                 Command::Answered(backend) => self.kernel.answered(&backend),
                 Command::Forgive(backend) => self.kernel.forgive(&backend),
+                Command::EndFlows(backend) => panic!("{backend} is no UDP backend"),
                 Command::Reset(backend) => {
                     self.tally.resets += 1;
                     let wanted =

@@ -14,7 +14,6 @@ mod namespaces;
 mod ours;
 
 use std::{
-    collections::BTreeSet,
     fs::File,
     io,
     net::SocketAddr,
@@ -31,6 +30,7 @@ use nix::sched::{CloneFlags, setns};
 use redirector_core::service::{BackendRef, Protocol};
 use tracing::{debug, warn};
 
+pub use self::ours::Kept;
 use self::{
     diag::Diag,
     message::Kind,
@@ -127,19 +127,15 @@ impl Resets {
     ///
     /// No namespace could be looked at. That some could not is in [`Destroyed`].
     pub fn destroy(&self, backends: &[BackendRef]) -> Result<Destroyed> {
-        self.destroy_but(backends, &BTreeSet::new())
+        self.destroy_but(backends, &Kept::default())
     }
 
-    /// The same, but not TCP sockets that have dialled one of these addresses.
+    /// The same, but not the sockets that stay.
     ///
     /// # Errors
     ///
     /// As [`destroy`](Self::destroy).
-    pub fn destroy_but(
-        &self,
-        backends: &[BackendRef],
-        kept: &BTreeSet<SocketAddr>,
-    ) -> Result<Destroyed> {
+    pub fn destroy_but(&self, backends: &[BackendRef], kept: &Kept) -> Result<Destroyed> {
         let begun = Instant::now();
         let total = Mutex::new(Destroyed::default());
         let error = Mutex::new(None);

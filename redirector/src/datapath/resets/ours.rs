@@ -33,17 +33,34 @@ pub(super) struct Ours {
     pub(super) cgroup: Option<PathBuf>,
 }
 
+/// Connections that stay, by the address that their owner has dialled.
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    /// Frontends whose TCP connections stay, whatever their peer.
+    pub tcp: BTreeSet<SocketAddr>,
+    /// Backends and the frontends by which UDP may go on to each.
+    pub udp: BTreeSet<(SocketAddr, SocketAddr)>,
+    /// Backends whose UDP sockets stay where the kernel does not tell what they have dialled.
+    pub unless_known: BTreeSet<SocketAddr>,
+}
+
 /// What one call knows beside that.
 #[derive(Debug)]
 pub(super) struct Members<'a> {
-    /// Addresses of services whose connections stay.
-    kept: &'a BTreeSet<SocketAddr>,
+    kept: &'a Kept,
     /// The cgroups below [`Ours::cgroup`], read when they are first asked for.
     cgroups: OnceLock<BTreeSet<u64>>,
 }
 
+impl Kept {
+    /// Whether a UDP socket of that backend stays if what it has dialled is not known.
+    fn has_unknown(&self, backend: SocketAddr) -> bool {
+        self.unless_known.contains(&backend) || self.udp.iter().any(|(kept, _)| *kept == backend)
+    }
+}
+
 impl<'a> Members<'a> {
-    pub(super) fn new(kept: &'a BTreeSet<SocketAddr>) -> Self {
+    pub(super) fn new(kept: &'a Kept) -> Self {
         Self { kept, cgroups: OnceLock::new() }
     }
 }
@@ -55,22 +72,30 @@ impl Ours {
         storage.map(|storage| storage.as_fd())
     }
 
-    /// Whether we have, or may have, redirected a socket of that protocol to its peer.
+    /// Whether we have, or may have, redirected a socket of that protocol to its peer, by a service
+    /// whose connections do not stay.
     pub(super) fn has(&self, socket: &Found, protocol: Protocol, members: &Members<'_>) -> bool {
+        let Members { kept, cgroups } = members;
         if self.storage(protocol).is_some() {
             let value = self.seat(socket.cookie()).or(socket.value);
             return value.is_some_and(|value| {
-                is_redirected(&value, socket.peer) && !members.kept.contains(&dialled(&value))
+                is_redirected(&value, socket.peer) && !kept.tcp.contains(&dialled(&value))
             });
         }
+        let peer = SocketAddr::new(socket.peer.ip().to_canonical(), socket.peer.port());
         if protocol == Protocol::Udp && self.seats.as_ref().is_some_and(|seats| seats.len() > 1) {
             // Any pod may have connected to that address by itself, and another's Service drops it.
             let value = self.seat(socket.cookie());
-            return value.is_some_and(|value| is_redirected(&value, socket.peer));
+            return value.is_some_and(|value| {
+                is_redirected(&value, socket.peer) && !kept.udp.contains(&(peer, dialled(&value)))
+            });
+        }
+        if protocol == Protocol::Udp && kept.has_unknown(peer) {
+            return false;
         }
         let Some(path) = &self.cgroup else { return true };
         // Of those that are gone meanwhile nobody can tell.
-        let members = members.cgroups.get_or_init(|| tree(path).unwrap_or_default());
+        let members = cgroups.get_or_init(|| tree(path).unwrap_or_default());
         socket.cgroup.is_some_and(|cgroup| members.contains(&cgroup))
     }
 

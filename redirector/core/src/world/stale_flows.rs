@@ -1,0 +1,194 @@
+//! Ends connected UDP flows to backends that have left their service.
+//!
+//! Such a socket has no end by itself: it would send to nobody for ever. So it is ended whatever
+//! the policy says, as kube-proxy ends such flows (`conntrack/cleanup.go`). Its next send must have
+//! somewhere to go: until another backend carries load, the flow waits.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
+
+use super::World;
+use crate::{
+    input::Command,
+    service::{BackendRef, Frontend, OnBackendLost, Protocol, Service, ServiceRef},
+};
+
+/// Most backends that one service has waiting: a source cannot make the agent grow.
+const MAX_WAITING: usize = 1_024;
+
+/// UDP backends that have left.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StaleFlows {
+    /// Where an earlier agent's frontends lead, until a source has said what there is.
+    adopted: Vec<(Frontend, BackendRef)>,
+    /// By the service that listed them.
+    waiting: BTreeMap<ServiceRef, BTreeSet<BackendRef>>,
+}
+
+impl StaleFlows {
+    pub(super) fn adopt(&mut self, pairs: Vec<(Frontend, BackendRef)>) {
+        self.adopted = pairs;
+        self.adopted.retain(|(frontend, _)| frontend.protocol == Protocol::Udp);
+    }
+
+    /// `service` will list `still` from now on.
+    pub(super) fn relist(&mut self, service: &Service, still: &BTreeSet<BackendRef>) {
+        let listed = service.backends.iter().map(|backend| backend.backend);
+        let has_left =
+            |backend: &BackendRef| backend.protocol == Protocol::Udp && !still.contains(backend);
+        for backend in listed.filter(has_left) {
+            self.add(&service.name, backend);
+        }
+    }
+
+    fn add(&mut self, service: &ServiceRef, backend: BackendRef) {
+        let waiting = self.waiting.entry(service.clone()).or_default();
+        if waiting.len() < MAX_WAITING {
+            waiting.insert(backend);
+        }
+    }
+}
+
+impl World {
+    /// Ends what can be ended by now, and forgets what is listed again.
+    pub(super) fn end_stale_flows(&mut self) {
+        if !self.is_synced() {
+            return;
+        }
+        for (frontend, backend) in mem::take(&mut self.stale_flows.adopted) {
+            if let Some(service) = self.frontends.get(&frontend) {
+                self.stale_flows.add(service, backend);
+            }
+        }
+        // While this node's own network is suspected, its lists may be old, too.
+        if self.stale_flows.waiting.is_empty() || self.nodes.is_suspect() {
+            return;
+        }
+        let mut waiting = mem::take(&mut self.stale_flows.waiting);
+        waiting.retain(|name, left| {
+            let Some(service) = self.services.get(name) else { return false };
+            for backend in &service.backends {
+                left.remove(&backend.backend);
+            }
+            let tables = &self.tables.services[name];
+            left.retain(|backend| {
+                let table = if backend.address.is_ipv4() { &tables.v4 } else { &tables.v6 };
+                let is_replaced = table.carrier.is_some();
+                if is_replaced {
+                    self.commands.push(match service.policy.on_backend_lost {
+                        OnBackendLost::Reset => Command::Reset(*backend),
+                        OnBackendLost::Keep => Command::EndFlows(*backend),
+                    });
+                }
+                !is_replaced
+            });
+            !left.is_empty()
+        });
+        self.stale_flows.waiting = waiting;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{super::tests::service, *};
+    use crate::input::{Drained, Input, Moment, Verb};
+
+    const OLD: &str = "10.1.2.1";
+    const NEW: &str = "10.1.2.2";
+
+    /// A service of this protocol that lists these backends; each name has an address of its own.
+    fn listed(name: &str, protocol: Protocol, backends: &[&str]) -> Service {
+        let frontend = if name == "a" { "10.96.0.9" } else { "10.96.0.10" };
+        let mut service = service(name, frontend, backends);
+        service.frontends[0].protocol = protocol;
+        for listed in &mut service.backends {
+            listed.backend.protocol = protocol;
+        }
+        service
+    }
+
+    fn udp(backends: &[&str]) -> Service {
+        listed("a", Protocol::Udp, backends)
+    }
+
+    fn old() -> BackendRef {
+        udp(&[OLD]).backends[0].backend
+    }
+
+    /// How often the flows to the old backend are ended after each of these inputs.
+    fn resets<const N: usize>(inputs: [Input; N]) -> [usize; N] {
+        let mut world = World::new();
+        inputs.map(|input| {
+            world.apply(input, Moment(Duration::ZERO));
+            let commands = world.take_commands();
+            let is_end = |command: &&Command| **command == Command::EndFlows(old());
+            let ends = commands.iter().filter(is_end).count();
+            let is_other =
+                |command: &Command| matches!(command, Command::Reset(_) | Command::EndFlows(_));
+            assert_eq!(commands.iter().filter(|command| is_other(command)).count(), ends);
+            ends
+        })
+    }
+
+    #[test]
+    fn a_flow_ends_when_its_backend_leaves_and_another_serves() {
+        let list = |backends: &[&str]| Input::Replace(vec![udp(backends)]);
+        let put = |backends: &[&str]| Input::Put(udp(backends));
+        assert_eq!(resets([list(&[OLD, NEW]), list(&[NEW]), Input::Tick]), [0, 1, 0]);
+        assert_eq!(resets([list(&[OLD, NEW]), put(&[NEW]), Input::Tick]), [0, 1, 0]);
+        assert_eq!(resets([list(&[OLD]), put(&[NEW]), Input::Tick]), [0, 1, 0], "replaced");
+        let tcp = |backends: &[&str]| Input::Replace(vec![listed("a", Protocol::Tcp, backends)]);
+        assert_eq!(resets([tcp(&[OLD, NEW]), tcp(&[NEW])]), [0, 0], "TCP has an end of its own");
+
+        let wanted = |backends: &[&str]| {
+            let mut service = udp(backends);
+            service.policy.on_backend_lost = OnBackendLost::Reset;
+            Input::Put(service)
+        };
+        let mut world = World::new();
+        for input in [list(&[]), wanted(&[OLD, NEW]), wanted(&[NEW])] {
+            world.apply(input, Moment(Duration::ZERO));
+        }
+        assert_eq!(world.take_commands(), [Command::Reset(old())], "as the policy wants");
+    }
+
+    #[test]
+    fn a_flow_waits_until_another_serves() {
+        let list = |backends: &[&str]| Input::Replace(vec![udp(backends)]);
+        let put = |backends: &[&str]| Input::Put(udp(backends));
+        assert_eq!(resets([list(&[OLD]), put(&[]), put(&[NEW]), put(&[NEW])]), [0, 0, 1, 0]);
+        assert_eq!(resets([list(&[OLD]), put(&[]), put(&[OLD]), put(&[OLD, NEW])]), [0; 4], "back");
+        assert_eq!(resets([list(&[OLD]), list(&[]), list(&[NEW])]), [0, 0, 1]);
+        let remove = Input::Remove(udp(&[]).name);
+        assert_eq!(resets([list(&[OLD]), remove, put(&[NEW])]), [0, 0, 0], "another service");
+        // The other one is there, but serves nobody.
+        let new = udp(&[NEW]).backends[0].backend;
+        let drain = |verb: fn(_) -> Verb| Input::Operator(verb(Drained::Backend(new)));
+        let [drained, undrained] = [drain(Verb::Drain), drain(Verb::Undrain)];
+        assert_eq!(resets([list(&[OLD, NEW]), drained, put(&[NEW]), undrained]), [0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn a_flow_ends_though_another_service_still_lists_its_backend() {
+        let other = listed("b", Protocol::Udp, &[OLD]);
+        let before = Input::Replace(vec![udp(&[OLD, NEW]), other.clone()]);
+        assert_eq!(resets([before.clone(), Input::Put(udp(&[NEW]))]), [0, 1]);
+        assert_eq!(resets([before, Input::Replace(vec![udp(&[NEW]), other])]), [0, 1]);
+    }
+
+    #[test]
+    fn what_left_while_no_agent_looked_is_ended_once_the_sources_have_spoken() {
+        let frontend = udp(&[]).frontends[0];
+        let adopted = || Input::Adopted(vec![(frontend, old())]);
+        let put = Input::Put(udp(&[NEW]));
+        let list = |backends: &[&str]| Input::Replace(vec![udp(backends)]);
+        assert_eq!(resets([adopted(), put, list(&[NEW]), Input::Tick]), [0, 0, 1, 0]);
+        assert_eq!(resets([adopted(), list(&[OLD, NEW])]), [0, 0]);
+        assert_eq!(resets([adopted(), list(&[]), list(&[NEW])]), [0, 0, 1]);
+        assert_eq!(resets([adopted(), Input::Replace(vec![]), list(&[NEW])]), [0, 0, 0]);
+    }
+}
