@@ -7,7 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "a copy of the source is files; the core has none")]
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
 };
 
@@ -123,6 +123,12 @@ const MUTATIONS: [Mutation; 11] = [
 
 #[test]
 fn every_deliberate_mistake_is_caught_by_a_named_test() {
+    if env::var_os("REDIRECTOR_FULL").is_none() {
+        say(
+            "SKIP unit::mutations: only `cargo xtask test --full` builds the core eleven times more",
+        );
+        return;
+    }
     let copy = Copy::new();
     for caught_by in MUTATIONS.map(|mutation| mutation.caught_by) {
         let (passes, output) = copy.test(caught_by);

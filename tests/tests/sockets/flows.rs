@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use redirector_tests::{
     place::Place,
     script::{Outcome, RawAddress, Scripter, Step},
-    wait::wait_until,
 };
 use serde_json::Value;
 

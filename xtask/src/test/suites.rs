@@ -15,8 +15,8 @@ use anyhow::{Context as _, Result, bail};
 use super::outcome::Outcome;
 use crate::workspace;
 
-/// Suites whose tests may run side by side. All others share what there is one of: the cgroup
-/// hooks' counters, the two cores that a load test wants.
+/// Suites whose tests may run side by side. The tests of others share what there is one of in a suite, or
+/// the two cores that a load test wants.
 const PARALLEL: &[&str] = &["unit", "kernels", "listeners", "lost", "passive", "tenants"];
 
 /// Suites about real sockets, whose agents may as well be without privileges. Of the others some start
@@ -52,7 +52,9 @@ pub(super) enum Suite {
 #[derive(Debug, Default)]
 struct Output {
     all: String,
-    /// What was not shown as it came.
+    /// What is to be shown at the end.
+    shown: String,
+    /// What is to be shown if something failed.
     hidden: String,
 }
 
@@ -116,9 +118,10 @@ impl Suite {
         source.lines().next().and_then(|line| line.strip_prefix("//! ")).unwrap_or("").to_owned()
     }
 
-    /// Runs it to its end. What tests print is shown as it comes; the rest, such as the noise of
-    /// compilers and agents on stderr, only when something failed.
-    pub(super) fn run(&self, agents: Agents, is_full: bool) -> Result<Outcome> {
+    /// Runs it to its end. What tests print is shown as it comes if nothing runs beside it, else at
+    /// its end; the rest, such as the noise of compilers and agents on stderr, only when something
+    /// failed.
+    pub(super) fn run(&self, agents: Agents, is_full: bool, is_alone: bool) -> Result<Outcome> {
         let start = Instant::now();
         let mut cargo = cargo_test();
         cargo.args(self.selection());
@@ -136,7 +139,11 @@ impl Suite {
         if !PARALLEL.contains(&self.name()) {
             cargo.arg("--test-threads=1");
         }
-        let (is_success, Output { all, hidden }) = self.follow(&mut cargo)?;
+        let (is_success, Output { all, shown, hidden }) = self.follow(&mut cargo, is_alone)?;
+        if !is_alone {
+            // In one call: lines of others do not come between.
+            println!("\n== {}\n{shown}", self.name());
+        }
         let outcome = Outcome::new(self.name(), &all, is_success, start.elapsed());
         let log = self.keep(&all)?;
         if !is_success {
@@ -147,7 +154,7 @@ impl Suite {
     }
 
     /// Runs `command` and collects the lines of both its outputs.
-    fn follow(&self, command: &mut Command) -> Result<(bool, Output)> {
+    fn follow(&self, command: &mut Command, is_alone: bool) -> Result<(bool, Output)> {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -158,10 +165,10 @@ impl Suite {
         let keep = |line: &str, is_shown: bool| {
             let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
             output.all.extend([line, "\n"]);
-            if is_shown {
-                println!("{line}");
-            } else {
-                output.hidden.extend([line, "\n"]);
+            match (is_shown, is_alone) {
+                (true, true) => println!("{line}"),
+                (true, false) => output.shown.extend([line, "\n"]),
+                (false, _) => output.hidden.extend([line, "\n"]),
             }
         };
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
