@@ -11,6 +11,7 @@ use crate::{
     avoid,
     maps::{CONFIG, Maps, PASSIVE},
     programs::count,
+    slot::{Find as _, constant, word},
 };
 
 /// Whether this kernel has `bpf_ktime_get_coarse_ns` (5.11): set by the loader.
@@ -20,8 +21,7 @@ static HAS_COARSE_CLOCK: u8 = 0;
 /// A word of `CONFIG`; 0 before the agent has written it.
 #[inline(always)]
 pub fn config(index: u32) -> u64 {
-    // SAFETY: the pointer comes from a lookup that succeeded; the word is loaded whole.
-    CONFIG.get_ptr(index).map_or(0, |word| unsafe { word.read_volatile() })
+    CONFIG.slot(index).map_or(0, |slot| slot.word().load())
 }
 
 /// Whether nobody is expected to probe what the kernel has ejected. `now` is in nanoseconds of
@@ -44,11 +44,7 @@ pub fn asks_for_trial(met: u64) -> bool {
 pub fn try_ejected<'t>(service: &Service<'t>, seed: u32, client: ClientHash) -> Option<Choice<'t>> {
     let now = now();
     let may_try = |backend, generation| {
-        // SAFETY: the pointer comes from a lookup that succeeded; a word that changes meanwhile
-        // is read once.
-        let until = PASSIVE
-            .get_ptr(backend)
-            .map(|passive| unsafe { (&raw const (*passive).until).read_volatile() });
+        let until = PASSIVE.slot(backend).map(|passive| word!(passive.until).load());
         until.is_some_and(|until| until <= now)
             && avoid::avoids(client, backend, generation, ticks(now)) == Some(0)
     };
@@ -65,13 +61,10 @@ pub fn try_ejected<'t>(service: &Service<'t>, seed: u32, client: ClientHash) -> 
 #[inline(always)]
 pub fn agent_is_gone() -> bool {
     let after = config(STALE_AFTER);
-    // SAFETY: a plain load of a constant that the loader may replace; the helpers take nothing.
-    let now = || unsafe {
-        if (&raw const HAS_COARSE_CLOCK).read_volatile() != 0 {
-            bpf_ktime_get_coarse_ns()
-        } else {
-            bpf_ktime_get_ns()
-        }
+    let now = || {
+        let is_coarse = constant(&HAS_COARSE_CLOCK) != 0;
+        // SAFETY: the helpers take nothing.
+        unsafe { if is_coarse { bpf_ktime_get_coarse_ns() } else { bpf_ktime_get_ns() } }
     };
     after != 0 && now().saturating_sub(config(HEARTBEAT)) > after
 }

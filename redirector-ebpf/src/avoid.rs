@@ -1,8 +1,13 @@
 //! Whom a client avoids: it alone goes elsewhere, at once, whatever others see.
 
 use redirector_common::{AvoidKey, AvoidWord, ClientHash, Reason, ticks};
+use redirector_ebpf::opaque;
 
-use crate::{maps::AVOID, programs::count};
+use crate::{
+    maps::AVOID,
+    programs::count,
+    slot::{Find as _, Slot},
+};
 
 /// 1 if this client avoids that backend, else 0. Cheap enough for each step of a walk.
 #[inline(always)]
@@ -11,13 +16,11 @@ pub fn avoids(client: ClientHash, backend: u32, generation: u32, now: u32) -> Op
     let [one, other] = key.places;
     // A place that is not there ends the dial: as "nothing" the verifier would explore all that
     // follows once more for each.
-    let one = load(AVOID.get_ptr_mut(one)?);
-    let other = load(AVOID.get_ptr_mut(other)?);
+    let one = load(AVOID.slot(one)?);
+    let other = load(AVOID.slot(other)?);
     // Twice 28 bits: only 0 times anything is 0, and only then one less has the highest bit.
     let less = (one.does_not_avoid(&key, now) * other.does_not_avoid(&key, now)).wrapping_sub(1);
-    // SAFETY: a volatile load of a local: else the compiler makes a branch of it, which the verifier
-    // would explore with all that follows.
-    Some((unsafe { (&raw const less).read_volatile() }) >> 63)
+    Some(opaque(less) >> 63)
 }
 
 /// Notes one more failure of this client. Whether it avoids the backend from now on, and did not
@@ -63,7 +66,7 @@ pub fn try_ejected(key: &AvoidKey, now: u64) -> bool {
 #[inline(always)]
 pub fn succeeded(key: &AvoidKey) {
     for place in key.places {
-        if let Some(place) = AVOID.get_ptr_mut(place)
+        if let Some(place) = AVOID.slot(place)
             && load(place).is_of(key)
         {
             write(place, AvoidWord::default());
@@ -73,9 +76,9 @@ pub fn succeeded(key: &AvoidKey) {
 
 /// Where the word of a key stands, or may be written.
 #[inline(always)]
-fn place(key: &AvoidKey, now: u32) -> Option<*mut u64> {
+fn place(key: &AvoidKey, now: u32) -> Option<Slot<u64>> {
     let [one, other] = key.places;
-    let (one, other) = (AVOID.get_ptr_mut(one)?, AVOID.get_ptr_mut(other)?);
+    let (one, other) = (AVOID.slot(one)?, AVOID.slot(other)?);
     let (first, second) = (load(one), load(other));
     if second.is_of(key) {
         Some(other)
@@ -88,19 +91,17 @@ fn place(key: &AvoidKey, now: u32) -> Option<*mut u64> {
 
 /// The word there if it is this key's, else a new one.
 #[inline(always)]
-fn own(place: *mut u64, key: &AvoidKey) -> AvoidWord {
+fn own(place: Slot<u64>, key: &AvoidKey) -> AvoidWord {
     let word = load(place);
     if word.is_of(key) { word } else { AvoidWord::new(key) }
 }
 
 #[inline(always)]
-fn load(place: *mut u64) -> AvoidWord {
-    // SAFETY: a word of an array, loaded whole.
-    AvoidWord(unsafe { place.read_volatile() })
+fn load(place: Slot<u64>) -> AvoidWord {
+    AvoidWord(place.word().load())
 }
 
 #[inline(always)]
-fn write(place: *mut u64, word: AvoidWord) {
-    // SAFETY: a word of an array, stored whole.
-    unsafe { place.write_volatile(word.0) };
+fn write(place: Slot<u64>, word: AvoidWord) {
+    place.word().store(word.0);
 }

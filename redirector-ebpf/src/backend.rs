@@ -4,11 +4,13 @@ use redirector_common::{
     Client, EventKind, EventValue, HealthByte, HealthWord, IDS, IdWord, LISTENER_GONE,
     PROTOCOL_TCP, buckets_of, identity_words, mix,
 };
+use redirector_ebpf::opaque;
 
 use crate::{
     alone,
     context::Address,
     maps::{BACKEND_IDS, BACKENDS, EVENTS, HEALTH, PASSIVE},
+    slot::{Find as _, Slot, word},
 };
 
 /// A backend, as of its generation.
@@ -16,7 +18,7 @@ use crate::{
 pub struct Backend {
     pub index: u32,
     pub generation: u32,
-    health: *mut u64,
+    health: Slot<u64>,
 }
 
 /// The backend with this address, over TCP.
@@ -24,27 +26,23 @@ pub struct Backend {
 pub fn find(address: &Address) -> Option<Backend> {
     let [a, b, c, d] = address.words.map(u64::from);
     let identity = identity_words([a | b << 32, c | d << 32], address.port, PROTOCOL_TCP);
-    // SAFETY: words of an array, each stored whole.
-    let count = unsafe { BACKEND_IDS.get_ptr(0)?.cast::<u64>().read_volatile() } as u32;
-    let ([one, other], check) = buckets_of(mix(&identity), count);
+    let [count] = BACKEND_IDS.slot(0)?.words::<u64, 1>();
+    let ([one, other], check) = buckets_of(mix(&identity), count as u32);
     named(word_in(one, check), &identity).or_else(|| named(word_in(other, check), &identity))
 }
 
 /// The word with this check, or 0: in a bucket no two have the same.
 #[inline(always)]
 fn word_in(bucket: u32, check: u16) -> IdWord {
-    let Some(words) = BACKEND_IDS.get_ptr(bucket + 1) else {
+    let Some(bucket) = BACKEND_IDS.slot(bucket + 1) else {
         return IdWord(0);
     };
     let mut found = 0;
-    for place in 0..IDS {
-        // SAFETY: as above, within the bucket.
-        let word = unsafe { words.cast::<u64>().add(place).read_volatile() };
+    for word in bucket.words::<u64, IDS>() {
         // All bits if they are equal, else none. By arithmetic: branches would be explored one
         // after the other for each place.
         let equal = 0_u64.wrapping_sub((word >> 48 ^ u64::from(check)).wrapping_sub(1) >> 63);
-        // SAFETY: a volatile load of a local: else the compiler makes a branch of it.
-        found |= word & unsafe { (&raw const equal).read_volatile() };
+        found |= word & opaque(equal);
     }
     IdWord(found)
 }
@@ -61,46 +59,31 @@ fn named(word: IdWord, identity: &[u64; 3]) -> Option<Backend> {
 #[inline(always)]
 pub fn current(word: IdWord) -> Option<Backend> {
     let (index, generation) = (word.backend(), word.generation());
-    let health = HEALTH.get_ptr_mut(index)?;
+    let health = HEALTH.slot(index)?;
     let backend = Backend { index, generation, health };
     (backend.health().generation() == generation).then_some(backend)
 }
 
 #[inline(always)]
 fn is_called(backend: Backend, identity: &[u64; 3]) -> bool {
-    let Some(value) = BACKENDS.get_ptr(backend.index) else {
+    let Some(value) = BACKENDS.slot(backend.index) else {
         return false;
     };
-    let words = value.cast::<u64>();
-    // SAFETY: three words of an array's value, which stays the same while the index is in use.
-    let difference = unsafe {
-        (words.read_volatile() ^ identity[0])
-            | (words.add(1).read_volatile() ^ identity[1])
-            | (words.add(2).read_volatile() ^ identity[2])
-    };
-    difference == 0
+    // The value stays the same while the index is in use.
+    let [a, b, c] = value.words::<u64, 3>();
+    (a ^ identity[0]) | (b ^ identity[1]) | (c ^ identity[2]) == 0
 }
 
 impl Backend {
     /// Its address, in the words of a `sockaddr_in6`.
     #[inline(always)]
     pub fn address(self) -> Option<[u32; 4]> {
-        let words = BACKENDS.get_ptr(self.index)?.cast::<u32>();
-        // SAFETY: as above.
-        Some(unsafe {
-            [
-                words.read_volatile(),
-                words.add(1).read_volatile(),
-                words.add(2).read_volatile(),
-                words.add(3).read_volatile(),
-            ]
-        })
+        Some(BACKENDS.slot(self.index)?.words())
     }
 
     #[inline(always)]
     fn health(self) -> HealthWord {
-        // SAFETY: a word of an array, stored whole or by bytes.
-        HealthWord(unsafe { self.health.read_volatile() })
+        HealthWord(self.health.word().load())
     }
 
     /// Nobody listens for it any more (1), or somebody does (0): changes this one byte of the
@@ -113,25 +96,18 @@ impl Backend {
             return;
         }
         if is_gone != 0
-            && let Some(passive) = PASSIVE.get_ptr_mut(self.index)
+            && let Some(passive) = PASSIVE.slot(self.index)
         {
             let now = alone::now();
-            // SAFETY: words of an array, each loaded or stored whole; the end before any dial can see
-            // the veto.
-            unsafe {
-                let vouched = (&raw const (*passive).vouched).read_volatile();
-                if now < vouched && !alone::agent_is_silent(now) {
-                    // A probe has contradicted this not long ago: the next one sees it, if it is so.
-                    return;
-                }
-                (&raw mut (*passive).until).write_volatile(now + LISTENER_GONE);
+            if now < word!(passive.vouched).load() && !alone::agent_is_silent(now) {
+                // A probe has contradicted this not long ago: the next one sees it, if it is so.
+                return;
             }
+            // Before any dial can see the veto.
+            word!(passive.until).store(now + LISTENER_GONE);
         }
-        // SAFETY: a byte within the word; no other writer in the kernel stores anything else there
-        // for longer than this moment.
-        unsafe {
-            self.health.cast::<u8>().add(HealthByte::Listener as usize).write_volatile(is_gone);
-        }
+        // No other writer in the kernel stores anything else there for longer than this moment.
+        self.health.word().byte(HealthByte::Listener).store(is_gone);
         let kind = if is_gone == 0 { EventKind::ListenerBack } else { EventKind::ListenerGone };
         let event = EventValue {
             kind: kind as u32,

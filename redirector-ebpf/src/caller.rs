@@ -12,6 +12,7 @@ use crate::{
     maps::{CALLERS, FRONTENDS4, FRONTENDS6},
     memory,
     peek::Socket,
+    slot::Find as _,
 };
 
 /// A datagram has come from `sender`, which is no backend that answers. Notes it if that is the
@@ -31,9 +32,8 @@ pub fn wrote<const V6: bool>(hook: &Hook<V6>, sender: &Address) {
         return;
     };
     let word = CallerWord::new(&key, seconds());
-    if let Some(known) = CALLERS.get_ptr_mut(key) {
-        // SAFETY: one aligned store of eight bytes into an element that the lookup returned.
-        unsafe { known.cast::<u64>().write_volatile(word.0) };
+    if let Some(known) = CALLERS.slot(&key) {
+        known.word().store(word.0);
     } else {
         // A full map evicts.
         let _ = CALLERS.insert(key, &word.0, 0);
@@ -54,19 +54,16 @@ pub fn is_answered<const V6: bool>(hook: &Hook<V6>, address: &Address) -> bool {
     let Some(key) = key(hook, address) else {
         return false;
     };
-    let Some(known) = CALLERS.get_ptr_mut(key) else {
+    let Some(known) = CALLERS.slot(&key) else {
         return false;
     };
     let now = seconds();
-    // SAFETY: the word is loaded and stored whole; one that belongs to another key is refused, and then
-    // nothing is stored.
-    unsafe {
-        let is_so = CallerWord(known.read_volatile()).may_be_answered(&key, now);
-        if is_so {
-            known.write_volatile(CallerWord::new(&key, now).0);
-        }
-        is_so
+    // A word that belongs to another key by now is refused, and then nothing is stored.
+    let is_so = CallerWord(known.word().load()).may_be_answered(&key, now);
+    if is_so {
+        known.word().store(CallerWord::new(&key, now).0);
     }
+    is_so
 }
 
 /// Whether it is the address of a UDP frontend that a host may have.

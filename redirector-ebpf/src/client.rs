@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use redirector_common::Client;
 
-use crate::{listen, peek::Socket};
+use crate::{listen, peek::Socket, slot::constant};
 
 /// How deep below the root of all cgroups pods and units are, so that a process that may make
 /// cgroups below its own remains one client; 0 if the loader cannot tell. Set by the loader.
@@ -19,9 +19,9 @@ static CLIENT_LEVEL: u32 = 0;
 /// Id of the cgroup that stands for the process that calls now.
 #[inline(always)]
 pub fn cgroup() -> u64 {
-    // SAFETY: a plain load of a constant that the loader may replace; the helpers take numbers.
+    let level = constant(&CLIENT_LEVEL);
+    // SAFETY: the helpers take numbers.
     unsafe {
-        let level = (&raw const CLIENT_LEVEL).read_volatile();
         if level != 0 {
             let ancestor = bpf_get_current_ancestor_cgroup_id(level as i32);
             // One that is less deep has none there.

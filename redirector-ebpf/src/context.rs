@@ -7,6 +7,9 @@ use aya_ebpf::{
     programs::SockAddrContext,
 };
 use redirector_common::PROTOCOL_UDP;
+use redirector_ebpf::opaque;
+
+use crate::slot::constant;
 
 /// The third word of `::ffff:0:0/96`, in network order.
 const MAPPED: u32 = 0xffff_u32.to_be();
@@ -28,10 +31,7 @@ impl Address {
     /// Whether it is IPv4, plain or v4-mapped.
     #[inline(always)]
     pub fn is_v4(&self) -> bool {
-        let other = self.words[0] | self.words[1] | (self.words[2] ^ MAPPED);
-        // SAFETY: a volatile load of a local: else the compiler makes three branches of it, and
-        // the verifier explores all that follows three times.
-        unsafe { (&raw const other).read_volatile() == 0 }
+        opaque(self.words[0] | self.words[1] | (self.words[2] ^ MAPPED)) == 0
     }
 
     /// The IPv4 address `word`, in network order, as a canonical one.
@@ -39,6 +39,30 @@ impl Address {
     pub fn v4(word: u32, port: u16) -> Self {
         Self { words: [0, 0, MAPPED, word], port }
     }
+}
+
+/// Four words of a context or a socket. Volatile, so that each is one access of four bytes.
+///
+/// # Safety
+///
+/// They are all there.
+#[inline(always)]
+pub unsafe fn four(words: *const u32) -> [u32; 4] {
+    // SAFETY: the caller knows.
+    unsafe {
+        [
+            words.read_volatile(),
+            words.add(1).read_volatile(),
+            words.add(2).read_volatile(),
+            words.add(3).read_volatile(),
+        ]
+    }
+}
+
+/// 0 if they are equal; by arithmetic alone.
+#[inline(always)]
+pub fn difference(one: &[u32; 4], other: &[u32; 4]) -> u32 {
+    (one[0] ^ other[0]) | (one[1] ^ other[1]) | (one[2] ^ other[2]) | (one[3] ^ other[3])
 }
 
 /// The context of a socket address hook; `V6` says whose address field it fills.
@@ -67,14 +91,7 @@ impl<const V6: bool> Hook<V6> {
         unsafe {
             let port = u16::from_be((&raw const (*self.raw()).user_port).read_volatile() as u16);
             if V6 {
-                let words = (&raw const (*self.raw()).user_ip6).cast::<u32>();
-                let words = [
-                    words.read_volatile(),
-                    words.add(1).read_volatile(),
-                    words.add(2).read_volatile(),
-                    words.add(3).read_volatile(),
-                ];
-                Address { words, port }
+                Address { words: four((&raw const (*self.raw()).user_ip6).cast()), port }
             } else {
                 Address::v4((&raw const (*self.raw()).user_ip4).read_volatile(), port)
             }
@@ -95,12 +112,7 @@ impl<const V6: bool> Hook<V6> {
             if !V6 {
                 return (&raw const (*socket).dst_ip4).read_volatile() == address.words[3];
             }
-            let words = (&raw const (*socket).dst_ip6).cast::<u32>();
-            let difference = (words.read_volatile() ^ address.words[0])
-                | (words.add(1).read_volatile() ^ address.words[1])
-                | (words.add(2).read_volatile() ^ address.words[2])
-                | (words.add(3).read_volatile() ^ address.words[3]);
-            difference == 0
+            difference(&four((&raw const (*socket).dst_ip6).cast()), &address.words) == 0
         }
     }
 
@@ -128,24 +140,18 @@ impl<const V6: bool> Hook<V6> {
     /// none.
     #[inline(always)]
     pub fn is_udp_bound_to(&self, address: &Address) -> bool {
-        // SAFETY: as above; at last a volatile load of a local, so that there is one branch for the
-        // verifier, and not one for each word.
-        unsafe {
+        let others =
+            u32::from(self.local_port() ^ address.port) | u32::from(self.protocol() ^ PROTOCOL_UDP);
+        // SAFETY: as above.
+        let different = unsafe {
             let socket = (*self.raw()).__bindgen_anon_1.sk;
-            let others = u32::from(self.local_port() ^ address.port)
-                | u32::from(self.protocol() ^ PROTOCOL_UDP);
-            let difference = if V6 {
-                let words = (&raw const (*socket).src_ip6).cast::<u32>();
-                (words.read_volatile() ^ address.words[0])
-                    | (words.add(1).read_volatile() ^ address.words[1])
-                    | (words.add(2).read_volatile() ^ address.words[2])
-                    | (words.add(3).read_volatile() ^ address.words[3])
+            if V6 {
+                difference(&four((&raw const (*socket).src_ip6).cast()), &address.words)
             } else {
                 (&raw const (*socket).src_ip4).read_volatile() ^ address.words[3]
-            };
-            let difference = others | difference;
-            (&raw const difference).read_volatile() == 0
-        }
+            }
+        };
+        opaque(others | different) == 0
     }
 
     /// Replaces the address, of the same shape as before.
@@ -169,8 +175,7 @@ impl<const V6: bool> Hook<V6> {
     /// Makes the syscall fail with this number (`EPERM` before 5.18) once the program refuses.
     #[inline(always)]
     pub fn refuse(&self, errno: i32) {
-        // SAFETY: a plain load of a constant that the loader may replace.
-        if unsafe { (&raw const HAS_SET_RETVAL).read_volatile() } != 0 {
+        if constant(&HAS_SET_RETVAL) != 0 {
             // SAFETY: the helper takes any number.
             unsafe { bpf_set_retval(-errno) };
         }

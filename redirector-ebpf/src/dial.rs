@@ -2,12 +2,12 @@
 
 use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
 use redirector_common::{
-    AffinityKey, AffinityValue, AvoidKey, ClientHash, Destination, FrontendKey4, FrontendKey6,
-    HOST_HAS_IT, Header, Limits, PROTOCOL_TCP, PROTOCOL_UDP, Reason, ticks,
+    AffinityKey, AffinityValue, AvoidKey, ClientHash, FrontendKey4, FrontendKey6, HOST_HAS_IT,
+    Header, Limits, PROTOCOL_TCP, PROTOCOL_UDP, Reason, SentValue, ticks,
 };
 use redirector_ebpf::{
-    Choice, Earlier, Service, Walk, later, resume, sample, sample_but, scan, scan_but, seed_of,
-    select, service,
+    Choice, Earlier, Service, Walk, later, opaque, resume, sample, sample_but, scan, scan_but,
+    seed_of, select, service,
 };
 
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     maps::{AFFINITY, Drawn, FRONTENDS4, FRONTENDS6, Maps, SEED},
     memory::{self, Redirection, Remembered},
     programs::{count, count_tier},
+    slot::{Find as _, Slot, word},
 };
 
 /// The first program of a hook: what most dials need, and nothing else.
@@ -97,12 +98,14 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
             return Err(Reason::AgentGone);
         }
         if SEND && let Some(earlier) = memory::earlier_send(&hook.inner, &dialled) {
-            let earlier = &earlier.destination;
             if !holds(earlier, &service) {
                 return Err(Reason::Undecided);
             }
             count(Reason::Resumed);
-            hook.rewrite(&Address { words: earlier.chosen, port: earlier.chosen_port });
+            hook.rewrite(&Address {
+                words: word!(earlier.destination.chosen).load_parts(),
+                port: word!(earlier.destination.chosen_port).load(),
+            });
             return Ok(());
         }
         // A socket that has dialled the address before goes on: a datagram with a forged source ends no
@@ -210,8 +213,7 @@ fn frontend<const V6: bool, const SEND: bool, const STEP: u32>(
     // Both keys stand on the stack before the branch, so that it looks alike after it: else the
     // verifier explores all that follows twice.
     let keys = (key4, key6);
-    // SAFETY: volatile loads of locals.
-    let _ = unsafe { ((&raw const keys.0).read_volatile(), (&raw const keys.1).read_volatile()) };
+    let _ = (opaque(keys.0), opaque(keys.1));
     if dialled.is_v4() {
         // SAFETY: as above.
         unsafe { FRONTENDS4.get(&keys.0) }.copied()
@@ -223,13 +225,16 @@ fn frontend<const V6: bool, const SEND: bool, const STEP: u32>(
 
 /// Whether an earlier send's choice still holds without asking the table.
 #[inline(always)]
-fn holds(slot: &Destination, service: &Service<'_>) -> bool {
+fn holds(slot: Slot<SentValue>, service: &Service<'_>) -> bool {
     use redirector_ebpf::Tables as _;
-    slot.epoch == service.header.epoch
+    let generation = word!(slot.destination.generation).load();
+    word!(slot.destination.epoch).load() == service.header.epoch
         && Maps
-            .health(slot.backend)
-            .is_some_and(|health| health.is_usable() && health.generation() == slot.generation)
-        && Maps.node(slot.node).is_some_and(redirector_common::NodeWord::is_usable)
+            .health(word!(slot.destination.backend).load())
+            .is_some_and(|health| health.is_usable() && health.generation() == generation)
+        && Maps
+            .node(word!(slot.destination.node).load())
+            .is_some_and(redirector_common::NodeWord::is_usable)
 }
 
 /// Who dials, as session affinity sees it.
@@ -249,11 +254,10 @@ fn earlier<const V6: bool, const SEND: bool>(
     dialled: &Address,
 ) -> Option<Earlier> {
     if SEND && let Some(sent) = memory::earlier_send(&hook.inner, dialled) {
-        let sent = &sent.destination;
         return Some(Earlier {
-            backend: sent.backend,
-            generation: sent.generation,
-            tier: sent.tier & memory::TIER,
+            backend: word!(sent.destination.backend).load(),
+            generation: word!(sent.destination.generation).load(),
+            tier: word!(sent.destination.tier).load() & memory::TIER,
         });
     }
     if service.header.flags & Header::AFFINITY == 0 {
@@ -261,8 +265,10 @@ fn earlier<const V6: bool, const SEND: bool>(
     }
     let client = client(hook, service);
     let timeout = Maps.settings(service.slot)?.affinity_seconds;
-    // SAFETY: both words are loaded whole; one that belongs to another key is refused.
-    let value = unsafe { AFFINITY.get_ptr(client)?.read_volatile() };
+    let known = AFFINITY.slot(&client)?;
+    // Words that belong to another key by now are refused.
+    let value =
+        AffinityValue { choice: word!(known.choice).load(), used: word!(known.used).load() };
     let is_fresh = value.used_seconds() + u64::from(timeout) > u64::from(seconds());
     (value.is_of(&client) && is_fresh).then_some(Earlier {
         backend: value.backend(),
@@ -277,12 +283,9 @@ fn remember_affinity<const V6: bool>(hook: &Hook<V6>, service: &Service<'_>, cho
     let backend = choice.entry.backend;
     let value =
         AffinityValue::new(backend, choice.generation, choice.tier, &client, seconds().into());
-    if let Some(known) = AFFINITY.get_ptr_mut(client) {
-        // SAFETY: two aligned stores of eight bytes into an element that the lookup returned.
-        unsafe {
-            (&raw mut (*known).choice).write_volatile(value.choice);
-            (&raw mut (*known).used).write_volatile(value.used);
-        }
+    if let Some(known) = AFFINITY.slot(&client) {
+        word!(known.choice).store(value.choice);
+        word!(known.used).store(value.used);
     } else {
         // A full map evicts; a failure costs this client its affinity once.
         let _ = AFFINITY.insert(client, &value, 0);

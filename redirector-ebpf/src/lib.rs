@@ -28,3 +28,12 @@ pub const fn seed_of(cookie: u64, service: u32) -> u32 {
     mixed = (mixed ^ mixed >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     (mixed >> 32) as u32
 }
+
+/// The same value, of which the compiler knows nothing: it makes no branch of what was computed
+/// without one, which the verifier would explore with all that follows.
+#[inline(always)]
+#[must_use]
+pub fn opaque<T: Copy>(value: T) -> T {
+    // SAFETY: a volatile load of a local.
+    unsafe { (&raw const value).read_volatile() }
+}

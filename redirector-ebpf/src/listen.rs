@@ -16,10 +16,11 @@ use redirector_common::{
 
 use crate::{
     backend,
-    context::Address,
+    context::{Address, four},
     maps::{BACKEND_NETNS, LISTENERS},
     peek::Socket,
     ports::{self, V4, V6},
+    slot::{Find as _, constant},
 };
 
 /// Whether local listeners are watched: set by the loader, where the kernel tells programs the
@@ -47,12 +48,11 @@ pub fn accepted(context: &SockOpsContext) {
     };
     // SAFETY: the helper takes this context.
     let netns = unsafe { bpf_get_netns_cookie(context.as_ptr()) };
-    let Some(known) = BACKEND_NETNS.get_ptr_mut(backend.index) else {
+    let Some(known) = BACKEND_NETNS.slot(backend.index) else {
         return;
     };
     let here = served_in(netns, backend.generation);
-    // SAFETY: a word of an array; every store to it is whole.
-    let before = unsafe { known.read_volatile() };
+    let before = known.word().load();
     if before != here {
         let is_another = before & !SERVED_NO_MORE != here;
         if is_another
@@ -62,8 +62,7 @@ pub fn accepted(context: &SockOpsContext) {
         {
             return;
         }
-        // SAFETY: as above.
-        unsafe { known.write_volatile(here) };
+        known.word().store(here);
     }
     backend.tell(0);
 }
@@ -102,12 +101,7 @@ pub fn is_released(context: &SockContext) -> bool {
     if !is_watching() {
         return false;
     }
-    let sock = context.sock;
-    // SAFETY: the kernel passes a valid socket for the whole call. Volatile: accesses of four
-    // bytes, as the verifier wants them.
-    let (state, protocol) = unsafe {
-        ((&raw const (*sock).state).read_volatile(), (&raw const (*sock).protocol).read_volatile())
-    };
+    let (state, protocol) = state_and_protocol(context);
     if state != BPF_TCP_LISTEN || protocol != u32::from(PROTOCOL_TCP) {
         return false;
     }
@@ -123,6 +117,17 @@ pub fn is_released(context: &SockContext) -> bool {
         return LISTENERS.insert(&cookie, &listener, u64::from(BPF_ANY)).is_ok();
     }
     true
+}
+
+/// Of a socket that is being closed.
+#[inline(always)]
+pub fn state_and_protocol(context: &SockContext) -> (u32, u32) {
+    let sock = context.sock;
+    // SAFETY: the kernel passes a valid socket for the whole call. Volatile: accesses of four
+    // bytes, as the verifier wants them.
+    unsafe {
+        ((&raw const (*sock).state).read_volatile(), (&raw const (*sock).protocol).read_volatile())
+    }
 }
 
 /// A listener ends: for IPv4 first. Whether it was one of those remembered: then for IPv6 too, by
@@ -160,8 +165,7 @@ pub fn ended6(context: &impl EbpfContext, socket: Socket) {
 /// may forbid the helper for that.
 #[inline(always)]
 pub fn is_watching() -> bool {
-    // SAFETY: a plain load of a constant that the loader may replace.
-    unsafe { (&raw const WATCH_LISTENERS).read_volatile() != 0 }
+    constant(&WATCH_LISTENERS) != 0
 }
 
 /// Remembers what a listener serves, and reads it back: of what comes from a map the verifier knows
@@ -188,17 +192,11 @@ fn local_address(context: &SockOpsContext) -> Address {
     // whatever the family: else the compiler merges two accesses into one at a computed place
     // ("dereference of modified ctx ptr").
     let (family, port, four, six) = unsafe {
-        let six = (&raw const (*ops).local_ip6).cast::<u32>();
         (
             (&raw const (*ops).family).read_volatile(),
             (&raw const (*ops).local_port).read_volatile() as u16,
             (&raw const (*ops).local_ip4).read_volatile(),
-            [
-                six.read_volatile(),
-                six.add(1).read_volatile(),
-                six.add(2).read_volatile(),
-                six.add(3).read_volatile(),
-            ],
+            four((&raw const (*ops).local_ip6).cast()),
         )
     };
     if family == AF_INET { Address::v4(four, port) } else { Address { words: six, port } }

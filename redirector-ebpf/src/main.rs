@@ -28,6 +28,8 @@ mod caller;
 #[cfg(target_arch = "bpf")]
 mod client;
 #[cfg(target_arch = "bpf")]
+mod closing;
+#[cfg(target_arch = "bpf")]
 mod context;
 #[cfg(target_arch = "bpf")]
 mod dial;
@@ -47,6 +49,8 @@ mod ports;
 mod programs;
 #[cfg(target_arch = "bpf")]
 mod seats;
+#[cfg(target_arch = "bpf")]
+mod slot;
 #[cfg(target_arch = "bpf")]
 mod watch;
 

@@ -16,6 +16,8 @@ use redirector_common::{
 };
 use redirector_ebpf::{Tables, Walk};
 
+use crate::slot::Find as _;
+
 const MMAPABLE: usize = BPF_F_MMAPABLE as usize;
 /// Memory for what is there, not for what could be.
 const AS_NEEDED: usize = BPF_F_NO_PREALLOC as usize;
@@ -137,7 +139,7 @@ pub struct Maps;
 impl Tables for Maps {
     #[inline(always)]
     fn word(&self, frontend: u32) -> Option<ServiceWord> {
-        load(SERVICES.get_ptr(frontend)?).map(ServiceWord)
+        Some(ServiceWord(SERVICES.slot(frontend)?.word().load()))
     }
 
     #[inline(always)]
@@ -160,12 +162,12 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn health(&self, backend: u32) -> Option<HealthWord> {
-        load(HEALTH.get_ptr(backend)?).map(HealthWord)
+        Some(HealthWord(HEALTH.slot(backend)?.word().load()))
     }
 
     #[inline(always)]
     fn node(&self, node: u16) -> Option<NodeWord> {
-        load(NODES.get_ptr(u32::from(node))?).map(NodeWord)
+        Some(NodeWord(NODES.slot(u32::from(node))?.word().load()))
     }
 }
 
@@ -184,11 +186,4 @@ impl Maps {
         // SAFETY: as above; slots are 16 bytes apart, so the words are aligned.
         Some(unsafe { view.cast::<[u32; 4]>().read() })
     }
-}
-
-#[inline(always)]
-fn load(word: *const u64) -> Option<u64> {
-    // SAFETY: the pointer comes from a lookup that succeeded; volatile, because userspace stores
-    // to it meanwhile and it must be read exactly once.
-    Some(unsafe { word.read_volatile() })
 }

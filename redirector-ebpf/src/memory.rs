@@ -12,13 +12,15 @@ use redirector_common::{
     ANSWER_SECONDS, DESTINATIONS, Destination, Limits, PROTOCOL_UDP, SendsValue, SentValue,
     SocketValue, tag_of,
 };
+use redirector_ebpf::opaque;
 
 use crate::{
     alone::seconds,
     client,
-    context::Address,
+    context::{Address, difference},
     maps::{SENDS, SOCKETS},
     seats,
+    slot::{Slot, constant, word},
 };
 
 /// What to remember of one redirection.
@@ -36,8 +38,8 @@ pub struct Redirection {
 
 impl Redirection {
     #[inline(always)]
-    fn store(&self, value: &mut Destination) {
-        *value = Destination {
+    fn destination(&self) -> Destination {
+        Destination {
             dialled: self.dialled.words,
             chosen: self.chosen.words,
             dialled_port: self.dialled.port,
@@ -47,7 +49,7 @@ impl Redirection {
             epoch: self.epoch,
             node: self.node,
             tier: self.tier,
-        };
+        }
     }
 }
 
@@ -65,10 +67,8 @@ static REMEMBER_UDP: u8 = 1;
 /// Whether sockets of this protocol show the address dialled as their peer's.
 #[inline(always)]
 pub fn shows_dialled(protocol: u8) -> bool {
-    let flag =
-        if protocol == PROTOCOL_UDP { &raw const REMEMBER_UDP } else { &raw const REMEMBER_TCP };
-    // SAFETY: a plain load of a constant that the loader may replace.
-    (unsafe { flag.read_volatile() }) != 0
+    let flag = if protocol == PROTOCOL_UDP { &REMEMBER_UDP } else { &REMEMBER_TCP };
+    constant(flag) != 0
 }
 
 /// Remembers a connect, which is to be watched or not.
@@ -79,21 +79,19 @@ pub fn connected(
     is_watched: bool,
 ) -> Remembered {
     let mut is_subflow = false;
-    // SAFETY: a plain load of a constant that the loader may replace.
-    if unsafe { (&raw const HAS_MPTCP).read_volatile() } != 0 {
-        // SAFETY: the storage belongs to a socket that is held while a subflow of it connects.
-        if let Some(value) = unsafe { whole_socket(context).as_mut() } {
-            redirection.store(&mut value.destination);
-            seats::note_stored();
-            is_subflow = true;
-        }
+    if constant(&HAS_MPTCP) != 0
+        && let Some(value) = whole_socket(context)
+    {
+        word!(value.destination).store_parts(redirection.destination());
+        seats::note_stored();
+        is_subflow = true;
     }
     // The end of a subflow is not seen: it would never leave its seat.
     let seat = if is_subflow { None } else { seats::take(context.as_ptr()) };
     let value = match seat {
         Some(value) => value,
         // SAFETY: the storage belongs to this socket, which the caller of the hook holds.
-        None => match unsafe { SOCKETS.get_or_insert_ptr_mut(context, None).as_mut() } {
+        None => match unsafe { Slot::or_null(SOCKETS.get_or_insert_ptr_mut(context, None)) } {
             Some(value) => {
                 seats::note_stored();
                 value
@@ -101,19 +99,19 @@ pub fn connected(
             None => return Remembered::No,
         },
     };
-    redirection.store(&mut value.destination);
-    value.cgroup = client::cgroup();
-    value.limits = redirection.limits;
+    word!(value.destination).store_parts(redirection.destination());
+    word!(value.cgroup).store(client::cgroup());
+    word!(value.limits).store_parts(redirection.limits);
     // A socket that connects is not connecting: what is left of an earlier connect is its hold alone.
     let dialled = if is_watched { SocketValue::DIALLED } else { 0 };
-    value.state = value.state & SocketValue::WATCHED | dialled;
+    let state = word!(value.state);
+    state.store(state.load() & SocketValue::WATCHED | dialled);
     Remembered::Yes
 }
 
 /// What this socket remembers of its last connect.
 #[inline(always)]
-#[expect(clippy::mut_from_ref, reason = "the value belongs to the socket, not to the context")]
-fn remembered(context: &SockAddrContext) -> Option<&mut SocketValue> {
+fn remembered(context: &SockAddrContext) -> Option<Slot<SocketValue>> {
     if let Some(value) = seats::of(context.as_ptr()) {
         return Some(value);
     }
@@ -121,23 +119,23 @@ fn remembered(context: &SockAddrContext) -> Option<&mut SocketValue> {
         return None;
     }
     // SAFETY: the storage belongs to this socket, which the caller of the hook holds.
-    unsafe { SOCKETS.get_ptr_mut(context).as_mut() }
+    unsafe { Slot::or_null(SOCKETS.get_ptr_mut(context)) }
 }
 
 /// The storage of the whole MPTCP socket, which is asked for its peer, while a subflow of it
-/// connects. Null for a socket of another kind.
+/// connects. None for a socket of another kind.
 #[inline(always)]
-unsafe fn whole_socket(context: &SockAddrContext) -> *mut SocketValue {
+fn whole_socket(context: &SockAddrContext) -> Option<Slot<SocketValue>> {
     let map = (&raw const SOCKETS).cast_mut().cast();
     let create = u64::from(BPF_SK_STORAGE_GET_F_CREATE);
     // SAFETY: the kernel passes a valid context, and in it a socket; the second helper is called
-    // only with what the first one found.
+    // only with what the first one found: a socket that is held while a subflow of it connects.
     unsafe {
         let whole = bpf_skc_to_mptcp_sock((*context.sock_addr).__bindgen_anon_1.sk.cast());
         if whole.is_null() {
-            return ptr::null_mut();
+            return None;
         }
-        bpf_sk_storage_get(map, whole.cast(), ptr::null_mut(), create).cast()
+        Slot::or_null(bpf_sk_storage_get(map, whole.cast(), ptr::null_mut(), create).cast())
     }
 }
 
@@ -146,29 +144,44 @@ unsafe fn whole_socket(context: &SockAddrContext) -> *mut SocketValue {
 #[inline(always)]
 pub fn connected_elsewhere(context: &SockAddrContext, dialled: &Address) {
     if let Some(value) = remembered(context) {
-        let value = &mut value.destination;
-        let equal = is_equal(&value.chosen, value.chosen_port, dialled);
-        value.dialled_port &= (equal as u16).wrapping_sub(1);
+        let chosen = word!(value.destination.chosen).load_parts();
+        let equal = is_equal(&chosen, word!(value.destination.chosen_port).load(), dialled);
+        let port = word!(value.destination.dialled_port);
+        port.store(port.load() & (equal as u16).wrapping_sub(1));
     }
 }
 
 /// The earlier send of this socket to the same service address, which is used again now.
 #[inline(always)]
-#[expect(clippy::mut_from_ref, reason = "the storage belongs to the socket, not to the context")]
-pub fn earlier_send<'s>(
-    context: &'s SockAddrContext,
-    dialled: &Address,
-) -> Option<&'s mut SentValue> {
-    // SAFETY: as above.
-    let sends = unsafe { SENDS.get_ptr_mut(context).as_mut()? };
+pub fn earlier_send(context: &SockAddrContext, dialled: &Address) -> Option<Slot<SentValue>> {
+    let sends = sends(context)?;
     let (has_tag, number) = find(sends, dialled);
-    let slot = &mut sends.slots[number as usize % DESTINATIONS];
-    let Destination { dialled: words, dialled_port, .. } = &slot.destination;
-    if has_tag & is_equal(words, *dialled_port, dialled) == 0 {
+    let slot = slot_of(sends, number as usize % DESTINATIONS);
+    let words = word!(slot.destination.dialled).load_parts();
+    if has_tag & is_equal(&words, word!(slot.destination.dialled_port).load(), dialled) == 0 {
         return None;
     }
-    sends.recency = sends.recency.used(number as u32);
+    use_slot(sends, number as u32);
     Some(slot)
+}
+
+/// What this socket remembers of its sends.
+#[inline(always)]
+fn sends(context: &SockAddrContext) -> Option<Slot<SendsValue>> {
+    // SAFETY: the storage belongs to this socket, which the caller of the hook holds.
+    unsafe { Slot::or_null(SENDS.get_ptr_mut(context)) }
+}
+
+#[inline(always)]
+fn slot_of(sends: Slot<SendsValue>, number: usize) -> Slot<SentValue> {
+    // SAFETY: a part of the storage.
+    unsafe { Slot::found(&raw mut (*sends.as_ptr()).slots[number]) }
+}
+
+#[inline(always)]
+fn use_slot(sends: Slot<SendsValue>, number: u32) {
+    let recency = word!(sends.recency);
+    recency.store(recency.load().used(number));
 }
 
 /// Whether this socket has sent to that service address.
@@ -181,10 +194,13 @@ pub fn has_sent(context: &SockAddrContext, dialled: &Address) -> bool {
 /// reaches it. What it is connected to is for the caller to compare.
 #[inline(always)]
 pub fn earlier_connect(context: &SockAddrContext, dialled: &Address) -> Option<Address> {
-    let destination = &remembered(context)?.destination;
-    let is_same = is_equal(&destination.dialled, destination.dialled_port, dialled) != 0;
-    let Destination { chosen, chosen_port, .. } = *destination;
-    is_same.then_some(Address { words: chosen, port: chosen_port })
+    let value = remembered(context)?;
+    let words = word!(value.destination.dialled).load_parts();
+    let is_same = is_equal(&words, word!(value.destination.dialled_port).load(), dialled) != 0;
+    is_same.then(|| Address {
+        words: word!(value.destination.chosen).load_parts(),
+        port: word!(value.destination.chosen_port).load(),
+    })
 }
 
 /// In [`Destination::tier`] of a send: the tier. Above it, how many others have been asked since.
@@ -197,25 +213,24 @@ pub fn seek_in_next_tier(context: &SockAddrContext, dialled: &Address, tiers: u8
     let Some(slot) = earlier_send(context, dialled) else {
         return false;
     };
-    let slot = &mut slot.destination;
-    let tiers = u32::from(tiers);
-    let asked = (slot.tier >> 8) + 1;
-    let next = (slot.tier & TIER) + 1;
+    let tier = word!(slot.destination.tier);
+    let (before, tiers) = (tier.load(), u32::from(tiers));
+    let asked = (before >> 8) + 1;
+    let next = (before & TIER) + 1;
     let next = if next < tiers { next } else { 0 };
-    slot.tier = asked << 8 | next;
+    tier.store(asked << 8 | next);
     asked < tiers
 }
 
 /// Whether a slot may be that address's (0 or 1), and which. Without branches, so that what follows is
 /// verified once and not once per slot.
 #[inline(always)]
-fn find(sends: &SendsValue, dialled: &Address) -> (u64, u64) {
+fn find(sends: Slot<SendsValue>, dialled: &Address) -> (u64, u64) {
     let tag = tag_of(&dialled.words, dialled.port);
     let (mut found, mut number) = (0, 0);
-    for (i, other) in sends.tags.iter().enumerate() {
-        let equal = u64::from(tag ^ other).wrapping_sub(1) >> 63;
-        // SAFETY: a volatile load of a local: else the compiler makes a branch of it.
-        let equal = unsafe { (&raw const equal).read_volatile() };
+    for i in 0..DESTINATIONS {
+        let other = word!(sends.tags[i]).load();
+        let equal = opaque(u64::from(tag ^ other).wrapping_sub(1) >> 63);
         found |= equal;
         number |= equal * i as u64;
     }
@@ -225,14 +240,8 @@ fn find(sends: &SendsValue, dialled: &Address) -> (u64, u64) {
 /// 1 if they are equal, else 0, by arithmetic alone.
 #[inline(always)]
 fn is_equal(words: &[u32; 4], port: u16, address: &Address) -> u64 {
-    let difference = (words[0] ^ address.words[0])
-        | (words[1] ^ address.words[1])
-        | (words[2] ^ address.words[2])
-        | (words[3] ^ address.words[3])
-        | u32::from(port ^ address.port);
-    let equal = u64::from(difference).wrapping_sub(1) >> 63;
-    // SAFETY: a volatile load of a local: else the compiler makes a comparison and a branch of it.
-    unsafe { (&raw const equal).read_volatile() }
+    let difference = difference(words, &address.words) | u32::from(port ^ address.port);
+    opaque(u64::from(difference).wrapping_sub(1) >> 63)
 }
 
 /// How a redirection was remembered.
@@ -248,9 +257,9 @@ pub enum Remembered {
 #[inline(always)]
 pub fn leave_backend(context: &SockAddrContext, dialled: &Address) {
     if let Some(slot) = earlier_send(context, dialled) {
-        slot.earlier = slot.destination.chosen;
-        slot.earlier_port = slot.destination.chosen_port;
-        slot.changed = seconds();
+        word!(slot.earlier).store_parts(word!(slot.destination.chosen).load_parts());
+        word!(slot.earlier_port).store(word!(slot.destination.chosen_port).load());
+        word!(slot.changed).store(seconds());
     }
 }
 
@@ -258,22 +267,24 @@ pub fn leave_backend(context: &SockAddrContext, dialled: &Address) {
 /// least recently.
 #[inline(always)]
 pub fn sent(context: &SockAddrContext, redirection: &Redirection) -> Remembered {
-    // SAFETY: as above.
-    let Some(sends) = (unsafe { SENDS.get_or_insert_ptr_mut(context, None).as_mut() }) else {
+    // SAFETY: the storage belongs to this socket, which the caller of the hook holds.
+    let Some(sends) = (unsafe { Slot::or_null(SENDS.get_or_insert_ptr_mut(context, None)) }) else {
         return Remembered::No;
     };
     let dialled = &redirection.dialled;
     let (has_tag, own) = find(sends, dialled);
-    let number = own | (u64::from(sends.recency.oldest()) & has_tag.wrapping_sub(1));
+    let oldest = word!(sends.recency).load().oldest();
+    let number = own | (u64::from(oldest) & has_tag.wrapping_sub(1));
     let place = number as usize % DESTINATIONS;
-    let before = sends.tags[place];
-    sends.tags[place] = tag_of(&dialled.words, dialled.port);
-    sends.recency = sends.recency.used(number as u32);
-    redirection.store(&mut sends.slots[place].destination);
+    let before = word!(sends.tags[place]).load();
+    word!(sends.tags[place]).store(tag_of(&dialled.words, dialled.port));
+    use_slot(sends, number as u32);
+    let slot = slot_of(sends, place);
+    word!(slot.destination).store_parts(redirection.destination());
     if has_tag != 0 {
         return Remembered::Yes;
     }
-    sends.slots[place].earlier_port = 0;
+    word!(slot.earlier_port).store(0);
     if before == 0 { Remembered::Yes } else { Remembered::InsteadOfAnother }
 }
 
@@ -290,35 +301,43 @@ macro_rules! each_slot {
 /// Forgets the sends that went to this very address as a backend: now it is dialled itself.
 #[inline(always)]
 pub fn sent_elsewhere(context: &SockAddrContext, dialled: &Address) {
-    // SAFETY: as above.
-    if let Some(sends) = unsafe { SENDS.get_ptr_mut(context).as_mut() } {
+    if let Some(sends) = sends(context) {
         each_slot!(sends, dialled; forget_if_sent_to);
     }
 }
 
 #[inline(always)]
-fn forget_if_sent_to(sends: &mut SendsValue, dialled: &Address, number: usize) {
-    let SentValue { destination, earlier, earlier_port, .. } = &mut sends.slots[number];
-    let is_chosen = is_equal(&destination.chosen, destination.chosen_port, dialled) as u32;
-    let keep = is_chosen.wrapping_sub(1);
-    sends.tags[number] &= keep;
-    destination.dialled_port &= keep as u16;
-    destination.chosen_port &= keep as u16;
-    *earlier_port &= (is_equal(earlier, *earlier_port, dialled) as u16).wrapping_sub(1);
+fn forget_if_sent_to(sends: Slot<SendsValue>, dialled: &Address, number: usize) {
+    let slot = slot_of(sends, number);
+    let chosen = word!(slot.destination.chosen).load_parts();
+    let is_chosen = is_equal(&chosen, word!(slot.destination.chosen_port).load(), dialled);
+    let keep = (is_chosen as u32).wrapping_sub(1);
+    let tag = word!(sends.tags[number]);
+    tag.store(tag.load() & keep);
+    for port in [word!(slot.destination.dialled_port), word!(slot.destination.chosen_port)] {
+        port.store(port.load() & keep as u16);
+    }
+    let port = word!(slot.earlier_port);
+    let is_earlier = is_equal(&word!(slot.earlier).load_parts(), port.load(), dialled);
+    port.store(port.load() & (is_earlier as u16).wrapping_sub(1));
 }
 
 /// The service address behind the connected peer `actual`.
 #[inline(always)]
 pub fn peer(context: &SockAddrContext, actual: &Address) -> Option<Address> {
-    dialled(&remembered(context)?.destination, actual)
+    let value = remembered(context)?;
+    let port = word!(value.destination.dialled_port).load();
+    let is_current = port != 0
+        && word!(value.destination.chosen_port).load() == actual.port
+        && word!(value.destination.chosen).load_parts() == actual.words;
+    is_current.then(|| Address { words: word!(value.destination.dialled).load_parts(), port })
 }
 
 /// The service address behind the sender `actual` of a datagram: of those sent to, the last; else of
 /// those whose backend it was before the present one.
 #[inline(always)]
 pub fn sender(context: &SockAddrContext, actual: &Address) -> Option<Address> {
-    // SAFETY: as above.
-    let sends = unsafe { SENDS.get_ptr_mut(context).as_ref()? };
+    let sends = sends(context)?;
     let mut best = Best { address: Address { words: [0; 4], port: 0 }, slot: 0, is_earlier: true };
     each_slot!(sends, actual, &mut best; compare);
     (best.address.port != 0).then_some(best.address)
@@ -334,29 +353,23 @@ struct Best {
 }
 
 #[inline(always)]
-fn compare(sends: &SendsValue, actual: &Address, best: &mut Best, number: usize) {
-    let SentValue { destination, earlier, earlier_port, changed, .. } = &sends.slots[number];
-    let is_earlier = destination.chosen_port != actual.port || destination.chosen != actual.words;
+fn compare(sends: Slot<SendsValue>, actual: &Address, best: &mut Best, number: usize) {
+    let slot = slot_of(sends, number);
+    let is_earlier = word!(slot.destination.chosen_port).load() != actual.port
+        || word!(slot.destination.chosen).load_parts() != actual.words;
     if is_earlier
-        && (*earlier_port != actual.port
-            || *earlier != actual.words
-            || seconds().wrapping_sub(*changed) >= ANSWER_SECONDS)
+        && (word!(slot.earlier_port).load() != actual.port
+            || word!(slot.earlier).load_parts() != actual.words
+            || seconds().wrapping_sub(word!(slot.changed).load()) >= ANSWER_SECONDS)
     {
         return;
     }
-    let slot = number as u32;
+    let (number, port) = (number as u32, word!(slot.destination.dialled_port).load());
     let is_better = best.address.port == 0
         || best.is_earlier && !is_earlier
-        || best.is_earlier == is_earlier && sends.recency.is_later(slot, best.slot);
-    if destination.dialled_port != 0 && is_better {
-        let address = Address { words: destination.dialled, port: destination.dialled_port };
-        *best = Best { address, slot, is_earlier };
+        || best.is_earlier == is_earlier && word!(sends.recency).load().is_later(number, best.slot);
+    if port != 0 && is_better {
+        let address = Address { words: word!(slot.destination.dialled).load_parts(), port };
+        *best = Best { address, slot: number, is_earlier };
     }
-}
-
-#[inline(always)]
-fn dialled(value: &Destination, actual: &Address) -> Option<Address> {
-    let is_current =
-        value.dialled_port != 0 && value.chosen_port == actual.port && value.chosen == actual.words;
-    is_current.then_some(Address { words: value.dialled, port: value.dialled_port })
 }

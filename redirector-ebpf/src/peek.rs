@@ -7,7 +7,7 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::bpf_probe_read_kernel;
 use redirector_common::{ListenerValue, SERVES_V4, SERVES_V6};
 
-use crate::context::Address;
+use crate::{context::Address, slot::constant};
 
 /// Where things are in this kernel's structures, in bytes: set by the loader, by BTF.
 #[unsafe(no_mangle)]
@@ -97,10 +97,7 @@ impl Socket {
         let common: Common = read(self.0, 0)?;
         let address = match common.family {
             AF_INET => Address::v4(common.address4, common.port),
-            AF_INET6 => Address {
-                words: read(self.0, offset(&raw const SOCK_ADDRESS6))?,
-                port: common.port,
-            },
+            AF_INET6 => Address { words: read(self.0, offset(&SOCK_ADDRESS6))?, port: common.port },
             _ => return None,
         };
         Some(served(netns, address, common.family, common.flags & V6ONLY != 0))
@@ -109,8 +106,8 @@ impl Socket {
     /// Listeners that share its address and port by `SO_REUSEPORT`, itself included; 0 if none may.
     #[inline(always)]
     pub fn group(self) -> u16 {
-        let group: u64 = read(self.0, offset(&raw const SOCK_GROUP)).unwrap_or(0);
-        read(group, offset(&raw const GROUP_COUNT)).unwrap_or(0)
+        let group: u64 = read(self.0, offset(&SOCK_GROUP)).unwrap_or(0);
+        read(group, offset(&GROUP_COUNT)).unwrap_or(0)
     }
 
     /// Its error, whether or not the application has fetched it: 0 is none. An error of ICMP that came
@@ -119,20 +116,20 @@ impl Socket {
     #[inline(always)]
     pub fn error(self) -> u32 {
         let number = |place| read::<u32>(self.0, offset(place)).unwrap_or(0);
-        let error = number(&raw const SOCK_ERROR);
+        let error = number(&SOCK_ERROR);
         if error != 0 {
             return error;
         }
-        let error = number(&raw const SOCK_ERROR_SOFT);
+        let error = number(&SOCK_ERROR_SOFT);
         if error != 0 {
             return error;
         }
         // An empty queue leads to itself: what is read there is no error of ICMP.
-        let first: u64 = read(self.0, offset(&raw const SOCK_ERROR_QUEUE)).unwrap_or(0);
-        if first == self.0.wrapping_add(offset(&raw const SOCK_ERROR_QUEUE)) {
+        let first: u64 = read(self.0, offset(&SOCK_ERROR_QUEUE)).unwrap_or(0);
+        if first == self.0.wrapping_add(offset(&SOCK_ERROR_QUEUE)) {
             return 0;
         }
-        match read(first, offset(&raw const BUFFER_ERROR)) {
+        match read(first, offset(&BUFFER_ERROR)) {
             Some(ExtendedError { errno, origin: ORIGIN_ICMP | ORIGIN_ICMP6 }) => errno,
             _ => 0,
         }
@@ -141,7 +138,7 @@ impl Socket {
     /// When a TCP socket sent or received last, in microseconds of `CLOCK_MONOTONIC`; 0 if unknown.
     #[inline(always)]
     pub fn last_active(self) -> u64 {
-        read(self.0, offset(&raw const TCP_CLOCK)).unwrap_or(0)
+        read(self.0, offset(&TCP_CLOCK)).unwrap_or(0)
     }
 
     /// Whether it has a port of its own.
@@ -153,22 +150,22 @@ impl Socket {
     /// Which callbacks of a TCP socket are switched on.
     #[inline(always)]
     pub fn callbacks(self) -> u8 {
-        read(self.0, offset(&raw const TCP_CALLBACKS)).unwrap_or(0)
+        read(self.0, offset(&TCP_CALLBACKS)).unwrap_or(0)
     }
 
     /// Whether anything that a TCP socket sent was acknowledged, be it its SYN alone.
     #[inline(always)]
     pub fn was_connected(self) -> bool {
-        read(self.0, offset(&raw const TCP_ACKED)).unwrap_or(0_u64) != 0
+        read(self.0, offset(&TCP_ACKED)).unwrap_or(0_u64) != 0
     }
 
     /// How often a SYN is repeated in its namespace (`tcp_syn_retries`), and how often before that
     /// without waiting longer (`tcp_syn_linear_timeouts`).
     #[inline(always)]
     pub fn syn_retries(self) -> Option<(u8, u8)> {
-        let netns: u64 = read(self.0, offset(&raw const SOCK_NETNS))?;
-        let retries = read(netns, offset(&raw const NETNS_SYN_RETRIES))?;
-        let linear = offset(&raw const NETNS_SYN_LINEAR);
+        let netns: u64 = read(self.0, offset(&SOCK_NETNS))?;
+        let retries = read(netns, offset(&NETNS_SYN_RETRIES))?;
+        let linear = offset(&NETNS_SYN_LINEAR);
         let linear = if linear == 0 { 0 } else { read(netns, linear)? };
         Some((retries, linear))
     }
@@ -178,9 +175,9 @@ impl Socket {
     #[inline(always)]
     pub fn is_of_system(self) -> bool {
         let level = || -> Option<i32> {
-            let netns: u64 = read(self.0, offset(&raw const SOCK_NETNS))?;
-            let owner: u64 = read(netns, offset(&raw const NETNS_OWNER))?;
-            read(owner, offset(&raw const OWNER_LEVEL))
+            let netns: u64 = read(self.0, offset(&SOCK_NETNS))?;
+            let owner: u64 = read(netns, offset(&NETNS_OWNER))?;
+            read(owner, offset(&OWNER_LEVEL))
         };
         level() == Some(0)
     }
@@ -204,9 +201,8 @@ fn served(netns: u64, address: Address, family: u16, is_v6_only: bool) -> Listen
 }
 
 #[inline(always)]
-fn offset(place: *const u16) -> u64 {
-    // SAFETY: a plain load of a constant that the loader may replace.
-    u64::from(unsafe { place.read_volatile() })
+fn offset(place: &'static u16) -> u64 {
+    u64::from(constant(place))
 }
 
 #[inline(always)]

@@ -5,11 +5,13 @@ use redirector_common::{
     IdWord, LEARNED, ListenerValue, PortKey, PortValue, SERVED_NO_MORE, SERVES_V4, SERVES_V6,
     UNCOUNTED, port_check, served_in,
 };
+use redirector_ebpf::opaque;
 
 use crate::{
     backend::{self, Backend},
-    context::Address,
+    context::{Address, difference},
     maps::{BACKEND_NETNS, PORTS},
+    slot::{Find as _, Slot, word},
 };
 
 /// A family of IP, and what a listener's mask calls it.
@@ -40,8 +42,7 @@ pub fn learn(netns: u64, address: &Address, backend: Backend) -> bool {
             return true;
         }
         if there.check() != word.check() || backend::current(there).is_none() {
-            // SAFETY: a word of a live value, stored whole.
-            unsafe { (&raw mut (*port).backends[place].0).write_volatile(word.0) };
+            word!(port.backends[place]).store(word);
             return true;
         }
     }
@@ -61,8 +62,7 @@ pub fn began(listener: &ListenerValue, group: u16) {
         };
         add(port, 1);
         let has_older = is_positive(i64::from(group) - count(port));
-        // SAFETY: as above.
-        unsafe { (&raw mut (*port).has_older).write_volatile(has_older) };
+        word!(port.has_older).store(has_older);
         each_backend(listener, family, 0);
     }
 }
@@ -77,8 +77,7 @@ pub fn ended(listener: &ListenerValue, family: Family, group: u16) {
         return;
     };
     add(port, uncounted.wrapping_sub(1));
-    // SAFETY: as above.
-    let has_older = unsafe { (&raw const (*port).has_older).read_volatile() };
+    let has_older = word!(port.has_older).load();
     let has_siblings = is_positive(i64::from(group) - 1) & (has_older | uncounted);
     if is_positive(count(port)) | has_siblings == 0 {
         each_backend(listener, family.version, 1);
@@ -89,15 +88,13 @@ pub fn ended(listener: &ListenerValue, family: Family, group: u16) {
 /// 1 or 0, by arithmetic: each branch would be explored with all that follows.
 #[inline(always)]
 fn is_positive(number: i64) -> u64 {
-    let negated = number.wrapping_neg();
-    // SAFETY: a volatile load of a local: else the compiler makes a branch of it.
-    unsafe { (&raw const negated).read_volatile() }.cast_unsigned() >> 63
+    opaque(number.wrapping_neg()).cast_unsigned() >> 63
 }
 
 /// Tells the backends that a listener serves whether somebody listens (0) or nobody does (1).
 #[inline(always)]
 fn each_backend(listener: &ListenerValue, family: u16, is_gone: u64) {
-    let Some(port) = PORTS.get_ptr_mut(&key_of(listener, family, ANY)) else {
+    let Some(port) = PORTS.slot(&key_of(listener, family, ANY)) else {
         return;
     };
     for place in 0..LEARNED {
@@ -122,12 +119,11 @@ fn one_backend(listener: &ListenerValue, family: u32, word: IdWord, is_gone: u64
     if difference(&listener.address, &ANY) != 0 && difference(&listener.address, &address) != 0 {
         return;
     }
-    let Some(served) = BACKEND_NETNS.get_ptr_mut(backend.index) else {
+    let Some(served) = BACKEND_NETNS.slot(backend.index) else {
         return;
     };
     let here = served_in(listener.netns, backend.generation);
-    // SAFETY: a word of an array, loaded and stored whole.
-    if (unsafe { served.read_volatile() }) & !SERVED_NO_MORE != here {
+    if served.word().load() & !SERVED_NO_MORE != here {
         // Another namespace serves it: what happens here says nothing about it.
         return;
     }
@@ -137,19 +133,12 @@ fn one_backend(listener: &ListenerValue, family: u32, word: IdWord, is_gone: u64
         backend.tell(1);
         let (all, this) = (key_of(listener, family, ANY), key_of(listener, family, address));
         if listens(&all) | listens(&this) == 0 {
-            // SAFETY: as above.
-            unsafe { served.write_volatile(here | SERVED_NO_MORE) };
+            served.word().store(here | SERVED_NO_MORE);
             return;
         }
     }
-    // SAFETY: as above.
-    unsafe { served.write_volatile(here) };
+    served.word().store(here);
     backend.tell(0);
-}
-
-#[inline(always)]
-fn difference(one: &[u32; 4], other: &[u32; 4]) -> u32 {
-    (one[0] ^ other[0]) | (one[1] ^ other[1]) | (one[2] ^ other[2]) | (one[3] ^ other[3])
 }
 
 #[inline(always)]
@@ -160,14 +149,14 @@ fn key_of(listener: &ListenerValue, family: u16, address: [u32; 4]) -> PortKey {
 /// 1 or 0.
 #[inline(always)]
 fn listens(key: &PortKey) -> u64 {
-    PORTS.get_ptr_mut(key).map_or(0, |port| is_positive(count(port)))
+    PORTS.slot(key).map_or(0, |port| is_positive(count(port)))
 }
 
 /// Removes a port that nobody listens on and nothing is known of. Others stay until the agent
 /// sweeps: who begins to listen there again re-admits.
 #[inline(always)]
 fn forget(key: &PortKey) {
-    let Some(port) = PORTS.get_ptr_mut(key) else {
+    let Some(port) = PORTS.slot(key) else {
         return;
     };
     let mut words = 0;
@@ -180,29 +169,25 @@ fn forget(key: &PortKey) {
 }
 
 #[inline(always)]
-fn port_or_new(key: &PortKey) -> Option<*mut PortValue> {
-    if let Some(port) = PORTS.get_ptr_mut(key) {
+fn port_or_new(key: &PortKey) -> Option<Slot<PortValue>> {
+    if let Some(port) = PORTS.slot(key) {
         return Some(port);
     }
     let _ = PORTS.insert(key, &PortValue::default(), u64::from(BPF_NOEXIST));
-    PORTS.get_ptr_mut(key)
+    PORTS.slot(key)
 }
 
 #[inline(always)]
-fn learned(port: *const PortValue, place: usize) -> IdWord {
-    // SAFETY: a word of a value that stays readable until the program ends.
-    IdWord(unsafe { (&raw const (*port).backends[place].0).read_volatile() })
+fn learned(port: Slot<PortValue>, place: usize) -> IdWord {
+    word!(port.backends[place]).load()
 }
 
 #[inline(always)]
-fn count(port: *const PortValue) -> i64 {
-    // SAFETY: as above.
-    unsafe { (&raw const (*port).listeners).read_volatile() }.cast_signed()
+fn count(port: Slot<PortValue>) -> i64 {
+    word!(port.listeners).load().cast_signed()
 }
 
 #[inline(always)]
-fn add(port: *mut PortValue, by: u64) {
-    use core::intrinsics::{AtomicOrdering, atomic_xadd};
-    // SAFETY: as above. The result is not used: 5.10 knows no addition that returns one.
-    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(&raw mut (*port).listeners, by) };
+fn add(port: Slot<PortValue>, by: u64) {
+    word!(port.listeners).add(by);
 }

@@ -14,7 +14,7 @@ use redirector_common::{PROTOCOL_TCP, Reason, TIER_COUNTERS};
 
 use crate::{
     alone::{agent_is_silent, now},
-    caller,
+    caller, closing,
     context::Hook,
     dial::{
         AVOID, AVOID_MAPPED, AVOID_SCAN, AVOID_SCAN_MAPPED, CHOOSE, FIRST, LATER, LATER_MAPPED,
@@ -261,12 +261,12 @@ fn failed(context: &SockOpsContext) {
 #[cgroup_sock(sock_release)]
 pub fn sock_release(context: SockContext) -> i32 {
     if let Some(value) = seats::of(context.as_ptr()) {
-        if watch::is_left(value) {
+        if closing::is_left(value) {
             // SAFETY: a program of the same hook. If it is missing nothing is counted.
             unsafe { NEXT_RELEASE.tail_call(&context, GIVEN_UP) };
         }
         seats::leave(value);
-    } else if watch::may_be_left(&context) {
+    } else if closing::may_be_left(&context) {
         // SAFETY: as above.
         unsafe { NEXT_RELEASE.tail_call(&context, GIVEN_UP_STORED) };
     }
@@ -295,13 +295,13 @@ pub fn sock_ops_failed(context: SockOpsContext) -> u32 {
 /// What follows from a connect whose socket is closed before its end was seen.
 #[cgroup_sock(sock_release)]
 pub fn sock_release_given_up(context: SockContext) -> i32 {
-    watch::released::<false>(&context);
+    closing::released::<false>(&context);
     PROCEED
 }
 
 #[cgroup_sock(sock_release)]
 pub fn sock_release_given_up_stored(context: SockContext) -> i32 {
-    watch::released::<true>(&context);
+    closing::released::<true>(&context);
     PROCEED
 }
 

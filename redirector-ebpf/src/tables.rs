@@ -126,7 +126,5 @@ impl Tier {
 /// what the verifier explores at each step.
 #[inline(always)]
 fn is_below(a: u32, b: u32) -> u32 {
-    let mask = ((a.wrapping_sub(b) as i32) >> 31) as u32;
-    // SAFETY: a volatile load of a local: else the compiler makes a comparison and a branch of it.
-    unsafe { (&raw const mask).read_volatile() }
+    crate::opaque(((a.wrapping_sub(b) as i32) >> 31) as u32)
 }

@@ -10,18 +10,18 @@ use aya_ebpf::{
         BPF_TCP_SYN_SENT, bpf_sock, bpf_sock_ops,
     },
     helpers::generated::{bpf_setsockopt, bpf_sk_storage_get, bpf_skc_to_tcp_sock},
-    programs::{SockContext, SockOpsContext},
+    programs::SockOpsContext,
 };
-use redirector_common::{Destination, PROTOCOL_TCP, Reason, SocketValue, syn_seconds};
+use redirector_common::{SocketValue, syn_seconds};
 
 use crate::{
-    alone::now,
-    client, listen,
+    client,
+    context::{difference, four},
+    listen,
     maps::SOCKETS,
     passive::{self, Failure},
-    peek::Socket,
-    programs::count,
     seats,
+    slot::{Slot, constant, word},
 };
 
 const AF_INET6: u32 = 10;
@@ -51,9 +51,6 @@ static SYN_TIMEOUT: u32 = 0;
 const MANY_RETRIES: u32 = 127;
 /// `tcp_syn_retries`, where a namespace does not say.
 const USUAL_RETRIES: (u8, u8) = (6, 0);
-/// Microseconds without an answer after which a socket that is closed was given up because of that,
-/// and not because something else was faster.
-const GIVEN_UP: u64 = 50_000;
 
 /// A socket is about to send its SYN.
 #[inline(always)]
@@ -61,14 +58,15 @@ pub fn connecting(context: &SockOpsContext) {
     let Some((_, socket)) = socket(context) else {
         return;
     };
-    if !socket.limits.are_set() || !is_peer(context.ops, &socket.destination) {
+    if !word!(socket.limits).load_parts().are_set() || !is_peer(context.ops, socket) {
         return;
     }
-    if socket.state & SocketValue::WATCHED == 0 {
+    let state = word!(socket.state);
+    if state.load() & SocketValue::WATCHED == 0 {
         seats::hold(socket);
     }
     let before = context.cb_flags();
-    socket.state = SocketValue::WATCHED | (CALLBACKS & !before);
+    state.store(SocketValue::WATCHED | (CALLBACKS & !before));
     let _ = context.set_cb_flags((before | CALLBACKS) as i32);
 }
 
@@ -76,7 +74,7 @@ pub fn connecting(context: &SockOpsContext) {
 /// callbacks before they have sent anything.
 #[inline(always)]
 pub fn first_timeout(context: &SockOpsContext) {
-    let timeout = constant(&raw const SYN_TIMEOUT);
+    let timeout = constant(&SYN_TIMEOUT);
     if timeout != 0 && context.cb_flags() & CALLBACKS == CALLBACKS {
         context.set_reply(timeout);
     }
@@ -97,26 +95,25 @@ pub fn unanswered(context: &SockOpsContext) -> bool {
     let Some((sock, socket)) = socket(context) else {
         return false;
     };
-    let before = state_of(socket);
+    let state = word!(socket.state);
+    let before = state.load();
     if before & (SocketValue::WATCHED | SocketValue::UNANSWERED) != SocketValue::WATCHED {
         return false;
     }
     if before & SocketValue::LATE == 0 {
-        socket.state = before | SocketValue::LATE;
+        state.store(before | SocketValue::LATE);
         bound(context, sock, socket);
         // The peer or a router has refused: the next SYN, or the kernel at once (IPv6), ends with that.
-        if field(sock, &raw const SK_ERR_SOFT).unwrap_or(0) != 0 {
+        if field(sock, &SK_ERR_SOFT).unwrap_or(0) != 0 {
             return false;
         }
         // A backend whose answers take that long has more time: until the third SYN.
-        if passive::is_slow(&socket.destination) {
+        if passive::is_slow(socket) {
             return false;
         }
     }
-    socket.state = before
-        | SocketValue::LATE
-        | SocketValue::UNANSWERED
-        | (Failure::Unanswered as u32 * SocketValue::FAILED);
+    let failed = Failure::Unanswered as u32 * SocketValue::FAILED;
+    state.store(before | SocketValue::LATE | SocketValue::UNANSWERED | failed);
     true
 }
 
@@ -129,12 +126,12 @@ pub fn decided(context: &SockOpsContext) -> bool {
     let Some((sock, socket)) = socket(context) else {
         return false;
     };
-    let state = state_of(socket);
+    let state = word!(socket.state).load();
     // A socket that nobody holds and that is not watched has left its seat to another one.
     if state & SocketValue::WATCHED == 0 || !seats::is_still(socket, context.as_ptr()) {
         return false;
     }
-    socket.state = 0;
+    word!(socket.state).store(0);
     let callbacks = context.cb_flags() & !(state & SocketValue::CALLBACKS);
     let _ = context.set_cb_flags(callbacks as i32);
     unbound(context, sock, socket);
@@ -143,7 +140,7 @@ pub fn decided(context: &SockOpsContext) -> bool {
     } else if now == BPF_TCP_CLOSE
         && let Some(failure) = failure(context, sock, state)
     {
-        socket.state = failure as u32 * SocketValue::FAILED;
+        word!(socket.state).store(failure as u32 * SocketValue::FAILED);
         return true;
     }
     seats::leave(socket);
@@ -156,10 +153,11 @@ pub fn failed(context: &SockOpsContext) {
     let Some((_, socket)) = socket(context) else {
         return;
     };
-    let state = state_of(socket);
-    socket.state = state & (SocketValue::FAILED - 1);
+    let state = word!(socket.state).load();
+    word!(socket.state).store(state & (SocketValue::FAILED - 1));
     if let Some(failure) = Failure::of(state / SocketValue::FAILED) {
-        passive::failed(client::connected(context, socket.cgroup), socket, failure);
+        let cgroup = word!(socket.cgroup).load();
+        passive::failed(client::connected(context, cgroup), socket, failure);
     }
     if state & SocketValue::WATCHED == 0 {
         seats::leave(socket);
@@ -170,173 +168,18 @@ pub fn failed(context: &SockOpsContext) {
 #[inline(always)]
 pub fn forget_failure(context: &SockOpsContext) {
     if let Some((_, socket)) = socket(context) {
-        let state = state_of(socket);
-        socket.state = state & (SocketValue::FAILED - 1);
+        let state = word!(socket.state).load();
+        word!(socket.state).store(state & (SocketValue::FAILED - 1));
         if state & SocketValue::WATCHED == 0 {
             seats::leave(socket);
         }
     }
 }
 
-/// Whether something is left to be made of the connect of a socket that is being closed: then
-/// [`released`] is to be called, in a program of its own. Nobody can take this hook away.
-#[inline(always)]
-#[must_use]
-pub fn is_left(socket: &SocketValue) -> bool {
-    state_of(socket) & (SocketValue::WATCHED | SocketValue::DIALLED) != 0
-}
-
-/// Whether a socket without a seat may be one of which something is left; its storage says. Most sockets
-/// that are closed are connected.
-#[inline(always)]
-#[must_use]
-pub fn may_be_left(context: &SockContext) -> bool {
-    let sock = context.sock;
-    // SAFETY: as below.
-    let (state, protocol) = unsafe {
-        ((&raw const (*sock).state).read_volatile(), (&raw const (*sock).protocol).read_volatile())
-    };
-    (state == BPF_TCP_SYN_SENT || state == BPF_TCP_CLOSE)
-        && protocol == u32::from(PROTOCOL_TCP)
-        && seats::is_any_stored()
-}
-
-/// What a socket without a seat remembers, if something of its connect is left.
-#[inline(always)]
-fn stored<'s>(context: &SockContext) -> Option<&'s mut SocketValue> {
-    let map = (&raw const SOCKETS).cast_mut().cast();
-    // SAFETY: the storage belongs to this socket, which its last owner closes.
-    let socket = unsafe {
-        bpf_sk_storage_get(map, context.as_ptr(), core::ptr::null_mut(), 0)
-            .cast::<SocketValue>()
-            .as_mut()
-    };
-    socket.filter(|socket| is_left(socket))
-}
-
-/// A socket is closed by its last owner, and of its connect something is left (`STORED`: in storage of
-/// its own):
-///
-/// 1. It was given up before there was an answer. That it ends is seen after this, or at this very
-///    moment by another CPU: its hold of the seat is given back there.
-/// 2. It has never sent a SYN: there was no way to the backend, as far as this socket could go.
-/// 3. Its end was not or will not be seen, because another program took the callbacks away.
-#[inline(always)]
-pub fn released<const STORED: bool>(context: &SockContext) {
-    let socket = if STORED { stored(context) } else { seats::of(context.as_ptr()) };
-    let Some(socket) = socket else {
-        return;
-    };
-    let state = state_of(socket);
-    let is_watched = state & SocketValue::WATCHED != 0;
-    // SAFETY: the kernel passes a valid socket for the whole call. Volatile: accesses of four
-    // bytes, as the verifier wants them.
-    let (now, peer_port) = unsafe {
-        (
-            (&raw const (*context.sock).state).read_volatile(),
-            (&raw const (*context.sock).dst_port).cast::<u32>().read_volatile(),
-        )
-    };
-    let failure = match now {
-        BPF_TCP_SYN_SENT if is_watched => given_up(context, socket, state),
-        BPF_TCP_CLOSE if state & SocketValue::DIALLED != 0 && peer_port == 0 => no_way(context),
-        BPF_TCP_CLOSE if is_watched => unseen(context),
-        _ => None,
-    };
-    if is_watched && now == BPF_TCP_SYN_SENT && will_be_seen(context) {
-        if failure.is_some() {
-            // Counted here.
-            socket.state = state | SocketValue::UNANSWERED;
-        }
-    } else {
-        socket.state = 0;
-        if is_watched {
-            count(Reason::Unseen);
-            seats::leave(socket);
-        }
-    }
-    if let Some(failure) = failure {
-        passive::failed(client::closing(context, socket.cgroup), socket, failure);
-    }
-    seats::leave(socket);
-}
-
-/// How a connect failed that has sent no SYN. Where a local address and port were missing instead of a
-/// route (EADDRNOTAVAIL), an IPv4 socket knows its peer, and an IPv6 socket, which does so in any case,
-/// is bound to a port.
-#[inline(always)]
-fn no_way(context: &SockContext) -> Option<Failure> {
-    // SAFETY: as above.
-    let (family, peer) = unsafe {
-        (
-            (&raw const (*context.sock).family).read_volatile(),
-            (&raw const (*context.sock).dst_ip4).read_volatile(),
-        )
-    };
-    let is_local = if family == AF_INET6 {
-        listen::is_watching() && Socket::of(context.as_ptr()).is_bound()
-    } else {
-        peer != 0
-    };
-    (!is_local).then_some(Failure::TimedOut)
-}
-
-/// Whether the end of a connect will call [`decided`]: nobody has switched that off. Where it cannot be
-/// told it is assumed.
-#[inline(always)]
-fn will_be_seen(context: &SockContext) -> bool {
-    !listen::is_watching()
-        || u32::from(Socket::of(context.as_ptr()).callbacks()) & BPF_SOCK_OPS_STATE_CB_FLAG != 0
-}
-
-/// How the connect of a socket failed that is closed before it has ended.
-#[inline(always)]
-fn given_up(context: &SockContext, socket: &SocketValue, state: u32) -> Option<Failure> {
-    let error = error(context);
-    if error != 0 || state & SocketValue::UNANSWERED != 0 {
-        return Failure::of_error(error);
-    }
-    let has_waited = state & SocketValue::LATE != 0
-        || !passive::is_slow(&socket.destination) && waited(context) >= GIVEN_UP;
-    has_waited.then_some(Failure::Unanswered)
-}
-
-/// How a connect failed whose end was not seen; `None` if it did not, or nobody can tell. What the
-/// application has fetched already was most likely a refusal. (Of one that succeeded nothing is made:
-/// whom the client avoids, it tries again in time.)
-#[inline(always)]
-fn unseen(context: &SockContext) -> Option<Failure> {
-    if !listen::is_watching() || Socket::of(context.as_ptr()).was_connected() {
-        return None;
-    }
-    match error(context) {
-        0 => Some(Failure::Refused),
-        error => Failure::of_error(error),
-    }
-}
-
-/// Microseconds since the SYN; 0 if the kernel does not say.
-#[inline(always)]
-fn waited(context: &SockContext) -> u64 {
-    if !listen::is_watching() {
-        return 0;
-    }
-    match Socket::of(context.as_ptr()).last_active() {
-        0 => 0,
-        last => (now() / 1_000).saturating_sub(last),
-    }
-}
-
-/// The error of a socket that is being closed; 0 is none, or unknown.
-#[inline(always)]
-fn error(context: &SockContext) -> u32 {
-    if listen::is_watching() { Socket::of(context.as_ptr()).error() } else { 0 }
-}
-
 /// How a connect failed, by the socket's error; `None` if somebody gave up early or closed it.
 #[inline(always)]
 fn failure(context: &SockOpsContext, sock: *mut bpf_sock, state: u32) -> Option<Failure> {
-    let error = field(sock, &raw const SK_ERR).unwrap_or(0);
+    let error = field(sock, &SK_ERR).unwrap_or(0);
     if error != 0 {
         return Failure::of_error(error);
     }
@@ -347,8 +190,7 @@ fn failure(context: &SockOpsContext, sock: *mut bpf_sock, state: u32) -> Option<
 
 /// The socket, and what it remembers of its redirection.
 #[inline(always)]
-#[expect(clippy::mut_from_ref, reason = "the storage belongs to the socket, not to the context")]
-fn socket(context: &SockOpsContext) -> Option<(*mut bpf_sock, &mut SocketValue)> {
+fn socket(context: &SockOpsContext) -> Option<(*mut bpf_sock, Slot<SocketValue>)> {
     // SAFETY: the kernel passes a valid context for the whole call.
     let sock = unsafe { (*context.ops).__bindgen_anon_2.sk };
     if sock.is_null() {
@@ -363,41 +205,30 @@ fn socket(context: &SockOpsContext) -> Option<(*mut bpf_sock, &mut SocketValue)>
     let map = (&raw const SOCKETS).cast_mut().cast();
     // SAFETY: the storage belongs to this socket, which is locked for the call.
     let socket = unsafe {
-        bpf_sk_storage_get(map, sock.cast(), core::ptr::null_mut(), 0)
-            .cast::<SocketValue>()
-            .as_mut()
+        Slot::or_null(bpf_sk_storage_get(map, sock.cast(), core::ptr::null_mut(), 0).cast())
     };
     Some((sock, socket?))
-}
-
-/// Its state, read once.
-#[inline(always)]
-fn state_of(socket: &SocketValue) -> u32 {
-    // SAFETY: the word is loaded whole.
-    unsafe { (&raw const socket.state).read_volatile() }
 }
 
 /// Whether that is where the socket is being connected to. It may have been connected elsewhere
 /// since it was redirected.
 #[inline(always)]
-fn is_peer(ops: *mut bpf_sock_ops, destination: &Destination) -> bool {
-    let chosen = &destination.chosen;
+fn is_peer(ops: *mut bpf_sock_ops, socket: Slot<SocketValue>) -> bool {
     // SAFETY: the kernel passes a valid context for the whole call. Volatile, so that each access
     // has four bytes.
+    let port = u32::from_be(unsafe { (&raw const (*ops).remote_port).read_volatile() });
+    if word!(socket.destination.dialled_port).load() == 0
+        || port != u32::from(word!(socket.destination.chosen_port).load())
+    {
+        return false;
+    }
+    let chosen = word!(socket.destination.chosen).load_parts();
+    // SAFETY: as above.
     unsafe {
-        let port = u32::from_be((&raw const (*ops).remote_port).read_volatile());
-        if destination.dialled_port == 0 || port != u32::from(destination.chosen_port) {
-            return false;
-        }
         if (&raw const (*ops).family).read_volatile() != AF_INET6 {
             return (&raw const (*ops).remote_ip4).read_volatile() == chosen[3];
         }
-        let words = (&raw const (*ops).remote_ip6).cast::<u32>();
-        let difference = (words.read_volatile() ^ chosen[0])
-            | (words.add(1).read_volatile() ^ chosen[1])
-            | (words.add(2).read_volatile() ^ chosen[2])
-            | (words.add(3).read_volatile() ^ chosen[3]);
-        difference == 0
+        difference(&four((&raw const (*ops).remote_ip6).cast()), &chosen) == 0
     }
 }
 
@@ -407,50 +238,51 @@ fn is_peer(ops: *mut bpf_sock_ops, destination: &Destination) -> bool {
 /// kernel sets its next timer after this, by what it finds then, and a connect that is answered pays
 /// nothing.
 #[inline(always)]
-fn bound(context: &SockOpsContext, sock: *mut bpf_sock, socket: &mut SocketValue) {
-    let Some(own) = field(sock, &raw const USER_TIMEOUT) else {
+fn bound(context: &SockOpsContext, sock: *mut bpf_sock, socket: Slot<SocketValue>) {
+    let Some(own) = field(sock, &USER_TIMEOUT) else {
         return;
     };
-    let Some(retries) = field8(sock, &raw const SYN_RETRIES) else {
+    let Some(retries) = field8(sock, &SYN_RETRIES) else {
         return;
     };
     let known = if listen::is_watching() { listen::socket(context).syn_retries() } else { None };
     let (usual, linear) = known.unwrap_or(USUAL_RETRIES);
     let usual = if retries == 0 { usual } else { retries };
     let counted = syn_seconds(usual, linear) * 1_000;
-    let limit = u32::from(socket.limits.connect_timeout_ms).wrapping_sub(1).min(counted - 1);
+    let limit =
+        u32::from(word!(socket.limits.connect_timeout_ms).load()).wrapping_sub(1).min(counted - 1);
     // Odd, so that it is hardly ever what an application sets meanwhile.
     let ours = limit.wrapping_add(1) | 1;
     if own.wrapping_sub(1) < ours {
         // The application's own is shorter: only the count must not be shorter still.
     } else if set(context, TCP_USER_TIMEOUT, ours) {
-        socket.saved_timeout_ms = own;
-        socket.bound_timeout_ms = ours;
+        word!(socket.saved_timeout_ms).store(own);
+        word!(socket.bound_timeout_ms).store(ours);
     } else {
         return;
     }
     if set(context, TCP_SYNCNT, MANY_RETRIES) {
-        socket.saved_retries = usual.into();
+        word!(socket.saved_retries).store(usual.into());
     }
 }
 
 /// Puts back what the application had, unless it has set something else meanwhile.
 #[inline(always)]
-fn unbound(context: &SockOpsContext, sock: *mut bpf_sock, socket: &mut SocketValue) {
-    let retries = socket.saved_retries;
+fn unbound(context: &SockOpsContext, sock: *mut bpf_sock, socket: Slot<SocketValue>) {
+    let retries = word!(socket.saved_retries).load();
     if retries != 0 {
-        socket.saved_retries = 0;
-        if field8(sock, &raw const SYN_RETRIES) == Some(MANY_RETRIES as u8) {
+        word!(socket.saved_retries).store(0);
+        if field8(sock, &SYN_RETRIES) == Some(MANY_RETRIES as u8) {
             set(context, TCP_SYNCNT, retries);
         }
     }
-    let ours = socket.bound_timeout_ms;
+    let ours = word!(socket.bound_timeout_ms).load();
     if ours == 0 {
         return;
     }
-    socket.bound_timeout_ms = 0;
-    if field(sock, &raw const USER_TIMEOUT) == Some(ours) {
-        set(context, TCP_USER_TIMEOUT, socket.saved_timeout_ms);
+    word!(socket.bound_timeout_ms).store(0);
+    if field(sock, &USER_TIMEOUT) == Some(ours) {
+        set(context, TCP_USER_TIMEOUT, word!(socket.saved_timeout_ms).load());
     }
 }
 
@@ -465,20 +297,20 @@ fn set(context: &SockOpsContext, option: i32, value: u32) -> bool {
 
 /// 32 bits of the kernel's `tcp_sock`; `None` if this kernel does not say where they are.
 #[inline(always)]
-fn field(sock: *mut bpf_sock, offset: *const u32) -> Option<u32> {
+fn field(sock: *mut bpf_sock, offset: &'static u32) -> Option<u32> {
     // SAFETY: the offset is that of a member of four bytes.
     Some(unsafe { member(sock, offset)?.cast::<u32>().read_volatile() })
 }
 
 /// The same of 8 bits.
 #[inline(always)]
-fn field8(sock: *mut bpf_sock, offset: *const u32) -> Option<u8> {
+fn field8(sock: *mut bpf_sock, offset: &'static u32) -> Option<u8> {
     // SAFETY: the offset is that of a member of one byte.
     Some(unsafe { member(sock, offset)?.read_volatile() })
 }
 
 #[inline(always)]
-fn member(sock: *mut bpf_sock, offset: *const u32) -> Option<*const u8> {
+fn member(sock: *mut bpf_sock, offset: &'static u32) -> Option<*const u8> {
     let offset = constant(offset) as usize;
     if offset == 0 {
         return None;
@@ -488,10 +320,4 @@ fn member(sock: *mut bpf_sock, offset: *const u32) -> Option<*const u8> {
         let tcp = bpf_skc_to_tcp_sock(sock.cast()).cast::<u8>();
         (!tcp.is_null()).then(|| tcp.add(offset).cast_const())
     }
-}
-
-#[inline(always)]
-fn constant(value: *const u32) -> u32 {
-    // SAFETY: a plain load of a constant that the loader may replace.
-    unsafe { value.read_volatile() }
 }

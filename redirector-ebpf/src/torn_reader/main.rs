@@ -5,12 +5,21 @@
 //! `naive` reads what the design rejects. `BPF_PROG_TEST_RUN` repeats them.
 
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(target_arch = "bpf", feature(core_intrinsics))]
+#![cfg_attr(
+    target_arch = "bpf",
+    expect(internal_features, reason = "the only atomic addition there is for this architecture")
+)]
 
 #[cfg(target_arch = "bpf")]
 #[path = "../maps.rs"]
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod naive;
+#[cfg(target_arch = "bpf")]
+#[path = "../slot.rs"]
+#[expect(dead_code, unused_macros, unused_imports, reason = "the maps only look elements up")]
+mod slot;
 #[cfg(target_arch = "bpf")]
 mod stamp;
 #[cfg(target_arch = "bpf")]
