@@ -18,36 +18,12 @@ use crate::{
     memory::{self, Redirection, Remembered},
     programs::{count, count_tier},
     slot::{Find as _, Slot, word},
+    steps::{
+        AVOID, AVOID_MAPPED, AVOID_SCAN, AVOID_SCAN_MAPPED, CHOOSE, FIRST, LATER, LATER_MAPPED,
+        RESUME, SCAN, SCAN_MAPPED, TRIAL, TRIAL_MAPPED, goes_on, is_mapped, is_trial, is_walk,
+        passes,
+    },
 };
-
-/// The first program of a hook: what most dials need, and nothing else.
-pub const FIRST: u32 = u32::MAX;
-/// The second: an earlier choice, of the client (session affinity) or of the socket (UDP), that
-/// the first could not simply repeat. The numbers are the indices in the `NEXT_…` arrays.
-pub const RESUME: u32 = 0;
-/// The third: there is no such choice, or it does not hold any more.
-pub const CHOOSE: u32 = 1;
-/// The fourth: sampling found nobody.
-pub const SCAN: u32 = 2;
-/// The last: neither did the walk, and there are more entries.
-pub const LATER: u32 = 3;
-/// Beside them, for connects while the agent is silent: draws met a backend that only the kernel
-/// has ejected, and that may be tried again.
-pub const TRIAL: u32 = 4;
-/// For connects that drew a backend which some client avoids: the same draws, past those that this
-/// client avoids.
-pub const AVOID: u32 = 5;
-/// The same of the walk.
-pub const AVOID_SCAN: u32 = 6;
-/// [`SCAN`] for a v4-mapped address on an IPv6 socket: verifiers before 7.0 would explore the walk
-/// once per family, in 12,615 instructions.
-pub const SCAN_MAPPED: u32 = 7;
-/// [`TRIAL`], [`AVOID`] and [`AVOID_SCAN`] for such an address.
-pub const TRIAL_MAPPED: u32 = 8;
-pub const AVOID_MAPPED: u32 = 9;
-pub const AVOID_SCAN_MAPPED: u32 = 10;
-/// [`LATER`] for such an address.
-pub const LATER_MAPPED: u32 = 11;
 
 /// Redirects one dial: a connect, or (`SEND`) a UDP send. `STEP` is the program: each looks the
 /// service up again and calls another one when its own means do not do. In one program the
@@ -55,11 +31,7 @@ pub const LATER_MAPPED: u32 = 11;
 ///
 /// # Errors
 ///
-/// Why the address was left alone or is refused; [`Reason::Undecided`], [`Reason::Unheld`],
-/// [`Reason::Scanned`], [`Reason::Beyond`], [`Reason::Trial`], [`Reason::Untried`],
-/// [`Reason::AvoidAsked`], [`Reason::Avoided`], [`Reason::AvoidsAll`] and [`Reason::Itself`] ask for the
-/// program [`RESUME`], [`CHOOSE`], [`SCAN`], [`LATER`], [`TRIAL`], [`CHOOSE`] again, [`AVOID`],
-/// [`AVOID_SCAN`] and [`SCAN`] (twice).
+/// Why the address was left alone or is refused, or which program is to go on: [`next`](crate::steps::next) says.
 #[inline(always)]
 pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
     hook: &Hook<V6>,
@@ -290,30 +262,6 @@ fn remember_affinity<const V6: bool>(hook: &Hook<V6>, service: &Service<'_>, cho
         // A full map evicts; a failure costs this client its affinity once.
         let _ = AFFINITY.insert(client, &value, 0);
     }
-}
-
-/// Whether a program goes on with what another one of the same dial has drawn.
-const fn goes_on(step: u32) -> bool {
-    is_walk(step) || passes(step)
-}
-
-/// Whether a program passes by what this client avoids.
-const fn passes(step: u32) -> bool {
-    matches!(step, AVOID | AVOID_SCAN | AVOID_MAPPED | AVOID_SCAN_MAPPED)
-}
-
-const fn is_trial(step: u32) -> bool {
-    matches!(step, TRIAL | TRIAL_MAPPED)
-}
-
-/// Whether a program is for v4-mapped addresses alone.
-const fn is_mapped(step: u32) -> bool {
-    matches!(step, SCAN_MAPPED | TRIAL_MAPPED | AVOID_MAPPED | AVOID_SCAN_MAPPED | LATER_MAPPED)
-}
-
-/// Whether a program may choose an unusable backend at last.
-pub const fn is_walk(step: u32) -> bool {
-    matches!(step, SCAN | SCAN_MAPPED | LATER | LATER_MAPPED)
 }
 
 /// By the means of this program. What the next one goes on with is in `SEED`.

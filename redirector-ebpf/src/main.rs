@@ -52,6 +52,8 @@ mod seats;
 #[cfg(target_arch = "bpf")]
 mod slot;
 #[cfg(target_arch = "bpf")]
+mod steps;
+#[cfg(target_arch = "bpf")]
 mod watch;
 
 #[cfg(not(target_arch = "bpf"))]

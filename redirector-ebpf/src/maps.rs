@@ -117,7 +117,7 @@ pub static COUNTERS: PerCpuArray<u64, COUNTER_COUNT> = PerCpuArray::new();
 #[btf_map]
 pub static SEED: PerCpuArray<Drawn, 1> = PerCpuArray::new();
 
-/// The programs that a hook's first one may call (`dial::RESUME` and the following). One array per
+/// The programs that a hook's first one may call (`steps::RESUME` and the following). One array per
 /// hook: a program array belongs to one attach type.
 #[btf_map]
 pub static NEXT_CONNECT4: ProgramArray<7> = ProgramArray::new();

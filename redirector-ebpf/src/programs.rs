@@ -10,16 +10,12 @@ use aya_ebpf::{
     macros::{cgroup_sock, cgroup_sock_addr, sock_ops},
     programs::{SockAddrContext, SockContext, SockOpsContext},
 };
-use redirector_common::{PROTOCOL_TCP, Reason, TIER_COUNTERS};
+use redirector_common::{Reason, TIER_COUNTERS};
 
 use crate::{
-    alone::{agent_is_silent, now},
     caller, closing,
     context::Hook,
-    dial::{
-        AVOID, AVOID_MAPPED, AVOID_SCAN, AVOID_SCAN_MAPPED, CHOOSE, FIRST, LATER, LATER_MAPPED,
-        RESUME, SCAN, SCAN_MAPPED, TRIAL, TRIAL_MAPPED, dial, is_walk,
-    },
+    dial::dial,
     listen,
     maps::{
         COUNTERS, NEXT_CONNECT4, NEXT_CONNECT6, NEXT_RELEASE, NEXT_SENDMSG4, NEXT_SENDMSG6,
@@ -27,7 +23,12 @@ use crate::{
     },
     memory,
     peek::Socket,
-    seats, watch,
+    seats,
+    steps::{
+        AVOID, AVOID_MAPPED, AVOID_SCAN, AVOID_SCAN_MAPPED, CHOOSE, FIRST, LATER, LATER_MAPPED,
+        RESUME, SCAN, SCAN_MAPPED, TRIAL, TRIAL_MAPPED, next,
+    },
+    watch,
 };
 
 /// The syscall goes on, with the address as it stands.
@@ -67,7 +68,7 @@ macro_rules! dials {
             let hook = Hook::<$v6> { inner: context };
             let result = dial::<$v6, $send, $step>(&hook);
             if let Err(reason) = result
-                && let Some(next) = next_step::<$v6, $send, $step>(&hook, reason)
+                && let Some(next) = next::<$v6, $send, $step>(&hook, reason)
             {
                 count(reason);
                 // SAFETY: a program of the same hook. If it is missing the address is left alone.
@@ -97,38 +98,6 @@ dials!(@ connect6 connect6_avoid_mapped AVOID_MAPPED NEXT_CONNECT6 true false);
 dials!(@ connect6 connect6_avoid_scan_mapped AVOID_SCAN_MAPPED NEXT_CONNECT6 true false);
 dials!(@ connect6 connect6_scan_mapped SCAN_MAPPED NEXT_CONNECT6 true false);
 dials!(@ connect6 connect6_later_mapped LATER_MAPPED NEXT_CONNECT6 true false);
-
-/// The program that a reason asks for.
-#[inline(always)]
-fn next_step<const V6: bool, const SEND: bool, const STEP: u32>(
-    hook: &Hook<V6>,
-    reason: Reason,
-) -> Option<u32> {
-    let or_mapped = |step, mapped| {
-        let is_mapped = V6 && !SEND && hook.address().is_v4();
-        Some(if is_mapped { mapped } else { step })
-    };
-    match reason {
-        // One may be due for a trial, which only the first program would have seen by itself.
-        Reason::Scanned | Reason::Unheld
-            if !SEND
-                && (STEP == FIRST || STEP == RESUME)
-                && hook.protocol() == PROTOCOL_TCP
-                && agent_is_silent(now()) =>
-        {
-            or_mapped(TRIAL, TRIAL_MAPPED)
-        }
-        Reason::Undecided => Some(RESUME),
-        Reason::Unheld | Reason::Untried => Some(CHOOSE),
-        Reason::AvoidAsked if STEP == FIRST || STEP == CHOOSE => or_mapped(AVOID, AVOID_MAPPED),
-        Reason::AvoidAsked | Reason::Avoided => or_mapped(AVOID_SCAN, AVOID_SCAN_MAPPED),
-        Reason::Scanned | Reason::AvoidsAll => or_mapped(SCAN, SCAN_MAPPED),
-        Reason::Itself if !is_walk(STEP) => or_mapped(SCAN, SCAN_MAPPED),
-        Reason::Beyond => or_mapped(LATER, LATER_MAPPED),
-        Reason::Trial => or_mapped(TRIAL, TRIAL_MAPPED),
-        _ => None,
-    }
-}
 
 /// What becomes of the syscall. Fails open: only three reasons refuse.
 #[inline(always)]
