@@ -24,7 +24,7 @@ pub fn config(index: u32) -> u64 {
     CONFIG.slot(index).map_or(0, |slot| slot.word().load())
 }
 
-/// Whether nobody is expected to probe what the kernel has ejected. `now` is in nanoseconds of
+/// Whether no agent is expected to probe what the kernel has ejected. `now` is in nanoseconds of
 /// `CLOCK_MONOTONIC`.
 #[inline(always)]
 pub fn agent_is_silent(now: u64) -> bool {

@@ -86,7 +86,7 @@ impl Backend {
         HealthWord(self.health.word().load())
     }
 
-    /// Nobody listens for it any more (1), or somebody does (0): changes this one byte of the
+    /// No socket listens for it any more (1), or one does (0): changes this one byte of the
     /// word, if that is news and the index is still this backend's.
     #[inline(always)]
     pub fn tell(self, is_gone: u8) {

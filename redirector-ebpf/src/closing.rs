@@ -29,7 +29,7 @@ const AF_INET6: u32 = 10;
 const GIVEN_UP: u64 = 50_000;
 
 /// Whether something is left to be made of the connect of a socket that is being closed: then
-/// [`released`] is to be called, in a program of its own. Nobody can take this hook away.
+/// [`released`] is to be called, in a program of its own. No other program can take this hook away.
 #[inline(always)]
 #[must_use]
 pub fn is_left(socket: Slot<SocketValue>) -> bool {
@@ -126,7 +126,7 @@ fn no_way(context: &SockContext) -> Option<Failure> {
     (!is_local).then_some(Failure::TimedOut)
 }
 
-/// Whether the end of a connect will call [`decided`]: nobody has switched that off. Where it cannot be
+/// Whether the end of a connect will call [`decided`]: no other program has switched that off. Where it cannot be
 /// told it is assumed.
 #[inline(always)]
 fn will_be_seen(context: &SockContext) -> bool {
@@ -146,7 +146,7 @@ fn given_up(context: &SockContext, socket: Slot<SocketValue>, state: u32) -> Opt
     has_waited.then_some(Failure::Unanswered)
 }
 
-/// How a connect failed whose end was not seen; `None` if it did not, or nobody can tell. What the
+/// How a connect failed whose end was not seen; `None` if it did not, or the socket does not tell. What the
 /// application has fetched already was most likely a refusal. (Of one that succeeded nothing is made:
 /// whom the client avoids, it tries again in time.)
 #[inline(always)]

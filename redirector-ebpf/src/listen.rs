@@ -1,7 +1,7 @@
 //! Local listeners: sees when the last one of a backend is gone, and when there is one again.
 //!
 //! Which backends a namespace serves is learned from connections that it accepted, never from what
-//! a listener is bound to: `IP_FREEBIND` lets anybody bind to any address. A listener on loopback
+//! a listener is bound to: `IP_FREEBIND` lets any process bind to any address. A listener on loopback
 //! serves no backend, because no backend has such an address.
 
 use aya_ebpf::{
@@ -31,7 +31,7 @@ static WATCH_LISTENERS: u8 = 0;
 const ARMED: u32 = BPF_SOCK_OPS_STATE_CB_FLAG;
 const AF_INET: u32 = 2;
 
-/// A connection was accepted: whoever it was made to is served here, and lives.
+/// A connection was accepted: the backend that it was made to is served here, and lives.
 #[inline(always)]
 pub fn accepted(context: &SockOpsContext) {
     if !is_watching() {

@@ -170,8 +170,8 @@ impl Socket {
         Some((retries, linear))
     }
 
-    /// Whether its network namespace was made by the system and not in somebody's own user
-    /// namespace, where anybody may add any address.
+    /// Whether its network namespace was made by the system and not in a process's own user
+    /// namespace, where that process may add any address.
     #[inline(always)]
     pub fn is_of_system(self) -> bool {
         let level = || -> Option<i32> {

@@ -91,7 +91,7 @@ fn is_positive(number: i64) -> u64 {
     opaque(number.wrapping_neg()).cast_unsigned() >> 63
 }
 
-/// Tells the backends that a listener serves whether somebody listens (0) or nobody does (1).
+/// Tells the backends that a listener serves whether a socket listens (0) or none does (1).
 #[inline(always)]
 fn each_backend(listener: &ListenerValue, family: u16, is_gone: u64) {
     let Some(port) = PORTS.slot(&key_of(listener, family, ANY)) else {
@@ -152,7 +152,7 @@ fn listens(key: &PortKey) -> u64 {
     PORTS.slot(key).map_or(0, |port| is_positive(count(port)))
 }
 
-/// Removes a port that nobody listens on and nothing is known of. Others stay until the agent
+/// Removes a port without listeners of which nothing is known. Others stay until the agent
 /// sweeps: who begins to listen there again re-admits.
 #[inline(always)]
 fn forget(key: &PortKey) {

@@ -5,7 +5,7 @@
 //! none because its end is never seen, keeps its value in storage of its own (`SOCKETS`).
 //!
 //! Nothing here returns what an atomic addition found: 5.10 refuses objects with such an
-//! instruction. A seat is taken by whoever reads 1 after adding 1: of several at once nobody does.
+//! instruction. A program that reads 1 after adding 1 has taken the seat: of several at once none does.
 
 use core::ffi::c_void;
 
@@ -23,8 +23,8 @@ use crate::{
 #[unsafe(no_mangle)]
 static SEAT_COUNT: u32 = 0;
 
-/// The value of this socket, if it has a seat: for whoever holds a descriptor of it, or knows that
-/// its connect is watched. Anybody else asks [`is_still`] after having looked at the state.
+/// The value of this socket, if it has a seat: for a hook whose caller holds a descriptor of it, or that
+/// knows that its connect is watched. Others ask [`is_still`] after having looked at the state.
 #[inline(always)]
 pub fn of(context: *mut c_void) -> Option<Slot<SocketValue>> {
     let (cookie, seat) = seat(context)?;
@@ -76,7 +76,7 @@ pub fn leave(value: Slot<SocketValue>) {
     word!(value.holders).add(u64::MAX);
 }
 
-/// Whether any socket may have its value in storage. Until one does, nobody asks for it.
+/// Whether any socket may have its value in storage. Until one does, none is looked up.
 #[inline(always)]
 pub fn is_any_stored() -> bool {
     config(STORED) != 0

@@ -127,7 +127,7 @@ pub fn decided(context: &SockOpsContext) -> bool {
         return false;
     };
     let state = word!(socket.state).load();
-    // A socket that nobody holds and that is not watched has left its seat to another one.
+    // A socket without descriptors that is not watched has left its seat to another one.
     if state & SocketValue::WATCHED == 0 || !seats::is_still(socket, context.as_ptr()) {
         return false;
     }
@@ -176,7 +176,7 @@ pub fn forget_failure(context: &SockOpsContext) {
     }
 }
 
-/// How a connect failed, by the socket's error; `None` if somebody gave up early or closed it.
+/// How a connect failed, by the socket's error; `None` if the application gave up early or closed it.
 #[inline(always)]
 fn failure(context: &SockOpsContext, sock: *mut bpf_sock, state: u32) -> Option<Failure> {
     let error = field(sock, &SK_ERR).unwrap_or(0);

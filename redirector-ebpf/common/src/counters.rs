@@ -73,7 +73,7 @@ reasons! {
     Untried = "untried",
     /// It was tried.
     Tried = "tried",
-    /// A redirected connect was refused, nobody knew the way, or it timed out.
+    /// A redirected connect was refused, had no route, or timed out.
     ConnectFailed = "connect_failed",
     /// The first SYN of a redirected connect was not answered in time.
     ConnectUnanswered = "connect_unanswered",

@@ -11,7 +11,7 @@ pub const IDS: usize = 8;
 /// One element of `BACKEND_IDS`, the index from a backend's address to its number. The first
 /// element only says, in its first word, how many buckets follow; 0 is "no index".
 ///
-/// A backend is in one of two buckets ([`buckets_of`]), at any place. Whoever finds it compares
+/// A backend is in one of two buckets ([`buckets_of`]), at any place. A program that finds it compares
 /// `BACKENDS` and the generation in `HEALTH`, because words of 16 bits of check can collide.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -19,7 +19,7 @@ pub struct IdBucket(pub [IdWord; IDS]);
 
 const _: () = assert!(size_of::<IdBucket>() == 64);
 
-/// A backend's number in a word that proves what it was stored for. 0 is "nobody".
+/// A backend's number in a word that proves what it was stored for. 0 is "none".
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct IdWord(pub u64);
@@ -50,7 +50,7 @@ impl IdWord {
         (self.0 >> 24 & 0xff_ffff) as u32
     }
 
-    /// Never 0, but in "nobody".
+    /// Never 0, but in "none".
     #[inline(always)]
     #[must_use]
     pub const fn check(self) -> u16 {

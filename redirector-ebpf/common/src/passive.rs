@@ -175,7 +175,7 @@ pub const HEARTBEAT: u32 = 0;
 /// too pass untouched; 0 is never.
 pub const STALE_AFTER: u32 = 1;
 /// Index in `CONFIG`: not 0 once a socket had to keep its state in storage of its own (`SOCKETS`): before,
-/// nobody needs to look there.
+/// no look at it is needed.
 pub const STORED: u32 = 2;
 /// Index in `CONFIG`: not 0 once a host may have had the address of a UDP frontend: before, no datagram
 /// comes from one.

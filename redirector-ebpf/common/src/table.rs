@@ -56,7 +56,7 @@ impl Header {
     pub const AFFINITY: u8 = 1 << 3;
     /// kube-proxy serves the address too: without an agent it is left alone.
     pub const ALSO_SERVED: u8 = 1 << 4;
-    /// Without a tier a connect finds no host, instead of nobody who listens.
+    /// Without a tier a connect finds no host (EHOSTUNREACH), instead of no listener (ECONNREFUSED).
     pub const UNREACHABLE: u8 = 1 << 5;
     /// Where the [`AllDown`] is.
     pub const ALL_DOWN: u8 = 0b11;

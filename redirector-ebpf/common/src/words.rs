@@ -74,7 +74,7 @@ impl HealthWord {
         Self((generation as u64) << 40)
     }
 
-    /// Whether nobody objects to new connections.
+    /// Whether there is no objection to new connections.
     #[inline(always)]
     #[must_use]
     pub const fn is_usable(self) -> bool {
@@ -171,7 +171,7 @@ impl HealthByte {
     }
 }
 
-/// Index in `NODES` of a backend whose node nobody named. Its word is always 0.
+/// Index in `NODES` of a backend whose node has no name. Its word is always 0.
 pub const NO_NODE: u16 = 0;
 
 /// What `NODES` holds: usable if the low byte is 0; the other 56 bits say which node it is, so
