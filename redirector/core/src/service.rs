@@ -247,7 +247,7 @@ impl Default for Policy {
     }
 }
 
-/// DESIGN section 4: out after 3 hard or 5 soft failures for 10 s, at most 300 s; connects take at
+/// docs/adr/007: out after 3 hard or 5 soft failures for 10 s, at most 300 s; connects take at
 /// most 1 s.
 pub const LIMITS: Limits = Limits {
     refused: 3,
@@ -377,7 +377,7 @@ pub enum ProbeKind {
 }
 
 impl Default for Probe {
-    /// DESIGN section 4: every second, 500 ms, out after 2, back after 3.
+    /// docs/adr/007: every second, 500 ms, out after 2, back after 3.
     fn default() -> Self {
         Self {
             kind: ProbeKind::Tcp,

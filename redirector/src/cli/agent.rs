@@ -58,7 +58,7 @@ pub(super) struct Args {
     kube: KubeArgs,
 }
 
-/// DESIGN section 3: pins without an agent must not steer to addresses that other pods have by now.
+/// docs/adr/008: pins without an agent must not steer to addresses that other pods have by now.
 const STALE_AFTER: Duration = Duration::from_mins(15);
 /// How long a stopping agent may take: plans are short, and nothing is detached.
 const STOPPING: Duration = Duration::from_secs(1);

@@ -68,7 +68,7 @@ impl Index {
             let name = service_ref(&service.object, &port.name);
             let mut policy = self.policy(&service.object, &name, protocol);
             answer.leave_frontends_unprobed(&mut policy, &listed);
-            // DESIGN section 4: one refusal must not eject another namespace's backend. 0 is never.
+            // docs/adr/006: one refusal must not eject another namespace's backend. 0 is never.
             if policy.limits.refused == 1 && self.known.has_others(service) {
                 policy.limits.refused = 2;
             }

@@ -1174,7 +1174,7 @@ slice web-1 of=web v4 port=http:8080/TCP
         "",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "an SCTP port is left to kube-proxy, its neighbours are not",
         "
 service web ip=10.96.0.1 port=http:80/TCP port=sctp:99/SCTP
@@ -1183,7 +1183,7 @@ slice web-1 of=web v4 port=http:8080/TCP port=sctp:99/SCTP
         "shop/web:http 10.96.0.1:80/tcp => P 10.1.0.1:8080",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "a service with only SCTP is left to kube-proxy",
         "
 service web ip=10.96.0.1 port=sctp:99/SCTP
@@ -1192,7 +1192,7 @@ slice web-1 of=web v4 port=sctp:99/SCTP
         "",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "default/kubernetes is never adopted",
         "
 service default/kubernetes ip=10.96.0.1 port=https:443/TCP no-selector
@@ -1201,7 +1201,7 @@ slice default/kubernetes of=kubernetes v4 port=https:6443/TCP by=nobody
         "",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "default/kubernetes is never adopted, not even where it asks for it",
         "
 service default/kubernetes ip=10.96.0.1 port=https:443/TCP label=redirector.dev/failover:true
@@ -1210,7 +1210,7 @@ slice default/kubernetes of=kubernetes v4 port=https:6443/TCP
         "",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "a service called kubernetes elsewhere is one",
         "
 service kubernetes ip=10.96.0.1 port=https:443/TCP
@@ -1219,7 +1219,7 @@ slice k of=kubernetes v4 port=https:6443/TCP
         "shop/kubernetes:https 10.96.0.1:443/tcp => P 10.1.0.9:6443",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "opt-in: a service without the label is left alone",
         "
 settings scope=labelled
@@ -1229,7 +1229,7 @@ slice web-1 of=web v4 port=http:8080/TCP
         "",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "opt-in: a service with the label is adopted",
         "
 settings scope=labelled
@@ -1239,7 +1239,7 @@ slice web-1 of=web v4 port=http:8080/TCP
         "shop/web:http 10.96.0.1:80/tcp => P 10.1.0.1:8080",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "opt-in: only the value true counts",
         "
 settings scope=labelled
@@ -1261,7 +1261,7 @@ slice web-1 of=web v4 port=http:8080/TCP
         "shop/web:http 10.96.0.2:80/tcp => P 10.1.0.2:8080",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "opt-in: a service that loses the label is left alone again",
         "
 settings scope=labelled
@@ -1273,7 +1273,7 @@ service web ip=10.96.0.1 port=http:80/TCP",
         "",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "a labelled service that is headless is left alone and says so",
         "
 settings scope=labelled
@@ -1283,7 +1283,7 @@ slice web-1 of=web v4 port=http:8080/TCP
         "! NotServed",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "a labelled ExternalName is left alone and says so",
         "
 settings scope=labelled
@@ -1348,7 +1348,7 @@ service web ip=10.96.0.1 port=http:81/TCP",
         "",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "two ports of one name: the service is left to kube-proxy",
         "
 service web ip=10.96.0.1 port=http:80/TCP port=http:81/TCP
@@ -1733,7 +1733,7 @@ shop/web:http 10.96.0.1:80/tcp [fd00:96::1]:80/tcp => P [fd00:1::2]:8080
 ! RefusedAddress",
     ),
     case(
-        "DESIGN section 5: canonical form",
+        "docs/adr/006: canonical form",
         "an IPv6 address is one however it is written",
         "
 service web ip=10.96.0.1,fd00:96::1 port=http:80/TCP
@@ -1949,7 +1949,7 @@ slice dns-1 of=dns v4 port=dns:5353/UDP
         "shop/dns:dns 10.96.0.10:53/udp => P 10.1.0.1:5353",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "a slice that nobody vouches for: the service is left to kube-proxy",
         "
 service web ip=10.96.0.1 port=http:80/TCP
@@ -1958,7 +1958,7 @@ slice web-1 of=web v4 port=http:8080/TCP by=nobody
         "! UntrustedSlice",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "a copy of Endpoints is not vouched for: users write those",
         "
 service web ip=10.96.0.1 port=http:80/TCP
@@ -1967,7 +1967,7 @@ slice web-1 of=web v4 port=http:8080/TCP by=endpointslicemirroring-controller.k8
         "! UntrustedSlice",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "the controller's label is not believed where there is no selector",
         "
 service web ip=10.96.0.1 port=http:80/TCP no-selector
@@ -1976,7 +1976,7 @@ slice web-1 of=web v4 port=http:8080/TCP
         "! UntrustedSlice",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "a foreign slice within the trusted networks is honoured",
         "
 settings trusted=10.1.0.0/16
@@ -1986,7 +1986,7 @@ slice web-1 of=web v4 port=http:8080/TCP by=me
         "shop/web:http 10.96.0.1:80/tcp => P 10.1.0.1:8080",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "a foreign slice with one address outside them: the service is left to kube-proxy",
         "
 settings trusted=10.1.0.0/16
@@ -1997,7 +1997,7 @@ slice web-1 of=web v4 port=http:8080/TCP by=me
         "! UntrustedSlice",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "one foreign slice beside the controller's: the service is left as a whole",
         "
 service web ip=10.96.0.1 port=http:80/TCP
@@ -2008,7 +2008,7 @@ slice mine of=web v4 port=http:8080/TCP by=me
         "! UntrustedSlice",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "a foreign slice without endpoints harms nobody",
         "
 service web ip=10.96.0.1 port=http:80/TCP
@@ -2018,7 +2018,7 @@ slice mine of=web v4 port=http:8080/TCP by=me",
         "shop/web:http 10.96.0.1:80/tcp => P 10.1.0.1:8080",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "a foreign slice that is gone is forgiven",
         "
 service web ip=10.96.0.1 port=http:80/TCP
@@ -2031,7 +2031,7 @@ remove-slice mine",
         "shop/web:http 10.96.0.1:80/tcp => P 10.1.0.1:8080",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "a foreign slice of another service does not matter",
         "
 service web ip=10.96.0.1 port=http:80/TCP
@@ -2045,7 +2045,7 @@ shop/web:http 10.96.0.1:80/tcp => P 10.1.0.1:8080
 ! UntrustedSlice",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "an external address that is another service's cluster address stays its",
         "
 settings external-ips
@@ -2059,7 +2059,7 @@ shop/web:http 10.96.0.1:80/tcp => P 10.1.0.1:8080
 ! AddressTaken",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "of two services with one load-balancer address the older has it",
         "
 service a ip=10.96.0.1 port=http:80/TCP type=LoadBalancer vip=203.0.113.9 created=2026-02-02
@@ -2070,7 +2070,7 @@ shop/b:http 10.96.0.2:80/tcp 203.0.113.9:80/tcp =>
 ! AddressTaken",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "the younger has it when the older is gone",
         "
 service a ip=10.96.0.1 port=http:80/TCP type=LoadBalancer vip=203.0.113.9 created=2026-02-02
@@ -2080,7 +2080,7 @@ remove-service b",
         "shop/a:http 10.96.0.1:80/tcp 203.0.113.9:80/tcp =>",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "one load-balancer address with different ports may be several services'",
         "
 service a ip=10.96.0.1 port=http:80/TCP type=LoadBalancer vip=203.0.113.9
@@ -2090,7 +2090,7 @@ shop/a:http 10.96.0.1:80/tcp 203.0.113.9:80/tcp =>
 shop/b:http 10.96.0.2:81/tcp 203.0.113.9:81/tcp =>",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "one address and port with different protocols may be several services'",
         "
 service a ip=10.96.0.1 port=p:53/TCP type=LoadBalancer vip=203.0.113.9
@@ -2100,7 +2100,7 @@ shop/a:p 10.96.0.1:53/tcp 203.0.113.9:53/tcp =>
 shop/b:p 10.96.0.2:53/udp 203.0.113.9:53/udp =>",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "an external address where a pod answers is left to kube-proxy",
         "
 settings external-ips
@@ -2114,7 +2114,7 @@ shop/web:http 10.96.0.1:80/tcp => P 10.1.0.1:8080
 ! AddressOfPod",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "an external address at another port of a pod is a frontend",
         "
 settings external-ips
@@ -2127,7 +2127,7 @@ shop/odd:p 10.1.0.1:8081/tcp 10.96.0.66:8081/tcp =>
 shop/web:http 10.96.0.1:80/tcp => P 10.1.0.1:8080",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "a pod that comes to a load-balancer address takes it out of ours",
         "
 service web ip=10.96.0.1 port=http:80/TCP:30080 type=LoadBalancer vip=10.1.0.1
@@ -2141,7 +2141,7 @@ shop/web:http 10.96.0.1:80/tcp 192.168.0.1:30080/tcp =>
 ! AddressOfPod",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "a load-balancer address that is its own endpoint's is left to kube-proxy",
         "
 service web ip=10.96.0.1 port=http:80/TCP type=LoadBalancer vip=192.168.0.5
@@ -2152,7 +2152,7 @@ shop/web:http 10.96.0.1:80/tcp => P 192.168.0.5:80
 ! AddressOfPod",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "an endpoint that is a service's cluster address is left out",
         "
 service web ip=10.96.0.1 port=http:80/TCP
@@ -2167,7 +2167,7 @@ shop/web:http 10.96.0.1:80/tcp => P 10.1.0.1:8080
 ! EndpointIsFrontend",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "an endpoint that is its own service's address is left out",
         "
 settings trusted=0.0.0.0/0
@@ -2180,7 +2180,7 @@ shop/web:http 10.96.0.1:80/tcp => P 10.1.0.1:80
 ! EndpointIsFrontend",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "an endpoint that is a node port of this node is left out",
         "
 service web ip=10.96.0.1 port=http:80/TCP:30080
@@ -2194,7 +2194,7 @@ shop/web:http 10.96.0.1:80/tcp 192.168.0.1:30080/tcp =>
 ! EndpointIsFrontend",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "an endpoint returns when the service whose address it was is gone",
         "
 service web ip=10.96.0.1 port=http:80/TCP
@@ -2208,7 +2208,7 @@ remove-service api",
         "shop/web:http 10.96.0.1:80/tcp => P 10.1.0.1:8080 10.96.0.2:80",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "a foreign endpoint at another service's load-balancer address is left out",
         "
 settings trusted=0.0.0.0/0
@@ -2223,7 +2223,7 @@ shop/b:p 10.96.0.2:80/tcp => P 203.0.113.10:80
 ! EndpointIsFrontend",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "a forbidden address is left out, its good neighbours stay",
         "
 service web ip=10.96.0.1 port=http:80/TCP
@@ -2236,7 +2236,7 @@ shop/web:http 10.96.0.1:80/tcp => P 10.1.0.2:8080
 ! RefusedAddress",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "a forbidden load-balancer address is left to kube-proxy",
         "
 service web ip=10.96.0.1 port=http:80/TCP:30080 type=LoadBalancer vip=169.254.169.254,203.0.113.9
@@ -2247,7 +2247,7 @@ shop/web:http 10.96.0.1:80/tcp 192.168.0.1:30080/tcp 203.0.113.9:80/tcp => P 10.
 ! RefusedAddress",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "over its namespace's share a service is left to kube-proxy, the others are not",
         "
 settings slots=70
@@ -2260,7 +2260,7 @@ shop/web:http 10.96.0.2:80/tcp => P 10.1.0.1:8080
 ! OverShare",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "a service over its share is adopted when there is room again",
         "
 settings slots=70
@@ -2276,7 +2276,7 @@ big/web:b 10.96.0.1:2/tcp =>
 big/web:c 10.96.0.1:3/tcp =>",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "a zone in no region that is known is said",
         "
 regions a=eu
@@ -2288,7 +2288,7 @@ shop/web:http 10.96.0.1:80/tcp => P 10.1.0.1:8080
 ! UnknownZone",
     ),
     case(
-        "DESIGN section 5 (ours, where kube-proxy trusts its objects)",
+        "docs/adr/006 (ours, where kube-proxy trusts its objects)",
         "the own node's zone is in the own node's region",
         "
 regions b=eu

@@ -245,7 +245,7 @@ service one ip=10.96.0.3 port=only:9/TCP port=dns:53/UDP";
     }
 }
 
-/// DESIGN section 4: what somebody else than the controller lists may be another namespace's.
+/// docs/adr/006: what another writer than the controller lists may be another namespace's.
 #[test]
 fn one_refusal_does_not_eject_a_backend_that_nobody_vouches_for() {
     for (maker, refused, limit) in

@@ -59,7 +59,7 @@ const TESTED: &[Vector] = &[
 /// By hand from the pseudo code: health_i = min(100, F * healthy_i / total_i) in integers, then
 /// as much of health_i * 100 / min(100, sum) as remains; the rest to the first with health.
 const DERIVED: &[Vector] = &[
-    // DESIGN section 4.
+    // Envoy's formula, worked out by hand.
     (140, &[(10, 7), (10, 10)], &[98, 2]),
     (140, &[(3, 2), (3, 3)], &[93, 7]),
     (140, &[(2, 1), (2, 1)], &[70, 30]),
