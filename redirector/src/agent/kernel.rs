@@ -43,13 +43,6 @@ impl Agent {
         self.take(Input::Kernel { backend, event });
     }
 
-    /// Tells the kernel that this process lives.
-    pub(super) fn beat(&self) {
-        if let Err(error) = self.datapath.beat() {
-            warn!(error = format!("{error:#}"), "cannot write the heartbeat");
-        }
-    }
-
     /// Tells the world which backends this node's sockets use, and which the kernel holds back
     /// without the world's knowledge, twice in a row: its news was lost, or found maps that were
     /// just adopted anew. A question of the kernel's that was lost likewise is answered, so that it

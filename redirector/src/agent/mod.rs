@@ -5,6 +5,7 @@
 
 mod asks;
 mod guard;
+mod heartbeat;
 mod kernel;
 mod local;
 mod log;
@@ -33,13 +34,14 @@ use tracing::{debug, error, info, warn};
 
 pub use self::guard::Guard;
 use self::{
+    heartbeat::Heartbeat,
     local::Local,
     log::Log,
     probes::{Looks, Meaning},
 };
 use crate::{
     control::{Ask, LongNames, Order, Orders},
-    datapath::{Datapath, Events, Resets},
+    datapath::{Datapath, Events, Heart, Resets},
     outputs::Outputs,
 };
 
@@ -47,8 +49,8 @@ use crate::{
 pub const QUEUE: usize = 4_096;
 /// How long after a failure the plan is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-/// How often the kernel is told that somebody probes what it ejects.
-const BEAT: Duration = Duration::from_millis(500);
+/// How often the agent's task comes round though there is no news.
+const ROUND: Duration = Duration::from_millis(500);
 /// How often the kernel is asked what it has not said: which backends this node's sockets use, and
 /// which it holds back though its word of that was lost. And how often the guard looks at the pins.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -99,6 +101,7 @@ pub struct Agent {
     /// Orders of an earlier agent, until the services are known.
     orders_to_resume: Vec<Order>,
     started: Instant,
+    _heartbeat: Heartbeat,
 }
 
 impl Agent {
@@ -109,12 +112,14 @@ impl Agent {
     /// The maps cannot be read.
     pub fn adopt(
         datapath: Datapath,
+        heart: Heart,
         outputs: Arc<Outputs>,
         wanted: watch::Sender<Wanted>,
         mut orders: Orders,
         names: LongNames,
         resets: Result<Resets>,
     ) -> Result<Self> {
+        let heartbeat = Heartbeat::start(heart, Arc::clone(&outputs))?;
         let installed = datapath.adopt()?;
         let mut agent = Self {
             world: World::new(),
@@ -141,6 +146,7 @@ impl Agent {
             names,
             resets: resets.map(Arc::new).map_err(|error| format!("{error:#}")),
             started: Instant::now(),
+            _heartbeat: heartbeat,
         };
         let objections = agent.installed.objections();
         let usage = agent.installed.usage();
@@ -163,7 +169,7 @@ impl Agent {
         mut asks: mpsc::Receiver<Ask>,
         mut stop: watch::Receiver<bool>,
     ) {
-        let mut beat = interval(BEAT);
+        let mut round = interval(ROUND);
         let mut sweep = interval(SWEEP);
         loop {
             let deadline = self.deadline();
@@ -172,8 +178,9 @@ impl Agent {
                 input = news.recv() => {
                     let Some(input) = input else { break };
                     self.take(input);
-                    // Bursts are one difference.
-                    while let Ok(input) = news.try_recv() {
+                    // Bursts are one difference; a flood is several.
+                    for _ in 0..QUEUE {
+                        let Ok(input) = news.try_recv() else { break };
                         self.take(input);
                     }
                     self.retry_at = self.settle();
@@ -189,7 +196,7 @@ impl Agent {
                     self.retry_at = self.settle();
                 }
                 Some(ask) = asks.recv() => self.answer(ask),
-                _ = beat.tick() => self.beat(),
+                _ = round.tick() => {}
                 _ = sweep.tick() => {
                     self.sweep();
                     self.retry_at = self.settle();

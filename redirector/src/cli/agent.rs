@@ -24,7 +24,7 @@ use super::{
 use crate::{
     agent::{Agent, Guard, QUEUE},
     control::{self, LongNames, Orders, SocketFile, ask_loader},
-    datapath::{self, Counters, Datapath, Events, Lock, Loss, Pinned, Pins, Resets, check},
+    datapath::{self, Counters, Datapath, Events, Heart, Lock, Loss, Pinned, Pins, Resets, check},
     outputs::{Metrics, Outputs, admin::Admin},
     sources::{
         file,
@@ -151,7 +151,8 @@ async fn serve(args: &Args, signals: &mut Signals) -> Result<Ended> {
     let datapath = Datapath::open(&pins)?;
     let stale_after = args.stale_after.or(kube.is_some().then_some(STALE_AFTER));
     datapath.set_stale_after(stale_after.filter(|after| !after.is_zero()))?;
-    let agent = Agent::adopt(datapath, Arc::clone(&outputs), wanted, orders, names, resets)?;
+    let heart = Heart::open(&pins)?;
+    let agent = Agent::adopt(datapath, heart, Arc::clone(&outputs), wanted, orders, names, resets)?;
 
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(admin.serve(Arc::clone(&outputs)));

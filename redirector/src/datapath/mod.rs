@@ -51,7 +51,7 @@ pub use access::Access;
 pub use load::{Options, Programs, SEATS, load};
 pub use mapped::Mapped;
 pub use object::Object;
-pub use passive::{Events, Seen, monotonic};
+pub use passive::{Events, Heart, Seen, monotonic};
 pub use pinned::{Loss, Pinned};
 pub use pins::{Lock, Pins};
 pub use resets::{Destroyed, Kept, Resets};
@@ -241,15 +241,6 @@ impl Datapath {
                 sys::barrier(outer.as_fd(), inner.as_fd()).context("cannot wait for a grace period")
             }
         }
-    }
-
-    /// This process is alive: what the kernel ejects is being probed.
-    ///
-    /// # Errors
-    ///
-    /// Never in practice.
-    pub fn beat(&self) -> Result<()> {
-        self.passive.beat()
     }
 
     /// How long ago an agent wrote its heartbeat; `None` if none ever has.

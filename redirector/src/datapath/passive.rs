@@ -22,6 +22,30 @@ const UNTIL: usize = offset_of!(PassiveValue, until) / 8;
 const VOUCHED: usize = offset_of!(PassiveValue, vouched) / 8;
 const WITNESS: usize = offset_of!(PassiveValue, witness) / 8;
 
+/// By which the kernel hears that an agent lives.
+#[derive(Debug)]
+pub struct Heart(Mapped<u64>);
+
+impl Heart {
+    /// Opens the pinned map.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened or mapped.
+    pub fn open(pins: &Pins) -> Result<Self> {
+        map_array(pins, "CONFIG").map(Self)
+    }
+
+    /// The agent is alive.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice.
+    pub fn beat(&self) -> Result<()> {
+        self.0.publish(HEARTBEAT as usize, monotonic()?)
+    }
+}
+
 /// What both sides know of failing connects.
 #[derive(Debug)]
 pub(super) struct Passive {
@@ -38,11 +62,6 @@ impl Passive {
             avoid: map_array(pins, "AVOID")?,
             config: map_array(pins, "CONFIG")?,
         })
-    }
-
-    /// The agent is alive.
-    pub(super) fn beat(&self) -> Result<()> {
-        self.config.publish(HEARTBEAT as usize, monotonic()?)
     }
 
     /// How long ago an agent was alive; `None` if none has ever been.
