@@ -1,0 +1,134 @@
+//! The table: clients, what happened, and how many dials were lost of how many.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use crate::{
+    clients::Client,
+    dials::Dial,
+    faults::{Fault, Window},
+    limits,
+};
+
+/// A fault falls into the middle of so many of each client, both families together.
+const FEWEST_DIALS: usize = 12;
+
+/// What became of a client's dials, one cell for each fault.
+pub struct Row {
+    client: &'static Client,
+    cells: Vec<Cell>,
+}
+
+struct Cell {
+    fault: Fault,
+    /// IPv4, IPv6.
+    families: [Sum; 2],
+    /// What no limit covers, and what was led to where nothing may be.
+    unexplained: Vec<String>,
+    /// What clients have said of what was lost.
+    said: BTreeMap<String, usize>,
+    /// How often each replica answered.
+    answered: BTreeMap<u8, usize>,
+}
+
+#[derive(Default)]
+struct Sum {
+    lost: usize,
+    made: usize,
+}
+
+impl Row {
+    pub fn new(client: &'static Client, dials: &[Vec<Dial>], windows: &[Window]) -> Self {
+        let cells = windows.iter().map(|window| Cell::new(client, dials, window)).collect();
+        Self { client, cells }
+    }
+}
+
+impl Cell {
+    fn new(client: &Client, dials: &[Vec<Dial>], window: &Window) -> Self {
+        let mut cell = Self {
+            fault: window.fault,
+            families: [Sum::default(), Sum::default()],
+            unexplained: Vec::new(),
+            said: BTreeMap::new(),
+            answered: BTreeMap::new(),
+        };
+        let since = |when: Instant| match when.checked_duration_since(window.at) {
+            Some(after) => after.as_secs_f64(),
+            None => -window.at.duration_since(when).as_secs_f64(),
+        };
+        for (sum, dials) in cell.families.iter_mut().zip(dials) {
+            let here = |dial: &&Dial| window.begin <= dial.begin && dial.begin < window.end;
+            let made: Vec<_> = dials.iter().filter(here).collect();
+            let lost: Vec<_> = made.iter().copied().filter(|dial| dial.outcome.is_err()).collect();
+            *sum = Sum { lost: lost.len(), made: made.len() };
+            for dial in &made {
+                match &dial.outcome {
+                    Ok(replica) => *cell.answered.entry(*replica).or_default() += 1,
+                    Err(said) => *cell.said.entry(said.clone()).or_default() += 1,
+                }
+            }
+            let is_late = |dial: &&&Dial| {
+                let keeps = client.connections + client.sockets > 0;
+                !keeps && dial.begin > window.settled && dial.end < window.end
+            };
+            let strays = made.iter().filter(is_late).filter(|dial| {
+                dial.outcome.as_ref().is_ok_and(|replica| !window.fault.spares(*replica))
+            });
+            let strays = strays.map(|dial| format!("{:.3} s: led there", since(dial.begin)));
+            cell.unexplained.extend(strays);
+            let unexplained = limits::unexplained(client, window, &lost).into_iter();
+            cell.unexplained.extend(unexplained.map(|dial| {
+                format!(
+                    "{:.3} s to {:.3} s: {:?}",
+                    since(dial.begin),
+                    since(dial.end),
+                    dial.outcome
+                )
+            }));
+        }
+        cell
+    }
+}
+
+/// Dials lost / dials made, of IPv4 and of IPv6; and what the clients said of those lost.
+pub fn print(rows: &[Row]) {
+    let width = rows.iter().map(|row| row.client.name.len()).max().unwrap_or(0);
+    let heads: String = Fault::ALL.iter().map(|fault| format!("  {:>15}", fault.name())).collect();
+    println!("{:<width$}{heads}", "lost/made: IPv4, IPv6");
+    for row in rows {
+        let cell = |cell: &Cell| {
+            let families =
+                cell.families.each_ref().map(|Sum { lost, made }| format!("{lost}/{made}"));
+            format!("  {:>15}", families.join(" "))
+        };
+        let cells: String = row.cells.iter().map(cell).collect();
+        println!("{:<width$}{cells}", row.client.name);
+    }
+    for row in rows {
+        for cell in &row.cells {
+            for (said, count) in &cell.said {
+                println!("{}, {}: {count} times {said}", row.client.name, cell.fault.name());
+            }
+        }
+    }
+}
+
+/// Panics if something was lost that no limit covers, or if too little was tried.
+pub fn judge(rows: &[Row]) {
+    let mut faults = Vec::new();
+    for Row { client, cells } in rows {
+        for Cell { fault, families, unexplained, answered, said: _ } in cells {
+            let place = format!("{}, {}", client.name, fault.name());
+            faults.extend(unexplained.iter().map(|dial| format!("{place}: {dial}")));
+            let made: usize = families.iter().map(|sum| sum.made).sum();
+            if made < FEWEST_DIALS {
+                faults.push(format!("{place}: only {made} dials"));
+            }
+            let replicas = answered.keys().filter(|replica| **replica != 0).count();
+            if !answered.contains_key(&0) && replicas < 2 {
+                faults.push(format!("{place}: answered by {answered:?} alone"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "lost beyond README.md, \"Limits\":\n{}", faults.join("\n"));
+}
