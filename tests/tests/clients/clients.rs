@@ -50,11 +50,13 @@ const fn client(
 use Answer::{Names, Succeeds};
 use Run::{Each, Lines, Through};
 
-/// A resolver's file is the process's own.
+/// The resolver's file, with a further line, is the process's own.
 macro_rules! getaddrinfo {
-    ($libc:literal) => {
+    ($libc:literal, $further:literal) => {
         concat!(
-            "printf 'nameserver %s\noptions timeout:1 attempts:3\n' $IP >$OWN/resolv.conf && ",
+            "{ echo nameserver $IP; echo ",
+            $further,
+            "; } >$OWN/resolv.conf && ",
             "exec unshare -m sh -c 'mount --bind $OWN/resolv.conf /etc/resolv.conf && ",
             "exec $DIR/getaddrinfo-",
             $libc,
@@ -72,8 +74,13 @@ macro_rules! java {
 /// A proxy with several locations, each with these directives of its own.
 macro_rules! nginx {
     ($directives:literal) => {
+        nginx!($directives, "")
+    };
+    ($directives:literal, $before:literal) => {
         concat!(
-            "{ echo \"server { listen $OWN_HOST:8000;\"; ",
+            "{ echo \"",
+            $before,
+            " server { listen $OWN_HOST:8000;\"; ",
             "for number in 0 1 2 3 4 5; do echo \"location /$number { ",
             $directives,
             " }\"; done; echo '}'; } >server.conf && ",
@@ -94,8 +101,18 @@ macro_rules! chronyd {
 
 pub const CLIENTS: [Client; 15] = [
     client("dig", &[&DNS], Each("exec dig @$IP -p $PORT +short +time=1 +tries=3 who.lab"), Names),
-    client("getaddrinfo, glibc", &[&DNS], Each(getaddrinfo!("glibc")), Names),
-    client("getaddrinfo, musl", &[&DNS], Each(getaddrinfo!("musl")), Names),
+    client(
+        "getaddrinfo, glibc",
+        &[&DNS],
+        Each(getaddrinfo!("glibc", "options timeout:1 attempts:3")),
+        Names,
+    ),
+    client(
+        "getaddrinfo, musl",
+        &[&DNS],
+        Each(getaddrinfo!("musl", "options timeout:1 attempts:3")),
+        Names,
+    ),
     Client {
         sockets: 6,
         ..client("c-ares", &[&DNS], Lines("exec /usr/bin/python3 $DIR/ares.py $IP"), Names)
@@ -151,5 +168,45 @@ pub const CLIENTS: [Client; 15] = [
         &[&SIP],
         Each("exec sipp -sf $DIR/uac.xml -nostdin -m 1 -i $OWN_IP -p 5060 $HOST:$PORT"),
         Succeeds,
+    ),
+];
+
+/// Some of them again, with what docs/clients.md says to set. They make up for more by themselves.
+pub const WITH_SETTINGS: [Client; 5] = [
+    client(
+        "getaddrinfo, glibc, twice",
+        &[&DNS],
+        Each(getaddrinfo!("glibc", "nameserver $IP; echo options timeout:1 attempts:3")),
+        Names,
+    ),
+    client(
+        "getaddrinfo, musl, timeout:5",
+        &[&DNS],
+        Each(getaddrinfo!("musl", "options timeout:5 attempts:5")),
+        Names,
+    ),
+    client(
+        "curl, retries",
+        &[&HTTP],
+        Each("exec curl -sS --max-time 5 --retry 3 --retry-connrefused http://$HOST:$PORT/"),
+        Names,
+    ),
+    client(
+        "nginx, upstream, twice",
+        &[&HTTP],
+        Through(
+            nginx!(
+                "proxy_pass http://twice;",
+                "upstream twice { server $HOST:$PORT max_fails=0; server $HOST:$PORT max_fails=0; }"
+            ),
+            "exec curl -sS --max-time 5 http://$OWN_HOST:8000/$(($$ % 6))",
+        ),
+        Names,
+    ),
+    client(
+        "psql, twice",
+        &[&POSTGRES],
+        Each("exec psql -X -At -h $IP,$IP -p $PORT -U postgres -c 'show cluster_name'"),
+        Names,
     ),
 ];

@@ -5,7 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::stage::{Listed, Stage};
+use redirector_tests::wait::wait_until;
+
+use crate::{
+    pod::Pod,
+    stage::{Listed, Stage},
+};
 
 /// Nothing but discovery says of a UDP backend that it is dead. With a readiness probe each second kubelet
 /// takes as long or longer.
@@ -13,6 +18,8 @@ const DISCOVERY: Duration = Duration::from_secs(2);
 /// What a pod that is deleted is granted before it is killed, and its address gone.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// So many at least of each client, by each family.
+const FEWEST_DIALS: usize = 8;
 /// The replica that is drained, and later replaced.
 const FIRST: u8 = 1;
 
@@ -44,7 +51,7 @@ impl Fault {
     pub const ALL: [Self; 4] = [Self::Drained, Self::Replaced, Self::Killed, Self::BlackHole];
 
     /// Whether a dial may go to that replica once the fault is settled.
-    pub fn spares(self, replica: u8) -> bool {
+    pub fn may_lead_to(self, replica: u8) -> bool {
         !matches!(self, Self::Drained | Self::Replaced) || replica != FIRST
     }
 
@@ -58,9 +65,16 @@ impl Fault {
     }
 }
 
-/// So long before it, and so long afterwards.
-pub fn happen(fault: Fault, stage: &mut Stage<'_>, before: Duration, after: Duration) -> Window {
+/// So long before it, and so long afterwards; longer on a machine that is too busy for enough dials.
+pub fn happen(
+    fault: Fault,
+    stage: &mut Stage<'_>,
+    pods: &[Pod<'_>],
+    before: Duration,
+    after: Duration,
+) -> Window {
     let begin = Instant::now();
+    let made: Vec<_> = pods.iter().map(Pod::made).collect();
     thread::sleep(before);
     let at = Instant::now();
     let settled = match fault {
@@ -87,6 +101,8 @@ pub fn happen(fault: Fault, stage: &mut Stage<'_>, before: Duration, after: Dura
         }
     };
     thread::sleep(after.saturating_sub(at.elapsed()));
+    let has_enough = |(pod, made): (&Pod<'_>, &usize)| pod.made() >= made + FEWEST_DIALS;
+    wait_until("each client has dialled often enough", || pods.iter().zip(&made).all(has_enough));
     let end = Instant::now();
     if fault == Fault::Drained {
         stage.order("undrain", "node=r1");

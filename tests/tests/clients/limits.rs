@@ -8,8 +8,11 @@ use crate::{
     faults::{Fault, Window},
 };
 
-/// Probes of a replica that has answered before have failed by then: one each second, two of them.
-const EJECTED: Duration = Duration::from_secs(4);
+/// Two probes of a replica that has answered before have failed by then, also on a busy machine.
+const EJECTED: Duration = Duration::from_secs(10);
+
+/// A socket that has ended says so at once; one that goes on with a replica that is gone waits for longer.
+const AT_ONCE: Duration = Duration::from_millis(900);
 
 /// A sentence of README.md, and which lost dials it covers.
 struct Limit {
@@ -43,7 +46,8 @@ const LIMITS: [Limit; 5] = [
         most: |client| client.sockets,
         covers: |client, window, dial| {
             let uses = client.dials.iter().any(|service| !service.is_tcp);
-            uses && window.fault != Fault::Drained && window.at <= dial.end
+            let is_late = window.at <= dial.end && dial.end - dial.begin < AT_ONCE;
+            uses && window.fault != Fault::Drained && is_late
         },
     },
     Limit {

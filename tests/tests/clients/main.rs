@@ -33,7 +33,8 @@ const BEFORE: Duration = Duration::from_millis(1_500);
 #[test]
 fn real_clients_lose_nothing_but_what_limits_says() {
     let after = sized(Duration::from_secs(30), Duration::from_secs(6));
-    let clients = tools::available(&clients::CLIENTS);
+    let with_settings = sized(&clients::WITH_SETTINGS[..], &[]);
+    let clients = tools::available(clients::CLIENTS.iter().chain(with_settings));
     let start = Instant::now();
     let world = World::new(clients.len() * 2);
     let mut stage = Stage::new(&world);
@@ -45,7 +46,8 @@ fn real_clients_lose_nothing_but_what_limits_says() {
             pods.iter().map(|pod| scope.spawn(|| dials::make(pod, &is_over))).collect();
         // The drivers end also when this fails.
         let over = Over(&is_over);
-        let windows = Fault::ALL.map(|fault| faults::happen(fault, &mut stage, BEFORE, after));
+        let windows =
+            Fault::ALL.map(|fault| faults::happen(fault, &mut stage, &pods, BEFORE, after));
         drop(over);
         let join = |driver: thread::ScopedJoinHandle<'_, _>| driver.join().expect("a driver");
         (drivers.into_iter().map(join).collect::<Vec<_>>(), windows)

@@ -4,7 +4,10 @@ use std::{
     fs::{self, File},
     io::{BufRead as _, BufReader, Write as _},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -34,6 +37,7 @@ pub struct Pod<'a> {
     directory: Directory,
     /// The one that goes on running.
     running: Mutex<Option<Running>>,
+    made: AtomicUsize,
 }
 
 struct Running {
@@ -60,7 +64,8 @@ pub fn all<'a>(clients: &[&'static Client], world: &'a World) -> Vec<Pod<'a>> {
 impl<'a> Pod<'a> {
     fn start(client: &'static Client, is_ipv6: bool, world: &'a World, node: &'a Node) -> Self {
         let directory = Directory::new("pod").expect("a directory");
-        let pod = Self { client, is_ipv6, world, node, directory, running: Mutex::default() };
+        let (running, made) = (Mutex::default(), AtomicUsize::new(0));
+        let pod = Self { client, is_ipv6, world, node, directory, running, made };
         let (line, speaks) = match client.run {
             Run::Each(_) => return pod,
             Run::Lines(line) => (line, true),
@@ -86,14 +91,21 @@ impl<'a> Pod<'a> {
     /// has written.
     pub fn dial(&self) -> Result<u8, String> {
         let text = match self.client.run {
-            Run::Each(line) | Run::Through(_, line) => self.run(line)?,
-            Run::Lines(_) => self.ask(),
+            Run::Each(line) | Run::Through(_, line) => self.run(line),
+            Run::Lines(_) => Ok(self.ask()),
         };
+        self.made.fetch_add(1, Ordering::Relaxed);
+        let text = text?;
         match (answerer(&text), &self.client.answer) {
             (_, Answer::Succeeds) => Ok(0),
             (Some(replica), Answer::Names) => Ok(replica),
             (None, Answer::Names) => Err(text),
         }
+    }
+
+    /// Its dials so far, lost or not.
+    pub fn made(&self) -> usize {
+        self.made.load(Ordering::Relaxed)
     }
 
     /// Until its programs have started and are answered.
@@ -140,7 +152,7 @@ impl<'a> Pod<'a> {
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        let Self { client, is_ipv6, world, node, directory, running: _ } = self;
+        let Self { client, is_ipv6, world, node, directory, .. } = self;
         let service = client.dials[0].addresses()[usize::from(*is_ipv6)];
         let own = if *is_ipv6 { node.socket6(0) } else { node.socket4(0) };
         // As in a URL.

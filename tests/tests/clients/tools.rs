@@ -10,24 +10,24 @@ use std::{
 
 use crate::clients::Client;
 
-/// Those whose packages are too large for every machine: what they are called in a skip, the start of
-/// their clients' names, the programs, and the size.
-const LARGE: [(&str, &str, &[&str], &str); 2] = [
-    ("java", "java", &["java", "javac"], "a JDK is a download of 130 MB"),
-    ("psql", "psql", &["psql", "postgres", "initdb"], "PostgreSQL is a download of 72 MB"),
+/// Those whose packages are too large for every machine: how their clients' names begin, the programs,
+/// and the size.
+const LARGE: [(&str, &[&str], &str); 2] = [
+    ("java", &["java", "javac"], "a JDK is a download of 130 MB"),
+    ("psql", &["psql", "postgres", "initdb"], "PostgreSQL is a download of 72 MB"),
 ];
 const NOBODY: u32 = 65534;
 
 /// The clients that can run here. Says which cannot.
-pub fn available(all: &'static [Client]) -> Vec<&'static Client> {
+pub fn available(all: impl Iterator<Item = &'static Client>) -> Vec<&'static Client> {
     let is_missing = |programs: &[&str]| programs.iter().any(|program| find(program).is_none());
-    let missing: Vec<_> = LARGE.iter().filter(|(_, _, programs, _)| is_missing(programs)).collect();
-    for (name, _, programs, why) in &missing {
+    let missing: Vec<_> = LARGE.iter().filter(|(_, programs, _)| is_missing(programs)).collect();
+    for (name, programs, why) in &missing {
         println!("SKIP {name}: not all of {} are installed; {why}", programs.join(", "));
     }
     let is_here =
-        |client: &&Client| !missing.iter().any(|(_, start, ..)| client.name.starts_with(start));
-    all.iter().filter(is_here).collect()
+        |client: &&Client| !missing.iter().any(|(name, ..)| client.name.starts_with(name));
+    all.filter(is_here).collect()
 }
 
 /// Whether replicas can serve it.
