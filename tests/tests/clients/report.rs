@@ -8,7 +8,7 @@ use std::{
 use crate::{
     clients::{Answer, Client},
     dials::Dial,
-    faults::{Fault, Window},
+    faults::{FEWEST_DIALS, Fault, Window},
     limits,
 };
 
@@ -113,12 +113,14 @@ pub fn print(rows: &[Row]) {
     }
 }
 
-/// Panics if something was lost that no limit covers, or if a client never came to several replicas.
+/// Panics if something was lost that no limit covers, if a client hung, or never came to several replicas.
 pub fn judge(rows: &[Row]) {
     let mut faults = Vec::new();
     for Row { client, cells } in rows {
-        for Cell { fault, unexplained, .. } in cells {
+        for Cell { fault, families, unexplained, .. } in cells {
             let place = format!("{}, {}", client.name, fault.name());
+            let hang = families.iter().filter(|sum| sum.made < FEWEST_DIALS);
+            faults.extend(hang.map(|sum| format!("{place}: hangs, {} dials", sum.made)));
             faults.extend(unexplained.iter().map(|dial| format!("{place}: {dial}")));
         }
         let replicas: BTreeSet<_> = cells.iter().flat_map(|cell| cell.answered.iter()).collect();
