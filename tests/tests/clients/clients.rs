@@ -110,7 +110,7 @@ pub const CLIENTS: [Client; 15] = [
     client(
         "getaddrinfo, musl",
         &[&DNS],
-        Each(getaddrinfo!("musl", "options timeout:1 attempts:3")),
+        Each(getaddrinfo!("musl", "options timeout:2 attempts:4")),
         Names,
     ),
     Client {

@@ -106,6 +106,12 @@ pub fn happen(
         thread::sleep(Duration::from_millis(50));
     }
     let end = Instant::now();
+    println!(
+        "{}: in force or listed after {:.1?}, watched for {:.1?}",
+        fault.name(),
+        settled - at,
+        end - begin
+    );
     if fault == Fault::Drained {
         stage.order("undrain", "node=r1");
     }

@@ -52,42 +52,48 @@ impl Cell {
             said: BTreeMap::new(),
             answered: BTreeSet::new(),
         };
-        let since = |when: Instant| match when.checked_duration_since(window.at) {
-            Some(after) => after.as_secs_f64(),
-            None => -window.at.duration_since(when).as_secs_f64(),
-        };
-        for (sum, dials) in cell.families.iter_mut().zip(dials) {
+        for (family, dials) in dials.iter().enumerate() {
             let here = |dial: &&Dial| window.begin <= dial.begin && dial.begin < window.end;
-            let made: Vec<_> = dials.iter().filter(here).collect();
-            let lost: Vec<_> = made.iter().copied().filter(|dial| dial.outcome.is_err()).collect();
-            *sum = Sum { lost: lost.len(), made: made.len() };
-            for dial in &made {
-                match &dial.outcome {
-                    Ok(replica) => drop(cell.answered.insert(*replica)),
-                    Err(said) => *cell.said.entry(said.clone()).or_default() += 1,
-                }
-            }
-            let is_late = |dial: &&&Dial| {
-                let keeps = client.connections + client.sockets > 0;
-                !keeps && dial.begin > window.settled && dial.end < window.end
-            };
-            let strays = made.iter().filter(is_late).filter(|dial| {
-                dial.outcome.as_ref().is_ok_and(|replica| !window.fault.may_lead_to(*replica))
-            });
-            let strays = strays.map(|dial| format!("{:.3} s: led there", since(dial.begin)));
-            cell.unexplained.extend(strays);
+            let dials: Vec<_> = dials.iter().filter(here).collect();
+            cell.families[family] = cell.count(&dials);
+            let lost: Vec<_> = dials.iter().copied().filter(|dial| dial.outcome.is_err()).collect();
             let unexplained = limits::unexplained(client, window, &lost).into_iter();
-            cell.unexplained.extend(unexplained.map(|dial| {
-                format!(
-                    "{:.3} s to {:.3} s: {:?}",
-                    since(dial.begin),
-                    since(dial.end),
-                    dial.outcome
-                )
-            }));
+            let strays = dials.into_iter().filter(|dial| is_stray(client, window, dial));
+            cell.unexplained.extend(unexplained.chain(strays).map(|dial| told(window, dial)));
         }
         cell
     }
+
+    fn count(&mut self, dials: &[&Dial]) -> Sum {
+        let mut sum = Sum { lost: 0, made: dials.len() };
+        for dial in dials {
+            match &dial.outcome {
+                Ok(replica) => drop(self.answered.insert(*replica)),
+                Err(said) => {
+                    sum.lost += 1;
+                    *self.said.entry(said.clone()).or_default() += 1;
+                }
+            }
+        }
+        sum
+    }
+}
+
+/// Whether it was led to a replica to which nothing new may go. What is kept may go on there.
+fn is_stray(client: &Client, window: &Window, dial: &Dial) -> bool {
+    let is_new = client.connections + client.sockets == 0
+        && window.settled < dial.begin
+        && dial.end < window.end;
+    is_new && dial.outcome.as_ref().is_ok_and(|replica| !window.fault.may_lead_to(*replica))
+}
+
+/// In seconds since the fault.
+fn told(window: &Window, dial: &Dial) -> String {
+    let since = |when: Instant| {
+        when.duration_since(window.begin).as_secs_f64()
+            - window.at.duration_since(window.begin).as_secs_f64()
+    };
+    format!("{:.3} s to {:.3} s: {:?}", since(dial.begin), since(dial.end), dial.outcome)
 }
 
 /// Dials lost / dials made, of IPv4 and of IPv6; and what the clients said of those lost.

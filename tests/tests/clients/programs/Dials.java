@@ -40,7 +40,7 @@ public class Dials {
         String ip = address.getAddress().getHostAddress();
         String host = ip.contains(":") ? "[" + ip + "]" : ip;
         URLConnection connection = new URL("http://" + host + ":" + address.getPort()).openConnection();
-        connection.setReadTimeout(1000);
+        connection.setReadTimeout(2000);
         try (InputStream body = connection.getInputStream()) {
             return new String(body.readAllBytes());
         }
@@ -53,7 +53,7 @@ public class Dials {
         try {
             if (kept[turn] == null) {
                 kept[turn] = new DatagramSocket();
-                kept[turn].setSoTimeout(1000);
+                kept[turn].setSoTimeout(2000);
                 kept[turn].connect(address);
             }
             byte[] question = question();
