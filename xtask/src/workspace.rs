@@ -20,6 +20,11 @@ pub(crate) fn target() -> PathBuf {
     }
 }
 
+/// Where Debian packages are unpacked that are not installed.
+pub(crate) fn unpacked() -> PathBuf {
+    target().join("tools/debian")
+}
+
 pub(crate) fn bpf_object() -> PathBuf {
     target().join("bpf/redirector.o")
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use crate::process;
+use crate::{process, workspace};
 
 pub(super) fn is_available() -> bool {
     process::find("apt-get").is_some()
@@ -32,6 +32,15 @@ pub(super) fn install(packages: &[&str]) -> Command {
     let mut apt = apt_get();
     apt.args(["install", "-y", "--no-install-recommends"]).args(packages);
     apt
+}
+
+/// The files of a package, without its scripts.
+pub(super) fn unpack(package: &str) -> Command {
+    let mut shell = Command::new("sh");
+    let script = "mkdir -p \"$1\" && cd \"$1\" && apt-get -qq -o APT::Sandbox::User=root download \"$2\" && \
+                  for archive in \"$2\"_*.deb; do dpkg-deb -x \"$archive\" . && rm \"$archive\"; done";
+    shell.args(["-ec", script, "unpack"]).arg(workspace::unpacked()).arg(package);
+    shell
 }
 
 fn apt_get() -> Command {

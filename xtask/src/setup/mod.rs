@@ -30,6 +30,8 @@ pub(crate) struct InstallArgs {
 enum Fix {
     /// A Debian package.
     Package(String),
+    /// A Debian package that is not installed: its files alone, below `target/tools`.
+    Unpacked(&'static str),
     /// A component of rustup's toolchain.
     Component(&'static str),
     /// bpf-linker, built against this major version of LLVM.
@@ -47,7 +49,8 @@ pub(crate) fn ensure(groups: &[Group], args: InstallArgs) -> Result<()> {
         return Ok(());
     }
     announce(&missing);
-    let has_packages = missing.iter().any(|need| matches!(need.fix, Fix::Package(_)));
+    let is_package = |need: &Missing| matches!(need.fix, Fix::Package(_) | Fix::Unpacked(_));
+    let has_packages = missing.iter().any(is_package);
     let update = has_packages.then(apt::update);
     if args.no_install {
         let commands: Vec<_> = update.into_iter().chain(commands(&missing)).collect();
@@ -102,6 +105,7 @@ fn commands(missing: &[Missing]) -> Vec<Command> {
     for Missing { fix, .. } in missing {
         match fix {
             Fix::Package(name) => packages.push(name),
+            Fix::Unpacked(name) => others.push(apt::unpack(name)),
             Fix::Component(name) => {
                 let mut rustup = Command::new("rustup");
                 rustup.args(["component", "add", name]);
