@@ -43,8 +43,8 @@ use anyhow::{Context as _, Result};
 use aya::maps::{Map, MapData, PerCpuArray};
 use aya_log::EbpfLogger;
 use redirector_common::{
-    BackendValue, COUNTERS, HOST_HAS_IT, HealthByte, HealthWord,
-    MAX_TIERS, NodeWord, Reason, ServiceName, ServiceWord, Slot,
+    BackendValue, COUNTERS, HOST_HAS_IT, HealthByte, HealthWord, MAX_TIERS, NodeWord, Reason,
+    ServiceName, ServiceWord, Slot,
 };
 use redirector_core::{
     plan::{Capacities, Installed, Plan, Snapshot, Step},

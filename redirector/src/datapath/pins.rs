@@ -115,7 +115,8 @@ impl Pins {
 
     /// The numbers in the names that begin so, the lowest first.
     fn numbered(paths: &[PathBuf], prefix: &str) -> Vec<u32> {
-        let number = |path: &PathBuf| path.file_name()?.to_str()?.strip_prefix(prefix)?.parse().ok();
+        let number =
+            |path: &PathBuf| path.file_name()?.to_str()?.strip_prefix(prefix)?.parse().ok();
         let mut numbers: Vec<_> = paths.iter().filter_map(number).collect();
         numbers.sort_unstable();
         numbers

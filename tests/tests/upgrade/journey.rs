@@ -31,9 +31,10 @@ const STAY: Duration = Duration::from_secs(3);
 /// Enough to meet each of four backends.
 const DIALS: u32 = 60;
 /// The maps of the layout before this one that the way back needs.
-const LEFT: [&str; 9] = [
+const LEFT: [&str; 10] = [
     "AFFINITY",
     "BACKENDS",
+    "CONFIG",
     "FRONTENDS4",
     "FRONTENDS6",
     "HEALTH",
@@ -110,8 +111,7 @@ impl Journey {
             [PLAIN4, PLAIN6].iter().all(|address| {
                 let answers = self.answers(address);
                 answers.len() == DIALS as usize && answers.iter().all(is_good)
-            })
-                && self.answers(TIERS).iter().all(|name| name == "n3")
+            }) && self.answers(TIERS).iter().all(|name| name == "n3")
         });
     }
 
@@ -186,7 +186,8 @@ impl Journey {
             })
             .collect();
         objected.sort();
-        let dead = |at: &str| objected.iter().any(|one| one.starts_with(at) && one.contains("prober"));
+        let dead =
+            |at: &str| objected.iter().any(|one| one.starts_with(at) && one.contains("prober"));
         assert!(dead("10.77.3.1") && dead("fd77::3:1"), "the ejected replica: {objected:?}");
         let is_drained = |at: &str| objected.contains(&format!("{at} [\"operator\"]"));
         assert!(is_drained("10.77.4.1") && is_drained("fd77::4:1"), "the drain: {objected:?}");
@@ -206,19 +207,27 @@ impl Journey {
     /// Nothing has failed, nothing went where it must not, and every peer was that dialled: but for what
     /// is lost in the moment in which the earlier binary exchanges the programs.
     fn account(&self, all: &[Dials], since: u64) {
-        let leg = |at: u64| self.legs.iter().rev().find(|(_, from)| at >= *from).map_or("?", |leg| leg.0);
+        let leg =
+            |at: u64| self.legs.iter().rev().find(|(_, from)| at >= *from).map_or("?", |leg| leg.0);
         let (mut count, mut faults) = (0, Vec::new());
         for Dials { dial, all } in all {
             count += all.len();
             for one in all {
-                let shown = if dial.transport == Transport::Tcp { one.peer } else { one.peer.or(one.source) };
+                let shown = if dial.transport == Transport::Tcp {
+                    one.peer
+                } else {
+                    one.peer.or(one.source)
+                };
                 let is_right = match &one.outcome {
                     Ok(name) => name != "n4" && name != "dead" && shown == Some(dial.address),
                     Err(_) => false,
                 };
                 if !is_right {
                     let ms = one.at_us.saturating_sub(since) / 1000;
-                    faults.push((leg(one.at_us), format!("{} at {ms} ms: {dial:?} {one:?}", leg(one.at_us))));
+                    faults.push((
+                        leg(one.at_us),
+                        format!("{} at {ms} ms: {dial:?} {one:?}", leg(one.at_us)),
+                    ));
                 }
             }
         }

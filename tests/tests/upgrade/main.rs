@@ -2,9 +2,12 @@
 //! while applications dial.
 #![expect(clippy::print_stdout, reason = "the test command shows what suites measure")]
 
+mod broken_off;
 mod journey;
-mod traffic;
+mod objects;
+mod roll_out;
 mod stage;
+mod traffic;
 
 use std::path::PathBuf;
 
@@ -46,4 +49,32 @@ fn a_host_whose_agents_are_killed() {
 fn a_node_there_and_back() {
     let Some(binaries) = binaries("a_node_there_and_back") else { return };
     journey(Form::Node, End::Terminated, binaries);
+}
+
+#[test]
+fn a_take_over_that_dies_is_begun_again() {
+    let Some(binaries) = binaries("a_take_over_that_dies_is_begun_again") else { return };
+    broken_off::broken_off(binaries);
+}
+
+#[test]
+fn a_daemon_set_is_rolled_out_and_back() {
+    let Some(earlier) = earlier("a_daemon_set_is_rolled_out_and_back") else { return };
+    let now = redirector_tests::programs::redirector().expect("the binary");
+    roll_out::roll_out(&earlier, &now);
+}
+
+#[test]
+fn what_is_stored_stays_valid() {
+    let Some(earlier) = earlier("what_is_stored_stays_valid") else { return };
+    objects::the_definitions_say_the_same(&earlier);
+}
+
+#[test]
+fn what_a_release_was_installed_with_is_understood() {
+    let test = "what_a_release_was_installed_with_is_understood";
+    let Some(earlier) = earlier(test) else { return };
+    if !objects::the_values_are_understood(&earlier) {
+        println!("SKIP upgrade::{test}: no helm on the PATH; REDIRECTOR_HELM may name it");
+    }
 }

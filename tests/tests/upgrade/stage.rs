@@ -61,12 +61,13 @@ impl Stage {
     /// An agent of this binary, ready.
     pub(crate) fn new(form: Form, binary: &Path) -> Self {
         let lab = Lab::new(&["n1", "n2", "n3", "n4"]).expect("a lab");
-        let replicas = [("n2", PORT), ("n3", PORT), ("n4", PORT), ("n3", DEAD)].map(|(name, port)| {
-            let node = lab.node(name);
-            let addresses = [node.socket4(port), node.socket6(port)];
-            let name = if port == DEAD { "dead" } else { name };
-            Replica::start(node.netns(), name, &addresses).expect("a replica")
-        });
+        let replicas =
+            [("n2", PORT), ("n3", PORT), ("n4", PORT), ("n3", DEAD)].map(|(name, port)| {
+                let node = lab.node(name);
+                let addresses = [node.socket4(port), node.socket6(port)];
+                let name = if port == DEAD { "dead" } else { name };
+                Replica::start(node.netns(), name, &addresses).expect("a replica")
+            });
         let directory = Directory::new("upgrade").expect("a directory");
         let cgroup = Cgroup::new("upgrade").expect("a cgroup");
         let bpffs = Bpffs::mount().expect("a bpffs");

@@ -9,11 +9,13 @@ use std::{
 
 use redirector_tests::{
     dialer::{Client, Dial, Dialled, Line, Load, LoadRun, Transport},
-    wait::wait_until,
     script::{Kind, Outcome, RawAddress, Scripter, Step},
+    wait::wait_until,
 };
 
-use crate::stage::{LASTING, LASTING4, LASTING6, MAPPED, PLAIN4, PLAIN6, STICKY, Stage, TIERS, UDP4, UDP6};
+use crate::stage::{
+    LASTING, LASTING4, LASTING6, MAPPED, PLAIN4, PLAIN6, STICKY, Stage, TIERS, UDP4, UDP6,
+};
 
 /// Dials per second of each load.
 const RATE: u32 = 40;

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: builds what is tested, runs every suite, counts.
 
+mod earlier;
 mod outcome;
 mod report;
 mod skips;
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+use earlier::Earlier;
 pub(crate) use report::Report;
 use suites::Agents;
 
@@ -64,10 +66,12 @@ pub(crate) fn report(args: &Args) -> Result<Report> {
     // Compiled ahead, so that the time of a suite is that of its tests. One that does not compile
     // fails below, with what the compiler says.
     suites::compile(&suites);
+    let is_upgraded = args.full && suites.iter().any(|suite| suite.name() == "upgrade");
+    let earlier = if is_upgraded { Some(Earlier::ensure()?) } else { None };
     let mut report = Report::default();
     for suite in &suites {
         println!("\n== {}", suite.name());
-        report.add(suite.name(), suite.run(agents, args.full)?);
+        report.add(suite.name(), suite.run(agents, args.full, earlier.as_ref())?);
     }
     Ok(report)
 }

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::outcome::Outcome;
+use super::{earlier::Earlier, outcome::Outcome};
 use crate::workspace;
 
 /// Suites whose tests may run side by side. All others share what there is one of: the cgroup
@@ -118,13 +118,21 @@ impl Suite {
 
     /// Runs it to its end. What tests print is shown as it comes; the rest, such as the noise of
     /// compilers and agents on stderr, only when something failed.
-    pub(super) fn run(&self, agents: Agents, is_full: bool) -> Result<Outcome> {
+    pub(super) fn run(
+        &self,
+        agents: Agents,
+        is_full: bool,
+        earlier: Option<&Earlier>,
+    ) -> Result<Outcome> {
         let start = Instant::now();
         let mut cargo = cargo_test();
         cargo.args(self.selection());
         if is_full {
             // As tests/src/size.rs reads it.
             cargo.env("REDIRECTOR_FULL", "1");
+        }
+        if let Some((name, value)) = earlier.map(Earlier::variable) {
+            cargo.env(name, value);
         }
         if agents == Agents::Unprivileged {
             // Cargo has built it with the suite.

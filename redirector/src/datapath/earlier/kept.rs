@@ -48,7 +48,11 @@ impl Kept {
         if let Err(error) = done
             && !std::mem::replace(&mut self.is_behind, true)
         {
-            warn!(error = format!("{error:#}"), layout = EARLIER, "the way back to the earlier layout is not kept");
+            warn!(
+                error = format!("{error:#}"),
+                layout = EARLIER,
+                "the way back to the earlier layout is not kept"
+            );
         }
     }
 }

@@ -6,8 +6,8 @@
 //! the programs of the other layout find, too. Frontends have values of their own; `Kept` writes them
 //! for both. Nothing but that is left of the earlier layout once its programs are gone.
 //!
-//! Its `CONFIG` is the sign that it was loaded last: its own `load` makes it, and [`Earlier::retire`]
-//! removes it as the last thing. Who dies before begins again.
+//! Its `COUNTERS` are the sign that it was loaded last: its own `load` makes them, and
+//! [`Earlier::retire`] removes them as the last thing. Who dies before begins again.
 
 mod kept;
 mod seats;
@@ -15,9 +15,7 @@ mod seats;
 use std::{fs, os::fd::AsFd as _, path::PathBuf, thread, time::Duration};
 
 use anyhow::{Context as _, Result};
-use redirector_common::{
-    HEARTBEAT, HOST_HAS_IT, HOSTS_HAVE, LAYOUT, PassiveValue, STALE_AFTER,
-};
+use redirector_common::{HOST_HAS_IT, HOSTS_HAVE, LAYOUT, PassiveValue};
 use redirector_core::{plan::Capacities, service::Protocol};
 use tracing::{info, warn};
 
@@ -37,10 +35,11 @@ const EARLIER: u32 = 3;
 const _: () = assert!(LAYOUT == EARLIER + 1, "say which maps the new layout shares with the last");
 
 /// What both layouts understand alike.
-const SHARED: &[&str] = &["SERVICES", "TABLE", "HEALTH", "NODES", "BACKENDS", "NAMES", "AFFINITY"];
+const SHARED: &[&str] =
+    &["SERVICES", "TABLE", "HEALTH", "NODES", "BACKENDS", "NAMES", "AFFINITY", "CONFIG"];
 /// What the agent goes on writing for the way back, each layout's for itself.
 const KEPT: &[&str] = &["FRONTENDS4", "FRONTENDS6"];
-const SIGN: &str = "CONFIG";
+const SIGN: &str = "COUNTERS";
 /// How long datagrams are waited for that answer what was sent through the earlier programs: only
 /// these know who was asked.
 const ANSWERS: Duration = Duration::from_secs(1);
@@ -82,8 +81,11 @@ impl Earlier {
                 nodes: size("NODES")?,
                 slots: size("TABLE")?,
             },
-            // The seats are of no use if they are not pinned.
-            seats: size("SEATS").unwrap_or(options.seats),
+            // A seat is found by the low bits of a cookie: as many of them.
+            seats: match size("SEATS") {
+                Ok(seats) if options.seats != 0 => seats,
+                _ => options.seats,
+            },
             ..options.clone()
         })
     }
@@ -92,16 +94,13 @@ impl Earlier {
     pub(super) fn copy(&self, pins: &Pins) -> Result<()> {
         let mut frontends = Frontends::open(pins)?;
         for (frontend, index) in Frontends::open(&self.pins)?.list()? {
-            // Whether a host may have the address the earlier layout does not know. Of one that none
-            // has it costs a look-up for each datagram from elsewhere.
+            // Whether a host may have the address the earlier layout does not say. Where none has it, the
+            // programs look up the senders of datagrams in vain, until the Service is made anew.
             let is_udp = frontend.protocol == Protocol::Udp;
             frontends.insert(&frontend, if is_udp { index | HOST_HAS_IT } else { index })?;
         }
-        let [from, to] = [&self.pins, pins].map(|pins| map_array::<u64>(pins, SIGN));
-        let (from, to) = (from?, to?);
-        for word in [HEARTBEAT, STALE_AFTER] {
-            to.publish(word as usize, from.read(word as usize).unwrap_or(0))?;
-        }
+        // It may be left from before a way back.
+        set_hosts_have(pins, false)?;
         self.copy_passive(pins)?;
         seats::carry(&self.pins, pins)
     }
@@ -121,7 +120,10 @@ impl Earlier {
             let used = if rest >> 32 & 1 != 0 { PassiveValue::USED_BY_SYSTEM } else { 0 };
             let slow = (rest >> 48 & 1) as u8;
             let ejections = rest as u32;
-            to.write(index, &[PassiveValue { until, ejections, used, slow, ..PassiveValue::default() }])?;
+            to.write(
+                index,
+                &[PassiveValue { until, ejections, used, slow, ..PassiveValue::default() }],
+            )?;
         }
         Ok(())
     }
@@ -142,22 +144,19 @@ impl Earlier {
         }
         // Not before: a datagram that the earlier programs show as the frontend's is no host's.
         if Frontends::open(pins)?.list()?.iter().any(|(_, value)| value & HOST_HAS_IT != 0) {
-            map_array::<u64>(pins, SIGN)?.publish(HOSTS_HAVE as usize, 1)?;
+            set_hosts_have(pins, true)?;
         }
-        let (mut rest, mut sign) = (Vec::new(), Vec::new());
-        for map in Pins::names_in(&self.pins.maps())? {
-            let is = |name: &&str| map.ends_with(name);
-            match SHARED.iter().chain(KEPT).any(|name| is(name)) {
-                true => {}
-                false if is(&SIGN) => sign.push(map),
-                false => rest.push(map),
-            }
-        }
-        for map in rest.iter().chain(&sign) {
-            Pins::remove(map, false)?;
-        }
-        Ok(())
+        let is = |map: &PathBuf, name: &&str| map.ends_with(name);
+        let mut maps = Pins::names_in(&self.pins.maps())?;
+        maps.retain(|map| !SHARED.iter().chain(KEPT).any(|name| is(map, name)));
+        maps.sort_by_key(|map| is(map, &SIGN));
+        maps.iter().try_for_each(|map| Pins::remove(map, false).map(drop))
     }
+}
+
+/// Whether programs look for datagrams from hosts that have the address of a frontend.
+fn set_hosts_have(pins: &Pins, is_so: bool) -> Result<()> {
+    map_array::<u64>(pins, "CONFIG")?.publish(HOSTS_HAVE as usize, is_so.into())
 }
 
 /// The link of a hook's earlier program goes on beside the one that is to come.
@@ -187,9 +186,7 @@ fn aside(pins: &Pins, hook: &Hook) -> PathBuf {
 
 /// Whether the maps of the earlier layout are those of this one, and not left from before.
 fn is_shared(pins: &Pins) -> bool {
-    let id = |pins: &Pins| -> Result<u32> {
-        Ok(sys::map_id(open_fd(pins, SHARED[0])?.as_fd())?)
-    };
+    let id = |pins: &Pins| -> Result<u32> { Ok(sys::map_id(open_fd(pins, SHARED[0])?.as_fd())?) };
     let (here, there) = (id(pins), id(&pins.of_layout(EARLIER)));
     here.is_ok_and(|here| there.is_ok_and(|there| here == there))
 }
