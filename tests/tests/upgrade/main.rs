@@ -2,6 +2,7 @@
 //! while applications dial.
 #![expect(clippy::print_stdout, reason = "the test command shows what suites measure")]
 
+mod beside;
 mod broken_off;
 mod journey;
 mod objects;
@@ -55,6 +56,13 @@ fn a_node_there_and_back() {
 fn a_take_over_that_dies_is_begun_again() {
     let Some(binaries) = binaries("a_take_over_that_dies_is_begun_again") else { return };
     broken_off::broken_off(binaries);
+}
+
+#[test]
+fn a_host_that_never_had_the_earlier_one_goes_back() {
+    let test = "a_host_that_never_had_the_earlier_one_goes_back";
+    let Some(binaries) = binaries(test) else { return };
+    beside::beside(binaries);
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub(crate) enum Form {
 /// Fields drop in this order.
 pub(crate) struct Stage {
     pub(crate) agent: Agent,
-    replicas: Vec<Replica>,
+    pub(crate) replicas: Vec<Replica>,
     pub(crate) bpffs: Bpffs,
     pub(crate) lab: Lab,
     pub(crate) cgroup: Cgroup,

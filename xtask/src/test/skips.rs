@@ -21,6 +21,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("outages::really_restored_as_it_was", NO_REAL_SERVER),
     ("outages::really_restored_with_raised_revisions", NO_REAL_SERVER),
     ("upgrade::a_daemon_set_is_rolled_out_and_back", NO_EARLIER),
+    ("upgrade::a_host_that_never_had_the_earlier_one_goes_back", NO_EARLIER),
     ("upgrade::a_host_there_and_back", NO_EARLIER),
     ("upgrade::a_host_whose_agents_are_killed", NO_EARLIER),
     ("upgrade::a_node_there_and_back", NO_EARLIER),
