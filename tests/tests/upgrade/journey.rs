@@ -1,6 +1,7 @@
 //! The journey: the earlier version, this one, the earlier one again, and this one once more.
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     thread,
     time::{Duration, Instant},
@@ -13,7 +14,7 @@ use redirector_tests::{
 use serde_json::Value;
 
 use crate::{
-    stage::{Form, LATER, LATER_UDP, PLAIN4, PLAIN6, Stage, TIERS},
+    stage::{Form, LATER, LATER_UDP, PLAIN4, PLAIN6, QUIET, STICKY, Stage, TIERS},
     traffic::{Dials, Lasting, Traffic, dial},
 };
 
@@ -108,7 +109,7 @@ impl Journey {
                 return false;
             }
             let is_good = |name: &String| name != "n4" && name != "dead";
-            [PLAIN4, PLAIN6].iter().all(|address| {
+            [PLAIN4, PLAIN6, QUIET].iter().all(|address| {
                 let answers = self.answers(address);
                 answers.len() == DIALS as usize && answers.iter().all(is_good)
             }) && self.answers(TIERS).iter().all(|name| name == "n3")
@@ -232,6 +233,14 @@ impl Journey {
             }
         }
         println!("{count} dials, {} faults", faults.len());
+        let sticky = |dials: &&Dials| dials.dial.address == STICKY.parse().expect("an address");
+        let keepers = all.iter().filter(sticky).flat_map(|dials| &dials.all);
+        let keepers: BTreeSet<_> = keepers.filter_map(|one| one.outcome.as_ref().ok()).collect();
+        assert_eq!(
+            keepers.len(),
+            1,
+            "who keeps the clients of a service with affinity: {keepers:?}"
+        );
         for (_, text) in faults.iter().take(20) {
             println!("{text}");
         }

@@ -33,6 +33,8 @@ pub(crate) const UDP4: &str = "10.96.0.13:53";
 pub(crate) const UDP6: &str = "[fd00:96::13]:53";
 pub(crate) const LASTING4: &str = "10.96.0.16:80";
 pub(crate) const LASTING6: &str = "[fd00:96::16]:80";
+/// Not probed: what the kernel has ejected is out for as long as that says.
+pub(crate) const QUIET: &str = "10.96.0.17:80";
 /// Only in the file that the later version reads first.
 pub(crate) const LATER: &str = "10.96.0.14:80";
 pub(crate) const LATER_UDP: &str = "[fd00:96::15]:53";
@@ -162,10 +164,14 @@ fn file(is_later: bool) -> String {
     add("tiers", &format!("'{TIERS}/tcp'"), &policy(&format!("{tiers}, {probe}")), &alive);
     let sticky = format!("  affinity: {{timeout: 1h}}\n{probed}");
     add("sticky", &format!("'{STICKY}/tcp'"), &sticky, &alive);
-    let everywhere = policy(everywhere);
-    add("udp", &format!("'{UDP4}/udp', '{UDP6}/udp'"), &everywhere, &alive);
+    let udp = format!("'{UDP4}/udp', '{UDP6}/udp'");
+    add("udp", &udp, &policy(everywhere), &alive);
     let lasting = format!("'{LASTING4}/tcp', '{LASTING6}/tcp'");
     add("lasting", &lasting, "", &backend(2, LASTING, "a"));
+    let ejects = "probe: off, passive: {refused: 3, timeouts: 5, baseEjection: 300s}";
+    let quiet = [backend(2, PORT, "a"), backend(3, DEAD, "b")].concat();
+    add("quiet", &format!("'{QUIET}/tcp'"), &policy(&format!("{everywhere}, {ejects}")), &quiet);
+    let everywhere = policy(everywhere);
     if is_later {
         add("later", &format!("'{LATER}/tcp'"), &probed, &alive);
         add("later-udp", &format!("'{LATER_UDP}/udp'"), &everywhere, &alive);

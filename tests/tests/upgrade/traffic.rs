@@ -14,19 +14,20 @@ use redirector_tests::{
 };
 
 use crate::stage::{
-    LASTING, LASTING4, LASTING6, MAPPED, PLAIN4, PLAIN6, STICKY, Stage, TIERS, UDP4, UDP6,
+    LASTING, LASTING4, LASTING6, MAPPED, PLAIN4, PLAIN6, QUIET, STICKY, Stage, TIERS, UDP4, UDP6,
 };
 
 /// Dials per second of each load.
 const RATE: u32 = 40;
 
 /// What is dialled all the time, and how.
-const DIALS: [(&str, Transport); 9] = [
+const DIALS: [(&str, Transport); 10] = [
     (PLAIN4, Transport::Tcp),
     (PLAIN6, Transport::Tcp),
     (MAPPED, Transport::Tcp),
     (TIERS, Transport::Tcp),
     (STICKY, Transport::Tcp),
+    (QUIET, Transport::Tcp),
     (UDP4, Transport::Udp),
     (UDP6, Transport::Udp),
     (UDP4, Transport::UdpUnconnected),
