@@ -108,7 +108,7 @@ impl Agent {
     ///
     /// The maps cannot be read.
     pub fn adopt(
-        datapath: Datapath,
+        mut datapath: Datapath,
         outputs: Arc<Outputs>,
         wanted: watch::Sender<Wanted>,
         mut orders: Orders,

@@ -138,7 +138,7 @@ impl Datapath {
             served: Served::open(pins)?,
             barrier: (open_fd(pins, "BARRIER")?, open_fd(pins, "BARRIER_INNER")?),
             counters: Counters::open(pins)?,
-            kept: Kept::open(pins)?,
+            kept: Kept::open(pins),
             capacities,
         })
     }
@@ -180,9 +180,13 @@ impl Datapath {
     /// # Errors
     ///
     /// As [`contents`](Self::contents).
-    pub fn adopt(&self) -> Result<Installed> {
+    pub fn adopt(&mut self) -> Result<Installed> {
         self.ids.settle(&self.backends, &self.health)?;
-        Ok(Installed::adopt(self.capacities, self.contents()?.snapshot()))
+        let contents = self.contents()?;
+        if let Some(kept) = &mut self.kept {
+            kept.settle(&contents.frontends);
+        }
+        Ok(Installed::adopt(self.capacities, contents.snapshot()))
     }
 
     fn frontends(&self) -> Result<Vec<(Frontend, u32)>> {

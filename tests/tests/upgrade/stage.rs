@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use redirector_tests::{
@@ -110,6 +111,16 @@ impl Stage {
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{verb} {arguments:?}: {errors}");
         String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// Removes the frontend `STICKY` from what is kept for the way back.
+    pub(crate) fn forget_kept(&self) {
+        const KEY: [&str; 8] = ["10", "96", "0", "12", "80", "0", "6", "0"];
+        let map = self.bpffs.pin_path().join("v3/FRONTENDS4");
+        let mut bpftool = Command::new("bpftool");
+        bpftool.args(["map", "delete", "pinned"]).arg(map).arg("key").args(KEY);
+        let output = bpftool.output().expect("bpftool");
+        assert!(output.status.success(), "{output:?}");
     }
 
     /// The names in a directory of the pins, sorted; none where there is no such directory.

@@ -1,14 +1,14 @@
 //! The frontends as the layout before this one has them: what its programs would find if they were
 //! attached again.
 
-use std::os::fd::AsFd as _;
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 use redirector_core::service::Frontend;
 use tracing::warn;
 
 use super::{EARLIER, KEPT, is_shared};
-use crate::datapath::{frontends::Frontends, open_fd, pins::Pins, sys};
+use crate::datapath::{frontends::Frontends, pins::Pins};
 
 /// The maps, opened.
 #[derive(Debug)]
@@ -20,16 +20,39 @@ pub(in crate::datapath) struct Kept {
 
 impl Kept {
     /// Nothing where there was no earlier layout.
-    pub(in crate::datapath) fn open(pins: &Pins) -> Result<Option<Self>> {
+    pub(in crate::datapath) fn open(pins: &Pins) -> Option<Self> {
         let earlier = pins.of_layout(EARLIER);
-        let is_there = || {
-            let mut maps = KEPT.iter().map(|name| open_fd(&earlier, name));
-            maps.all(|map| map.is_ok_and(|map| sys::map_id(map.as_fd()).is_ok()))
-        };
-        if !is_there() || !is_shared(pins) {
-            return Ok(None);
+        if !is_shared(pins) || !KEPT.iter().all(|name| earlier.map(name).exists()) {
+            return None;
         }
-        Ok(Some(Self { frontends: Frontends::open(&earlier)?, is_behind: false }))
+        match Frontends::open(&earlier) {
+            Ok(frontends) => Some(Self { frontends, is_behind: false }),
+            Err(error) => {
+                warn_of_loss(&error);
+                None
+            }
+        }
+    }
+
+    /// Makes them these: an earlier agent may have stopped between the two layouts.
+    pub(in crate::datapath) fn settle(&mut self, frontends: &[(Frontend, u32)]) {
+        let done = self.try_settle(frontends);
+        self.note(done);
+    }
+
+    fn try_settle(&mut self, frontends: &[(Frontend, u32)]) -> Result<()> {
+        let wanted: BTreeMap<_, _> = frontends.iter().copied().collect();
+        let found: BTreeMap<_, _> = self.frontends.list()?.into_iter().collect();
+        let is_right = |frontend: &Frontend, index: &u32| wanted.get(frontend) == Some(index);
+        for (frontend, _) in found.iter().filter(|(frontend, index)| !is_right(frontend, index)) {
+            self.frontends.remove(frontend)?;
+        }
+        for (frontend, index) in &wanted {
+            if found.get(frontend) != Some(index) {
+                self.frontends.insert(frontend, *index)?;
+            }
+        }
+        Ok(())
     }
 
     pub(in crate::datapath) fn insert(&mut self, frontend: &Frontend, index: u32) {
@@ -48,11 +71,12 @@ impl Kept {
         if let Err(error) = done
             && !std::mem::replace(&mut self.is_behind, true)
         {
-            warn!(
-                error = format!("{error:#}"),
-                layout = EARLIER,
-                "the way back to the earlier layout is not kept"
-            );
+            warn_of_loss(&error);
         }
     }
+}
+
+fn warn_of_loss(error: &anyhow::Error) {
+    let error = format!("{error:#}");
+    warn!(error, layout = EARLIER, "the frontends are not kept for the way back");
 }
