@@ -7,6 +7,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -84,6 +85,17 @@ impl<S: Server> Cluster<S> {
         arguments: Vec<String>,
         prepare: impl FnOnce(&S, &Lab) -> Result<()>,
     ) -> Result<Self> {
+        Self::with_binary(programs::redirector()?, start_api, replicas, arguments, prepare)
+    }
+
+    /// The same with another `redirector`.
+    pub fn with_binary(
+        binary: PathBuf,
+        start_api: impl FnOnce(&Netns) -> Result<S>,
+        replicas: u8,
+        arguments: Vec<String>,
+        prepare: impl FnOnce(&S, &Lab) -> Result<()>,
+    ) -> Result<Self> {
         let lab = Lab::new(&["client", "replicas"])?;
         let node = lab.node("client");
         let api = start_api(node.netns())?;
@@ -99,7 +111,6 @@ impl<S: Server> Cluster<S> {
         let cgroup = Cgroup::new("client")?;
         let bpffs = Bpffs::mount()?;
         prepare(&api, &lab)?;
-        let binary = programs::redirector()?;
         let kubeconfig = api.kubeconfig();
         let mut options =
             AgentOptions::kube(binary, (node, "client"), &cgroup, &bpffs, &kubeconfig);

@@ -70,6 +70,35 @@ pub fn redirector() -> Result<PathBuf> {
     }
 }
 
+/// What xtask has made of an earlier commit.
+#[derive(Debug, Clone)]
+pub struct Earlier {
+    directory: PathBuf,
+}
+
+impl Earlier {
+    /// `REDIRECTOR_EARLIER`, or why there is none.
+    pub fn find() -> Result<Self, String> {
+        let why = || env::var("REDIRECTOR_NO_EARLIER").ok();
+        match env::var_os("REDIRECTOR_EARLIER") {
+            Some(directory) => Ok(Self { directory: directory.into() }),
+            None => Err(why().unwrap_or_else(|| "`cargo xtask test --full` builds it".to_owned())),
+        }
+    }
+
+    /// Its `redirector`.
+    #[must_use]
+    pub fn binary(&self) -> PathBuf {
+        self.directory.join("redirector")
+    }
+
+    /// A file of its repository.
+    #[must_use]
+    pub fn file(&self, path: &str) -> PathBuf {
+        self.directory.join("source").join(path)
+    }
+}
+
 /// Cargo puts a test into `<target>/<profile>/deps` and programs one up.
 fn beside_this_test(name: &str) -> Result<PathBuf> {
     let this = env::current_exe().context("cannot find the path of this program")?;

@@ -111,7 +111,7 @@ impl Agent {
     ///
     /// The maps cannot be read.
     pub fn adopt(
-        datapath: Datapath,
+        mut datapath: Datapath,
         heart: Heart,
         outputs: Arc<Outputs>,
         wanted: watch::Sender<Wanted>,

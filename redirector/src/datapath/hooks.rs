@@ -39,6 +39,12 @@ const SOCKET: &[&str] = &["ended4", "ended6", "listening", "failed"];
 const RELEASE: &[&str] = &["ended4", "ended6", "given_up", "given_up_stored"];
 
 impl Hook {
+    /// Whether it sees sockets that were redirected before, and redirects none.
+    pub fn is_watching(&self) -> bool {
+        let redirecting = ["connect", "sendmsg"];
+        !redirecting.iter().any(|prefix| self.program.starts_with(prefix))
+    }
+
     /// The programs that the first one may call, by their index in its array.
     pub fn steps(&self) -> impl Iterator<Item = String> {
         self.steps.iter().map(|step| format!("{}_{step}", self.program))

@@ -25,6 +25,7 @@ use super::{
     btf::{self, Offsets},
     cgroup::Cgroup,
     check, descriptors,
+    earlier::{self, Earlier},
     hooks::{HOOKS, Hook},
     ids, listeners,
     object::Object,
@@ -98,8 +99,12 @@ pub fn load(pins: &Pins, lock: &Lock, cgroup: &Cgroup, options: &Options) -> Res
         say_other(cgroup, &other);
     }
     programs.attach(pins, lock, cgroup)?;
-    let Programs { count, load, .. } = programs;
+    let Programs { count, load, earlier, .. } = programs;
+    if let Some(earlier) = earlier {
+        earlier.retire(pins)?;
+    }
     forget_others(pins, load)?;
+    earlier::forget_layouts(pins)?;
     settle(pins, Access::new(options.owner))?;
     info!(programs = count, cgroup = %cgroup.path.display(), pins = %pins.root().display(), "loaded");
     Ok(())
@@ -124,10 +129,13 @@ pub struct Programs {
     count: usize,
     /// Whose program arrays they call.
     load: u32,
+    /// The layout that they take over from.
+    earlier: Option<Earlier>,
 }
 
 impl Programs {
-    /// Loads the programs, and takes over or creates the maps. Nothing is attached.
+    /// Loads the programs, and takes over or creates the maps. Nothing is attached. Maps of an earlier
+    /// layout that is in force give these what they hold.
     ///
     /// # Errors
     ///
@@ -136,15 +144,23 @@ impl Programs {
         check::require_capabilities()?;
         raise_memlock();
         let object = Object::embedded()?;
+        let earlier = Earlier::in_force(pins);
+        let options = &match &earlier {
+            Some(earlier) => earlier.share(pins, options)?,
+            None => options.clone(),
+        };
         Shapes::embedded()?.check(pins)?;
         let load = pins.create_steps()?;
         let mut ebpf = create(object, pins, load, options)?;
         barrier(pins)?;
+        if let Some(earlier) = &earlier {
+            earlier.copy(pins)?;
+        }
         let count = load_programs(&mut ebpf)?;
         for hook in HOOKS {
             link_next(&mut ebpf, &hook)?;
         }
-        Ok(Self { ebpf, count, load })
+        Ok(Self { ebpf, count, load, earlier })
     }
 
     /// Attaches them to `cgroup`; where a program of ours is attached already, it is exchanged.
@@ -157,15 +173,28 @@ impl Programs {
         let mut made: Vec<PathBuf> = Vec::new();
         for hook in HOOKS {
             let path = pins.link(hook.program);
-            let is_new = path.symlink_metadata().is_err();
-            let program = self.ebpf.program(hook.program).context(NO_PROGRAM);
-            if let Err(error) = program.and_then(|program| attach(pins, cgroup, &hook, program)) {
-                made.iter().rev().for_each(|path| take_back(path));
-                return Err(error);
+            match self.attach_one(pins, cgroup, &hook) {
+                Ok(is_new) => made.extend(is_new.then_some(path)),
+                Err(error) => {
+                    made.iter().rev().for_each(|path| take_back(path));
+                    earlier::put_back(pins);
+                    return Err(error);
+                }
             }
-            made.extend(is_new.then_some(path));
         }
         Ok(())
+    }
+
+    /// Whether there was none of ours at this hook. What watches sockets comes beside the program of an
+    /// earlier layout, whose sockets only that one knows.
+    fn attach_one(&self, pins: &Pins, cgroup: &Cgroup, hook: &Hook) -> Result<bool> {
+        if self.earlier.is_some() && hook.is_watching() {
+            earlier::set_aside(pins, hook)?;
+        }
+        let is_new = pins.link(hook.program).symlink_metadata().is_err();
+        let program = self.ebpf.program(hook.program).context(NO_PROGRAM)?;
+        attach(pins, cgroup, hook, program)?;
+        Ok(is_new)
     }
 }
 

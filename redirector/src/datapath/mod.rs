@@ -9,6 +9,8 @@ mod btf;
 pub mod cgroup;
 pub mod check;
 pub mod descriptors;
+mod earlier;
+mod frontends;
 pub mod hooks;
 mod ids;
 mod listeners;
@@ -27,20 +29,22 @@ pub mod unload;
 pub mod verifier;
 mod view;
 
-use std::{collections::BTreeSet, net::IpAddr, os::fd::OwnedFd, time::Duration};
+use std::{collections::BTreeSet, os::fd::OwnedFd, time::Duration};
 
 use self::{
+    earlier::KeptFrontends,
+    frontends::Frontends,
     ids::Ids,
     listeners::{Ports, Served},
     passive::Passive,
     shapes::Shapes,
 };
 use anyhow::{Context as _, Result};
-use aya::maps::{HashMap, Map, MapData, PerCpuArray};
+use aya::maps::{Map, MapData, PerCpuArray};
 use aya_log::EbpfLogger;
 use redirector_common::{
-    BackendValue, COUNTERS, FrontendKey4, FrontendKey6, HOST_HAS_IT, HealthByte, HealthWord,
-    MAX_TIERS, NodeWord, Reason, ServiceName, ServiceWord, Slot,
+    BackendValue, COUNTERS, HOST_HAS_IT, HealthByte, HealthWord, MAX_TIERS, NodeWord, Reason,
+    ServiceName, ServiceWord, Slot,
 };
 use redirector_core::{
     plan::{Capacities, Installed, Plan, Snapshot, Step},
@@ -61,8 +65,7 @@ pub use view::{BackendView, FrontendView, ServiceView, TierView, View};
 /// What is pinned, opened.
 #[derive(Debug)]
 pub struct Datapath {
-    frontends4: HashMap<MapData, FrontendKey4, u32>,
-    frontends6: HashMap<MapData, FrontendKey6, u32>,
+    frontends: Frontends,
     services: Mapped<ServiceWord>,
     table: Mapped<Slot>,
     health: Mapped<HealthWord>,
@@ -75,6 +78,8 @@ pub struct Datapath {
     served: Served,
     barrier: (OwnedFd, OwnedFd),
     counters: Counters,
+    /// The frontends as the layout before this one has them.
+    kept: Option<KeptFrontends>,
     capacities: Capacities,
 }
 
@@ -120,10 +125,7 @@ impl Datapath {
             slots: table.len() as u32,
         };
         Ok(Self {
-            frontends4: HashMap::try_from(Map::HashMap(open(pins, "FRONTENDS4")?))
-                .context("FRONTENDS4 has another shape")?,
-            frontends6: HashMap::try_from(Map::HashMap(open(pins, "FRONTENDS6")?))
-                .context("FRONTENDS6 has another shape")?,
+            frontends: Frontends::open(pins)?,
             services,
             table,
             health,
@@ -136,6 +138,7 @@ impl Datapath {
             served: Served::open(pins)?,
             barrier: (open_fd(pins, "BARRIER")?, open_fd(pins, "BARRIER_INNER")?),
             counters: Counters::open(pins)?,
+            kept: KeptFrontends::open(pins),
             capacities,
         })
     }
@@ -177,22 +180,18 @@ impl Datapath {
     /// # Errors
     ///
     /// As [`contents`](Self::contents).
-    pub fn adopt(&self) -> Result<Installed> {
+    pub fn adopt(&mut self) -> Result<Installed> {
         self.ids.settle(&self.backends, &self.health)?;
-        Ok(Installed::adopt(self.capacities, self.contents()?.snapshot()))
+        let contents = self.contents()?;
+        if let Some(kept) = &mut self.kept {
+            kept.settle(&contents.frontends);
+        }
+        Ok(Installed::adopt(self.capacities, contents.snapshot()))
     }
 
     fn frontends(&self) -> Result<Vec<(Frontend, u32)>> {
-        let mut frontends = Vec::new();
-        for entry in &self.frontends4 {
-            let (key, index) = entry.context("cannot list FRONTENDS4")?;
-            frontends.extend(frontend(IpAddr::from(key.address), key.port, key.protocol, index));
-        }
-        for entry in &self.frontends6 {
-            let (key, index) = entry.context("cannot list FRONTENDS6")?;
-            frontends.extend(frontend(IpAddr::from(key.address), key.port, key.protocol, index));
-        }
-        Ok(frontends)
+        let frontends = self.frontends.list()?.into_iter();
+        Ok(frontends.map(|(frontend, value)| (frontend, value & !HOST_HAS_IT)).collect())
     }
 
     /// Applies the steps in order. After each of them every dial finds a whole table.
@@ -364,47 +363,23 @@ impl Datapath {
     }
 
     fn insert(&mut self, frontend: &Frontend, index: u32, is_virtual: bool) -> Result<()> {
-        /// An element that is there already would be recycled under its readers.
-        const BPF_NOEXIST: u64 = 1;
-        let Frontend { address, port, protocol } = *frontend;
         let value = if is_virtual { index } else { index | HOST_HAS_IT };
-        if !is_virtual && protocol == Protocol::Udp {
+        if !is_virtual && frontend.protocol == Protocol::Udp {
             // Before a datagram from there is to be told from an answer.
             self.passive.hosts_have_frontends()?;
         }
-        match address {
-            IpAddr::V4(address) => {
-                let key = FrontendKey4::new(address, port, protocol.number());
-                self.frontends4.insert(key, value, BPF_NOEXIST)?;
-            }
-            IpAddr::V6(address) => {
-                let key = FrontendKey6::new(address, port, protocol.number());
-                self.frontends6.insert(key, value, BPF_NOEXIST)?;
-            }
+        self.frontends.insert(frontend, value)?;
+        if let Some(kept) = &mut self.kept {
+            kept.insert(frontend, index);
         }
         Ok(())
     }
 
     fn remove(&mut self, frontend: &Frontend) -> Result<()> {
-        use aya::maps::MapError;
-        let Frontend { address, port, protocol } = *frontend;
-        let result = match address {
-            IpAddr::V4(address) => {
-                self.frontends4.remove(&FrontendKey4::new(address, port, protocol.number()))
-            }
-            IpAddr::V6(address) => {
-                self.frontends6.remove(&FrontendKey6::new(address, port, protocol.number()))
-            }
-        };
-        match result {
-            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
-            Err(MapError::SyscallError(error))
-                if error.io_error.kind() == std::io::ErrorKind::NotFound =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(error.into()),
+        if let Some(kept) = &mut self.kept {
+            kept.remove(frontend);
         }
+        self.frontends.remove(frontend)
     }
 }
 
@@ -476,11 +451,6 @@ pub fn program_log(pins: &Pins) -> Option<EbpfLogger<&'static dyn log::Log>> {
     EbpfLogger::init_from_id(program)
         .inspect_err(|why| tracing::debug!(%why, "the programs' log is not followed"))
         .ok()
-}
-
-fn frontend(address: IpAddr, port: u16, protocol: u8, value: u32) -> Option<(Frontend, u32)> {
-    let protocol = Protocol::from_number(protocol)?;
-    Some((Frontend { address, port, protocol }, value & !HOST_HAS_IT))
 }
 
 fn open(pins: &Pins, name: &str) -> Result<MapData> {

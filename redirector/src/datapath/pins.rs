@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! <pin-path>                  0700, locked by whoever changes anything below
-//! <pin-path>/v1/<MAP>         0600, one directory per layout version
+//! <pin-path>/v4/<MAP>         0600, one directory per layout version
+//! <pin-path>/v3/<MAP>         0600, of the layout before: what the way back to it needs (`earlier`)
 //! <pin-path>/links/…          0600, one link per hook; they outlive layouts
 //! <pin-path>/steps-<N>/NEXT…  0600, the program arrays of the Nth load
 //! ```
@@ -30,6 +31,7 @@ const BPF_FS: i64 = 0xcafe_4a11;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pins {
     root: PathBuf,
+    layout: u32,
 }
 
 /// Held by the one process that changes what is pinned; the kernel lets go when it dies.
@@ -52,7 +54,17 @@ impl Pins {
     /// Nothing is checked or made yet.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), layout: LAYOUT }
+    }
+
+    /// The same place with the maps of another layout version.
+    pub(super) fn of_layout(&self, layout: u32) -> Self {
+        Self { root: self.root.clone(), layout }
+    }
+
+    /// Layout versions of which anything is there.
+    pub(super) fn layouts(&self) -> Result<Vec<u32>> {
+        Ok(Self::numbered(&Self::names_in(&self.root)?, "v"))
     }
 
     /// The directory itself.
@@ -64,7 +76,7 @@ impl Pins {
     /// Maps of this layout version.
     #[must_use]
     pub fn maps(&self) -> PathBuf {
-        self.root.join(format!("v{LAYOUT}"))
+        self.root.join(format!("v{}", self.layout))
     }
 
     /// One map of this layout version.
@@ -98,12 +110,16 @@ impl Pins {
     ///
     /// The directory cannot be read.
     pub fn loads(&self) -> Result<Vec<u32>> {
-        let mut loads: Vec<_> = Self::names_in(&self.root)?
-            .iter()
-            .filter_map(|path| path.file_name()?.to_str()?.strip_prefix("steps-")?.parse().ok())
-            .collect();
-        loads.sort_unstable();
-        Ok(loads)
+        Ok(Self::numbered(&Self::names_in(&self.root)?, "steps-"))
+    }
+
+    /// The numbers in the names that begin so, the lowest first.
+    fn numbered(paths: &[PathBuf], prefix: &str) -> Vec<u32> {
+        let number =
+            |path: &PathBuf| path.file_name()?.to_str()?.strip_prefix(prefix)?.parse().ok();
+        let mut numbers: Vec<_> = paths.iter().filter_map(number).collect();
+        numbers.sort_unstable();
+        numbers
     }
 
     /// Whether anything of this layout is there.

@@ -270,6 +270,11 @@ pub fn map_shape(map: BorrowedFd<'_>) -> io::Result<MapShape> {
     })
 }
 
+/// By which number the kernel knows a map, wherever it is pinned.
+pub fn map_id(map: BorrowedFd<'_>) -> io::Result<u32> {
+    Ok(map_info(map)?.id)
+}
+
 fn map_info(map: BorrowedFd<'_>) -> io::Result<bpf_map_info> {
     // SAFETY: plain data.
     let mut info: bpf_map_info = unsafe { mem::zeroed() };

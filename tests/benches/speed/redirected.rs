@@ -63,7 +63,7 @@ impl Redirected {
             owner: None,
         };
         load(&pins, &lock, &datapath::cgroup::Cgroup::open(Some(cgroup.path()))?, &options)?;
-        let datapath = Datapath::open(&pins)?;
+        let mut datapath = Datapath::open(&pins)?;
         let mut world = World::new();
         world.apply(Input::Node(services::here()), Moment::default());
         let installed = datapath.adopt()?;

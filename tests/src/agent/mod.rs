@@ -102,6 +102,11 @@ impl Agent {
         self.options.arguments = arguments;
     }
 
+    /// Another binary from its next start on, as after an upgrade.
+    pub fn set_binary(&mut self, binary: PathBuf) {
+        self.options.binary = binary;
+    }
+
     /// Kills it as a crash would (SIGKILL), starts it again and waits until it is ready.
     pub fn restart(&mut self) -> Result<()> {
         self.kill9();

@@ -61,7 +61,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Everything is written once.
-    pub(crate) fn new(datapath: Datapath, barriers: Barriers) -> Self {
+    pub(crate) fn new(mut datapath: Datapath, barriers: Barriers) -> Self {
         let installed = datapath.adopt().expect("empty maps");
         let mut writer = Self {
             datapath,

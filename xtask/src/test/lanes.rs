@@ -13,7 +13,7 @@ use anyhow::Result;
 
 use super::{
     outcome::Outcome,
-    suites::{Agents, Suite},
+    suites::{Run, Suite},
 };
 
 /// How many run at a time; each uses about 0.4 of a core.
@@ -43,8 +43,7 @@ const BESIDE: &[&str] = &[
 /// Runs the suites and gives each outcome to `add`, as they end.
 pub(super) fn run(
     suites: &[Suite],
-    agents: Agents,
-    is_full: bool,
+    run: &Run,
     mut add: impl FnMut(&Suite, Outcome) + Send,
 ) -> Result<()> {
     let place = |suite: &&Suite| BESIDE.iter().position(|name| *name == suite.name());
@@ -53,14 +52,14 @@ pub(super) fn run(
     beside.sort_by_key(place);
     for suite in alone {
         println!("\n== {}", suite.name());
-        add(suite, suite.run(agents, is_full, true)?);
+        add(suite, suite.run(run, true)?);
     }
     let is_shown = beside.len() == 1;
     let next = AtomicUsize::new(0);
     let add = Mutex::new(add);
     let lane = || -> Result<()> {
         while let Some(suite) = beside.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let outcome = suite.run(agents, is_full, is_shown)?;
+            let outcome = suite.run(run, is_shown)?;
             let mut add = add.lock().unwrap_or_else(PoisonError::into_inner);
             (*add)(suite, outcome);
         }

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: builds what is tested, runs every suite, counts.
 
+mod earlier;
 mod lanes;
 mod outcome;
 mod report;
@@ -10,8 +11,9 @@ use std::{collections::BTreeMap, process::ExitCode};
 
 use anyhow::Result;
 
+use earlier::Earlier;
 pub(crate) use report::Report;
-use suites::Agents;
+use suites::{Agents, Run};
 
 use crate::{
     build,
@@ -65,8 +67,11 @@ pub(crate) fn report(args: &Args) -> Result<Report> {
     // Compiled ahead, so that the time of a suite is that of its tests. One that does not compile
     // fails below, with what the compiler says.
     suites::compile(&suites);
+    let is_upgraded = args.full && suites.iter().any(|suite| suite.name() == "upgrade");
+    let earlier = if is_upgraded { Some(Earlier::ensure()?) } else { None };
+    let run = Run { agents, is_full: args.full, earlier };
     let mut outcomes = BTreeMap::new();
-    lanes::run(&suites, agents, args.full, |suite, outcome| {
+    lanes::run(&suites, &run, |suite, outcome| {
         outcomes.insert(suite.name().to_owned(), outcome);
     })?;
     let mut report = Report::default();

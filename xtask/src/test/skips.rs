@@ -3,6 +3,8 @@
 const NO_REAL_SERVER: &str =
     "kube-apiserver and etcd are nowhere to be had but from Kubernetes' own servers";
 
+const NO_EARLIER: &str = "only --full builds an earlier commit, of which a shallow clone has none";
+
 /// The name that the test prints after `SKIP`, with its suite, and why it may be skipped.
 const ALLOWED: &[(&str, &str)] = &[
     ("clients::java", "a JDK is a download of 130 MB"),
@@ -27,6 +29,14 @@ const ALLOWED: &[(&str, &str)] = &[
     ("outages::really_restarted", NO_REAL_SERVER),
     ("outages::really_restored_as_it_was", NO_REAL_SERVER),
     ("outages::really_restored_with_raised_revisions", NO_REAL_SERVER),
+    ("upgrade::a_daemon_set_is_rolled_out_and_back", NO_EARLIER),
+    ("upgrade::a_host_that_never_had_the_earlier_one_goes_back", NO_EARLIER),
+    ("upgrade::a_host_there_and_back", NO_EARLIER),
+    ("upgrade::a_host_whose_agents_are_killed", NO_EARLIER),
+    ("upgrade::a_node_there_and_back", NO_EARLIER),
+    ("upgrade::a_take_over_that_dies_is_begun_again", NO_EARLIER),
+    ("upgrade::what_a_release_was_installed_with_is_understood", "Debian has no helm"),
+    ("upgrade::what_is_stored_stays_valid", NO_EARLIER),
 ];
 
 pub(super) fn is_allowed(test: &str) -> bool {

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::outcome::Outcome;
+use super::{earlier::Earlier, outcome::Outcome};
 use crate::workspace;
 
 /// Suites whose tests may run side by side. The tests of others share what there is one of in a suite, or
@@ -39,6 +39,15 @@ pub(super) enum Agents {
     OfRoot,
     /// By `tests/src/bin/unprivileged.rs`.
     Unprivileged,
+}
+
+/// How all suites are run.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) agents: Agents,
+    pub(super) is_full: bool,
+    /// What upgrades are tested from, where that is wanted.
+    pub(super) earlier: Option<Earlier>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,15 +130,19 @@ impl Suite {
     /// Runs it to its end. What tests print is shown as it comes if nothing runs beside it, else at
     /// its end; the rest, such as the noise of compilers and agents on stderr, only when something
     /// failed.
-    pub(super) fn run(&self, agents: Agents, is_full: bool, is_alone: bool) -> Result<Outcome> {
+    pub(super) fn run(&self, run: &Run, is_alone: bool) -> Result<Outcome> {
+        let Run { agents, is_full, earlier } = run;
         let start = Instant::now();
         let mut cargo = cargo_test();
         cargo.args(self.selection());
-        if is_full {
+        if *is_full {
             // As tests/src/size.rs reads it.
             cargo.env("REDIRECTOR_FULL", "1");
         }
-        if agents == Agents::Unprivileged {
+        if let Some((name, value)) = earlier.as_ref().map(Earlier::variable) {
+            cargo.env(name, value);
+        }
+        if *agents == Agents::Unprivileged {
             // Cargo has built it with the suite.
             cargo
                 .env("REDIRECTOR_BIN", workspace::target().join("debug/unprivileged"))
