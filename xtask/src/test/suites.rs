@@ -17,7 +17,8 @@ use crate::workspace;
 
 /// Suites whose tests may run side by side. All others share what there is one of: the cgroup
 /// hooks' counters, the two cores that a load test wants.
-const PARALLEL: &[&str] = &["unit", "kernels", "listeners", "lost", "passive", "tenants"];
+const PARALLEL: &[&str] =
+    &["crashes", "unit", "kernels", "listeners", "lost", "passive", "tenants"];
 
 /// Suites about real sockets, whose agents may as well be without privileges. Of the others some start
 /// no agent, `exchange` loads in its own process, `inspect` expects the pins of root's agents, and
