@@ -1,12 +1,14 @@
 //! What each view says in each state, or why it cannot.
 //!
 //! States of the node itself are in other suites, which ask the views that such a node still has: an
-//! agent that is stopped in `operator::stopped` (nothing but `status` answers, from the maps); pins and
-//! programs that are gone, or are something else, in `lost` and `inspect::impostors` (`Programmed` says
-//! what `explain` does: one value); a program that takes callbacks away in `passive::stolen`; an admin
-//! address that is taken, few descriptors, and another redirector in `operator::ports`,
-//! `inspect::descriptors` and `inspect::two_agents` (there is no agent to be asked); objects that are too
-//! long in `outages::bomb`; what there is not in `operator::mistakes`.
+//! agent that is stopped in `operator::stopped` (nothing but `status` answers, from the maps, and the
+//! policy's status becomes another node's to write); pins and programs that are gone, or are something
+//! else, in `lost` and `inspect::impostors` (`Programmed` says what `explain` does: it is one value); a
+//! program that takes callbacks away in `passive::stolen`; an admin address that is taken, few
+//! descriptors, and another redirector in `inspect` (`refusals`, `descriptors`, `impostors`: there is no
+//! agent to be asked); objects that are too long in the tests of `redirector-kube` (only the log and the
+//! policy's status can tell: what is in force is the version before); what there is not in
+//! `operator::mistakes`.
 
 /// Who is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
