@@ -8,5 +8,6 @@ pub mod cli;
 pub mod control;
 pub mod datapath;
 pub mod outputs;
+mod quota;
 mod serve;
 pub mod sources;

@@ -6,6 +6,7 @@ pub mod bpffs;
 pub mod bpftool;
 pub mod cgroup;
 pub mod cluster;
+pub mod crash;
 pub mod dialer;
 pub mod lab;
 pub mod memory;

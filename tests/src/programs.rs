@@ -99,6 +99,11 @@ impl Earlier {
     }
 }
 
+/// The program that ends others, see `crate::crash`.
+pub(crate) fn crasher() -> Result<PathBuf> {
+    beside_this_test("crasher")
+}
+
 /// Cargo puts a test into `<target>/<profile>/deps` and programs one up.
 fn beside_this_test(name: &str) -> Result<PathBuf> {
     let this = env::current_exe().context("cannot find the path of this program")?;

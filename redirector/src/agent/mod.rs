@@ -142,7 +142,7 @@ impl Agent {
             unapplied: None,
             orders_to_resume: orders.take_over(),
             orders,
-            long_names: names.read(),
+            long_names: names.take_over(),
             names,
             resets: resets.map(Arc::new).map_err(|error| format!("{error:#}")),
             started: Instant::now(),

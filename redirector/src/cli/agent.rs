@@ -116,7 +116,8 @@ async fn serve(args: &Args, signals: &mut Signals) -> Result<Ended> {
     if let Some(config) = &args.config {
         file::read(config)?;
     }
-    let kube = match args.kube.options(&args.load.options()?.capacities)? {
+    let run = args.run.directory();
+    let kube = match args.kube.options(&args.load.options()?.capacities, &run)? {
         Some(options) => Some(Kube::new(options).await?),
         None => None,
     };
@@ -143,7 +144,6 @@ async fn serve(args: &Args, signals: &mut Signals) -> Result<Ended> {
     let outputs = Arc::new(Outputs::new(metrics).reporting(reports).leaving(left));
     let (wanted, wanted_probes) = watch::channel(Arc::default());
     let (stop, stopped) = watch::channel(false);
-    let run = args.run.directory();
     let orders = Orders::new(&run.orders());
     let names = LongNames::new(&run.long_names());
     let options = args.load.options()?;
@@ -208,6 +208,7 @@ async fn serve(args: &Args, signals: &mut Signals) -> Result<Ended> {
         // Whoever installs it again has ordered nothing yet, even if what is pinned cannot go.
         let forgotten = Orders::new(&run.orders()).remove();
         let forgotten = forgotten.and(LongNames::new(&run.long_names()).write(&BTreeSet::new()));
+        let forgotten = forgotten.and(run.forget_api_servers());
         let lock = match lock {
             Some(lock) => lock,
             None => pins.try_lock()?.context("another process is loading")?,

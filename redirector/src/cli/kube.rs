@@ -13,7 +13,7 @@ use redirector_kube::{
     watch::Limits,
 };
 
-use crate::sources::kube::Options;
+use crate::{control::RunDirectory, sources::kube::Options};
 
 /// Where Services come from, and which of them are ours.
 #[derive(Clone, Debug, Args)]
@@ -67,8 +67,12 @@ enum Scope {
 }
 
 impl KubeArgs {
-    /// `None` without `--kube`.
-    pub(super) fn options(&self, capacities: &Capacities) -> Result<Option<Options>> {
+    /// `None` without `--kube`. Other addresses of the API server are remembered in the run directory.
+    pub(super) fn options(
+        &self,
+        capacities: &Capacities,
+        run: &RunDirectory,
+    ) -> Result<Option<Options>> {
         if !self.kube {
             return Ok(None);
         }
@@ -77,6 +81,7 @@ impl KubeArgs {
             kubeconfig: self.kubeconfig.clone(),
             context: self.context.clone(),
             api_server: self.api_server.clone(),
+            alternatives: Some(run.api_servers()),
             timeouts: client::Timeouts::default().divided_by(by),
             ..client::Options::default()
         };

@@ -39,6 +39,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if let Some(part) = &args.service {
         keep(part, &mut view, not_installed.as_mut().map_or(&mut Vec::new(), |them| them))?;
     }
+    let unseen = datapath.unseen()?;
     let lost = Pinned::look(&pins).lost().map(|loss| loss.to_string());
     // From the file: they are in force without an agent too.
     let (kept, unread) = match Orders::new(&args.run.directory().orders()).read() {
@@ -55,6 +56,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
                     "agent": agent,
                     "heartbeat_seconds": silence.map(|silence| silence.as_secs_f64()),
                     "lost": lost,
+                    "unseen": unseen,
                     "orders": kept.entries()?,
                     "orders_error": unread,
                     "notInstalled": not_installed,
@@ -66,6 +68,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
             println!("agent: {}", describe_agent(agent, silence));
             if let Some(lost) = &lost {
                 println!("not in force on this node: {lost}; `redirector load` loads again");
+            }
+            if unseen > 0 {
+                println!(
+                    "{unseen} connects have ended unseen since the maps were made: another sock_ops \
+                     program takes the callbacks of sockets away; `redirector check` names those there are"
+                );
             }
             if let Some(why) = unread {
                 println!("orders: {why}");

@@ -4,12 +4,15 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::{ErrorKind, Write as _},
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result};
 use redirector_common::ServiceName;
+use tracing::warn;
+
+use super::clear;
 
 /// A file with a JSON array of names.
 #[derive(Clone, Debug)]
@@ -28,6 +31,16 @@ impl LongNames {
         ServiceName::new(name).as_str() != name
     }
 
+    /// What was kept last, for the agent that will write the file from now on: half a file of one that
+    /// was killed goes.
+    #[must_use]
+    pub fn take_over(&self) -> BTreeSet<String> {
+        if let Err(error) = clear(&self.beside()) {
+            warn!(%error, "what an agent that was killed has left beside its long names stays");
+        }
+        self.read()
+    }
+
     /// What was kept last; nothing if there is no file, or no readable one: then names stay cut.
     #[must_use]
     pub fn read(&self) -> BTreeSet<String> {
@@ -43,23 +56,21 @@ impl LongNames {
     pub fn write(&self, names: &BTreeSet<String>) -> Result<()> {
         let write = || -> Result<()> {
             if names.is_empty() {
-                return match fs::remove_file(&self.0) {
-                    Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
-                    _ => Ok(()),
-                };
+                return Ok(clear(&self.0)?);
             }
             // Made by name and renamed: never half of it, and through nobody's link.
-            let directory = self.0.parent().context("it is in no directory")?;
-            let beside = directory.join(".names.json.new");
-            match fs::remove_file(&beside) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-                _ => {}
-            }
+            let beside = self.beside();
+            clear(&beside)?;
             let mut file = fs::File::create_new(&beside)?;
             file.write_all(&serde_json::to_vec_pretty(names)?)?;
             Ok(fs::rename(&beside, &self.0)?)
         };
         write().with_context(|| format!("cannot write {}", self.0.display()))
+    }
+
+    /// Where a new file is until it is whole.
+    fn beside(&self) -> PathBuf {
+        self.0.with_file_name(".names.json.new")
     }
 }
 
@@ -75,6 +86,10 @@ mod tests {
         let names = BTreeSet::from(["n".repeat(65)]);
         kept.write(&names).expect("written");
         assert_eq!(kept.read(), names);
+        let half = directory.path().join(".names.json.new");
+        fs::write(&half, "[").expect("written");
+        assert_eq!(kept.take_over(), names);
+        assert!(!half.exists());
         for _ in 0..2 {
             kept.write(&BTreeSet::new()).expect("removed, or not there");
             assert_eq!(fs::read_dir(directory.path()).expect("a directory").count(), 0);

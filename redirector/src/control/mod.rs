@@ -116,6 +116,12 @@ impl RunDirectory {
         self.0.join("names.json")
     }
 
+    /// The file with other addresses of the API server.
+    #[must_use]
+    pub fn api_servers(&self) -> PathBuf {
+        self.0.join("api-servers")
+    }
+
     /// Removes the sockets of processes that were killed. Orders stay: the next agent carries them out.
     ///
     /// # Errors
@@ -123,6 +129,16 @@ impl RunDirectory {
     /// One cannot be removed.
     pub fn sweep(&self) -> Result<()> {
         [self.socket(), self.loader()].iter().try_for_each(|path| socket::remove_dead(path))
+    }
+
+    /// Removes the other addresses of the API server.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be removed.
+    pub fn forget_api_servers(&self) -> Result<()> {
+        let path = self.api_servers();
+        clear(&path).with_context(|| format!("cannot remove {}", path.display()))
     }
 
     /// Creates it, for its owner only, if it is not there.

@@ -90,6 +90,9 @@ impl Orders {
     /// The same for the agent that will write the file from now on: what it cannot use is said, and
     /// kept.
     pub fn take_over(&mut self) -> Vec<Order> {
+        if let Err(error) = clear(&self.beside()) {
+            warn!(%error, "what an agent that was killed has left beside its orders stays");
+        }
         match self.read() {
             Ok(Kept { orders, foreign }) => {
                 for order in &foreign {
@@ -126,7 +129,7 @@ impl Orders {
         }
         let entries = entries(orders, &self.foreign)?;
         let write = || -> Result<()> {
-            let beside = self.path.with_extension("new");
+            let beside = self.beside();
             let mut file = create(&beside)?;
             file.write_all(&serde_json::to_vec_pretty(&entries)?)?;
             file.sync_all()?;
@@ -145,6 +148,11 @@ impl Orders {
     /// It cannot be removed.
     pub fn remove(&self) -> Result<()> {
         clear(&self.path).with_context(|| format!("cannot remove {}", self.path.display()))
+    }
+
+    /// Where a new file is until it is whole.
+    fn beside(&self) -> PathBuf {
+        self.path.with_extension("new")
     }
 
     /// Gives the file another name, which it returns.
@@ -266,6 +274,16 @@ mod tests {
                 fs::write(&stage.path, damaged).expect("damaged again");
             }
         }
+    }
+
+    #[test]
+    fn half_a_file_of_an_agent_that_was_killed_is_removed_by_the_next_one() {
+        let stage = Stage::new(&format!("[{DRAIN}]"));
+        fs::write(stage.path.with_extension("new"), "[{").expect("written");
+        assert_eq!(Orders::new(&stage.path).read().expect("orders").orders, [drain()]);
+        assert_eq!(stage.names(), ["orders.json", "orders.new"], "who only reads changes nothing");
+        assert_eq!(Orders::new(&stage.path).take_over(), [drain()]);
+        assert_eq!(stage.names(), ["orders.json"]);
     }
 
     #[test]

@@ -33,6 +33,7 @@ use super::{
     pins::{Lock, Pins},
     shapes::Shapes,
     sys,
+    unload::detach,
 };
 
 /// Maps that outlive a load.
@@ -409,11 +410,7 @@ fn forget_others(pins: &Pins, load: u32) -> Result<()> {
 
 /// Detaches what a load has attached that then failed.
 fn take_back(path: &Path) {
-    if let Ok(link) = sys::obj_get(path) {
-        // Before 5.11 it goes with its pin.
-        let _ = sys::link_detach(link.as_fd());
-    }
-    if let Err(error) = Pins::remove(path, false) {
+    if let Err(error) = detach(path) {
         warn!(error = format!("{error:#}"), "a program stays attached");
     }
 }
@@ -447,7 +444,7 @@ fn attach(pins: &Pins, cgroup: &Cgroup, hook: &Hook, program: &Program) -> Resul
     // Pinned beside the old one and moved over it: a link to another cgroup goes when this one
     // is in place. (bpffs reserves names with dots.)
     let beside = pins.link(&format!("{}_new", hook.program));
-    Pins::remove(&beside, false)?;
+    detach(&beside)?;
     sys::obj_pin(&link, &beside).with_context(|| format!("cannot pin {}", beside.display()))?;
     fs::rename(&beside, &path).with_context(|| format!("cannot pin {}", path.display()))
 }

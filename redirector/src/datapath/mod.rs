@@ -117,13 +117,7 @@ impl Datapath {
         let health = map_array(pins, "HEALTH")?;
         let nodes = map_array(pins, "NODES")?;
         let names = map_array(pins, "NAMES")?;
-        let capacities = Capacities {
-            frontends: services.len() as u32 / 2,
-            services: names.len() as u32,
-            backends: health.len() as u32,
-            nodes: nodes.len() as u32,
-            slots: table.len() as u32,
-        };
+        let capacities = capacities(pins)?;
         Ok(Self {
             frontends: Frontends::open(pins)?,
             services,
@@ -471,6 +465,28 @@ fn open_fd(pins: &Pins, name: &str) -> Result<OwnedFd> {
         };
         let path = path.display();
         anyhow::Error::new(error).context(format!("cannot open the pinned map {path}{what_to_do}"))
+    })
+}
+
+/// What there is room for in every map that is concerned. After a load that ended before it had made
+/// all of them, and then one with other capacities, they differ.
+fn capacities(pins: &Pins) -> Result<Capacities> {
+    use std::os::fd::AsFd as _;
+    let smallest = |maps: &[&str]| -> Result<u32> {
+        let mut smallest = u32::MAX;
+        for name in maps {
+            let shape = sys::map_shape(open_fd(pins, name)?.as_fd());
+            smallest = smallest.min(shape.context("cannot ask for a map's capacity")?.max_entries);
+        }
+        Ok(smallest)
+    };
+    let words = smallest(&["SERVICES"])?;
+    Ok(Capacities {
+        frontends: smallest(&["FRONTENDS4", "FRONTENDS6"])?.min(words / 2),
+        services: smallest(&["NAMES"])?,
+        backends: smallest(&["HEALTH", "BACKENDS", "PASSIVE", "BACKEND_NETNS"])?,
+        nodes: smallest(&["NODES"])?,
+        slots: smallest(&["TABLE"])?,
     })
 }
 

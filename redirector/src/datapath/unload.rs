@@ -4,6 +4,7 @@ use std::{
     fs,
     io::ErrorKind,
     os::fd::AsFd as _,
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -46,15 +47,11 @@ pub fn unload(pins: &Pins, lock: Lock) -> Result<Removed> {
         if hook.program == "sock_ops" {
             wait_for_connects(pins);
         }
-        let path = pins.link(hook.program);
-        if let Ok(link) = sys::obj_get(&path) {
-            // Before 5.11 there is no such command: then the link goes with its last pin.
-            let _ = sys::link_detach(link.as_fd());
-        }
-        removed.links += usize::from(Pins::remove(&path, false)?);
+        removed.links += usize::from(detach(&pins.link(hook.program))?);
     }
+    // Those that a load which was killed had not given their names yet.
     for rest in Pins::names_in(&pins.links())? {
-        removed.links += usize::from(Pins::remove(&rest, false)?);
+        removed.links += usize::from(detach(&rest)?);
     }
     Pins::remove(&pins.links(), true)?;
     for version in Pins::names_in(pins.root())? {
@@ -72,6 +69,16 @@ pub fn unload(pins: &Pins, lock: Lock) -> Result<Removed> {
             format!("cannot remove {}: it holds something that is not ours", pins.root().display())
         }),
     }
+}
+
+/// Detaches the link that is pinned there, and removes the pin. By the pin's end alone the kernel
+/// detaches it some time later, and while another process has it open not at all.
+pub(super) fn detach(path: &Path) -> Result<bool> {
+    if let Ok(link) = sys::obj_get(path) {
+        // Before 5.11 there is no such command: then the link goes with its last pin.
+        let _ = sys::link_detach(link.as_fd());
+    }
+    Pins::remove(path, false)
 }
 
 /// Nobody begins a redirected connect any more.

@@ -22,7 +22,12 @@ use nix::{
 
 pub use options::AgentOptions;
 
-use crate::{cgroup::complain, names::Directory, place::Place};
+use crate::{
+    cgroup::complain,
+    crash::{CRASHED, Crasher},
+    names::Directory,
+    place::Place,
+};
 
 /// Loading takes well under a second; the machine may be busy with other suites.
 const LONGEST_START: Duration = Duration::from_secs(30);
@@ -71,11 +76,22 @@ impl Agent {
     /// Starts it again after `kill9` or `stop`, with the same options, and does not wait.
     pub fn spawn_again(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "the agent runs already");
-        let AgentOptions { binary, netns, cgroup, pin_path, config, arguments, log_filter } =
-            &self.options;
+        let AgentOptions {
+            binary,
+            netns,
+            cgroup,
+            pin_path,
+            config,
+            arguments,
+            log_filter,
+            crasher,
+        } = &self.options;
         let log = File::options().create(true).append(true).open(self.log_path());
         let log = log.context("cannot write an agent's log")?;
-        let mut command = Command::new(binary);
+        let mut command = match crasher {
+            Some(crasher) => crasher.command(binary)?,
+            None => Command::new(binary),
+        };
         command
             .arg("agent")
             .args(config.iter().flat_map(|config| [OsStr::new("--config"), config.as_os_str()]))
@@ -117,8 +133,12 @@ impl Agent {
     /// Kills it (SIGKILL). Everything that it has pinned stays.
     pub fn kill9(&mut self) {
         if let Some(mut process) = self.process.take() {
-            // Both fail only for a process that has ended by itself.
-            let _ = process.kill();
+            // Both fail only for a process that has ended by itself. One that is traced may outlive
+            // its tracer for a moment.
+            let traced = self.options.crasher.as_ref().map(Crasher::kill);
+            if traced.is_none_or(|killed| killed.is_err()) {
+                let _ = process.kill();
+            }
             let _ = process.wait();
         }
     }
@@ -171,6 +191,18 @@ impl Agent {
         }
         // Until it listens, the connection is refused.
         Ok(self.get("/readyz").is_ok_and(|(status, _)| status == 200))
+    }
+
+    /// Whether its crasher has ended it by now. Fails with the log if it has ended in another way.
+    pub fn has_crashed(&mut self) -> Result<bool> {
+        let Some(process) = &mut self.process else { return Ok(true) };
+        let Some(status) = process.try_wait().context("cannot wait for the agent")? else {
+            return Ok(false);
+        };
+        self.process = None;
+        self.is_reported = status.code() != Some(CRASHED);
+        ensure!(!self.is_reported, "the agent ended by itself, {status}:\n{}", self.log());
+        Ok(true)
     }
 
     /// Asks its admin endpoint; returns the status and the body.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{bpffs::Bpffs, cgroup::Cgroup, lab::Node, netns::Netns};
+use crate::{bpffs::Bpffs, cgroup::Cgroup, crash::Crasher, lab::Node, netns::Netns};
 
 /// How an agent is started.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub struct AgentOptions {
     pub arguments: Vec<String>,
     /// Value of `REDIRECTOR_LOG`.
     pub log_filter: String,
+    /// Ends it in the middle of what it does.
+    pub crasher: Option<Crasher>,
 }
 
 impl AgentOptions {
@@ -42,6 +44,7 @@ impl AgentOptions {
             config: Some(config.to_owned()),
             arguments: Vec::new(),
             log_filter: "info".to_owned(),
+            crasher: None,
         }
     }
 

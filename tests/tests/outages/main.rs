@@ -4,11 +4,13 @@
 
 mod away;
 mod bomb;
+mod chatty;
 mod daemonset;
 mod forbidden;
 mod healed;
 mod left;
 mod operated;
 mod real;
+mod remembered;
 mod stage;
 mod stale;

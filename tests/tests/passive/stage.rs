@@ -106,6 +106,15 @@ impl Stage {
         found.unwrap_or_else(|| panic!("no counter {name}")).1
     }
 
+    /// What `redirector status` prints.
+    pub(crate) fn status(&self) -> String {
+        let run = self.agent.run_directory().display().to_string();
+        let output = self.agent.command("status", &["--run-dir", &run]).expect("redirector status");
+        let output = output.wait_with_output().expect("its end");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
     /// The cgroup that is served.
     pub(crate) fn cgroup(&self) -> &Path {
         self.cgroup.path()

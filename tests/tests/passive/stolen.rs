@@ -82,6 +82,9 @@ fn whoever_takes_the_callbacks_away_takes_neither_seats_nor_judgement() {
     assert!(unseen >= u64::from(DIALS), "{unseen} ends were not seen");
     assert!(failed(&client.dial(tcp(3), DIALS).expect("dials")).is_empty());
     assert_eq!(stage.held_seats(), 0, "seats of sockets that are gone");
+    let status = stage.status();
+    let line = " connects have ended unseen since the maps were made: another sock_ops program ";
+    assert!(status.contains(line), "{status}");
     wait_until("the agent has said it", || {
         stage.agent.log().contains("takes the callbacks of sockets away")
     });

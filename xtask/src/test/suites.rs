@@ -15,9 +15,10 @@ use anyhow::{Context as _, Result, bail};
 use super::{earlier::Earlier, outcome::Outcome};
 use crate::workspace;
 
-/// Suites whose tests may run side by side. The tests of others share what there is one of in a suite, or
-/// the two cores that a load test wants.
-const PARALLEL: &[&str] = &["unit", "kernels", "listeners", "lost", "passive", "tenants"];
+/// Suites whose tests may run side by side. The tests of others share what there is one of in a suite,
+/// or the two cores that a load test wants.
+const PARALLEL: &[&str] =
+    &["crashes", "unit", "kernels", "listeners", "lost", "passive", "tenants"];
 
 /// Suites about real sockets, whose agents may as well be without privileges. Of the others some start
 /// no agent, `exchange` loads in its own process, `inspect` expects the pins of root's agents, and

@@ -31,6 +31,10 @@ struct State {
 impl Alternatives {
     /// Those of the file, if there is one.
     pub(super) fn remembered(file: Option<PathBuf>) -> Self {
+        if let Some(path) = &file {
+            // Of a process that was killed in the middle. Where it cannot be removed, writing says so.
+            let _ = fs::remove_file(draft(path));
+        }
         let text = file.as_ref().and_then(|path| fs::read_to_string(path).ok());
         let lines = text.as_deref().unwrap_or_default().lines();
         let addresses = lines.filter_map(|line| line.trim().parse().ok()).take(MOST).collect();
@@ -81,10 +85,15 @@ impl Alternatives {
     }
 }
 
+/// Where a new file is until it is whole.
+fn draft(path: &Path) -> PathBuf {
+    path.with_extension("new")
+}
+
 /// Replaces the file as a whole; never through a symbolic link, by which who may write the directory
 /// would have another file written.
 fn write(path: &Path, lines: &str) -> io::Result<()> {
-    let draft = path.with_extension("new");
+    let draft = draft(path);
     match fs::remove_file(&draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -222,7 +222,12 @@ impl Index {
             reason: reason::UNKNOWN_ZONE,
         });
         let services = self.notices.values().flatten().chain(self.unreadable.values()).cloned();
-        services.chain(zones).collect()
+        let policies = self.policies.invalid().map(|(policy, message)| Notice {
+            object: policy.clone(),
+            reason: reason::INVALID_POLICY,
+            message,
+        });
+        services.chain(zones).chain(policies).collect()
     }
 
     /// Services that are left to kube-proxy though they are asked for, and why.

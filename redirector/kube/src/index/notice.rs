@@ -17,6 +17,8 @@ pub struct Notice {
 pub mod reason {
     /// A version that cannot be read: the last good one stays in force.
     pub const UNREADABLE: &str = "Unreadable";
+    /// A policy's newest version is invalid: the last good one stays in force.
+    pub const INVALID_POLICY: &str = "InvalidPolicy";
     /// Asked for, but no Service that kube-proxy serves: it is left alone.
     pub const NOT_SERVED: &str = "NotServed";
     /// It has endpoints that nobody vouches for: it is left to kube-proxy.

@@ -83,6 +83,18 @@ impl Policies {
         self.known.get(policy)?.good.as_ref()
     }
 
+    /// Policies whose newest version is invalid: why, and what is in force instead.
+    pub fn invalid(&self) -> impl Iterator<Item = (&ObjectRef, String)> {
+        self.known.iter().filter_map(|(policy, known)| {
+            let why = known.problem.as_ref()?;
+            let instead = known.good.as_ref().map_or_else(
+                || "nothing of it is in force".to_owned(),
+                |good| format!("generation {} stays in force", good.generation),
+            );
+            Some((policy, format!("the FailoverPolicy is invalid: {why}; {instead}")))
+        })
+    }
+
     /// Whether every policy there is has been heard of.
     #[must_use]
     pub fn is_synced(&self) -> bool {

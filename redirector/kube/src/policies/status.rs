@@ -147,11 +147,32 @@ impl Targets {
             (reason::FAILED_OVER, ports.iter().flat_map(away).collect::<Vec<_>>()),
         ];
         let Some((reason, _)) = troubles.iter().find(|(_, parts)| !parts.is_empty()) else {
-            let message = "every Service has a healthy backend".to_owned();
-            return Condition::new(Degraded, Some(false), reason::AS_EXPECTED, message);
+            return self.as_expected();
         };
         let parts: Vec<_> = troubles.iter().flat_map(|(_, parts)| parts.clone()).collect();
         Condition::new(Degraded, Some(true), reason, parts.join("; "))
+    }
+
+    /// Nothing is wrong with what is in the kernel. What is not is not judged.
+    fn as_expected(&self) -> Condition {
+        let is_out = |(_, standing): &&(ObjectRef, Standing)| {
+            matches!(standing, Standing::LeftToKubeProxy(_) | Standing::NotInstalled(_))
+        };
+        let out: Vec<_> = self.held.iter().filter(is_out).collect();
+        let names = list(out.iter().map(|(service, _)| service));
+        if out.len() == self.held.len() {
+            let is_left =
+                out.iter().any(|(_, standing)| matches!(standing, Standing::LeftToKubeProxy(_)));
+            let reason = if is_left { reason::LEFT_TO_KUBE_PROXY } else { reason::NOT_INSTALLED };
+            let message = format!("not judged, because it is not in the kernel: {names}");
+            return Condition::new(Degraded, None, reason, message);
+        }
+        let message = if out.is_empty() {
+            "every Service has a healthy backend".to_owned()
+        } else {
+            format!("every Service in the kernel has a healthy backend; not judged: {names}")
+        };
+        Condition::new(Degraded, Some(false), reason::AS_EXPECTED, message)
     }
 
     fn standing(&self, wanted: &Standing) -> impl Iterator<Item = &ObjectRef> {

@@ -20,6 +20,8 @@ pub struct Timing {
     /// Deadline of each request: 4 s, less than what lies between `lead` and `lease`, so that a
     /// write of the old leader has ended before a new one begins.
     pub request: Duration,
+    /// How often is found out what the statuses should say: 2 s.
+    pub statuses: Duration,
     /// Between two writes of one policy's status at least: 5 s.
     pub status: Duration,
     /// Repeats of an event within that time are counted in it: 5 min.
@@ -37,6 +39,7 @@ impl Default for Timing {
             retry: Duration::from_secs(2),
             look: Duration::from_secs(10),
             request: Duration::from_secs(4),
+            statuses: Duration::from_secs(2),
             status: Duration::from_secs(5),
             series: Duration::from_mins(5),
             backoff: Duration::from_secs(1),
@@ -54,7 +57,8 @@ impl Timing {
     /// Everything that many times as fast, for tests.
     #[must_use]
     pub fn divided(&self, by: u32) -> Self {
-        let Self { lease, lead, renew, retry, look, request, status, series, backoff } = self;
+        let Self { lease, lead, renew, retry, look, request, statuses, status, series, backoff } =
+            self;
         Self {
             lease: *lease / by,
             lead: *lead / by,
@@ -62,6 +66,7 @@ impl Timing {
             retry: *retry / by,
             look: *look / by,
             request: *request / by,
+            statuses: *statuses / by,
             status: *status / by,
             series: *series / by,
             backoff: *backoff / by,

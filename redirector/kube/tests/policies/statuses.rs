@@ -124,6 +124,8 @@ fn conditions_say_what_has_become_of_a_policy() {
     let older = policy("old", 1, 12, &["s"]);
     let left = |why: &str| Standing::LeftToKubeProxy(arc(why));
     let well = "-AsExpected: every Service has a healthy backend";
+    let in_the_kernel =
+        "-AsExpected: every Service in the kernel has a healthy backend; not judged: t";
     let none = "?NotAccepted: holds for no Service";
     let nowhere = "-NotAccepted: holds for no Service";
     let rows: Vec<(&str, Vec<Written>, Ground, [&str; 3])> = vec![
@@ -184,7 +186,7 @@ fn conditions_say_what_has_become_of_a_policy() {
             [
                 "+Accepted: holds for s, t",
                 "-LeftToKubeProxy: left to kube-proxy: t: it is headless",
-                well,
+                in_the_kernel,
             ],
         ),
         (
@@ -194,7 +196,7 @@ fn conditions_say_what_has_become_of_a_policy() {
             [
                 "+Accepted: holds for s",
                 "-LeftToKubeProxy: left to kube-proxy: s: it is headless",
-                well,
+                "?LeftToKubeProxy: not judged, because it is not in the kernel: s",
             ],
         ),
         (
@@ -232,7 +234,7 @@ fn conditions_say_what_has_become_of_a_policy() {
             [
                 "+Accepted: holds for s, t",
                 "-NotInstalled: not in the kernel: t: needs 3 more backends",
-                well,
+                in_the_kernel,
             ],
         ),
         (

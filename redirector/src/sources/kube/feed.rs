@@ -9,7 +9,7 @@ use std::{
 
 use redirector_core::Input;
 use redirector_kube::{
-    api::{Batch, Change, NodePlace, regions},
+    api::{Batch, Change, NodePlace, ObjectRef, regions},
     client::Client,
     index::{Index, News, Notice},
     report::Handle,
@@ -22,12 +22,13 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{Left, status};
-use crate::control::Ask;
+use crate::{
+    control::Ask,
+    quota::{Quota, Subject},
+};
 
 /// News waiting, at most: then the watches wait.
 pub(super) const QUEUE: usize = 256;
-/// How often the statuses of policies are looked at.
-const STATUSES: Duration = Duration::from_secs(2);
 /// How long the API server must not know FailoverPolicies until there are none.
 const MISSING: Duration = Duration::from_secs(5);
 /// How often is looked for what people should know: that costs as much as there are objects.
@@ -46,6 +47,8 @@ pub(super) struct Feed {
     /// Where the task hears news, for what it asks by itself.
     pub heard: mpsc::Sender<News>,
     pub handle: Option<Handle>,
+    /// How often the statuses of policies are looked at.
+    pub statuses: Duration,
     /// What operators are told of Services that are not here.
     pub left: Left,
 }
@@ -54,6 +57,7 @@ pub(super) struct Feed {
 #[derive(Default)]
 struct Said {
     notices: BTreeSet<Notice>,
+    quota: Quota,
     /// When notices were looked for, and when they are to be, if there may be new ones.
     noticed: Option<Instant>,
     notice_at: Option<Instant>,
@@ -72,7 +76,7 @@ impl Feed {
         asks: mpsc::Sender<Ask>,
     ) {
         let mut said = Said::default();
-        let mut statuses = interval(STATUSES);
+        let mut statuses = interval(self.statuses);
         statuses.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let notice_at = said.notice_at.unwrap_or_else(Instant::now);
@@ -97,6 +101,7 @@ impl Feed {
                     self.notice(&mut said);
                 }
                 _ = statuses.tick() => {
+                    said.quota.say_left_out(Instant::now());
                     if self.lacks_policies(&mut said) {
                         self.index.take(News::Policies(Batch { changes: Vec::new(), is_synced: true }));
                         if !self.tell(&core).await {
@@ -144,11 +149,20 @@ impl Feed {
             info!("heard everything; from now on the tables follow the API server");
         }
         let notices = self.index.notices();
+        let now = Instant::now();
+        // One whose message changes with every version of the object, or that comes and goes, is news
+        // each time: its tenant does not fill the log by that.
+        let mut allows =
+            |object: &ObjectRef| said.quota.allows(Subject::Object(object.to_string()), now);
         for Notice { object, reason, message } in notices.difference(&said.notices) {
-            warn!(%object, reason, "{message}");
+            if allows(object) {
+                warn!(%object, reason, "{message}");
+            }
         }
         for Notice { object, reason, message } in said.notices.difference(&notices) {
-            info!(%object, reason, "no longer so: {message}");
+            if allows(object) {
+                info!(%object, reason, "no longer so: {message}");
+            }
         }
         said.notices = notices;
         *self.left.write().unwrap_or_else(PoisonError::into_inner) = self.index.left();

@@ -151,6 +151,7 @@ impl Kube {
             policies: Arc::clone(policies),
             heard,
             handle: handle.clone(),
+            statuses: options.timing.statuses,
             left,
         };
         tasks.spawn(feed.run(inbox, news, asks));

@@ -9,6 +9,7 @@ use std::{
 };
 
 use redirector_core::service::{BackendRef, ServiceRef};
+use tracing::info;
 
 /// Lines are counted for so long from the first one on.
 const WINDOW: Duration = Duration::from_mins(1);
@@ -19,9 +20,12 @@ const MOST_OF_BACKENDS: u32 = 10_000;
 /// Objects that are counted at once. Of others nothing is said.
 const COUNTED: usize = 20_000;
 
+/// Objects with lines left out that are named; of more there is a sum.
+const NAMED: usize = 20;
+
 /// What a line is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Subject {
+pub(crate) enum Subject {
     /// Whether a backend may receive connections.
     Backend(BackendRef),
     /// That clients cannot reach it.
@@ -30,6 +34,8 @@ pub(super) enum Subject {
     Resets(BackendRef),
     /// Where a service's traffic goes, or why a version of it is rejected.
     Service(ServiceRef),
+    /// What is not as the owner of a Kubernetes object may think.
+    Object(String),
 }
 
 impl Subject {
@@ -37,7 +43,7 @@ impl Subject {
         match self {
             // Each of them says the same.
             Self::Clients(_) => 1,
-            Self::Backend(_) | Self::Resets(_) | Self::Service(_) => MOST,
+            Self::Backend(_) | Self::Resets(_) | Self::Service(_) | Self::Object(_) => MOST,
         }
     }
 }
@@ -49,13 +55,14 @@ impl fmt::Display for Subject {
             Self::Clients(backend) => write!(f, "clients of {backend}"),
             Self::Resets(backend) => write!(f, "resets of {backend}"),
             Self::Service(service) => write!(f, "service {service}"),
+            Self::Object(object) => write!(f, "object {object}"),
         }
     }
 }
 
 /// What was said, and what was not.
 #[derive(Debug, Default)]
-pub(super) struct Quota {
+pub(crate) struct Quota {
     counts: BTreeMap<Subject, Count>,
     /// Of backends, all together.
     of_backends: Option<Count>,
@@ -78,18 +85,18 @@ impl Count {
 
 /// Lines that were left out.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct LeftOut {
+struct LeftOut {
     /// Of these.
-    pub(super) of: Vec<(Subject, u64)>,
+    of: Vec<(Subject, u64)>,
     /// Of more objects than are counted.
-    pub(super) uncounted: u64,
+    uncounted: u64,
 }
 
 impl Quota {
     /// Whether one more line may be said.
-    pub(super) fn allows(&mut self, subject: Subject, now: Instant) -> bool {
+    pub(crate) fn allows(&mut self, subject: Subject, now: Instant) -> bool {
         let most = subject.most();
-        let is_service = matches!(subject, Subject::Service(_));
+        let is_service = matches!(subject, Subject::Service(_) | Subject::Object(_));
         if self.counts.len() >= COUNTED && !self.counts.contains_key(&subject) {
             self.uncounted += 1;
             return false;
@@ -106,8 +113,21 @@ impl Quota {
         is_allowed
     }
 
+    /// Says how much has been left out, once a minute for each object.
+    pub(crate) fn say_left_out(&mut self, now: Instant) {
+        let LeftOut { mut of, mut uncounted } = self.sweep(now);
+        of.sort_by_key(|(_, lines)| std::cmp::Reverse(*lines));
+        for (subject, lines) in of.iter().take(NAMED) {
+            info!(%subject, lines, "left out of the log in the last minute");
+        }
+        uncounted += of.iter().skip(NAMED).map(|(_, lines)| lines).sum::<u64>();
+        if uncounted > 0 {
+            info!(lines = uncounted, "left out of the log in the last minute, about other objects");
+        }
+    }
+
     /// Begins to count anew where the time is over. What had been left out by then.
-    pub(super) fn sweep(&mut self, now: Instant) -> LeftOut {
+    fn sweep(&mut self, now: Instant) -> LeftOut {
         let is_over = |count: &Count| now.duration_since(count.since) >= WINDOW;
         self.of_backends.take_if(|all| is_over(all));
         let over = self.counts.extract_if(.., |_, count| is_over(count));

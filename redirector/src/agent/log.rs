@@ -1,7 +1,5 @@
 //! What happened, as log lines: INFO is a transition, WARN may need a person.
 
-mod quota;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -17,11 +15,10 @@ use redirector_core::{
 };
 use tracing::{info, warn};
 
-use self::quota::{LeftOut, Quota, Subject};
-use crate::control::Order;
-
-/// Objects with lines left out that are named; of more there is a sum.
-const NAMED: usize = 20;
+use crate::{
+    control::Order,
+    quota::{Quota, Subject},
+};
 
 /// What has been said lately.
 #[derive(Debug, Default)]
@@ -74,15 +71,7 @@ impl Log {
 
     /// Says how much has been left out, once a minute for each object.
     pub(super) fn sweep(&mut self) {
-        let LeftOut { mut of, mut uncounted } = self.quota.sweep(Instant::now());
-        of.sort_by_key(|(_, lines)| std::cmp::Reverse(*lines));
-        for (subject, lines) in of.iter().take(NAMED) {
-            info!(%subject, lines, "left out of the log in the last minute");
-        }
-        uncounted += of.iter().skip(NAMED).map(|(_, lines)| lines).sum::<u64>();
-        if uncounted > 0 {
-            info!(lines = uncounted, "left out of the log in the last minute, about other objects");
-        }
+        self.quota.say_left_out(Instant::now());
     }
 
     /// Of a ramp its begin and its end.
