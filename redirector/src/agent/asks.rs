@@ -81,7 +81,10 @@ impl Agent {
         if let Some((why, at)) = &self.unapplied {
             return Some(told(why.to_string(), since(*at)));
         }
-        Some(NotInstalled { is_refused: true, ..told(self.world.refusal(service)?, None) })
+        let refusal = self.world.refusal(service);
+        let unreadable = || self.outputs.left().newest.get(object_of(&service.0)).cloned();
+        let why = refusal.or_else(unreadable)?;
+        Some(NotInstalled { is_refused: true, ..told(why, None) })
     }
 
     fn all_not_installed(&self) -> Vec<NotInstalled> {
@@ -89,9 +92,16 @@ impl Agent {
             Some(_) => self.world.services().map(|service| &service.name).collect(),
             None => self.rejected.keys().collect(),
         };
-        let named: BTreeSet<_> = named.into_iter().chain(self.world.refused()).collect();
+        let left = self.outputs.left().clone();
+        let is_outdated = |service: &&ServiceRef| {
+            !left.newest.is_empty() && left.newest.contains_key(object_of(&service.0))
+        };
+        let services = self.world.services().map(|service| &service.name);
+        let outdated = services.filter(is_outdated);
+        let named: BTreeSet<_> =
+            named.into_iter().chain(self.world.refused()).chain(outdated).collect();
         let told = named.into_iter().filter_map(|service| self.not_installed(service));
-        let left = self.outputs.left().into_iter().map(|(service, why)| NotInstalled {
+        let left = left.services.into_iter().map(|(service, why)| NotInstalled {
             service,
             why,
             is_refused: false,
@@ -162,13 +172,18 @@ impl Agent {
         if let Some(why) = self.world.refusal(&ServiceRef(name.into())) {
             return Err(format!("the service {name} is not installed, it is refused: {why}"));
         }
-        let object = name.split_once(':').map_or(name, |(object, _)| object);
-        if let Some(why) = self.outputs.left().remove(object) {
+        let object = object_of(name);
+        if let Some(why) = self.outputs.left().services.get(object) {
             return Err(format!("the service {object} is not redirected: {why}"));
         }
         let names = self.world.services().map(|service| service.name.to_string());
         Err(format!("no service {name} is redirected here{}", there_are(name, names)))
     }
+}
+
+/// The Service of a service's name, without its port.
+fn object_of(name: &str) -> &str {
+    name.split_once(':').map_or(name, |(object, _)| object)
 }
 
 /// Of each family whose load is not carried by its first tier: the carrier, or `none`, and that tier.

@@ -4,7 +4,7 @@ pub mod admin;
 mod metrics;
 
 use std::{
-    collections::BTreeMap,
+    ops::Deref,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -17,7 +17,7 @@ use redirector_kube::report::Handle;
 
 pub use metrics::Metrics;
 
-use crate::sources::kube::Left;
+use crate::sources::kube::{Left, LeftOut};
 
 /// What the agent tells, and everybody else may read.
 #[derive(Debug)]
@@ -69,10 +69,9 @@ impl Outputs {
         Self { left, ..self }
     }
 
-    /// Services that the source leaves to others, and why.
-    #[must_use]
-    pub fn left(&self) -> BTreeMap<String, String> {
-        self.left.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Services that are not in the kernel as the source has them, and why.
+    pub fn left(&self) -> impl Deref<Target = LeftOut> {
+        self.left.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether anybody reports what has happened.

@@ -61,6 +61,11 @@ impl Known {
         touched
     }
 
+    /// Whose a slice is, as far as it was read.
+    pub fn home(&self, slice: &ObjectRef) -> Option<&ObjectRef> {
+        self.homes.get(slice)
+    }
+
     /// Takes a slice out. Whose it was.
     pub fn remove_slice(&mut self, slice: &ObjectRef) -> Option<ObjectRef> {
         let home = self.homes.remove(slice)?;

@@ -99,7 +99,7 @@ pub struct Index {
     /// What the core knows; `None` is nothing yet.
     said: Option<(Locality, BTreeMap<ObjectRef, Vec<Said>>)>,
     notices: BTreeMap<ObjectRef, Vec<Notice>>,
-    unreadable: BTreeMap<(&'static str, ObjectRef), Notice>,
+    unreadable: BTreeMap<(&'static str, ObjectRef), Box<str>>,
     api_servers: Vec<SocketAddr>,
 }
 
@@ -221,13 +221,18 @@ impl Index {
             object: ObjectRef { namespace: "".into(), name: zone },
             reason: reason::UNKNOWN_ZONE,
         });
-        let services = self.notices.values().flatten().chain(self.unreadable.values()).cloned();
+        let services = self.notices.values().flatten().cloned();
+        let unreadable = self.unreadable.iter().map(|((kind, object), why)| Notice {
+            object: object.clone(),
+            reason: reason::UNREADABLE,
+            message: format!("{kind} cannot be read: {why}; its last good version holds"),
+        });
         let policies = self.policies.invalid().map(|(policy, message)| Notice {
             object: policy.clone(),
             reason: reason::INVALID_POLICY,
             message,
         });
-        services.chain(zones).chain(policies).collect()
+        services.chain(unreadable).chain(zones).chain(policies).collect()
     }
 
     /// Services that are left to kube-proxy though they are asked for, and why.
@@ -239,6 +244,22 @@ impl Index {
             Some((object.to_string(), notice.message.clone()))
         })
         .collect()
+    }
+
+    /// Services of which an object's newest version cannot be read, and why: what holds is the one
+    /// before.
+    #[must_use]
+    pub fn outdated(&self) -> BTreeMap<String, String> {
+        let unreadable = self.unreadable.iter().filter_map(|((kind, object), why)| {
+            let service = match *kind {
+                Service::KIND => Some(object),
+                EndpointSlice::KIND => self.known.home(object),
+                _ => None,
+            };
+            let service = service.filter(|service| self.is_ours(service))?;
+            Some((service.to_string(), format!("{kind} {object} cannot be read: {why}")))
+        });
+        unreadable.collect()
     }
 
     /// Whether Services, slices, policies and the own Node have been heard in full, and the core has
@@ -333,9 +354,7 @@ impl Index {
     }
 
     fn reject(&mut self, kind: &'static str, object: ObjectRef, why: &str) {
-        let message = format!("{kind} cannot be read: {why}; its last good version holds");
-        let notice = Notice { object: object.clone(), reason: reason::UNREADABLE, message };
-        self.unreadable.insert((kind, object), notice);
+        self.unreadable.insert((kind, object), why.into());
     }
 
     /// Puts zones into regions. What the own node says of its zone holds for it.

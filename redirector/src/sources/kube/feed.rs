@@ -21,7 +21,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{Left, status};
+use super::{Left, LeftOut, status};
 use crate::{
     control::Ask,
     quota::{Quota, Subject},
@@ -165,7 +165,8 @@ impl Feed {
             }
         }
         said.notices = notices;
-        *self.left.write().unwrap_or_else(PoisonError::into_inner) = self.index.left();
+        *self.left.write().unwrap_or_else(PoisonError::into_inner) =
+            LeftOut { services: self.index.left(), newest: self.index.outdated() };
     }
 
     /// Where zones are is asked for once, and again when one turns up that nobody has heard of:

@@ -30,8 +30,17 @@ pub use counts::Counts;
 
 use crate::control::Ask;
 
-/// Services that are left to kube-proxy though they are asked for, and why.
-pub type Left = Arc<RwLock<BTreeMap<String, String>>>;
+/// Services that are not in the kernel as the API server has them, and why.
+#[derive(Clone, Debug, Default)]
+pub struct LeftOut {
+    /// They are left to kube-proxy though they are asked for.
+    pub services: BTreeMap<String, String>,
+    /// Their newest version cannot be read; the one before holds.
+    pub newest: BTreeMap<String, String>,
+}
+
+/// Kept up to date by the source.
+pub type Left = Arc<RwLock<LeftOut>>;
 
 /// What the command line says of the Kubernetes source.
 #[derive(Clone, Debug)]
@@ -112,7 +121,7 @@ impl Kube {
         Counts { watches, reports: self.handle.as_ref().map(Handle::stats) }
     }
 
-    /// Services that are left to kube-proxy though they are asked for, and why; kept up to date.
+    /// Services that are not in the kernel as the API server has them.
     #[must_use]
     pub fn left(&self) -> Left {
         Arc::clone(&self.left)

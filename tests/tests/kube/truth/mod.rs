@@ -9,6 +9,7 @@ use redirector_tests::{
     cluster::{PORT, replica, slice},
     zones::wait_until,
 };
+use serde_json::Value;
 
 use self::table::{Cell, STATES, State, View};
 use crate::stage::Stage;
@@ -79,8 +80,13 @@ fn lead_to(state: &str, stage: &mut Stage) {
             let change = r#"{"spec": {"mode": "Sometimes"}}"#;
             stage.kubectl(&["patch", "failoverpolicy", "web", "--type=merge", "-p", change], "");
         }
-        "left alone" => {
+        "unreadable" => {
             stage.apply("web", &backup);
+            let mut strange: Value = slice("web", "", &[1]).into();
+            strange["ports"] = "8080".into();
+            stage.cluster.api.put(strange).expect("a slice");
+        }
+        "left alone" => {
             let strange = slice("web", "", &[1]).managed_by("somebody");
             stage.cluster.api.put(strange).expect("a slice");
         }

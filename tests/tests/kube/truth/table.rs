@@ -6,9 +6,8 @@
 //! else, in `lost` and `inspect::impostors` (`Programmed` says what `explain` does: it is one value); a
 //! program that takes callbacks away in `passive::stolen`; an admin address that is taken, few
 //! descriptors, and another redirector in `inspect` (`refusals`, `descriptors`, `impostors`: there is no
-//! agent to be asked); objects that are too long in the tests of `redirector-kube` (only the log and the
-//! policy's status can tell: what is in force is the version before); what there is not in
-//! `operator::mistakes`.
+//! agent to be asked); what there is not in `operator::mistakes`. An object that is too long is one that
+//! cannot be read.
 
 /// Who is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,6 +256,31 @@ pub(super) const STATES: &[State] = &[
             (Accepted, Says("False Invalid: generation ")),
             (Programmed, Says(" stays in force")),
             (Degraded, Says("True TierUnresolved: ")),
+        ],
+    },
+    // Of its slice a version that no agent can read; what holds is the one before.
+    State {
+        name: "unreadable",
+        cells: &[
+            (
+                Status,
+                Says(
+                    "shop/web: NOT INSTALLED: it is refused: EndpointSlice shop/web-1 cannot be read",
+                ),
+            ),
+            (Status, Says("an earlier version stays in force")),
+            (Status, Says("10.77.2.1:8080           100.00 %  usable")),
+            (
+                Explain,
+                Says("NOT INSTALLED: it is refused: EndpointSlice shop/web-1 cannot be read"),
+            ),
+            (Explain, Says("tier 0 own: 100 %, 1 of 1 healthy")),
+            (Ready, NO_NAMES),
+            (Metrics, Says("redirector_kube_rejected_objects_total{kind=\"EndpointSlice\"} 1")),
+            (Log, Says("EndpointSlice cannot be read: ")),
+            (Accepted, Says("holds for web")),
+            (Programmed, Says("EndpointSlice shop/web-1 cannot be read")),
+            (Degraded, Cannot("what is in force is judged, and that is well")),
         ],
     },
     // Its slice is of a controller that nobody trusts.
