@@ -81,23 +81,23 @@ macro_rules! dials {
 }
 
 dials! {
-    connect4: connect4 connect4_resume connect4_choose connect4_scan connect4_later, NEXT_CONNECT4, v6: false, send: false;
-    connect6: connect6 connect6_resume connect6_choose connect6_scan connect6_later, NEXT_CONNECT6, v6: true, send: false;
-    sendmsg4: sendmsg4 sendmsg4_resume sendmsg4_choose sendmsg4_scan sendmsg4_later, NEXT_SENDMSG4, v6: false, send: true;
-    sendmsg6: sendmsg6 sendmsg6_resume sendmsg6_choose sendmsg6_scan sendmsg6_later, NEXT_SENDMSG6, v6: true, send: true;
+    connect4: rdr_connect4 rdr_connect4_resume rdr_connect4_choose rdr_connect4_scan rdr_connect4_later, NEXT_CONNECT4, v6: false, send: false;
+    connect6: rdr_connect6 rdr_connect6_resume rdr_connect6_choose rdr_connect6_scan rdr_connect6_later, NEXT_CONNECT6, v6: true, send: false;
+    sendmsg4: rdr_sendmsg4 rdr_sendmsg4_resume rdr_sendmsg4_choose rdr_sendmsg4_scan rdr_sendmsg4_later, NEXT_SENDMSG4, v6: false, send: true;
+    sendmsg6: rdr_sendmsg6 rdr_sendmsg6_resume rdr_sendmsg6_choose rdr_sendmsg6_scan rdr_sendmsg6_later, NEXT_SENDMSG6, v6: true, send: true;
 }
 
-dials!(@ connect4 connect4_trial TRIAL NEXT_CONNECT4 false false);
-dials!(@ connect6 connect6_trial TRIAL NEXT_CONNECT6 true false);
-dials!(@ connect4 connect4_avoid AVOID NEXT_CONNECT4 false false);
-dials!(@ connect6 connect6_avoid AVOID NEXT_CONNECT6 true false);
-dials!(@ connect4 connect4_avoid_scan AVOID_SCAN NEXT_CONNECT4 false false);
-dials!(@ connect6 connect6_avoid_scan AVOID_SCAN NEXT_CONNECT6 true false);
-dials!(@ connect6 connect6_trial_mapped TRIAL_MAPPED NEXT_CONNECT6 true false);
-dials!(@ connect6 connect6_avoid_mapped AVOID_MAPPED NEXT_CONNECT6 true false);
-dials!(@ connect6 connect6_avoid_scan_mapped AVOID_SCAN_MAPPED NEXT_CONNECT6 true false);
-dials!(@ connect6 connect6_scan_mapped SCAN_MAPPED NEXT_CONNECT6 true false);
-dials!(@ connect6 connect6_later_mapped LATER_MAPPED NEXT_CONNECT6 true false);
+dials!(@ connect4 rdr_connect4_trial TRIAL NEXT_CONNECT4 false false);
+dials!(@ connect6 rdr_connect6_trial TRIAL NEXT_CONNECT6 true false);
+dials!(@ connect4 rdr_connect4_avoid AVOID NEXT_CONNECT4 false false);
+dials!(@ connect6 rdr_connect6_avoid AVOID NEXT_CONNECT6 true false);
+dials!(@ connect4 rdr_connect4_avoid_scan AVOID_SCAN NEXT_CONNECT4 false false);
+dials!(@ connect6 rdr_connect6_avoid_scan AVOID_SCAN NEXT_CONNECT6 true false);
+dials!(@ connect6 rdr_connect6_trial_mapped TRIAL_MAPPED NEXT_CONNECT6 true false);
+dials!(@ connect6 rdr_connect6_avoid_mapped AVOID_MAPPED NEXT_CONNECT6 true false);
+dials!(@ connect6 rdr_connect6_avoid_scan_mapped AVOID_SCAN_MAPPED NEXT_CONNECT6 true false);
+dials!(@ connect6 rdr_connect6_scan_mapped SCAN_MAPPED NEXT_CONNECT6 true false);
+dials!(@ connect6 rdr_connect6_later_mapped LATER_MAPPED NEXT_CONNECT6 true false);
 
 /// What becomes of the syscall. Fails open: only three reasons refuse.
 #[inline(always)]
@@ -139,22 +139,22 @@ fn log<const V6: bool>(hook: &Hook<V6>, result: Result<(), Reason>) {
 }
 
 #[cgroup_sock_addr(getpeername4)]
-pub fn getpeername4(context: SockAddrContext) -> i32 {
+pub fn rdr_peername4(context: SockAddrContext) -> i32 {
     translate_peer(&Hook::<false> { inner: context })
 }
 
 #[cgroup_sock_addr(getpeername6)]
-pub fn getpeername6(context: SockAddrContext) -> i32 {
+pub fn rdr_peername6(context: SockAddrContext) -> i32 {
     translate_peer(&Hook::<true> { inner: context })
 }
 
 #[cgroup_sock_addr(recvmsg4)]
-pub fn recvmsg4(context: SockAddrContext) -> i32 {
+pub fn rdr_recvmsg4(context: SockAddrContext) -> i32 {
     translate_sender(&Hook::<false> { inner: context })
 }
 
 #[cgroup_sock_addr(recvmsg6)]
-pub fn recvmsg6(context: SockAddrContext) -> i32 {
+pub fn rdr_recvmsg6(context: SockAddrContext) -> i32 {
     translate_sender(&Hook::<true> { inner: context })
 }
 
@@ -191,7 +191,7 @@ fn translate_sender<const V6: bool>(hook: &Hook<V6>) -> i32 {
 
 /// What happens to a TCP socket. Most calls are for none of ours and end at the number.
 #[sock_ops]
-pub fn sock_ops(context: SockOpsContext) -> u32 {
+pub fn rdr_sock_ops(context: SockOpsContext) -> u32 {
     match context.op() {
         BPF_SOCK_OPS_TIMEOUT_INIT => watch::first_timeout(&context),
         BPF_SOCK_OPS_TCP_CONNECT_CB => watch::connecting(&context),
@@ -228,7 +228,7 @@ fn failed(context: &SockOpsContext) {
 
 /// A socket of any protocol is closed by its last owner.
 #[cgroup_sock(sock_release)]
-pub fn sock_release(context: SockContext) -> i32 {
+pub fn rdr_release(context: SockContext) -> i32 {
     if let Some(value) = seats::of(context.as_ptr()) {
         if closing::is_left(value) {
             // SAFETY: a program of the same hook. If it is missing nothing is counted.
@@ -249,33 +249,33 @@ pub fn sock_release(context: SockContext) -> i32 {
 /// What becomes of a listener, in programs of their own: in one the verifier would combine them
 /// (17,979 instructions).
 #[sock_ops]
-pub fn sock_ops_listening(context: SockOpsContext) -> u32 {
+pub fn rdr_sock_ops_listening(context: SockOpsContext) -> u32 {
     listen::listening(&context);
     SEEN
 }
 
 /// What follows from a connect that has failed.
 #[sock_ops]
-pub fn sock_ops_failed(context: SockOpsContext) -> u32 {
+pub fn rdr_sock_ops_failed(context: SockOpsContext) -> u32 {
     watch::failed(&context);
     SEEN
 }
 
 /// What follows from a connect whose socket is closed before its end was seen.
 #[cgroup_sock(sock_release)]
-pub fn sock_release_given_up(context: SockContext) -> i32 {
+pub fn rdr_release_given_up(context: SockContext) -> i32 {
     closing::released::<false>(&context);
     PROCEED
 }
 
 #[cgroup_sock(sock_release)]
-pub fn sock_release_given_up_stored(context: SockContext) -> i32 {
+pub fn rdr_release_given_up_stored(context: SockContext) -> i32 {
     closing::released::<true>(&context);
     PROCEED
 }
 
 #[sock_ops]
-pub fn sock_ops_ended4(context: SockOpsContext) -> u32 {
+pub fn rdr_sock_ops_ended4(context: SockOpsContext) -> u32 {
     if listen::is_watching() && listen::ended4(&context, listen::socket(&context)) {
         // SAFETY: as above.
         unsafe { NEXT_SOCK_OPS.tail_call(&context, ENDED6) };
@@ -284,7 +284,7 @@ pub fn sock_ops_ended4(context: SockOpsContext) -> u32 {
 }
 
 #[sock_ops]
-pub fn sock_ops_ended6(context: SockOpsContext) -> u32 {
+pub fn rdr_sock_ops_ended6(context: SockOpsContext) -> u32 {
     if listen::is_watching() {
         listen::ended6(&context, listen::socket(&context));
     }
@@ -292,7 +292,7 @@ pub fn sock_ops_ended6(context: SockOpsContext) -> u32 {
 }
 
 #[cgroup_sock(sock_release)]
-pub fn sock_release_ended4(context: SockContext) -> i32 {
+pub fn rdr_release_ended4(context: SockContext) -> i32 {
     if listen::is_watching() && listen::ended4(&context, Socket::of(context.as_ptr())) {
         // SAFETY: as above.
         unsafe { NEXT_RELEASE.tail_call(&context, ENDED6) };
@@ -301,7 +301,7 @@ pub fn sock_release_ended4(context: SockContext) -> i32 {
 }
 
 #[cgroup_sock(sock_release)]
-pub fn sock_release_ended6(context: SockContext) -> i32 {
+pub fn rdr_release_ended6(context: SockContext) -> i32 {
     if listen::is_watching() {
         listen::ended6(&context, Socket::of(context.as_ptr()));
     }

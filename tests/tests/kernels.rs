@@ -23,14 +23,14 @@ const MOST_INSTRUCTIONS: u64 = 10_000;
 
 /// The programs without which nothing is redirected. There may be more.
 const HOOKS: [&str; 8] = [
-    "connect4",
-    "connect6",
-    "sendmsg4",
-    "sendmsg6",
-    "recvmsg4",
-    "recvmsg6",
-    "getpeername4",
-    "getpeername6",
+    "rdr_connect4",
+    "rdr_connect6",
+    "rdr_sendmsg4",
+    "rdr_sendmsg6",
+    "rdr_recvmsg4",
+    "rdr_recvmsg6",
+    "rdr_peername4",
+    "rdr_peername6",
 ];
 
 /// Findings of `redirector check` that 5.10 lacks, and every later kernel has: a program may choose

@@ -5,7 +5,9 @@ use aya_obj::generated::bpf_attach_type;
 /// A hook of the cgroup, and its first program.
 #[derive(Clone, Copy, Debug)]
 pub struct Hook {
-    /// Name of the program and of its link.
+    /// Name of the pinned link, which outlives versions.
+    pub link: &'static str,
+    /// Name of the program: what `bpftool` shows of it is 15 characters.
     pub program: &'static str,
     /// A `bpf_attach_type`.
     pub attach: bpf_attach_type,
@@ -42,7 +44,7 @@ impl Hook {
     /// Whether it sees sockets that were redirected before, and redirects none.
     pub fn is_watching(&self) -> bool {
         let redirecting = ["connect", "sendmsg"];
-        !redirecting.iter().any(|prefix| self.program.starts_with(prefix))
+        !redirecting.iter().any(|prefix| self.link.starts_with(prefix))
     }
 
     /// The programs that the first one may call, by their index in its array.
@@ -51,36 +53,68 @@ impl Hook {
     }
 }
 
-const fn alone(program: &'static str, attach: bpf_attach_type) -> Hook {
-    Hook { program, attach, next: None, steps: &[] }
+const fn alone(link: &'static str, program: &'static str, attach: bpf_attach_type) -> Hook {
+    Hook { link, program, attach, next: None, steps: &[] }
 }
 
 const fn stepped(
+    link: &'static str,
     program: &'static str,
     attach: bpf_attach_type,
     next: &'static str,
     steps: &'static [&'static str],
 ) -> Hook {
-    Hook { program, attach, next: Some(next), steps }
+    Hook { link, program, attach, next: Some(next), steps }
 }
 
 /// In the order of attaching: the answers to "who is my peer?" first, so that no socket is
 /// redirected before it can be told; then what watches sockets, so that none is missed; detaching
 /// goes the other way.
 pub const HOOKS: [Hook; 10] = [
-    alone("getpeername4", bpf_attach_type::BPF_CGROUP_INET4_GETPEERNAME),
-    alone("getpeername6", bpf_attach_type::BPF_CGROUP_INET6_GETPEERNAME),
-    alone("recvmsg4", bpf_attach_type::BPF_CGROUP_UDP4_RECVMSG),
-    alone("recvmsg6", bpf_attach_type::BPF_CGROUP_UDP6_RECVMSG),
-    stepped("sock_release", bpf_attach_type::BPF_CGROUP_INET_SOCK_RELEASE, "NEXT_RELEASE", RELEASE),
-    stepped("sock_ops", bpf_attach_type::BPF_CGROUP_SOCK_OPS, "NEXT_SOCK_OPS", SOCKET),
-    stepped("sendmsg4", bpf_attach_type::BPF_CGROUP_UDP4_SENDMSG, "NEXT_SENDMSG4", SEND),
-    stepped("sendmsg6", bpf_attach_type::BPF_CGROUP_UDP6_SENDMSG, "NEXT_SENDMSG6", SEND),
+    alone("getpeername4", "rdr_peername4", bpf_attach_type::BPF_CGROUP_INET4_GETPEERNAME),
+    alone("getpeername6", "rdr_peername6", bpf_attach_type::BPF_CGROUP_INET6_GETPEERNAME),
+    alone("recvmsg4", "rdr_recvmsg4", bpf_attach_type::BPF_CGROUP_UDP4_RECVMSG),
+    alone("recvmsg6", "rdr_recvmsg6", bpf_attach_type::BPF_CGROUP_UDP6_RECVMSG),
+    stepped(
+        "sock_release",
+        "rdr_release",
+        bpf_attach_type::BPF_CGROUP_INET_SOCK_RELEASE,
+        "NEXT_RELEASE",
+        RELEASE,
+    ),
+    stepped(
+        "sock_ops",
+        "rdr_sock_ops",
+        bpf_attach_type::BPF_CGROUP_SOCK_OPS,
+        "NEXT_SOCK_OPS",
+        SOCKET,
+    ),
+    stepped(
+        "sendmsg4",
+        "rdr_sendmsg4",
+        bpf_attach_type::BPF_CGROUP_UDP4_SENDMSG,
+        "NEXT_SENDMSG4",
+        SEND,
+    ),
+    stepped(
+        "sendmsg6",
+        "rdr_sendmsg6",
+        bpf_attach_type::BPF_CGROUP_UDP6_SENDMSG,
+        "NEXT_SENDMSG6",
+        SEND,
+    ),
     stepped(
         "connect4",
+        "rdr_connect4",
         bpf_attach_type::BPF_CGROUP_INET4_CONNECT,
         "NEXT_CONNECT4",
         CONNECT.split_at(7).0,
     ),
-    stepped("connect6", bpf_attach_type::BPF_CGROUP_INET6_CONNECT, "NEXT_CONNECT6", CONNECT),
+    stepped(
+        "connect6",
+        "rdr_connect6",
+        bpf_attach_type::BPF_CGROUP_INET6_CONNECT,
+        "NEXT_CONNECT6",
+        CONNECT,
+    ),
 ];

@@ -173,7 +173,7 @@ impl Programs {
     pub fn attach(&self, pins: &Pins, _lock: &Lock, cgroup: &Cgroup) -> Result<()> {
         let mut made: Vec<PathBuf> = Vec::new();
         for hook in HOOKS {
-            let path = pins.link(hook.program);
+            let path = pins.link(hook.link);
             match self.attach_one(pins, cgroup, &hook) {
                 Ok(is_new) => made.extend(is_new.then_some(path)),
                 Err(error) => {
@@ -192,7 +192,7 @@ impl Programs {
         if self.earlier.is_some() && hook.is_watching() {
             earlier::set_aside(pins, hook)?;
         }
-        let is_new = pins.link(hook.program).symlink_metadata().is_err();
+        let is_new = pins.link(hook.link).symlink_metadata().is_err();
         let program = self.ebpf.program(hook.program).context(NO_PROGRAM)?;
         attach(pins, cgroup, hook, program)?;
         Ok(is_new)
@@ -330,8 +330,8 @@ fn barrier(pins: &Pins) -> Result<()> {
 pub(super) fn stand_in(program: &str) -> Option<&'static str> {
     match program {
         _ if check::may_look() => None,
-        "sendmsg4_resume" => Some("sendmsg4_choose"),
-        "sendmsg6_resume" => Some("sendmsg6_choose"),
+        "rdr_sendmsg4_resume" => Some("rdr_sendmsg4_choose"),
+        "rdr_sendmsg6_resume" => Some("rdr_sendmsg6_choose"),
         _ => None,
     }
 }
@@ -418,7 +418,7 @@ fn take_back(path: &Path) {
 /// Exchanges the program of the pinned link, or attaches a new one.
 fn attach(pins: &Pins, cgroup: &Cgroup, hook: &Hook, program: &Program) -> Result<()> {
     let program = program.fd().context(NO_PROGRAM)?.as_fd();
-    let path = pins.link(hook.program);
+    let path = pins.link(hook.link);
     if let Ok(link) = sys::obj_get(&path) {
         match sys::link_info(link.as_fd()) {
             Ok(info) if info.attach != hook.attach as u32 => {
@@ -443,7 +443,7 @@ fn attach(pins: &Pins, cgroup: &Cgroup, hook: &Hook, program: &Program) -> Resul
         .map_err(|error| explain_attach(error, cgroup, hook))?;
     // Pinned beside the old one and moved over it: a link to another cgroup goes when this one
     // is in place. (bpffs reserves names with dots.)
-    let beside = pins.link(&format!("{}_new", hook.program));
+    let beside = pins.link(&format!("{}_new", hook.link));
     detach(&beside)?;
     sys::obj_pin(&link, &beside).with_context(|| format!("cannot pin {}", beside.display()))?;
     fs::rename(&beside, &path).with_context(|| format!("cannot pin {}", path.display()))
@@ -452,7 +452,7 @@ fn attach(pins: &Pins, cgroup: &Cgroup, hook: &Hook, program: &Program) -> Resul
 /// `EPERM` has two reasons: a capability, or a program that allows no other beside it.
 fn explain_attach(error: std::io::Error, cgroup: &Cgroup, hook: &Hook) -> anyhow::Error {
     let place = cgroup.path.display();
-    let name = hook.program;
+    let name = hook.link;
     if descriptors::is_passing(&error) {
         return anyhow::Error::new(error).context(format!("cannot attach {name} to {place}"));
     }

@@ -29,16 +29,16 @@ pub struct Other {
 /// are asked for their names and maps, only those that are pinned beside these pins.
 #[must_use]
 pub fn others(pins: &Pins, cgroup: &Cgroup) -> Vec<Other> {
-    let Some(hook) = HOOKS.iter().find(|hook| hook.program == "connect4") else {
+    let Some(hook) = HOOKS.iter().find(|hook| hook.link == "connect4") else {
         return Vec::new();
     };
     let pinned_at = |path: &Path| sys::obj_get(path).and_then(|link| sys::link_info(link.as_fd()));
-    let own = pinned_at(&pins.link(hook.program)).map(|link| link.program).ok();
+    let own = pinned_at(&pins.link(hook.link)).map(|link| link.program).ok();
     let attached = attached(cgroup, hook);
     let attached = attached.into_iter().filter(|id| Some(*id) != own);
     let mut others: Vec<Other> = attached.map(|program| Other { program, pins: None }).collect();
     for root in siblings(pins) {
-        let Ok(link) = pinned_at(&Pins::new(&root).link(hook.program)) else { continue };
+        let Ok(link) = pinned_at(&Pins::new(&root).link(hook.link)) else { continue };
         if let Some(other) = others.iter_mut().find(|other| other.program == link.program) {
             other.pins = Some(root);
         }
@@ -52,10 +52,10 @@ pub fn others(pins: &Pins, cgroup: &Cgroup) -> Vec<Other> {
 /// Without `CAP_SYS_ADMIN` they have no names.
 #[must_use]
 pub fn watchers(pins: &Pins, cgroup: &Cgroup) -> Vec<(u32, String)> {
-    let Some(hook) = HOOKS.iter().find(|hook| hook.program == "sock_ops") else {
+    let Some(hook) = HOOKS.iter().find(|hook| hook.link == "sock_ops") else {
         return Vec::new();
     };
-    let link = sys::obj_get(&pins.link(hook.program)).and_then(|link| sys::link_info(link.as_fd()));
+    let link = sys::obj_get(&pins.link(hook.link)).and_then(|link| sys::link_info(link.as_fd()));
     let own = link.map(|link| link.program).ok();
     let others = attached(cgroup, hook).into_iter().filter(|id| Some(*id) != own);
     let named = |id| {
@@ -87,7 +87,11 @@ fn is_redirector(id: u32, hook: &Hook) -> bool {
     let maps = || {
         let program = sys::program_by_id(id)?;
         let name = sys::program_name(program.as_fd())?;
-        if name == hook.program { sys::maps_of(program.as_fd()) } else { Ok(Vec::new()) }
+        if name == hook.program || name == hook.link {
+            sys::maps_of(program.as_fd())
+        } else {
+            Ok(Vec::new())
+        }
     };
     maps().unwrap_or_default().iter().any(|map| map == SIGN)
 }

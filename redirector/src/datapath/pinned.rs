@@ -60,7 +60,7 @@ impl Pinned {
             Err(_) => before.is_none(),
         };
         let maps = self.maps.iter().filter(|(name, before)| is_lost(*before, name));
-        let hooks = HOOKS.iter().filter(|hook| !is_attached(&self.pins.link(hook.program), hook));
+        let hooks = HOOKS.iter().filter(|hook| !is_attached(&self.pins.link(hook.link), hook));
         let arrays = HOOKS.iter().filter_map(|hook| hook.next);
         let steps = self.pins.loads().ok().and_then(|loads| loads.last().copied());
         let steps = steps.map(|load| self.pins.steps(load));
@@ -68,7 +68,7 @@ impl Pinned {
             |name: &&str| steps.as_ref().is_some_and(|steps| is_array(&steps.join(name), name));
         let loss = Loss {
             maps: maps.map(|(name, _)| *name).collect(),
-            hooks: hooks.map(|hook| hook.program).collect(),
+            hooks: hooks.map(|hook| hook.link).collect(),
             arrays: arrays.filter(|name| !has_array(name)).collect(),
         };
         (loss.count() > 0).then_some(loss)

@@ -44,10 +44,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub fn unload(pins: &Pins, lock: Lock) -> Result<Removed> {
     let mut removed = Removed::default();
     for hook in HOOKS.iter().rev() {
-        if hook.program == "sock_ops" {
+        if hook.link == "sock_ops" {
             wait_for_connects(pins);
         }
-        removed.links += usize::from(detach(&pins.link(hook.program))?);
+        removed.links += usize::from(detach(&pins.link(hook.link))?);
     }
     // Those that a load which was killed had not given their names yet.
     for rest in Pins::names_in(&pins.links())? {

@@ -3,8 +3,8 @@
 //!
 //! Most maps mean the same in both layouts. They are the same maps, pinned in both places: what the
 //! tables say is there before the first program of this layout is attached, and what is written later
-//! the programs of the other layout find, too. Frontends have values of their own; `KeptFrontends` writes them
-//! for both. Nothing but that is left of the earlier layout once its programs are gone.
+//! the programs of the other layout find, too. Frontends have values of their own; `KeptFrontends`
+//! writes them for both. Nothing but that is left of the earlier layout once its programs are gone.
 //!
 //! Its `COUNTERS` are the sign that it was loaded last: its own `load` makes them, and
 //! [`Earlier::retire`] removes them as the last thing. Who dies before begins again.
@@ -131,9 +131,11 @@ impl Earlier {
     /// Every dial is decided by this layout's programs now. Waits for answers to earlier ones, and
     /// removes the rest of the earlier layout.
     pub(super) fn retire(self, pins: &Pins) -> Result<()> {
-        // Sockets that connected since the first time.
+        // Sockets that connected since the first time; and those whose connect was under way when the
+        // programs were exchanged.
         seats::carry(&self.pins, pins)?;
         thread::sleep(ANSWERS);
+        seats::carry(&self.pins, pins)?;
         for hook in HOOKS {
             let path = aside(pins, &hook);
             if let Ok(link) = sys::obj_get(&path) {
@@ -161,7 +163,7 @@ fn set_hosts_have(pins: &Pins, is_so: bool) -> Result<()> {
 
 /// The link of a hook's earlier program goes on beside the one that is to come.
 pub(super) fn set_aside(pins: &Pins, hook: &Hook) -> Result<()> {
-    let (link, aside) = (pins.link(hook.program), aside(pins, hook));
+    let (link, aside) = (pins.link(hook.link), aside(pins, hook));
     if !link.exists() || aside.exists() {
         return Ok(());
     }
@@ -171,7 +173,7 @@ pub(super) fn set_aside(pins: &Pins, hook: &Hook) -> Result<()> {
 /// A load has failed: the earlier programs are the only ones again.
 pub(super) fn put_back(pins: &Pins) {
     for hook in HOOKS {
-        let (link, aside) = (pins.link(hook.program), aside(pins, &hook));
+        let (link, aside) = (pins.link(hook.link), aside(pins, &hook));
         if aside.exists()
             && let Err(error) = fs::rename(&aside, &link)
         {
@@ -181,7 +183,7 @@ pub(super) fn put_back(pins: &Pins) {
 }
 
 fn aside(pins: &Pins, hook: &Hook) -> PathBuf {
-    pins.link(&format!("{}_v{EARLIER}", hook.program))
+    pins.link(&format!("{}_v{EARLIER}", hook.link))
 }
 
 /// Whether the maps of the earlier layout are those of this one, and not left from before.
