@@ -6,7 +6,7 @@ use crate::{build_ebpf, process, setup::InstallArgs, workspace};
 
 /// Build the eBPF object and the `redirector` binary that carries it
 #[derive(Debug, clap::Args)]
-// Its name would be that of the flattened one's.
+// Without a name of its own its group would have that of the flattened `Args`.
 #[group(skip)]
 pub(crate) struct Args {
     /// Build the binary with optimisations

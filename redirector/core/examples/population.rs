@@ -75,7 +75,7 @@ fn main() {
 
     let outcome = Err(ProbeFailure::TimedOut);
     let failure = Input::Probed { backend: ejected, outcome };
-    // Who has never answered is not blamed, and the first failure of all learns who is where.
+    // No failure ejects what has never answered, and the first one learns which backend is where.
     world.apply(Input::Probed { backend: ejected, outcome: Ok(()) }, Moment::default());
     timed("World::apply(Probed), the first failure", || {
         world.apply(failure.clone(), Moment::default())

@@ -1,8 +1,8 @@
 //! Which addresses may be frontends and backends: one rule for every source.
 //!
-//! Refused is what belongs to a machine itself, to its link or to nobody, and where clouds give out
-//! credentials. An IPv6 address that carries an IPv4 address for a translator or a tunnel is judged
-//! as that one too. Documentation addresses are allowed: nothing answers there, and labs use them.
+//! Refused is what belongs to a machine itself, to its link or to no host, and where clouds give
+//! out credentials. An IPv6 address that carries an IPv4 address for a translator or a tunnel is
+//! judged as that one too. Documentation addresses are allowed: none answers, and labs use them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -41,7 +41,7 @@ pub enum Refusal {
     /// 240.0.0.0/4 with the broadcast address.
     #[error("is a broadcast or reserved address")]
     Reserved,
-    /// Whoever steers connections there, or away from there, obtains the node's credentials.
+    /// A source that steers connections there, or away from there, obtains the node's credentials.
     #[error("is a cloud metadata address")]
     Metadata,
 }
@@ -57,7 +57,7 @@ pub fn usable(address: IpAddr) -> Result<IpAddr, Refusal> {
     refusal(address).map_or(Ok(address), Err)
 }
 
-/// Of a canonical address.
+/// Why a canonical address may not be used.
 fn refusal(address: IpAddr) -> Option<Refusal> {
     if METADATA.contains(&address) {
         return Some(Refusal::Metadata);

@@ -40,11 +40,11 @@ pub struct Explanation {
 /// One address family of a service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Family {
-    /// Else IPv4.
+    /// Whether it is IPv6; else it is IPv4.
     pub is_ipv6: bool,
-    /// Nobody is healthy: the all-down policy decides.
+    /// Whether no backend is healthy: then the all-down policy decides.
     pub is_all_down: bool,
-    /// In order. With rules all of them; else those by locality that have backends.
+    /// Tiers in order. With rules all of them; else those by locality that have backends.
     pub tiers: Vec<TierExplained>,
     /// Own backends that fit no rule, and where they run: they get nothing.
     pub without_tier: Vec<(BackendRef, Locality)>,
@@ -55,7 +55,7 @@ pub struct Family {
 pub struct TierExplained {
     /// Counted from 0.
     pub number: u8,
-    /// As in the policy, or the place.
+    /// The tier's name in the policy, or its place.
     pub name: Arc<str>,
     /// The service that its backends are taken from; `false` if there is none of that name.
     pub of: Option<(ServiceRef, bool)>,
@@ -82,7 +82,7 @@ pub enum HoldState {
     Ramping {
         /// Percent of what it is due.
         percent: u8,
-        /// Until it is all of it.
+        /// How long until it gets all that it is due.
         remaining: Duration,
     },
 }
@@ -98,7 +98,7 @@ pub struct Member {
     pub weight: u16,
     /// Percent of the service's connections, 0 to 100.
     pub share: f64,
-    /// As the probes of this node see it.
+    /// What the probes of this node say of it.
     pub probes: ProbeHealth,
     /// Who objects to new connections; without any it is healthy.
     pub objections: Vec<(HealthByte, Objection)>,

@@ -26,7 +26,7 @@ pub const TRIAL: Probe = Probe {
 /// How a backend is, and who says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackendHealth {
-    /// As this node's probes see it.
+    /// What this node's probes say of it.
     pub probes: ProbeHealth,
     /// Who objects; without any it receives new connections.
     pub objections: Vec<(HealthByte, Objection)>,
@@ -37,9 +37,9 @@ pub struct BackendHealth {
 /// Something the kernel saw, as long as no probe has said whether it is so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suspicion {
-    /// What it was.
+    /// What the kernel saw.
     pub sight: Sight,
-    /// Since when.
+    /// When the kernel's news came.
     pub since: Moment,
     /// Whether the kernel holds the backend back from everybody meanwhile; else that client avoids
     /// it.
@@ -53,7 +53,7 @@ pub enum Sight {
     Connects {
         /// They were refused; else they were not answered.
         refused: bool,
-        /// Of the first client that saw it; `None` if an earlier agent was told.
+        /// The first client that saw it; `None` if an earlier agent was told.
         client: Option<ClientId>,
     },
     /// The last local listener is gone.
@@ -63,13 +63,13 @@ pub enum Sight {
 /// What the probes of this node say about a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeHealth {
-    /// It has never answered one: failures say nothing.
+    /// It has never answered a probe: failures say nothing.
     Unknown,
-    /// It answered the last one.
+    /// It answered the last probe.
     Healthy,
-    /// It has answered before.
+    /// It has answered before; now it fails, or is still ejected.
     Failing {
-        /// Failures in a row, up to 255; 0 if an earlier agent counted them.
+        /// Failures in a row, up to 255; 0 if it answers again, or an earlier agent counted them.
         failures: u8,
     },
 }
@@ -96,7 +96,7 @@ pub enum Change {
 }
 
 impl Health {
-    /// As found in the maps of an earlier agent.
+    /// The health of a backend whose ejection by probes an earlier agent left in the maps.
     pub(crate) const EJECTED: Self =
         Self { failures: 0, successes: 0, ejected: true, answered: true, refused: false };
 
@@ -124,7 +124,7 @@ impl Health {
         self.successes > 0
     }
 
-    /// In words for people.
+    /// What the probes say of the backend.
     #[must_use]
     pub const fn as_probes_see_it(self) -> ProbeHealth {
         match self {
@@ -134,12 +134,12 @@ impl Health {
         }
     }
 
-    /// Nobody probes it any more: it is not held back, and counting starts over.
+    /// No service has it probed any more: it is not held back, and counting starts over.
     pub(crate) fn forget_failures(&mut self) {
         *self = Self { answered: self.answered, ..Self::default() };
     }
 
-    /// Takes in a success. Back after `healthy` in a row.
+    /// Takes in a success. An ejected backend is back after `healthy` in a row.
     pub const fn succeeded(&mut self, healthy: u8) -> Option<Change> {
         self.answered = true;
         self.failures = 0;
@@ -152,8 +152,8 @@ impl Health {
         None
     }
 
-    /// Takes in a failure. Out after `unhealthy` in a row, if it has ever answered; `None` never
-    /// ejects, and then the next failure may.
+    /// Takes in a failure. The backend is out after `unhealthy` in a row, if it has ever answered;
+    /// `None` never ejects, and then the next failure may.
     pub fn failed(&mut self, failure: &ProbeFailure, unhealthy: Option<u8>) -> Option<Change> {
         self.successes = 0;
         self.failures = self.failures.saturating_add(1);

@@ -12,14 +12,14 @@ macro_rules! named_in_a_cluster {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name {
-            /// `None` is the own cluster, also where that has an id.
+            /// The id of another cluster; `None` is the own one, also where that has an id.
             pub cluster: Option<Arc<str>>,
             /// Unique within the cluster; without `/`.
             pub name: Arc<str>,
         }
 
         impl $name {
-            /// The same from a cluster of that id: what is in it is in the own one.
+            /// Its form in the cluster with the id `own`, which is `None` there.
             #[must_use]
             pub fn seen_from(self, own: Option<&Arc<str>>) -> Self {
                 Self { cluster: self.cluster.filter(|cluster| Some(cluster) != own), ..self }
@@ -37,7 +37,7 @@ macro_rules! named_in_a_cluster {
         }
 
         impl From<&str> for $name {
-            /// As [`Display`](fmt::Display) writes it.
+            /// Reads what [`Display`](fmt::Display) writes.
             fn from(text: &str) -> Self {
                 match text.split_once('/') {
                     Some((cluster, name)) => {
@@ -73,7 +73,7 @@ impl Locality {
 }
 
 impl Drained {
-    /// The same from a cluster of that id: one order has one form.
+    /// Its form in the cluster with the id `own`: one order has one form.
     pub(crate) fn seen_from(self, own: Option<&Arc<str>>) -> Self {
         match self {
             Self::Node(node) => Self::Node(node.seen_from(own)),
@@ -84,7 +84,7 @@ impl Drained {
 }
 
 impl Verb {
-    /// The same from a cluster of that id.
+    /// Its form in the cluster with the id `own`.
     pub(crate) fn seen_from(self, own: Option<&Arc<str>>) -> Self {
         match self {
             Self::Drain(what) => Self::Drain(what.seen_from(own)),

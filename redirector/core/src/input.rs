@@ -48,18 +48,18 @@ pub enum Input {
     /// Backends that sockets of this node have connected to lately, and from what network: they are
     /// probed from here.
     Used(Vec<(BackendRef, Network)>),
-    /// All of these, in order, before anything is made of them.
+    /// Several inputs of one moment, taken in in order.
     All(Vec<Input>),
     /// Nothing but time has passed: [`World::next_deadline`](crate::World::next_deadline) has come.
     Tick,
 }
 
-/// From where a socket has connected.
+/// The network from which a socket has connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Network {
-    /// One that a process made itself: whoever answers there may be that process.
+    /// A network that a process made itself: what answers there may be that process.
     OfProcess,
-    /// One that the system made: the backend itself has answered.
+    /// A network that the system made: the backend itself has answered.
     OfSystem,
 }
 
@@ -91,8 +91,8 @@ pub enum KernelEvent {
         /// Which client.
         client: ClientId,
     },
-    /// Several witnesses have: ejected for everybody on this node, until the agent answers or the
-    /// time is over.
+    /// Clients of several networks have reached their limits: the backend is ejected for everybody
+    /// on this node, until the agent answers or the time is over.
     Suspected {
         /// Whether connects were refused; else they were not answered.
         refused: bool,
@@ -100,7 +100,7 @@ pub enum KernelEvent {
         client: ClientId,
         /// How long the kernel would hold the backend back without an agent, from now.
         lasts: Duration,
-        /// In a row, as the kernel counts them for that.
+        /// Ejections in a row, by the kernel's own count.
         ejections: u32,
     },
     /// A trial connect succeeded while no agent lived: re-admitted.
@@ -125,8 +125,8 @@ pub enum Verb {
         /// The tier's name.
         tier: Arc<str>,
     },
-    /// Back to what policy and health say, at once: the end of a force, of a hold-down and of a
-    /// manual fail-back's wait.
+    /// A service goes back to what policy and health say, at once: the end of a force, of a
+    /// hold-down and of a manual fail-back's wait.
     Failback(ServiceRef),
 }
 
@@ -167,7 +167,7 @@ pub enum Command {
     Vouch {
         /// Which backend.
         backend: BackendRef,
-        /// How long.
+        /// How long that holds.
         lasts: Duration,
     },
     /// What [`KernelEvent::Avoided`] or [`KernelEvent::Suspected`] asked is answered, in whatever
@@ -185,7 +185,7 @@ pub enum Command {
 /// A probe that should run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeOrder {
-    /// How.
+    /// How the backend is probed.
     pub probe: Probe,
     /// Owners ([`ServiceRef::owner`]) of the services that list the backend, by name, each once, at
     /// least one: a probe is made at the expense of any of them.
@@ -250,9 +250,9 @@ pub enum Transition {
         /// Whether its connects were refused; else they were not answered.
         refused: bool,
     },
-    /// The first tier of a service that carries load because somebody in it is healthy is another
-    /// one; `None` is no tier. A tier that ramps is it once it has all of its share. A service that
-    /// never had a tier may get one without a word.
+    /// The first tier of a service that carries load because a backend in it is healthy is another
+    /// one; `None` is no tier. A tier that ramps counts once it has all of its share. A service
+    /// that never had a tier may get one without this transition.
     FailedOver {
         /// Which service.
         service: ServiceRef,
@@ -261,11 +261,11 @@ pub enum Transition {
         /// Number and name now.
         to: Option<(u8, Arc<str>)>,
     },
-    /// The same because somebody wanted it, and not because backends failed or came back.
+    /// As `FailedOver`, because a policy or an operator wanted it: nothing failed or came back.
     Rerouted {
         /// Which service.
         service: ServiceRef,
-        /// As in [`Transition::FailedOver`].
+        /// Number and name before, counted from 0; `None` is no tier.
         from: Option<(u8, Arc<str>)>,
         /// Number and name now.
         to: Option<(u8, Arc<str>)>,

@@ -90,7 +90,7 @@ pub struct BackendRef {
     pub address: IpAddr,
     /// Host order, 1 to 65,535.
     pub port: u16,
-    /// That of the service.
+    /// The protocol of the service.
     pub protocol: Protocol,
 }
 
@@ -173,13 +173,13 @@ pub struct Backend {
 /// What a source says of a backend beside its place: with it tiers begin and end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rank {
-    /// One of those among which kube-proxy on this node would choose. Without rules they are the
-    /// first tier of their service, wherever they are.
+    /// A backend among those that kube-proxy on this node would choose from. Without rules they
+    /// are the first tier of their service, wherever they are.
     Preferred,
-    /// Ready, and nothing else is known.
+    /// A backend that is ready; nothing else is known.
     #[default]
     Ready,
-    /// Serves, but is about to end: the last tier, after all rules.
+    /// A backend that serves, but is about to end: the last tier, after all rules.
     Terminating,
 }
 
@@ -190,17 +190,17 @@ pub struct Service {
     pub name: ServiceRef,
     /// Addresses of one protocol, of either family.
     pub frontends: Vec<Frontend>,
-    /// Those of their addresses that no host has, such as cluster addresses of Kubernetes: what comes
+    /// Addresses of frontends that no host has, such as cluster addresses of Kubernetes: what comes
     /// from there is an answer. From any other address a client may write first (UDP).
     pub virtual_addresses: Vec<IpAddr>,
     /// Session affinity in seconds, 1 to 86,400; `None` is off.
     pub affinity_seconds: Option<u32>,
-    /// Somebody else (kube-proxy) serves the frontends too: without an agent they are left alone.
+    /// kube-proxy serves the frontends too: without an agent they are left to it.
     pub also_served: bool,
-    /// Without a backend connects fail with `EHOSTUNREACH`, else with `ECONNREFUSED`: as of a
-    /// service that only this node may serve (`internalTrafficPolicy: Local`) and does not.
+    /// Whether connects without a backend fail with `EHOSTUNREACH`, as of a service that only this
+    /// node may serve (`internalTrafficPolicy: Local`) and does not; else with `ECONNREFUSED`.
     pub unreachable: bool,
-    /// In any order; no two equal.
+    /// The service's own backends in any order; no two equal.
     pub backends: Vec<Backend>,
     /// What its owner declared.
     pub policy: Policy,
@@ -209,8 +209,8 @@ pub struct Service {
 /// What the owner of a service declared: the validated form of `FailoverPolicy.spec`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Groups of backends in the order of preference, at most 8; none are by locality, without
-    /// the backends of other services. A backend belongs to the first one that it fits.
+    /// Groups of backends in the order of preference, at most 8. A backend belongs to the first
+    /// one that it fits. If there are none, the service's own backends are grouped by locality.
     pub tiers: Vec<TierRule>,
     /// When later tiers carry load.
     pub mode: Mode,
@@ -219,7 +219,7 @@ pub struct Policy {
     /// Percent of healthy backends below which a tier carries nothing in [`Mode::Threshold`], 1 to
     /// 100.
     pub min_healthy_percent: u8,
-    /// How a tier gets its traffic back; `None` at once: nobody declared a policy.
+    /// How a tier gets its traffic back; `None` is at once: no owner has declared a policy.
     pub failback: Option<Failback>,
     /// What happens when no backend is usable.
     pub all_down: AllDown,
@@ -302,7 +302,7 @@ pub enum Mode {
 /// How a tier that lost its traffic by ejection or probes gets it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failback {
-    /// By itself, or when an operator says so.
+    /// Whether it begins by itself, or when an operator says so.
     pub mode: FailbackMode,
     /// Milliseconds without interruption before any traffic returns, 0 to 3,600,000.
     pub hold_down_ms: u32,
@@ -319,10 +319,10 @@ impl Default for Failback {
 /// Who decides about a fail-back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FailbackMode {
-    /// Time.
+    /// Time decides.
     #[default]
     Automatic,
-    /// An operator.
+    /// An operator decides.
     Manual,
 }
 
@@ -340,7 +340,7 @@ pub enum OnBackendLost {
 /// An active probe. A backend of several services is probed with the strictest of each field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// What is asked.
+    /// What the probe asks.
     pub kind: ProbeKind,
     /// Host order; `None` is the backend's own.
     pub port: Option<u16>,

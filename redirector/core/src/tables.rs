@@ -24,9 +24,9 @@ pub struct Tables {
     pub synced: bool,
     /// Behind `Arc`, so that a service that did not change is recognised by its pointer.
     pub services: BTreeMap<ServiceRef, Arc<ServiceTables>>,
-    /// Backends that somebody objects to; the generation is always 0. A backend that is not
-    /// listed has no objection. A plan writes the bytes of [`HealthByte::AGENT`], and the kernel's
-    /// own only with a new index: else these are what the kernel has said.
+    /// Backends that have an objection; the generation is always 0. A plan writes the bytes of
+    /// [`HealthByte::AGENT`], and the kernel's own only with a new index: else these are what the
+    /// kernel has said.
     ///
     /// [`HealthByte::AGENT`]: redirector_common::HealthByte::AGENT
     pub objections: BTreeMap<BackendRef, HealthWord>,
@@ -41,11 +41,11 @@ pub struct ServiceTables {
     pub virtual_addresses: Vec<IpAddr>,
     /// Seconds; 0 is none.
     pub affinity_seconds: u32,
-    /// Somebody else serves the frontends too: without an agent they are left alone.
+    /// kube-proxy serves the frontends too: without an agent they are left to it.
     pub also_served: bool,
-    /// Without a tier there is no host, instead of nobody who listens.
+    /// Whether a connect that finds no tier fails for want of a host, instead of a listener.
     pub unreachable: bool,
-    /// When no backend is usable.
+    /// What happens when no backend is usable.
     pub all_down: AllDown,
     /// What the kernel ejects for, and how long a connect may take.
     pub limits: Limits,
@@ -58,22 +58,22 @@ pub struct ServiceTables {
 /// Backends of one service and family.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
-    /// None of them empty; no tiers refuse.
+    /// No tier is empty; a table without tiers refuses.
     pub tiers: Vec<Tier>,
     /// Cumulative percent, as in [`Header::loads`](redirector_common::Header::loads).
     pub loads: [u8; MAX_TIERS],
-    /// Position in `tiers` of the first one that carries load; `None` if nobody is healthy.
+    /// Position in `tiers` of the first one that carries load; `None` if no backend is healthy.
     pub carrier: Option<u8>,
 }
 
 /// Backends of equal rank.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tier {
-    /// For people: that of its rule, counted from 0, whether the tiers before it are empty or not.
-    /// Without rules, its position.
+    /// The number that people see: that of its rule, counted from 0, whether the tiers before it
+    /// are empty or not. Without rules, its position.
     pub number: u8,
-    /// As the policy calls it, else what they have in common: `node`, `zone`, `region`, `cluster`
-    /// or `remote`.
+    /// The policy's name for it, or what its backends have in common: `endpoints`, `node`, `zone`,
+    /// `region`, `cluster`, `remote` or `terminating`.
     pub name: Arc<str>,
     /// Sorted by backend.
     pub entries: Vec<Entry>,
@@ -141,8 +141,8 @@ pub fn compile(world: &World) -> Tables {
     Tables { synced: world.is_synced(), services, objections }
 }
 
-/// The tiers of a service that have backends: IPv4, IPv6. Without a frontend of its own a family
-/// has nobody who would read its table.
+/// The tiers of a service that have backends: IPv4, IPv6. A family without a frontend has none: no
+/// dial would read its table.
 pub(crate) fn tiers(service: &Service, view: &View<'_>) -> [Vec<Tier>; 2] {
     [IpAddr::is_ipv4, IpAddr::is_ipv6].map(|is_of: fn(&IpAddr) -> bool| {
         if !service.frontends.iter().any(|frontend| is_of(&frontend.address)) {
@@ -200,8 +200,8 @@ pub(crate) fn compile_service(
     }
 }
 
-/// How many backends of a tier there are, and of how many of them `is_healthy` holds for what is
-/// objected.
+/// How many backends a tier has, and how many of them have no objection, or only such as
+/// `is_healthy` disregards.
 pub(crate) fn count(
     tier: &Tier,
     objections: &BTreeMap<BackendRef, HealthWord>,

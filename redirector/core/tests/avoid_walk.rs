@@ -6,10 +6,10 @@ use redirector_common::{
 };
 use redirector_ebpf::{Choice, Tables, Walk, sample_but, scan_but, service};
 
-/// Programs that one may call after the other: the kernel stops at 33.
+/// Programs that can call each other in a row: the kernel stops at 33.
 const PROGRAMS: usize = 33;
 
-/// One service with tiers of so many backends; all is for the first tier.
+/// The tables of one service, whose first tier is due all load.
 struct Table {
     header: Header,
     ranges: Vec<TierRange>,
@@ -39,7 +39,7 @@ impl Table {
         Self { header, ranges, entries }
     }
 
-    /// Where a client goes that avoids these; `None` if it is sent to one of them.
+    /// Where a client goes that avoids these backends; `None` if it is sent to one of them.
     fn past(&self, seed: u32, avoids: impl Fn(u32) -> bool) -> Option<u32> {
         let service = service(self, 0).expect("a service");
         let avoids = |backend, _| Some(u64::from(avoids(backend)));

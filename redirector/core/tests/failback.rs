@@ -142,7 +142,7 @@ fn what_discovery_took_it_gives_back_at_once() {
 
 #[test]
 fn nobody_waits_when_nobody_else_would_carry_the_load() {
-    // Nobody else is there when it falls.
+    // No other tier is well when it falls.
     let mut stage = Stage::new(two_zones(Failback::default()));
     stage.until(1.0);
     stage.probed(FAR, false);
@@ -152,7 +152,7 @@ fn nobody_waits_when_nobody_else_would_carry_the_load() {
     stage.probed(FAR, true);
     assert_eq!(stage.shares(), [100, 0]);
 
-    // The other one falls during the hold-down: that ends it for good.
+    // The other tier falls during the hold-down: that ends the hold-down for good.
     stage.outage(5.0, 6.0);
     assert_eq!(stage.shares(), [0, 100]);
     stage.until(10.0);
@@ -475,7 +475,7 @@ fn addresses() -> impl Iterator<Item = String> {
     (0..8).flat_map(|last| [format!("10.1.0.{last}"), format!("fd00:a:1::{last}")])
 }
 
-/// Every backend answers: of one that never has, hearsay depends on who else is out.
+/// Lets every backend answer: of one that never has, hearsay depends on which others are out.
 fn answer(world: &mut World, now: Moment) {
     for address in addresses() {
         world.apply(Input::Probed { backend: backend(&address), outcome: Ok(()) }, now);
@@ -555,7 +555,7 @@ impl Stage {
         stage
     }
 
-    /// Follows the deadlines until then.
+    /// Lets time pass until then, with a tick at each deadline.
     fn until(&mut self, seconds: f64) {
         while let Some(due) = self.world.next_deadline().filter(|due| *due <= at(seconds)) {
             self.now = due.max(self.now);
@@ -575,7 +575,7 @@ impl Stage {
         assert_eq!(*self.world.tables(), compile(&self.world));
     }
 
-    /// A backend that has never answered cannot be ejected by its probes.
+    /// Lets a backend answer a probe: one that never has cannot be ejected by its probes.
     fn answered(&mut self, address: &str) {
         self.probed(address, true);
     }
@@ -586,7 +586,7 @@ impl Stage {
         self.apply(Input::Probed { backend: backend(address), outcome });
     }
 
-    /// The near zone is down between these seconds.
+    /// Lets the near zone be down between these seconds.
     fn outage(&mut self, from: f64, to: f64) {
         self.until(from);
         self.probed(NEAR, false);

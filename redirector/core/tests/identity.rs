@@ -93,7 +93,7 @@ fn news(random: &mut Random, step: usize, world: &World) -> Vec<Input> {
     }
 }
 
-/// The node is in the own cluster, whose backends say so or not.
+/// Puts the node into the own cluster; the backends there name it or do not.
 fn at_home(news: Input, own: Option<&Arc<str>>, random: &mut Random) -> Input {
     match news {
         Input::Node(node) => Input::Node(Locality { cluster: own.cloned(), ..node }),
@@ -105,7 +105,7 @@ fn at_home(news: Input, own: Option<&Arc<str>>, random: &mut Random) -> Input {
     }
 }
 
-/// All names of nodes and zones of a cluster get a mark.
+/// Gives all names of nodes and zones of a cluster a mark.
 fn rename(news: Input, renamed: Cluster) -> Input {
     let news = match news {
         Input::Operator(Verb::Drain(what)) => {
@@ -193,7 +193,7 @@ fn each_rule(news: Input, change: &impl Fn(&mut TierRule)) -> Input {
     }
 }
 
-/// What happened, in the words of whoever has not renamed anything.
+/// What happened, by the names without that mark.
 fn without_marks(transition: Transition) -> Transition {
     let unmarked = |name: &str| -> Arc<str> { name.replace('@', "").into() };
     match transition {

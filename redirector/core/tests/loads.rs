@@ -40,8 +40,8 @@ fn connections_follow_envoys_loads_to_half_a_percent() {
 
 #[test]
 fn connections_follow_envoys_loads_just_as_well_where_nearly_all_are_dead() {
-    // With 1 of 5 healthy, 16 draws in a tier meet nobody for 2.8 % of its connections, with 1 of
-    // 10 for 18.5 %: the walk finds theirs in the same tier.
+    // With 1 of 5 healthy, 16 draws in a tier meet no usable backend for 2.8 % of its connections,
+    // with 1 of 10 for 18.5 %: the walk finds theirs in the same tier.
     for (tiers, wanted) in [
         (&[(4, 1), (4, 1), (5, 1)][..], &[37, 35, 28][..]),
         (&[(5, 0), (5, 2), (5, 1)], &[0, 67, 33]),

@@ -180,7 +180,7 @@ fn what_did_not_fit_is_tried_again_when_others_go() {
     let rejected: Vec<String> =
         plan.rejected.iter().map(|(name, limit)| format!("{name} {limit}")).collect();
     assert_eq!(rejected, ["b needs one more service, 0 of 1 are free"]);
-    // Nothing is said about b: it is remembered.
+    // The input says nothing about b: the plan remembers it.
     let plan = maps.follow(&mut world, Input::Remove(list[0].name.clone()));
     assert_eq!(plan.rejected, []);
     assert!(maps.installed.service(&list[1].name).is_some());
@@ -213,7 +213,7 @@ fn garbage_in_the_maps_is_replaced_by_what_is_desired() {
             spoil(memory, &mut random);
         }
         maps.installed = memory.adopt();
-        // As every agent begins: nobody else could tell what the kernel's own bytes mean.
+        // As every agent begins: nothing but the maps tells it of the kernel's own bytes.
         let mut world = World::new();
         world.apply(Input::Restore(maps.installed.objections()), NOW);
         world.apply(Input::Replace(services(&mut random)), NOW);

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A mistake, and who notices.
+/// A mistake, and the test that notices.
 struct Mutation {
     what: &'static str,
     file: &'static str,

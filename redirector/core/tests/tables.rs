@@ -129,8 +129,8 @@ fn the_share_of_the_ejected_spreads_over_the_healthy_by_weight() {
     assert_spread(&[5, 1, 1], &[0]);
 }
 
-/// The kernel ejects by itself, the tables stay as they are: nobody dead is chosen, however few
-/// live.
+/// The kernel ejects by itself, the tables stay as they are: no ejected backend is chosen, however
+/// few are healthy.
 #[test]
 fn no_subset_of_up_to_64_backends_is_too_large_to_be_ejected() {
     const CAPACITIES: Capacities = Capacities { backends: 80, slots: 512, ..ROOMY };
@@ -149,7 +149,7 @@ fn no_subset_of_up_to_64_backends_is_too_large_to_be_ejected() {
             let mut memory = whole.clone();
             let mut order: Vec<usize> = (0..count).collect();
             random.shuffle(&mut order);
-            // All but one, and any number of them.
+            // One is healthy, or any number of them.
             let healthy = if seed == 0 { 1 } else { 1 + random.below(count) };
             let (healthy, ejected) = order.split_at(healthy);
             for number in ejected {

@@ -80,10 +80,10 @@ impl Durations {
 
 /// Durations as the Gateway API writes them (GEP-2257): also understood by CEL and by Go.
 const PATTERN: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
-/// Of four numbers with units.
+/// Longest text that [`PATTERN`] allows: four numbers with units.
 const LONGEST: usize = 28;
 
-/// What [`PATTERN`] allows.
+/// The duration that a text says, if [`PATTERN`] allows it.
 fn parse(text: &str) -> Option<Duration> {
     let (mut rest, mut sum) = (text, Duration::ZERO);
     for _ in 0..4 {
@@ -110,7 +110,7 @@ fn parse(text: &str) -> Option<Duration> {
     None
 }
 
-/// As a person would write it, in the units of [`PATTERN`].
+/// A duration as a person would write it, in the units of [`PATTERN`].
 pub(super) fn shown(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     match milliseconds {

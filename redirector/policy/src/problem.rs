@@ -9,9 +9,9 @@ pub struct Field(pub Vec<Segment>);
 /// One step of that way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Segment {
-    /// Into the field of that name.
+    /// The field of that name.
     Name(&'static str),
-    /// Into that element of a list, from 0.
+    /// The element of a list at that position, from 0.
     Index(usize),
 }
 
@@ -22,13 +22,13 @@ impl Field {
         self.with(Segment::Name(name))
     }
 
-    /// That element of this list, from 0.
+    /// The element of this list at that position, from 0.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
         self.with(Segment::Index(index))
     }
 
-    /// Its last name, with the indices behind it: enough where line and column say the rest.
+    /// The field's last name with its indices: enough where line and column say the rest.
     #[must_use]
     pub fn last(&self) -> Self {
         let begin = self.0.iter().rposition(|segment| matches!(segment, Segment::Name(_)));
@@ -58,7 +58,7 @@ impl fmt::Display for Field {
 /// One thing to put right. Displayed as `FIELD MESSAGE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Which field.
+    /// The field that has it.
     pub field: Field,
     /// What is wrong with it and what is allowed; continues the field's name.
     pub message: String,

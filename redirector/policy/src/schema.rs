@@ -15,7 +15,7 @@ pub fn schema() -> &'static Value {
     &SCHEMA
 }
 
-/// The same of [`FailoverPolicyObjectSpec`], for the CRD: a tier's Service is named as Services
+/// The schema of [`FailoverPolicyObjectSpec`], for the CRD: a tier's Service is named as Services
 /// are.
 #[must_use]
 pub fn object_schema() -> &'static Value {

@@ -8,7 +8,7 @@ use redirector_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// An enum of words that is one of the core's.
+/// An enum of words, each of which stands for a variant of one of the core's enums.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident is $core:ty { $($word:ident => $value:expr,)+ }) => {
         $(#[$doc])*

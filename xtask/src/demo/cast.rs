@@ -7,7 +7,7 @@ pub(super) const CLIENT_NODE: &str = "n1";
 /// The Service's address. No machine has it.
 pub(super) const SERVICE: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10)), 80);
-/// Its name as the agent calls it: namespace and name.
+/// The Service's name as the agent calls it: namespace and name.
 pub(super) const SERVICE_NAME: &str = "demo/checkout";
 /// Where every replica listens, on its own node.
 pub(super) const PORT: u16 = 8080;
@@ -20,7 +20,7 @@ pub(super) struct Tier {
     pub(super) name: &'static str,
     /// Where its nodes are, as the file says it.
     pub(super) locality: &'static str,
-    /// The zone in the client's own cluster; without, it is another cluster.
+    /// The zone in the client's own cluster; `None`: the tier is another cluster.
     pub(super) zone: Option<&'static str>,
 }
 
@@ -42,7 +42,7 @@ pub(super) enum State {
     Dead,
 }
 
-/// From near to far.
+/// The tiers from near to far.
 pub(super) const TIERS: [Tier; 3] = [
     Tier { name: "zone a", locality: "zone: a, region: eu", zone: Some("a") },
     Tier { name: "zone b", locality: "zone: b, region: eu", zone: Some("b") },
@@ -73,14 +73,14 @@ pub(super) fn service() -> &'static str {
     SERVICE_NAME.split_once('/').map_or(SERVICE_NAME, |(_, name)| name)
 }
 
-/// Index of the replica that calls itself so.
+/// Index of the replica that an answer names.
 pub(super) fn member(answer: &str) -> Option<usize> {
     let name = answer.split(' ').next()?;
     MEMBERS.iter().position(|member| member.name == name)
 }
 
 impl Member {
-    /// That of its node: the lab numbers them from 1.
+    /// The address of its node: the lab numbers nodes from 1.
     pub(super) fn address(&self) -> Ipv4Addr {
         let number = nodes().iter().position(|node| *node == self.node).unwrap_or(0) + 1;
         Ipv4Addr::new(10, 77, number as u8, 1)

@@ -28,7 +28,7 @@ pub(super) fn offer(stage: &Stage) -> Result<String> {
     let link = |name: &str, path: &Path| {
         symlink(path, directory.join(name)).with_context(|| format!("cannot link {name}"))
     };
-    // Short names for long paths.
+    // Links are short names for long paths.
     for (name, path) in [
         ("redirector", &stage.agent.options().binary),
         ("pins", &stage.bpffs.pin_path()),

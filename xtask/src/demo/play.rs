@@ -34,7 +34,7 @@ pub(super) struct Play {
 
 struct Span {
     act: &'static Act,
-    /// Its begin and its end, which is the next one's begin.
+    /// The act's begin and its end, which is the next one's begin.
     us: (u64, u64),
     states: [State; MEMBERS.len()],
 }
@@ -53,7 +53,7 @@ impl Play {
         let mut start_us = now_us();
         for act in story(stage.kube.is_some()) {
             let mut to_come = act.changes.iter().peekable();
-            // Before its commands show what they print.
+            // The event is shown before its commands show what they print.
             screen.show(&self.view(stage, act.event));
             while now_us() < start_us + micros(act.lasts) {
                 if interrupts::came() {
@@ -116,7 +116,7 @@ impl Play {
         }
     }
 
-    /// Until a dial is reported that has ended after `end_us`.
+    /// Receives until a dial is reported that has ended after `end_us`.
     fn receive_the_rest(&mut self, end_us: u64) -> Result<()> {
         while self.dials.last().is_none_or(|dial| dial.ended_us <= end_us) && !interrupts::came() {
             self.receive()?;

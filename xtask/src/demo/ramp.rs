@@ -8,7 +8,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// Percentage points by which a share may seem to shrink from one window to the next: each dial is
 /// drawn, and 200 of them have a standard deviation of 3.5 points, twice as rare in a difference.
 const NOISE: usize = 15;
-/// Neither nothing nor all: shares in between are those of a ramp. It takes 4 windows.
+/// Shares that are neither nothing nor all are those of a ramp, which takes 4 windows.
 const BETWEEN: std::ops::RangeInclusive<usize> = 10..=90;
 const FEWEST_BETWEEN: usize = 2;
 

@@ -30,7 +30,7 @@ const PLAIN: &str = "\x1b[0m";
 
 /// What there is to see at one moment.
 pub(super) struct View<'a> {
-    /// Since the client began.
+    /// How long ago the client began.
     pub(super) elapsed: Duration,
     /// What has happened last.
     pub(super) event: &'a str,
@@ -42,10 +42,10 @@ pub(super) struct View<'a> {
     pub(super) outcomes: &'a [Outcome],
 }
 
-/// Where it is shown.
+/// Where the demo is shown.
 pub(super) enum Screen {
     Table(Table),
-    /// One line a second, for logs and pipes.
+    /// Prints one line a second, for logs and pipes.
     Lines(Lines),
 }
 
@@ -95,7 +95,7 @@ impl Screen {
     }
 }
 
-/// As a part of a page, with the commands in sight.
+/// A text as a part of a page, with the commands in sight.
 pub(super) fn indented(text: &str) -> String {
     let is_terminal = io::stdout().is_terminal();
     let line = |line: &str| match line.starts_with("$ ") && is_terminal {
@@ -181,7 +181,7 @@ impl Drop for Table {
 fn rates(view: &View<'_>, window: Duration) -> ([usize; MEMBERS.len()], usize) {
     let from = view.now_us.saturating_sub(micros(window));
     let (mut served, mut failed) = ([0; MEMBERS.len()], 0);
-    // Reported a little out of order, therefore more of them than fit into the window.
+    // Dials are reported a little out of order: more of them are read than fit into the window.
     let recent = view.dials.iter().rev().take(4 * RATE as usize);
     for dial in recent.filter(|dial| dial.ended_us >= from) {
         match dial.outcome {

@@ -13,7 +13,7 @@ pub(super) const PROBE_COUNT: u32 = 2;
 pub(super) const REFUSED: usize = 3;
 /// Connects without an answer in a row after which a client goes elsewhere.
 pub(super) const TIMEOUTS: usize = 5;
-/// The kernel lets no connect to the Service take longer.
+/// How long the kernel lets a connect to the Service take at most.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long a tier that lost its traffic must be well before it gets any back.
 pub(super) const HOLD_DOWN: Duration = Duration::from_secs(2);
@@ -22,11 +22,11 @@ pub(super) const RAMP: Duration = Duration::from_secs(4);
 /// How long the client waits for a connection, and then for an answer, before it gives up.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
-/// After that a client tries again what it avoids.
+/// How long a client avoids at first what has failed.
 const RETRY: Duration = Duration::from_secs(1);
 /// The last part of an act: by then its outcome must be stable.
 pub(super) const SETTLED: Duration = Duration::from_millis(500);
-/// Of an event's name.
+/// Characters of an event's name, at most.
 pub(super) const LONGEST_EVENT: usize = 24;
 /// What a busy machine may add to any time.
 pub(super) const SLACK: Duration = Duration::from_millis(500);
@@ -34,7 +34,7 @@ pub(super) const SLACK: Duration = Duration::from_millis(500);
 /// What happens, and the time to watch what comes of it.
 #[derive(Debug)]
 pub(super) struct Act {
-    /// At most [`LONGEST_EVENT`] characters.
+    /// The event's name, at most [`LONGEST_EVENT`] characters.
     pub(super) event: &'static str,
     /// Each with the milliseconds since the act's begin, in order.
     pub(super) changes: &'static [(u64, Change)],
@@ -85,9 +85,9 @@ pub(super) enum Course {
 pub(super) enum Fault {
     /// So many replicas refuse.
     Refused(usize),
-    /// One says nothing at all.
+    /// One replica says nothing at all.
     Silent,
-    /// One accepts, and says nothing.
+    /// One replica accepts, and says nothing.
     Hung,
 }
 
@@ -128,7 +128,7 @@ pub(super) const STORY: [Act; 17] = [
     ),
 ];
 
-/// Up for a second, which is less than the hold-down, and down for another. Down at the end.
+/// Replicas are up for a second, less than the hold-down, and down for another; down at the end.
 const FLAPS: &[(u64, Change)] = &[
     (0, Change::Start(A)),
     (1_000, Change::Kill(A)),
@@ -226,11 +226,11 @@ impl Fault {
     fn may_fail(self) -> (Duration, usize) {
         let by_probes = PROBE_INTERVAL * PROBE_COUNT + PROBE_TIMEOUT;
         match self {
-            // What the kernel lets through. Until the probes had seen it, there would be 50 each.
-            // Without an agent the client tries again after a second.
+            // So many failures the kernel lets through; until the probes saw it, there would be 50
+            // each. Without an agent the client tries again after a second.
             Self::Refused(replicas) => (RETRY + SLACK / 2, REFUSED * replicas),
-            // As many are under way when the first of them is not answered in time; and some had
-            // a connection, and wait for the answer.
+            // So many dials are under way when the first of them is not answered in time; and some
+            // had a connection, and wait for the answer.
             Self::Silent => (PATIENCE + SLACK, TIMEOUTS + dials(CONNECT_TIMEOUT + SLACK / 2)),
             // A connection is no failure to the kernel: here the probes decide.
             Self::Hung => (by_probes + PATIENCE + SLACK, dials(by_probes + SLACK)),
@@ -238,7 +238,7 @@ impl Fault {
     }
 }
 
-/// At one of two replicas within `time`.
+/// Dials at one of two replicas within `time`.
 fn dials(time: Duration) -> usize {
     let dials = time.as_millis() * u128::from(RATE) / 2 / 1_000;
     usize::try_from(dials).unwrap_or(usize::MAX)

@@ -50,7 +50,7 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Everything but the client. `None`: interrupted.
+    /// Sets up everything but the client. `None`: interrupted.
     pub(super) fn set_up(binary: PathBuf, is_kube: bool) -> Result<Option<Self>> {
         let lab = Lab::new(&cast::nodes())?;
         let mut replicas = Vec::new();

@@ -61,7 +61,7 @@ fn row(outcome: &Outcome) -> [String; 6] {
     ]
 }
 
-/// Of a ramp, its begin and its end.
+/// When a tier was back; of a ramp, its begin and its end.
 fn back(outcome: &Outcome, (first, last): (Duration, Duration)) -> String {
     if outcome.act.course == Course::Ramp {
         format!("{:.1} to {:.1} s", first.as_secs_f64(), last.as_secs_f64())

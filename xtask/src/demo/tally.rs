@@ -45,7 +45,7 @@ pub(super) struct Outcome {
     pub(super) last_failed: Option<Duration>,
     /// The longest `connect`, successful or not.
     pub(super) longest: Duration,
-    /// When those that return got their first dial, and when nobody else got any more.
+    /// When the replicas that return got their first dial, and the others their last.
     pub(super) returned: Option<(Duration, Duration)>,
     /// Share in percent by replica, at the end of the act.
     pub(super) shares: [usize; MEMBERS.len()],
@@ -68,8 +68,8 @@ impl From<&Dialled> for Dial {
 }
 
 impl Outcome {
-    /// How many failures are to be blamed on who chose the replica: not those of connections that
-    /// it had when it was killed, which are many if the machine has stalled before.
+    /// How many failures are to be blamed on the kernel's choice of the replica: not those of
+    /// connections that it had when it was killed, many if the machine has stalled before.
     fn blamed(&self) -> usize {
         let is_killed = matches!(self.act.course, Course::Loss(Fault::Refused(_)));
         let failures = self.failures.iter().filter(|(failure, _)| !(is_killed && failure.is_late));
@@ -91,7 +91,7 @@ pub(super) fn judge(
     states: &[State; MEMBERS.len()],
     dials: &[Dial],
 ) -> Outcome {
-    // Told by the time since the act's begin from here on.
+    // From here on a dial's time is that since the act's begin.
     let dials: Vec<Dial> = dials
         .iter()
         .filter(|dial| (start_us..end_us).contains(&dial.ended_us))
@@ -129,7 +129,7 @@ pub(super) fn judge(
     outcome
 }
 
-/// When those that the act brings back got their first dial, and when nobody else got any more.
+/// When the replicas that the act brings back got their first dial, and the others their last.
 fn returned(act: &Act, dials: &[Dial]) -> Option<(Duration, Duration)> {
     let is_back: &dyn Fn(&Dial) -> bool = match act.course {
         Course::Steady | Course::Loss(_) => return None,
@@ -143,7 +143,7 @@ fn returned(act: &Act, dials: &[Dial]) -> Option<(Duration, Duration)> {
     Some((first, others.map(since).max().unwrap_or_default()))
 }
 
-/// Exactly the replicas of the right tier that are well serve.
+/// Checks that exactly the replicas of the right tier that are well serve.
 fn wrong_at_the_end(
     act: &Act,
     states: &[State; MEMBERS.len()],
@@ -162,7 +162,7 @@ fn wrong_at_the_end(
     faults
 }
 
-/// Connects fail only where they may, and none takes long.
+/// Checks that connects fail only where they may, and none takes long.
 fn wrong_failures(outcome: &Outcome) -> Vec<String> {
     let mut faults = Vec::new();
     let (within, at_most) = outcome.act.course.may_fail();
@@ -194,7 +194,7 @@ fn wrong_failures(outcome: &Outcome) -> Vec<String> {
     faults
 }
 
-/// On the way to the end nobody serves who must not.
+/// Checks that on the way to the end no replica serves that must not.
 fn wrong_course(act: &Act, dials: &[Dial]) -> Vec<String> {
     match act.course {
         Course::Steady => {
@@ -213,7 +213,7 @@ fn wrong_course(act: &Act, dials: &[Dial]) -> Vec<String> {
     }
 }
 
-/// Names of the tiers that serve at the end, or "nobody".
+/// Names of the tiers that serve at the end, or a word for none.
 pub(super) fn serving(shares: &[usize; MEMBERS.len()]) -> String {
     let serves = |tier: usize| MEMBERS.iter().zip(shares).any(|(m, &s)| m.tier == tier && s > 0);
     let names: Vec<&str> = (0..TIERS.len()).filter(|&t| serves(t)).map(|t| TIERS[t].name).collect();
@@ -224,7 +224,7 @@ pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// When it ended, since the act's begin.
+/// When a dial ended, since the act's begin.
 fn since(dial: &Dial) -> Duration {
     Duration::from_micros(dial.ended_us)
 }

@@ -13,13 +13,13 @@ pub(super) const PLUGIN: &str = "usr/bin/kubectl-redirector";
 
 /// The file system of the image.
 pub(super) struct Layer {
-    /// As the image's configuration names it by digest.
+    /// The layer as the image's configuration names it by digest.
     pub(super) tar: Vec<u8>,
-    /// As it is shipped.
+    /// The layer as it is shipped.
     pub(super) gzip: Vec<u8>,
 }
 
-/// Makes it of the binary, and of the name and text of each licence.
+/// Makes the layer of the binary, and of the name and text of each licence.
 pub(super) fn layer(binary: &[u8], licences: &[(&str, Vec<u8>)]) -> Result<Layer> {
     let mut archive = Archive::new();
     archive.directory("licenses/")?;

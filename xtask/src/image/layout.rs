@@ -10,8 +10,8 @@ use super::{archive::Archive, layer::Layer};
 
 /// The tag that manifests name: the workspace's version.
 const TAG: &str = env!("CARGO_PKG_VERSION");
-/// Under which containerd and podman know it once it is imported. It is no registry's: nobody
-/// tries to pull it.
+/// The name by which containerd and podman know the image once it is imported. It is no
+/// registry's: no engine tries to pull it.
 pub(super) const NAME: &str = concat!("localhost/redirector:", env!("CARGO_PKG_VERSION"));
 /// User and group of the agent, as the DaemonSet has them too.
 const USER: &str = "65532:65532";
@@ -69,7 +69,7 @@ pub(super) fn image(layer: &Layer, architecture: &str) -> Result<Image> {
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// By their digest in hexadecimal.
+/// Blobs by their digest in hexadecimal.
 #[derive(Default)]
 struct Blobs(BTreeMap<String, Vec<u8>>);
 

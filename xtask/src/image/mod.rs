@@ -93,7 +93,7 @@ fn licences() -> Result<Vec<(&'static str, Vec<u8>)>> {
     ["LICENSE-APACHE", "LICENSE-MIT"].into_iter().map(read).collect()
 }
 
-/// Lets somebody else read it, where somebody is there.
+/// Lets skopeo read the archive, where it is installed.
 fn inspect(archive: &Path) -> Result<()> {
     let Some(skopeo) = find("skopeo") else {
         println!("not inspected: skopeo is not on the PATH");

@@ -62,7 +62,7 @@ pub(crate) fn ensure(groups: &[Group], args: InstallArgs) -> Result<()> {
         process::announce_and_run(&mut update)?;
     }
     for _ in 0..ROUNDS {
-        // Asked again: fresh package lists may offer a better way.
+        // What is missing is asked again: fresh package lists may offer a better way.
         for mut command in commands(&needs::missing(groups)?) {
             process::announce_and_run(&mut command)?;
         }

@@ -111,7 +111,7 @@ const CLIENTS: &[(&str, &str, &str)] = &[
     ("sipp", "sip-tester", "a real client from port 5060, and the server that it calls"),
 ];
 
-/// Further ones, whose packages would start a server, or take the place of the machine's own clock.
+/// Further programs, whose packages would start a server, or replace the machine's own clock.
 const UNPACKED: &[(&str, &str, &str)] = &[
     ("chronyd", "chrony", "a real client from port 123, and the server that it asks"),
     ("nginx", "nginx", "a real proxy, with and without a resolver, and its replicas"),
@@ -188,7 +188,7 @@ fn linters(toolchain: Option<&Toolchain>) -> Vec<Missing> {
             missing.push(Missing { what, why, fix: Fix::Component(component) });
         }
     }
-    // Without a toolchain Debian's comes first, and this one fits it.
+    // Without a toolchain Debian's is installed first, and this clippy fits it.
     let clippy = match toolchain {
         Some(toolchain) => toolchain.clippy(),
         None if apt::is_available() => Some(toolchain::DEBIAN_CLIPPY.as_ref()),

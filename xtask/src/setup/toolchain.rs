@@ -102,7 +102,7 @@ pub(super) enum Offer {
 pub(super) fn offer() -> Result<Offer> {
     if apt::is_available() {
         let core = apt::candidate("libstd-rust-web-dev-bpf");
-        // Without package lists nobody knows yet: fetching them comes first either way.
+        // Without package lists apt cannot tell yet: fetching them comes first either way.
         if !apt::has_lists() || core.is_some_and(|version| is_recent(&version)) {
             return Ok(Offer::Debian);
         }
@@ -152,7 +152,7 @@ fn sysroot(rustc: &Path) -> Option<PathBuf> {
     process::stdout_of(Command::new(rustc).args(["--print", "sysroot"])).map(PathBuf::from)
 }
 
-/// The release and the major version of LLVM.
+/// A compiler's release and the major version of its LLVM.
 fn versions(rustc: &Path) -> Option<(String, u32)> {
     let text = process::stdout_of(Command::new(rustc).arg("-vV"))?;
     let field = |name| text.lines().find_map(|line| line.strip_prefix(name));

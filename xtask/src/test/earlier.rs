@@ -15,7 +15,7 @@ use crate::{
     workspace,
 };
 
-/// The last one with layout 3.
+/// The last commit with layout 3.
 const COMMIT: &str = "762e9270842f9b16096efc25681d8e3ae36e2706";
 
 /// An earlier version, or why there is none.
@@ -27,7 +27,7 @@ pub(super) enum Earlier {
 }
 
 impl Earlier {
-    /// Builds it unless it is there. A clone without that history has none.
+    /// Builds that commit unless its binary is there. A clone without that history has none.
     pub(super) fn ensure() -> Result<Self> {
         let folder = workspace::target().join("earlier").join(&COMMIT[..7]);
         let binary = folder.join("redirector");
@@ -44,7 +44,7 @@ impl Earlier {
         let source = folder.join("source");
         extract(&folder, &source)?;
         let built = build(&folder, &source)?;
-        // In one step, and as the last one: whoever finds it finds all.
+        // In one step, and as the last one: a run that finds the binary finds all.
         let staged = binary.with_extension("new");
         fs::copy(&built, &staged)
             .and_then(|_| fs::rename(&staged, &binary))
@@ -56,7 +56,7 @@ impl Earlier {
         Ok(Self::Built(folder))
     }
 
-    /// As `tests/src/programs.rs` reads it.
+    /// Name and value of the variable that `tests/src/programs.rs` reads.
     pub(super) fn variable(&self) -> (&'static str, &Path) {
         match self {
             Self::Built(folder) => ("REDIRECTOR_EARLIER", folder),
@@ -93,7 +93,7 @@ fn extract(folder: &Path, source: &Path) -> Result<()> {
     fs::remove_file(&archive).with_context(|| format!("cannot remove {}", archive.display()))
 }
 
-/// As this tool builds the present ones, with the same tools.
+/// Builds programs and binary as this tool builds the present ones, with the same tools.
 fn build(folder: &Path, source: &Path) -> Result<PathBuf> {
     let toolchain = Toolchain::find().context("no Rust toolchain for eBPF")?;
     let mut programs = build_ebpf::cargo(&toolchain, "build");

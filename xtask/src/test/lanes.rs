@@ -16,10 +16,10 @@ use super::{
     suites::{Run, Suite},
 };
 
-/// How many run at a time; each uses about 0.4 of a core.
+/// How many suites run at a time; each uses about 0.4 of a core.
 const LANES: usize = 3;
 
-/// Those that run side by side, in the order in which they begin: the longest first. A new suite
+/// Suites that run side by side, in the order in which they begin: the longest first. A new suite
 /// runs alone until it is named here.
 const BESIDE: &[&str] = &[
     "tenants",

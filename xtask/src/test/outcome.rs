@@ -12,9 +12,9 @@ use std::{
 pub(crate) struct Outcome {
     pub(super) passed: u64,
     pub(super) failed: u64,
-    /// `<suite>::<test>` of each that libtest has named.
+    /// `<suite>::<test>` of each failed test that libtest has named.
     pub(super) failures: BTreeSet<String>,
-    /// Why, by `<suite>::<test>`.
+    /// Why a test was skipped, by `<suite>::<test>`.
     pub(super) skipped: BTreeMap<String, String>,
     pub(super) time: Duration,
 }

@@ -25,7 +25,7 @@ impl Report {
         self.suites.iter().all(|(_, outcome)| outcome.failed == 0)
     }
 
-    /// The reasons of the skips, a row per suite, who failed, and the sums in a line of their own.
+    /// Prints the reasons of the skips, a row per suite, what failed, and a line of the sums.
     pub(crate) fn print(&self) {
         println!();
         for (test, why) in self.suites.iter().flat_map(|(_, outcome)| &outcome.skipped) {

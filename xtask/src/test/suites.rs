@@ -38,7 +38,7 @@ const UNPRIVILEGED: &[&str] = &[
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Agents {
     OfRoot,
-    /// By `tests/src/bin/unprivileged.rs`.
+    /// `tests/src/bin/unprivileged.rs` runs them, without privileges.
     Unprivileged,
 }
 
@@ -128,16 +128,16 @@ impl Suite {
         source.lines().next().and_then(|line| line.strip_prefix("//! ")).unwrap_or("").to_owned()
     }
 
-    /// Runs it to its end. What tests print is shown as it comes if nothing runs beside it, else at
-    /// its end; the rest, such as the noise of compilers and agents on stderr, only when something
-    /// failed.
+    /// Runs the suite to its end. What tests print is shown as it comes if nothing runs beside it,
+    /// else at its end; the rest, such as the noise of compilers and agents on stderr, only when
+    /// something failed.
     pub(super) fn run(&self, run: &Run, is_alone: bool) -> Result<Outcome> {
         let Run { agents, is_full, earlier } = run;
         let start = Instant::now();
         let mut cargo = cargo_test();
         cargo.args(self.selection());
         if *is_full {
-            // As tests/src/size.rs reads it.
+            // `tests/src/size.rs` reads this.
             cargo.env("REDIRECTOR_FULL", "1");
         }
         if let Some((name, value)) = earlier.as_ref().map(Earlier::variable) {
@@ -155,7 +155,7 @@ impl Suite {
         }
         let (is_success, Output { all, shown, hidden }) = self.follow(&mut cargo, is_alone)?;
         if !is_alone {
-            // In one call: lines of others do not come between.
+            // One call prints all: lines of other suites do not come between.
             println!("\n== {}\n{shown}", self.name());
         }
         let outcome = Outcome::new(self.name(), &all, is_success, start.elapsed());

@@ -128,7 +128,7 @@ fn probed(world: &mut World, address: &str, seconds: f64, success: bool) {
     world.apply(Input::Probed { backend: backend(address), outcome }, at(seconds));
 }
 
-/// A service with two backends in the zone, and tiers of nobody, of another service and of none.
+/// A service with two backends in the zone; a tier is empty, one of another service, one of none.
 fn world() -> World {
     let mut one = service("s", "10.96.0.1", &["10.1.0.1", "10.1.0.2", "10.1.0.9"]);
     for number in 0..2 {

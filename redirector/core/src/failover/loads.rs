@@ -14,9 +14,9 @@ pub type Shares = [u8; MAX_TIERS];
 /// How many backends a tier has. Weights do not count: a heavy backend is not more of a tier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// All of them.
+    /// How many there are.
     pub total: u32,
-    /// Those that nobody objects to.
+    /// How many of them have no objection.
     pub healthy: u32,
 }
 
@@ -27,7 +27,7 @@ pub struct Formula {
     pub mode: Mode,
     /// Envoy's factor in percent; 100 to 1,000.
     pub overprovisioning_percent: u16,
-    /// For [`Mode::Threshold`]; 1 to 100.
+    /// Percent of healthy backends that a tier needs in [`Mode::Threshold`]; 1 to 100.
     pub min_healthy_percent: u8,
 }
 
@@ -45,13 +45,13 @@ impl Formula {
     /// - `Threshold`: everything to the first tier that is [well](Self::is_well).
     /// - `LastResort`: everything to the first tier with a healthy backend.
     ///
-    /// Where the mode names no tier though somebody is healthy (all below the threshold; 1 of 200
-    /// is 0 % in Envoy's integers, which then uses the dead as well), the first tier with a
-    /// healthy backend gets everything.
+    /// Where the mode names no tier though a backend is healthy (all tiers below the threshold; 1
+    /// of 200 is 0 % in Envoy's integers, which then uses the dead as well), the first tier with
+    /// a healthy backend gets everything.
     ///
-    /// When nobody is healthy the kernel's all-down policy decides whether there is anything to
-    /// share. Then `Spill` does as Envoy does in total panic, each tier by its number of backends;
-    /// otherwise the first tier that has any gets everything.
+    /// When no backend is healthy the kernel's all-down policy decides whether there is anything
+    /// to share. Then `Spill` does as Envoy does in total panic, each tier by its number of
+    /// backends; otherwise the first tier that has any gets everything.
     #[must_use]
     pub fn shares(&self, tiers: &[Count]) -> Shares {
         let tiers = &tiers[..tiers.len().min(MAX_TIERS)];
@@ -105,7 +105,7 @@ impl Formula {
     }
 }
 
-/// As in [`Header::loads`](redirector_common::Header::loads): the sums up to each tier.
+/// The sums up to each tier, as [`Header::loads`](redirector_common::Header::loads) has them.
 #[must_use]
 pub fn cumulative(shares: &Shares) -> Shares {
     let mut sum = 0;

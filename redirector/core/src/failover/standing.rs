@@ -37,11 +37,11 @@ impl Hold {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Known<'t> {
     pub(crate) name: &'t Arc<str>,
-    /// How it is.
+    /// Its backends, and how many are healthy.
     pub(crate) count: Count,
-    /// The same, drains disregarded: they are no failure and interrupt nothing.
+    /// `count` without drains: they are no failure and interrupt nothing.
     pub(crate) undrained: Count,
-    /// The same, ejections of this instant disregarded as well.
+    /// `count` without drains and without the ejections of this instant.
     pub(crate) earlier: Count,
     /// Whether it carried load when the instant began.
     pub(crate) carried: bool,
@@ -52,7 +52,7 @@ pub(crate) struct Known<'t> {
 /// In order, for each tier that has backends: one that is held and not well starts over; one that
 /// is held and well moves on as [`stage`] says; one that carried load, is not well, would be
 /// without the ejections of this instant, and whose load another one takes, is held. At last, when
-/// no tier that is not held is well, nobody who is well waits.
+/// no tier that is not held is well, those that are well wait no longer.
 pub(crate) fn step(
     formula: &Formula,
     failback: &Failback,

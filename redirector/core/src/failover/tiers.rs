@@ -65,7 +65,7 @@ pub(crate) fn names(service: &Service) -> Vec<(u8, Arc<str>)> {
     numbers.into_iter().map(|number| (number, name(service, number))).collect()
 }
 
-/// The name of one of them.
+/// The name of the tier with that number.
 pub(crate) fn name(service: &Service, number: u8) -> Arc<str> {
     let rules = rules(service);
     if Some(number) == terminating(rules) {
@@ -80,7 +80,7 @@ pub(crate) fn name(service: &Service, number: u8) -> Arc<str> {
 
 /// The first tier of a service without rules.
 const PREFERRED: u8 = 0;
-/// Those of [`Place::ALL`] behind it.
+/// The tiers behind it: one for each of [`Place::ALL`].
 const PLACES: std::ops::RangeInclusive<u8> = 1..=Place::ALL.len() as u8;
 
 /// The tier of a backend without rules.
@@ -106,7 +106,7 @@ pub(crate) fn others(service: &Service) -> impl Iterator<Item = (u8, &ServiceRef
     })
 }
 
-/// Those of its policy.
+/// The rules of a service's policy.
 pub(super) fn rules(service: &Service) -> &[TierRule] {
     let rules = &service.policy.tiers;
     &rules[..rules.len().min(MAX_TIERS)]
@@ -142,7 +142,7 @@ fn is_any(names: &[Arc<str>], name: Option<&Arc<str>>) -> bool {
     names.is_empty() || name.is_some_and(|name| names.contains(name))
 }
 
-/// Of each backend only the entry in the first tier.
+/// Keeps of each backend only the entry in the first tier.
 fn keep_first(placed: &mut Vec<(u8, &Backend)>) {
     let mut firsts = BTreeMap::new();
     for (tier, backend) in placed.iter() {

@@ -14,22 +14,22 @@ use crate::{
 pub struct Vacancy {
     /// Counted from 0.
     pub number: u8,
-    /// As the policy calls it.
+    /// The tier's name in the policy.
     pub name: Arc<str>,
-    /// Why.
+    /// Why it has none.
     pub why: Vacant,
 }
 
 /// Why a tier has no backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Vacant {
-    /// None is that near to this node. To other nodes there may be.
+    /// No backend is that near to this node. To other nodes there may be one.
     NotHere,
     /// All that it could have are in earlier tiers. That may change with what there is.
     Taken,
     /// Whatever it could have fits this earlier tier, too: it can never have any.
     Shadowed(Arc<str>),
-    /// None is in the places that it names.
+    /// No backend is in the places that it names.
     Nowhere,
     /// The other service that it names has none, or none of this protocol; `false` if there is no
     /// such service.

@@ -36,7 +36,7 @@ pub struct Snapshot<'m> {
 }
 
 impl Installed {
-    /// What is there. What does not check out counts as not installed.
+    /// What is installed, by these maps. What does not check out counts as not installed.
     #[must_use]
     pub fn adopt(capacities: Capacities, snapshot: Snapshot<'_>) -> Self {
         let mut installed = Self::new(capacities);
@@ -108,7 +108,7 @@ impl Installed {
         }
     }
 
-    /// Whether all entries point to backends and nodes that are who they should be.
+    /// Adopts what entries point to. Returns whether each points to the backend that it names.
     fn adopt_backends(&mut self, slots: &[Slot], snapshot: &Snapshot<'_>) -> bool {
         let mut found = Vec::new();
         for (entry, address6) in render::entries(slots) {
@@ -169,7 +169,7 @@ impl Installed {
     }
 }
 
-/// Who a value of `BACKENDS` is, if it is one that we write.
+/// The backend that a value of `BACKENDS` names, if it is one that a plan would write.
 fn backend_of(value: &BackendValue) -> Option<BackendRef> {
     let BackendValue { address, port, protocol, _pad } = *value;
     let address = std::net::Ipv6Addr::from(address).to_canonical();

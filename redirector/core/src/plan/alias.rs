@@ -16,7 +16,7 @@ pub(super) struct Alias {
 
 const KEEP: Alias = Alias { alias: 0, probability: ALWAYS };
 
-/// One per weight; at most 65,535 weights, none of them 0.
+/// One [`Alias`] per weight; at most 65,535 weights, none of them 0.
 ///
 /// Each entry's share is exact to 1/65,536 of an equal one. Equal weights yield nothing, and only
 /// as much is yielded as must be: a light entry keeps its whole share in its own slot. This is the

@@ -41,7 +41,7 @@ impl Arena {
         arena
     }
 
-    /// The first slot of a run that holds `slots`.
+    /// Takes a run that holds `slots`; returns its first slot.
     pub(super) fn take(&mut self, slots: u32) -> Option<u32> {
         let wanted = lines(slots);
         let (length, first) = *self.by_length.range((wanted, 0)..).next()?;
@@ -52,7 +52,7 @@ impl Arena {
         Some(first * SLOTS_PER_LINE)
     }
 
-    /// The run that [`take`](Self::take) returned for as many `slots`.
+    /// Frees the run that [`take`](Self::take) returned for as many `slots`.
     pub(super) fn give_back(&mut self, slot: u32, slots: u32) {
         let (mut first, mut length) = (slot / SLOTS_PER_LINE, lines(slots));
         if let Some((&before, &its)) = self.lengths.range(..first).next_back()

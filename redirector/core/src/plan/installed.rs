@@ -1,6 +1,6 @@
 //! What is in the kernel's maps, as far as it was understood.
 //!
-//! It mirrors the maps exactly: whoever plans changes it together with the steps it emits.
+//! It mirrors the maps exactly: a plan changes it together with the steps it emits.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,16 +30,16 @@ pub struct Capacities {
     pub slots: u32,
 }
 
-/// How much of each is in use. `frontends` counts both families.
+/// How much of each map is in use. `frontends` counts both families.
 pub type Usage = Capacities;
 
 /// What is installed.
 #[derive(Clone, Debug)]
 pub struct Installed {
     pub(super) capacities: Capacities,
-    /// A grace period has passed since adoption: no reader holds what an earlier process removed.
+    /// Whether a grace period has passed since adoption: no reader holds what was removed before.
     pub(super) is_settled: bool,
-    /// Every frontend belongs to a service of `services`.
+    /// Whether every frontend belongs to a service of `services`.
     pub(super) is_swept: bool,
     /// Services that the last plan had no room for.
     pub(super) pending: BTreeSet<ServiceRef>,
@@ -48,20 +48,20 @@ pub struct Installed {
     /// Frontends whose index cannot be used.
     pub(super) broken: Vec<Frontend>,
     pub(super) frontends: BTreeMap<Frontend, u32>,
-    /// How many of them are IPv4 and IPv6.
+    /// How many of the frontends are IPv4 and IPv6.
     pub(super) by_family: [u32; 2],
     pub(super) words: Vec<ServiceWord>,
     pub(super) regions: BTreeMap<u32, Region>,
     pub(super) services: BTreeMap<ServiceRef, Placed>,
     pub(super) ids: BTreeMap<u32, Id>,
-    /// Ids whose service nobody has claimed since adoption, by name.
+    /// Ids that no desired service has claimed since adoption, by name.
     pub(super) unclaimed: BTreeMap<ServiceRef, u32>,
     pub(super) backends: BTreeMap<BackendRef, u32>,
     /// Regions' entries that point to each backend, and to each node.
     pub(super) backend_uses: Vec<u32>,
     pub(super) health: Vec<HealthWord>,
     pub(super) names: Vec<Option<BackendRef>>,
-    /// Backends in use that somebody objects to.
+    /// Backends in use that have an objection.
     pub(super) objected: BTreeSet<u32>,
     pub(super) nodes: BTreeMap<NodeWord, u16>,
     pub(super) node_uses: Vec<u32>,
@@ -90,7 +90,7 @@ pub(super) struct Placed {
 /// A service id.
 #[derive(Clone, Debug)]
 pub(super) struct Id {
-    /// As `NAMES` has it, or longer.
+    /// The service's name as `NAMES` has it, or uncut.
     pub(super) name: ServiceRef,
     pub(super) regions: u32,
     pub(super) is_claimed: bool,
@@ -215,7 +215,7 @@ pub(super) fn family(frontend: &Frontend) -> usize {
     usize::from(frontend.address.is_ipv6())
 }
 
-/// What people and the kernel's user side call a backend.
+/// What `BACKENDS` holds of a backend.
 pub(super) fn value_of(backend: &BackendRef) -> BackendValue {
     let BackendRef { address, port, protocol } = *backend;
     match address {

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// Why a service stays as it was.
+/// Why a service stays as it was: what is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Limit {
     /// `FRONTENDS4` or `FRONTENDS6`.
@@ -17,10 +17,10 @@ pub enum Limit {
     /// `NODES`.
     #[error("needs {needed} more nodes, {free} of {capacity} are free")]
     Nodes { needed: u32, free: u32, capacity: u32 },
-    /// `TABLE`: in one piece.
+    /// `TABLE`: the slots must be in one piece.
     #[error("needs {needed} table slots in one piece, {free} of {capacity} are free")]
     Slots { needed: u32, free: u32, capacity: u32 },
-    /// One tier of it.
+    /// One tier of the service.
     #[error(
         "has {entries} backends in one tier, at most {} are possible",
         redirector_common::MAX_TIER_ENTRIES

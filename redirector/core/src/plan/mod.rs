@@ -53,9 +53,9 @@ pub enum Step {
     PutBackend {
         /// Index of both maps.
         index: u32,
-        /// Who it is.
+        /// Which backend.
         value: BackendValue,
-        /// How it is, with a generation that the index has not had.
+        /// Its objections, with a generation that the index has not had before.
         word: HealthWord,
     },
     /// `NODES[index] = word`. No table points to it yet.
@@ -121,9 +121,9 @@ pub enum Step {
 /// Which services may have changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Any: unchanged ones are recognised by their pointer.
+    /// Any service: unchanged ones are recognised by their pointer.
     All,
-    /// None but these: then a plan costs as much as they do, whatever the number of services.
+    /// These services alone: then a plan costs as much as they do, however many others there are.
     Only(BTreeSet<ServiceRef>),
 }
 

@@ -1,8 +1,8 @@
 //! Who objects to which backend: compares bytes, and decides which ejections must wait.
 //!
 //! An ejection is done before anything else, unless it would leave a table that is about to be
-//! replaced without a usable backend: then connections would be refused although there is somebody
-//! before and somebody after.
+//! replaced without a usable backend: then connections would be refused although there is a usable
+//! one before and another one after.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +22,7 @@ use crate::{
 pub(super) struct Objected {
     pub(super) lifted: Vec<Step>,
     pub(super) at_once: Vec<Step>,
-    /// After the last pass and a barrier.
+    /// Ejections that wait for the last pass and a barrier.
     pub(super) late: Vec<Step>,
     is_compared: bool,
 }
@@ -48,7 +48,7 @@ impl Objected {
         let mut replaced: Vec<&[Slot]> = leaving.values().map(|slots| &**slots).collect();
         let mut stay: Vec<Arc<[Slot]>> = Vec::new();
         for (name, _) in rejected {
-            // The next pass may have room for it.
+            // The next pass may have room for the service, and replace its regions.
             let tables = [
                 installed.services.get(name).map(|placed| &placed.tables),
                 desired.services.get(name),
@@ -69,7 +69,7 @@ impl Objected {
         let late = last_ones(installed, &wanted, &replaced);
         for (index, want) in wanted {
             let word = &mut installed.health[index as usize];
-            // One objection may follow another without a moment between them.
+            // One objection may follow another: at no moment in between is the backend usable.
             let mut relieved = Vec::new();
             for byte in HealthByte::AGENT {
                 let value = want.byte(byte);

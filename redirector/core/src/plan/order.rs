@@ -16,8 +16,8 @@ pub(super) struct Phases {
     pub(super) discovery: Vec<Step>,
 }
 
-/// In order: re-admissions, so that there is always somebody; ejections that leave every table
-/// somebody; what nothing points to yet; the words; then whatever needs that no reader is left.
+/// In order: re-admissions, so that there is always a usable backend; ejections that leave every
+/// table one; what nothing points to yet; the words; then whatever needs that no reader is left.
 pub(super) fn order(
     installed: &mut Installed,
     phases: Phases,

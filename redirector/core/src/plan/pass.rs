@@ -35,7 +35,7 @@ pub(super) struct Pass<'p> {
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) rejected: Vec<(ServiceRef, Limit)>,
-    /// Something is free now that was not when the pass began.
+    /// Whether something is free now that was not when the pass began.
     pub(super) has_freed: bool,
 }
 
@@ -74,7 +74,7 @@ pub(super) fn pass(
         match pass.place(change) {
             Ok(()) => given_up.extend(before),
             Err(limit) => {
-                // It may claim frontends that their service has given up: these stay meanwhile.
+                // It may claim frontends that another service has given up: these stay meanwhile.
                 pass.installed.is_swept &= change.is_content_with(before.as_ref());
                 pass.release_claim(change);
                 rejected.push((change.name.clone(), limit));
@@ -83,7 +83,7 @@ pub(super) fn pass(
     }
     let ids = pass.installed.free_ids.used();
     pass.forget(&gone);
-    // Those of services that had been left without a frontend.
+    // Whether ids came free, of services that had been left without a frontend.
     let has_freed_ids = pass.installed.free_ids.used() < ids;
     let unwanted =
         if is_sweep { pass.strangers(&rejected) } else { pass.given_up(&given_up, &changes) };
@@ -113,13 +113,13 @@ impl Pass<'_> {
         }
     }
 
-    /// Frontends that services had and nobody has now.
+    /// Frontends that services had and that no service has now.
     fn given_up(&self, before: &[Placed], changes: &[Change<'_>]) -> Vec<Frontend> {
         let claimed: BTreeSet<&Frontend> =
             changes.iter().flat_map(|change| &change.tables.frontends).collect();
         let mut given_up = Vec::new();
         for Placed { id, tables } in before {
-            // An earlier pass may have given it to somebody else.
+            // An earlier pass may have given it to another service.
             let is_theirs = |frontend: &&Frontend| {
                 let owner = self.installed.owner(frontend);
                 owner.is_none_or(|owner| owner == *id) && !claimed.contains(frontend)

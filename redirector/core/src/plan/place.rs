@@ -24,7 +24,7 @@ use crate::{
 struct Draft {
     id: u32,
     is_new_id: bool,
-    /// Number among the new ones, index, and who it is.
+    /// Each new backend with its number among the new ones, and its index.
     backends: Vec<(usize, u32, BackendRef)>,
     nodes: Vec<(NodeWord, u16)>,
     regions: Vec<(u32, Arc<[Slot]>)>,
@@ -157,7 +157,7 @@ impl Pass<'_> {
         };
         let same = current().find(|(_, region)| render::is_same(&region.slots, &slots));
         let word = if let Some((word, _)) = same {
-            // Without what else an adopted word may have in its upper bits.
+            // Made anew: an adopted word may have something else in its upper bits.
             ServiceWord::new(word.slot(), word.epoch())
         } else {
             let mut earlier = current().map(|(_, region)| render::header(&region.slots));

@@ -53,8 +53,8 @@ impl Installed {
         left
     }
 
-    /// Takes a region out that no frontend points to; returns the backends that nobody lists any
-    /// more. What becomes free may be used again after the next barrier.
+    /// Takes a region out that no frontend points to; returns the backends that no region lists
+    /// any more. What becomes free may be used again after the next barrier.
     pub(super) fn remove_region(&mut self, slot: u32) -> Vec<u32> {
         let Some(region) = self.regions.remove(&slot) else { return Vec::new() };
         self.arena.give_back(slot, region.slots.len() as u32);
@@ -83,7 +83,7 @@ impl Installed {
         unlisted
     }
 
-    /// Frees a service id that nobody has and no region bears.
+    /// Frees a service id that no service claims and no region bears.
     pub(super) fn free_id(&mut self, id: u32) {
         if let Some(Id { regions: 0, is_claimed: false, name }) = self.ids.get(&id) {
             if self.unclaimed.get(name) == Some(&id) {

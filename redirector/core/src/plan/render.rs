@@ -91,7 +91,7 @@ pub(super) fn header(slots: &[Slot]) -> &Header {
     cast_ref(&slots[0])
 }
 
-/// The same region with another epoch.
+/// Gives a region another epoch.
 pub(super) fn set_epoch(slots: &mut [Slot], epoch: u16) {
     let changed = Header { epoch, ..*header(slots) };
     slots[0] = cast(changed);

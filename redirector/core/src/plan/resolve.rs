@@ -53,7 +53,7 @@ impl Resolved {
         if index == NONE { Err(number) } else { Ok(index) }
     }
 
-    /// How many have no index yet, at most.
+    /// How many backends had no index at the begin.
     pub(super) fn new_backends(&self) -> usize {
         self.new.len()
     }

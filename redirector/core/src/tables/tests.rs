@@ -45,7 +45,6 @@ fn a_service_without_backends_has_no_tiers() {
     assert_eq!(tables.frontends, [frontend("10.96.0.1")]);
 }
 
-/// From a node in zone b.
 #[test]
 fn nodes_of_one_name_have_a_word_for_each_cluster() {
     let place = |cluster: Option<&str>| Locality {
@@ -71,6 +70,7 @@ fn nodes_of_one_name_have_a_word_for_each_cluster() {
     assert_ne!(west, word(&home, place(Some("east"))));
 }
 
+/// The tables of a service, seen from a node in zone b.
 fn compiled(service: &Service, objections: &BTreeMap<BackendRef, HealthWord>) -> ServiceTables {
     let services = BTreeMap::new();
     let view = View { node: &zone("b"), services: &services, objections };

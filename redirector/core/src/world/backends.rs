@@ -25,11 +25,11 @@ pub(super) struct Backends {
     free: Vec<u32>,
     /// When time alone changes something about a backend: [`Trouble::due`] of each.
     due: BTreeSet<(Moment, BackendRef)>,
-    /// Those of which the kernel has seen something that no probe has judged, and the bytes by which
-    /// it holds them back meanwhile; also if no service lists them any more, until that is
+    /// Backends of which the kernel has seen something that no probe has judged, and the bytes by
+    /// which it holds them back meanwhile; also if no service lists them any more, until that is
     /// [taken](Self::take_suspected).
     suspected: BTreeMap<BackendRef, HealthWord>,
-    /// Those that sockets of this node use.
+    /// Backends that sockets of this node use.
     pub(super) used: BTreeMap<BackendRef, Use>,
 }
 
@@ -37,20 +37,20 @@ pub(super) struct Backends {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Use {
     pub(super) last: Moment,
-    /// The same from networks of the system alone: nobody can pretend that.
+    /// The last use from a network of the system: no process can feign that.
     pub(super) from_system: Option<Moment>,
 }
 
-/// One backend.
+/// What is known of one backend.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     users: Users,
     pub(super) health: Health,
-    /// Nearly all have none.
+    /// Nearly all backends have none.
     pub(super) trouble: Option<Box<Trouble>>,
 }
 
-/// Nearly all have one user, and then nothing is allocated.
+/// Nearly all backends have one user, and then nothing is allocated.
 #[derive(Clone, Debug)]
 enum Users {
     One(u32),
@@ -58,8 +58,8 @@ enum Users {
 }
 
 impl Backends {
-    /// Those of the services called `names`, from a sorted list of who uses what (a number in
-    /// `names`); what was known of them is kept.
+    /// Becomes the backends of the services called `names`, from a sorted list of backends with the
+    /// number of a service in `names`; what was known of them is kept.
     pub(super) fn rebuild(&mut self, uses: &[(BackendRef, u32)], names: Vec<ServiceRef>) {
         let mut earlier = std::mem::take(&mut self.known).into_iter().peekable();
         let groups = uses.chunk_by(|one, other| one.0 == other.0);
@@ -84,7 +84,7 @@ impl Backends {
         self.used.retain(|backend, _| self.known.contains_key(backend));
     }
 
-    /// A service uses it from now on.
+    /// A service uses a backend from now on.
     pub(super) fn link(&mut self, backend: BackendRef, user: &ServiceRef) {
         let number = self.number(user);
         let known = self.known.entry(backend);
@@ -95,7 +95,7 @@ impl Backends {
         });
     }
 
-    /// A service does not use it any more; without users it is forgotten.
+    /// A service does not use a backend any more; without users the backend is forgotten.
     pub(super) fn unlink(&mut self, backend: &BackendRef, user: &ServiceRef) {
         let Some(number) = self.numbers.get(user) else { return };
         if self.known.get_mut(backend).is_some_and(|known| known.users.remove(*number)) {
@@ -112,7 +112,7 @@ impl Backends {
         self.free.extend(self.numbers.remove(user));
     }
 
-    /// Services that use it, by name.
+    /// Services that use a backend, by name.
     pub(super) fn users(&self, backend: &BackendRef) -> Vec<&ServiceRef> {
         let name = |number: &u32| &self.names[*number as usize];
         match self.known.get(backend).map(|known| &known.users) {
@@ -126,17 +126,17 @@ impl Backends {
         }
     }
 
-    /// What is known of it, if anybody uses it.
+    /// What is known of a backend, if a service uses it.
     pub(super) fn get(&self, backend: &BackendRef) -> Option<&Known> {
         self.known.get(backend)
     }
 
-    /// Its health, to be changed.
+    /// The health of a backend, to be changed.
     pub(super) fn health(&mut self, backend: &BackendRef) -> Option<&mut Health> {
         self.known.get_mut(backend).map(|known| &mut known.health)
     }
 
-    /// Changes the trouble with it; what is no trouble any more is forgotten.
+    /// Changes the trouble with a backend; what is no trouble any more is forgotten.
     pub(super) fn change<T>(
         &mut self,
         backend: &BackendRef,
@@ -162,17 +162,17 @@ impl Backends {
         Some(changed)
     }
 
-    /// Those of which the kernel has seen something that no probe has judged.
+    /// Backends of which the kernel has seen something that no probe has judged.
     pub(super) fn suspected(&self) -> impl Iterator<Item = &BackendRef> {
         self.suspected.keys()
     }
 
-    /// The bytes by which the kernel holds it back without a verdict; `None` if there is no question.
+    /// The bytes by which the kernel holds a backend back without a verdict; `None`: no question.
     pub(super) fn held(&self, backend: &BackendRef) -> Option<HealthWord> {
         self.suspected.get(backend).copied()
     }
 
-    /// The same, once: no service lists it any more.
+    /// Takes out what [`held`](Self::held) says: no service lists the backend any more.
     pub(super) fn take_suspected(&mut self, backend: &BackendRef) -> Option<HealthWord> {
         self.suspected.remove(backend)
     }
@@ -182,7 +182,7 @@ impl Backends {
         self.due.first().copied()
     }
 
-    /// Those with any trouble.
+    /// Backends with any trouble.
     pub(super) fn troubled(&self) -> impl Iterator<Item = (&BackendRef, &Trouble)> {
         let known = self.known.iter();
         known.filter_map(|(backend, known)| Some((backend, known.trouble.as_deref()?)))
@@ -213,7 +213,7 @@ impl Users {
         }
     }
 
-    /// Whether it was the last one.
+    /// Removes a user. Returns whether it was the last one.
     fn remove(&mut self, user: u32) -> bool {
         match self {
             Self::One(other) => *other == user,

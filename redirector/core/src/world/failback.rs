@@ -18,10 +18,10 @@ use crate::{
     tables::{Overrides, ServiceTables, Tier, View, count},
 };
 
-/// What of the services' loads is not what health says.
+/// Where the services' loads are not what health says.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Failbacks {
-    /// Tiers that do not get what they are due, of IPv4 and of IPv6; services without are absent.
+    /// Tiers that do not get what they are due, of IPv4 and of IPv6; no service has two empty ones.
     held: BTreeMap<ServiceRef, [Held; 2]>,
     /// When each of these services has to be looked at again.
     due: BTreeSet<(Moment, ServiceRef)>,
@@ -44,7 +44,7 @@ impl Failbacks {
     }
 
     /// Brings the holds of a service in line with what is known now; `installed` are its tables
-    /// until now. What a fail-back changed comes out.
+    /// until now. Returns what a fail-back changed.
     pub(super) fn stand(
         &mut self,
         service: &Service,
@@ -172,7 +172,7 @@ impl World {
         self.failbacks.due.first().map(|(at, _)| *at)
     }
 
-    /// Ends every hold-down, ramp and wait of a service. Whether there was any.
+    /// Ends every hold-down, ramp and wait of a service. Returns whether there was any.
     pub(super) fn end_holds(&mut self, name: &ServiceRef) -> bool {
         let had = self.failbacks.held.contains_key(name);
         let installed = self.tables.services.get(name);

@@ -14,7 +14,7 @@ use crate::{
     tables::compile,
 };
 
-/// On n9 of the own cluster, and on the node of that name in west.
+/// Backends on n9 of the own cluster, and (`WEST`) on the node of that name in west.
 const OWN: [&str; 2] = ["10.1.0.1", "10.1.0.2"];
 const WEST: [&str; 2] = ["10.2.0.1", "10.2.0.2"];
 
@@ -218,7 +218,7 @@ fn one_owners_silent_backends_on_many_nodes_do_not_make_this_node_suspect_itself
     let mut asked = 0;
     for second in 10..40 {
         time_out(&mut world, second..second + 1, &["10.1.0.1", "10.1.0.2", "10.1.0.3"]);
-        // Every half an hour, unless it is asked at once.
+        // It is asked every half an hour, unless it is asked at once.
         if world.probes()[&backend("10.1.0.4")].urgency > 0 {
             asked += 1;
             let happened = world.told(second, success("10.1.0.4"));
@@ -314,7 +314,7 @@ fn three_owners() -> World {
     world
 }
 
-/// On node n0 of a cluster of that id, or of one without.
+/// A world of node n0 in a cluster with that id, or without an id.
 fn born(own: &str, services: Vec<Service>) -> World {
     let mut world = World::new();
     world.told(0, here(own));
@@ -374,7 +374,7 @@ fn time_out(world: &mut World, seconds: std::ops::Range<u64>, addresses: &[&str]
 }
 
 impl World {
-    /// Applies, and says what concerns nodes. What must hold after every input does.
+    /// Applies an input, checks what must hold after each, and returns what concerns nodes.
     fn told(&mut self, second: u64, input: Input) -> Vec<Transition> {
         let mut happened = self.apply(input, Moment(Duration::from_secs(second)));
         assert_eq!(*self.tables(), compile(self));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::failback::Before;
 use crate::service::{BackendRef, ServiceRef};
 
-/// Since the clock last advanced.
+/// What has happened since the clock last advanced.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Instant {
     /// Backends that probes or the kernel objected to; perhaps they do not any more.
@@ -17,7 +17,7 @@ pub(super) struct Instant {
 }
 
 impl Instant {
-    /// Nothing has happened yet.
+    /// An instant in which nothing has happened yet.
     pub(super) fn new(was_synced: bool) -> Self {
         Self { was_synced, ..Self::default() }
     }

@@ -4,8 +4,8 @@
 //! its listener first and finishes its requests; never because an operator drains it; and never
 //! while it is this node's own network that is suspected.
 //!
-//! A connected UDP socket has no end by itself: it would send to a backend that is gone for ever. So
-//! these are ended whatever the policy says, as kube-proxy ends such flows.
+//! Connected UDP sockets to a backend that has left its service are another matter:
+//! [`stale_flows`](super::stale_flows) ends them whatever the policy says.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl World {
-    /// A backend is lost; once per loss.
+    /// Resets the connections to a backend that is lost, once per loss, where a policy wants it.
     pub(super) fn reset(&mut self, backend: &BackendRef) {
         if self.nodes.is_suspect() {
             return;
@@ -34,8 +34,8 @@ impl World {
         }
     }
 
-    /// Which backends of a service are reset if nobody lists them from now on; it will list
-    /// `still`. To be asked before they are forgotten.
+    /// Which backends of a service are reset if no service lists them from now on; this one will
+    /// list `still`. To be asked before they are forgotten.
     pub(super) fn resets_if_gone(
         &mut self,
         service: &ServiceRef,
@@ -57,7 +57,7 @@ impl World {
         listed.filter(is_lost).collect()
     }
 
-    /// The same for a whole list of services.
+    /// Which backends are reset if no service of a new list lists them.
     pub(super) fn resets_in(&mut self, list: &BTreeMap<ServiceRef, Service>) -> Vec<BackendRef> {
         let mut lost = BTreeSet::new();
         let is_changed = |service: &&Service| list.get(&service.name) != Some(service);
@@ -70,7 +70,7 @@ impl World {
         lost.into_iter().collect()
     }
 
-    /// These were asked for before; those that nobody lists now are lost.
+    /// Resets those backends of `lost` that no service lists after the change.
     pub(super) fn reset_gone(&mut self, lost: Vec<BackendRef>) {
         for backend in lost {
             if self.backends.get(&backend).is_none() {

@@ -63,7 +63,7 @@ pub use self::{objections::Objection, subjects::Extent};
 /// bound for what a hostile source can cost.
 const RETRIES: usize = 8;
 
-/// Owned by one task.
+/// What is known and what follows from it, owned by one task.
 #[derive(Clone, Debug, Default)]
 pub struct World {
     /// When the newest input came; it never moves back.
@@ -75,16 +75,16 @@ pub struct World {
     refused: BTreeMap<ServiceRef, Service>,
     frontends: BTreeMap<Frontend, ServiceRef>,
     backends: Backends,
-    /// Objections of an earlier agent that nobody has taken over yet.
+    /// Objections of an earlier agent that this one has not taken over yet.
     restored: BTreeMap<BackendRef, HealthWord>,
     nodes: Nodes,
-    /// The last probe that was asked for at once.
+    /// The number of the last probe that was asked for at once.
     urgency: u32,
     /// When some backends may have been unused for long.
     look_again: Option<Moment>,
     tables: Tables,
     objections: Objections,
-    /// Services whose tables changed since somebody asked.
+    /// Services whose tables changed since the agent last took the changes.
     changed: BTreeSet<ServiceRef>,
     commands: Vec<Command>,
     failbacks: Failbacks,
@@ -98,7 +98,7 @@ pub struct World {
 }
 
 impl World {
-    /// Nothing is known.
+    /// A world in which nothing is known.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -231,13 +231,13 @@ impl World {
         listed.filter(move |listed| is_here(&listed.locality)).map(|listed| listed.backend)
     }
 
-    /// Whether somebody objects to that backend.
+    /// Whether that backend has an objection.
     #[must_use]
     pub fn is_ejected(&self, backend: &BackendRef) -> bool {
         self.tables.objections.contains_key(backend)
     }
 
-    /// Every objection, from nothing.
+    /// Every objection, computed anew.
     pub(crate) fn objections(&self) -> BTreeMap<BackendRef, HealthWord> {
         let mut objections = self.watched_objections();
         for backend in self.drained() {
@@ -353,7 +353,7 @@ impl World {
         }
     }
 
-    /// Tries again what was refused: somebody may have given way.
+    /// Tries again what was refused: another service may have given way.
     fn retry(&mut self, happened: &mut Vec<Transition>) {
         for _ in 0..RETRIES {
             let names: Vec<ServiceRef> = self.refused.keys().cloned().collect();
@@ -401,7 +401,7 @@ impl World {
         }
     }
 
-    /// Compiles a service; `wanted` says who wants its traffic elsewhere, if somebody does.
+    /// Compiles a service; `wanted` says whether its policy or an operator moves its traffic.
     fn recompile(
         &mut self,
         name: &ServiceRef,
@@ -482,7 +482,7 @@ impl Compiler<'_> {
     }
 }
 
-/// Who wants a service's traffic elsewhere, if a new version of it says that somebody does: by what
+/// The policy, if a new version of it wants a service's traffic elsewhere: if it differs in what
 /// decides which tiers there are and which of them carry load, whatever the backends' health.
 fn rerouter(old: Option<&Service>, new: &Service) -> Option<Rerouter> {
     let wanted = |service: &Service| {

@@ -18,14 +18,14 @@ pub(super) struct Nodes {
     index: Option<Index>,
     /// Other nodes that were asked and did not answer since they last did.
     pub(super) unanswering: BTreeSet<NodeRef>,
-    /// When the first of them did not, after the last answer of any other node.
+    /// When the first of them did not answer, after the last answer of any other node.
     pub(super) since: Option<Moment>,
     /// Backends that should answer if this node's own network is well; chosen when in doubt.
     pub(super) witnesses: Option<Vec<BackendRef>>,
-    /// Changes when they should be asked at once.
+    /// Changes when the witnesses should be asked at once.
     pub(super) urgency: u32,
     pub(super) is_suspect: bool,
-    /// Reports of what sockets use, since then.
+    /// Reports of what sockets use, since this node is suspect.
     pub(super) reports: u32,
     /// Nodes of which backends are out because others there are silent.
     pub(super) silent: BTreeSet<NodeRef>,
@@ -40,12 +40,12 @@ struct Index {
 }
 
 impl Nodes {
-    /// Whether there is a list to look into.
+    /// Whether there is a list of which backend runs where.
     pub(super) fn is_known(&self) -> bool {
         self.index.is_some()
     }
 
-    /// Makes the list, in a cluster of that id.
+    /// Makes the list, in the cluster with the id `own`.
     pub(super) fn learn<'s>(
         &mut self,
         own: Option<&Arc<str>>,
@@ -88,7 +88,7 @@ impl Nodes {
         }
     }
 
-    /// Nobody lists that backend any more.
+    /// No service lists that backend any more.
     pub(super) fn remove(&mut self, backend: &BackendRef) {
         if let Some(index) = &mut self.index {
             index.remove(backend);

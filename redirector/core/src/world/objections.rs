@@ -13,18 +13,18 @@ pub(super) struct Objections {
     told: BTreeMap<(BackendRef, HealthByte), Objection>,
 }
 
-/// One byte that is not 0.
+/// What is behind one byte that is not 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Objection {
     /// When it was raised.
     pub since: Moment,
-    /// What whoever raised it saw.
+    /// What was seen or ordered, in words for an operator.
     pub why: Arc<str>,
 }
 
 impl World {
-    /// Raises an objection. Whether there was none by that byte; else only the reason changes.
-    /// The caller recompiles the users.
+    /// Raises an objection. Returns whether there was none by that byte; else only the reason
+    /// changes. The caller recompiles the users.
     pub(super) fn object(&mut self, backend: BackendRef, by: HealthByte, why: Arc<str>) -> bool {
         if matches!(by, HealthByte::Prober | HealthByte::Passive | HealthByte::Listener) {
             self.instant.fresh.insert(backend);
@@ -41,7 +41,7 @@ impl World {
         is_new
     }
 
-    /// Ends an objection. Whether there was one. The caller recompiles the users.
+    /// Ends an objection. Returns whether there was one. The caller recompiles the users.
     pub(super) fn lift(&mut self, backend: &BackendRef, by: HealthByte) -> bool {
         self.objections.told.remove(&(*backend, by));
         let Some(word) = self.tables.objections.get_mut(backend) else { return false };

@@ -14,8 +14,8 @@ use crate::{
     service::{Backend, BackendRef, Service, ServiceRef},
 };
 
-/// Which backends are drained: which services list them where a drain is. One that lists them
-/// elsewhere makes no difference.
+/// Backends that are drained, with the services that list them where a drain is. A service that
+/// lists them elsewhere makes no difference.
 pub(super) type Drains = BTreeMap<BackendRef, BTreeSet<ServiceRef>>;
 
 impl World {
@@ -57,7 +57,7 @@ impl World {
         }
     }
 
-    /// Whether the force is new. Until it is known what services there are any will do.
+    /// Forces a tier. Returns whether that is new. Until the services are known any name will do.
     fn force(&mut self, service: &ServiceRef, tier: &Arc<str>) -> Result<bool, String> {
         match self.services.get(service) {
             Some(known) => {
@@ -78,7 +78,7 @@ impl World {
         Ok(self.orders.insert(Verb::Force { service, tier }))
     }
 
-    /// Whether there was a force.
+    /// Ends the force on a service. Returns whether there was one.
     fn end_force(&mut self, service: &ServiceRef) -> bool {
         let Some(tier) = self.failbacks.forced.remove(service) else { return false };
         self.orders.remove(&Verb::Force { service: service.clone(), tier })
@@ -109,7 +109,7 @@ impl World {
         }
     }
 
-    /// All of these die at once, as probes would see it.
+    /// Lets all of these die at once, as probes would see it.
     pub(crate) fn strike(&mut self, dead: &[Drained]) {
         self.instant = Instant::new(self.is_synced());
         let own = self.node.cluster.as_ref();
@@ -125,12 +125,12 @@ impl World {
         self.recompile_users_of(&dead, &mut Vec::new());
     }
 
-    /// Whether an order keeps new connections from it.
+    /// Whether an order keeps new connections from a backend.
     pub(super) fn is_drained(&self, backend: &BackendRef) -> bool {
         self.has_objection(backend, HealthByte::Operator)
     }
 
-    /// Every drained backend, from nothing.
+    /// Every drained backend, computed anew.
     pub(super) fn drained(&self) -> BTreeSet<BackendRef> {
         if self.orders.is_empty() {
             return BTreeSet::new();
@@ -164,7 +164,7 @@ impl World {
         self.mark_drained(touched, happened);
     }
 
-    /// The same after a change of one service, which listed `before`.
+    /// Brings the drains in line after a change of one service, which listed `before`.
     pub(super) fn redrain(
         &mut self,
         name: &ServiceRef,
@@ -213,7 +213,7 @@ impl World {
     }
 }
 
-/// Backends whose drain may have changed, and why they are drained now; `None` is not at all.
+/// Backends whose drain may have changed, and why they are drained now; `None`: they are not.
 type Touched = BTreeMap<BackendRef, Option<Arc<str>>>;
 
 fn why(what: &Drained) -> Arc<str> {

@@ -1,8 +1,8 @@
 //! Which tier of a service carries the load: says when it is another one.
 //!
-//! The first backends of a service are not news, those that end an outage are. So of services
-//! without a tier those are remembered that had one; changes of a service do not touch that. A tier
-//! that gets its traffic back is not back before it has all of it.
+//! The first backends of a service are not news, those that end an outage are. So a service without
+//! a tier is remembered if it had one; changes of the service do not touch that. A tier that gets
+//! its traffic back is not back before it has all of it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,11 +16,11 @@ use crate::{
     tables::{ServiceTables, Table},
 };
 
-/// What was said of each family, IPv4 and IPv6.
+/// What has been reported of each family, IPv4 and IPv6.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Outages([Told; 2]);
 
-/// What was said, where the tables do not tell it.
+/// What has been reported of a family and does not show in its tables.
 #[derive(Clone, Debug, Default)]
 struct Told {
     /// Services that carried load and do not now.
@@ -31,12 +31,12 @@ struct Told {
 
 impl Outages {
     /// Reports, per family, that another tier carries the load. Both families at once are one
-    /// event. From no tier to one it is none unless an outage ends.
+    /// event. A change from no tier to one is an event only if it ends an outage.
     ///
-    /// With `wanted` it is no failover: nothing has failed, somebody wants it so.
+    /// With `wanted` it is no failover: nothing has failed, a policy or an operator wants it so.
     ///
     /// What an agent that has just started (`was_synced` is false) finds ejected had carried load
-    /// for the agent before. Of a service that it finds without backends nobody knows.
+    /// for the agent before. Whether a service without backends had carried any is not known.
     pub(super) fn failed_over(
         &mut self,
         service: &ServiceRef,
@@ -245,7 +245,7 @@ mod tests {
             self.apply(Input::Put(of(name, backends)))
         }
 
-        /// Another spec of the service, that is all.
+        /// Changes the spec of a service without backends, which is no news.
         fn change(&mut self, name: &str) {
             let mut service = of(name, &[]);
             service.policy = Default::default();
@@ -253,7 +253,7 @@ mod tests {
             assert_eq!(self.apply(Input::Put(service)), NOTHING);
         }
 
-        /// Who failed over, from where and to where.
+        /// Applies an input. Returns which services failed over, from where and to where.
         fn apply(&mut self, input: Input) -> Vec<String> {
             self.seconds += 1;
             let happened = self.world.apply(input, Moment(Duration::from_secs(self.seconds)));
@@ -273,7 +273,7 @@ mod tests {
         }
     }
 
-    /// With a frontend of each family.
+    /// A service with a frontend of each family.
     fn of(name: &str, backends: &[&str]) -> Service {
         let last = name.bytes().next().expect("a name");
         let mut both = service(name, &format!("10.96.0.{last}"), backends);

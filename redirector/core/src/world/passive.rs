@@ -119,7 +119,7 @@ impl World {
         self.backends.change(backend, |trouble| trouble.urgency = urgency);
     }
 
-    /// The longest times of those services that list it: nobody says through which one it failed.
+    /// The longest times of the services that list it: through which one it failed is not known.
     pub(super) fn limits(&self, backend: &BackendRef) -> Limits {
         let users = self.backends.users(backend).into_iter();
         let limits = users.filter_map(|user| Some(self.services.get(user)?.policy.limits));
@@ -137,12 +137,12 @@ impl World {
     }
 }
 
-/// An ejection that was found in the maps: since now.
+/// An ejection that was found in the maps: its time begins now.
 pub(super) fn since_restart(limits: &Limits, now: Moment) -> Passive {
     Passive { until: later(now, base(limits)), is_served: false, is_refused: true, successes: 0 }
 }
 
-/// `now` and a while.
+/// The moment `by` after `now`.
 pub(super) fn later(now: Moment, by: Duration) -> Moment {
     Moment(now.0.saturating_add(by))
 }
@@ -153,7 +153,7 @@ pub(super) fn base(limits: &Limits) -> Duration {
 }
 
 impl Trouble {
-    /// Whether probes have shown enough to end its ejection.
+    /// Whether probes have succeeded often enough to end its ejection.
     fn is_disproved(&self, healthy: u8) -> bool {
         self.passive.is_some_and(|passive| {
             passive.successes >= healthy && (self.ejections == 1 || passive.is_served)

@@ -2,7 +2,7 @@
 //!
 //! The judgement depends on the set, never on its order. A list that is in order in itself is
 //! taken as a whole, so that two services may exchange frontends. Otherwise each service is
-//! judged alone, in the order of the names, and whoever has a frontend keeps it.
+//! judged alone, in the order of the names, and a service that has a frontend keeps it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -130,7 +130,7 @@ impl World {
     }
 }
 
-/// The services by name, and one of each name that stands for different ones.
+/// The services by name, and one service of each name that the list gives to different ones.
 fn by_name(list: Vec<Service>) -> (BTreeMap<ServiceRef, Service>, Vec<Service>) {
     let mut services = BTreeMap::new();
     let mut twice: BTreeMap<ServiceRef, Service> = BTreeMap::new();
@@ -146,7 +146,7 @@ fn by_name(list: Vec<Service>) -> (BTreeMap<ServiceRef, Service>, Vec<Service>) 
     (services, twice.into_values().collect())
 }
 
-/// Which service, by its number, uses which backend; sorted.
+/// Which backend is used by which service, by its number; sorted.
 fn uses(services: &BTreeMap<ServiceRef, Service>) -> Vec<(BackendRef, u32)> {
     let count = services.values().map(|service| service.backends.len()).sum();
     let mut uses: Vec<(BackendRef, u32)> = Vec::with_capacity(count);

@@ -35,7 +35,7 @@ impl World {
         trouble.is_some_and(|trouble| trouble.is_node_silent)
     }
 
-    /// Brings who is out because of others on that node in line with who is silent there.
+    /// Brings which backends are out because of others on that node in line with which are silent.
     pub(super) fn settle_silence(&mut self, node: &NodeRef, happened: &mut Vec<Transition>) {
         let out = self.silenced(node);
         if out.is_empty() {
@@ -62,8 +62,8 @@ impl World {
     }
 
     /// Backends of a node that are out because several there are lost without an answer and none
-    /// is known to be well. One of the silent ones has answered probes: else none could ever end
-    /// it.
+    /// is known to be well. One of the silent ones has answered probes: else no answer could ever
+    /// end it.
     fn silenced(&self, node: &NodeRef) -> BTreeSet<BackendRef> {
         let mut silent = Vec::new();
         let mut in_use = BTreeSet::new();
@@ -96,12 +96,12 @@ impl World {
         listed.filter(|backend| self.owners(backend).iter().all(is_out)).copied().collect()
     }
 
-    /// Who lists a backend.
+    /// Owners of the services that list a backend.
     fn owners(&self, backend: &BackendRef) -> BTreeSet<&str> {
         self.backends.users(backend).into_iter().map(ServiceRef::owner).collect()
     }
 
-    /// A node answers: what its backends' own probes say is left.
+    /// A node answers: from now on only its backends' own probes say how they are.
     pub(super) fn unsilence(&mut self, node: &NodeRef, happened: &mut Vec<Transition>) {
         let backends: Vec<BackendRef> = self.nodes.on(node).copied().collect();
         for backend in &backends {
@@ -131,9 +131,9 @@ impl World {
 
 /// A backend that was lost without an answer.
 struct Silent<'w> {
-    /// Who lists it.
+    /// Owners of the services that list it.
     owners: BTreeSet<&'w str>,
-    /// It has answered a probe before.
+    /// Whether it has answered a probe before.
     may_answer: bool,
 }
 

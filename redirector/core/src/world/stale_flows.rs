@@ -1,8 +1,8 @@
 //! Ends connected UDP flows to backends that have left their service.
 //!
-//! Such a socket has no end by itself: it would send to nobody for ever. So it is ended whatever
-//! the policy says, as kube-proxy ends such flows (`conntrack/cleanup.go`). Its next send must have
-//! somewhere to go: until another backend carries load, the flow waits.
+//! Such a socket has no end by itself: it would send to that backend for ever. So it is ended
+//! whatever the policy says, as kube-proxy ends such flows (`conntrack/cleanup.go`). Its next send
+//! must have somewhere to go: until another backend carries load, the flow waits.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,7 +23,7 @@ const MAX_WAITING: usize = 1_024;
 pub(super) struct StaleFlows {
     /// Where an earlier agent's frontends lead, until a source has said what there is.
     adopted: Vec<(Frontend, BackendRef)>,
-    /// By the service that listed them.
+    /// Backends whose flows are to be ended, by the service that listed them.
     waiting: BTreeMap<ServiceRef, BTreeSet<BackendRef>>,
 }
 
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(resets([list(&[OLD]), list(&[]), list(&[NEW])]), [0, 0, 1]);
         let remove = Input::Remove(udp(&[]).name);
         assert_eq!(resets([list(&[OLD]), remove, put(&[NEW])]), [0, 0, 0], "another service");
-        // The other one is there, but serves nobody.
+        // The other backend is there, but drained.
         let new = udp(&[NEW]).backends[0].backend;
         let drain = |verb: fn(_) -> Verb| Input::Operator(verb(Drained::Backend(new)));
         let [drained, undrained] = [drain(Verb::Drain), drain(Verb::Undrain)];

@@ -21,7 +21,7 @@ pub struct Extent {
 }
 
 impl World {
-    /// What there is of that. Nothing where no service lists a backend there.
+    /// How much `what` is: nothing where no service lists a backend there.
     #[must_use]
     pub fn extent(&self, what: &Drained) -> Extent {
         let what = what.clone().seen_from(self.node().cluster.as_ref());

@@ -6,9 +6,9 @@
 //! are only a reason to ask others.
 //!
 //! When two or more other nodes have not answered, and no other node has answered a probe since,
-//! those are asked after half of the patience who should be well, of as many owners as there are;
-//! after all of it this node is suspect. While it is, no probe ejects or confirms anything. The first answer ends it, and so does a connect
-//! from a network of the system that succeeded.
+//! backends that should be well, of as many owners as there are, are asked after half of
+//! [`PATIENCE`]; after all of it this node is suspect. While it is, no probe ejects or confirms
+//! anything. The first answer ends it, and so does a connect from a network of the system.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -20,11 +20,11 @@ use crate::{
     service::{BackendRef, Service, ServiceRef},
 };
 
-/// How long nobody must answer before this node is suspect.
+/// How long no other node must answer before this one is suspect.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How many of those in use are asked who should answer.
+/// How many backends in use that should answer are asked.
 const WITNESSES: usize = 3;
-/// How many owners are asked beside.
+/// Of how many owners a backend is asked, those of the backends in use included.
 const OWNERS: usize = 8;
 /// How many backends of a service are looked at to find one to ask: where more are listed, those
 /// that are probed are few.
@@ -67,7 +67,7 @@ impl World {
         }
     }
 
-    /// Makes the list of who runs where, if there is none.
+    /// Makes the list of which backend runs where, if there is none.
     pub(super) fn learn_nodes(&mut self) {
         if !self.nodes.is_known() {
             self.nodes.learn(self.node.cluster.as_ref(), self.services.values());
@@ -85,7 +85,7 @@ impl World {
     pub(super) fn suspect(&mut self, now: Moment, happened: &mut Vec<Transition>) {
         while let Some(at) = self.nodes.deadline().filter(|at| *at <= now) {
             if later(at, PATIENCE) <= now {
-                // Nobody asked meanwhile: this agent was stopped.
+                // No backend was asked meanwhile: this agent was stopped.
                 self.nodes.since = Some(now);
                 self.nodes.witnesses = None;
             } else if self.nodes.witnesses.is_none() {
@@ -147,7 +147,7 @@ impl World {
     fn silent_ones(&self) -> Vec<BackendRef> {
         let first = |node: &NodeRef| self.nodes.on(node).find(|backend| is_probed(backend));
         let nodes = self.nodes.unanswering.iter();
-        // In the order of their addresses: what a node is called decides nothing.
+        // By the order of their addresses: what a node is called decides nothing.
         let first: BTreeSet<BackendRef> = nodes.filter_map(first).copied().collect();
         first.into_iter().take(WITNESSES).collect()
     }
@@ -170,7 +170,7 @@ impl World {
         }
     }
 
-    /// The network answers.
+    /// This node's network is not suspect any more.
     fn trust(&mut self, happened: &mut Vec<Transition>) {
         if std::mem::take(&mut self.nodes.is_suspect) {
             self.ask_again();
@@ -178,7 +178,7 @@ impl World {
         }
     }
 
-    /// This is another node, or in another cluster: who is another one is to be seen anew.
+    /// This is another node, or in another cluster: which nodes are others is to be seen anew.
     pub(super) fn forget_silence(&mut self, happened: &mut Vec<Transition>) {
         for node in std::mem::take(&mut self.nodes.silent) {
             self.unsilence(&node, happened);
@@ -190,8 +190,8 @@ impl World {
         self.trust(happened);
     }
 
-    /// Services have changed: new backends share the fate of their nodes, and nodes of which
-    /// nobody is left who was found silent are forgotten.
+    /// Services have changed: silent nodes are judged anew, so that new backends share their fate,
+    /// and nodes that did not answer and have no backend left are forgotten.
     pub(super) fn settle_nodes(&mut self, happened: &mut Vec<Transition>) {
         if self.nodes.unanswering.is_empty() && self.nodes.silent.is_empty() {
             return;

@@ -4,10 +4,10 @@
 //! connection changes for it. The kernel has moved that client, or holds the backend back from
 //! everybody if several have seen it. The probe that is asked for at once decides. In order:
 //!
-//! 1. It succeeds: what was seen is contradicted, and nothing is left of it. The kernel may ask again
-//!    after [`ASKED_AGAIN`]. If several had seen it: for [`VOUCHED`] the
-//!    kernel then takes no client's word for the backend's death, so that one that answers is out three
-//!    times a minute at most, for a round trip.
+//! 1. It succeeds: what was seen is contradicted, and nothing is left of it. The kernel may ask
+//!    again after [`ASKED_AGAIN`]. If several had seen it, the kernel takes no client's word for
+//!    the backend's death for [`VOUCHED`], so that one that answers is out three times a minute at
+//!    most, for a round trip.
 //! 2. It fails while this node's own network is suspect: the question stays.
 //! 3. It fails, and the backend has answered this node before: that is the verdict. From then on it
 //!    is ejected as if probes had found it. A probe without an answer may have been lost: beside one
@@ -36,8 +36,8 @@ use crate::{
 
 /// How long clients are not believed of a backend that has just answered.
 const VOUCHED: Duration = Duration::from_secs(20);
-/// How long after a contradiction the kernel may ask about the same backend again. One client can fail
-/// and succeed as often as it likes: each question is a probe, and one that is lost is a verdict.
+/// How long after a contradiction the kernel may ask about a backend again. One client can fail and
+/// succeed as often as it likes: each question is a probe, and a lost one may make a verdict.
 const ASKED_AGAIN: Duration = Duration::from_secs(1);
 /// Bytes that the kernel writes.
 const SEEN: [HealthByte; 2] = [HealthByte::Passive, HealthByte::Listener];
@@ -359,7 +359,7 @@ impl World {
 }
 
 impl Sight {
-    /// By which byte the kernel says it.
+    /// The byte by which the kernel says it.
     pub(super) fn byte(&self) -> HealthByte {
         match self {
             Self::Connects { .. } => HealthByte::Passive,
@@ -367,7 +367,7 @@ impl Sight {
         }
     }
 
-    /// For people.
+    /// What was seen, in words for an operator.
     fn why(&self) -> Arc<str> {
         match self {
             Self::Connects { refused: true, .. } => "connects were refused",

@@ -160,7 +160,7 @@ fn a_probe_is_at_the_expense_of_those_who_list_the_backend() {
     assert_eq!(owners(&world, "10.1.0.3"), [""]);
     apply(&mut world, Input::Remove(ServiceRef("shop-b/x".into())));
     assert_eq!(owners(&world, "10.1.0.1"), ["shop"]);
-    // Also of those that are asked because of what the kernel saw.
+    // A probe that is asked for because of what the kernel saw has its owners, too.
     let event = KernelEvent::Avoided { refused: true, client: ClientId::default() };
     apply(&mut world, Input::Kernel { backend: backend("10.1.0.2"), event });
     assert_eq!(owners(&world, "10.1.0.2"), ["shop"]);
@@ -279,7 +279,7 @@ pub(super) fn failure(address: &str) -> Input {
     Input::Probed { backend: backend(address), outcome: Err(ProbeFailure::TimedOut) }
 }
 
-/// An answer, unlike [`failure`].
+/// A probe that is refused: an answer, unlike [`failure`].
 pub(super) fn refusal(address: &str) -> Input {
     let why = ProbeFailure::Failed("connection refused".into());
     Input::Probed { backend: backend(address), outcome: Err(why) }

@@ -9,22 +9,22 @@ use crate::{
     input::Moment,
 };
 
-/// Nothing, until something happens.
+/// What is wrong with a backend: nothing, until something happens.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trouble {
-    /// Its probes fail.
+    /// The ejection by its probes, while they fail.
     pub(super) prober: Option<Failing>,
-    /// Its node is silent.
+    /// Whether it is out because its node is silent.
     pub(super) is_node_silent: bool,
     /// What the kernel saw that is no verdict, by its byte.
     pub(super) questions: BTreeMap<HealthByte, Question>,
-    /// Its connects failed, and a probe too.
+    /// The ejection because its connects failed, and a probe too.
     pub(super) passive: Option<Passive>,
-    /// Its local listener is gone, and a probe failed.
+    /// Whether its local listener is gone, and a probe failed.
     pub(super) is_unheard: bool,
     /// Ejections in a row for failed connects, without those that a probe contradicted.
     pub(super) ejections: u32,
-    /// When these are forgotten: it is well again.
+    /// When these are forgotten, since it is well again.
     pub(super) forgive: Option<Moment>,
     /// Until when several clients' failures do not take it from everybody.
     pub(super) vouched: Option<Moment>,
@@ -32,9 +32,9 @@ pub(super) struct Trouble {
     pub(super) answer: Option<Moment>,
     /// When the kernel was last asked to eject it: news that it has re-admitted it may cross that.
     pub(super) ejected: Option<Moment>,
-    /// Asks for a probe at once when it changes; 0 is not yet.
+    /// A probe is asked for at once when this changes; 0: none was yet.
     pub(super) urgency: u32,
-    /// Its established sockets have been destroyed.
+    /// Whether its established sockets have been destroyed.
     pub(super) is_reset: bool,
     /// [`next`](Self::next), as the timers have it.
     pub(super) due: Option<Moment>,
@@ -43,7 +43,7 @@ pub(super) struct Trouble {
 /// An ejection by probes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failing {
-    /// Nobody answered, not even to refuse.
+    /// Its probes were not answered, not even by a refusal.
     pub(super) is_silent: bool,
 }
 
@@ -51,25 +51,25 @@ pub(super) struct Failing {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Question {
     pub(super) suspicion: Suspicion,
-    /// Without a success of a probe it ends then.
+    /// When the question ends if no probe has succeeded.
     pub(super) until: Moment,
-    /// No probe has ever reached the backend, so that a failure refutes nothing: several clients,
-    /// or its listener, are believed until then.
+    /// Whether several clients, or the end of its listener, are believed until then, because no
+    /// probe has ever reached the backend and a failure proves nothing.
     pub(super) is_believed: bool,
-    /// One probe was not answered: packets get lost, so one more is asked for.
+    /// Whether one probe was not answered: packets get lost, so one more was asked for.
     pub(super) is_asked_twice: bool,
 }
 
 /// An ejection for failed connects.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Passive {
-    /// Before, only a first ejection may end.
+    /// Before that moment only a first ejection may end.
     pub(super) until: Moment,
-    /// `until` has passed.
+    /// Whether `until` has passed.
     pub(super) is_served: bool,
-    /// Connects or probes were refused; else they were not answered.
+    /// Whether connects or probes were refused; else they were not answered.
     pub(super) is_refused: bool,
-    /// Probes that succeeded in a row since.
+    /// Probes that succeeded in a row since then.
     pub(super) successes: u8,
 }
 
@@ -93,7 +93,7 @@ impl Trouble {
         self.is_objected() || !self.questions.is_empty()
     }
 
-    /// Whether anybody objects.
+    /// Whether its probes, its clients or its listener object.
     pub(super) fn is_objected(&self) -> bool {
         !self.word().is_usable()
     }

@@ -636,7 +636,7 @@ fn of_a_large_service_all_backends_of_this_node_are_probed() {
     world.at(0, Input::Node(on("n1")));
     let probed = world.probes();
     let own = addresses[..4].iter().all(|address| probed.contains_key(&backend(address)));
-    // A connection that one of them accepts tells the kernel who serves it.
+    // A connection that one of them accepts tells the kernel which process serves it.
     assert!(own && probed.len() <= 5, "{:?}", probed.keys());
 }
 
@@ -774,7 +774,7 @@ fn avoided(address: &str, refused: bool) -> Input {
     kernel(address, KernelEvent::Avoided { refused, client: client(7) })
 }
 
-/// As the kernel says it while its own count is that.
+/// What the kernel says when that is its own count of ejections.
 fn suspected(address: &str, ejections: u32) -> Input {
     let (client, lasts) = (client(7), Duration::from_secs(10 << (ejections - 1)));
     kernel(address, KernelEvent::Suspected { refused: true, client, lasts, ejections })

@@ -16,13 +16,13 @@ use crate::{
 /// operators say themselves what they want.
 const RESTORED: [HealthByte; 3] = [HealthByte::Prober, HealthByte::Passive, HealthByte::Listener];
 
-/// UDP says nothing when nobody listens: only TCP can be probed.
+/// A UDP port without a listener says nothing: only TCP can be probed.
 pub(super) fn is_probed(backend: &BackendRef) -> bool {
     backend.protocol == Protocol::Tcp
 }
 
 impl World {
-    /// How a backend is, and who objects to it. `None` if nobody lists it.
+    /// How a backend is, and who objects to it. `None` if no service lists it.
     #[must_use]
     pub fn health_of(&self, backend: &BackendRef) -> Option<BackendHealth> {
         let known = self.backends.get(backend)?;
@@ -125,13 +125,13 @@ impl World {
         self.forget_unused(now);
     }
 
-    /// When the next of these is due.
+    /// When [`verdicts_pass`](Self::verdicts_pass) has something to do next.
     pub(super) fn verdicts_deadline(&self) -> Option<Moment> {
         let first = self.backends.first_due().map(|(at, _)| at);
         first.into_iter().chain(self.nodes.deadline()).chain(self.unused_at()).min()
     }
 
-    /// Every objection of probes and the kernel, from nothing.
+    /// Every objection of probes and the kernel, computed anew.
     pub(super) fn watched_objections(&self) -> BTreeMap<BackendRef, HealthWord> {
         let mut objections = self.restored.clone();
         objections.values_mut().for_each(|word| *word = verdicts(*word));
@@ -144,7 +144,7 @@ impl World {
     }
 
     /// Takes over what an earlier agent, or the kernel while this one was not listening, has done.
-    /// Of a backend that nobody lists yet it is remembered until it is known who does.
+    /// For a backend that no service lists yet it is remembered until the services are known.
     pub(super) fn restore(&mut self, found: &[(BackendRef, HealthByte, u8)]) {
         for (backend, by, found) in found {
             let is_known = self.backends.get(backend).is_some();
@@ -175,8 +175,8 @@ impl World {
         }
     }
 
-    /// Brings the objections to these backends in line with who uses and probes them now: what
-    /// nobody uses is forgotten, and what nobody probes any more its probes do not hold back.
+    /// Brings the objections to these backends in line with the services that list them now: a
+    /// backend without one is forgotten, and one without a probe is not held back by its probes.
     pub(super) fn settle(
         &mut self,
         backends: impl IntoIterator<Item = BackendRef>,
@@ -224,7 +224,7 @@ impl World {
             self.backends.change(backend, |trouble| trouble.is_unheard = true);
             self.ask(backend);
         }
-        // The maps do not say who saw it.
+        // The maps do not say which client saw it.
         let connects = Sight::Connects { refused: true, client: None };
         for sight in [connects, Sight::ListenerGone] {
             let by = sight.byte();
@@ -250,7 +250,7 @@ impl World {
         }
     }
 
-    /// Nobody lists it any more: if it comes back it starts anew, in the kernel too.
+    /// No service lists it any more: if it comes back it starts anew, in the kernel too.
     fn forget(&mut self, backend: &BackendRef) {
         let restored = self.restored.remove(backend).unwrap_or_default();
         let suspected = self.backends.take_suspected(backend);
@@ -266,7 +266,7 @@ impl World {
         }
     }
 
-    /// Somebody objects to new connections from now on; said if they did not before.
+    /// `by` objects to new connections from now on; reported if it did not before.
     pub(super) fn raise(
         &mut self,
         backend: &BackendRef,
@@ -280,7 +280,7 @@ impl World {
         }
     }
 
-    /// Somebody objects no longer, unless for another reason.
+    /// `by` objects no longer, unless for another reason.
     pub(super) fn withdraw(
         &mut self,
         backend: &BackendRef,
@@ -310,7 +310,7 @@ impl World {
     }
 }
 
-/// Those bytes that are verdicts of an agent; what else the kernel has written is a suspicion.
+/// The bytes that are verdicts of an agent; what else the kernel has written is a suspicion.
 fn verdicts(found: HealthWord) -> HealthWord {
     RESTORED.into_iter().fold(HealthWord::new(0), |word, by| {
         let byte = found.byte(by);

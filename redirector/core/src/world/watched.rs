@@ -1,4 +1,4 @@
-//! Which backends are probed from this node: few enough that a large fleet drowns nobody.
+//! Which backends are probed from this node: few enough that a large fleet drowns no backend.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,10 +18,10 @@ use crate::{
     service::{BackendRef, Protocol, Service, ServiceRef},
 };
 
-/// A service of so many backends is probed whole.
+/// A service of at most so many backends is probed whole.
 const SMALL: usize = 16;
-/// While so many are probed, services that nobody on this node uses wait: at a probe a second each
-/// they are some 7 % of a processor here, and a backend hears of each node's choice only.
+/// While so many are probed, services that no socket of this node uses wait: at a probe a second
+/// each they are some 7 % of a processor here, and a backend hears of each node's choice only.
 const MANY: usize = 2_048;
 /// How long after its last use by a socket of this node a backend is probed.
 const USED: Duration = Duration::from_mins(5);
@@ -29,15 +29,14 @@ const USED: Duration = Duration::from_mins(5);
 impl World {
     /// Which backends should be probed, and how: strictest where services share one. In order:
     ///
-    /// 1. All backends of a service that has at most 16 of them; else those of this node (the kernel
-    ///    learns who serves one from a connection that it accepts, and then sees its end), those that
-    ///    sockets of this node used in the last 5 minutes, and one of each tier, another one from each
-    ///    node. Once
-    ///    these are 2,048, only of services that sockets of this node use. The others come owner
-    ///    after owner, of each those with a policy first.
+    /// 1. All backends of a service that has at most 16 of them; else those of this node (the
+    ///    kernel learns which process serves one from a connection that it accepts, and then sees
+    ///    its end), those that sockets of this node used in the last 5 minutes, and one of each
+    ///    tier, another one from each node. Once these are 2,048, only of services that sockets of
+    ///    this node use. The others come owner after owner, of each those with a policy first.
     /// 2. Those with a veto that is not an operator's, and those of which the kernel has seen
     ///    something, though no service configures a probe.
-    /// 3. When nobody seems to answer: a few that should.
+    /// 3. When no other node seems to answer: a few backends that should.
     #[must_use]
     pub fn probes(&self) -> BTreeMap<BackendRef, ProbeOrder> {
         let mut probes: BTreeMap<BackendRef, ProbeOrder> = BTreeMap::new();
@@ -104,12 +103,12 @@ impl World {
         in_turns.into_iter().map(|(is_unused, _, service)| (!is_unused, service)).collect()
     }
 
-    /// A probe as all services want it, or one that nobody has configured.
+    /// A probe as the backend's services configure it, or [`TRIAL`] if none does.
     fn order(&self, backend: &BackendRef, owners: Arc<[Arc<str>]>, urgency: u32) -> ProbeOrder {
         ProbeOrder { probe: self.probe(backend).unwrap_or(TRIAL), owners, urgency }
     }
 
-    /// Those that a service with a probe asks for.
+    /// Backends of a service with a probe that are probed because of it.
     fn probed_for(&self, service: &Service) -> BTreeSet<BackendRef> {
         let listed = service.backends.iter().map(|backend| backend.backend);
         if service.backends.len() <= SMALL {
@@ -130,7 +129,7 @@ impl World {
         probed
     }
 
-    /// These are probed from here for a while.
+    /// Sockets of this node have used these: they are probed from here for a while.
     pub(super) fn used(
         &mut self,
         used: &[(BackendRef, Network)],
@@ -150,7 +149,7 @@ impl World {
         }
     }
 
-    /// When some of them may have been unused for long.
+    /// When some of the used backends may have been unused for long.
     pub(super) fn unused_at(&self) -> Option<Moment> {
         self.look_again
     }
@@ -169,7 +168,7 @@ impl World {
     }
 }
 
-/// Whose the backends are. Nearly all have one owner: those of one share its name.
+/// Owners of the backends. Nearly all have one: the backends of one owner share its name.
 struct Owners<'w> {
     backends: &'w Backends,
     shared: BTreeMap<Vec<&'w str>, Arc<[Arc<str>]>>,

@@ -22,7 +22,7 @@ const INPUTS: u64 = 500;
 const PROBES: usize = 12;
 
 impl Run<'_> {
-    /// At least an hour and 500 inputs; then everything is well, and everybody is back.
+    /// Lives for at least an hour and 500 inputs; then all is well, and every backend is back.
     pub fn hour(mut self) {
         for _ in 0..2 {
             self.round();
@@ -247,7 +247,7 @@ impl Run<'_> {
         }
     }
 
-    /// All is well and probed: in the time of the longest ejection everybody is back.
+    /// All is well and probed: in little more than the longest ejection every backend is back.
     fn recover(&mut self) {
         self.truth.heal();
         self.hear();

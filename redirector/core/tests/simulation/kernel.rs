@@ -1,5 +1,5 @@
-//! What the kernel's programs do with connects that end: who avoids whom, what several witnesses
-//! saw, trials. The same rules as `redirector-ebpf/src/passive.rs`, which needs a kernel to run.
+//! What the kernel's programs do with connects that end: which client avoids what, what witnesses
+//! saw, trials. The rules are those of `redirector-ebpf/src/passive.rs`, which needs a kernel.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,7 +14,7 @@ use super::truth::State;
 /// How long a client avoids a backend at first, and at most.
 const AVOIDED: Duration = Duration::from_secs(1);
 const AVOIDED_AT_MOST: Duration = Duration::from_secs(60);
-/// How long after another one a witness makes it several.
+/// Two witnesses within this time are several.
 const SEVERAL: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Debug, Default)]
@@ -51,7 +51,7 @@ pub struct Ended {
     pub state: State,
     /// Whether what the kernel, or the agent in its place, saw of connects keeps clients away.
     pub is_ejected: bool,
-    /// The same, or that its listener is gone.
+    /// Whether that, or the end of its listener, keeps clients away.
     pub is_vetoed: bool,
     pub limits: Limits,
     pub now: Duration,
@@ -72,7 +72,7 @@ pub fn is_silent(stopped: Option<Duration>, now: Duration) -> bool {
 }
 
 impl Kernel {
-    /// Counts; the news about it, if there are any.
+    /// Counts a connect that ended. Returns the news for the agent, if there are any.
     pub fn ended(&mut self, ended: Ended) -> Option<News> {
         let Ended { backend, client, state, is_ejected, is_vetoed, limits, now, stopped } = ended;
         let is_silent = is_silent(stopped, now);
@@ -160,7 +160,7 @@ impl Kernel {
         }
     }
 
-    /// Its index is another's now.
+    /// The index of the backend is another one's now.
     pub fn forget(&mut self, backend: &BackendRef) {
         self.passive.remove(backend);
         self.avoided.retain(|(_, avoided), _| avoided != backend);
@@ -168,7 +168,7 @@ impl Kernel {
 }
 
 impl Avoided {
-    /// One more failure; whether the limit is reached.
+    /// Counts one more failure. Returns whether the limit is reached.
     fn failed(&mut self, refused: bool, limits: &Limits, now: Duration) -> bool {
         let (count, limit) = if refused {
             (&mut self.refused, limits.refused)
@@ -176,7 +176,7 @@ impl Avoided {
             (&mut self.unanswered, limits.timeouts)
         };
         *count += 1;
-        // At the end of its time one connect tries again.
+        // Once the client has avoided the backend, one failed connect is enough.
         if *count < u32::from(limit) && self.level == 0 {
             return false;
         }

@@ -1,5 +1,5 @@
-//! Clients that cannot reach, or say that they cannot reach, what answers every probe: it is their
-//! own affair.
+//! Clients that cannot reach, or say that they cannot reach, what answers every probe: no other
+//! client is moved by that.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{
     run::{HOSTILE, Run, client_of},
 };
 
-/// How long a probe takes at most, and what a backend may be out for that long in a minute.
+/// Milliseconds of a probe at most, and how often in a minute a backend may be out for so long.
 const ROUND_TRIP: u64 = 400;
 const MINUTE: Duration = Duration::from_mins(1);
 const A_MINUTE: usize = 3;
@@ -49,7 +49,7 @@ impl Run<'_> {
         self.assert_their_own_affair();
     }
 
-    /// Who cannot reach what, from now on.
+    /// Draws which client cannot reach which backend from now on.
     fn redraw_lies(&mut self, liars: &[ClientId]) {
         self.truth.liars.clear();
         for number in 0..self.fleet.len() {
@@ -61,8 +61,8 @@ impl Run<'_> {
         }
     }
 
-    /// The agent hears it at once, and the probes that it asks for take their time; the kernel
-    /// holds back only what it has just begun to suspect.
+    /// The agent hears the kernel's news at once, and the probes that it asks for take their time;
+    /// then the kernel holds nothing back.
     fn answer_after_a_round_trip(&mut self) {
         let heard: Vec<BackendRef> = self.waiting.iter().map(|(news, _)| news.backend).collect();
         self.hear();

@@ -1,4 +1,4 @@
-//! What everybody knows, kept apart from the core: from what it was told and what the kernel did.
+//! What the core should know, kept apart from it: from what it was told and what the kernel did.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use redirector_core::{
 
 use super::fleet::number_of;
 
-/// As long as a first ejection.
+/// How long a question of the kernel is open: as long as a first ejection.
 const ASKED: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, Default)]
@@ -20,7 +20,7 @@ pub struct Oracle {
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
-    /// A probe of this agent has succeeded.
+    /// Whether a probe of this agent has succeeded.
     pub has_answered: bool,
     /// Probes that failed since the last success.
     pub failures: u32,
@@ -28,7 +28,7 @@ pub struct Seen {
     pub asked_until: Duration,
     /// Probes that have failed since the kernel asked last.
     pub failed_since: u32,
-    /// One was refused then, or two had no answer, and no probe or trial has succeeded since.
+    /// Whether one of those was refused or two had no answer, until a probe or trial succeeds.
     pub is_given_up: bool,
     /// How often the core was told something else than before.
     pub told: u64,
@@ -45,7 +45,7 @@ impl Oracle {
         &self.seen[number]
     }
 
-    /// Whether both the kernel and the probes have said so, of a backend that once answered.
+    /// Whether kernel and probes both call a backend dead that has answered before.
     pub fn is_dead(&self, number: usize) -> bool {
         let Seen { has_answered, is_given_up, .. } = self.seen[number];
         has_answered && is_given_up
@@ -55,7 +55,7 @@ impl Oracle {
         (0..self.seen.len()).filter(|number| self.is_dead(*number))
     }
 
-    /// The kernel has done that.
+    /// The kernel has acted on a backend.
     pub fn done(&mut self, number: usize, event: KernelEvent) {
         if event == KernelEvent::Readmitted {
             self.seen[number].is_given_up = false;
@@ -63,7 +63,7 @@ impl Oracle {
         }
     }
 
-    /// The core is about to be told that.
+    /// The core is about to be told an input.
     pub fn told(&mut self, input: &Input, now: Duration) {
         match input {
             Input::Probed { backend, outcome } => {
@@ -99,7 +99,7 @@ impl Oracle {
         }
     }
 
-    /// The core says that it has done that.
+    /// The core has reported a transition.
     pub fn heard(&mut self, transition: &Transition) {
         match transition {
             Transition::Ejected { backend, .. } | Transition::Readmitted { backend, .. } => {
@@ -119,12 +119,12 @@ impl Oracle {
         }
     }
 
-    /// Nobody has configured a probe for it: counting starts over.
+    /// No service configures a probe for it: counting starts over.
     pub fn unprobed(&mut self, number: usize) {
         self.seen[number].failures = 0;
     }
 
-    /// Nobody lists it any more, or somebody again: it starts anew.
+    /// No service lists it any more: if one does again it starts anew.
     pub fn relisted(&mut self, number: usize) {
         let Seen { told, transitions, .. } = self.seen[number];
         self.seen[number] = Seen { told: told + 1, transitions, ..Seen::default() };

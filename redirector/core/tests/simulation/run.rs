@@ -40,7 +40,7 @@ pub struct Run<'t> {
     /// What the kernel has said and the agent not heard, with the backend's index and generation.
     pub waiting: Vec<(News, Option<(u32, u32)>)>,
     pub inputs: u64,
-    /// Says what happens: a world is replayed.
+    /// Whether to print what happens: a world is replayed.
     pub is_loud: bool,
     installed: Installed,
     memory: Memory,
@@ -48,7 +48,7 @@ pub struct Run<'t> {
     reached: BTreeMap<BackendRef, u64>,
     /// When the kernel has taken each backend from everybody.
     pub suspected: BTreeMap<BackendRef, Vec<Duration>>,
-    /// What has happened, and what was to be done, where that is asked for.
+    /// Transitions and commands so far, where a test asks for them.
     pub log: Option<(Vec<Transition>, Vec<Command>)>,
 }
 
@@ -107,7 +107,7 @@ impl<'t> Run<'t> {
         run
     }
 
-    /// The core hears something, and what it wants is done.
+    /// Tells the core something, and does what it wants.
     pub fn tell(&mut self, input: Input) {
         assert_eq!(self.stopped, None, "a stopped agent hears nothing");
         self.inputs += 1;
@@ -199,7 +199,7 @@ impl<'t> Run<'t> {
         }
     }
 
-    /// Time passes; what is due is done, if the agent runs.
+    /// Lets time pass; what is due is done, if the agent runs.
     pub fn pass(&mut self, by: Duration) {
         let end = self.now + by;
         while let Some(Moment(due)) = self.world.next_deadline().filter(|_| self.stopped.is_none())
@@ -274,7 +274,7 @@ impl<'t> Run<'t> {
         drawn
     }
 
-    /// The kernel's own trial of what it has ejected, when nobody else would.
+    /// The kernel's own trial of a backend that it has ejected, when no agent lives to probe it.
     fn try_out(&mut self, number: usize, client: ClientId, seed: u32) -> Option<BackendRef> {
         if !is_silent(self.stopped, self.now) {
             return None;
@@ -313,7 +313,7 @@ impl<'t> Run<'t> {
             let (News { mut event, until, .. }, index) = self.waiting.remove(0);
             let named =
                 index.and_then(|(index, generation)| self.installed.backend_at(index, generation));
-            // Else the index is nobody's now, or of another generation.
+            // Else no backend has the index now, or it is of another generation.
             let Some(backend) = named else { continue };
             if let KernelEvent::Suspected { lasts, .. } = &mut event {
                 *lasts = until.saturating_sub(self.now);
@@ -322,7 +322,7 @@ impl<'t> Run<'t> {
         }
     }
 
-    /// The agent's maps are all that it has.
+    /// Starts another agent, which has nothing but the maps.
     pub fn restart(&mut self) {
         self.stopped = None;
         self.waiting.clear();
@@ -334,20 +334,20 @@ impl<'t> Run<'t> {
         self.tell(Input::Replace(self.services.clone()));
     }
 
-    /// News was lost, and the maps say what.
+    /// News was lost: takes from the maps what it was.
     pub fn restore(&mut self) {
         self.kernel.answer_but(|backend| self.world.is_asked(backend));
         self.whisper(Input::Restore(self.objections()));
     }
 
-    /// The core hears something, and what it wants is done with the next thing it hears.
+    /// Tells the core something; what it wants is done with the next thing that it is told.
     pub fn whisper(&mut self, input: Input) {
         for transition in self.world.apply(input, Moment(self.now)) {
             self.note(&transition);
         }
     }
 
-    /// Who objects to whom, as the maps say.
+    /// Every objection, as the maps have it.
     fn objections(&self) -> Vec<(BackendRef, HealthByte, u8)> {
         let words = self.installed.backends().flat_map(|(backend, index)| {
             let word = self.memory.health[index as usize];
@@ -381,7 +381,7 @@ impl<'t> Run<'t> {
         }
     }
 
-    /// How many connects have reached it.
+    /// How many connects have reached a backend.
     pub fn reached(&self, backend: BackendRef) -> u64 {
         self.reached.get(&backend).copied().unwrap_or(0)
     }
@@ -405,13 +405,13 @@ impl<'t> Run<'t> {
         }
     }
 
-    /// After how many failures its probes object, if anybody has configured one.
+    /// After how many failures its probes object, if a service configures one.
     pub fn unhealthy(&self, backend: &BackendRef) -> Option<u8> {
         let users = self.services.iter().filter(|service| lists(service, backend));
         users.filter_map(|user| Some(user.policy.probe.as_ref()?.unhealthy)).min()
     }
 
-    /// What holds after each step.
+    /// Checks what holds after each step.
     fn assert_holds(&mut self) {
         for number in self.oracle.dead() {
             let backend = &self.fleet[number].backend;
@@ -443,7 +443,7 @@ impl<'t> Run<'t> {
         );
     }
 
-    /// The maps say what the world believes, once it has heard everything.
+    /// Checks that the maps say what the world believes, once it has heard everything.
     pub fn assert_agreed(&self) {
         if !self.waiting.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! How things really are, whoever knows.
+//! How things really are, whether the agent knows or not.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -15,17 +15,17 @@ pub enum State {
 
 #[derive(Clone, Debug, Default)]
 pub struct Truth {
-    /// By the backend's number.
+    /// How each backend answers, by its number.
     pub states: Vec<State>,
     pub dead_nodes: BTreeSet<Arc<str>>,
     pub dead_zones: BTreeSet<Arc<str>>,
-    /// Numbers of those that answer no probes, and of those that answer nothing else.
+    /// Numbers of backends that answer no probes, and of those that answer nothing but probes.
     pub deaf_to_probes: BTreeSet<usize>,
     pub deaf_to_connects: BTreeSet<usize>,
     /// Clients to whom a backend, by number, refuses what it answers to everybody else.
     pub liars: BTreeSet<(ClientId, usize)>,
     pub no_probe_succeeds: bool,
-    /// Nothing gets out of this node.
+    /// Whether nothing gets out of this node.
     pub is_cut_off: bool,
 }
 

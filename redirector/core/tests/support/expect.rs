@@ -30,7 +30,7 @@ pub fn view(memory: &Memory) -> View {
     frontends.map(|(frontend, index)| (*frontend, see(memory, frontend, *index))).collect()
 }
 
-/// Backends that are usable in one of these states or desired to be, whoever lists them.
+/// Backends that are usable in one of these states or desired to be, whichever service lists them.
 pub fn usable(views: [&View; 2], desired: &tables::Tables) -> BTreeSet<BackendRef> {
     let tables = desired.services.values().flat_map(|service| [&service.v4, &service.v6]);
     let entries = tables.flat_map(|table| &table.tiers).flat_map(|tier| &tier.entries);
@@ -111,7 +111,7 @@ pub fn is_right(
     }
 }
 
-/// That the maps hold exactly what was desired, but for what was rejected.
+/// Checks that the maps hold exactly what was desired, but for what was rejected.
 pub fn assert_installed(memory: &Memory, desired: &tables::Tables, plan: &Plan, before: &View) {
     let after = view(memory);
     let is_rejected = |name: &ServiceRef| plan.rejected.iter().any(|(other, _)| other == name);

@@ -23,7 +23,7 @@ pub struct Memory {
     pub backends: Vec<BackendValue>,
     pub nodes: Vec<NodeWord>,
     pub names: Vec<ServiceName>,
-    /// Since the last barrier.
+    /// What has been reachable since the last barrier.
     hot: Reachable,
     removed: BTreeSet<u32>,
     /// Words that a reader may hold, by frontend.
@@ -69,7 +69,7 @@ impl Memory {
         Installed::adopt(self.capacities, snapshot)
     }
 
-    /// Stores, after a proof that no reader can notice.
+    /// Applies a step, after a proof that no reader can notice.
     pub fn apply(&mut self, step: &Step) {
         self.check(step);
         self.store(step);
@@ -131,7 +131,7 @@ impl Memory {
         }
     }
 
-    /// Stores, whatever a reader may think of it.
+    /// Applies a step without that proof.
     pub fn store(&mut self, step: &Step) {
         match step {
             Step::PutBackend { index, value, word } => {
@@ -161,7 +161,7 @@ impl Memory {
         }
     }
 
-    /// No reader is left but those that begin now.
+    /// From now on no reader is left but those that begin later.
     fn barrier(&mut self) {
         self.hot = Reachable::default();
         self.removed.clear();
@@ -171,7 +171,7 @@ impl Memory {
         self.forget_held();
     }
 
-    /// Only what is published now is held.
+    /// From now on readers hold only what is published.
     pub fn forget_held(&mut self) {
         let words = &self.words;
         let now = self.frontends.iter().map(|(key, index)| (*key, words[*index as usize].0));

@@ -74,7 +74,7 @@ impl Memory {
     }
 }
 
-/// Somebody who may have loaded a word before it was replaced.
+/// A program that may have loaded a word before it was replaced.
 struct Reader<'m> {
     memory: &'m Memory,
     held: Option<ServiceWord>,

@@ -182,7 +182,7 @@ fn rules(random: &mut Random) -> Vec<TierRule> {
 }
 
 fn backend_ref(random: &mut Random, protocol: Protocol) -> BackendRef {
-    // Now and then one that is a frontend as well.
+    // Now and then it is an address that a frontend has as well.
     let net = if random.chance(2) { 96 } else { 1 };
     let last = random.below(8) as u8;
     let address = address(random, [10, net, 0, last]);

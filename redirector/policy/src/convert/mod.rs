@@ -17,8 +17,8 @@ use super::{
 };
 
 impl FailoverPolicySpec {
-    /// What it means for the service `own`. `refer` says which service a tier's name and port are,
-    /// or what is wrong with the name.
+    /// What the policy means for the service `own`. `refer` says which service a tier's name and
+    /// port are, or what is wrong with the name.
     ///
     /// # Errors
     ///
@@ -32,8 +32,8 @@ impl FailoverPolicySpec {
         if problems.is_empty() { Ok(policy) } else { Err(Invalid(problems)) }
     }
 
-    /// The same, with everything that is wrong with it. What is wrong has its default then; only a
-    /// tier that turns out to be the service itself stays, as one without backends.
+    /// What [`policy`](Self::policy) says, and everything that is wrong. What is wrong has its
+    /// default then; only a tier that is the service itself stays, as one without backends.
     #[must_use]
     pub fn convert(
         &self,
@@ -87,7 +87,7 @@ impl<R: FnMut(&TierServiceSpec) -> Result<ServiceRef, String>> Checks<'_, R> {
             min_healthy_percent: self
                 .number(&root.field("minHealthyPercent"), *min_healthy_percent, MIN_HEALTHY)
                 .unwrap_or(min_healthy),
-            // Whoever declares anything declares fail-back.
+            // An owner who declares any policy declares fail-back.
             failback: Some(self.failback(&root.field("failback"), failback.as_ref())),
             all_down: all_down.map(Into::into).unwrap_or_default(),
             on_backend_lost: on_backend_lost.map(Into::into).unwrap_or_default(),
@@ -167,7 +167,7 @@ impl<R> Checks<'_, R> {
     }
 }
 
-/// Not too long for a message.
+/// The begin of a text, short enough for a message.
 pub(super) fn cut(text: &str) -> &str {
     text.char_indices().nth(80).map_or(text, |(end, _)| &text[..end])
 }

@@ -7,14 +7,14 @@ use serde_path_to_error::Error;
 use super::{super::object_schema, FailoverPolicyObjectSpec, TargetRef};
 
 impl FailoverPolicyObjectSpec {
-    /// The fields of a `spec`. Fields that nobody knows are ignored, as the API server prunes them.
+    /// The fields of a `spec`. Unknown fields are ignored, as the API server prunes them.
     ///
     /// # Errors
     ///
-    /// The first field that does not hold what it should, and what it should.
+    /// The first field that does not hold what it should, and what it should hold.
     pub fn read(spec: &Value) -> Result<Self, String> {
         let spec = cleaned(object_schema(), spec, "spec")?;
-        // In two: one type with a flattened other would not know in which field it went wrong.
+        // Two reads: one type with a flattened other would not know in which field it went wrong.
         let Targets { target_refs } = part(&spec)?;
         Ok(Self { target_refs, policy: part(&spec)? })
     }
@@ -26,7 +26,7 @@ struct Targets {
     target_refs: Vec<TargetRef>,
 }
 
-/// The same without fields that are null, as if they were not there. Refuses lists and others in
+/// `value` without fields that are null, as if they were not there. Refuses lists and others in
 /// place of objects: to serde a list is a struct too, its elements the fields in their order.
 fn cleaned(schema: &Value, value: &Value, path: &str) -> Result<Value, String> {
     match (schema["type"].as_str(), value) {

@@ -15,7 +15,7 @@ use super::{
 pub struct ValidPolicy(FailoverPolicyObjectSpec);
 
 impl ValidPolicy {
-    /// Names of the Services that it is for, in its own namespace: 1 to 16, no two equal.
+    /// Names of the Services that the policy is for, in its namespace: 1 to 16, no two equal.
     pub fn targets(&self) -> impl Iterator<Item = &str> {
         self.0.target_refs.iter().map(|target| target.name.as_str())
     }
@@ -27,14 +27,14 @@ impl ValidPolicy {
         tiers.filter_map(|tier| Some((tier.name.as_str(), tier.service.as_ref()?)))
     }
 
-    /// Whether it means the same as another one, for whichever Services.
+    /// Whether it means the same as another policy, whatever Services they are for.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.0.policy == other.0.policy
     }
 
-    /// What it means for the service `own`. `refer` says which service a tier's name and port are;
-    /// a tier that it says is `own` itself is one without backends.
+    /// What the policy means for the service `own`. `refer` says which service a tier's name and
+    /// port are; a tier that it says is `own` itself is one without backends.
     pub fn policy(
         &self,
         own: &ServiceRef,

@@ -1,4 +1,4 @@
-//! What a policy means, and which are refused.
+//! What a policy means, and which policies are refused.
 
 use redirector_common::{AllDown, Limits};
 use redirector_core::{

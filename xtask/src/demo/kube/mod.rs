@@ -77,7 +77,7 @@ impl Kube {
         .map(str::to_owned)
     }
 
-    /// For `KUBECONFIG`.
+    /// The path for `KUBECONFIG`.
     pub(super) fn kubeconfig(&self) -> PathBuf {
         self.directory.join("kubeconfig")
     }
@@ -125,13 +125,13 @@ impl Kube {
         self.run(kubectl, &format!("kubectl {words}"), input)
     }
 
-    /// What it prints. It runs in the client's network, among the demo's files.
+    /// Runs a command in the client's network, among the demo's files; returns what it prints.
     fn run(&self, mut command: Command, shown: &str, input: &str) -> Result<String> {
         command.current_dir(&self.directory);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = Place::netns(&self.netns).spawn(command)?;
         if let Some(mut stdin) = child.stdin.take() {
-            // One that reads nothing may have ended already; its status tells.
+            // A command that reads nothing may have ended already; its status tells.
             let _ = stdin.write_all(input.as_bytes());
         }
         let output = child.wait_with_output().context("cannot wait for a command")?;
@@ -143,7 +143,7 @@ impl Kube {
     }
 }
 
-/// The server's, for the namespace of the demo.
+/// The server's kubeconfig, for the namespace of the demo.
 fn kubeconfig(path: &Path) -> Result<String> {
     let text = fs::read_to_string(path).context("cannot read the API server's kubeconfig")?;
     let mut config: Value = serde_json::from_str(&text).context("a kubeconfig")?;

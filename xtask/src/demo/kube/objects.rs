@@ -16,7 +16,7 @@ pub(super) const WEST_CIDR: &str = "10.77.6.0/23";
 /// How the only replica that the rolling update replaces stands in its slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rolled {
-    /// As all others.
+    /// It is ready, as all others.
     Ready,
     /// Its pod is being deleted, and still serves.
     Terminating,
@@ -24,7 +24,7 @@ pub(super) enum Rolled {
     Gone,
 }
 
-/// What there is before anybody asks for Redirector: Nodes, a Service, and its slice as the
+/// What there is before a user asks for Redirector: Nodes, a Service, and its slice as the
 /// endpoint slice controller makes it.
 pub(super) fn cluster() -> Vec<Value> {
     let name =
@@ -112,7 +112,7 @@ fn is_west(member: &Member) -> bool {
     TIERS[member.tier].zone.is_none()
 }
 
-/// Of a member of this cluster.
+/// The zone of a member of this cluster.
 fn zone(member: &Member) -> &'static str {
     TIERS[member.tier].zone.unwrap_or("")
 }

@@ -173,7 +173,7 @@ fn dials(act: &Act, outcome: impl Fn(u64) -> Result<usize, Failure>) -> Vec<Dial
     (0..micros(act.lasts) / 1_000).step_by(5).map(dial).collect()
 }
 
-/// Served by the two replicas of a tier in turn.
+/// A dial served by the two replicas of a tier in turn.
 fn by(tier: usize, ms: u64) -> Result<usize, Failure> {
     Ok(2 * tier + usize::from(ms % 10 == 5))
 }

@@ -86,7 +86,7 @@ const DERIVED: &[Vector] = &[
     // Envoy's integers call 1 of 200 dead and would use the dead too: here it is the last resort.
     (140, &[(2, 0), (200, 1)], &[0, 100]),
     (100, &[(101, 1), (101, 1)], &[100, 0]),
-    // Nobody is healthy: by size, as `recalculateLoadInTotalPanic`.
+    // No backend is healthy: by size, as `recalculateLoadInTotalPanic`.
     (140, &[(5, 0), (5, 0), (5, 0)], &[34, 33, 33]),
     (140, &[(1, 0), (3, 0)], &[25, 75]),
     (140, &[(0, 0), (1, 0), (2, 0)], &[0, 34, 66]),
@@ -127,7 +127,7 @@ fn the_first_tier_above_the_threshold_carries_everything() {
         (1, &[(200, 1), (1, 1)], &[0, 100]),
         (1, &[(100, 1), (1, 1)], &[100, 0]),
         (50, &[(0, 0), (4, 2)], &[0, 100]),
-        // Nobody is above: the first with anybody healthy.
+        // No tier is above: the first one with a healthy backend.
         (50, &[(4, 1), (4, 1)], &[100, 0]),
         (50, &[(4, 0), (4, 1)], &[0, 100]),
         (50, &[(0, 0), (4, 0), (4, 0)], &[0, 100, 0]),
@@ -158,7 +158,7 @@ fn a_tier_is_well_if_it_would_carry_load_as_the_first_one() {
         let mut alone = [Count::default(); 2];
         for count in tiers {
             alone[0] = *count;
-            // Somebody else who is surely well.
+            // Another tier, which is surely well.
             alone[1] = Count { total: 1, healthy: 1 };
             assert_eq!(formula.is_well(*count), formula.shares(&alone)[0] > 0, "{count:?}");
         }
