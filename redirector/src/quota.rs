@@ -28,9 +28,9 @@ const NAMED: usize = 20;
 pub(crate) enum Subject {
     /// Whether a backend may receive connections.
     Backend(BackendRef),
-    /// That clients cannot reach it.
+    /// Whether clients can reach it.
     Clients(BackendRef),
-    /// That connections to it are reset.
+    /// Whether connections to it are reset.
     Resets(BackendRef),
     /// Where a service's traffic goes, or why a version of it is rejected.
     Service(ServiceRef),
@@ -64,9 +64,9 @@ impl fmt::Display for Subject {
 #[derive(Debug, Default)]
 pub(crate) struct Quota {
     counts: BTreeMap<Subject, Count>,
-    /// Of backends, all together.
+    /// Lines about backends, all together.
     of_backends: Option<Count>,
-    /// Of objects that are not counted.
+    /// Lines about objects that are not counted.
     uncounted: u64,
 }
 
@@ -86,9 +86,9 @@ impl Count {
 /// Lines that were left out.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct LeftOut {
-    /// Of these.
+    /// How many of them were about each of these.
     of: Vec<(Subject, u64)>,
-    /// Of more objects than are counted.
+    /// How many were about objects that are not counted.
     uncounted: u64,
 }
 
@@ -126,7 +126,7 @@ impl Quota {
         }
     }
 
-    /// Begins to count anew where the time is over. What had been left out by then.
+    /// Begins to count anew where the time is over. Returns what had been left out by then.
     fn sweep(&mut self, now: Instant) -> LeftOut {
         let is_over = |count: &Count| now.duration_since(count.since) >= WINDOW;
         self.of_backends.take_if(|all| is_over(all));

@@ -26,9 +26,9 @@ use tracing::error;
 pub struct Bounds {
     /// Connections at once, of all peers.
     pub connections: usize,
-    /// From the connection to the end of the request's headers.
+    /// The longest time from the connection to the end of the request's headers.
     pub head: Duration,
-    /// From the connection to its end.
+    /// The longest time from the connection to its end.
     pub whole: Duration,
     /// Bytes of a request's headers; at least 8 KiB.
     pub buffer: usize,
@@ -105,7 +105,7 @@ impl<P: Ord + Clone> Open<P> {
         });
     }
 
-    /// The oldest one of the peer with the most; of several such peers, of all the oldest.
+    /// Gives up the oldest one of the peer with the most; of several such peers, of all the oldest.
     fn give_up_one(&mut self) {
         let oldest = |tasks: &VecDeque<(u64, AbortHandle)>| tasks.front().map(|(order, _)| *order);
         let most = self.of.values().max_by_key(|tasks| (tasks.len(), Reverse(oldest(tasks))));

@@ -60,7 +60,7 @@ impl Drop for Bpffs {
             result = umount2(self.path(), MntFlags::empty());
         }
         if result == Err(Errno::EBUSY) {
-            // Out of sight now; it ends with whoever still looks at it.
+            // Out of sight now; it ends with the last process that still uses it.
             result = umount2(self.path(), MntFlags::MNT_DETACH);
         }
         if let Err(errno) = result {

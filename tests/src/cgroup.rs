@@ -142,13 +142,13 @@ pub(crate) fn remove_tree(cgroup: &Path) {
             Err(error) if Instant::now() > deadline => {
                 return complain(&format!("cannot remove {}: {error}", cgroup.display()));
             }
-            // Somebody in there is still dying.
+            // A process in there is still dying.
             Err(_) => std::thread::sleep(Duration::from_millis(2)),
         }
     }
 }
 
-/// For `Drop`, where a failure can be neither returned nor, during a panic, panicked about.
+/// Complains for `Drop`, where a failure can be neither returned nor, during a panic, panicked about.
 pub(crate) fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "{message}");
 }

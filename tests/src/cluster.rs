@@ -33,12 +33,12 @@ pub const PORT: u16 = 8080;
 /// How long a change may take to arrive, on a busy machine.
 const LONGEST_CHANGE: Duration = Duration::from_secs(15);
 
-/// Everything up. Fields are dropped in order: first whoever uses the others.
+/// A running cluster. Fields are dropped in order: first those that use the others.
 #[derive(Debug)]
 pub struct Cluster<S = Api> {
     /// The agent of the client's node.
     pub agent: Agent,
-    /// By their numbers, from 1.
+    /// The replicas by their numbers, from 1.
     pub replicas: Vec<Replica>,
     /// What the agent hears.
     pub api: S,
@@ -61,12 +61,12 @@ pub struct Options {
 }
 
 impl Cluster {
-    /// With so many replicas and no Service.
+    /// A cluster with so many replicas and no Service.
     pub fn new(options: Options) -> Result<Self> {
         Self::prepared(options, |_, _| Ok(()))
     }
 
-    /// The same, after `prepare` has done what must be there before the agent starts.
+    /// The same cluster, after `prepare` has done what must be there before the agent starts.
     pub fn prepared(
         options: Options,
         prepare: impl FnOnce(&Api, &Lab) -> Result<()>,
@@ -78,7 +78,7 @@ impl Cluster {
 }
 
 impl<S: Server> Cluster<S> {
-    /// The same with an API server that `start` starts in the client's namespace.
+    /// The same cluster with an API server that `start_api` starts in the client's namespace.
     pub fn of(
         start_api: impl FnOnce(&Netns) -> Result<S>,
         replicas: u8,
@@ -88,7 +88,7 @@ impl<S: Server> Cluster<S> {
         Self::with_binary(programs::redirector()?, start_api, replicas, arguments, prepare)
     }
 
-    /// The same with another `redirector`.
+    /// The same cluster with another `redirector`.
     pub fn with_binary(
         binary: PathBuf,
         start_api: impl FnOnce(&Netns) -> Result<S>,
@@ -133,7 +133,7 @@ impl<S> Cluster<S> {
         Client::start(Place::new(self.lab.node("client").netns(), &self.cgroup))
     }
 
-    /// So many TCP dials of one application, each on a fresh socket.
+    /// Makes so many TCP dials of one application, each on a fresh socket.
     pub fn dial(&self, address: &str, times: u32) -> Result<Vec<Dialled>> {
         let address = address.parse().with_context(|| format!("no address: {address}"))?;
         self.client()?.dial(Dial::tcp(address), times)

@@ -35,7 +35,7 @@ pub struct Lab {
 #[derive(Debug)]
 pub struct Node {
     name: String,
-    /// From 1: the number in its addresses.
+    /// The number in its addresses, from 1.
     number: u8,
     netns: Netns,
 }
@@ -159,7 +159,7 @@ impl Node {
     }
 }
 
-/// Without duplicate address detection, which keeps an IPv6 address unusable for a second.
+/// Adds an address without duplicate address detection, which makes an IPv6 address wait for a second.
 fn added(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => format!("addr add {address}/16 dev eth0"),

@@ -31,8 +31,8 @@ const VERSION_1: Files = Files { limit: "memory.limit_in_bytes", events: "memory
 const VERSION_2: Files = Files { limit: "memory.max", events: "memory.events" };
 
 impl Memory {
-    /// With a limit of that many bytes; `None` where no controller of memory is mounted, or none is
-    /// given to groups below the root.
+    /// A cgroup with a limit of that many bytes; `None` where no controller of memory is mounted,
+    /// or none is given to groups below the root.
     pub fn limited(bytes: u64) -> Result<Option<Self>> {
         let Some((mount, limits)) = controller() else { return Ok(None) };
         let path = mount.join(names::fresh("memory"));

@@ -30,13 +30,13 @@ pub struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// In a namespace, in this process's cgroup.
+    /// A place in a namespace, in this process's cgroup.
     #[must_use]
     pub fn netns(netns: &'a Netns) -> Self {
         Self { netns: Some(netns), cgroup: None }
     }
 
-    /// In a namespace and in a cgroup.
+    /// A place in a namespace and in a cgroup.
     #[must_use]
     pub fn new(netns: &'a Netns, cgroup: &'a Cgroup) -> Self {
         Self { netns: Some(netns), cgroup: Some(cgroup) }

@@ -1,12 +1,12 @@
-//! Users who may do little: who loads, who runs the agent, and somebody else.
+//! Users who may do little: the loader's, the agent's, a tenant's, and one with no part in it.
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path, process::Command};
 
 use anyhow::{Context as _, Result};
 
-/// What loading takes.
+/// Capabilities that loading takes.
 pub const LOADING: &[&str] = &["bpf", "net_admin", "perfmon"];
-/// What it takes at least.
+/// Capabilities that loading takes at least.
 pub const WITHOUT_PERFMON: &[&str] = &["bpf", "net_admin"];
 
 /// A user of no account, and its only group.
@@ -14,7 +14,7 @@ pub const WITHOUT_PERFMON: &[&str] = &["bpf", "net_admin"];
 pub struct User {
     /// Its number.
     pub user: u32,
-    /// That of its group.
+    /// The number of its group.
     pub group: u32,
 }
 
@@ -22,14 +22,14 @@ pub struct User {
 pub const LOADER: User = User { user: 64_001, group: AGENT.group };
 /// Runs the agent.
 pub const AGENT: User = User { user: 65_532, group: 65_532 };
-/// Runs what nobody trusts.
+/// Runs programs that are not trusted.
 pub const TENANT: User = User { user: 65_534, group: 65_534 };
-/// Has nothing to do with either.
+/// Has nothing to do with the others.
 pub const STRANGER: User = User { user: 64_003, group: 64_003 };
 
 impl User {
-    /// `program` as this user, with these capabilities, no others ever, and killed when whoever started
-    /// it ends.
+    /// `program` as this user, with these capabilities, no others ever, and killed when the thread
+    /// that started it ends.
     #[must_use]
     pub fn command(self, program: &Path, capabilities: &[&str]) -> Command {
         let set: String = capabilities.iter().map(|name| format!(",+{name}")).collect();
@@ -45,7 +45,7 @@ impl User {
         command
     }
 
-    /// As `--owner` takes it.
+    /// The user as `--owner` takes it.
     #[must_use]
     pub fn owner(self) -> String {
         format!("{}:{}", self.user, self.group)
@@ -64,7 +64,7 @@ pub struct Privileges {
 }
 
 impl Privileges {
-    /// Of a process.
+    /// Reads what the kernel says of a process.
     pub fn of(pid: u32) -> Result<Self> {
         let directory = format!("/proc/{pid}");
         let status = fs::read_to_string(format!("{directory}/status"))

@@ -25,7 +25,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// All, for a program that plays them itself.
+    /// All parts, for a program that plays them itself.
     pub const ALL: [Self; 5] =
         [Self::Replica, Self::Dialer, Self::Scripter, Self::Server, Self::Tenant];
 

@@ -93,7 +93,7 @@ impl Replica {
         }
     }
 
-    /// Whether its process lives, whoever may have killed it.
+    /// Whether its process lives: another process may have killed it.
     #[must_use]
     pub fn is_running(&self) -> bool {
         let Some(pid) = self.pid() else { return false };

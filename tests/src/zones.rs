@@ -45,12 +45,12 @@ pub struct Group {
     ports: Vec<u16>,
 }
 
-/// Everything up. Fields are dropped in order: first whoever uses the others.
+/// Running zones. Fields are dropped in order: first those that use the others.
 #[derive(Debug)]
 pub struct Zones {
     /// Knows the services of the file.
     pub agent: Agent,
-    /// In the order of their groups.
+    /// The replicas in the order of their groups.
     pub replicas: Vec<Replica>,
     /// Where the application runs.
     pub cgroup: Cgroup,
@@ -67,7 +67,7 @@ impl Group {
         Self { zone, name: zone, ports: ports.into_iter().collect() }
     }
 
-    /// The same with another answer.
+    /// The same group with another answer.
     #[must_use]
     pub fn named(self, name: &'static str) -> Self {
         Self { name, ..self }
@@ -115,7 +115,7 @@ impl Zones {
             let node = self.lab.node(node);
             let here = |replica: &&Replica| replica.addresses()[0].ip() == node.ipv4();
             let all = self.replicas.iter().filter(here).map(|replica| replica.addresses().len());
-            // All are asked equally often, so that nobody is at nothing when they are at three.
+            // All are asked equally often, so that none is at nothing when they are at three.
             let enough = 3 * u64::try_from(all.sum::<usize>())?;
             wait_until("every replica has answered probes", || accepted(node) >= enough)?;
         }
@@ -179,7 +179,7 @@ pub fn stop(load: LoadRun) -> Result<Vec<Dialled>> {
     Ok(dialled)
 }
 
-/// How often each replica answered; fails with the first dial that nobody answered.
+/// How often each replica answered; fails with the first dial that no replica answered.
 pub fn answers(dialled: &[Dialled]) -> Result<BTreeMap<&str, u32>> {
     let mut answers = BTreeMap::new();
     for one in dialled {
@@ -200,7 +200,7 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) -> Result<()> {
     Ok(())
 }
 
-/// The number of its node, and the zone.
+/// The number of a zone's node, and what is known of the zone.
 fn zone(name: &str) -> (usize, (&'static str, &'static str, &'static str)) {
     let found = (2..).zip(ZONES).find(|(_, (zone, _, _))| *zone == name);
     found.unwrap_or_else(|| panic!("there is no zone {name}"))

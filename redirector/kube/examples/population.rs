@@ -14,7 +14,7 @@ use redirector_kube::{
 use serde_json::{Value, json};
 
 const SERVICES: usize = 10_000;
-/// Of each Service.
+/// Endpoints of each Service.
 const ENDPOINTS: usize = 15;
 const NODES: usize = 5_000;
 const CHANGES: usize = 1_000;

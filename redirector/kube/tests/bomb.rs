@@ -1,4 +1,4 @@
-//! A Service that would have 20,000,000 entries costs little, and nobody else anything.
+//! A Service that would have 20,000,000 entries costs little, and other Services nothing.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},

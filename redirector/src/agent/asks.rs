@@ -14,7 +14,7 @@ use super::Agent;
 use crate::control::{Ask, Explanation, Health, NotInstalled, Subject, there_are};
 
 impl Agent {
-    /// Carries out or answers. Nobody may be waiting for the answer any more.
+    /// Carries out an order or answers. The client may not be waiting for the answer any more.
     pub(super) fn answer(&mut self, ask: Ask) {
         match ask {
             Ask::Order(order, asker) if !asker.waits() => {
@@ -22,7 +22,7 @@ impl Agent {
             }
             Ask::Order(order, asker) => {
                 let result = tokio::task::block_in_place(|| self.order(order));
-                // In force before it is said to be.
+                // The order is in force before the answer says so.
                 self.retry_at = self.settle();
                 asker.answer(result);
             }
@@ -111,7 +111,7 @@ impl Agent {
         told.chain(left).collect()
     }
 
-    /// One service, or all, as they are, or as they would be if some were dead.
+    /// Explains one service, or all, as they are, or as they would be if some were dead.
     fn explain(
         &self,
         service: Option<String>,
@@ -142,7 +142,7 @@ impl Agent {
         Ok(told.collect())
     }
 
-    /// Whether there is any of that; else which others there are.
+    /// Whether the subject is there; the error says which others there are.
     pub(super) fn find(&self, subject: &Subject) -> Result<(), String> {
         let what = Drained::from(subject.clone());
         if self.world.extent(&what).backends > 0 {
@@ -160,7 +160,7 @@ impl Agent {
         let is_meant = |service: &&Service| {
             let full = &service.name.0;
             let rest = full.strip_prefix(name);
-            // Or as `NAMES` has it.
+            // Or it is cut as in `NAMES`.
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
                 || ServiceName::new(full).as_str() == name
         };
@@ -186,7 +186,7 @@ fn object_of(name: &str) -> &str {
     name.split_once(':').map_or(name, |(object, _)| object)
 }
 
-/// Of each family whose load is not carried by its first tier: the carrier, or `none`, and that tier.
+/// For each family whose load its first tier does not carry: the carrier, or `none`, and that tier.
 fn away(tables: &ServiceTables) -> Vec<(Arc<str>, Arc<str>)> {
     let of = |table: &Table| {
         let first = table.tiers.first()?;

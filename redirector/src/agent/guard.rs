@@ -29,9 +29,9 @@ const ATTEMPTS: u32 = 3;
 pub struct Guard {
     /// Where everything is.
     pub pins: Pins,
-    /// As the maps were before they were opened.
+    /// The pins as they were before the maps were opened.
     pub pinned: Pinned,
-    /// Whom the loss is told.
+    /// Where the loss is told.
     pub outputs: Arc<Outputs>,
     /// How to load.
     pub options: Options,

@@ -18,7 +18,7 @@ use tracing::warn;
 
 use crate::{datapath::Heart, outputs::Outputs};
 
-/// How often. The programs take an agent for dead after ten times as long.
+/// How often the agent beats. The programs take it for dead after ten times as long.
 const EVERY: Duration = Duration::from_millis(500);
 
 /// Beats until it is dropped.

@@ -74,7 +74,7 @@ impl Log {
         self.quota.say_left_out(Instant::now());
     }
 
-    /// Of a ramp its begin and its end.
+    /// Whether a transition has a line: of a ramp only its begin and its end have one.
     fn has_line(&mut self, transition: &Transition) -> bool {
         match transition {
             Transition::Ramped { service, tier, percent: 100 } => {
@@ -157,7 +157,7 @@ fn say(transition: &Transition) {
     }
 }
 
-/// A tier's, for a line.
+/// A tier's name, for a line.
 fn name(tier: Option<&(u8, Arc<str>)>) -> Arc<str> {
     tier.map_or_else(|| "none".into(), |(_, name)| Arc::clone(name))
 }
@@ -165,11 +165,11 @@ fn name(tier: Option<&(u8, Arc<str>)>) -> Arc<str> {
 /// Where a service's traffic went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Movement {
-    /// From no tier to one: the end of an outage.
+    /// It went from no tier to one: the end of an outage.
     Begun,
-    /// To an earlier tier.
+    /// It went to an earlier tier.
     Back,
-    /// To a later tier or to none.
+    /// It went to a later tier or to none.
     Over,
 }
 

@@ -96,7 +96,7 @@ pub struct Agent {
     orders: Orders,
     /// Names that the map of names has no room for, as they are kept.
     long_names: BTreeSet<String>,
-    /// Where they are.
+    /// The file with those names.
     names: LongNames,
     /// Orders of an earlier agent, until the services are known.
     orders_to_resume: Vec<Order>,
@@ -234,7 +234,7 @@ impl Agent {
         transitions
     }
 
-    /// Brings the kernel to what the world wants. When to try again, if that failed.
+    /// Brings the kernel to what the world wants. Returns when to try again, if that failed.
     fn settle(&mut self) -> Option<Instant> {
         self.resume_orders();
         let result = tokio::task::block_in_place(|| self.try_settle());
@@ -318,7 +318,7 @@ impl Agent {
         self.long_names = names;
     }
 
-    /// One warning when a service meets a limit, not one for each plan.
+    /// Warns once when a service meets a limit, not once for each plan.
     fn note_rejected(&mut self, rejected: Vec<(ServiceRef, Limit)>) {
         let now = Instant::now();
         let since = |service: &ServiceRef| self.rejected.get(service).map_or(now, |(_, at)| *at);

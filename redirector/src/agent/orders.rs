@@ -26,7 +26,7 @@ impl Agent {
         }
     }
 
-    /// Which orders are in force by that one, and what they came to.
+    /// Carries out an order; returns which orders are in force by it, and what they came to.
     pub(super) fn order(&mut self, order: Order) -> Result<Vec<CarriedOut>, String> {
         let was_in_force = self.is_in_force(&order);
         self.check(&order, was_in_force)?;
@@ -73,7 +73,7 @@ impl Agent {
         }
     }
 
-    /// Whether a drain is, or that which an undrain ends.
+    /// Whether a drain is in force, or the drain that an undrain ends.
     fn is_in_force(&self, order: &Order) -> bool {
         let (Order::Drain(subject) | Order::Undrain(subject)) = order else { return false };
         let drain = self.world.as_seen(Verb::Drain(subject.clone().into()));
@@ -140,7 +140,7 @@ impl Agent {
         applied.collect()
     }
 
-    /// Those of this life, and those still to be resumed.
+    /// Orders of this life, and those still to be resumed.
     pub(super) fn orders_in_force(&self) -> Vec<Order> {
         let orders = self.world.orders().iter().cloned().map(Order::from);
         orders.chain(self.orders_to_resume.iter().cloned()).collect()

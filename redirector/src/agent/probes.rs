@@ -12,10 +12,10 @@ use super::Agent;
 /// How long what is probed may stay as it was after services have changed: to find out costs as
 /// much as there are services, and the first probe of a backend waits as long.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// After it was found out it is not again for so long, whatever happens.
+/// What is probed is not found out again for so long, whatever happens.
 const REST: Duration = Duration::from_millis(10);
-/// Nor for so many times as long as it took: each connect of a tenant's that fails may be news, and
-/// all of them are to take no more than a tenth of the agent's time.
+/// Nor is it for so many times as long as it took: each connect of a tenant's that fails may be
+/// news, and all of them are to take no more than a tenth of the agent's time.
 const RESTS: u32 = 9;
 
 /// When to find out what is to be probed.
@@ -23,12 +23,12 @@ const RESTS: u32 = 9;
 pub(super) struct Looks {
     next: Option<Instant>,
     last: Option<Instant>,
-    /// No sooner than then.
+    /// The earliest time to find it out again.
     rests_until: Option<Instant>,
 }
 
 impl Looks {
-    /// When it is due, if anything may have changed.
+    /// When it is due to be found out, if anything may have changed.
     pub fn due(&self) -> Option<Instant> {
         self.next
     }
@@ -45,12 +45,12 @@ impl Looks {
         self.next = Some(self.next.map_or(at, |earlier| earlier.min(at)));
     }
 
-    /// Whether to look now; it is said once.
+    /// Whether to find it out now; `true` is said once.
     fn take(&mut self, now: Instant) -> bool {
         self.next.take_if(|at| *at <= now).is_some()
     }
 
-    /// It was found out, from `begin` to `end`.
+    /// What is probed was found out, from `begin` to `end`.
     fn looked(&mut self, begin: Instant, end: Instant) {
         self.last = Some(end);
         self.rests_until = Some(end + REST.max((end - begin) * RESTS));
@@ -60,11 +60,10 @@ impl Looks {
 /// What a piece of news may mean for what is probed, if nothing follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// Nothing.
     Nothing,
     /// Backends come and go.
     Later,
-    /// Somebody is asked for at once.
+    /// The prober is to ask a backend at once.
     Now,
 }
 

@@ -66,7 +66,7 @@ const STOPPING: Duration = Duration::from_secs(1);
 /// How a life of the agent went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {
-    /// For good.
+    /// It has stopped for good.
     Stopped,
     /// What was pinned is gone, and something else is pinned by now: as if it were started anew.
     BeginsAgain,
@@ -205,7 +205,7 @@ async fn serve(args: &Args, signals: &mut Signals) -> Result<Ended> {
     }
     drop(socket);
     if leaves {
-        // Whoever installs it again has ordered nothing yet, even if what is pinned cannot go.
+        // An agent that is installed again has no orders yet, even if what is pinned cannot go.
         let forgotten = Orders::new(&run.orders()).remove();
         let forgotten = forgotten.and(LongNames::new(&run.long_names()).write(&BTreeSet::new()));
         let forgotten = forgotten.and(run.forget_api_servers());

@@ -1,4 +1,4 @@
-//! `redirector dump`: the pinned maps, index by index, for whoever compares them with `bpftool`.
+//! `redirector dump`: the pinned maps, index by index, for operators who compare them with `bpftool`.
 
 use anyhow::Result;
 use serde_json::json;

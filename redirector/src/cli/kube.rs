@@ -47,7 +47,7 @@ pub(super) struct KubeArgs {
     /// Which Services are redirected
     #[arg(long, value_enum, default_value_t = Scope::Labelled)]
     scope: Scope,
-    /// Redirect `spec.externalIPs` too: whoever may write a Service may claim any address with them
+    /// Redirect `spec.externalIPs` too: any user who may write a Service may claim any address with them
     #[arg(long, requires = "kube")]
     external_ips: bool,
     /// Where endpoints may be that no controller of Kubernetes has listed; may be repeated
@@ -108,7 +108,7 @@ impl KubeArgs {
     }
 }
 
-/// Of the slots half: a table that changes is written beside the old one.
+/// Quotas of the capacities; of the slots half: a table that changes is written beside the old one.
 fn quotas(capacities: &Capacities) -> Quotas {
     let Capacities { frontends, services, backends, nodes: _, slots } = *capacities;
     Quotas {

@@ -103,7 +103,7 @@ fn load(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Waits for whoever is about to let go of the pins.
+/// Waits for a process that is about to let go of the pins.
 fn lock(pins: &Pins) -> Result<Lock> {
     let deadline = Instant::now() + LONGEST_FAREWELL;
     loop {

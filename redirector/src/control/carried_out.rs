@@ -9,7 +9,7 @@ use super::Order;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CarriedOut {
-    /// Which one: of a service with several ports one for each.
+    /// Which order it is: of a service with several ports one for each.
     pub order: Order,
     /// What that means on this node.
     pub effect: Effect,
@@ -36,14 +36,14 @@ pub enum Effect {
         backends: usize,
         /// Services that list them.
         services: usize,
-        /// Those that stay drained, by another order.
+        /// Those backends that stay drained, by another order.
         still_drained: usize,
     },
     /// All new connections go to the tier while one of its backends is healthy.
     Forced {
-        /// Those that are.
+        /// Backends of the tier that are healthy.
         healthy: u32,
-        /// All that it has.
+        /// All backends of the tier.
         backends: u32,
     },
     /// Tiers get what health and policy say.

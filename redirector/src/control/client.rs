@@ -19,7 +19,7 @@ const LONGEST: usize = 64 << 20;
 
 /// How long an answer may take, that of 10,000 services explained included.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The same of what an answer from the maps lacks.
+/// How long the agent may take to say what an answer from the maps lacks.
 const LITTLE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Who speaks to the agent.

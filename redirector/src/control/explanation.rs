@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::NotInstalled;
 
-/// Of a backend of this node of which the kernel does not know who serves it.
+/// Said of a backend of this node of which the kernel does not know who serves it.
 const UNWATCHED: &str = "who listens there is not known (it has accepted no connection since the \
                          programs were loaded, or they watch no listeners: `redirector check`): the \
                          end of its listener would be seen by failing connects and probes";
@@ -47,13 +47,13 @@ pub struct Explanation {
 pub struct Family {
     /// `IPv4` or `IPv6`.
     pub family: String,
-    /// Nobody is healthy: [`Explanation::all_down`] decides.
+    /// No backend is healthy: [`Explanation::all_down`] decides.
     pub is_all_down: bool,
-    /// In the order of preference.
+    /// The tiers in the order of preference.
     pub tiers: Vec<Tier>,
     /// Backends that fit no tier: they get nothing.
     pub without_tier: Vec<String>,
-    /// Where each of them runs, in the same order.
+    /// Where each of those backends runs, in the same order.
     #[serde(default)]
     pub without_tier_localities: Vec<Locality>,
 }
@@ -64,7 +64,7 @@ pub struct Family {
 pub struct Tier {
     /// Counted from 0.
     pub number: u8,
-    /// As in the policy, or the place.
+    /// The tier's name in the policy, or the place.
     pub name: String,
     /// The service that its backends are taken from.
     pub of_service: Option<String>,
@@ -120,7 +120,7 @@ pub struct Locality {
     pub zone: Option<String>,
     /// The zone's region.
     pub region: Option<String>,
-    /// As the file source calls it. Kubernetes has no name for one.
+    /// Its cluster, as the file source calls it. Kubernetes has no name for one.
     pub cluster: Option<String>,
 }
 
@@ -286,7 +286,7 @@ fn locality(told: service::Locality) -> Locality {
 }
 
 impl std::fmt::Display for Locality {
-    /// From the widest to the nearest.
+    /// Writes the place from the widest to the nearest.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { node, zone, region, cluster } = self;
         let all = [("cluster", cluster), ("region", region), ("zone", zone), ("node", node)];

@@ -14,12 +14,12 @@ use tokio::{
 use super::clear;
 use crate::datapath::Access;
 
-/// What it answers when it has loaded; anything else is why it could not.
+/// What a loader answers when it has loaded; anything else is why it could not.
 const LOADED: &str = "loaded";
 /// Loading takes well under a second, and waits 2 s at most for the lock.
 const LONGEST_LOAD: Duration = Duration::from_secs(30);
 
-/// The loader's end.
+/// The loader's end of the socket.
 #[derive(Debug)]
 pub struct Loader(UnixListener);
 

@@ -58,7 +58,7 @@ impl LongNames {
             if names.is_empty() {
                 return Ok(clear(&self.0)?);
             }
-            // Made by name and renamed: never half of it, and through nobody's link.
+            // Made by name and renamed: never half of it, and never through a link.
             let beside = self.beside();
             clear(&beside)?;
             let mut file = fs::File::create_new(&beside)?;

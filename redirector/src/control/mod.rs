@@ -1,6 +1,6 @@
 //! The agent's control socket: a Unix socket, mode 0600, on which operators order and ask.
 //!
-//! Whoever may open it may steer traffic; nobody else can. HTTP/1.1, so that `curl
+//! A process that may open it may steer traffic; no other can. HTTP/1.1, so that `curl
 //! --unix-socket` works too.
 
 mod alike;
@@ -52,9 +52,9 @@ pub enum Ask {
         /// `namespace/name`, with or without `:port`; without, all ports of it. `None` is every
         /// service.
         service: Option<String>,
-        /// Supposed to be dead; empty is the world as it is.
+        /// Who is supposed to be dead; empty is the world as it is.
         dead: Vec<Subject>,
-        /// Or why there is no answer: nobody knows that service, or one of the dead.
+        /// Or why there is no answer: the agent does not know that service, or one of the dead.
         answer: oneshot::Sender<Result<Vec<Explanation>, String>>,
     },
     /// What do services want that the kernel does not have?
@@ -68,7 +68,7 @@ pub enum Ask {
 pub struct Health {
     /// The kernel has what the world wants of it.
     pub is_programmed: bool,
-    /// Why it has not, and will not before something changes.
+    /// Why the kernel has not, and will not before something changes.
     pub not_installed: Option<String>,
     /// The tier that carries the load, and the earlier one with backends that should: of each family
     /// in which they are not the same.
@@ -77,7 +77,7 @@ pub struct Health {
     pub vacancies: Vec<Vacancy>,
     /// Backends of all its tiers, of both families.
     pub backends: usize,
-    /// Those of them to which nobody objects.
+    /// Those of them without an objection.
     pub healthy: usize,
 }
 

@@ -162,7 +162,7 @@ impl From<Verb> for Order {
 }
 
 impl Order {
-    /// The same about another service. A drain is about none.
+    /// The same order for another service. A drain is about none.
     #[must_use]
     pub fn of(self, service: Arc<str>) -> Self {
         match self {

@@ -39,7 +39,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// All of it, as the file has it.
+    /// All entries, as the file has them.
     ///
     /// # Errors
     ///
@@ -118,7 +118,7 @@ impl Orders {
         }
     }
 
-    /// Keeps these, for their owner alone. Whoever dies meanwhile leaves the old ones or the new ones.
+    /// Keeps these, for their owner alone. An agent that dies meanwhile leaves the old or the new ones.
     ///
     /// # Errors
     ///

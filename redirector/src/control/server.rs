@@ -34,7 +34,7 @@ pub struct Server(UnixListener);
 /// What `/explain` may be asked.
 #[derive(Debug, Deserialize)]
 struct Question {
-    /// Without, every service.
+    /// The service; without, every one.
     service: Option<String>,
     /// Subjects, separated by commas.
     #[serde(default)]
@@ -42,8 +42,8 @@ struct Question {
 }
 
 impl Server {
-    /// Listens at `path`, for the owner only. The caller holds the agent's lock: a socket that is
-    /// there already belongs to nobody.
+    /// Listens at `path`, for the owner only. The caller holds the agent's lock: no process listens
+    /// on a socket that is there already.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl Server {
 /// How an order's answer is wanted.
 #[derive(Debug, Deserialize)]
 struct Wish {
-    /// With what each order came to. Without, as agents before this one answer.
+    /// Whether to say what each order came to; else the answer is that of agents before this one.
     #[serde(default)]
     effects: bool,
 }

@@ -46,7 +46,7 @@ impl Drop for SocketFile {
     }
 }
 
-/// Removes a socket that nobody listens on: who did was killed.
+/// Removes a socket on which no process listens: the one that did was killed.
 ///
 /// # Errors
 ///

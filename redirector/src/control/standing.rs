@@ -12,7 +12,7 @@ pub struct NotInstalled {
     pub why: String,
     /// The sources' newest version of it is not possible. Else it is, and what the kernel lacks.
     pub is_refused: bool,
-    /// For so many seconds; `None` is not known.
+    /// For how many seconds that has been so; `None` is not known.
     pub seconds: Option<f64>,
     /// An earlier version of it is in the kernel, and in force. Else nothing of it is: its addresses
     /// are not redirected.
@@ -20,7 +20,7 @@ pub struct NotInstalled {
 }
 
 impl NotInstalled {
-    /// The same before an explanation of the service.
+    /// The line before an explanation of the service.
     #[must_use]
     pub fn heading(&self) -> String {
         // Of a refused version nothing is explained, but the last good one.

@@ -1,4 +1,4 @@
-//! Who may use what is pinned, and nobody else at any time on the way there.
+//! Who may use what is pinned; no other user may at any time on the way there.
 //!
 //! | `--owner` | pins | directories |
 //! |---|---|---|
@@ -7,7 +7,7 @@
 //! | the loader's own user, and a group of another number | that group's, 0660 | 0770 |
 //!
 //! The last is for a loader that may do nothing but load, and has that group: it shares what it makes
-//! with an agent of another user. Whoever is neither that user nor in the group can open no pin.
+//! with an agent of another user. A process that is neither that user's nor in the group can open no pin.
 
 use std::{
     fs,
@@ -120,7 +120,7 @@ mod tests {
         }
     }
 
-    /// Whoever may write the directory could else have the loader open somebody else's pin.
+    /// A user who may write the directory could else have the loader open another user's pin.
     #[test]
     fn a_symbolic_link_is_not_followed() {
         let directory = tempfile::tempdir().expect("a directory");

@@ -56,7 +56,7 @@ pub(super) fn of_kernel() -> Result<Option<Vec<u8>>> {
 }
 
 impl Offsets {
-    /// Where they are by these types; none without types.
+    /// Where those members are by these types; none without types.
     #[must_use]
     pub(super) fn of(types: Option<&[u8]>) -> Self {
         let found = types.map(Self::find).transpose();

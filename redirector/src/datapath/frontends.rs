@@ -26,7 +26,7 @@ impl Frontends {
         })
     }
 
-    /// All that name a protocol.
+    /// All frontends that name a protocol.
     pub(super) fn list(&self) -> Result<Vec<(Frontend, u32)>> {
         let mut frontends = Vec::new();
         for entry in &self.ipv4 {
@@ -40,7 +40,7 @@ impl Frontends {
         Ok(frontends)
     }
 
-    /// One that is not there yet: an element that is there would be recycled under its readers.
+    /// Inserts a frontend that is not there yet: one that is would be recycled under its readers.
     pub(super) fn insert(&mut self, frontend: &Frontend, value: u32) -> Result<()> {
         const BPF_NOEXIST: u64 = 1;
         let Frontend { address, port, protocol } = *frontend;
@@ -57,7 +57,7 @@ impl Frontends {
         Ok(())
     }
 
-    /// One that is not there is no error.
+    /// Removes a frontend; one that is not there is no error.
     pub(super) fn remove(&mut self, frontend: &Frontend) -> Result<()> {
         let Frontend { address, port, protocol } = *frontend;
         let removed = match address {

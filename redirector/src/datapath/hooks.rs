@@ -32,7 +32,7 @@ const CONNECT: &[&str] = &[
     "avoid_scan_mapped",
     "later_mapped",
 ];
-/// The same for sends, which try nobody.
+/// The same for sends, which have no trials and avoid no backend.
 const SEND: &[&str] = CONNECT.split_at(4).0;
 /// The same for what happens to sockets: what becomes of a listener, and of a connect that has
 /// failed.

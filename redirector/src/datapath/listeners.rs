@@ -19,7 +19,7 @@ impl Ports {
         Ok(Self(HashMap::try_from(map).context("PORTS has another shape")?))
     }
 
-    /// Forgets the ports that nobody listens on and whose backends are gone: those of pods that
+    /// Forgets the ports on which no socket listens and whose backends are gone: those of pods that
     /// have ended. The programs keep them, because who begins to listen there again re-admits.
     pub(super) fn sweep(&mut self, health: &Mapped<HealthWord>) {
         let is_needed = |value: &PortValue| {

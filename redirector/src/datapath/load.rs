@@ -128,7 +128,7 @@ fn say_other(cgroup: &Cgroup, other: &Other) {
 pub struct Programs {
     ebpf: Ebpf,
     count: usize,
-    /// Whose program arrays they call.
+    /// The load whose program arrays they call.
     load: u32,
     /// The layout that they take over from.
     earlier: Option<Earlier>,
@@ -186,8 +186,8 @@ impl Programs {
         Ok(())
     }
 
-    /// Whether there was none of ours at this hook. What watches sockets comes beside the program of an
-    /// earlier layout, whose sockets only that one knows.
+    /// Attaches a program; says whether there was none of ours at this hook. What watches sockets
+    /// comes beside the program of an earlier layout, whose sockets only that one knows.
     fn attach_one(&self, pins: &Pins, cgroup: &Cgroup, hook: &Hook) -> Result<bool> {
         if self.earlier.is_some() && hook.is_watching() {
             earlier::set_aside(pins, hook)?;
@@ -302,7 +302,7 @@ fn seats(pins: &Pins, options: &Options) -> u32 {
 /// How long a redirected socket waits for the answer to its first SYN. By itself it would be 1 s.
 const SYN_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// That long in ticks of this kernel, rounded up: its coarse clocks advance once per tick.
+/// A duration in ticks of this kernel, rounded up: its coarse clocks advance once per tick.
 fn jiffies(duration: Duration) -> u32 {
     use nix::time::{ClockId, clock_getres};
     let tick = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE)

@@ -119,7 +119,7 @@ impl<T: Pod> Mapped<T> {
         Ok(())
     }
 
-    /// All of it, for those who have more to do than to load and store.
+    /// All words, for callers who have more to do than to load and store.
     pub(super) fn words(&self) -> &[AtomicU64] {
         // SAFETY: the mapping is page-aligned, shared, and as long as this for the life of `self`;
         // atomics may be changed by others.

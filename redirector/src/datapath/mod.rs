@@ -96,7 +96,7 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// The same, as the core takes it.
+    /// The contents, as the core takes them.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot<'_> {
         let Self { frontends, words, arena, health, backends, nodes, names } = self;
@@ -262,7 +262,7 @@ impl Datapath {
     ///
     /// There is no such index.
     pub fn readmit(&self, index: u32, byte: HealthByte) -> Result<()> {
-        // What led to it first: what fails from now on counts from the beginning.
+        // First the failures that led to it: what fails from now on counts from the beginning.
         self.passive.clear_failures(index)?;
         self.store_veto(index, byte, 0)
     }
@@ -380,7 +380,7 @@ impl Datapath {
 /// The kernel's counters, to be read at any time.
 pub struct Counters(PerCpuArray<MapData, u64>);
 
-/// aya's per-CPU maps have none.
+/// aya's per-CPU maps have no `Debug`.
 impl std::fmt::Debug for Counters {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Counters")
@@ -398,7 +398,7 @@ impl Counters {
         Ok(Self(PerCpuArray::try_from(map).context("COUNTERS has another shape")?))
     }
 
-    /// One of them, summed over the CPUs.
+    /// One counter, summed over the CPUs.
     ///
     /// # Errors
     ///
@@ -423,7 +423,7 @@ impl Counters {
         Ok(sums)
     }
 
-    /// The same, with the name of each.
+    /// All counters, with the name of each.
     ///
     /// # Errors
     ///

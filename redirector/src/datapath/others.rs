@@ -25,8 +25,8 @@ pub struct Other {
     pub pins: Option<PathBuf>,
 }
 
-/// Those that are attached to `cgroup`, or to one above it. Without `CAP_SYS_ADMIN`, by which programs
-/// are asked for their names and maps, only those that are pinned beside these pins.
+/// Other redirectors that are attached to `cgroup`, or to one above it. Without `CAP_SYS_ADMIN`, by
+/// which programs are asked for their names and maps, only those that are pinned beside these pins.
 #[must_use]
 pub fn others(pins: &Pins, cgroup: &Cgroup) -> Vec<Other> {
     let Some(hook) = HOOKS.iter().find(|hook| hook.link == "connect4") else {

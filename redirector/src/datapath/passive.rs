@@ -22,7 +22,7 @@ const UNTIL: usize = offset_of!(PassiveValue, until) / 8;
 const VOUCHED: usize = offset_of!(PassiveValue, vouched) / 8;
 const WITNESS: usize = offset_of!(PassiveValue, witness) / 8;
 
-/// By which the kernel hears that an agent lives.
+/// The heartbeat, by which the kernel hears that an agent lives.
 #[derive(Debug)]
 pub struct Heart(Mapped<u64>);
 
@@ -97,7 +97,7 @@ impl Passive {
         (at..at + size_of::<u32>()).try_for_each(|byte| self.store_byte(index, byte, 0))
     }
 
-    /// For so long several clients do not eject it.
+    /// Vouches for it: for so long several clients do not eject it.
     pub(super) fn vouch(&self, index: u32, lasts: Duration) -> Result<()> {
         self.store(index, VOUCHED, monotonic()?.saturating_add(nanoseconds(lasts)))
     }
@@ -143,7 +143,7 @@ impl Passive {
         self.words.publish(index as usize * WORDS + word, value)
     }
 
-    /// One byte of a value, counted from its first.
+    /// Stores one byte of a value, counted from its first.
     fn store_byte(&self, index: u32, byte: usize, value: u8) -> Result<()> {
         self.words.store_byte(index as usize * WORDS + byte / 8, byte % 8, value)
     }
@@ -178,7 +178,7 @@ impl AsRawFd for Ring {
 }
 
 impl Events {
-    /// Opens the pinned ring. What nobody has read since comes first.
+    /// Opens the pinned ring. Events that no agent has read yet come first.
     ///
     /// # Errors
     ///

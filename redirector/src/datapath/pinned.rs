@@ -30,7 +30,7 @@ pub struct Pinned {
     maps: Vec<(&'static str, Option<(u64, u64)>)>,
 }
 
-/// What is missing. Something is.
+/// What is missing: one thing at least.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loss {
     /// Maps without a pin, or with that of another map.

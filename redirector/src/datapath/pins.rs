@@ -1,7 +1,7 @@
 //! Where everything is pinned, who may touch it, and who holds it.
 //!
 //! ```text
-//! <pin-path>                  0700, locked by whoever changes anything below
+//! <pin-path>                  0700, locked by the process that changes anything below
 //! <pin-path>/v4/<MAP>         0600, one directory per layout version
 //! <pin-path>/v3/<MAP>         0600, of the layout before: what the way back to it needs (`earlier`)
 //! <pin-path>/links/…          0600, one link per hook; they outlive layouts
@@ -51,7 +51,7 @@ impl Lock {
 }
 
 impl Pins {
-    /// Nothing is checked or made yet.
+    /// Pins below a directory. Nothing is checked or made yet.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into(), layout: LAYOUT }
@@ -169,7 +169,7 @@ impl Pins {
         Ok(())
     }
 
-    /// Takes the lock if nobody holds it.
+    /// Takes the lock if no process holds it.
     ///
     /// # Errors
     ///
@@ -184,7 +184,7 @@ impl Pins {
         }
     }
 
-    /// Takes the lock, waiting for whoever holds it.
+    /// Takes the lock, waiting for the process that holds it.
     ///
     /// # Errors
     ///

@@ -81,7 +81,7 @@ pub fn link_update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<
     bpf(bpf_cmd::BPF_LINK_UPDATE, &mut attr).map(drop)
 }
 
-/// Detaches a link for good, whoever else holds it (5.11).
+/// Detaches a link for good, even if other processes hold it (5.11).
 pub fn link_detach(link: BorrowedFd<'_>) -> io::Result<()> {
     let mut attr = zeroed();
     attr.link_detach.link_fd = link.as_raw_fd() as u32;
@@ -231,7 +231,7 @@ pub struct MapShape {
 }
 
 impl MapShape {
-    /// Of any capacity.
+    /// A shape of any capacity.
     #[must_use]
     pub fn new(name: &str, kind: u32, key_size: u32, value_size: u32) -> Self {
         Self { name: name.to_owned(), kind, key_size, value_size, max_entries: 0 }

@@ -81,7 +81,7 @@ pub(super) fn detach(path: &Path) -> Result<bool> {
     Pins::remove(path, false)
 }
 
-/// Nobody begins a redirected connect any more.
+/// Waits for the connects under way: no redirected connect begins any more.
 fn wait_for_connects(pins: &Pins) {
     let Ok(seats) = map_array::<SocketValue>(pins, "SEATS") else { return };
     let is_watched =
@@ -100,7 +100,7 @@ fn wait_for_connects(pins: &Pins) {
 }
 
 /// Whether the directory itself is not this process's to remove: it is mounted (a container has
-/// only this one of the BPF file system), or the one above belongs to somebody else.
+/// only this one of the BPF file system), or the one above belongs to another user.
 fn is_somebody_elses(kind: ErrorKind) -> bool {
     use ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
     matches!(kind, ResourceBusy | PermissionDenied | ReadOnlyFilesystem | NotFound)

@@ -101,7 +101,7 @@ fn instructions(code: &[bpf_insn]) -> Vec<u64> {
         .collect()
 }
 
-/// From `processed 2906 insns (limit 1000000) …`.
+/// The number in `processed 2906 insns (limit 1000000) …`.
 fn count(log: &str) -> Option<u32> {
     log.split("processed ").nth(1)?.split_whitespace().next()?.parse().ok()
 }

@@ -20,7 +20,7 @@ use super::{Contents, Datapath};
 /// Everything that is published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct View {
-    /// By name.
+    /// The services by name.
     pub services: Vec<ServiceView>,
 }
 
@@ -41,7 +41,7 @@ pub struct ServiceView {
     pub affinity_seconds: u32,
     /// Where applications dial.
     pub frontends: Vec<FrontendView>,
-    /// In order.
+    /// The tiers in order.
     pub tiers: Vec<TierView>,
 }
 
@@ -98,7 +98,7 @@ impl View {
         Ok(Self::of(&datapath.contents()?))
     }
 
-    /// The same with names in full that `NAMES` has no room for, as far as they are known.
+    /// The view with names in full that `NAMES` has no room for, as far as they are known.
     #[must_use]
     pub fn naming(mut self, long_names: &BTreeSet<String>) -> Self {
         for service in &mut self.services {

@@ -182,7 +182,7 @@ impl Metrics {
     }
 }
 
-/// Reads what others count whenever somebody asks.
+/// Reads what others count whenever the metrics are rendered.
 struct Elsewhere {
     counters: Counters,
     reload_failures: Arc<AtomicU64>,

@@ -41,7 +41,7 @@ pub struct Outputs {
 const SILENCE: Duration = Duration::from_secs(15);
 
 impl Outputs {
-    /// Nothing has happened yet.
+    /// Outputs that have been told of nothing yet.
     #[must_use]
     pub fn new(metrics: Metrics) -> Self {
         Self {
@@ -74,13 +74,13 @@ impl Outputs {
         self.left.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether anybody reports what has happened.
+    /// Whether a reporter is told what has happened.
     #[must_use]
     pub fn reports(&self) -> bool {
         self.reports.is_some()
     }
 
-    /// These are in force.
+    /// Takes note of transitions that are in force.
     pub fn happened(&self, transitions: &[Transition]) {
         if let Some(reports) = &self.reports {
             reports.happened(transitions);
@@ -111,9 +111,9 @@ impl Outputs {
     }
 
     /// Whether the kernel has had what the sources say at least once, and has it still. What is
-    /// missing nevertheless is said, without names: whoever asks need not be allowed to know them.
-    /// A service for which there is no room leaves the node ready, or one tenant's could hold up
-    /// the roll-out on all nodes.
+    /// missing nevertheless is said, without names: the client need not be allowed to know them. A
+    /// service for which there is no room leaves the node ready, or one tenant's could hold up the
+    /// roll-out on all nodes.
     ///
     /// # Errors
     ///
@@ -141,8 +141,8 @@ impl Outputs {
         *self.unapplied.write().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
-    /// So many programs and maps are gone, and what is to be said about it; nothing is if `why` is
-    /// `None`.
+    /// Notes how many programs and maps are gone, and what is to be said about it; nothing is if
+    /// `why` is `None`.
     pub fn set_lost(&self, count: usize, why: Option<Arc<str>>) {
         self.metrics.lost(count);
         *self.lost.write().unwrap_or_else(PoisonError::into_inner) = why;
@@ -154,7 +154,7 @@ impl Outputs {
         self.lost.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Something happened.
+    /// Counts a transition.
     pub fn count(&self, transition: &Transition) {
         self.metrics.count(transition);
     }

@@ -28,8 +28,8 @@ pub(super) fn get(netns: &Netns, admin: SocketAddr, path: &str) -> Result<(u16, 
     Ok((status.with_context(|| format!("no HTTP status: {head:?}"))?, body.to_owned()))
 }
 
-/// In the caller's network. Somebody else could take it before the agent does, but in a network of
-/// a test there is nobody else.
+/// A free address in the caller's network. Another process could take it before the agent does, but
+/// a network of a test has none.
 pub(super) fn free_address() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
     listener.local_addr().context("a listener without address")

@@ -48,7 +48,7 @@ impl AgentOptions {
         }
     }
 
-    /// The same for an agent that is fed by an API server, as the Node of that name.
+    /// The options of an agent that is fed by an API server, as the Node of that name.
     #[must_use]
     pub fn kube(
         binary: PathBuf,

@@ -16,13 +16,13 @@ pub struct Token {
 }
 
 impl Token {
-    /// One that may do everything.
+    /// A token that may do everything.
     #[must_use]
     pub fn administrator(token: &str, user: &str) -> Self {
         Self { token: token.to_owned(), user: user.to_owned(), rules: None }
     }
 
-    /// One that may do what these rules say.
+    /// A token that may do what these rules say.
     #[must_use]
     pub fn limited(token: &str, user: &str, rules: Vec<Rule>) -> Self {
         Self { rules: Some(rules), ..Self::administrator(token, user) }
@@ -44,7 +44,7 @@ pub struct Rule {
     /// Paths that are no resources; ignored, everybody may read those.
     #[serde(rename = "nonResourceURLs")]
     pub non_resource_urls: Vec<String>,
-    /// Only in this namespace: that of the Role's binding. No field of the API object.
+    /// The only namespace it is for: that of the Role's binding. No field of the API object.
     pub namespace: Option<String>,
 }
 
@@ -80,7 +80,7 @@ impl Rule {
     }
 }
 
-/// What somebody wants to do.
+/// What a client wants to do.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ask<'a> {
     pub verb: Verb,
@@ -99,7 +99,7 @@ impl Ask<'_> {
     }
 }
 
-/// Whose token that is. Errors: nobody's, 401.
+/// Which token that is. Errors: none that is known, 401.
 pub(super) fn authenticate<'a>(
     tokens: &'a [Token],
     authorization: Option<&str>,
@@ -112,7 +112,7 @@ pub(super) fn authenticate<'a>(
         .ok_or_else(|| Failure::of_code(401))
 }
 
-/// Errors: it may not, 403.
+/// Whether the token may do it. Errors: it may not, 403.
 pub(super) fn authorize(token: &Token, ask: &Ask<'_>) -> Result<(), Failure> {
     let Some(rules) = &token.rules else { return Ok(()) };
     if rules.iter().any(|rule| rule.allows(ask)) {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// As `kubectl describe` and `kubectl get events` read them.
+/// An event as `kubectl describe` and `kubectl get events` read it.
 pub(crate) fn as_core(mut event: Value) -> Value {
     let Some(fields) = event.as_object_mut() else { return event };
     fields.insert("apiVersion".into(), "v1".into());

@@ -12,7 +12,7 @@ pub struct Failure {
     pub code: u16,
     /// `NotFound`, `Conflict`, `Invalid`, `Expired`…
     pub reason: &'static str,
-    /// For people.
+    /// What went wrong, for people.
     pub message: String,
     /// `details.group`, `details.kind`, `details.name`.
     pub object: Option<Box<(String, String, String)>>,
@@ -29,7 +29,7 @@ pub struct Failure {
 pub struct Cause {
     /// `FieldValueInvalid`, `FieldValueRequired`, `FieldManagerConflict`.
     pub reason: &'static str,
-    /// For people.
+    /// What is wrong, for people.
     pub message: String,
     /// `spec.tiers[0].name`.
     pub field: String,
@@ -51,7 +51,7 @@ impl Failure {
         Self { code, reason, message, object, causes, retry_after, resume }
     }
 
-    /// As the server answers a code when nothing better is known.
+    /// What the server answers with a code when nothing better is known.
     pub(super) fn of_code(code: u16) -> Self {
         let (reason, message) = match code {
             400 => ("BadRequest", "the server rejected our request for an unknown reason"),
@@ -111,7 +111,7 @@ impl Failure {
         failure
     }
 
-    /// As etcd's compaction and the watch cache's window say it.
+    /// What etcd's compaction and the watch cache's window answer.
     pub(super) fn expired(wanted: u64, oldest: u64) -> Self {
         Self::new(410, "Expired", format!("too old resource version: {wanted} ({oldest})"))
     }

@@ -34,7 +34,7 @@ pub enum Effect {
     Cut(usize),
     /// After so many bytes of the right body nothing comes any more; the connection stays.
     Stall(usize),
-    /// Any answer whatever.
+    /// Any answer at all.
     Raw(RawAnswer),
     /// Of a watch: 200, then `ERROR` with `Status` 410 in the stream.
     ExpiredEvent,
@@ -84,7 +84,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// For every request for a resource.
+    /// A fault for every request for a resource.
     #[must_use]
     pub fn new(effect: Effect) -> Self {
         Self { verb: None, resource: None, user: None, page: None, times: None, effect }
@@ -96,31 +96,31 @@ impl Fault {
         Self::new(Effect::Status { code, retry_after: None })
     }
 
-    /// Only for that verb.
+    /// Strikes only that verb.
     #[must_use]
     pub fn on(self, verb: Verb) -> Self {
         Self { verb: Some(verb), ..self }
     }
 
-    /// Only for that resource: `services`, `failoverpolicies/status`.
+    /// Strikes only that resource: `services`, `failoverpolicies/status`.
     #[must_use]
     pub fn of(self, resource: &str) -> Self {
         Self { resource: Some(resource.to_owned()), ..self }
     }
 
-    /// Only for that user.
+    /// Strikes only that user.
     #[must_use]
     pub fn by(self, user: &str) -> Self {
         Self { user: Some(user.to_owned()), ..self }
     }
 
-    /// Only for that page of a list; the first is 1.
+    /// Strikes only that page of a list; the first is 1.
     #[must_use]
     pub fn page(self, page: u32) -> Self {
         Self { page: Some(page), ..self }
     }
 
-    /// Only so many times.
+    /// Strikes only so many times.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
         Self { times: Some(times), ..self }
@@ -185,7 +185,7 @@ impl Default for Faults {
 }
 
 impl Faults {
-    /// From now on. The first one that fits a request is what happens to it.
+    /// Adds a fault from now on. The first one that fits a request is what happens to it.
     pub fn add(&self, fault: Fault) -> FaultId {
         let mut inner = self.lock();
         inner.next += 1;
@@ -194,7 +194,7 @@ impl Faults {
         id
     }
 
-    /// No longer.
+    /// Removes a fault.
     pub fn remove(&self, id: FaultId) {
         self.lock().active.retain(|(other, _)| *other != id);
     }
@@ -205,7 +205,7 @@ impl Faults {
         self.lock().struck.get(&id).copied().unwrap_or(0)
     }
 
-    /// No faults at all, silence and garbled objects included.
+    /// Removes all faults, silence and garbled objects included.
     pub fn clear(&self) {
         let mut inner = self.lock();
         let next = inner.next;
@@ -250,7 +250,7 @@ impl Faults {
         self.lock().garbled.insert(key, bytes.into());
     }
 
-    /// For connections from now on.
+    /// Sets what happens to TLS connections from now on.
     pub fn tls(&self, fault: TlsFault) {
         self.lock().tls = fault;
     }
@@ -305,7 +305,7 @@ impl Faults {
     }
 
     fn order(&self, resource: Option<&str>, what: What) {
-        // Without any watch there is nobody to tell.
+        // Without any watch there is no receiver.
         let _ = self.orders.send(Order { resource: resource.map(str::to_owned), what });
     }
 

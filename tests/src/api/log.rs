@@ -9,26 +9,26 @@ use std::{
 /// What a request does, as RBAC names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verb {
-    /// One object, or a path that is no resource.
+    /// Reads one object, or a path that is no resource.
     Get,
-    /// All objects, or a page of them.
+    /// Reads all objects, or a page of them.
     List,
-    /// Changes.
+    /// Hears of changes.
     Watch,
-    /// A new object.
+    /// Makes a new object.
     Create,
-    /// The next version as a whole.
+    /// Replaces an object as a whole.
     Update,
-    /// The next version as a difference.
+    /// Changes a part of an object.
     Patch,
-    /// One object less.
+    /// Deletes one object.
     Delete,
-    /// All that match less.
+    /// Deletes all objects that match.
     DeleteCollection,
 }
 
 impl Verb {
-    /// As RBAC writes it.
+    /// The verb as RBAC writes it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -59,7 +59,7 @@ pub struct Request {
     pub code: u16,
     /// When it came.
     pub at: Instant,
-    /// Of a list, which page: 1 is the first.
+    /// Which page of a list it asks for: 1 is the first.
     pub page: u32,
 }
 

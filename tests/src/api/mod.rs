@@ -205,7 +205,7 @@ impl Api {
         self.server.store.lock().revision
     }
 
-    /// Counts the version on, as changes do that nobody here watches.
+    /// Counts the version on, as changes do that no client here watches.
     pub fn skip_revisions(&self, count: u64) {
         self.server.store.change(|store| store.skip(count));
     }

@@ -63,7 +63,7 @@ impl Stored {
         serde_json::from_slice(&self.json).expect("what was written as JSON can be read as JSON")
     }
 
-    /// As an item of a list: built-in kinds leave `apiVersion` and `kind` out there.
+    /// Adds it as an item of a list: built-in kinds leave `apiVersion` and `kind` out there.
     pub fn push_item(&self, resource: &Resource, text: &mut Vec<u8>) {
         if resource.is_custom {
             return text.extend_from_slice(&self.json);

@@ -22,14 +22,14 @@ pub struct Options {
     pub listen: SocketAddr,
     /// The network namespace in which it listens; without, that of the caller.
     pub netns: Option<Netns>,
-    /// With a certificate of a CA of its own; without, plain HTTP, over which kubectl sends no
+    /// TLS with a certificate of a CA of its own; without, plain HTTP, over which kubectl sends no
     /// token.
     pub tls: bool,
     /// Names in the certificate beside its addresses, `localhost` and `kubernetes.default.svc`.
     pub names: Vec<String>,
-    /// Who may come. The first one is in the kubeconfig.
+    /// Tokens of the clients that may come. The first one is in the kubeconfig.
     pub tokens: Vec<Token>,
-    /// Of each kind so many changes are remembered; older versions are expired.
+    /// How many changes of each kind are remembered; older versions are expired.
     pub window: usize,
     /// How often a watch that allows it gets a bookmark, where there is a version to tell. The first one
     /// comes after twice that.

@@ -11,10 +11,10 @@ use std::{
 
 const PREFIX: &str = "fake-api-";
 
-/// Thread, and what it said.
+/// Names of threads that have panicked, and what each said.
 static HEARD: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 
-/// From now on they are kept. A name for the threads of one more server.
+/// Keeps panics from now on. Returns a name for the threads of one more server.
 pub(super) fn listen() -> String {
     static HOOK: Once = Once::new();
     static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -30,7 +30,7 @@ pub(super) fn listen() -> String {
     format!("{PREFIX}{}", NUMBER.fetch_add(1, Relaxed))
 }
 
-/// Those in threads of that name.
+/// Panics of threads of that name.
 pub(super) fn of(name: &str) -> Vec<String> {
     heard().iter().filter(|(thread, _)| thread == name).map(|(_, said)| said.clone()).collect()
 }

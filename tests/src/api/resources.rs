@@ -9,11 +9,11 @@ pub struct Resource {
     pub version: &'static str,
     /// Its name in paths: `services`.
     pub plural: &'static str,
-    /// For kubectl: `service`.
+    /// Its name in the singular, for kubectl: `service`.
     pub singular: &'static str,
     /// `Service`.
     pub kind: &'static str,
-    /// For kubectl: `svc`.
+    /// Its short names, for kubectl: `svc`.
     pub short: &'static [&'static str],
     /// Its objects live in namespaces.
     pub is_namespaced: bool,
@@ -46,7 +46,7 @@ impl Resource {
         format!("/{root}/{}", self.api_version())
     }
 
-    /// As errors name it: `services`, `failoverpolicies.redirector.dev`.
+    /// Its name as errors have it: `services`, `failoverpolicies.redirector.dev`.
     #[must_use]
     pub fn qualified(&self) -> String {
         if self.group.is_empty() {

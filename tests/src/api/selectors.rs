@@ -54,7 +54,7 @@ impl Selector {
 
 static EMPTY: String = String::new();
 
-/// At the commas that are not within parentheses.
+/// Splits a text at the commas that are not within parentheses.
 fn split(text: &str) -> impl Iterator<Item = &str> {
     let mut depth = 0;
     let terms = text.split(move |letter| {

@@ -103,7 +103,7 @@ impl Cell {
 /// What a column says of an object.
 type Shown = fn(&Value) -> String;
 
-/// Those of kubectl; an Event's name says nothing.
+/// The columns of kubectl; an Event's name says nothing.
 const EVENTS: [(&str, Shown); 5] = [
     ("Last Seen", |event| {
         let times = ["/series/lastObservedTime", "/eventTime", "/metadata/creationTimestamp"];

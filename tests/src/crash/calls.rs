@@ -8,7 +8,7 @@ use std::{
 
 use nix::unistd::Pid;
 
-/// Calls that may: of some the arguments decide.
+/// Calls that may change such a thing: of some the arguments decide.
 #[cfg(target_arch = "x86_64")]
 pub(super) const CALLS: &[(libc::c_long, &str)] = &[
     (libc::SYS_bpf, "bpf"),
@@ -30,7 +30,7 @@ pub(super) const CALLS: &[(libc::c_long, &str)] = &[
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) const CALLS: &[(libc::c_long, &str)] = &[];
 
-/// Commands of `bpf` that do, by `enum bpf_cmd`.
+/// Commands of `bpf` that change such a thing, by `enum bpf_cmd`.
 const COMMANDS: &[(u64, &str)] = &[
     (2, "map update"),
     (3, "map delete"),

@@ -40,7 +40,7 @@ const CALLS: &str = "calls";
 pub struct Crasher(Arc<Directory>);
 
 impl Crasher {
-    /// One that ends nothing yet.
+    /// A crasher that ends nothing yet.
     pub fn new() -> Result<Self> {
         Ok(Self(Arc::new(Directory::new("crasher")?)))
     }
@@ -81,7 +81,7 @@ impl Crasher {
     }
 }
 
-/// Whole, whoever reads at the same time.
+/// Replaces a file as a whole: no reader sees a part of it.
 fn write(path: &Path, text: &str) -> Result<()> {
     let beside = path.with_extension("new");
     fs::write(&beside, text)

@@ -54,7 +54,7 @@ pub fn trace() -> Result<ExitCode> {
     follow(program, &directory)
 }
 
-/// Until the program has ended, all its threads with it.
+/// Follows the program until it has ended, all its threads with it.
 fn follow(program: Pid, directory: &Path) -> Result<ExitCode> {
     let mut is_killed = false;
     loop {
@@ -86,7 +86,7 @@ fn follow(program: Pid, directory: &Path) -> Result<ExitCode> {
     }
 }
 
-/// Counts the call that this thread is about to make. Whether it is the one not to be made.
+/// Counts the call that this thread is about to make. Returns whether it is the one not to be made.
 fn is_the_end(thread: Pid, directory: &Path) -> Result<bool> {
     let info = match call(thread) {
         Err(Errno::ESRCH) => return Ok(false),
@@ -116,7 +116,7 @@ fn call(thread: Pid) -> nix::Result<libc::ptrace_syscall_info> {
     Ok(unsafe { info.assume_init() })
 }
 
-/// One that has been killed meanwhile does not.
+/// Lets a thread go on; one that has been killed meanwhile does not.
 fn go_on(thread: Pid, signal: Option<Signal>) -> Result<()> {
     match ptrace::cont(thread, signal) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
@@ -124,11 +124,11 @@ fn go_on(thread: Pid, signal: Option<Signal>) -> Result<()> {
     }
 }
 
-/// SIGTERM is for the program.
+/// Passes SIGTERM on to the program.
 fn pass_on(program: Pid) -> Result<()> {
     static PROGRAM: AtomicI32 = AtomicI32::new(0);
     extern "C" fn terminated(_: libc::c_int) {
-        // Of an async-signal-safe call; a program that has ended needs none.
+        // The call is async-signal-safe; a program that has ended needs no signal.
         let _ = kill(Pid::from_raw(PROGRAM.load(Ordering::Relaxed)), Signal::SIGTERM);
     }
     PROGRAM.store(program.as_raw(), Ordering::Relaxed);
@@ -152,7 +152,7 @@ fn filter() -> Vec<libc::sock_filter> {
     let count = calls::CALLS.len();
     for (at, (call, _)) in calls::CALLS.iter().enumerate() {
         let call = u32::try_from(*call).expect("a number of a call");
-        // Over those that follow, and over the leave to go on.
+        // The jump is over those that follow, and over the leave to go on.
         let skip = u8::try_from(count - at).expect("few calls");
         filter.push(statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, call, skip));
     }

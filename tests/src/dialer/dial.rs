@@ -8,7 +8,7 @@ use std::{
 
 use super::{Dial, Dialled, Failure, Stage, Transport, now_us};
 
-/// Comes back with the answer of a UDP replica: nobody else's answer is taken for it.
+/// Comes back with the answer of a UDP replica: no other answer is taken for it.
 const QUESTION: &[u8] = b"who serves?";
 const REQUEST: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
 

@@ -60,7 +60,7 @@ pub struct Dialled {
     pub at_us: u64,
     /// How long `connect` took, successful or not; for unconnected UDP, `sendto`.
     pub connect_us: u64,
-    /// Until the answer was there, or it was clear that none would come.
+    /// How long until the answer was there, or it was clear that none would come.
     pub total_us: u64,
     /// The name of the replica that answered.
     pub outcome: Result<String, Failure>,
@@ -73,7 +73,7 @@ pub struct Dialled {
 /// Why a dial failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// In `connect` (or `sendto`), or after it.
+    /// Whether it failed in `connect` (or `sendto`), or after it.
     pub stage: Stage,
     /// The number of the error; `ETIMEDOUT` and `EAGAIN` when the dial's own timeout ran out in
     /// the connect and in the wait for the answer; `None` if the answer was cut short.
@@ -83,9 +83,9 @@ pub struct Failure {
 /// How far a dial came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
-    /// No connection.
+    /// There was no connection.
     Connect,
-    /// A connection, but no answer.
+    /// There was a connection, but no answer.
     Answer,
 }
 
@@ -107,7 +107,7 @@ pub struct Load {
 /// One second of a load.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Second {
-    /// From 0.
+    /// Its number, from 0.
     pub number: u64,
     /// Dials that ended in this second, failed or not.
     pub dials: u64,
@@ -122,9 +122,9 @@ pub struct Second {
 /// What the process is told. End of input ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
-    /// So many dials, one after the other. Answered by as many `Dialled`.
+    /// Makes so many dials, one after the other. Answered by as many `Dialled`.
     Dial(Dial, u32),
-    /// Answered by `Dialled` (as ordered) and a `Second` each second, at last `Ended`.
+    /// Makes a load. Answered by `Dialled` (as ordered) and a `Second` each second, at last `Ended`.
     Load(Load),
     /// Ends a load.
     Stop,

@@ -49,7 +49,7 @@ impl RawAddress {
         Self(Vec::new())
     }
 
-    /// The same without its port.
+    /// The same address without its port.
     pub(super) fn without_port(mut self) -> Self {
         if let Some(port) = self.0.get_mut(2..4) {
             port.fill(0);

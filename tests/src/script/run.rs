@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{Kind, Outcome, RawAddress, Reply, Step};
 
-/// For an answer on the same machine; a test that waits this long has failed.
+/// How long an answer on the same machine is waited for; a test that waits this long has failed.
 const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
 /// The process `scripter`. Ends with its input.

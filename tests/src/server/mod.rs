@@ -38,24 +38,24 @@ pub(crate) enum Order {
 /// How to listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listen {
-    /// Where.
+    /// The address to listen at.
     pub address: SocketAddr,
-    /// With `SO_REUSEPORT`.
+    /// It listens with `SO_REUSEPORT`.
     pub shares: bool,
-    /// With `IPV6_V6ONLY`.
+    /// It listens with `IPV6_V6ONLY`.
     pub is_v6_only: bool,
-    /// With `IP_FREEBIND`: on an address that is not there.
+    /// It listens with `IP_FREEBIND`: on an address that is not there.
     pub is_free: bool,
 }
 
 impl Listen {
-    /// Without any option.
+    /// Listens without any option.
     #[must_use]
     pub fn on(address: SocketAddr) -> Self {
         Self { address, shares: false, is_v6_only: false, is_free: false }
     }
 
-    /// With `SO_REUSEPORT`.
+    /// Listens with `SO_REUSEPORT`.
     #[must_use]
     pub fn sharing(address: SocketAddr) -> Self {
         Self { shares: true, ..Self::on(address) }
@@ -82,7 +82,7 @@ impl Server {
         Ok(Self { process, orders, replies: BufReader::new(replies).lines() })
     }
 
-    /// One that listens.
+    /// Starts a server that listens.
     pub fn listening(place: Place<'_>, name: &str, listen: Listen) -> Result<Self> {
         let mut server = Self::start(place, name)?;
         server.open(listen)?;

@@ -20,7 +20,7 @@ use nix::{
 use super::{Listen, Order};
 use crate::replica::{answer_apart, response};
 
-/// A listener, owned by the thread that serves it: nobody else's system call may hold it open.
+/// A listener, owned by the thread that serves it: no other thread's system call may hold it open.
 struct Serving {
     fd: RawFd,
     stop: PipeWriter,

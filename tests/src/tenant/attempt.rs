@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 /// Connects to make, one after the other. Each is closed as soon as its end is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Dialled in turn.
+    /// Addresses that are dialled in turn.
     pub addresses: Vec<SocketAddr>,
-    /// How often each of them.
+    /// How often each address is dialled.
     pub times: u32,
     /// Milliseconds between two connects.
     pub pause_ms: u64,
@@ -17,27 +17,27 @@ pub struct Attempt {
     pub timeout_ms: i64,
     /// `IP_TTL`, or `IPV6_UNICAST_HOPS`, of its packets; otherwise the kernel's.
     pub hops: Option<i32>,
-    /// Before each connect the process moves to the next of these.
+    /// Cgroups: before each connect the process moves to the next of them.
     pub cgroups: Vec<PathBuf>,
 }
 
-/// How connects ended.
+/// How many connects ended in which way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// With a connection.
+    /// Connects that ended with a connection.
     pub connected: u32,
-    /// With ECONNREFUSED.
+    /// Connects that ended with ECONNREFUSED.
     pub refused: u32,
-    /// With EHOSTUNREACH: a router or a host on the way has said so.
+    /// Connects that ended with EHOSTUNREACH: a router or a host on the way has said so.
     pub unreachable: u32,
-    /// With ETIMEDOUT, or given up.
+    /// Connects that ended with ETIMEDOUT, or were given up.
     pub unanswered: u32,
-    /// With anything else.
+    /// Connects that ended with anything else.
     pub other: u32,
 }
 
 impl Attempt {
-    /// These addresses so often, as fast as possible, for as long as the policy lets them wait.
+    /// Dials these addresses so often, as fast as possible, for as long as the policy lets them wait.
     #[must_use]
     pub fn new(addresses: &[SocketAddr], times: u32) -> Self {
         Self {
@@ -50,19 +50,19 @@ impl Attempt {
         }
     }
 
-    /// With so many milliseconds between two connects.
+    /// The same connects with so many milliseconds between two of them.
     #[must_use]
     pub fn every(self, pause_ms: u64) -> Self {
         Self { pause_ms, ..self }
     }
 
-    /// With packets that live for so many hops.
+    /// The same connects with packets that live for so many hops.
     #[must_use]
     pub fn hops(self, hops: i32) -> Self {
         Self { hops: Some(hops), ..self }
     }
 
-    /// From these cgroups in turn.
+    /// The same connects from these cgroups in turn.
     #[must_use]
     pub fn from(self, cgroups: &[PathBuf]) -> Self {
         Self { cgroups: cgroups.to_owned(), ..self }
@@ -70,7 +70,7 @@ impl Attempt {
 }
 
 impl Tally {
-    /// All that did not end with a connection.
+    /// All connects that did not end with a connection.
     #[must_use]
     pub fn failed(self) -> u32 {
         let Self { connected: _, refused, unreachable, unanswered, other } = self;

@@ -18,7 +18,7 @@ const QUESTION: &[u8; 2] = b"hi";
 pub(super) struct Held(Vec<TcpStream>);
 
 impl Held {
-    /// Opens so many more to each address.
+    /// Opens so many more connections to each address.
     pub(super) fn open(&mut self, addresses: &[SocketAddr], times: u32) -> Result<Tally> {
         for address in addresses {
             for _ in 0..times {
@@ -31,7 +31,7 @@ impl Held {
         Ok(self.ask())
     }
 
-    /// Asks on each.
+    /// Asks on each connection.
     pub(super) fn ask(&self) -> Tally {
         let mut tally = Tally::default();
         for stream in &self.0 {

@@ -14,7 +14,7 @@ use nix::{
     unistd::{getgid, getuid},
 };
 
-/// Whatever is not local leaves by a cable whose other end is nobody's.
+/// Whatever is not local leaves by a cable whose other end no process reads.
 const LOST: &str = "link set lo up\n\
                     link add v0 type veth peer name v1\n\
                     link set v0 arp off up\n\

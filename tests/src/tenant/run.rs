@@ -113,7 +113,7 @@ fn connected(address: SocketAddr, timeout_ms: i64, hops: Option<i32>) -> Result<
         (None, _) => {}
     }
     connect(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
-    // Reset instead of closed: nobody's node keeps thousands of sockets waiting.
+    // Reset instead of closed: no node keeps thousands of sockets waiting.
     let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
     setsockopt(&socket, sockopt::Linger, &at_once)
 }

@@ -16,7 +16,7 @@ pub(super) const MODULES: [&str; 3] = ["inet_diag", "tcp_diag", "udp_diag"];
 /// One kernel of the matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kernel {
-    /// As its test is called, and the directory of its image and logs.
+    /// The name of its test, and of the directory of its image and logs.
     pub name: &'static str,
     release: &'static str,
     /// What its version starts with; empty for whatever is newest.
@@ -39,7 +39,7 @@ pub struct Skip;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Files {
     pub(super) image: PathBuf,
-    /// As [`MODULES`]; `.ko`, or compressed `.ko.xz`.
+    /// The files of [`MODULES`]; `.ko`, or compressed `.ko.xz`.
     pub(super) modules: Vec<PathBuf>,
 }
 

@@ -47,7 +47,7 @@ pub fn boot(kernel: Kernel) -> Result<Result<Report, Skip>> {
     Report::parse(&text).map(Ok)
 }
 
-/// The binaries are the same for every kernel: built by whoever needs them first.
+/// The binaries are the same for every kernel: built by the test that needs them first.
 fn shared_binaries(target: &Path) -> Result<Arc<Binaries>> {
     static BUILT: Mutex<Option<Arc<Binaries>>> = Mutex::new(None);
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);

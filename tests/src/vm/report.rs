@@ -73,7 +73,7 @@ pub struct Report {
     pub checks: Vec<Check>,
     pub findings: Vec<Finding>,
     pub steps: Vec<Step>,
-    /// From the kernel's start to the end of the checks.
+    /// How long it took from the kernel's start to the end of the checks.
     pub seconds: f64,
 }
 

@@ -23,8 +23,8 @@ impl InstructionTable {
         self.columns.push(Column { title, processed: report.instructions.clone() });
     }
 
-    /// Those of the kernel that this runs on, as `redirector load --verifier-stats` prints them: a
-    /// program and its number on each line.
+    /// Adds the numbers of the kernel that this runs on, as `redirector load --verifier-stats`
+    /// prints them: a program and its number on each line.
     pub fn add_this_kernel(&mut self, printed: &str) {
         let line = |line: &str| -> Option<(String, u64)> {
             let (program, processed) = line.split_once(' ')?;

@@ -14,10 +14,10 @@ const SHOWN: usize = 64;
 /// Why the text of an address is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Unusable {
-    /// No text that everybody reads alike.
+    /// No text that all programs read alike.
     #[error("is no address in its usual form")]
     Form,
-    /// Of the other family than its list.
+    /// An address of the other family than its list.
     #[error("is of another family than its list")]
     Family,
     /// An address that no connection is steered to or from.
@@ -29,9 +29,9 @@ pub enum Unusable {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{text:?} {why}")]
 pub struct Refused {
-    /// As it was written; a long one is cut.
+    /// The text as it was written; a long one is cut.
     pub text: Arc<str>,
-    /// Why.
+    /// Why it is not used.
     pub why: Unusable,
 }
 
@@ -39,7 +39,7 @@ pub struct Refused {
 /// why not.
 pub type Address = Result<IpAddr, Refused>;
 
-/// Reads one.
+/// Reads an address.
 pub(super) fn read(text: &str) -> Address {
     let refuse = |why| Refused { text: cut(text).into(), why };
     // std reads no leading zeros, no shortened IPv4, no scope, no port, no spaces.
@@ -47,7 +47,7 @@ pub(super) fn read(text: &str) -> Address {
     usable(address).map_err(|why| refuse(why.into()))
 }
 
-/// Reads one of a list that has one family.
+/// Reads an address of a list that has one family.
 pub(super) fn read_of(family: Family, text: &str) -> Address {
     let address = read(text)?;
     if Family::of(address) == family && (family == Family::V4) != text.contains(':') {
@@ -66,7 +66,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// That of a canonical address.
+    /// The family of a canonical address.
     #[must_use]
     pub const fn of(address: IpAddr) -> Self {
         match address {
@@ -75,7 +75,7 @@ impl Family {
         }
     }
 
-    /// By the name that the API gives it.
+    /// The family of the name that the API gives it.
     pub(super) fn named(name: &str) -> Option<Self> {
         match name {
             "IPv4" => Some(Self::V4),

@@ -40,26 +40,26 @@ impl fmt::Display for ObjectRef {
 pub trait Object: Clone + fmt::Debug + Send + Sync + 'static {
     /// Where they are listed, of all namespaces: `/api/v1/services`.
     const PATH: &'static str;
-    /// For people: `Service`.
+    /// The kind's name, for people: `Service`.
     const KIND: &'static str;
 
-    /// Reads one.
+    /// Reads an object.
     ///
     /// # Errors
     ///
     /// Why it is none, for people.
     fn decode(json: &[u8]) -> Result<Self, String>;
 
-    /// Which one it is.
+    /// Which object it is.
     fn object(&self) -> &ObjectRef;
 }
 
 /// One change of one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change<T> {
-    /// Added, or another version.
+    /// The object was added, or is another version.
     Put(T),
-    /// Gone.
+    /// The object is gone.
     Remove(ObjectRef),
     /// A version that cannot be read: the last good one stays in force.
     Rejected {
@@ -73,7 +73,7 @@ pub enum Change<T> {
 /// What a watch has to say at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch<T> {
-    /// In order; of one object at most one in a complete list.
+    /// The changes in order; of one object at most one in a complete list.
     pub changes: Vec<Change<T>>,
     /// After these everything that there is has been said. Always so after the first batch.
     pub is_synced: bool,

@@ -13,7 +13,7 @@ const REGION: &str = "topology.kubernetes.io/region";
 /// What is kept of our own Node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// Which one; it has no namespace.
+    /// Which Node it is; it has no namespace.
     pub object: ObjectRef,
     /// `topology.kubernetes.io/zone`.
     pub zone: Option<Arc<str>>,
@@ -54,7 +54,7 @@ impl Object for Node {
 /// What is kept of any Node: its metadata is enough.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodePlace {
-    /// Which one; it has no namespace.
+    /// Which Node it is; it has no namespace.
     pub object: ObjectRef,
     /// `topology.kubernetes.io/zone`.
     pub zone: Option<Arc<str>>,

@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use super::{Object, ObjectRef};
 
-/// What is kept of one.
+/// What is kept of a FailoverPolicy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailoverPolicy {
-    /// Which one.
+    /// Which FailoverPolicy it is.
     pub object: ObjectRef,
     /// `metadata.uid`: another one is another object of the same name.
     pub uid: Arc<str>,

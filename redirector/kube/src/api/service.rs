@@ -11,21 +11,21 @@ use super::{
     object_ref,
 };
 
-/// Somebody else than kube-proxy serves it, or its slices.
+/// The label of what another proxy than kube-proxy serves: a Service, or its slices.
 pub(super) const PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
-/// It is headless, whatever else it says.
+/// The label of a Service that is headless, whatever else it says.
 pub(super) const HEADLESS: &str = "service.kubernetes.io/headless";
-/// `"true"`: it is ours without a policy too. `"false"`: only with one, whatever the scope.
+/// `"true"`: a Service is ours without a policy too. `"false"`: only with one, whatever the scope.
 const FAILOVER: &str = "redirector.dev/failover";
 /// `timeoutSeconds` where it is not given; the API server writes it.
 const AFFINITY_SECONDS: i32 = 10_800;
-/// The API's maximum of the same.
+/// The API's maximum of `timeoutSeconds`.
 const MAX_AFFINITY_SECONDS: i32 = 86_400;
 
 /// What is kept of a Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
-    /// Which one.
+    /// Which Service it is.
     pub object: ObjectRef,
     /// `metadata.creationTimestamp` in milliseconds since 1970: of two that want one address the
     /// older has it.
@@ -38,7 +38,7 @@ pub struct Service {
     pub has_selector: bool,
     /// Cluster addresses, at most one of each family.
     pub cluster_ips: Box<[Address]>,
-    /// In the order of the object.
+    /// Its ports, in the order of the object.
     pub ports: Box<[ServicePort]>,
     /// `spec.externalIPs`.
     pub external_ips: Box<[Address]>,
@@ -57,7 +57,7 @@ pub struct Service {
 pub enum ServiceKind {
     /// kube-proxy.
     Proxied,
-    /// Nobody: it has no address (yet), or the label that says so.
+    /// No proxy: it has no address (yet), or the label that says so.
     Headless,
     /// DNS.
     ExternalName,
@@ -74,7 +74,7 @@ pub struct ServicePort {
     pub protocol: Option<Protocol>,
     /// Host order.
     pub port: u16,
-    /// On every node.
+    /// Its port on every node.
     pub node_port: Option<u16>,
 }
 
@@ -183,7 +183,7 @@ fn port(port: &core::ServicePort) -> Result<ServicePort, String> {
     })
 }
 
-/// By its name; not given is TCP.
+/// The protocol of that name; not given is TCP.
 pub(super) fn protocol(name: Option<&str>) -> Option<Protocol> {
     match name {
         None | Some("" | "TCP") => Some(Protocol::Tcp),

@@ -13,9 +13,9 @@ use super::{
     service::{HEADLESS, PROXY_NAME, protocol},
 };
 
-/// Whose endpoints they are.
+/// The label that says whose endpoints they are.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
-/// Who made it, or says so.
+/// The label that says who made a slice.
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 /// The controller that lists the pods which a Service selects.
 const CONTROLLER: &str = "endpointslice-controller.k8s.io";
@@ -25,41 +25,41 @@ const REMEMBERED: usize = 4;
 /// What is kept of an EndpointSlice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointSlice {
-    /// Which one.
+    /// Which EndpointSlice it is.
     pub object: ObjectRef,
     /// Name of its Service, in its own namespace. `None`: it belongs to none, or kube-proxy does
     /// not look at it (headless, another proxy's, names instead of addresses).
     pub service: Option<Arc<str>>,
     /// Who made it, as its label says.
     pub maker: Maker,
-    /// That of its addresses.
+    /// The family of its addresses.
     pub family: Family,
     /// Named ports with a number, of our protocols.
     pub ports: Box<[SlicePort]>,
-    /// Those whose first address may be used.
+    /// The endpoints whose first address may be used.
     pub endpoints: Box<[Endpoint]>,
     /// The first few whose address may not be used.
     pub refused: Box<[Refused]>,
-    /// How many may not.
+    /// How many addresses may not be used.
     pub refused_count: usize,
 }
 
-/// Who made a slice. Anybody may write that label, so it is believed only where the controller
+/// Who made a slice. Any writer may set that label, so it is believed only where the controller
 /// would undo a forgery: at a Service with a selector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Maker {
     /// The endpoint slice controller, from pods.
     Controller,
-    /// Somebody else; also the controller that copies Endpoints, which users write.
+    /// Another writer; also the controller that copies Endpoints, which users write.
     Other(Option<Arc<str>>),
 }
 
 /// One of its ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlicePort {
-    /// That of a port of the Service; empty for the only one.
+    /// The name of a port of the Service; empty for the only one.
     pub name: Arc<str>,
-    /// With the name it says which port of the Service.
+    /// Its protocol, which with the name says which port of the Service it is.
     pub protocol: Protocol,
     /// Where the endpoints answer.
     pub port: u16,
@@ -80,11 +80,11 @@ pub struct Endpoint {
     pub node: Option<Arc<str>>,
     /// `zone`.
     pub zone: Option<Arc<str>>,
-    /// Who should use it.
+    /// Which zones and nodes should use it.
     pub hints: Option<Arc<Hints>>,
 }
 
-/// Who should use an endpoint.
+/// Which zones and nodes should use an endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hints {
     /// `hints.forZones[].name`.
@@ -122,7 +122,7 @@ impl Object for EndpointSlice {
             refused: Box::default(),
             refused_count: 0,
         };
-        // Nobody asks for the rest of one that belongs to no Service.
+        // The index asks for nothing more of a slice that belongs to no Service.
         if slice_of.service.is_some() {
             slice_of.ports = slice.ports.iter().flatten().filter_map(port).collect();
             slice_of.fill(&slice.endpoints);
@@ -175,7 +175,7 @@ impl EndpointSlice {
     }
 }
 
-/// Neighbours mostly share them.
+/// The hints of an endpoint; neighbours mostly share them.
 fn hints(
     hints: Option<&discovery::EndpointHints>,
     last: &mut Option<Arc<Hints>>,

@@ -12,7 +12,7 @@ use std::{
 
 use tracing::warn;
 
-/// More are not tried: each may cost a connect deadline.
+/// More addresses are not tried: each may cost a connect deadline.
 const MOST: usize = 16;
 
 /// The addresses, and which of them answered last.
@@ -29,10 +29,10 @@ struct State {
 }
 
 impl Alternatives {
-    /// Those of the file, if there is one.
+    /// The addresses of the file, if there is one.
     pub(super) fn remembered(file: Option<PathBuf>) -> Self {
         if let Some(path) = &file {
-            // Of a process that was killed in the middle. Where it cannot be removed, writing says so.
+            // The draft of a process that was killed. If it cannot be removed, writing says so.
             let _ = fs::remove_file(draft(path));
         }
         let text = file.as_ref().and_then(|path| fs::read_to_string(path).ok());
@@ -59,7 +59,7 @@ impl Alternatives {
         }
     }
 
-    /// All of them, and the one to begin with.
+    /// The address to begin with, and all alternatives.
     pub(super) fn get(&self, now: Instant) -> (Option<SocketAddr>, Vec<SocketAddr>) {
         let state = self.lock();
         let preferred = state.preferred.filter(|(_, until)| now < *until);
@@ -75,7 +75,7 @@ impl Alternatives {
         }
     }
 
-    /// Nobody is to begin with: it did not answer, or its time is over.
+    /// No address is the one to begin with: it did not answer, or its time is over.
     pub(super) fn forget_preferred(&self) {
         self.lock().preferred = None;
     }

@@ -77,7 +77,7 @@ fn timed_out(what: &str, after: Duration) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, format!("{what} in {after:?}"))
 }
 
-/// An address needs nobody; only a name asks DNS.
+/// An address is taken as it is; only a name asks DNS.
 async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     match host.parse::<IpAddr>() {
         Ok(address) => Ok(vec![SocketAddr::new(address, port)]),
@@ -112,7 +112,7 @@ where
 {
     let handshake = http1::handshake(TokioIo::new(stream)).await;
     let (sender, connection) = handshake.map_err(Error::Interrupted)?;
-    // How it ends, whoever waits for an answer is told.
+    // The request that waits for an answer is told how the connection ends.
     let driver = tokio::spawn(async move {
         let _ = connection.await;
     });

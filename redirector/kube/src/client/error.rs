@@ -33,7 +33,7 @@ pub enum Error {
         /// The server's words.
         message: String,
     },
-    /// 403.
+    /// The server answered 403.
     #[error("the API server forbids {path} (403): {message}; apply the RBAC rules of deploy/")]
     Forbidden {
         /// What was asked for.
@@ -41,7 +41,7 @@ pub enum Error {
         /// The server's words.
         message: String,
     },
-    /// 404.
+    /// The server answered 404.
     #[error("the API server knows no {path} (404): {message}")]
     NotFound {
         /// What was asked for.
@@ -49,7 +49,7 @@ pub enum Error {
         /// The server's words.
         message: String,
     },
-    /// 409.
+    /// The server answered 409.
     #[error("somebody else has changed {path} (409): {message}")]
     Conflict {
         /// What was asked for.
@@ -63,7 +63,7 @@ pub enum Error {
         /// The server's words.
         message: String,
     },
-    /// 429.
+    /// The server answered 429.
     #[error("the API server asks us to slow down (429)")]
     TooManyRequests {
         /// `Retry-After`, if given in seconds.
@@ -75,7 +75,7 @@ pub enum Error {
         /// The server's words.
         message: String,
     },
-    /// 5xx.
+    /// The server answered 5xx.
     #[error("the API server fails ({code}): {message}")]
     Server {
         /// The status.
@@ -98,7 +98,7 @@ pub enum Error {
     /// An answer, or a line of it, longer than allowed.
     #[error("the API server's {what} is longer than {limit} bytes")]
     TooLarge {
-        /// Of what.
+        /// What is too long.
         what: &'static str,
         /// The limit, in bytes.
         limit: usize,
@@ -114,7 +114,7 @@ pub enum Error {
     TimedOut {
         /// What was missing: `no answer`, `no complete answer`, `no event`.
         what: &'static str,
-        /// For how long.
+        /// How long it was waited for.
         after: Duration,
     },
     /// The connection broke before the answer was complete.
@@ -123,7 +123,7 @@ pub enum Error {
     /// An answer that is not what was asked for.
     #[error("the API server's answer is malformed: {why}")]
     Malformed {
-        /// In which way.
+        /// What is wrong with it.
         why: String,
     },
 }
@@ -173,7 +173,7 @@ impl ErrorKind {
         Self::Malformed,
     ];
 
-    /// As a label of a metric.
+    /// Its name as a label of a metric.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -199,7 +199,7 @@ impl ErrorKind {
 }
 
 impl Error {
-    /// Which kind.
+    /// Which kind of failure this is.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self {
@@ -283,7 +283,7 @@ struct Cause {
 }
 
 impl Status {
-    /// Reads one; what is no `Status` is a message.
+    /// Reads a `Status`; what is none is a message.
     pub(crate) fn read(body: &[u8]) -> Self {
         serde_json::from_slice(body).unwrap_or_else(|_| Self {
             message: String::from_utf8_lossy(&body[..body.len().min(512)]).into_owned(),
@@ -296,7 +296,7 @@ impl Status {
         self.details.as_ref()?.retry_after_seconds.map(Duration::from_secs)
     }
 
-    /// As client-go's `IsTooLargeResourceVersion`, for servers with and without the cause.
+    /// The same test as client-go's `IsTooLargeResourceVersion`, for servers with and without the cause.
     fn is_too_large_a_version(&self) -> bool {
         let causes = self.details.as_ref().and_then(|details| details.causes.as_deref());
         let named =
@@ -328,7 +328,7 @@ pub enum SetupError {
     /// A file that cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
-        /// Which.
+        /// Which file it is.
         path: PathBuf,
         /// What the system says.
         source: io::Error,
@@ -336,7 +336,7 @@ pub enum SetupError {
     /// A CA file without a certificate, or with one that is none.
     #[error("{} holds no usable certificate: {why}", path.display())]
     Certificates {
-        /// Which.
+        /// Which file it is.
         path: PathBuf,
         /// What is wrong.
         why: String,
@@ -352,7 +352,7 @@ pub enum SetupError {
     Credentials(#[from] Box<kube::Error>),
 }
 
-/// At most 512 bytes of a text that somebody else wrote.
+/// At most 512 bytes of a text that the server wrote.
 fn shorten(text: &str) -> String {
     let mut end = text.len().min(512);
     while !text.is_char_boundary(end) {

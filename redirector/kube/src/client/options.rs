@@ -39,9 +39,9 @@ impl Default for Options {
 pub struct Timeouts {
     /// TCP and TLS, for each address. 5 s.
     pub connect: Duration,
-    /// From the request to the answer's headers, connecting not counted. 10 s.
+    /// The longest time from the request to the answer's headers, connecting not counted. 10 s.
     pub first_byte: Duration,
-    /// One request as a whole, a watch excepted. 30 s.
+    /// The longest time of one request as a whole, a watch excepted. 30 s.
     pub request: Duration,
     /// Between looks at the files with CA, token and keys. 30 s; after a TLS error or a 401 a
     /// thirtieth of it.

@@ -11,10 +11,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Access, Client, Connection, Error, Status};
 
-/// Of an answer that is no success, more is not read.
+/// Bytes that are read of an answer that is no success, at most.
 const MOST_OF_A_REFUSAL: usize = 64 << 10;
 
-/// Answers to single requests may not be longer.
+/// Bytes of an answer to a single request, at most.
 const MOST_OF_AN_ANSWER: usize = 16 << 20;
 
 /// An answer that is a success.
@@ -22,7 +22,7 @@ const MOST_OF_AN_ANSWER: usize = 16 << 20;
 pub struct Answer {
     /// 200 to 299.
     pub status: StatusCode,
-    /// At most 16 MiB.
+    /// The body, of at most 16 MiB.
     pub body: Bytes,
 }
 

@@ -11,13 +11,13 @@ use super::said::Said;
 
 /// Differences of Services.
 ///
-/// The core refuses a frontend that another service still has, and a backend that is somebody's
-/// frontend; two services that exchange something would refuse each other for ever. So whoever has
-/// to give way first loses what it loses, and then everybody gets what is new.
+/// The core refuses a frontend that another service still has, and a backend that is the frontend
+/// of one; two services that exchange something would refuse each other for ever. So services that
+/// have to give way first lose what they lose, and then all get what is new.
 #[derive(Default)]
 pub(super) struct Differences {
     removed: Vec<ServiceRef>,
-    /// As the core knows them, and as they are now.
+    /// Services as the core knows them, and as they are now.
     changed: Vec<(Option<Said>, Service)>,
 }
 
@@ -65,7 +65,7 @@ impl Wanted {
         self.backends.extend(backends.filter(|one| !had.backends.contains(one)));
     }
 
-    /// What is left of a Service that has something in somebody's way: what it had and still has.
+    /// What is left of a Service that has something in another's way: what it had and still has.
     fn way_for(&self, old: &Said, new: &Service) -> Option<Service> {
         let had = Had::of(old);
         let has = Had {

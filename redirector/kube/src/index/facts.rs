@@ -16,15 +16,15 @@ use crate::{
 pub struct PortState {
     /// The kernel has what the core wants of it.
     pub is_programmed: bool,
-    /// Why it has not, and will not before something changes.
+    /// Why the kernel has not, and will not before something changes.
     pub not_installed: Option<Arc<str>>,
-    /// As in [`PortHealth`].
+    /// The same as in [`PortHealth`].
     pub away: Vec<(Arc<str>, Arc<str>)>,
     /// Tiers without a backend.
     pub vacancies: Vec<Vacancy>,
     /// Backends of all its tiers.
     pub backends: usize,
-    /// Those of them to which nobody objects.
+    /// Those of them without an objection.
     pub healthy: usize,
 }
 
@@ -48,7 +48,7 @@ impl Index {
     }
 }
 
-/// The index, and what others know.
+/// The index, and what the core and the kernel have made of what it said.
 struct Told<'a> {
     index: &'a Index,
     states: &'a BTreeMap<ServiceRef, PortState>,

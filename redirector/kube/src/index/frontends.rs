@@ -1,9 +1,9 @@
 //! Which Service has which address, when several say so.
 //!
 //! Cluster addresses and node ports are given out by the API server, each once; load-balancer and
-//! external addresses are claimed by whoever may write a Service. So the former come first, and the
-//! latter never where a pod answers: neither the traffic of another Service nor that of a pod can
-//! be claimed. What a Service does not get is left to kube-proxy.
+//! external addresses are claimed by any user who may write a Service. So the former come first,
+//! and the latter never where a pod answers: neither the traffic of another Service nor that of a
+//! pod can be claimed. What a Service does not get is left to kube-proxy.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,11 +25,11 @@ pub(super) enum Origin {
     External,
 }
 
-/// That a Service port wants an address. In the order in which they come: kind, age, name.
+/// A Service port's wish for an address. Claims are in the order in which they come: kind, age, name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Claim {
     pub origin: Origin,
-    /// Of the Service, in milliseconds.
+    /// When the Service was created, in milliseconds.
     pub created: i64,
     pub object: ObjectRef,
     /// Name of the port.
@@ -95,7 +95,7 @@ pub(super) fn claims(
 /// All claims of all Services.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Claims {
-    /// Sorted: mostly one, for which a set is too much.
+    /// Claims of each frontend, sorted: mostly one, for which a set is too much.
     by_frontend: BTreeMap<Frontend, Vec<Claim>>,
     /// Each address that is claimed, how often, and the Services with an endpoint there: hardly
     /// any.
@@ -109,8 +109,8 @@ struct Meeting {
 }
 
 impl Claims {
-    /// Adds a claim. Whether nobody claimed that address before: then its endpoints are to be
-    /// looked for.
+    /// Adds a claim. Returns whether no Service claimed that address before: then its endpoints are
+    /// to be looked for.
     pub fn add(&mut self, frontend: Frontend, claim: Claim) -> bool {
         let claims = self.by_frontend.entry(frontend).or_default();
         let Err(at) = claims.binary_search(&claim) else { return false };
@@ -121,7 +121,7 @@ impl Claims {
         meeting.claims == 1
     }
 
-    /// Withdraws one.
+    /// Withdraws a claim.
     pub fn remove(&mut self, frontend: &Frontend, claim: &Claim) {
         let Some(claims) = self.by_frontend.get_mut(frontend) else { return };
         let Ok(at) = claims.binary_search(claim) else { return };
@@ -137,13 +137,13 @@ impl Claims {
         }
     }
 
-    /// Notes that a Service has an endpoint at an address. Whether somebody claims it.
+    /// Notes that a Service has an endpoint at an address. Returns whether that is claimed, and new.
     pub fn meet(&mut self, address: IpAddr, object: &ObjectRef) -> bool {
         let Some(meeting) = self.addresses.get_mut(&address) else { return false };
         meeting.endpoints_of.insert(object.clone())
     }
 
-    /// Notes that it has none there any more.
+    /// Notes that a Service has no endpoint there any more.
     pub fn part(&mut self, address: IpAddr, object: &ObjectRef) {
         if let Some(meeting) = self.addresses.get_mut(&address) {
             meeting.endpoints_of.remove(object);
@@ -155,7 +155,7 @@ impl Claims {
         self.addresses.get(address).into_iter().flat_map(|meeting| &meeting.endpoints_of)
     }
 
-    /// Those who claim any port of an address.
+    /// The Services that claim any port of an address.
     pub fn claimants_of(&self, address: IpAddr) -> impl Iterator<Item = &ObjectRef> {
         let end = |port, protocol| Frontend { address, port, protocol };
         self.by_frontend
@@ -163,7 +163,7 @@ impl Claims {
             .flat_map(|(_, claims)| claims.iter().map(|claim| &claim.object))
     }
 
-    /// Who has a frontend; `is_pod` says whether a pod answers there.
+    /// The claim that has a frontend; `is_pod` says whether a pod answers there.
     pub fn holder(
         &self,
         frontend: &Frontend,

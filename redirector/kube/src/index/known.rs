@@ -11,7 +11,7 @@ use crate::api::{Endpoint, EndpointSlice, Hints, Maker, Names, ObjectRef, Servic
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
     pub services: BTreeMap<ObjectRef, Service>,
-    /// By Service, sorted by the name of the slice: mostly one, for which a map is too much.
+    /// Slices by Service, sorted by the name of the slice: mostly one, for which a map is too much.
     slices: BTreeMap<ObjectRef, Vec<EndpointSlice>>,
     /// Which Service each slice belongs to: its label may change.
     homes: BTreeMap<ObjectRef, ObjectRef>,
@@ -20,7 +20,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Takes in a Service. Whether it is another than before.
+    /// Takes in a Service. Returns whether it is another than before.
     pub fn put(&mut self, mut service: Service) -> bool {
         self.share(&mut service.object);
         for port in &mut service.ports {
@@ -33,8 +33,8 @@ impl Known {
         true
     }
 
-    /// Takes in a slice. Whose endpoints may have changed by that: its Service's, and those of the
-    /// one that it belonged to before.
+    /// Takes in a slice. Returns whose endpoints may have changed by that: its Service's, and those
+    /// of the one that it belonged to before.
     pub fn put_slice(&mut self, mut slice: EndpointSlice) -> Vec<ObjectRef> {
         self.share(&mut slice.object);
         let home = slice
@@ -61,12 +61,12 @@ impl Known {
         touched
     }
 
-    /// Whose a slice is, as far as it was read.
+    /// Which Service a slice belongs to, as far as it was read.
     pub fn home(&self, slice: &ObjectRef) -> Option<&ObjectRef> {
         self.homes.get(slice)
     }
 
-    /// Takes a slice out. Whose it was.
+    /// Takes a slice out. Returns which Service it belonged to.
     pub fn remove_slice(&mut self, slice: &ObjectRef) -> Option<ObjectRef> {
         let home = self.homes.remove(slice)?;
         if let Some(slices) = self.slices.get_mut(&home) {
@@ -90,7 +90,7 @@ impl Known {
         self.slices.keys()
     }
 
-    /// The first slice of a Service that nobody vouches for. The controller's slices are as good
+    /// The first slice of a Service that is not to be trusted. The controller's slices are as good
     /// as the pods they are made of, but its label is believed only where it would undo a forgery:
     /// at a Service with a selector. All addresses of any other must lie within `trusted`.
     pub fn untrusted(&self, service: &Service, trusted: &[IpNet]) -> Option<&EndpointSlice> {
@@ -102,7 +102,7 @@ impl Known {
         })
     }
 
-    /// Whether somebody else than the controller lists endpoints of a Service: they may be another
+    /// Whether another writer than the controller lists endpoints of a Service: they may be another
     /// namespace's.
     pub fn has_others(&self, service: &Service) -> bool {
         self.slices(&service.object).any(|slice| !is_of_controller(slice, service))

@@ -57,11 +57,11 @@ pub use self::{
 /// What a watch has to say.
 #[derive(Clone, Debug)]
 pub enum News {
-    /// Of all namespaces.
+    /// Services of all namespaces.
     Services(Batch<Service>),
-    /// Of all namespaces.
+    /// Slices of all namespaces.
     Slices(Batch<EndpointSlice>),
-    /// Of all namespaces.
+    /// Policies of all namespaces.
     Policies(Batch<FailoverPolicy>),
     /// The own Node; others are ignored.
     Node(Batch<Node>),
@@ -76,9 +76,9 @@ pub struct Index {
     known: Known,
     policies: Policies,
     node: Option<Node>,
-    /// As they were told; `None` is not yet.
+    /// The regions of zones as they were told; `None` is not yet.
     told_regions: Option<BTreeMap<Arc<str>, Arc<str>>>,
-    /// These, and that of the own node.
+    /// The regions that were told, and that of the own node.
     regions: BTreeMap<Arc<str>, Arc<str>>,
     synced: Synced,
     /// Services of which something has changed since they were last looked at.
@@ -86,14 +86,14 @@ pub struct Index {
     are_all_touched: bool,
     /// Services that are ours, as far as they alone decide.
     standings: BTreeMap<ObjectRef, Standing>,
-    /// What they need in all, without tiers that are other Services.
+    /// What those Services need in all, without tiers that are other Services.
     demanded: Demand,
-    /// Services that tiers name, and whose.
+    /// Services that tiers name, and the Services whose tiers they are.
     referrers: BTreeMap<ObjectRef, BTreeSet<ObjectRef>>,
     claims: Claims,
-    /// Of each Service the endpoints at addresses that somebody claims.
+    /// The endpoints of each Service at addresses that a Service claims.
     met: BTreeMap<ObjectRef, BTreeSet<IpAddr>>,
-    /// Over their namespace's share.
+    /// Services over their namespace's share.
     left: BTreeSet<ObjectRef>,
     places: Places,
     /// What the core knows; `None` is nothing yet.
@@ -111,7 +111,7 @@ struct Synced {
 }
 
 impl Index {
-    /// Nothing is known.
+    /// An index that knows nothing yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
@@ -276,7 +276,7 @@ impl Index {
     }
 
     /// Whether a Service is redirected: by what was last told to the core. If it is not, a
-    /// [`Notice`] about it says why, or nobody asked for it.
+    /// [`Notice`] about it says why, or it was not asked for.
     #[must_use]
     pub fn is_ours(&self, object: &ObjectRef) -> bool {
         let said = self.said.as_ref().and_then(|(_, said)| said.get(object));
@@ -336,7 +336,7 @@ impl Index {
         self.touched.extend(touched);
     }
 
-    /// A node that is gone from the API is the last thing known of it.
+    /// Takes in the own Node. If it is gone from the API, what was last known of it holds.
     fn take_node(&mut self, change: Change<Node>) {
         match change {
             Change::Put(node) if node.object.name == self.settings.node => {
@@ -388,7 +388,7 @@ impl Index {
     fn answer(&mut self, object: &ObjectRef, node: &Node) -> (Vec<Said>, Vec<Notice>) {
         let mut notices = self.notices.remove(object).unwrap_or_default();
         let Some(standing) = self.standings.get(object).cloned() else {
-            // What `stand` said of it.
+            // The notices that `stand` left about it.
             return (Vec::new(), notices);
         };
         if self.left.contains(object) {
@@ -412,7 +412,7 @@ impl Index {
         self.policies.of(object).is_some()
     }
 
-    /// Whose an address is.
+    /// The claim that has an address.
     fn holder(&self, frontend: &Frontend) -> Option<&Claim> {
         self.claims.holder(frontend, |frontend| {
             let mut there = self.claims.endpoints_at(&frontend.address);
@@ -420,7 +420,7 @@ impl Index {
         })
     }
 
-    /// Whose address a backend is, if the core knows it as that.
+    /// The claim whose address a backend is, if the core knows it as that.
     fn holder_at(&self, backend: &BackendRef) -> Option<&Claim> {
         let BackendRef { address, port, protocol } = *backend;
         let holder = self.holder(&Frontend { address, port, protocol })?;
@@ -428,7 +428,7 @@ impl Index {
     }
 }
 
-/// An empty list is none.
+/// Sets the list of an object; an empty one is removed.
 fn set<T>(lists: &mut BTreeMap<ObjectRef, Vec<T>>, object: &ObjectRef, list: Vec<T>) {
     if list.is_empty() {
         lists.remove(object);

@@ -2,10 +2,10 @@
 
 use crate::api::ObjectRef;
 
-/// Something about an object that somebody should know; it stands as long as it is so.
+/// Something about an object that people should know; it stands as long as it is so.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Notice {
-    /// Which object; that of a zone has no namespace.
+    /// Which object it is about; a zone has no namespace.
     pub object: ObjectRef,
     /// One word in CamelCase, for programs: one of [`reason`].
     pub reason: &'static str,
@@ -21,7 +21,7 @@ pub mod reason {
     pub const INVALID_POLICY: &str = "InvalidPolicy";
     /// Asked for, but no Service that kube-proxy serves: it is left alone.
     pub const NOT_SERVED: &str = "NotServed";
-    /// It has endpoints that nobody vouches for: it is left to kube-proxy.
+    /// Neither the controller nor `trusted` vouches for its endpoints: it is left to kube-proxy.
     pub const UNTRUSTED_SLICE: &str = "UntrustedSlice";
     /// More endpoints than a tier can have: it is left to kube-proxy.
     pub const TOO_MANY_ENDPOINTS: &str = "TooManyEndpoints";
@@ -46,7 +46,7 @@ pub mod reason {
     /// A probe of a Service's address would be redirected: it is not made.
     pub const PROBE_IS_FRONTEND: &str = "ProbeIsFrontend";
 
-    /// Those for which the Service is left alone as a whole.
+    /// Reasons for which the Service is left alone as a whole.
     pub(crate) const LEAVES: [&str; 5] =
         [NOT_SERVED, UNTRUSTED_SLICE, TOO_MANY_ENDPOINTS, OVER_SHARE, PORT_TWICE];
 }

@@ -98,7 +98,7 @@ impl Index {
         named.map(|(named, _)| named).filter(|named| named != object).collect()
     }
 
-    /// That of its owner. TCP is probed, whether there is a policy or not, unless it says how.
+    /// Its policy, or the default one. TCP is probed in either case, unless a policy says how.
     fn policy(&self, object: &ObjectRef, own: &ServiceRef, protocol: Protocol) -> Policy {
         let refer = |tier: &TierServiceSpec| self.refer(object, tier, protocol);
         let resolved = self.policies.of(object);
@@ -111,7 +111,7 @@ impl Index {
     }
 
     /// The Service port that a tier names: by name or number, else the only one it has of the
-    /// protocol. Where there is none of these it is one that nobody has, and the tier is empty.
+    /// protocol. Where there is none of these it is one that no Service has, and the tier is empty.
     fn refer(&self, object: &ObjectRef, tier: &TierServiceSpec, protocol: Protocol) -> ServiceRef {
         let TierServiceSpec { name, port: wanted } = tier;
         let namespace = object.namespace.clone();
@@ -182,7 +182,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// Those of these that are its own.
+    /// Those of the claimed addresses that are its own.
     fn frontends(&mut self, claims: &[&(Frontend, Claim)]) -> Vec<Frontend> {
         let mut frontends = Vec::new();
         for (frontend, claim) in claims {

@@ -38,7 +38,7 @@ pub(super) struct Said {
     pub virtual_addresses: Vec<IpAddr>,
     pub affinity_seconds: Option<u32>,
     pub unreachable: bool,
-    /// In the order of [`BackendRef`], each once.
+    /// The backends in the order of [`BackendRef`], each once.
     pub backends: Box<[Listed]>,
     pub policy: Policy,
 }
@@ -85,7 +85,7 @@ impl Listed {
 /// One copy of each place.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Places {
-    /// By node and zone.
+    /// The places by node and zone.
     known: BTreeMap<[Option<Arc<str>>; 2], Arc<Locality>>,
     limit: usize,
 }

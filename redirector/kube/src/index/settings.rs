@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-/// Fixed while the agent runs.
+/// Settings, fixed while the agent runs.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Name of the own Node.
@@ -13,8 +13,8 @@ pub struct Settings {
     pub cluster: Option<Arc<str>>,
     /// Which Services are ours.
     pub scope: Scope,
-    /// `spec.externalIPs` are frontends too. Off by default: whoever may write a Service may claim
-    /// any address with them.
+    /// `spec.externalIPs` are frontends too. Off by default: any user who may write a Service may
+    /// claim any address with them.
     pub external_ips: bool,
     /// Where endpoints may be that the endpoint slice controller did not list.
     pub trusted: Vec<IpNet>,
@@ -25,7 +25,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// With the defaults, for the Node of that name.
+    /// Settings with the defaults, for the Node of that name.
     #[must_use]
     pub fn new(node: impl Into<Arc<str>>) -> Self {
         Self {
@@ -43,10 +43,10 @@ impl Settings {
 /// Which Services are ours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
-    /// Those with the label `redirector.dev/failover: "true"` or with a policy.
+    /// Services with the label `redirector.dev/failover: "true"` or with a policy.
     #[default]
     Labelled,
-    /// All that kube-proxy serves.
+    /// All Services that kube-proxy serves.
     All,
 }
 

@@ -16,7 +16,7 @@ struct Moves {
     affected: BTreeSet<ObjectRef>,
     /// Addresses whose claims or endpoints have changed.
     addresses: BTreeSet<IpAddr>,
-    /// Addresses that nobody claimed before.
+    /// Addresses that no Service claimed before.
     fresh: BTreeSet<IpAddr>,
 }
 
@@ -93,7 +93,7 @@ impl Index {
     }
 
     /// Finds the endpoints at addresses that are claimed: those of the Services that are affected,
-    /// and everybody's at addresses that nobody claimed before.
+    /// and those of all Services at addresses that none claimed before.
     fn meet(&mut self, moves: &mut Moves) {
         let Moves { affected, addresses, fresh } = moves;
         for object in affected.iter() {
@@ -102,7 +102,7 @@ impl Index {
                 addresses.insert(address);
             }
         }
-        // None of them is looked at in vain: there are many.
+        // All Services, which are many, are looked at only if an address is claimed anew.
         let some = affected.iter().take_while(|_| fresh.is_empty());
         let all = self.known.with_slices().take_while(|_| !fresh.is_empty());
         for object in some.chain(all) {

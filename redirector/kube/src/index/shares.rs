@@ -29,21 +29,21 @@ pub(super) struct Demand {
     pub services: u64,
 }
 
-/// Of each resource.
+/// So much of each resource.
 type Each = [u64; 5];
 
 impl Demand {
-    /// Whether nobody has to give way.
+    /// Whether no Service has to give way.
     pub fn fits(self, quotas: Quotas) -> bool {
         fits(self.each(), capacities(quotas))
     }
 
-    /// With another one.
+    /// The sum with another demand.
     pub fn with(self, other: Self) -> Self {
         self.combined(other, u64::saturating_add)
     }
 
-    /// What is left without one that was added.
+    /// What is left without a demand that was added.
     pub fn without(self, other: Self) -> Self {
         self.combined(other, u64::saturating_sub)
     }

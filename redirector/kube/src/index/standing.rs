@@ -21,7 +21,7 @@ const TABLE_SLOTS: u64 = 10;
 /// A Service that is ours, as far as it alone decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Standing {
-    /// It is nobody's frontend, but the tier of another one.
+    /// It is not redirected itself: it is the tier of another Service.
     pub is_only_tier: bool,
     /// The addresses that it wants, sorted.
     pub claims: Vec<(Frontend, Claim)>,
@@ -32,10 +32,10 @@ pub(super) struct Standing {
 }
 
 impl Index {
-    /// In order: `default/kubernetes` is never ours; neither is what nobody asked for; what
-    /// kube-proxy does not serve (its `util.ShouldSkipService` and the selector of its watches) is
-    /// left alone; and a Service is left to kube-proxy as a whole when two of its ports have one
-    /// name, when nobody vouches for a slice of it, or when a tier could not hold its endpoints.
+    /// In order: `default/kubernetes` is never ours; neither is what label, policy and scope do not ask
+    /// for; what kube-proxy does not serve (its `util.ShouldSkipService` and the selector of its watches)
+    /// is left alone; and a Service is left to kube-proxy as a whole when two of its ports have one name,
+    /// when a slice of it is not trusted, or when a tier could not hold its endpoints.
     pub(super) fn standing(
         &self,
         object: &ObjectRef,

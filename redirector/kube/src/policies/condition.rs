@@ -9,14 +9,14 @@
 pub struct PolicyStatus {
     /// `metadata.generation` that this is about.
     pub generation: i64,
-    /// One of each kind, in the order of [`ConditionKind`].
+    /// The conditions: one of each kind, in the order of [`ConditionKind`].
     pub conditions: Vec<Condition>,
 }
 
 /// One condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// Which.
+    /// Which condition it is.
     pub kind: ConditionKind,
     /// Whether it holds; `None` is `Unknown`.
     pub status: Option<bool>,
@@ -62,7 +62,7 @@ pub mod reason {
 }
 
 impl Condition {
-    /// With its message cut to [`LONGEST_MESSAGE`].
+    /// A condition with its message cut to [`LONGEST_MESSAGE`].
     pub(super) fn new(
         kind: ConditionKind,
         status: Option<bool>,

@@ -45,7 +45,7 @@ pub struct PortHealth {
     pub port: Arc<str>,
     /// Backends of all its tiers, without those that are about to end.
     pub backends: usize,
-    /// Those of them to which nobody objects.
+    /// Those of them without an objection.
     pub healthy: usize,
     /// The tier that carries the load, and the earlier one with backends that should: of each family
     /// in which they are not the same, as this node sees it.
@@ -57,7 +57,7 @@ pub struct PortHealth {
 /// What a tier is that names another Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TierStanding {
-    /// It is there.
+    /// The Service and its port are there.
     Found,
     /// There is no Service of that name.
     NoService,

@@ -38,7 +38,7 @@ pub struct Policies {
 /// One policy.
 #[derive(Clone, Debug)]
 struct Known {
-    /// Of its newest version.
+    /// `metadata.generation` of its newest version.
     generation: i64,
     /// What is wrong with its newest version.
     problem: Option<Arc<str>>,

@@ -55,7 +55,7 @@ impl Resolved {
         Claim { created: self.created, policy: self.policy.clone() }
     }
 
-    /// Whether it says the same, of the same object.
+    /// Whether both say the same, of the same object.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.policy == other.policy && self.uid == other.uid && self.valid.is_same(&other.valid)
     }

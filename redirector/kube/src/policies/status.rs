@@ -25,7 +25,7 @@ pub(super) fn status(policies: &Policies, known: &Known, facts: &impl Facts) -> 
     PolicyStatus { generation: *generation, conditions }
 }
 
-/// Of a policy whose newest version is invalid.
+/// The status of a policy whose newest version is invalid.
 fn refused(
     problem: &str,
     good: Option<&Resolved>,
@@ -48,11 +48,11 @@ fn refused(
 /// The Services that a policy names.
 #[derive(Default)]
 struct Targets {
-    /// It holds for these.
+    /// The policy holds for these.
     held: Vec<(ObjectRef, Standing)>,
-    /// It would, if there were such.
+    /// It would hold for these, if they were there.
     missing: Vec<ObjectRef>,
-    /// These have an older policy, the second one.
+    /// These have an older policy, which is the second one.
     lost: Vec<(ObjectRef, ObjectRef)>,
 }
 
@@ -130,8 +130,8 @@ impl Targets {
         Condition::new(Programmed, Some(true), reason::PROGRAMMED, message)
     }
 
-    /// In order: holds for nothing; a tier's Service is missing; a Service has nobody healthy; a tier
-    /// is empty; traffic is in a later tier. The message says all of them.
+    /// In order: holds for nothing; a tier's Service is missing; a Service has no healthy backend;
+    /// a tier is empty; traffic is in a later tier. The message says all of them.
     fn degraded(&self, good: Option<&Resolved>, facts: &impl Facts) -> Condition {
         let Some(good) = good.filter(|_| !self.held.is_empty()) else {
             let message = "holds for no Service".to_owned();
@@ -201,7 +201,7 @@ fn unhealthy((service, health): &(&ObjectRef, PortHealth)) -> Option<String> {
     })
 }
 
-/// That a tier by place has no backend near this node is no trouble.
+/// Which tiers are empty, and why; one by place that has no backend near this node is no trouble.
 fn empty(
     (service, health): &(&ObjectRef, PortHealth),
     is_missing: impl Fn(&str) -> bool,

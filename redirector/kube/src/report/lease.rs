@@ -13,7 +13,7 @@ use super::{
 };
 use crate::client::Error;
 
-/// Its name, in the namespace of the agent.
+/// Name of the Lease, which is in the agent's namespace.
 pub const LEASE: &str = "redirector-report";
 
 /// Takes part in the election for ever.
@@ -109,7 +109,7 @@ fn claimed(shared: &Shared, claim: &Claim, old: Option<&Lease>) -> Lease {
     Lease { metadata, spec: Some(spec) }
 }
 
-/// The DaemonSet in the place of an earlier one, and whoever else there is.
+/// The agent's DaemonSet in the place of an earlier one, and owners of other kinds.
 fn owners(
     ours: Option<&OwnerReference>,
     old: Option<Vec<OwnerReference>>,

@@ -77,7 +77,7 @@ struct Shared {
     timing: Timing,
     stats: Arc<Stats>,
     nodes: AtomicU32,
-    /// Whose the Lease is, once that is known.
+    /// The DaemonSet that owns the Lease, once it is known.
     owner: OnceLock<OwnerReference>,
     term: watch::Sender<Term>,
     origin: Instant,
@@ -99,7 +99,7 @@ struct Term {
     number: u64,
     /// Until when it leads.
     until: Moment,
-    /// When another one was last seen to have renewed.
+    /// When another agent was last seen to have renewed.
     led_by_other: Option<Moment>,
 }
 
@@ -150,7 +150,7 @@ impl Handle {
         self.inbox.statuses.send_replace(statuses);
     }
 
-    /// This has happened and is in force.
+    /// Takes note of transitions that have happened and are in force.
     pub fn happened(&self, transitions: &[Transition]) {
         self.reported(transitions.iter().filter_map(event_of));
     }

@@ -21,9 +21,9 @@ use tracing::debug;
 use super::wire::{decoded, within};
 use crate::client::{Client, Error};
 
-/// In which the answer must have come.
+/// The answer must have come within this time.
 const ASK_WITHIN: Duration = Duration::from_secs(1);
-/// For each request at the start, and the first wait between two; doubled up to 16 times that.
+/// Deadline of each request at the start, and the first wait between two; doubled up to 16 times that.
 const LEARN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Whether the agent should take its programs with it.
@@ -31,7 +31,7 @@ const LEARN_WITHIN: Duration = Duration::from_secs(5);
 pub enum Verdict {
     /// No: everything stays in place.
     Stays(Stay),
-    /// Yes.
+    /// Yes: its programs go with it.
     Leaves(Leave),
 }
 
@@ -53,9 +53,9 @@ pub enum Stay {
 pub enum Leave {
     /// There is no such DaemonSet.
     Gone,
-    /// It has a deletion timestamp.
+    /// The DaemonSet has a deletion timestamp.
     Deleting,
-    /// It is another one of the same name.
+    /// The DaemonSet is another one of the same name.
     Replaced,
     /// The question was answered at the start, and is denied now: the rights to ask it are gone, as
     /// they are when everything is uninstalled at once.

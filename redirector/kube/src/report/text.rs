@@ -22,12 +22,12 @@ pub(super) fn wall() -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
 }
 
-/// As the API writes it: RFC 3339 with microseconds.
+/// A time as the API writes it: RFC 3339 with microseconds.
 pub(super) fn micro_time(at: Timestamp) -> Value {
     serde_json::to_value(MicroTime(at)).unwrap_or_default()
 }
 
-/// As conditions have it: RFC 3339 in seconds.
+/// A time as conditions have it: RFC 3339 in seconds.
 pub(super) fn second_time(at: Timestamp) -> String {
     Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
 }

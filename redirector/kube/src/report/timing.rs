@@ -13,7 +13,7 @@ pub struct Timing {
     pub lead: Duration,
     /// The leader renews that long after the last renewal: 5 s.
     pub renew: Duration,
-    /// After a request for the Lease that failed, by whoever holds it: 2 s ± 20 %.
+    /// The wait after a request for the Lease that failed, the holder's or another agent's: 2 s ± 20 %.
     pub retry: Duration,
     /// The others look at the Lease that often, ± 20 %: 10 s, but see [`Timing::poll`].
     pub look: Duration,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::Rng;
 
-/// Doubles with every error and begins anew after a success.
+/// A wait that doubles with every error and begins anew after a success.
 #[derive(Debug)]
 pub(super) struct Backoff {
     first: Duration,

@@ -37,10 +37,10 @@ pub(super) enum Event<'a> {
     Error(Status),
 }
 
-/// Which object, in which version.
+/// Which object it is, and in which version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
-    /// Which.
+    /// Which object it is.
     pub(super) object: ObjectRef,
     /// Another one of the same name has another uid.
     pub(super) uid: Box<str>,
@@ -127,7 +127,7 @@ impl<'a> Event<'a> {
 }
 
 impl Head {
-    /// Reads which object it is. Errors: why nobody can tell.
+    /// Reads which object it is. Errors: why the object does not tell.
     pub(super) fn read(object: &RawValue) -> Result<Self, String> {
         let head: RawHead = serde_json::from_str(object.get())
             .map_err(|why| format!("an object without readable metadata: {why}"))?;
@@ -158,12 +158,12 @@ impl Beginning {
         let mut beginning = Self::default();
         let text = String::from_utf8_lossy(line);
         let mut json = serde_json::Deserializer::from_str(&text);
-        // It ends in the middle of something: what came before has been noted by then.
+        // The beginning ends in the middle of something: what came before has been noted by then.
         let _ = Within(Part::Event, &mut beginning).deserialize(&mut json);
         beginning
     }
 
-    /// Which object; none if that comes only later.
+    /// Which object the event is about; none if that comes only later.
     pub(super) fn head(&self) -> Option<Head> {
         let Self { kind: _, namespace, name, uid, version } = self;
         let object = ObjectRef { namespace: (**namespace).into(), name: (**name).into() };
@@ -172,7 +172,7 @@ impl Beginning {
     }
 }
 
-/// Where in an event.
+/// Which part of an event is being read.
 #[derive(Clone, Copy)]
 enum Part {
     Event,

@@ -30,15 +30,15 @@ pub(super) enum Line<T> {
     /// An event that was no news.
     Ignored,
     Bookmark,
-    /// An event that is too long, of an object that nobody can name. Only a list tells more.
+    /// An event that is too long, whose beginning names no object. Only a list tells more.
     Unnamed,
 }
 
 impl Heard {
     /// Takes in one line.
     ///
-    /// Errors: what the server says in an `ERROR` event, and [`Error::Malformed`] for an event of
-    /// which nobody can tell which object it is about, so that only a relist can help.
+    /// Errors: what the server says in an `ERROR` event, and [`Error::Malformed`] for an event that
+    /// does not say which object it is about, so that only a relist can help.
     pub(super) fn line<T: Object>(&mut self, line: &[u8], stats: &Stats) -> Result<Line<T>, Error> {
         let malformed = |why| Error::Malformed { why };
         let line = String::from_utf8_lossy(line);
@@ -102,7 +102,7 @@ impl Heard {
         Line::Change(Change::Rejected { object, why })
     }
 
-    /// Never back: a replica that is behind repeats what is long known.
+    /// Moves the version on, never back: a replica that is behind repeats what is long known.
     fn advance(&mut self, version: Option<Version>) {
         let Some(version) = version else { return };
         if !self.version.as_ref().is_some_and(|before| version.is_older_than(before)) {

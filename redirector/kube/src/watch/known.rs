@@ -36,8 +36,8 @@ impl Known {
         self.objects.len()
     }
 
-    /// An object was added or changed. Whether that is news: not so for a version that is not
-    /// newer than the one said, nor for an object that is not known in a version that is not
+    /// An object was added or changed. Returns whether that is news: not so for a version that is
+    /// not newer than the one said, nor for an object that is not known in a version that is not
     /// newer than what has been heard, because then its removal has been heard too.
     pub(super) fn put(&mut self, head: &Head, heard: Option<&Version>) -> bool {
         let before = match self.objects.get(&head.object) {
@@ -56,8 +56,8 @@ impl Known {
         true
     }
 
-    /// An object was removed. Whether that is news: not so for one that is not known, nor for an
-    /// earlier one of that name.
+    /// An object was removed. Returns whether that is news: not so for one that is not known, nor
+    /// for an earlier one of that name.
     pub(super) fn remove(&mut self, head: &Head) -> bool {
         if let Some(removed) = &mut self.removed {
             removed.insert(head.object.clone(), head.version.clone());

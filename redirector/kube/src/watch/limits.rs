@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-/// Of which objects; both fields are the API's own syntax, and empty means all.
+/// Which objects a watch is of; both fields are the API's own syntax, and empty means all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector {
-    /// `metadata.name=node-1`.
+    /// A field selector: `metadata.name=node-1`.
     pub fields: String,
-    /// `kubernetes.io/service-name,!service.kubernetes.io/headless`.
+    /// A label selector: `kubernetes.io/service-name,!service.kubernetes.io/headless`.
     pub labels: String,
 }
 
@@ -28,9 +28,9 @@ impl Selector {
 /// What a watch puts up with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// From a request to its answer's headers. 10 s.
+    /// The longest time from a request to its answer's headers. 10 s.
     pub first_byte: Duration,
-    /// One page of a LIST, as a whole. 30 s.
+    /// The longest time of one page of a LIST, as a whole. 30 s.
     pub list: Duration,
     /// A watch without an event or a bookmark. 60 s. By itself no sign that the server is away: of
     /// a kind that does not change a real one said nothing for 120 s (kube-apiserver `cacher.go`
@@ -45,7 +45,7 @@ pub struct Limits {
     pub longest_backoff: Duration,
     /// Between full relists, ± 20 %. 10 min.
     pub relist: Duration,
-    /// One page of a LIST, in bytes. 64 MiB.
+    /// The longest page of a LIST, in bytes. 64 MiB.
     pub page: usize,
     /// One line of a WATCH, in bytes: more than a server can send of an object, of which etcd takes
     /// 1.5 MiB and JSON makes up to six times as much (`\u0001`). 16 MiB. What is longer is passed

@@ -64,7 +64,7 @@ impl Lines {
         }
     }
 
-    /// For more of a line.
+    /// Waits for more of a line, unless it has no end.
     fn wait(&mut self) -> Result<(), Endless> {
         if self.passed.is_none() && self.rest.len() <= self.limit {
             self.searched = self.rest.len();
@@ -78,7 +78,7 @@ impl Lines {
     }
 }
 
-/// A copy, so that the whole is not kept with it.
+/// The beginning of a line, copied, so that the whole is not kept with it.
 fn beginning(line: &[u8]) -> Bytes {
     Bytes::copy_from_slice(&line[..line.len().min(BEGINNING)])
 }

@@ -17,16 +17,16 @@ use crate::{
 /// A complete list.
 #[derive(Debug)]
 pub(super) struct List<T> {
-    /// What it is a list of; a watch from here misses nothing.
+    /// The version of the list; a watch from here misses nothing.
     pub(super) version: Version,
     pub(super) items: BTreeMap<ObjectRef, Listed<T>>,
-    /// Objects of which nobody can tell which ones they are.
+    /// Objects whose metadata does not say which ones they are.
     pub(super) unnamed: usize,
     /// Length of all pages.
     pub(super) bytes: usize,
 }
 
-/// One object of it.
+/// One object of a list.
 #[derive(Debug)]
 pub(super) struct Listed<T> {
     pub(super) head: Head,
@@ -38,9 +38,9 @@ pub(super) struct Listed<T> {
 pub(super) enum Freshness {
     /// Whatever a server has in its cache.
     Any,
-    /// At least this.
+    /// A state that is at least as new as this version.
     NotOlderThan(Version),
-    /// What is true now.
+    /// The state as it is now.
     Consistent,
 }
 

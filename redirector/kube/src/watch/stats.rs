@@ -11,7 +11,7 @@ use crate::client::{Error, ErrorKind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum State {
-    /// Nothing yet.
+    /// It has asked for nothing yet.
     Starting,
     /// It reads a list.
     Listing,
@@ -23,7 +23,7 @@ pub enum State {
     Waiting,
     /// The server does not know this kind (404 for the whole collection); it waits and asks again.
     Missing,
-    /// Nobody listens any more.
+    /// The receiver of its batches is gone.
     Stopped,
 }
 
@@ -86,7 +86,7 @@ pub struct Snapshot {
 }
 
 impl Stats {
-    /// All of it. Counters that change meanwhile may be of different instants.
+    /// All counters. Those that change meanwhile may be of different instants.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let count = |kind: ErrorKind| (kind, self.errors[kind as usize].load(Relaxed));
@@ -154,7 +154,7 @@ fn millis(time: SystemTime) -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// 0 is never.
+/// The time after so many milliseconds since 1970; 0 is never.
 fn time(millis: u64) -> Option<SystemTime> {
     (millis > 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_millis(millis))
 }

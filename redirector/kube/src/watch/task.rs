@@ -82,7 +82,7 @@ impl<T: Object> Task<T> {
         }
     }
 
-    /// Never ends.
+    /// Lists and watches; never ends.
     pub(super) async fn run(mut self) {
         loop {
             let began = Instant::now();
@@ -159,7 +159,7 @@ impl<T: Object> Task<T> {
         }
     }
 
-    /// One watch, from where the last one was, until it ends.
+    /// Follows one watch, from where the last one was, until it ends.
     async fn follow(&mut self) -> Result<(), Error> {
         self.stats.enter(State::Connecting);
         self.stats.watched();
@@ -172,8 +172,8 @@ impl<T: Object> Task<T> {
         result
     }
 
-    /// Until the server ends it, as it was asked to do after `asked`; with `has_its_end` that is before
-    /// silence is too long, so that silence beyond is an error.
+    /// Hears a watch until the server ends it, as it was asked to do after `asked`; with
+    /// `has_its_end` that is before silence is too long, so that silence beyond is an error.
     async fn hear(
         &mut self,
         stream: &mut Stream,
@@ -190,7 +190,7 @@ impl<T: Object> Task<T> {
             tokio::select! {
                 chunk = stream.chunk() => {
                     let Some(chunk) = chunk? else {
-                        // Not that of a server that goes away, which ends watches at any time.
+                        // Else a server may be going away, which ends watches at any time.
                         let is_due = began.elapsed() + Duration::from_secs(1) >= asked;
                         if is_due && !has_heard {
                             self.confirm();
@@ -244,7 +244,7 @@ impl<T: Object> Task<T> {
         self.succeed();
     }
 
-    /// The lines that are complete. Whether there was one.
+    /// Takes in the lines that are complete; says whether there was one.
     async fn take_lines(&mut self, lines: &mut Lines) -> Result<bool, Error> {
         let mut changes = Vec::new();
         let mut has_heard = false;
@@ -287,14 +287,14 @@ impl<T: Object> Task<T> {
         result.map(|()| has_heard)
     }
 
-    /// Beside the watch, which goes on; however often that is asked for, no oftener than after errors.
+    /// Lists beside the watch, which goes on, after the longest backoff, however often that is asked for.
     fn list_soon(&mut self) {
         warn!(kind = T::KIND, "an event that is too long is passed over; its object is not known");
         let soon = Instant::now() + self.limits.longest_backoff;
         self.relist_at = self.relist_at.min(soon);
     }
 
-    /// Waits for room; when nobody listens any more, the whole task is dropped.
+    /// Waits for room; once the receiver is gone, the whole task is dropped.
     async fn say(&mut self, changes: Vec<Change<T>>) {
         let _ = self.batches.send(Batch { changes, is_synced: true }).await;
     }
@@ -420,7 +420,7 @@ fn needs_a_relist(kind: ErrorKind) -> bool {
     }
 }
 
-/// The list beside the watch, once it is complete or has failed; without one never.
+/// Waits for the list beside the watch to be complete or to fail; for ever if there is none.
 async fn finished<T>(beside: &mut Option<Beside<T>>) -> (Option<Version>, Result<List<T>, Error>) {
     match beside {
         Some((began, list)) => {

@@ -2,12 +2,12 @@
 
 use std::{cmp::Ordering, fmt};
 
-/// One of them. Those that are no decimal numbers can be told apart, but have no order.
+/// A `resourceVersion`. Those that are no decimal numbers can be told apart, but have no order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Version(Box<str>);
 
 impl Version {
-    /// None for the empty one, and for `0`, which means any.
+    /// The version that a text says; none for the empty one, and for `0`, which means any.
     pub(super) fn new(text: &str) -> Option<Self> {
         (!text.is_empty() && text != "0" && text.len() <= 128).then(|| Self(text.into()))
     }

@@ -1,4 +1,4 @@
-//! The texts, and what becomes of each. Also for whoever puts them into a cluster.
+//! The texts, and what becomes of each. Also for the tests that put them into a cluster.
 
 use self::Expected::{
     Form, LinkLocal, Loopback, Mapped, Metadata, Multicast, Reserved, Unspecified, Used,
@@ -7,12 +7,12 @@ use self::Expected::{
 /// What becomes of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// An address, both ways.
+    /// An address, both of a Service and in a slice.
     Used,
     /// A v4-mapped address: as an address of a Service the IPv4 address that it means, as
     /// kube-proxy reads it (`util.MapIPsByIPFamily`); in a slice of IPv6 addresses none.
     Mapped,
-    /// No text of one address.
+    /// The text is not that of one address.
     Form,
     Loopback,
     Unspecified,
@@ -22,7 +22,7 @@ pub enum Expected {
     Metadata,
 }
 
-/// All of them.
+/// All texts.
 pub const TEXTS: &[(&str, Expected)] = &[
     ("10.0.0.1", Used),
     ("10.255.255.254", Used),

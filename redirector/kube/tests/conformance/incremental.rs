@@ -15,10 +15,10 @@ use super::{
     world::{Script, Told, line},
 };
 
-/// Everything there is.
+/// Everything that the cluster has.
 #[derive(Default)]
 struct Cluster {
-    /// By kind and name.
+    /// The objects by kind and name.
     objects: BTreeMap<(&'static str, String), Value>,
     regions: BTreeMap<Arc<str>, Arc<str>>,
 }
@@ -108,7 +108,7 @@ fn settings(random: &mut Random) -> Settings {
 }
 
 impl Cluster {
-    /// One piece of news.
+    /// Makes one piece of news happen.
     fn happen(&mut self, random: &mut Random) -> News {
         match random.below(20) {
             0 => self.node(random),
@@ -154,7 +154,7 @@ impl Cluster {
         news(Batch { changes: vec![change], is_synced: false })
     }
 
-    /// Everything, in any order.
+    /// News of everything, in any order.
     fn all(&self, random: &mut Random) -> Vec<News> {
         let mut news = vec![
             News::Services(self.batch("service", random)),

@@ -35,7 +35,7 @@ pub struct Stage {
     pub removed_slices: Vec<Name>,
 }
 
-/// Of an object.
+/// Namespace and name of an object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name {
     pub namespace: String,
@@ -51,7 +51,7 @@ impl Name {
 }
 
 impl Script {
-    /// Reads one.
+    /// Reads a script.
     pub fn read(text: &str) -> Self {
         let mut script = Self::default();
         script.stages.push(Stage::default());

@@ -37,7 +37,7 @@ impl Refusal {
         }
     }
 
-    /// As the table calls it.
+    /// What refused it, as the table calls that.
     pub fn by(&self) -> &'static str {
         match self {
             Self::Structure { .. } => "structure",
@@ -137,7 +137,7 @@ fn rules_of(schema: &Value) -> impl Iterator<Item = &str> {
 
 /// Nulls of fields that may not be null are dropped, then defaults are filled in, outside first
 /// (`apiextensions-apiserver` `defaulting`: `PruneNonNullableNullsWithoutDefaults`, `Default`).
-/// Fields that nobody knows are pruned.
+/// Fields that the schema does not know are pruned.
 fn fill(schema: &Value, value: &mut Value) {
     match value {
         Value::Object(fields) => {

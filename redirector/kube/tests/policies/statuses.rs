@@ -42,7 +42,7 @@ impl Ground {
         self
     }
 
-    /// Of which all traffic is in another tier than the first, and some tiers have no backend.
+    /// All traffic of a Service is in another tier than the first, and some tiers have no backend.
     fn moved(mut self, service: &str, away: &[(&str, &str)], empty: &[(&str, Vacant)]) -> Self {
         let away = away.iter().map(|(carrier, first)| (arc(carrier), arc(first))).collect();
         let vacancy =

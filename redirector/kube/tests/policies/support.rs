@@ -39,7 +39,7 @@ pub fn policy(name: &str, created: u32, percent: i32, targets: &[&str]) -> Writt
 }
 
 impl Written {
-    /// The same with another value somewhere: `/spec/mode`.
+    /// The same policy with another value somewhere: `/spec/mode`.
     pub fn with(mut self, pointer: &str, value: Value) -> Self {
         let (parent, field) = pointer.rsplit_once('/').expect("a pointer");
         let parent = self.0.pointer_mut(parent).expect("a field");
@@ -73,7 +73,7 @@ pub fn held(policies: &Policies, service: &str) -> Option<Policy> {
     policies.of(&shop(service)).map(|resolved| resolved.policy(&own, refer))
 }
 
-/// Its `minHealthyPercent`.
+/// The `minHealthyPercent` of that policy.
 pub fn percent(policies: &Policies, service: &str) -> Option<u8> {
     held(policies, service).map(|policy| policy.min_healthy_percent)
 }

@@ -14,7 +14,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// Answers until it is dropped.
+/// A server that answers until it is dropped.
 pub struct Server {
     pub state: Arc<Mutex<State>>,
     port: u16,
@@ -24,7 +24,7 @@ pub struct Server {
 
 #[derive(Default)]
 pub struct State {
-    /// By path.
+    /// The objects by path.
     pub objects: BTreeMap<String, Value>,
     pub log: Vec<Asked>,
     faults: VecDeque<(&'static str, String, Fault)>,
@@ -50,7 +50,7 @@ pub struct Asked {
 pub enum Fault {
     /// Carried out, but the connection breaks before the answer.
     LoseAnswer,
-    /// Not carried out.
+    /// Not carried out, and answered by this status.
     Status(u16),
     /// Carried out, but answered that late.
     Late(Duration),
@@ -91,7 +91,7 @@ impl Server {
         Client::new(options).await.expect("the kubeconfig is valid")
     }
 
-    /// The next requests of that method whose path contains that text.
+    /// What becomes of the next request of that method whose path contains that text.
     pub fn fault(&self, method: &'static str, path: &str, fault: Fault) {
         self.state().faults.push_back((method, path.to_owned(), fault));
     }

@@ -80,7 +80,7 @@ async fn errors_are_repeated_conflicts_too_and_a_policy_that_is_gone_is_dropped(
     })
     .await;
     until("it stands there", || generation(&server, "a") == 7).await;
-    // Nobody asks for the policy that is gone again, however long the others took.
+    // The reporter does not ask again for the policy that is gone, however long the others took.
     assert_eq!(server.asked("GET", "/failoverpolicies/gone").len(), 1);
     assert!(!server.state().objects.contains_key(&format!("{POLICIES}/gone")));
     assert!(agent.stats().last_error().is_some_and(|error| error.contains("shop/a")));

@@ -15,12 +15,12 @@ static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 struct Errors;
 
-/// From now on every error is kept.
+/// Keeps every error from now on.
 pub fn listen() {
     tracing::subscriber::set_global_default(Errors).expect("the only subscriber");
 }
 
-/// Those that were logged.
+/// The errors that were logged.
 pub fn heard() -> Vec<String> {
     HEARD.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }

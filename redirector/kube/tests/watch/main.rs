@@ -35,7 +35,7 @@ use self::{
 /// All times of the agent are divided by this.
 const DIVISOR: u32 = 10;
 
-/// In which a script has to end.
+/// A script has to end within this time.
 const DEADLINE: Duration = Duration::from_secs(28);
 
 #[test]
@@ -83,7 +83,7 @@ fn kubeconfig(account: &Path, address: SocketAddr) -> PathBuf {
     path
 }
 
-/// Runs one; what was wrong, if anything.
+/// Runs a script; returns what was wrong, if anything.
 async fn run(script: Script) -> Option<String> {
     let name = script.name;
     let failed = |why: String| Some(format!("{name}: {why}"));
@@ -99,7 +99,7 @@ async fn run(script: Script) -> Option<String> {
         timeouts: Timeouts::default().divided_by(DIVISOR),
         ..Options::default()
     };
-    // Bound, so that nobody else has the address, but not listening: it refuses.
+    // Bound, so that no other socket has the address, but not listening: it refuses.
     let mut late = None;
     if script.is_elsewhere {
         // The first address is refused for ever; the server is an alternative.

@@ -1,4 +1,4 @@
-//! What somebody knows who hears only what a watch says.
+//! What a reader knows that hears only what a watch says.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -55,7 +55,7 @@ pub struct Model {
     task: JoinHandle<()>,
 }
 
-/// What has been said.
+/// What a watch has said.
 #[derive(Default)]
 pub struct Heard {
     objects: BTreeMap<String, String>,

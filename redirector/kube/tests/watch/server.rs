@@ -34,7 +34,7 @@ pub struct Server {
 trait Both: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Both for S {}
 
-/// An address on which nobody listens yet.
+/// An address on which no socket listens yet.
 pub fn bind() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("an address");
@@ -58,7 +58,7 @@ impl Server {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the world; whoever watches honestly hears of it.
+    /// Changes the world; a watch that is served honestly hears of it.
     pub fn change(&self, change: impl FnOnce(&mut World)) {
         change(&mut self.world());
         self.changed.send_replace(());

@@ -1,4 +1,4 @@
-//! Certificates: one authority that the client trusts, one that comes later, and one nobody trusts.
+//! Certificates: one authority that the client trusts, one that comes later, one never trusted.
 
 use std::sync::{Arc, LazyLock};
 
@@ -11,18 +11,18 @@ use rustls::{
 /// The name that every client here expects.
 const NAME: &str = "kubernetes.default.svc";
 
-/// As whom the server shows itself.
+/// With which certificate the server shows itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Identity {
     Good,
-    /// By the authority that comes later.
+    /// A certificate by the authority that comes later.
     Rotated,
     UnknownAuthority,
     WrongName,
     Expired,
 }
 
-/// Everything that the tests need.
+/// All certificates that the tests need.
 pub struct Pki {
     /// PEM of the authority that is trusted at first.
     pub ca: String,
@@ -35,7 +35,7 @@ pub struct Pki {
     expired: Arc<ServerConfig>,
 }
 
-/// Made once.
+/// The certificates, made once.
 pub static PKI: LazyLock<Pki> = LazyLock::new(|| {
     let (first, next, unknown) = (authority(), authority(), authority());
     Pki {

@@ -77,10 +77,10 @@ pub struct World {
     pub identity: Identity,
     /// The directory with `token` and `ca.crt`.
     pub account: PathBuf,
-    /// Once set, any other is answered by 401.
+    /// Once set, a request with any other token is answered by 401.
     pub token: Option<&'static str>,
     pub lists: usize,
-    /// Those that are being served.
+    /// Connections that are being served.
     pub connections: usize,
     /// What a script expected in vain, or could not read.
     pub disappointed: Vec<String>,
@@ -107,7 +107,7 @@ impl World {
         world
     }
 
-    /// Adds or changes an object; the line of its event.
+    /// Adds or changes an object; returns the line of its event.
     pub fn put(&mut self, name: &str, value: &str) -> String {
         self.reference.insert(name.to_owned(), value.to_owned());
         self.store(name, Some(value))
@@ -118,7 +118,7 @@ impl World {
         self.store(name, None)
     }
 
-    /// Removes an object; the line of its event.
+    /// Removes an object; returns the line of its event.
     pub fn remove(&mut self, name: &str) -> String {
         self.version += 1;
         let stored = self.objects.remove(name).unwrap_or_else(|| panic!("{name} is not there"));

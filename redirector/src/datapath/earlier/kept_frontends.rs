@@ -19,7 +19,7 @@ pub(in crate::datapath) struct KeptFrontends {
 }
 
 impl KeptFrontends {
-    /// Nothing where there was no earlier layout.
+    /// Opens the maps; `None` where there was no earlier layout.
     pub(in crate::datapath) fn open(pins: &Pins) -> Option<Self> {
         let earlier = pins.of_layout(EARLIER);
         if !is_shared(pins) || !KEPT.iter().all(|name| earlier.map(name).exists()) {
@@ -34,7 +34,7 @@ impl KeptFrontends {
         }
     }
 
-    /// Makes them these: an earlier agent may have stopped between the two layouts.
+    /// Makes the maps hold these: an earlier agent may have stopped between the two layouts.
     pub(in crate::datapath) fn settle(&mut self, frontends: &[(Frontend, u32)]) {
         let done = self.try_settle(frontends);
         self.note(done);
@@ -66,7 +66,7 @@ impl KeptFrontends {
         self.note(done);
     }
 
-    /// This layout does not depend on it: no reason to stop.
+    /// Warns once if the maps could not be written: this layout does not depend on them.
     fn note(&mut self, done: Result<()>) {
         if let Err(error) = done
             && !std::mem::replace(&mut self.is_behind, true)

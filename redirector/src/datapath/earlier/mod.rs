@@ -51,7 +51,7 @@ pub(super) struct Earlier {
 }
 
 impl Earlier {
-    /// If it was loaded last.
+    /// The earlier layout, if it was loaded last.
     pub(super) fn in_force(pins: &Pins) -> Option<Self> {
         let pins = pins.of_layout(EARLIER);
         let mut names = SHARED.iter().chain(KEPT).chain([&SIGN]);
@@ -107,8 +107,8 @@ impl Earlier {
 
     /// How long ejections last, and which backends are in use.
     fn copy_passive(&self, pins: &Pins) -> Result<()> {
-        /// As layout 3 had it: failures, end, client; ejections in the lower half of the last word, then
-        /// whether it is used, and slow, in 16 bits each.
+        /// The value as layout 3 had it: failures, end, client; ejections in the lower half of the
+        /// last word, then whether it is used, and slow, in 16 bits each.
         type PassiveBefore = [u64; 4];
         let Ok(from) = map_array::<PassiveBefore>(&self.pins, "PASSIVE") else { return Ok(()) };
         let to: Mapped<PassiveValue> = map_array(pins, "PASSIVE")?;

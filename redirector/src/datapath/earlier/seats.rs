@@ -51,8 +51,8 @@ pub(super) fn carry(from: &Pins, to: &Pins) -> Result<()> {
     Ok(())
 }
 
-/// As the programs take a seat, with what the socket remembers. The socket may be closed at any moment:
-/// then its old seat is free or another's, and so is this one.
+/// Takes a seat as the programs do, with what the socket remembers. The socket may be closed at any
+/// moment: then its old seat is free or another's, and so is this one.
 fn take(value: &Before, from: &[AtomicU64], to: &[AtomicU64]) {
     let load = |word: &AtomicU64| word.load(Ordering::Acquire);
     if load(&to[COOKIE]) == value.cookie || load(&to[HOLDERS]) != 0 {

@@ -54,7 +54,7 @@ impl Diag {
         Ok(found)
     }
 
-    /// Whether it was still there. Its owner sees `ECONNABORTED`.
+    /// Destroys a socket, whose owner sees `ECONNABORTED`. Returns whether it was still there.
     pub(super) fn destroy(&mut self, kind: Kind, identity: &Identity) -> io::Result<bool> {
         self.sequence += 1;
         self.send(&message::destroy(kind, identity, self.sequence))?;
@@ -98,7 +98,7 @@ pub(super) fn is_able(kind: Kind) -> io::Result<bool> {
     let mut diag = Diag::open()?;
     match diag.list(kind, &[nobody], None).and_then(|_| diag.destroy(kind, &[0; 48])) {
         Ok(_) => Ok(true),
-        // From `list`: nobody knows this protocol.
+        // From `list`: the kernel does not know this protocol.
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EOPNOTSUPP)) => {
             Ok(false)
         }

@@ -252,7 +252,7 @@ mod tests {
 
     const TCP: Kind = Kind { family: libc::AF_INET6 as u8, protocol: 6 };
 
-    /// As `inet_diag_bc_run` does, for conditions on the peer alone.
+    /// Runs a filter as `inet_diag_bc_run` does, for conditions on the peer alone.
     fn accepts(code: &[u8], peer: SocketAddr) -> bool {
         let mut at = 0;
         while at < code.len() {

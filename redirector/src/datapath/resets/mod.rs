@@ -55,7 +55,7 @@ pub struct Resets {
     ours: Ours,
     /// Only this process's own namespace is visited: `CAP_SYS_ADMIN` is missing.
     is_limited: bool,
-    /// That has been said.
+    /// Set once the log has said that.
     warned: Once,
 }
 
@@ -83,7 +83,7 @@ impl Resets {
     ///
     /// The kernel or this process's privileges do not do; the text says what to add.
     pub fn open(pins: &Pins, options: &Options, cgroup: &Cgroup) -> Result<Self> {
-        /// Of the root, kernfs' first inode.
+        /// Id of the root cgroup: kernfs' first inode.
         const ROOT: u64 = 1;
         let path = pins.map("SOCKETS");
         let storage = options
@@ -103,7 +103,7 @@ impl Resets {
         Ok(Self { ours: Ours { storage, seats, cgroup }, ..Self::by_peer()? })
     }
 
-    /// For every socket with the backend as its peer, whoever has made it so.
+    /// For every socket with the backend as its peer, whichever program has made it so.
     ///
     /// # Errors
     ///
@@ -215,7 +215,7 @@ impl Resets {
                 continue;
             }
             for socket in diag.list(kind, &peers, self.ours.storage(protocol))? {
-                // Somebody holds it, and would hear of it.
+                // A process holds the socket, and would hear of its end.
                 let is_lost = socket.inode != 0
                     && peers.contains(&socket.peer)
                     && self.ours.has(&socket, protocol, members);

@@ -29,7 +29,7 @@ pub(super) struct Ours {
     pub(super) storage: Option<OwnedFd>,
     /// The map `SEATS`, where most of them do.
     pub(super) seats: Option<Mapped<SocketValue>>,
-    /// The programs are attached to it; `None` is every cgroup.
+    /// The cgroup that the programs are attached to; `None` is every cgroup.
     pub(super) cgroup: Option<PathBuf>,
 }
 
@@ -94,7 +94,7 @@ impl Ours {
             return false;
         }
         let Some(path) = &self.cgroup else { return true };
-        // Of those that are gone meanwhile nobody can tell.
+        // Whether a cgroup that is gone meanwhile was below it cannot be told.
         let members = cgroups.get_or_init(|| tree(path).unwrap_or_default());
         socket.cgroup.is_some_and(|cgroup| members.contains(&cgroup))
     }

@@ -11,9 +11,9 @@ const SHOWN: usize = 80;
 /// Line and column, both from 1, the column in characters. Line 0 is the file as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// From 1; 0 is the file as a whole.
+    /// The line, from 1; 0 is the file as a whole.
     pub line: u32,
-    /// From 1; 0 is the file as a whole.
+    /// The column, from 1; 0 is the file as a whole.
     pub column: u32,
 }
 
@@ -48,7 +48,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
     }
 }
 
-/// As it is written, on one line and not too long for a message.
+/// The text as it is written, on one line and not too long for a message.
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.value.char_indices().nth(SHOWN).map_or(self.value.len(), |(end, _)| end);
@@ -57,7 +57,7 @@ impl fmt::Display for Text {
     }
 }
 
-/// The same in quotes, for text that may be anything.
+/// The same text in quotes, for text that may be anything.
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{self}\"")

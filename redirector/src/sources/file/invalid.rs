@@ -17,7 +17,7 @@ const REMEMBERED: usize = 1_000;
 pub struct Invalid {
     /// The file's name, as the caller gave it.
     pub path: String,
-    /// At least one, at most 20.
+    /// The problems: at least one, at most 20.
     pub problems: Vec<Problem>,
     /// How many more there are.
     pub unlisted: usize,
@@ -26,7 +26,7 @@ pub struct Invalid {
 /// One thing to put right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where.
+    /// Where it is in the file.
     pub position: Position,
     /// Which object, what is wrong with it, what to do.
     pub message: String,
@@ -69,7 +69,7 @@ pub(super) struct Problems {
 }
 
 impl Problems {
-    /// One more; the validation goes on.
+    /// Adds a problem; the validation goes on.
     pub fn add(&mut self, position: Position, message: impl fmt::Display) {
         if self.found.len() == REMEMBERED {
             self.forgotten += 1;
@@ -78,7 +78,7 @@ impl Problems {
         self.found.push(Problem { position, message: message.to_string() });
     }
 
-    /// That a field of the object there is missing, unless it is only wrong.
+    /// Adds that a field of the object there is missing, unless it is only wrong.
     pub fn missing(&mut self, object: Position, field: &'static str, message: impl fmt::Display) {
         if !self.wrong.contains(&(object, field)) {
             self.add(object, message);
@@ -90,7 +90,7 @@ impl Problems {
         self.wrong.insert((object, field));
     }
 
-    /// Where those are that were found after the first `count`.
+    /// Positions of the problems that were found after the first `count`.
     pub fn since(&self, count: usize) -> impl Iterator<Item = Position> {
         self.found.iter().skip(count).map(|problem| problem.position)
     }

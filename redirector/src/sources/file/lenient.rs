@@ -1,5 +1,5 @@
-//! Reads a file that is not as the schema wants it, to its end: every field that nobody knows and
-//! every value of another kind is added to the problems, and the rest is there to be validated.
+//! Reads a file that is not as the schema wants it, to its end: every field that the schema does not know
+//! and every value of another kind is added to the problems, and the rest is there to be validated.
 //!
 //! It keeps the whole file as a tree, which takes ten times its size: only what cannot be read
 //! otherwise is read so.
@@ -108,7 +108,7 @@ impl Lenient<'_> {
         Some(At { value, position })
     }
 
-    /// Those of an object, or none.
+    /// The fields of an object, or none.
     fn fields(&mut self, tree: Tree, known: &[&str]) -> Fields {
         let position = tree.position;
         self.object(tree, known).unwrap_or(Fields { position, fields: Vec::new() })

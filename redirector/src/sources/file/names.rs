@@ -32,7 +32,7 @@ impl Names {
         Some(name)
     }
 
-    /// The same for a node, zone, region or cluster.
+    /// The name of a node, zone, region or cluster, which has no `/`.
     pub fn place(
         &mut self,
         text: &Text,

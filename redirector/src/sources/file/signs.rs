@@ -33,15 +33,15 @@ pub(super) struct Signs {
     _watcher: Option<RecommendedWatcher>,
 }
 
-/// The last one.
+/// The last sign.
 #[derive(Clone, Copy, Default)]
 struct Sign {
-    /// Somebody has written to the file and has not closed it.
+    /// A process has written to the file and has not closed it.
     being_written: bool,
 }
 
 impl Signs {
-    /// Of the file at `path`. Where its directory cannot be watched there are none.
+    /// The signs of the file at `path`. Where its directory cannot be watched there are none.
     pub fn of(path: &Path) -> Self {
         let (sender, seen) = watch::channel(Sign::default());
         let watcher = watch_directory(path, sender.clone());

@@ -214,7 +214,7 @@ impl Reading<'_> {
         Some(number.into())
     }
 
-    /// One more problem of that field.
+    /// Adds a problem of that field.
     pub fn add(&mut self, position: Position, field: &Field, message: impl fmt::Display) {
         let label = self.label;
         // The policy as a whole has no field.
@@ -223,7 +223,7 @@ impl Reading<'_> {
     }
 }
 
-/// That nobody knows a field, and which are known.
+/// Says that a field is not known, and which are known.
 pub(super) fn unknown_field<'k>(key: &Text, known: impl Iterator<Item = &'k str>) -> String {
     let known = known.collect::<Vec<_>>().join(", ");
     if known.is_empty() {

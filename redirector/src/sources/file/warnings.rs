@@ -16,7 +16,7 @@ use super::{
     tree::Tree,
 };
 
-/// Of services that are valid, in the order in which they are written.
+/// Warnings about services that are valid, in the order in which they are written.
 pub(super) fn of(
     written: &[At<schema::Service>],
     services: &[Service],
@@ -103,7 +103,7 @@ impl<'a> Of<'a> {
         }
     }
 
-    /// Whether no backend is in one of these.
+    /// Warns of places without a backend; says whether there is one.
     fn places(
         &mut self,
         field: &Field,
@@ -123,7 +123,7 @@ impl<'a> Of<'a> {
         is_missing
     }
 
-    /// One for all of them.
+    /// Warns once about all backends that fit no tier.
     fn without_tier(&mut self, written: &[At<schema::Backend>]) {
         let Self { label, service, node, warnings, .. } = self;
         let has_none = |position: &usize| {

@@ -42,7 +42,7 @@ pub(super) struct Feed {
     pub index: Index,
     pub client: Client,
     pub limits: Limits,
-    /// Of the watch for FailoverPolicies.
+    /// Counters of the watch for FailoverPolicies.
     pub policies: Arc<Stats>,
     /// Where the task hears news, for what it asks by itself.
     pub heard: mpsc::Sender<News>,
@@ -68,7 +68,7 @@ struct Said {
 }
 
 impl Feed {
-    /// Until nobody listens any more.
+    /// Runs until the agent no longer listens.
     pub(super) async fn run(
         mut self,
         mut inbox: mpsc::Receiver<News>,
@@ -117,7 +117,7 @@ impl Feed {
         }
     }
 
-    /// Whether anybody listens.
+    /// Tells the agent what is new; says whether it still listens.
     async fn tell(&mut self, core: &mpsc::Sender<Input>) -> bool {
         let inputs = tokio::task::block_in_place(|| self.index.inputs());
         // At once: an address may move from one Service to another.
@@ -143,7 +143,7 @@ impl Feed {
         self.ask_for_regions(said);
     }
 
-    /// Once when something is so, and once when it no longer is.
+    /// Says once when something is so, and once when it no longer is.
     fn say_notices(&self, said: &mut Said) {
         if self.index.is_synced() && !mem::replace(&mut said.is_synced, true) {
             info!("heard everything; from now on the tables follow the API server");
@@ -169,8 +169,8 @@ impl Feed {
             LeftOut { services: self.index.left(), newest: self.index.outdated() };
     }
 
-    /// Where zones are is asked for once, and again when one turns up that nobody has heard of:
-    /// to watch all Nodes from all nodes would be most of the API server's work.
+    /// Where zones are is asked for once, and again when one turns up whose region is not known: to
+    /// watch all Nodes from all nodes would be most of the API server's work.
     fn ask_for_regions(&self, said: &mut Said) {
         let is_due = match said.regions_asked {
             None => self.index.is_synced(),
@@ -185,7 +185,7 @@ impl Feed {
         tokio::spawn(async move {
             let (batches, mut inbox) = mpsc::channel(1);
             let task = watch(client, Selector::default(), limits, Arc::default(), batches);
-            // The first batch is all there are; then nobody listens, and the watch ends.
+            // The first batch is all there are; then the receiver is dropped, and the watch ends.
             let first = async { inbox.recv().await };
             let batch: Option<Batch<NodePlace>> = tokio::select! {
                 () = task => None,
@@ -200,7 +200,7 @@ impl Feed {
                     Change::Remove(_) | Change::Rejected { .. } => None,
                 })
                 .collect();
-            // Whoever no longer listens needs no answer.
+            // A feed that no longer listens needs no answer.
             let _ = heard.send(News::Regions(regions(&nodes))).await;
         });
     }

@@ -1,7 +1,7 @@
 //! Connects to a backend, and says who is to blame when that fails.
 //!
 //! What the `connect` call itself says is about this machine: the route, the ports, the policy.
-//! What comes later was said by the backend, by a router, or by nobody.
+//! What comes later was said by the backend or by a router, or nothing was said.
 //!
 //! These are plain sockets to backend addresses. The programs in the kernel look up the address
 //! dialled among the frontends, find nothing, and neither redirect nor arm the socket, so that a
@@ -84,7 +84,7 @@ pub(super) async fn finish(stream: &TcpStream, peer: SocketAddr) -> io::Result<(
     if let Some(error) = stream.take_error()? {
         return Err(error);
     }
-    // Nobody listens on an ephemeral port of this machine, and the kernel chose that very port for
+    // No socket listens on an ephemeral port of this machine, and the kernel chose that very port for
     // our end: TCP then connects the socket to itself.
     if stream.local_addr()? == peer {
         return Err(io::ErrorKind::ConnectionRefused.into());

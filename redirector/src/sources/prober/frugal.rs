@@ -14,7 +14,7 @@ use tokio::{
 /// Bytes that are read of an answer, at most: heads, bodies and framing together.
 pub(super) const READ: u16 = 4_096;
 
-/// After [`READ`] bytes it is at its end.
+/// A stream that is at its end after [`READ`] bytes.
 pub(super) struct Frugal(Take<TcpStream>);
 
 impl Frugal {
@@ -51,8 +51,8 @@ impl AsyncWrite for Frugal {
         Pin::new(self.0.get_mut()).poll_flush(context)
     }
 
-    /// Nothing: whoever says the end first has a socket in `TIME_WAIT` for a minute, and its port
-    /// with it. The reset on close is said instead.
+    /// Does nothing: the side that says the end first has a socket in `TIME_WAIT` for a minute, and
+    /// its port with it. The reset on close is said instead.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }

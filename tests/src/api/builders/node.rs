@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 pub struct Node(Value);
 
 impl Node {
-    /// With its `kubernetes.io/hostname` label.
+    /// A Node with its `kubernetes.io/hostname` label.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self(json!({

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 pub struct FailoverPolicy(Value);
 
 impl FailoverPolicy {
-    /// With that `spec`, as YAML.
+    /// A policy with that `spec`, as YAML.
     ///
     /// # Panics
     ///

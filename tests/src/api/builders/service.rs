@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 pub struct Service(Value);
 
 impl Service {
-    /// Of type ClusterIP without ports.
+    /// A Service of type ClusterIP without ports.
     #[must_use]
     pub fn new(namespace: &str, name: &str) -> Self {
         Self(json!({
@@ -97,7 +97,7 @@ impl Service {
         self
     }
 
-    /// Any field of the spec.
+    /// Sets any field of the spec.
     #[must_use]
     pub fn spec(mut self, field: &str, value: Value) -> Self {
         self.0["spec"][field] = value;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 pub struct EndpointSlice(Value);
 
 impl EndpointSlice {
-    /// Of IPv4 without ports and endpoints.
+    /// A slice of IPv4 without ports and endpoints.
     #[must_use]
     pub fn new(namespace: &str, name: &str, service: &str) -> Self {
         Self(json!({
@@ -41,7 +41,7 @@ impl EndpointSlice {
         self
     }
 
-    /// Who made it, in place of the controller; empty for nobody.
+    /// Who made it, in place of the controller; empty: its label is missing.
     #[must_use]
     pub fn managed_by(mut self, who: &str) -> Self {
         const LABEL: &str = "endpointslice.kubernetes.io/managed-by";
@@ -79,7 +79,7 @@ impl From<EndpointSlice> for Value {
 pub struct Endpoint(Map<String, Value>);
 
 impl Endpoint {
-    /// With that one address and nothing else.
+    /// An endpoint with that one address and nothing else.
     #[must_use]
     pub fn new(address: &str) -> Self {
         Self([("addresses".to_owned(), json!([address]))].into_iter().collect())
@@ -91,7 +91,7 @@ impl Endpoint {
         self.conditions(is_ready, is_ready, false)
     }
 
-    /// All three conditions.
+    /// Sets all three conditions.
     #[must_use]
     pub fn conditions(self, is_ready: bool, is_serving: bool, is_terminating: bool) -> Self {
         let conditions =
@@ -124,7 +124,7 @@ impl Endpoint {
         self.field("targetRef", json!({"kind": "Pod", "namespace": namespace, "name": name}))
     }
 
-    /// Any field.
+    /// Sets any field.
     #[must_use]
     pub fn field(mut self, name: &str, value: Value) -> Self {
         self.0.insert(name.to_owned(), value);

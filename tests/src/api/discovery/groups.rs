@@ -83,19 +83,19 @@ fn aggregated_row(row: &Resource) -> Value {
 const VERBS: [&str; 8] =
     ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
-/// `/api`.
+/// The answer at `/api`.
 pub(super) fn core_versions() -> Value {
     json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
 }
 
-/// `/apis`.
+/// The answer at `/apis`.
 pub(super) fn groups(server: &Server) -> Value {
     let named = names(server).into_iter().filter(|(group, _)| !group.is_empty());
     let groups: Vec<_> = named.map(|(group, version)| one(group, version)).collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 }
 
-/// `/apis/GROUP`.
+/// The answer at `/apis/GROUP`.
 pub(super) fn group(server: &Server, group: &str) -> Option<Value> {
     let (group, version) = names(server).into_iter().find(|(name, _)| *name == group)?;
     let mut found = one(group, version);
@@ -104,7 +104,7 @@ pub(super) fn group(server: &Server, group: &str) -> Option<Value> {
     Some(found)
 }
 
-/// `/api/v1` and `/apis/GROUP/VERSION`.
+/// The answer at `/api/v1` and `/apis/GROUP/VERSION`.
 pub(super) fn resources(server: &Server, group: &str, version: &str) -> Option<Value> {
     let mut list = Vec::new();
     for row in rows(server, group, version) {

@@ -1,5 +1,5 @@
 //! Server-side apply: what a manager declares is merged, what it no longer declares goes, and what
-//! somebody else owns with another value is a conflict.
+//! another manager owns with another value is a conflict.
 
 use serde_json::Value;
 
@@ -64,7 +64,7 @@ pub(super) fn applied(
     Ok(value)
 }
 
-/// Of a body for a subresource only that part counts, and the other way round.
+/// The part of a body that counts: status for its subresource, all else for the object itself.
 fn restricted(resource: &Resource, body: &Value, writer: Writer<'_>) -> Value {
     let mut body = body.clone();
     let Some(fields) = body.as_object_mut() else { return body };

@@ -62,7 +62,7 @@ impl Owners {
         }
     }
 
-    /// Those of an object that server-side apply is about to create.
+    /// The managers of an object that server-side apply is about to create.
     pub fn applied(resource: &Resource, body: &Value, writer: Writer<'_>) -> Self {
         let mut owners = Self::default();
         let fields = within(paths::leaves(resource, body), resource, writer);
@@ -70,8 +70,8 @@ impl Owners {
         owners
     }
 
-    /// Gives what has changed from `old` to `new` to whoever changed it, unless an apply has just
-    /// decided that, and takes what is gone from everybody.
+    /// Gives what has changed from `old` to `new` to its writer, unless an apply has just decided
+    /// that, and takes what is gone from every manager.
     pub fn track(resource: &Resource, old: Option<&Value>, new: &mut Value, writer: Writer<'_>) {
         let was = old.map(Self::read).unwrap_or_default();
         let mut owners = Self::read(new);

@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use super::schema::{self, List};
 use crate::api::resources::Resource;
 
-/// From the object to a field.
+/// The way from the object to a field.
 pub(super) type Path = Vec<String>;
-/// Fields that somebody owns.
+/// Fields that a manager owns.
 pub(super) type Set = BTreeSet<Path>;
 
 /// Every leaf of `value`: scalars, wholes, empty maps; and every item of a list with keys.
@@ -25,7 +25,7 @@ pub(super) fn leaves(resource: &Resource, value: &Value) -> Set {
     set
 }
 
-/// Nobody owns what the server itself or the URL says.
+/// Whether the server itself or the URL says a field: then no manager owns it.
 fn is_system(path: &[String]) -> bool {
     const SYSTEM: [&str; 10] = [
         "f:name",
@@ -146,7 +146,7 @@ pub(super) fn remove(value: &mut Value, path: &[String]) {
     }
 }
 
-/// As conflicts name it: `.spec.ports[port=80,protocol="TCP"].name`.
+/// A path as conflicts name it: `.spec.ports[port=80,protocol="TCP"].name`.
 pub(super) fn shown(path: &[String]) -> String {
     let part = |part: &String| match part.split_once(':') {
         Some(("f", name)) => format!(".{name}"),
@@ -160,7 +160,7 @@ pub(super) fn shown(path: &[String]) -> String {
     path.iter().map(part).collect()
 }
 
-/// As `fieldsV1`.
+/// A set as `fieldsV1`.
 pub(super) fn to_fields(set: &Set) -> Value {
     let mut fields = Value::Object(Map::new());
     for path in set {
@@ -179,7 +179,7 @@ pub(super) fn to_fields(set: &Set) -> Value {
     fields
 }
 
-/// From `fieldsV1`.
+/// A set from `fieldsV1`.
 pub(super) fn from_fields(fields: &Value) -> Set {
     fn walk(fields: &Map<String, Value>, path: &mut Path, set: &mut Set) {
         if !path.is_empty() && (fields.is_empty() || fields.contains_key(".")) {

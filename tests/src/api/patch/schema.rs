@@ -6,11 +6,11 @@ use crate::api::resources::Resource;
 /// How a list is merged by server-side apply (`x-kubernetes-list-type`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum List {
-    /// One whole.
+    /// The list is one whole.
     Atomic,
-    /// By these fields of its items, which may have defaults.
+    /// The list is merged by these fields of its items, which may have defaults.
     Map(&'static [&'static str]),
-    /// Of scalars.
+    /// The list is a set of scalars.
     Set,
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 #[derive(Debug)]
 pub(super) struct Audit {
     path: PathBuf,
-    /// So many bytes have been forgotten.
+    /// How many bytes of the log have been forgotten.
     from: AtomicUsize,
 }
 

@@ -109,9 +109,9 @@ impl Etcd {
     }
 }
 
-/// Of the last change of anything.
+/// The revision of the last change of anything.
 fn revision(netns: &Netns) -> Result<u64> {
-    // A key that nobody has, in base64.
+    // A key that does not exist, in base64.
     let answer = ask(netns, "/v3/kv/range", &json!({"key": "bm9uZQ=="}))?;
     let revision = answer["header"]["revision"].as_str().context("an answer without revision")?;
     revision.parse().context("no revision")

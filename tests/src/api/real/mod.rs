@@ -1,8 +1,8 @@
 //! A real kube-apiserver with its etcd, where their programs are given: `KUBEBUILDER_ASSETS`, the
 //! convention of envtest. Both live in a namespace of a test's, and end with the handle.
 //!
-//! Objects go through kubectl, so that the handle needs no client of its own. Whoever the test is
-//! about speaks as the ServiceAccount of `deploy/base` and has its rights.
+//! Objects go through kubectl, so that the handle needs no client of its own. The client that is
+//! tested speaks as the ServiceAccount of `deploy/base` and has its rights.
 
 mod audit;
 mod etcd;
@@ -258,7 +258,7 @@ impl RealApi {
 }
 
 impl Server for RealApi {
-    /// By creating and replacing: servers before 1.25 cannot apply the rules of our CRD.
+    /// Puts an object by creating and replacing: servers before 1.25 cannot apply the rules of our CRD.
     fn put(&self, object: impl Into<Value>) -> Result<()> {
         let object = object.into();
         let text = object.to_string();

@@ -1,6 +1,6 @@
 //! The listener: connections come in and are served until they end or all are cut.
 //!
-//! While nobody listens the port stays ours: a second socket is bound to it and never listens.
+//! While no socket listens the port stays ours: a second socket is bound to it and never listens.
 
 use std::{
     io, mem,
@@ -49,7 +49,7 @@ pub(crate) struct Listeners {
 type Cut = Arc<Mutex<watch::Sender<()>>>;
 
 impl Listeners {
-    /// Takes the port; nobody listens yet.
+    /// Takes the port; no socket listens yet.
     pub fn take(address: SocketAddr, netns: Option<Netns>) -> Result<Self> {
         let (held, address) = inside(netns.as_ref(), || bound(address))
             .with_context(|| format!("the API server cannot bind to {address}"))?;
@@ -60,7 +60,7 @@ impl Listeners {
         self.address
     }
 
-    /// Listens, if nobody does.
+    /// Listens, if no socket does.
     pub fn open(&self, runtime: &Handle, server: &Arc<Server>) -> Result<()> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.is_some() {
@@ -139,7 +139,7 @@ async fn accept(
             done = &mut stopped => {
                 drop(listener);
                 if let Ok(done) = done {
-                    // Whoever waits for it has not gone away.
+                    // The caller of `close` waits for it, and has not gone away.
                     let _ = done.send(());
                 }
                 return;

@@ -1,4 +1,4 @@
-//! Bodies of answers: made at once, or a stream that somebody feeds.
+//! Bodies of answers: made at once, or a stream that a task feeds.
 
 use std::{
     io,

@@ -163,7 +163,7 @@ impl Server {
     }
 }
 
-/// As the real server validates list options.
+/// Validates list options as the real server does.
 fn check(call: &Call) -> Result<(), Failure> {
     let Call { query, .. } = call;
     let (version, wanted) = (query.get("resourceVersion"), query.get("resourceVersionMatch"));

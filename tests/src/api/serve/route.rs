@@ -66,7 +66,7 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    /// None: the path is no resource's.
+    /// What a path means; `None`: it is no resource's.
     pub fn parse(path: &str) -> Option<Self> {
         let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
         let (group, version, rest) = match parts.as_slice() {

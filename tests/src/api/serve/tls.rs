@@ -9,12 +9,12 @@ use rcgen::{
 use rustls::{ServerConfig, crypto::ring};
 use tokio_rustls::TlsAcceptor;
 
-/// A CA, and what a server needs to be believed by whoever knows it.
+/// A CA, and what a server needs to be believed by a client that knows it.
 pub(crate) struct Certificates {
     /// The CA's certificate, PEM.
     pub ca: String,
     pub acceptor: TlsAcceptor,
-    /// With a certificate of a CA that nobody knows.
+    /// With a certificate of a CA that no client knows.
     pub stranger: TlsAcceptor,
 }
 
@@ -25,7 +25,7 @@ impl std::fmt::Debug for Certificates {
 }
 
 impl Certificates {
-    /// For a server at that address, with these further names.
+    /// Certificates for a server at that address, with these further names.
     pub fn new(address: IpAddr, names: &[String]) -> Result<Self> {
         let (ca, acceptor) = one(address, names)?;
         let (_, stranger) = one(address, names)?;

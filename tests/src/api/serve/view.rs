@@ -108,7 +108,7 @@ impl View {
         }
     }
 
-    /// As the object of a watch's event.
+    /// An object as it is in a watch's event.
     pub fn event(self, resource: &'static Resource, object: &Stored, columns: &Columns) -> Bytes {
         match self {
             Self::Whole => whole(resource, object),

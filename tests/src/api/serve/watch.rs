@@ -25,7 +25,7 @@ use crate::api::{
     table::Columns,
 };
 
-/// Without `timeoutSeconds`; the real server takes a random time between 30 and 60 minutes.
+/// A watch without `timeoutSeconds`; the real server takes a random time from 30 to 60 minutes.
 const LONGEST: Duration = Duration::from_secs(1_800);
 
 /// One line of a watch.

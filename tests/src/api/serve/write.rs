@@ -170,7 +170,7 @@ fn patch(call: &Call, body: &[u8]) -> Result<Patch, Failure> {
     })
 }
 
-/// From the body, `DeleteOptions`, or from the query.
+/// What must hold for a deletion, from the body (`DeleteOptions`) or from the query.
 fn preconditions(call: &Call, body: &[u8]) -> Result<Preconditions, Failure> {
     let options = if body.is_empty() { json!({}) } else { read(body, &call.content_type)? };
     let wanted = |field: &str| {

@@ -36,7 +36,7 @@ pub(crate) struct Event {
     pub revision: u64,
     pub key: Key,
     pub old: Option<Arc<Stored>>,
-    /// Of a deletion: the last state under the version of the deletion.
+    /// The new version; of a deletion the last state under the version of the deletion.
     pub new: Arc<Stored>,
     pub is_deletion: bool,
     /// The line of a watch without selector, made by the first who needs it.
@@ -56,7 +56,7 @@ impl Kind {
         self.note(key, old, new, revision, false);
     }
 
-    /// What there is goes; `last` is what is said of it.
+    /// Takes what there is away; `last` is what watches are told of it.
     pub fn withdraw(&mut self, key: &Key, last: Arc<Stored>, revision: u64) {
         let old = self.objects.remove(key);
         self.note(key, old, last, revision, true);

@@ -1,6 +1,6 @@
 //! The objects, their history, and the one counter of versions.
 //!
-//! Nothing here knows HTTP. A version of an object never changes; whoever reads holds no lock.
+//! Nothing here knows HTTP. A version of an object never changes; a reader holds no lock.
 
 mod defaults;
 mod kinds;
@@ -76,7 +76,7 @@ impl Store {
         result
     }
 
-    /// Wakes whoever waits for the next version.
+    /// Wakes its receiver at each new version.
     pub fn revisions(&self) -> watch::Receiver<u64> {
         self.revisions.subscribe()
     }
@@ -121,7 +121,7 @@ impl Inner {
         }
     }
 
-    /// Counts the version on without any change, as changes of kinds that nobody watches do.
+    /// Counts the version on without any change, as changes of kinds that no client watches do.
     pub fn skip(&mut self, versions: u64) {
         self.revision += versions;
     }

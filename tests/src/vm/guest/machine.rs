@@ -9,7 +9,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 use crate::vm::kernels::MODULES;
 
-/// Of `finit_module`; the kernel inflates by itself.
+/// A flag of `finit_module`: the kernel inflates the module by itself.
 const MODULE_INIT_COMPRESSED_FILE: libc::c_int = 4;
 
 /// Where each file system goes, and of which type it is. In this order: bpffs lies in sysfs.

@@ -86,7 +86,7 @@ fn misses_resets() -> Result<()> {
     Ok(())
 }
 
-/// Waits until it has reported all that it has to.
+/// Runs the client of a phase, until it has reported all that it has to.
 fn run_client(phase: Phase) -> Result<()> {
     let name = phase.name();
     let status = Command::new("/init").arg(name).status().context("cannot run the client")?;

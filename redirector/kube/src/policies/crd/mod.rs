@@ -33,7 +33,7 @@ pub fn crd() -> Value {
     whole(definition.expect("every part of a definition is JSON"))
 }
 
-/// The same as YAML: `deploy/crd/failoverpolicies.yaml`, and what `redirector crd` prints.
+/// The definition as YAML: `deploy/crd/failoverpolicies.yaml`, and what `redirector crd` prints.
 #[must_use]
 pub fn crd_yaml() -> String {
     serde_saphyr::to_string(&crd()).expect("what is JSON can be written as YAML")

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::condition::{ConditionKind, LONGEST_MESSAGE};
 
-/// There are fewer; of others, by other hands, some may be added.
+/// There are fewer kinds; other writers may add some of their own.
 const MAX_CONDITIONS: usize = 8;
 
 pub(super) fn schema() -> Value {

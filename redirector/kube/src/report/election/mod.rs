@@ -2,15 +2,15 @@
 //!
 //! Nothing here does I/O, reads a clock or draws a random number. At no time do two lead:
 //!
-//! - Who leads counts [`Timing::lead`] from the moment at which it *sent* the last renewal that
-//!   succeeded. That lies before the renewal is in force, and so before anybody can see it.
-//! - Anybody else counts the longer [`Timing::lease`] from the moment at which it *saw* a renewal
+//! - The leader counts [`Timing::lead`] from the moment at which it *sent* the last renewal that
+//!   succeeded. That lies before the renewal is in force, and so before any agent can see it.
+//! - Every other agent counts the longer [`Timing::lease`] from the moment at which it *saw* a renewal
 //!   first, by its own clock, and writes on condition that the Lease is still the version it has
 //!   just read. Clocks of different nodes are never compared; only that they run at about the
 //!   same rate is supposed.
 //! - A Lease that is not there may have been deleted under a leader: it is created only after it
 //!   has been missing for [`Timing::lease`], but by the leader at once. (Not covered: deleted
-//!   twice within that time, for then nobody can know that it was there in between.)
+//!   twice within that time, for then no agent can know that it was there in between.)
 //! - One's own name alone is no proof, since an old and a new agent of a node overlap in an update:
 //!   a renewal is one's own if its time is that of a write one has sent.
 
@@ -30,9 +30,9 @@ use super::timing::Timing;
 pub(super) struct Held {
     /// `metadata.resourceVersion`.
     pub(super) version: String,
-    /// Empty: released.
+    /// Who holds it; empty if it was released.
     pub(super) holder: String,
-    /// By the holder's wall clock: only that it changes counts.
+    /// When it was renewed, by the holder's wall clock: only that it changes counts.
     pub(super) renewed: Option<Timestamp>,
     /// How often it changed hands.
     pub(super) transitions: i32,
@@ -41,11 +41,11 @@ pub(super) struct Held {
 /// What is to be done now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Nothing until then.
+    /// Do nothing until then.
     Wait(Moment),
     /// Read the Lease; an old version will do unless `exact`.
     Read { exact: bool },
-    /// Write it: that holder, renewed at that time.
+    /// Write the Lease: this agent holds it, renewed at that time.
     Write(Claim),
 }
 
@@ -72,7 +72,7 @@ pub(super) enum Written {
     Refused,
     /// It has no effect, and another one would not have either.
     Failed,
-    /// Not known.
+    /// Whether it has, or will have, an effect is not known.
     Unknown,
 }
 
@@ -134,7 +134,7 @@ impl Election {
         self.poll = poll;
     }
 
-    /// Until when this one leads, by its own clock.
+    /// Until when this agent leads, by its own clock.
     pub(super) fn leads_until(&self) -> Moment {
         self.leads_until
     }
@@ -206,7 +206,7 @@ impl Election {
             Written::Refused => self.then(Step::Verify, soon_after(now, self.timing.retry, random)),
             Written::Failed => self.then(Step::Verify, after(now, self.poll / 2, random)),
             Written::Unknown => {
-                // A forgotten one that takes effect after all counts as somebody else's.
+                // A forgotten write that takes effect after all counts as another agent's.
                 if self.unsure.len() == UNSURE {
                     self.unsure.remove(0);
                 }
@@ -218,7 +218,7 @@ impl Election {
 
     fn read_absent(&mut self, now: Moment, random: f64) {
         let is_mine_to_heal = now < self.leads_until;
-        // Not looked at for longer, it may have been there meanwhile.
+        // A Lease that was not looked at for longer may have been there meanwhile.
         let is_stale = now.0 > self.since.0 + self.timing.lease + 2 * self.timing.retry;
         if self.seen != Seen::Absent || is_stale {
             self.seen = Seen::Absent;
@@ -299,12 +299,12 @@ impl Election {
     }
 }
 
-/// That wait ± 20 %.
+/// When that wait, ± 20 %, is over.
 fn after(now: Moment, wait: Duration, random: f64) -> Moment {
     Moment(now.0 + wait.mul_f64(0.8 + 0.4 * random))
 }
 
-/// Up to half that wait, so that candidates do not all come at once.
+/// When up to half that wait is over, so that candidates do not all come at once.
 fn soon_after(now: Moment, wait: Duration, random: f64) -> Moment {
     Moment(now.0 + wait.mul_f64(0.5 * random))
 }

@@ -106,7 +106,7 @@ impl Network {
         }
     }
 
-    /// How many terms there were.
+    /// Plays one run; returns how many terms there were.
     fn play(&mut self) -> u32 {
         let (mut terms, mut leader) = (0, None);
         for round in 0..ROUNDS {
@@ -181,7 +181,7 @@ impl Network {
         if self.random.random_bool(0.000_4)
             && let Some(mut held) = self.server.lease.clone()
         {
-            // Somebody labels it: another version, no renewal.
+            // A user labels the Lease: another version, no renewal.
             self.server.version += 1;
             held.version = self.server.version.to_string();
             self.server.put(self.now, Some(held));

@@ -11,11 +11,11 @@ use redirector_core::Moment;
 use super::{EventReport, Regarding};
 use crate::report::text::hash;
 
-/// Events that are known, written or not.
+/// Events that are known at most, written or not.
 const MOST: usize = 1_024;
-/// What happened while somebody else led, or nobody, for when this agent leads next.
+/// Occurrences that are remembered while another agent leads, or none, for when this one leads next.
 const REMEMBERED: usize = 256;
-/// So many at once, and then five a second.
+/// So many Events are written at once, and then five a second.
 const BURST: f64 = 50.0;
 const PER_SECOND: f64 = 5.0;
 
@@ -30,7 +30,7 @@ pub(in crate::report) struct Ledger {
     failures: u32,
     tokens: f64,
     refilled: Moment,
-    /// Found no token or no room since that was said last.
+    /// Occurrences that found no token or no room since that was said last.
     lost: u64,
     remembered: VecDeque<(Moment, Timestamp, EventReport)>,
 }
@@ -43,9 +43,9 @@ struct Event {
     first: Timestamp,
     last: Timestamp,
     last_at: Moment,
-    /// Occurrences.
+    /// How often it has occurred.
     count: u32,
-    /// As the API server knows it; 0 is no Event.
+    /// The count that the API server knows; 0: it has no Event.
     said: u32,
     /// The count in a creation whose fate is unknown.
     tried: Option<u32>,
@@ -58,7 +58,7 @@ struct Event {
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::report) struct Job {
     key: Key,
-    /// Of the Event, but for its object's name: 16 hexadecimal digits.
+    /// The end of the Event's name, after that of its object: 16 hexadecimal digits.
     pub(in crate::report) suffix: String,
     /// What happened first.
     pub(in crate::report) report: EventReport,
@@ -72,20 +72,20 @@ pub(in crate::report) struct Job {
     pub(in crate::report) is_raise: bool,
 }
 
-/// What became of it.
+/// What became of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::report) enum Outcome {
-    /// It says so now.
+    /// The Event says so now.
     Written,
     /// An Event of that name is there, with that count: an earlier attempt's, or another agent's.
     Exists(u32),
     /// The Event whose count was to change is gone.
     Missing,
-    /// Refused for good.
+    /// The API server has refused it for good.
     Moot,
-    /// To be tried again; whether it had an effect is not known.
+    /// It is to be tried again; whether it had an effect is not known.
     Unknown,
-    /// To be tried again.
+    /// It had no effect, and is to be tried again.
     NotYet,
 }
 
@@ -128,7 +128,7 @@ impl Ledger {
         self.remembered.push_back((now, wall, report));
     }
 
-    /// Another one led at that time: what happened before it has reported.
+    /// Another agent led at that time: it has reported what happened before.
     pub(in crate::report) fn led_by_other(&mut self, at: Moment) {
         self.remembered.retain(|(happened, ..)| *happened >= at);
         self.events.clear();
@@ -136,8 +136,8 @@ impl Ledger {
         self.lost = 0;
     }
 
-    /// This agent leads from now on: what nobody may have reported is to be. Returns how many
-    /// will not be.
+    /// This agent leads from now on, and reports what perhaps no leader has reported. Returns how
+    /// many occurrences will not be.
     pub(in crate::report) fn inherit(&mut self, now: Moment) -> u64 {
         let remembered = std::mem::take(&mut self.remembered);
         let mut lost = 0;
@@ -147,7 +147,7 @@ impl Ledger {
         lost
     }
 
-    /// When the next one is due.
+    /// When the next job is due.
     pub(in crate::report) fn next_deadline(&self) -> Option<Moment> {
         if !self.queue.is_empty() {
             return Some(self.not_before);
@@ -157,7 +157,7 @@ impl Ledger {
         (self.lost > 0).then(|| self.not_before.max(refilled))
     }
 
-    /// Takes the next one that is due; [`Ledger::done`] must follow.
+    /// Takes the next job that is due; [`Ledger::done`] must follow.
     pub(in crate::report) fn take(&mut self, now: Moment, wall: Timestamp) -> Option<Job> {
         if now < self.not_before {
             return None;
@@ -167,7 +167,7 @@ impl Ledger {
             if self.count(overflow(lost), now, wall, false) {
                 self.lost -= lost;
             } else {
-                // Being lost itself it would be counted: only what happened is.
+                // The Event about lost ones is not counted as lost itself: only what happened is.
                 self.lost = lost;
             }
         }
@@ -192,7 +192,7 @@ impl Ledger {
         })
     }
 
-    /// What became of the one that was taken.
+    /// Notes what became of the job that was taken.
     pub(in crate::report) fn done(&mut self, job: &Job, outcome: &Outcome, now: Moment) {
         if matches!(outcome, Outcome::Unknown | Outcome::NotYet) {
             self.not_before = Moment(now.0 + self.backoff * 2_u32.pow(self.failures.min(5)));
@@ -207,7 +207,7 @@ impl Ledger {
                 if let Some(tried) = event.tried.take() {
                     event.said = tried;
                 } else {
-                    // Another agent's: what happened here since comes on top of it.
+                    // That count is another agent's: what happened here since comes on top of it.
                     event.count = count.saturating_add(event.count - event.inherited);
                     event.said = *count;
                 }

@@ -30,7 +30,7 @@ pub enum Regarding {
 /// One occurrence of something that becomes an Event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventReport {
-    /// About what.
+    /// What it is about.
     pub regarding: Regarding,
     /// `Warning`, else `Normal`.
     pub is_warning: bool,
@@ -146,7 +146,7 @@ fn ordered(verb: &Verb) -> Option<EventReport> {
     }
 }
 
-/// Who it was, if an Event is due.
+/// Who objects by that byte, if an Event is due.
 fn objector(by: HealthByte) -> Option<&'static str> {
     match by {
         HealthByte::Discovery | HealthByte::Operator => None,

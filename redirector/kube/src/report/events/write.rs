@@ -17,9 +17,9 @@ use crate::{
     },
 };
 
-/// What the API allows.
+/// Longest note that the API allows, in bytes.
 const NOTE: usize = 1_024;
-/// Of the name of an Event, what comes from its object's; an object's name may have 253 bytes.
+/// Bytes of an Event's name that come from its object's name, which may have 253.
 const NAME: usize = 200;
 /// Group and version of FailoverPolicies.
 const POLICIES: &str = "redirector.dev/v1alpha1";

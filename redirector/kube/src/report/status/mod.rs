@@ -15,8 +15,8 @@ use crate::{api::ObjectRef, policies::PolicyStatus};
 /// So many policies' statuses are kept; those after them, by name, have none.
 pub(super) const MOST: usize = 10_000;
 
-/// Of the wait after a failure: some 4 minutes, since 10,000 policies may be refused alike. Who
-/// becomes the leader begins anew.
+/// Doublings of the wait after a failure: some 4 minutes, since 10,000 policies may be refused
+/// alike. An agent that becomes the leader begins anew.
 const MOST_DOUBLINGS: u32 = 8;
 
 /// The newest status of each policy, and when it may be written.
@@ -36,7 +36,7 @@ struct Wanted {
     status: PolicyStatus,
     /// Its place in the queue.
     at: Option<Moment>,
-    /// One interval after the last write.
+    /// When it may be written again: one interval after the last write.
     not_before: Moment,
     failures: u32,
 }
@@ -46,11 +46,11 @@ struct Wanted {
 pub(super) enum Said {
     /// Written.
     Written,
-    /// It stood there.
+    /// It stood there already.
     Equal,
     /// The policy is gone.
     Moot,
-    /// To be tried again.
+    /// It is to be tried again.
     Failed,
 }
 
@@ -107,12 +107,12 @@ impl Pending {
         }
     }
 
-    /// When the next one is due.
+    /// When the next status is due.
     pub(super) fn next_deadline(&self) -> Option<Moment> {
         self.queue.first().map(|(at, _)| *at)
     }
 
-    /// Takes the next one that is due; [`Pending::done`] must follow.
+    /// Takes the next status that is due; [`Pending::done`] must follow.
     pub(super) fn take(&mut self, now: Moment) -> Option<(ObjectRef, PolicyStatus)> {
         if self.next_deadline()? > now {
             return None;
@@ -123,7 +123,7 @@ impl Pending {
         Some((object, wanted.status.clone()))
     }
 
-    /// What became of the one that was taken.
+    /// Notes what became of the status that was taken.
     pub(super) fn done(&mut self, object: &ObjectRef, said: &Said, now: Moment) {
         let Some(wanted) = self.wanted.get_mut(object) else { return };
         match said {

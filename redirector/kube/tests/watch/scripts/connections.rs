@@ -61,7 +61,7 @@ pub(super) fn scripts() -> Vec<Script> {
     ]
 }
 
-/// Which one depends on how far the kernel got with connecting.
+/// Fails if there was no error; which one there was depends on how far the kernel got with connecting.
 fn some_error(seen: &Snapshot) -> Option<String> {
     seen.errors.is_empty().then(|| "no error was met".to_owned())
 }

@@ -31,7 +31,7 @@ pub struct Script {
     pub gone: usize,
     /// How many more lists it forces.
     pub forced: usize,
-    /// What has to be met.
+    /// Errors that have to be met.
     pub errors: &'static [ErrorKind],
     /// What may not be said.
     pub never: &'static [&'static str],
@@ -41,7 +41,7 @@ pub struct Script {
     pub check: fn(&Snapshot) -> Option<String>,
 }
 
-/// All of them.
+/// All scripts.
 pub fn all() -> Vec<Script> {
     let tables = [
         connections::scripts(),

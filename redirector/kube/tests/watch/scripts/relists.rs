@@ -261,7 +261,7 @@ pub(super) fn scripts() -> Vec<Script> {
     ]
 }
 
-/// An older state, in which nobody has made a version after 50.
+/// An older state, in which no version after 50 was ever made.
 fn restore(world: &mut World) {
     world.remove("c");
     world.put("b", "restored");
@@ -272,7 +272,7 @@ fn restore(world: &mut World) {
     world.history.clear();
 }
 
-/// Something happens while nobody hears it.
+/// Something happens while the watch does not hear it.
 fn away(
     parts: Vec<Part>,
 ) -> impl FnOnce(&mut World, &crate::world::Request) -> Vec<Part> + Send + 'static {

@@ -191,7 +191,7 @@ pub(super) fn scripts() -> Vec<Script> {
     ]
 }
 
-/// What it was about nobody knows: what really happened has to be found by a relist.
+/// The event does not tell what it was about: what really happened has to be found by a relist.
 fn nonsense(name: &'static str, text: &'static str) -> Script {
     script(name)
         .on(Watch, move |world, _| {

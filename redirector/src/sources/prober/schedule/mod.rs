@@ -68,7 +68,7 @@ struct Known {
 
 #[derive(Clone, Copy, Debug)]
 enum Stage {
-    /// Until [`Known::next`].
+    /// It rests until [`Known::next`].
     Resting,
     Waiting(Due),
     Asked {
@@ -86,7 +86,7 @@ enum Stage {
 pub(super) struct Begun {
     pub backend: BackendRef,
     pub probe: Probe,
-    /// No other probe has it.
+    /// The number of this probe, which no other probe has.
     pub ticket: u64,
     place: Place,
 }

@@ -7,11 +7,11 @@ use tokio::time::Instant;
 
 use super::{Schedule, Stage, places::Owner};
 
-/// What an owner has.
+/// Backends of an owner.
 #[derive(Debug, Default)]
 pub(super) struct Owned {
     pub backends: usize,
-    /// Those that have failed for [long](super::patience).
+    /// Backends that have failed for [long](super::patience).
     pub long: BTreeSet<BackendRef>,
 }
 

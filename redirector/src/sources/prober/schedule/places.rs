@@ -35,23 +35,23 @@ pub(super) struct Place {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
-    /// Of a backend that does not fail, as far as is known.
+    /// A place for a backend that does not fail, as far as is known.
     Ordinary,
-    /// Of a backend that fails.
+    /// A place for a backend that fails.
     Failing,
-    /// One of those that are kept for urgent probes.
+    /// One of the places that are kept for urgent probes.
     Urgent,
 }
 
 #[derive(Debug)]
 struct Pool {
     free: usize,
-    /// By owners that hold any.
+    /// Places held, by owners that hold any.
     held: BTreeMap<Owner, usize>,
 }
 
 impl Places {
-    /// `at_once` in all, at least one.
+    /// `at_once` places in all, at least one.
     pub fn new(at_once: usize) -> Self {
         let at_once = at_once.max(1);
         let urgent = at_once / URGENT_SHARE;
@@ -82,7 +82,7 @@ impl Places {
         }
     }
 
-    /// To be asked for only where there [is room](Self::has_room).
+    /// Takes a place; to be asked for only where there [is room](Self::has_room).
     pub fn take(&mut self, kind: Kind, owner: &Owner) -> Place {
         for pool in self.pools(kind) {
             pool.take(owner);

@@ -257,7 +257,7 @@ async fn a_server_that_closes_or_never_accepts_is_not_well() {
     let Err(ProbeFailure::Failed(why)) = &outcome else { panic!("{outcome:?}") };
     assert!(why.starts_with("answered, but not in HTTP/1.1: "), "{why}");
 
-    // A hung process: the kernel accepts, nobody reads.
+    // A hung process: the kernel accepts, the process does not read.
     let hung = at(18, 2);
     let _listener = accepting(hung);
     let probe = Probe { timeout_ms: 150, ..http("/", WELL) };

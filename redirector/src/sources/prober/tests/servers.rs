@@ -34,7 +34,7 @@ impl Server {
         Self::on(socket_address(backend), serve).await
     }
 
-    /// The same on any port.
+    /// Does the same at any address.
     pub async fn on<F: Future<Output = ()> + Send + 'static>(
         address: SocketAddr,
         serve: impl Fn(TcpStream) -> F + Send + 'static,

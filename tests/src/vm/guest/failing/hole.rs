@@ -31,7 +31,7 @@ pub(super) fn default_policy(stage: &mut Stage) -> Seen {
     bounded(&failed, DEFAULT)
 }
 
-/// None is avoided here.
+/// This policy never avoids a backend.
 pub(super) fn short_limit(stage: &mut Stage) -> Seen {
     let _hole = stage.apart(|| hole(SHORT))?;
     let failed: Vec<_> =
@@ -61,7 +61,7 @@ pub(super) fn user_timeout(stage: &mut Stage) -> Seen {
     Ok((Outcome::Works, format!("{OWN} ms after each of {}", seen.join(", "))))
 }
 
-/// Connects until this client avoids the backend; those that failed.
+/// Connects until this client avoids the backend; returns the connects that failed.
 fn until_avoided(service: Service) -> Result<Vec<Attempt>> {
     let mut failed = Vec::new();
     let begun = count(Reason::AvoidBegun)?;

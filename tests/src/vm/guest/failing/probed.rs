@@ -17,7 +17,7 @@ const QUIET: Duration = Duration::from_secs(4);
 
 pub(super) fn only_a_probe_readmits(stage: &mut Stage) -> Seen {
     let replica = stage.apart(|| Server::start(REPLICA, Manner::Answers))?;
-    // Else its failures would not be believed: somebody may be in the way of probes.
+    // Else its failures would not be believed: a firewall may be in the way of probes.
     wait_until("two probes were answered", || Ok(replica.accepted() >= 2))?;
     stage.reaches(Service::Probed, REPLICA)?;
 

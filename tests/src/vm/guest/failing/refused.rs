@@ -16,7 +16,7 @@ use crate::vm::report::Outcome;
 const DEAD: u8 = 4;
 const LIMIT: u32 = 3;
 
-/// Nobody to go to: the kernel answers by itself.
+/// A service without backends: the kernel answers by itself.
 pub(super) fn nobody(stage: &mut Stage) -> Seen {
     let error = match stage.who(Service::Empty) {
         Ok(who) => bail!("{who} answered for a service without backends"),
@@ -60,7 +60,7 @@ pub(super) fn two_networks(stage: &mut Stage) -> Seen {
             .spawn(|| {
                 unshare(CloneFlags::CLONE_NEWNET).context("cannot make a network namespace")?;
                 machine::bring_loopback_up()?;
-                // Nobody listens there: of either backend this namespace has a connect refused.
+                // No socket listens there: of either backend this namespace has a connect refused.
                 let mut failed = 0;
                 while count(Reason::Ejected)? == before && failed < 4 * LIMIT {
                     failed += u32::from(Way::Tcp.dial(frontend(Service::Refused)).is_err());

@@ -26,7 +26,7 @@ pub(super) enum Manner {
     Holds,
 }
 
-/// Dropping it closes its listener: from then on connects are refused.
+/// A server. Dropping it closes its listener: from then on connects are refused.
 #[derive(Debug)]
 pub(super) struct Server {
     shared: Arc<Shared>,
@@ -64,7 +64,7 @@ impl Server {
         self.shared.accepted.load(Ordering::SeqCst)
     }
 
-    /// From now on it accepts nobody, and connects to it are swallowed; its connections go on.
+    /// From now on it accepts no connection, and connects to it are swallowed; its connections go on.
     pub(super) fn fall_silent(&self, backend: u8) -> Result<Hole> {
         self.shared.is_silent.store(true, Ordering::SeqCst);
         fill(address(backend), None)
@@ -122,7 +122,7 @@ fn bind(address: SocketAddr) -> Result<TcpListener> {
     Ok(listener)
 }
 
-/// Connects until nobody answers.
+/// Connects until a connect is not answered.
 fn fill(address: SocketAddr, listener: Option<TcpListener>) -> Result<Hole> {
     let mut queue = Vec::new();
     while queue.len() < 16 {

@@ -30,9 +30,9 @@ pub(super) struct Attempt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     Connected,
-    /// By this error.
+    /// It failed with this error.
     Failed(Errno),
-    /// Not as long as the application wanted to wait: nothing bounds it.
+    /// It had not ended when the application gave up: nothing bounds it.
     Pending,
 }
 

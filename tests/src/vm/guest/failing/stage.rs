@@ -35,13 +35,13 @@ pub(super) enum Service {
 
 /// The backend that is alive in every service with two but those that are probed.
 pub(super) const ALIVE: u8 = 11;
-/// That one of the probed service.
+/// The backend that is alive in the service that is probed.
 pub(super) const ALIVE_AND_PROBED: u8 = 10;
 
 /// How long something may take that happens by itself, on a busy machine that is emulated too.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Fields drop in this order.
+/// What the steps share. Fields drop in this order.
 #[derive(Debug)]
 pub(super) struct Stage {
     agent: Option<Agent>,
@@ -67,7 +67,7 @@ impl Stage {
     }
 
     /// Does what redirected processes would not: whatever sockets `work` makes, also listeners and
-    /// what they accept, are nobody's business.
+    /// what they accept, are neither redirected nor watched.
     pub(super) fn apart<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         join(ROOT_CGROUP)?;
         let done = work();
@@ -83,12 +83,12 @@ impl Stage {
         self.agent.as_ref().context("the agent is gone")?.thaw()
     }
 
-    /// SIGKILL, and never again one.
+    /// Kills the agent (SIGKILL); no other one follows.
     pub(super) fn kill_agent(&mut self) -> Result<()> {
         self.agent.take().context("the agent is gone")?.kill()
     }
 
-    /// Kills the agent if a step has not; whether it ever complained.
+    /// Kills the agent if a step has not; fails if it ever complained.
     pub(super) fn finish(mut self) -> Result<()> {
         self.replica = None;
         match self.agent.take() {

@@ -124,7 +124,7 @@ impl Random {
         (self.0 >> 11) % limit
     }
 
-    /// From 0 up to 1.
+    /// A number from 0 up to 1.
     pub fn unit(&mut self) -> f64 {
         f64::from(u32::try_from(self.below(1 << 32)).expect("32 bits")) / f64::from(u32::MAX)
     }
