@@ -7,7 +7,7 @@ use redirector_common::{
 use redirector_ebpf::opaque;
 
 use crate::{
-    alone,
+    agentless,
     context::Address,
     maps::{BACKEND_IDS, BACKENDS, EVENTS, HEALTH, PASSIVE},
     slot::{Find as _, Slot, word},
@@ -98,8 +98,8 @@ impl Backend {
         if is_gone != 0
             && let Some(passive) = PASSIVE.slot(self.index)
         {
-            let now = alone::now();
-            if now < word!(passive.vouched).load() && !alone::agent_is_silent(now) {
+            let now = agentless::now();
+            if now < word!(passive.vouched).load() && !agentless::agent_is_silent(now) {
                 // A probe has contradicted this not long ago: the next one sees it, if it is so.
                 return;
             }

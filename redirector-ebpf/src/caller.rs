@@ -6,13 +6,13 @@ use redirector_common::{
 };
 
 use crate::{
-    alone::{config, seconds},
+    agentless::{config, seconds},
     context::{Address, Hook},
+    kernel_socket::Socket,
     listen,
     maps::{CALLERS, FRONTENDS4, FRONTENDS6},
-    memory,
-    peek::Socket,
     slot::Find as _,
+    socket_state,
 };
 
 /// A datagram has come from `sender`, which is no backend that answers. Notes it if that is the
@@ -23,7 +23,7 @@ pub fn wrote<const V6: bool>(hook: &Hook<V6>, sender: &Address) {
     // Every datagram that a server receives comes here.
     if config(HOSTS_HAVE) == 0
         || !is_of_host(sender)
-        || memory::has_sent(&hook.inner, sender)
+        || socket_state::has_sent(&hook.inner, sender)
         || !may_note(hook)
     {
         return;

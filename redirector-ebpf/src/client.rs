@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use redirector_common::Client;
 
-use crate::{listen, peek::Socket, slot::constant};
+use crate::{kernel_socket::Socket, listen, slot::constant};
 
 /// How deep below the root of all cgroups pods and units are, so that a process that may make
 /// cgroups below its own remains one client; 0 if the loader cannot tell. Set by the loader.

@@ -13,14 +13,15 @@ use aya_ebpf::{
 use redirector_common::{PROTOCOL_TCP, Reason, SocketValue};
 
 use crate::{
-    alone::now,
-    client, listen,
+    agentless::now,
+    client,
+    kernel_socket::Socket,
+    listen,
     maps::SOCKETS,
     passive::{self, Failure},
-    peek::Socket,
     programs::count,
-    seats,
     slot::{Slot, word},
+    socket_slots,
 };
 
 const AF_INET6: u32 = 10;
@@ -44,7 +45,7 @@ pub fn may_be_left(context: &SockContext) -> bool {
     let (state, protocol) = listen::state_and_protocol(context);
     (state == BPF_TCP_SYN_SENT || state == BPF_TCP_CLOSE)
         && protocol == u32::from(PROTOCOL_TCP)
-        && seats::is_any_stored()
+        && socket_slots::is_any_stored()
 }
 
 /// What a socket without a seat remembers, if something of its connect is left.
@@ -67,7 +68,7 @@ fn stored(context: &SockContext) -> Option<Slot<SocketValue>> {
 /// 3. Its end was not or will not be seen, because another program took the callbacks away.
 #[inline(always)]
 pub fn released<const STORED: bool>(context: &SockContext) {
-    let socket = if STORED { stored(context) } else { seats::of(context.as_ptr()) };
+    let socket = if STORED { stored(context) } else { socket_slots::of(context.as_ptr()) };
     let Some(socket) = socket else {
         return;
     };
@@ -96,14 +97,14 @@ pub fn released<const STORED: bool>(context: &SockContext) {
         word!(socket.state).store(0);
         if is_watched {
             count(Reason::Unseen);
-            seats::leave(socket);
+            socket_slots::release(socket);
         }
     }
     if let Some(failure) = failure {
         let cgroup = word!(socket.cgroup).load();
         passive::failed(client::closing(context, cgroup), socket, failure);
     }
-    seats::leave(socket);
+    socket_slots::release(socket);
 }
 
 /// How a connect failed that has sent no SYN. Where a local address and port were missing instead of a

@@ -11,13 +11,13 @@ use redirector_ebpf::{
 };
 
 use crate::{
-    alone::{agent_is_gone, asks_for_trial, now, seconds, try_ejected},
+    agentless::{agent_is_gone, asks_for_trial, now, seconds, try_ejected},
     avoid, caller, client,
     context::{Address, Hook},
     maps::{AFFINITY, Drawn, FRONTENDS4, FRONTENDS6, Maps, SEED},
-    memory::{self, Redirection, Remembered},
     programs::{count, count_tier},
     slot::{Find as _, Slot, word},
+    socket_state::{self, Redirection, Remembered},
     steps::{
         AVOID, AVOID_MAPPED, AVOID_SCAN, AVOID_SCAN_MAPPED, CHOOSE, FIRST, LATER, LATER_MAPPED,
         RESUME, SCAN, SCAN_MAPPED, TRIAL, TRIAL_MAPPED, goes_on, is_mapped, is_trial, is_walk,
@@ -43,7 +43,7 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
     }
     let dialled = hook.address();
     if SEND && STEP == FIRST && hook.is_connected() {
-        if let Some(chosen) = memory::earlier_connect(&hook.inner, &dialled)
+        if let Some(chosen) = socket_state::earlier_connect(&hook.inner, &dialled)
             && hook.is_connected_to(&chosen)
         {
             count(Reason::Resumed);
@@ -57,9 +57,9 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
     }
     let Some(frontend) = frontend::<V6, SEND, STEP>(&dialled, protocol) else {
         if SEND {
-            memory::sent_elsewhere(&hook.inner, &dialled);
+            socket_state::sent_elsewhere(&hook.inner, &dialled);
         } else {
-            memory::connected_elsewhere(&hook.inner, &dialled);
+            socket_state::connected_elsewhere(&hook.inner, &dialled);
         }
         return Err(Reason::NotService);
     };
@@ -69,7 +69,7 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
         if service.header.flags & Header::ALSO_SERVED != 0 && agent_is_gone() {
             return Err(Reason::AgentGone);
         }
-        if SEND && let Some(earlier) = memory::earlier_send(&hook.inner, &dialled) {
+        if SEND && let Some(earlier) = socket_state::earlier_send(&hook.inner, &dialled) {
             if !holds(earlier, &service) {
                 return Err(Reason::Undecided);
             }
@@ -104,12 +104,12 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
             // this program again, for the next tier.
             let is_again = SEND
                 && !has_affinity
-                && memory::seek_in_next_tier(&hook.inner, &dialled, service.header.tiers);
+                && socket_state::seek_in_next_tier(&hook.inner, &dialled, service.header.tiers);
             if is_again {
                 return Err(Reason::Undecided);
             }
             if SEND {
-                memory::leave_backend(&hook.inner, &dialled);
+                socket_state::leave_backend(&hook.inner, &dialled);
             }
             return Err(Reason::Unheld);
         };
@@ -141,11 +141,11 @@ pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
         remember_affinity(hook, &service, &choice);
     }
     let is_watched = !SEND && protocol == PROTOCOL_TCP && redirection.limits.are_set();
-    if is_watched || memory::shows_dialled(protocol) {
+    if is_watched || socket_state::shows_dialled(protocol) {
         let remembered = if SEND {
-            memory::sent(&hook.inner, &redirection)
+            socket_state::sent(&hook.inner, &redirection)
         } else {
-            memory::connected(&hook.inner, &redirection, is_watched)
+            socket_state::connected(&hook.inner, &redirection, is_watched)
         };
         match remembered {
             Remembered::Yes => {}
@@ -225,11 +225,11 @@ fn earlier<const V6: bool, const SEND: bool>(
     service: &Service<'_>,
     dialled: &Address,
 ) -> Option<Earlier> {
-    if SEND && let Some(sent) = memory::earlier_send(&hook.inner, dialled) {
+    if SEND && let Some(sent) = socket_state::earlier_send(&hook.inner, dialled) {
         return Some(Earlier {
             backend: word!(sent.destination.backend).load(),
             generation: word!(sent.destination.generation).load(),
-            tier: word!(sent.destination.tier).load() & memory::TIER,
+            tier: word!(sent.destination.tier).load() & socket_state::TIER,
         });
     }
     if service.header.flags & Header::AFFINITY == 0 {

@@ -17,8 +17,8 @@ use redirector_common::{
 use crate::{
     backend,
     context::{Address, four},
+    kernel_socket::Socket,
     maps::{BACKEND_NETNS, LISTENERS},
-    peek::Socket,
     ports::{self, V4, V6},
     slot::{Find as _, constant},
 };

@@ -18,7 +18,7 @@
 )]
 
 #[cfg(target_arch = "bpf")]
-mod alone;
+mod agentless;
 #[cfg(target_arch = "bpf")]
 mod avoid;
 #[cfg(target_arch = "bpf")]
@@ -34,23 +34,23 @@ mod context;
 #[cfg(target_arch = "bpf")]
 mod dial;
 #[cfg(target_arch = "bpf")]
+mod kernel_socket;
+#[cfg(target_arch = "bpf")]
 mod listen;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
-mod memory;
-#[cfg(target_arch = "bpf")]
 mod passive;
-#[cfg(target_arch = "bpf")]
-mod peek;
 #[cfg(target_arch = "bpf")]
 mod ports;
 #[cfg(target_arch = "bpf")]
 mod programs;
 #[cfg(target_arch = "bpf")]
-mod seats;
-#[cfg(target_arch = "bpf")]
 mod slot;
+#[cfg(target_arch = "bpf")]
+mod socket_slots;
+#[cfg(target_arch = "bpf")]
+mod socket_state;
 #[cfg(target_arch = "bpf")]
 mod steps;
 #[cfg(target_arch = "bpf")]

@@ -11,7 +11,7 @@ use redirector_common::{
 };
 
 use crate::{
-    alone::{agent_is_silent, now},
+    agentless::{agent_is_silent, now},
     avoid, client, listen,
     maps::{EVENTS, HEALTH, PASSIVE},
     programs::count,

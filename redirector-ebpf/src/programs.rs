@@ -16,14 +16,13 @@ use crate::{
     caller, closing,
     context::Hook,
     dial::dial,
+    kernel_socket::Socket,
     listen,
     maps::{
         COUNTERS, NEXT_CONNECT4, NEXT_CONNECT6, NEXT_RELEASE, NEXT_SENDMSG4, NEXT_SENDMSG6,
         NEXT_SOCK_OPS,
     },
-    memory,
-    peek::Socket,
-    seats,
+    socket_slots, socket_state,
     steps::{
         AVOID, AVOID_MAPPED, AVOID_SCAN, AVOID_SCAN_MAPPED, CHOOSE, FIRST, LATER, LATER_MAPPED,
         RESUME, SCAN, SCAN_MAPPED, TRIAL, TRIAL_MAPPED, next,
@@ -161,8 +160,8 @@ pub fn rdr_recvmsg6(context: SockAddrContext) -> i32 {
 /// Shows the service address instead of the backend's. The kernel accepts no other verdict here.
 #[inline(always)]
 fn translate_peer<const V6: bool>(hook: &Hook<V6>) -> i32 {
-    if memory::shows_dialled(hook.protocol())
-        && let Some(dialled) = memory::peer(&hook.inner, &hook.address())
+    if socket_state::shows_dialled(hook.protocol())
+        && let Some(dialled) = socket_state::peer(&hook.inner, &hook.address())
     {
         hook.rewrite(&dialled);
         count(Reason::Translated);
@@ -176,9 +175,9 @@ fn translate_peer<const V6: bool>(hook: &Hook<V6>) -> i32 {
 fn translate_sender<const V6: bool>(hook: &Hook<V6>) -> i32 {
     let actual = hook.address();
     let dialled = if hook.is_connected_to(&actual) {
-        memory::peer(&hook.inner, &actual)
+        socket_state::peer(&hook.inner, &actual)
     } else {
-        memory::sender(&hook.inner, &actual)
+        socket_state::sender(&hook.inner, &actual)
     };
     if let Some(dialled) = dialled {
         hook.rewrite(&dialled);
@@ -229,12 +228,12 @@ fn failed(context: &SockOpsContext) {
 /// A socket of any protocol is closed by its last owner.
 #[cgroup_sock(sock_release)]
 pub fn rdr_release(context: SockContext) -> i32 {
-    if let Some(value) = seats::of(context.as_ptr()) {
+    if let Some(value) = socket_slots::of(context.as_ptr()) {
         if closing::is_left(value) {
             // SAFETY: a program of the same hook. If it is missing nothing is counted.
             unsafe { NEXT_RELEASE.tail_call(&context, GIVEN_UP) };
         }
-        seats::leave(value);
+        socket_slots::release(value);
     } else if closing::may_be_left(&context) {
         // SAFETY: as above.
         unsafe { NEXT_RELEASE.tail_call(&context, GIVEN_UP_STORED) };

@@ -28,7 +28,7 @@
 use redirector_common::{PROTOCOL_TCP, Reason};
 
 use crate::{
-    alone::{agent_is_silent, now},
+    agentless::{agent_is_silent, now},
     context::Hook,
 };
 

@@ -20,8 +20,8 @@ use crate::{
     listen,
     maps::SOCKETS,
     passive::{self, Failure},
-    seats,
     slot::{Slot, constant, word},
+    socket_slots,
 };
 
 const AF_INET6: u32 = 10;
@@ -63,7 +63,7 @@ pub fn connecting(context: &SockOpsContext) {
     }
     let state = word!(socket.state);
     if state.load() & SocketValue::WATCHED == 0 {
-        seats::hold(socket);
+        socket_slots::add_ref(socket);
     }
     let before = context.cb_flags();
     state.store(SocketValue::WATCHED | (CALLBACKS & !before));
@@ -128,7 +128,7 @@ pub fn decided(context: &SockOpsContext) -> bool {
     };
     let state = word!(socket.state).load();
     // A socket without descriptors that is not watched has left its seat to another one.
-    if state & SocketValue::WATCHED == 0 || !seats::is_still(socket, context.as_ptr()) {
+    if state & SocketValue::WATCHED == 0 || !socket_slots::is_still(socket, context.as_ptr()) {
         return false;
     }
     word!(socket.state).store(0);
@@ -143,7 +143,7 @@ pub fn decided(context: &SockOpsContext) -> bool {
         word!(socket.state).store(failure as u32 * SocketValue::FAILED);
         return true;
     }
-    seats::leave(socket);
+    socket_slots::release(socket);
     false
 }
 
@@ -160,7 +160,7 @@ pub fn failed(context: &SockOpsContext) {
         passive::failed(client::connected(context, cgroup), socket, failure);
     }
     if state & SocketValue::WATCHED == 0 {
-        seats::leave(socket);
+        socket_slots::release(socket);
     }
 }
 
@@ -171,7 +171,7 @@ pub fn forget_failure(context: &SockOpsContext) {
         let state = word!(socket.state).load();
         word!(socket.state).store(state & (SocketValue::FAILED - 1));
         if state & SocketValue::WATCHED == 0 {
-            seats::leave(socket);
+            socket_slots::release(socket);
         }
     }
 }
@@ -196,10 +196,10 @@ fn socket(context: &SockOpsContext) -> Option<(*mut bpf_sock, Slot<SocketValue>)
     if sock.is_null() {
         return None;
     }
-    if let Some(socket) = seats::of(context.as_ptr()) {
+    if let Some(socket) = socket_slots::of(context.as_ptr()) {
         return Some((sock, socket));
     }
-    if !seats::is_any_stored() {
+    if !socket_slots::is_any_stored() {
         return None;
     }
     let map = (&raw const SOCKETS).cast_mut().cast();

@@ -99,6 +99,11 @@ impl Earlier {
     }
 }
 
+/// The first process of a guest, see `crate::vm`.
+pub(crate) fn vm_init() -> Result<PathBuf> {
+    beside_this_test("vm-init")
+}
+
 /// The program that ends others, see `crate::crash`.
 pub(crate) fn crasher() -> Result<PathBuf> {
     beside_this_test("crasher")

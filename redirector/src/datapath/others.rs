@@ -32,14 +32,13 @@ pub fn others(pins: &Pins, cgroup: &Cgroup) -> Vec<Other> {
     let Some(hook) = HOOKS.iter().find(|hook| hook.link == "connect4") else {
         return Vec::new();
     };
-    let pinned_at = |path: &Path| sys::obj_get(path).and_then(|link| sys::link_info(link.as_fd()));
-    let own = pinned_at(&pins.link(hook.link)).map(|link| link.program).ok();
+    let own = own(pins);
     let attached = attached(cgroup, hook);
-    let attached = attached.into_iter().filter(|id| Some(*id) != own);
+    let attached = attached.into_iter().filter(|id| !own.contains(id));
     let mut others: Vec<Other> = attached.map(|program| Other { program, pins: None }).collect();
     for root in siblings(pins) {
-        let Ok(link) = pinned_at(&Pins::new(&root).link(hook.link)) else { continue };
-        if let Some(other) = others.iter_mut().find(|other| other.program == link.program) {
+        let Some(program) = program_at(&Pins::new(&root).link(hook.link)) else { continue };
+        if let Some(other) = others.iter_mut().find(|other| other.program == program) {
             other.pins = Some(root);
         }
     }
@@ -55,14 +54,25 @@ pub fn watchers(pins: &Pins, cgroup: &Cgroup) -> Vec<(u32, String)> {
     let Some(hook) = HOOKS.iter().find(|hook| hook.link == "sock_ops") else {
         return Vec::new();
     };
-    let link = sys::obj_get(&pins.link(hook.link)).and_then(|link| sys::link_info(link.as_fd()));
-    let own = link.map(|link| link.program).ok();
-    let others = attached(cgroup, hook).into_iter().filter(|id| Some(*id) != own);
+    let own = own(pins);
+    let others = attached(cgroup, hook).into_iter().filter(|id| !own.contains(id));
     let named = |id| {
         let name = sys::program_by_id(id).and_then(|program| sys::program_name(program.as_fd()));
         (id, name.unwrap_or_else(|_| "?".to_owned()))
     };
     others.map(named).collect()
+}
+
+/// Programs of all links that are pinned here: also of one that a load which was ended has not yet named,
+/// and of an earlier layout's beside the new one.
+fn own(pins: &Pins) -> BTreeSet<u32> {
+    let links = Pins::names_in(&pins.links()).unwrap_or_default();
+    links.iter().filter_map(|path| program_at(path)).collect()
+}
+
+fn program_at(link: &Path) -> Option<u32> {
+    let link = sys::obj_get(link).ok()?;
+    Some(sys::link_info(link.as_fd()).ok()?.program)
 }
 
 fn attached(cgroup: &Cgroup, hook: &Hook) -> BTreeSet<u32> {

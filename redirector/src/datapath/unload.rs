@@ -84,8 +84,7 @@ pub(super) fn detach(path: &Path) -> Result<bool> {
 /// Waits for the connects under way: no redirected connect begins any more.
 fn wait_for_connects(pins: &Pins) {
     let Ok(seats) = map_array::<SocketValue>(pins, "SEATS") else { return };
-    let is_watched =
-        |seat: &SocketValue| seat.holders != 0 && seat.state & SocketValue::WATCHED != 0;
+    let is_watched = |seat: &SocketValue| seat.refs != 0 && seat.state & SocketValue::WATCHED != 0;
     let end = Instant::now() + PATIENCE;
     loop {
         let connects = seats.read_all().iter().filter(|seat| is_watched(seat)).count();

@@ -1,48 +1,57 @@
-//! Builds what runs inside a guest: statically linked, because there is nothing else there.
+//! What runs inside a guest: the very binaries of this test run, and the libraries that they are linked
+//! with, because there is nothing else there.
 
-use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result, ensure};
 
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+use crate::programs;
 
-/// The contents of two executables.
+/// The contents of two executables, and of what they need, by its path.
 #[derive(Debug)]
 pub(super) struct Binaries {
     pub(super) init: Vec<u8>,
     pub(super) redirector: Vec<u8>,
+    pub(super) libraries: Vec<(PathBuf, Vec<u8>)>,
 }
 
-/// Cargo's target directory: this test runs from `<target>/<profile>/deps`.
-pub(super) fn target_directory() -> Result<PathBuf> {
-    let test = env::current_exe().context("cannot find the path of this test")?;
-    let target =
-        test.ancestors().nth(3).context("this test does not run from a target directory")?;
-    Ok(target.to_owned())
+impl Binaries {
+    pub(super) fn read() -> Result<Self> {
+        let (init, redirector) = (programs::vm_init()?, programs::redirector()?);
+        let mut libraries = needs(&init)?;
+        libraries.extend(needs(&redirector)?);
+        let read = |path: PathBuf| {
+            let content = fs::read(&path);
+            let content = content.with_context(|| format!("cannot read {}", path.display()))?;
+            Ok((path, content))
+        };
+        let libraries = libraries.into_iter().map(read).collect::<Result<_>>()?;
+        Ok(Self { init: stripped(&init)?, redirector: stripped(&redirector)?, libraries })
+    }
 }
 
-pub(super) fn build(target: &Path) -> Result<Binaries> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["build", "--quiet", "--target", TARGET, "--target-dir"])
-        .arg(target)
-        .args(["--package", "redirector", "--bin", "redirector"])
-        .args(["--package", "redirector-tests", "--bin", "vm-init"])
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-        // With `--target`, flags do not reach build scripts and procedural macros: those are
-        // shared with the ordinary build. Without debug information the guest boots faster.
-        .env("RUSTFLAGS", "-Ctarget-feature=+crt-static -Cdebuginfo=0 -Cstrip=debuginfo")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+/// Paths of the shared libraries, and of the program that links them at run time.
+fn needs(program: &Path) -> Result<BTreeSet<PathBuf>> {
+    let output = Command::new("ldd").arg(program).output().context("cannot run ldd")?;
+    ensure!(output.status.success(), "ldd {}: {output:?}", program.display());
+    let text = String::from_utf8_lossy(&output.stdout);
+    let paths = text.split_whitespace().filter(|word| word.starts_with('/'));
+    Ok(paths.map(PathBuf::from).collect())
+}
+
+/// Without debug information the guest boots faster.
+fn stripped(program: &Path) -> Result<Vec<u8>> {
+    let copy = tempfile::NamedTempFile::new().context("cannot make a file")?;
+    let output = Command::new("strip")
+        .args(["--strip-debug", "-o"])
+        .args([copy.path(), program])
         .output()
-        .context("cannot run cargo")?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "cannot build the guest's binaries:\n{errors}");
-    let read = |name: &str| {
-        let path = target.join(TARGET).join("debug").join(name);
-        fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
-    };
-    Ok(Binaries { init: read("vm-init")?, redirector: read("redirector")? })
+        .context("cannot run strip")?;
+    ensure!(output.status.success(), "strip {}: {output:?}", program.display());
+    fs::read(copy.path()).with_context(|| format!("cannot read {}", copy.path().display()))
 }

@@ -13,6 +13,8 @@ mod report;
 mod steps;
 mod table;
 
+use std::collections::BTreeSet;
+use std::env;
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -32,13 +34,12 @@ const LONGEST_BOOT: Duration = Duration::from_secs(240);
 
 /// Boots `kernel` and returns what its guest found, or why the kernel may be left out.
 pub fn boot(kernel: Kernel) -> Result<Result<Report, Skip>> {
-    let target = binaries::target_directory()?;
-    let directory = target.join("vm").join(kernel.name);
+    let directory = target_directory()?.join("vm").join(kernel.name);
     let files = match kernel.files(&directory)? {
         Ok(files) => files,
         Err(skip) => return Ok(Err(skip)),
     };
-    let initramfs = write_initramfs(&*shared_binaries(&target)?, &files.modules, &directory)?;
+    let initramfs = write_initramfs(&*shared_binaries()?, &files.modules, &directory)?;
     let machine = qemu::Machine::boot(&files.image, &initramfs, &directory)?;
     let text = machine.wait(LONGEST_BOOT).with_context(|| {
         let image = files.image.display();
@@ -48,14 +49,21 @@ pub fn boot(kernel: Kernel) -> Result<Result<Report, Skip>> {
 }
 
 /// The binaries are the same for every kernel: built by the test that needs them first.
-fn shared_binaries(target: &Path) -> Result<Arc<Binaries>> {
-    static BUILT: Mutex<Option<Arc<Binaries>>> = Mutex::new(None);
-    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(binaries) = &*built {
+fn shared_binaries() -> Result<Arc<Binaries>> {
+    static READ: Mutex<Option<Arc<Binaries>>> = Mutex::new(None);
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(binaries) = &*read {
         return Ok(Arc::clone(binaries));
     }
-    let binaries = Arc::new(binaries::build(target)?);
-    Ok(Arc::clone(built.insert(binaries)))
+    let binaries = Arc::new(Binaries::read()?);
+    Ok(Arc::clone(read.insert(binaries)))
+}
+
+/// Cargo's target directory: this test runs from `<target>/<profile>/deps`.
+fn target_directory() -> Result<PathBuf> {
+    let test = env::current_exe().context("cannot find the path of this test")?;
+    let target = test.ancestors().nth(3);
+    Ok(target.context("this test does not run from a target directory")?.to_owned())
 }
 
 fn write_initramfs(binaries: &Binaries, modules: &[PathBuf], directory: &Path) -> Result<PathBuf> {
@@ -76,6 +84,18 @@ fn write_initramfs(binaries: &Binaries, modules: &[PathBuf], directory: &Path) -
         let content =
             fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
         archive.file(&format!("modules/{name}"), 0o644, &content)?;
+    }
+    let mut directories = BTreeSet::new();
+    for (path, content) in &binaries.libraries {
+        let name = path.strip_prefix("/").unwrap_or(path);
+        // From the outermost one.
+        for above in name.ancestors().skip(1).collect::<Vec<_>>().into_iter().rev() {
+            let above = above.display().to_string();
+            if !above.is_empty() && directories.insert(above.clone()) {
+                archive.directory(&above)?;
+            }
+        }
+        archive.file(&name.display().to_string(), 0o755, content)?;
     }
     archive.file("init", 0o755, &binaries.init)?;
     archive.file("redirector", 0o755, &binaries.redirector)?;

@@ -124,7 +124,7 @@ impl Stage {
     pub(crate) fn held_seats(&self) -> usize {
         let pin = self.bpffs.pin_path().join(format!("v{LAYOUT}/SEATS"));
         let seats = bpftool::dump(&pin).expect("the seats");
-        let holders = |seat: &Value| seat["value"]["holders"].as_u64();
+        let holders = |seat: &Value| seat["value"]["refs"].as_u64();
         seats.iter().filter(|seat| holders(seat).expect("a number") != 0).count()
     }
 

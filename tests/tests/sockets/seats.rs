@@ -16,11 +16,11 @@ use crate::{
 };
 
 /// Who would miss what sits in each seat.
-fn holders(stage: &Stage) -> Vec<u64> {
+fn refs(stage: &Stage) -> Vec<u64> {
     let pin = stage.agent.options().pin_path.join(format!("v{LAYOUT}/SEATS"));
     let entries = bpftool::dump(&pin).expect("the seats");
-    let holders = entries.iter().map(|entry| entry["value"]["holders"].as_u64());
-    holders.map(|holders| holders.expect("a number")).collect()
+    let refs = entries.iter().map(|entry| entry["value"]["refs"].as_u64());
+    refs.map(|refs| refs.expect("a number")).collect()
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn a_socket_whose_seat_is_taken_remembers_all_the_same() {
     let stage = Stage::new(&all_services(), &["--max-seats", "1"]);
     let mut holder = stage.client();
     let mut other = stage.client();
-    assert_eq!(holders(&stage), [0]);
+    assert_eq!(refs(&stage), [0]);
     for family in Family::ALL {
         let [service, second] = [10, 11].map(|number| Spot::service(1, number).seen_by(family));
         let backend = Spot::replica(1).seen_by(family);
@@ -39,7 +39,7 @@ fn a_socket_whose_seat_is_taken_remembers_all_the_same() {
             held.peer_is(service.clone());
             let replies = holder.run(held.steps()).expect("replies");
             assert_eq!(held.faults(&replies), [""; 0], "{family:?}");
-            assert_eq!(holders(&stage), [1], "{family:?}: its descriptor, and no connect any more");
+            assert_eq!(refs(&stage), [1], "{family:?}: its descriptor, and no connect any more");
 
             let mut dialogue = Dialogue::default();
             dialogue.socket(family.socket(libc::SOCK_STREAM));
@@ -63,7 +63,7 @@ fn a_socket_whose_seat_is_taken_remembers_all_the_same() {
         }
     }
     drop((holder, other));
-    stage.wait_until("the seat is free", |_| holders(&stage) == [0]);
+    stage.wait_until("the seat is free", |_| refs(&stage) == [0]);
 }
 
 /// Connects that succeed, are refused, and are given up while nobody has answered yet.
@@ -96,7 +96,7 @@ fn no_seat_stays_taken_when_its_socket_is_gone() {
     let failed = done.iter().filter(|one| one.outcome.is_err()).count();
     println!("seats: {} dials over 4 seats, {failed} failed", done.len());
     assert_eq!((done.len(), failed), (3 * TIMES as usize, 0));
-    stage.wait_until("every seat is free", |_| holders(&stage) == [0; 4]);
+    stage.wait_until("every seat is free", |_| refs(&stage) == [0; 4]);
 }
 
 /// Non-blocking connects to a service, each closed at once by opening the next socket.

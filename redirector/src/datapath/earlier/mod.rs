@@ -10,7 +10,7 @@
 //! [`Earlier::retire`] removes them as the last thing. Who dies before begins again.
 
 mod kept_frontends;
-mod seats;
+mod socket_slots;
 
 use std::{fs, os::fd::AsFd as _, path::PathBuf, thread, time::Duration};
 
@@ -102,7 +102,7 @@ impl Earlier {
         // It may be left from before a way back.
         set_hosts_have(pins, false)?;
         self.copy_passive(pins)?;
-        seats::carry(&self.pins, pins)
+        socket_slots::carry(&self.pins, pins)
     }
 
     /// How long ejections last, and which backends are in use.
@@ -133,9 +133,9 @@ impl Earlier {
     pub(super) fn retire(self, pins: &Pins) -> Result<()> {
         // Sockets that connected since the first time; and those whose connect was under way when the
         // programs were exchanged.
-        seats::carry(&self.pins, pins)?;
+        socket_slots::carry(&self.pins, pins)?;
         thread::sleep(ANSWERS);
-        seats::carry(&self.pins, pins)?;
+        socket_slots::carry(&self.pins, pins)?;
         for hook in HOOKS {
             let path = aside(pins, &hook);
             if let Ok(link) = sys::obj_get(&path) {

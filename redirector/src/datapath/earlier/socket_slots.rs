@@ -20,7 +20,7 @@ use crate::datapath::{map_array, pins::Pins};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 struct Before {
     cookie: u64,
-    holders: u64,
+    refs: u64,
     destination: Destination,
     stamp: u32,
     cgroup: u64,
@@ -33,9 +33,9 @@ struct Before {
 const _: () = assert!(size_of::<Before>() == size_of::<SocketValue>());
 const WORDS: usize = size_of::<SocketValue>() / 8;
 const COOKIE: usize = offset_of!(SocketValue, cookie) / 8;
-const HOLDERS: usize = offset_of!(SocketValue, holders) / 8;
+const REFS: usize = offset_of!(SocketValue, refs) / 8;
 const _: () = assert!(offset_of!(Before, cookie) / 8 == COOKIE);
-const _: () = assert!(offset_of!(Before, holders) / 8 == HOLDERS);
+const _: () = assert!(offset_of!(Before, refs) / 8 == REFS);
 
 /// Takes a seat for every socket that has one there and none here. A second time does no harm.
 pub(super) fn carry(from: &Pins, to: &Pins) -> Result<()> {
@@ -44,7 +44,7 @@ pub(super) fn carry(from: &Pins, to: &Pins) -> Result<()> {
     let before = from.read_all();
     let seats = from.words().chunks_exact(WORDS).zip(to.words().chunks_exact(WORDS));
     for (value, (from, to)) in before.iter().zip(seats) {
-        if value.holders != 0 {
+        if value.refs != 0 {
             take(value, from, to);
         }
     }
@@ -55,32 +55,32 @@ pub(super) fn carry(from: &Pins, to: &Pins) -> Result<()> {
 /// moment: then its old seat is free or another's, and so is this one.
 fn take(value: &Before, from: &[AtomicU64], to: &[AtomicU64]) {
     let load = |word: &AtomicU64| word.load(Ordering::Acquire);
-    if load(&to[COOKIE]) == value.cookie || load(&to[HOLDERS]) != 0 {
+    if load(&to[COOKIE]) == value.cookie || load(&to[REFS]) != 0 {
         return;
     }
-    if to[HOLDERS].fetch_add(1, Ordering::AcqRel) != 0 {
-        to[HOLDERS].fetch_sub(1, Ordering::AcqRel);
+    if to[REFS].fetch_add(1, Ordering::AcqRel) != 0 {
+        to[REFS].fetch_sub(1, Ordering::AcqRel);
         return;
     }
     let value = now(value);
     let words: [u64; WORDS] = bytemuck::cast(value);
-    for (index, word) in words.iter().enumerate().filter(|(index, _)| *index > HOLDERS) {
+    for (index, word) in words.iter().enumerate().filter(|(index, _)| *index > REFS) {
         to[index].store(*word, Ordering::Relaxed);
     }
     to[COOKIE].store(value.cookie, Ordering::Release);
-    to[HOLDERS].fetch_add(value.holders.wrapping_sub(1), Ordering::AcqRel);
-    if load(&from[COOKIE]) != value.cookie || load(&from[HOLDERS]) == 0 {
+    to[REFS].fetch_add(value.refs.wrapping_sub(1), Ordering::AcqRel);
+    if load(&from[COOKIE]) != value.cookie || load(&from[REFS]) == 0 {
         // Closed meanwhile, perhaps before there was anything here to be given back.
-        let _ = to[HOLDERS].compare_exchange(value.holders, 0, Ordering::AcqRel, Ordering::Acquire);
+        let _ = to[REFS].compare_exchange(value.refs, 0, Ordering::AcqRel, Ordering::Acquire);
     }
 }
 
 fn now(value: &Before) -> SocketValue {
-    let Before { cookie, holders, destination, stamp: _, cgroup, limits, .. } = *value;
+    let Before { cookie, refs, destination, stamp: _, cgroup, limits, .. } = *value;
     let Before { saved_timeout_ms, bound_timeout_ms, state, .. } = *value;
     SocketValue {
         cookie,
-        holders,
+        refs,
         cgroup,
         destination,
         limits,
@@ -100,7 +100,7 @@ mod tests {
     }
 
     fn before(cookie: u64) -> Before {
-        Before { cookie, holders: 1, saved_timeout_ms: 7, state: 9, ..Before::zeroed() }
+        Before { cookie, refs: 1, saved_timeout_ms: 7, state: 9, ..Before::zeroed() }
     }
 
     fn read(seat: &[AtomicU64]) -> SocketValue {
@@ -129,9 +129,9 @@ mod tests {
     #[test]
     fn a_socket_that_is_closed_meanwhile_has_no_seat() {
         let value = before(77);
-        let closed = Before { holders: 0, ..value };
+        let closed = Before { refs: 0, ..value };
         let (from, to) = (seat(bytemuck::cast(closed)), seat([0; WORDS]));
         take(&value, &from, &to);
-        assert_eq!(read(&to).holders, 0);
+        assert_eq!(read(&to).refs, 0);
     }
 }

@@ -1,4 +1,4 @@
-//! Seats: where most sockets keep what they remember, in an array, by the low bits of the cookie.
+//! Socket slots (`SEATS`): where most sockets keep what they remember, in an array, by the low bits of the cookie.
 //!
 //! Cookies count up, so neighbours in time sit side by side, and a seat is taken only by a socket
 //! that is older by as many sockets as there are seats. A socket whose seat is taken, or that has
@@ -13,7 +13,7 @@ use aya_ebpf::helpers::generated::bpf_get_socket_cookie;
 use redirector_common::{STORED, SocketValue};
 
 use crate::{
-    alone::config,
+    agentless::config,
     maps::{CONFIG, SEATS},
     slot::{Find as _, Slot, constant, word},
 };
@@ -47,12 +47,12 @@ pub fn take(context: *mut c_void) -> Option<Slot<SocketValue>> {
     if word!(seat.cookie).load() == cookie {
         return Some(seat);
     }
-    if word!(seat.holders).load() != 0 {
+    if word!(seat.refs).load() != 0 {
         return None;
     }
-    hold(seat);
-    if word!(seat.holders).load() != 1 {
-        leave(seat);
+    add_ref(seat);
+    if word!(seat.refs).load() != 1 {
+        release(seat);
         return None;
     }
     // First, so that a stranger who reads what follows knows it.
@@ -63,17 +63,17 @@ pub fn take(context: *mut c_void) -> Option<Slot<SocketValue>> {
     Some(seat)
 }
 
-/// One more who would miss this value. Of storage it means nothing.
+/// The value is missed by one more: the descriptors, or a watched connect. Of storage it means nothing.
 #[inline(always)]
-pub fn hold(value: Slot<SocketValue>) {
-    word!(value.holders).add(1);
+pub fn add_ref(value: Slot<SocketValue>) {
+    word!(value.refs).add(1);
 }
 
-/// One less.
+/// One of these ends.
 #[inline(always)]
-pub fn leave(value: Slot<SocketValue>) {
+pub fn release(value: Slot<SocketValue>) {
     // 1 less, as an addition.
-    word!(value.holders).add(u64::MAX);
+    word!(value.refs).add(u64::MAX);
 }
 
 /// Whether any socket may have its value in storage. Until one does, none is looked up.

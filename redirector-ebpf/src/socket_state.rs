@@ -15,12 +15,12 @@ use redirector_common::{
 use redirector_ebpf::opaque;
 
 use crate::{
-    alone::seconds,
+    agentless::seconds,
     client,
     context::{Address, difference},
     maps::{SENDS, SOCKETS},
-    seats,
     slot::{Slot, constant, word},
+    socket_slots,
 };
 
 /// What to remember of one redirection.
@@ -83,17 +83,17 @@ pub fn connected(
         && let Some(value) = whole_socket(context)
     {
         word!(value.destination).store_parts(redirection.destination());
-        seats::note_stored();
+        socket_slots::note_stored();
         is_subflow = true;
     }
     // The end of a subflow is not seen: it would never leave its seat.
-    let seat = if is_subflow { None } else { seats::take(context.as_ptr()) };
+    let seat = if is_subflow { None } else { socket_slots::take(context.as_ptr()) };
     let value = match seat {
         Some(value) => value,
         // SAFETY: the storage belongs to this socket, which the caller of the hook holds.
         None => match unsafe { Slot::or_null(SOCKETS.get_or_insert_ptr_mut(context, None)) } {
             Some(value) => {
-                seats::note_stored();
+                socket_slots::note_stored();
                 value
             }
             None => return Remembered::No,
@@ -112,10 +112,10 @@ pub fn connected(
 /// What this socket remembers of its last connect.
 #[inline(always)]
 fn remembered(context: &SockAddrContext) -> Option<Slot<SocketValue>> {
-    if let Some(value) = seats::of(context.as_ptr()) {
+    if let Some(value) = socket_slots::of(context.as_ptr()) {
         return Some(value);
     }
-    if !seats::is_any_stored() {
+    if !socket_slots::is_any_stored() {
         return None;
     }
     // SAFETY: the storage belongs to this socket, which the caller of the hook holds.
