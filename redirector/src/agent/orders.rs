@@ -3,9 +3,12 @@
 //! Of an operator an order is refused that names what there is not, for it is a typing mistake. An
 //! earlier agent's order stays in force meanwhile: what it names may return.
 
+use std::collections::BTreeSet;
+
 use redirector_core::{
     Input, Transition,
     input::{Drained, Verb},
+    service::ServiceRef,
 };
 use tracing::warn;
 
@@ -67,6 +70,7 @@ impl Agent {
             }
             _ if was_in_force || !self.world.is_synced() => Ok(()),
             Order::Drain(subject) => self.find(subject),
+            Order::Failback { service } if !self.forced_services(service).is_empty() => Ok(()),
             Order::Force { service, .. } | Order::Failback { service } => {
                 self.find_services(service).map(|_| ())
             }
@@ -91,12 +95,19 @@ impl Agent {
             (
                 Order::Force { service, .. } | Order::Failback { service },
                 Order::Force { service: forced, .. },
-            ) => {
-                let rest = forced.strip_prefix(&**service);
-                !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
-            }
+            ) => !is_meant(service, forced),
             _ => true,
         });
+    }
+
+    /// Services of that name, or with ports of it, that a force in force names: some may be gone.
+    fn forced_services(&self, name: &str) -> Vec<ServiceRef> {
+        let orders = self.orders_in_force().into_iter();
+        let forced = orders.filter_map(|order| match order {
+            Order::Force { service, .. } if is_meant(name, &service) => Some(ServiceRef(service)),
+            _ => None,
+        });
+        forced.collect()
     }
 
     fn forced(&self, service: &std::sync::Arc<str>, tier: &str) -> Effect {
@@ -115,12 +126,15 @@ impl Agent {
         let (Order::Force { service: name, .. } | Order::Failback { service: name }) = order else {
             return vec![order.clone()];
         };
-        match self.find_services(name) {
-            Ok(services) => {
-                services.into_iter().map(|service| order.clone().of(service.0)).collect()
-            }
-            Err(_) => vec![order.clone()],
+        let mut services: BTreeSet<_> =
+            self.find_services(name).unwrap_or_default().into_iter().collect();
+        if matches!(order, Order::Failback { .. }) {
+            services.extend(self.forced_services(name));
         }
+        if services.is_empty() {
+            return vec![order.clone()];
+        }
+        services.into_iter().map(|service| order.clone().of(service.0)).collect()
     }
 
     /// Carries out an order for all services that it means, or for none; and says of each whether it
@@ -145,6 +159,12 @@ impl Agent {
         let orders = self.world.orders().iter().cloned().map(Order::from);
         orders.chain(self.orders_to_resume.iter().cloned()).collect()
     }
+}
+
+/// Whether an operator who says `name` means that service: it, or a port of it.
+fn is_meant(name: &str, service: &str) -> bool {
+    let rest = service.strip_prefix(name);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
 }
 
 /// Whether the world has done something new; or why it does not do what it was ordered to do.

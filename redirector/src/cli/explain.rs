@@ -90,7 +90,9 @@ fn compare(now: &Explanation, then: &Explanation) -> String {
     }
     for (now, then) in now.families.iter().zip(&then.families) {
         let _ = writeln!(text, "  {}", then.family);
-        if then.is_all_down {
+        if then.tiers.is_empty() {
+            text.push_str("    no backends: connects are refused\n");
+        } else if then.is_all_down {
             text.push_str("    nobody would be healthy: the all-down policy decides\n");
         }
         for tier in &then.tiers {

@@ -117,7 +117,10 @@ fn keep(part: &str, view: &mut View, not_installed: &mut Vec<NotInstalled>) -> R
 fn describe_agent(holder: Option<u32>, silence: Option<Duration>) -> String {
     let is_silent = silence.is_none_or(|silence| silence >= Duration::from_nanos(AGENT_SILENT));
     match (holder, silence) {
-        (None, _) => "none is running; the last state stays in force".to_owned(),
+        (None, Some(silence)) => {
+            format!("none is running, for {} s; the last state stays in force", silence.as_secs())
+        }
+        (None, None) => "none is running, nor has one; the last state stays in force".to_owned(),
         (Some(pid), _) if !is_silent => format!("process {pid}"),
         (Some(pid), None) => format!("process {pid} has not written a heartbeat yet"),
         (Some(pid), Some(silence)) => format!(

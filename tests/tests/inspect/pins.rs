@@ -10,17 +10,18 @@ use crate::{
     stage::{CONFIGURATION, Stage, complaint, mode, wait_until},
 };
 
+/// The programs as the kernel lists them.
 const HOOKS: [&str; 10] = [
-    "connect4",
-    "connect6",
-    "getpeername4",
-    "getpeername6",
-    "recvmsg4",
-    "recvmsg6",
-    "sendmsg4",
-    "sendmsg6",
-    "sock_ops",
-    "sock_release",
+    "rdr_connect4",
+    "rdr_connect6",
+    "rdr_peername4",
+    "rdr_peername6",
+    "rdr_recvmsg4",
+    "rdr_recvmsg6",
+    "rdr_release",
+    "rdr_sendmsg4",
+    "rdr_sendmsg6",
+    "rdr_sock_ops",
 ];
 
 #[test]

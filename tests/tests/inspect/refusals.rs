@@ -116,7 +116,7 @@ fn beside_version_1_the_cgroup_is_found_below() {
 
     assert!(output.status.success(), "{}", errors(&output));
     let attached = crate::attached::attached(&stage);
-    assert!(attached.contains("connect4"), "{attached:?}");
+    assert!(attached.contains("rdr_connect4"), "{attached:?}");
     let output = stage.on_pins("unload", &[]);
     assert!(output.status.success(), "{}", errors(&output));
 }

@@ -1,6 +1,11 @@
 //! Forced tiers: all load to one of them, until the fail-back.
 
-use redirector_tests::{dialer::now_us, zones::stop};
+use std::fs;
+
+use redirector_tests::{
+    dialer::now_us,
+    zones::{stop, wait_until},
+};
 use serde_json::json;
 
 use crate::stage::{TIERED, load, names, say, say_json, wait_for, zones};
@@ -58,5 +63,28 @@ fn a_forced_tier_that_dies_leaves_its_load_to_the_others() {
     wait_for(&zones, TIERED, &["a1", "a2"]);
     zones.replicas[FAR].restart().expect("the replica");
     wait_for(&zones, TIERED, &["b"]);
+    zones.agent.finish().expect("the agent");
+}
+
+#[test]
+fn a_force_on_a_service_that_is_gone_can_be_ended() {
+    let zones = zones();
+    say(&zones, "force", &["operator/tiered", "far"]);
+    let config = zones.agent.options().config.clone().expect("a file");
+    let all = fs::read_to_string(&config).expect("the file");
+    let (without, _) = all.split_once("- name: operator/tiered").expect("the service");
+    fs::write(&config, without).expect("the file without it");
+    let is_gone = || {
+        let told = zones.agent.ask("explain", &["operator/tiered"]).expect("redirector");
+        !told.status.success()
+    };
+    wait_until("the service is gone", is_gone).expect("it is");
+
+    let said = say(&zones, "failback", &["operator/tiered"]);
+
+    assert!(said.starts_with("failback operator/tiered: in force; "), "{said}");
+    assert_eq!(say_json(&zones, "orders", &[]), json!([]));
+    let again = zones.agent.ask("failback", &["operator/tiered"]).expect("redirector");
+    assert!(!again.status.success(), "{again:?}");
     zones.agent.finish().expect("the agent");
 }

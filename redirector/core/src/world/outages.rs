@@ -48,6 +48,15 @@ impl Outages {
         let families: [fn(&ServiceTables) -> &Table; 2] = [|of| &of.v4, |of| &of.v6];
         for (number, (told, family)) in self.0.iter_mut().zip(families).enumerate() {
             let Told { stopped, away } = told;
+            let mut frontends = new.frontends.iter();
+            if !new.frontends.is_empty()
+                && !frontends.any(|frontend| frontend.address.is_ipv4() == (number == 0))
+            {
+                // The service has no address of that family any more: no traffic is without a tier.
+                stopped.remove(service);
+                away.remove(service);
+                continue;
+            }
             let new = family(new);
             let Some(old) = old.map(family) else {
                 if !was_synced && new.carrier.is_none() && !new.tiers.is_empty() {
@@ -138,6 +147,18 @@ mod tests {
             assert_eq!(stage.put(name, &ONE), NOTHING, "it is another {name}");
             stage.apply(Input::Remove(ServiceRef(name.into())));
         }
+    }
+
+    #[test]
+    fn a_family_that_is_taken_away_is_no_outage() {
+        let dual = || of("a", &["10.1.0.1", "fd00::1"]);
+        let mut stage = Stage::synced(vec![dual()]);
+        assert_eq!(stage.put("a", &ONE), ["a: cluster to none"], "its address is still there");
+        assert_eq!(stage.apply(Input::Put(dual())), ["a: none to cluster"]);
+        let mut single = of("a", &ONE);
+        single.frontends.truncate(1);
+        assert_eq!(stage.apply(Input::Put(single)), NOTHING);
+        assert_eq!(stage.apply(Input::Put(dual())), NOTHING, "the first ones of that family");
     }
 
     #[test]

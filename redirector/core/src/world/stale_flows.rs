@@ -16,7 +16,9 @@ use crate::{
 };
 
 /// Most backends that one service has waiting: a source cannot make the agent grow.
-const MAX_WAITING: usize = 1_024;
+const MAX_WAITING: usize = 256;
+/// Most services that are gone and may come back. With more of them all are forgotten.
+const MAX_GONE: usize = 1_024;
 
 /// UDP backends that have left.
 #[derive(Clone, Debug, Default)]
@@ -67,8 +69,9 @@ impl World {
             return;
         }
         let mut waiting = mem::take(&mut self.stale_flows.waiting);
+        let gone = waiting.keys().filter(|name| !self.services.contains_key(*name)).count();
         waiting.retain(|name, left| {
-            let Some(service) = self.services.get(name) else { return false };
+            let Some(service) = self.services.get(name) else { return gone <= MAX_GONE };
             for backend in &service.backends {
                 left.remove(&backend.backend);
             }
@@ -164,7 +167,7 @@ mod tests {
         assert_eq!(resets([list(&[OLD]), put(&[]), put(&[OLD]), put(&[OLD, NEW])]), [0; 4], "back");
         assert_eq!(resets([list(&[OLD]), list(&[]), list(&[NEW])]), [0, 0, 1]);
         let remove = Input::Remove(udp(&[]).name);
-        assert_eq!(resets([list(&[OLD]), remove, put(&[NEW])]), [0, 0, 0], "another service");
+        assert_eq!(resets([list(&[OLD]), remove, put(&[NEW])]), [0, 0, 1], "made anew");
         // The other backend is there, but drained.
         let new = udp(&[NEW]).backends[0].backend;
         let drain = |verb: fn(_) -> Verb| Input::Operator(verb(Drained::Backend(new)));
