@@ -82,8 +82,12 @@ impl Agent {
             return Some(told(why.to_string(), since(*at)));
         }
         let refusal = self.world.refusal(service);
-        let unreadable = || self.outputs.left().newest.get(object_of(&service.0)).cloned();
-        let why = refusal.or_else(unreadable)?;
+        let from_source = || {
+            let left = self.outputs.left();
+            let file = left.file.as_ref().map(|(_, why)| why);
+            left.newest.get(object_of(&service.0)).or(file).cloned()
+        };
+        let why = refusal.or_else(from_source)?;
         Some(NotInstalled { is_refused: true, ..told(why, None) })
     }
 
@@ -101,6 +105,13 @@ impl Agent {
         let named: BTreeSet<_> =
             named.into_iter().chain(self.world.refused()).chain(outdated).collect();
         let told = named.into_iter().filter_map(|service| self.not_installed(service));
+        let file = left.file.map(|(file, why)| NotInstalled {
+            service: file,
+            why,
+            is_refused: true,
+            seconds: None,
+            has_earlier: self.world.is_synced(),
+        });
         let left = left.services.into_iter().map(|(service, why)| NotInstalled {
             service,
             why,
@@ -108,7 +119,7 @@ impl Agent {
             seconds: None,
             has_earlier: false,
         });
-        told.chain(left).collect()
+        file.into_iter().chain(told).chain(left).collect()
     }
 
     /// Explains one service, or all, as they are, or as they would be if some were dead.

@@ -141,7 +141,7 @@ async fn serve(args: &Args, signals: &mut Signals) -> Result<Ended> {
     );
     let reports = kube.as_ref().and_then(Kube::reports);
     let left = kube.as_ref().map(Kube::left).unwrap_or_default();
-    let outputs = Arc::new(Outputs::new(metrics).reporting(reports).leaving(left));
+    let outputs = Arc::new(Outputs::new(metrics).reporting(reports).leaving(Arc::clone(&left)));
     let (wanted, wanted_probes) = watch::channel(Arc::default());
     let (stop, stopped) = watch::channel(false);
     let orders = Orders::new(&run.orders());
@@ -167,7 +167,7 @@ async fn serve(args: &Args, signals: &mut Signals) -> Result<Ended> {
     }
     let owner = kube.as_ref().and_then(Kube::owner);
     if let Some(config) = &args.config {
-        tasks.spawn(file::watch(config.clone(), news, reload_failures));
+        tasks.spawn(file::watch(config.clone(), news, reload_failures, left));
     } else if let Some(kube) = kube {
         // What is pinned is in force, whether or not the API server can be reached.
         outputs.is_served();

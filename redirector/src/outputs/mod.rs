@@ -17,7 +17,7 @@ use redirector_kube::report::Handle;
 
 pub use metrics::Metrics;
 
-use crate::sources::kube::{Left, LeftOut};
+use crate::sources::{Left, Shortfall};
 
 /// What the agent tells, and everybody else may read.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Outputs {
     }
 
     /// Services that are not in the kernel as the source has them, and why.
-    pub fn left(&self) -> impl Deref<Target = LeftOut> {
+    pub fn left(&self) -> impl Deref<Target = Shortfall> {
         self.left.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -127,6 +127,10 @@ impl Outputs {
             return Err("the sources have not been heard yet".into());
         }
         Ok(match self.rejected.load(Ordering::Relaxed) {
+            0 if self.left().file.is_some() => {
+                "ready, but the file's newest version is refused; `redirector status` says why"
+                    .to_owned()
+            }
             0 => "ready".to_owned(),
             count => format!(
                 "ready, but services are not installed for want of room ({count}); `redirector \

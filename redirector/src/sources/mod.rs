@@ -7,3 +7,22 @@ mod addresses;
 pub mod file;
 pub mod kube;
 pub mod prober;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, RwLock},
+};
+
+/// What is not in the kernel as the source has it, and why.
+#[derive(Clone, Debug, Default)]
+pub struct Shortfall {
+    /// Services that are left to kube-proxy though they are asked for.
+    pub services: BTreeMap<String, String>,
+    /// Services whose newest version cannot be read; the one before holds.
+    pub newest: BTreeMap<String, String>,
+    /// The file whose newest version is refused as a whole; the one before holds.
+    pub file: Option<(String, String)>,
+}
+
+/// Kept up to date by the source.
+pub type Left = Arc<RwLock<Shortfall>>;

@@ -1,6 +1,6 @@
 //! The running agent: its admin endpoint, its log, and how it ends.
 
-use std::{ffi::OsStr, time::Duration};
+use std::{ffi::OsStr, fs, time::Duration};
 
 use redirector_tests::{
     agent::Agent,
@@ -153,4 +153,40 @@ fn a_log_as_text_has_level_fields_and_message() {
     let line = log.lines().find(|line| line.contains(": loaded ")).expect("a line");
     assert!(line.contains(" INFO redirector::datapath::load: loaded programs="), "{line}");
     assert!(!log.contains('\u{1b}'), "colours in a file: {log:?}");
+}
+
+#[test]
+fn a_refused_file_is_told_until_it_is_mended() {
+    let stage = Stage::new(CONFIGURATION);
+    let agent = Agent::start(stage.options()).expect("an agent");
+    let directory = agent.run_directory().display().to_string();
+    let status = || {
+        let output = stage.on_pins("status", &["--run-dir", &directory]);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let ready = || agent.get("/readyz").expect("an answer");
+    assert_eq!(ready(), (200, "ready\n".to_owned()));
+    let good = fs::read_to_string(stage.config()).expect("the file");
+    let (bad, renamed) =
+        (good.replacen("frontends", "fronts", 1), stage.config().with_extension("new"));
+    let put = |text: &str| {
+        fs::write(&renamed, text).expect("a file");
+        fs::rename(&renamed, stage.config()).expect("a file in place");
+    };
+
+    put(&bad);
+
+    let says = format!("{}: NOT INSTALLED: it is refused: ", stage.config().display());
+    wait_until("status tells of the file", || status().contains(&says));
+    let told = status();
+    assert!(told.contains("unknown field `fronts`"), "{told}");
+    assert!(told.contains("; an earlier version stays in force"), "{told}");
+    let (code, text) = ready();
+    assert_eq!(code, 200, "{text}");
+    assert!(text.starts_with("ready, but the file's newest version is refused"), "{text}");
+    put(&good);
+    wait_until("it is mended", || !status().contains("NOT INSTALLED"));
+    assert_eq!(ready(), (200, "ready\n".to_owned()));
+    agent.finish().expect("no errors");
 }

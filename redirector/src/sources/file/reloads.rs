@@ -183,7 +183,12 @@ impl Watched {
     fn start(path: impl AsRef<Path>) -> Self {
         let (sender, inbox) = mpsc::channel(16);
         let failures = Arc::new(AtomicU64::new(0));
-        let task = tokio::spawn(watch(path.as_ref().to_owned(), sender, Arc::clone(&failures)));
+        let task = tokio::spawn(watch(
+            path.as_ref().to_owned(),
+            sender,
+            Arc::clone(&failures),
+            crate::sources::Left::default(),
+        ));
         Self { inbox, failures, task }
     }
 

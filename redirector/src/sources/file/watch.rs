@@ -9,7 +9,7 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -24,19 +24,25 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{Config, Invalid, Position, Problem, read::Contents, signs::Signs};
+use crate::sources::Left;
 
 /// How often the file is looked at without a sign of change: some file systems give none.
 const POLL: Duration = Duration::from_secs(2);
 
 /// Sends a `Node` and a `Replace` at once, and again whenever the file's contents change. Counts
-/// in `failures` each time that the file was found changed and could not be used. Ends when the
-/// receiver is gone.
-pub async fn watch(path: PathBuf, sender: mpsc::Sender<Input>, failures: Arc<AtomicU64>) {
+/// in `failures` each time that the file was found changed and could not be used, and tells in `left`
+/// while that is so. Ends when the receiver is gone.
+pub async fn watch(
+    path: PathBuf,
+    sender: mpsc::Sender<Input>,
+    failures: Arc<AtomicU64>,
+    left: Left,
+) {
     let mut signs = Signs::of(&path);
     let mut poll = interval_at(Instant::now() + POLL, POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut state =
-        State { path, sender, failures, stamp: None, seen: None, good: None, why: None };
+        State { path, sender, failures, left, stamp: None, seen: None, good: None, why: None };
     while state.load().await.is_ok() {
         loop {
             tokio::select! {
@@ -58,6 +64,7 @@ struct State {
     path: PathBuf,
     sender: mpsc::Sender<Input>,
     failures: Arc<AtomicU64>,
+    left: Left,
     stamp: Option<Stamp>,
     /// Found at the last load.
     seen: Option<Contents>,
@@ -90,6 +97,7 @@ impl State {
         self.seen = Some(contents.clone());
         if self.good.as_ref() == Some(&contents) {
             if self.why.take().is_some() {
+                self.tell(None);
                 info!(file = %self.path.display(), "the file is again what is in force");
             }
             return Ok(());
@@ -126,6 +134,7 @@ impl State {
         self.sender.send(Input::Replace(services)).await.map_err(|_| Gone)?;
         self.good = Some(contents);
         self.why = None;
+        self.tell(None);
         Ok(())
     }
 
@@ -134,7 +143,14 @@ impl State {
         if self.why.as_ref() != Some(&invalid) {
             warn!(problems = %invalid, "the file cannot be used; the last good state stays");
         }
+        self.tell(Some(invalid.to_string()));
         self.why = Some(invalid);
+    }
+
+    /// What operators are told of the file, if it is refused.
+    fn tell(&self, why: Option<String>) {
+        let file = why.map(|why| (self.path.display().to_string(), why));
+        self.left.write().unwrap_or_else(PoisonError::into_inner).file = file;
     }
 }
 

@@ -21,7 +21,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{Left, LeftOut, status};
+use super::{Left, Shortfall, status};
 use crate::{
     control::Ask,
     quota::{Quota, Subject},
@@ -166,7 +166,7 @@ impl Feed {
         }
         said.notices = notices;
         *self.left.write().unwrap_or_else(PoisonError::into_inner) =
-            LeftOut { services: self.index.left(), newest: self.index.outdated() };
+            Shortfall { services: self.index.left(), newest: self.index.outdated(), file: None };
     }
 
     /// Where zones are is asked for once, and again when one turns up whose region is not known: to

@@ -7,10 +7,7 @@ mod counts;
 mod feed;
 mod status;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, RwLock},
-};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use redirector_core::Input;
@@ -28,19 +25,8 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 pub use counts::Counts;
 
+use super::{Left, Shortfall};
 use crate::control::Ask;
-
-/// Services that are not in the kernel as the API server has them, and why.
-#[derive(Clone, Debug, Default)]
-pub struct LeftOut {
-    /// They are left to kube-proxy though they are asked for.
-    pub services: BTreeMap<String, String>,
-    /// Their newest version cannot be read; the one before holds.
-    pub newest: BTreeMap<String, String>,
-}
-
-/// Kept up to date by the source.
-pub type Left = Arc<RwLock<LeftOut>>;
 
 /// What the command line says of the Kubernetes source.
 #[derive(Clone, Debug)]
