@@ -11,7 +11,7 @@ use redirector_core::{
 use tracing::warn;
 
 use super::Agent;
-use crate::control::{Ask, Explanation, Health, NotInstalled, Subject, there_are};
+use crate::control::{Ask, Explanation, Health, NotInstalled, Order, Subject, there_are};
 
 impl Agent {
     /// Carries out an order or answers. The client may not be waiting for the answer any more.
@@ -25,6 +25,10 @@ impl Agent {
                 // The order is in force before the answer says so.
                 self.retry_at = self.settle();
                 asker.answer(result);
+            }
+            Ask::Check(orders, answer) => {
+                let check = |order: &Order| self.check(order, self.is_in_force(order));
+                let _ = answer.send(orders.iter().try_for_each(check));
             }
             Ask::Orders(answer) => {
                 let _ = answer.send(self.orders_in_force());

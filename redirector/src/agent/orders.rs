@@ -57,7 +57,7 @@ impl Agent {
 
     /// Whether an order is about something that there is. What is in force already may be ordered
     /// again; until a source has been heard anything may be.
-    fn check(&self, order: &Order, was_in_force: bool) -> Result<(), String> {
+    pub(super) fn check(&self, order: &Order, was_in_force: bool) -> Result<(), String> {
         match order {
             Order::Undrain(_) if was_in_force => Ok(()),
             Order::Undrain(subject) => {
@@ -78,7 +78,7 @@ impl Agent {
     }
 
     /// Whether a drain is in force, or the drain that an undrain ends.
-    fn is_in_force(&self, order: &Order) -> bool {
+    pub(super) fn is_in_force(&self, order: &Order) -> bool {
         let (Order::Drain(subject) | Order::Undrain(subject)) = order else { return false };
         let drain = self.world.as_seen(Verb::Drain(subject.clone().into()));
         let resumed = self.orders_to_resume.iter().cloned().map(Verb::from);

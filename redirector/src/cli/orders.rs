@@ -79,6 +79,11 @@ pub(super) fn orders(args: &OrdersArgs) -> Result<()> {
 
 fn send(run: &RunArgs, orders: impl IntoIterator<Item = Order>) -> Result<()> {
     let client = run.client();
+    let orders: Vec<Order> = orders.into_iter().collect();
+    if orders.len() > 1 {
+        // All of them, or none.
+        client.check(&orders)?;
+    }
     let mut last = None;
     for order in orders {
         let carried_out = client.order(&order)?;

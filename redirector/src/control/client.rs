@@ -63,6 +63,20 @@ impl Client {
         serde_json::from_slice(&answer).context("the agent's answer is not understood")
     }
 
+    /// Whether all of these are possible: before the first of several is carried out.
+    ///
+    /// # Errors
+    ///
+    /// There is no agent, or it says why one is not. An agent before this one has no such answer, and
+    /// says nothing.
+    pub fn check(&self, orders: &[Order]) -> Result<()> {
+        let body = serde_json::to_vec(orders).context("cannot write the orders")?;
+        match self.request(Method::POST, "/orders/check", body) {
+            Err(error) if error.to_string().is_empty() => Ok(()),
+            answer => answer.map(drop),
+        }
+    }
+
     /// The orders in force.
     ///
     /// # Errors

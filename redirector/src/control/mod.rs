@@ -45,6 +45,9 @@ pub enum Ask {
     /// Carry this out, if its client still waits. The answer is what is in force now, or why it is
     /// not: a name without a port means all ports.
     Order(Order, Asker<Result<Vec<CarriedOut>, String>>),
+    /// Are all of these possible? The answer is what is wrong with the first that is not; nothing is
+    /// carried out.
+    Check(Vec<Order>, oneshot::Sender<Result<(), String>>),
     /// Which orders are in force?
     Orders(oneshot::Sender<Vec<Order>>),
     /// Why does traffic go where it goes, or would go if these were dead?

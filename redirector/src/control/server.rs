@@ -67,6 +67,7 @@ impl Server {
     pub async fn serve(self, asks: mpsc::Sender<Ask>) {
         let router = Router::new()
             .route("/orders", post(order).get(orders))
+            .route("/orders/check", post(check))
             .route("/explain", get(explain))
             .route("/not-installed", get(not_installed))
             .with_state(asks);
@@ -112,6 +113,14 @@ async fn order(
     }
     // Spelt out: one for each port.
     Json(in_force).into_response()
+}
+
+async fn check(State(asks): State<mpsc::Sender<Ask>>, Json(orders): Json<Vec<Order>>) -> Response {
+    match ask(&asks, |answer| Ask::Check(orders, answer)).await {
+        Ok(Ok(())) => StatusCode::NO_CONTENT.into_response(),
+        Ok(Err(why)) => (StatusCode::UNPROCESSABLE_ENTITY, why).into_response(),
+        Err(gone) => gone,
+    }
 }
 
 async fn orders(State(asks): State<mpsc::Sender<Ask>>) -> Response {

@@ -45,6 +45,8 @@ fn a_mistake_is_named_and_changes_nothing() {
         ("simulate", &["operator/tiered", "--dead", "zone=b", "node=n7"], REFUSED, "at node=n7;"),
         ("drain", &["zone=nosuch"], REFUSED, "there are zone=a, zone=b, zone=west/x"),
         ("drain", &["node=n4"], REFUSED, "there are node=n2, node=n3, node=west/n4"),
+        // All of them, or none.
+        ("drain", &["zone=a", "node=n4"], REFUSED, "there are node=n2, node=n3, node=west/n4"),
         ("drain", &["cluster=east"], REFUSED, "there are cluster=home, cluster=west"),
         ("drain", &["backend=10.77.2.1:9"], REFUSED, "at backend=10.77.2.1:9/tcp;"),
         ("undrain", &["zone=b"], REFUSED, "zone=b is not drained by an order; there are none"),

@@ -371,7 +371,7 @@ impl Sight {
     fn why(&self) -> Arc<str> {
         match self {
             Self::Connects { refused: true, .. } => "connects were refused",
-            Self::Connects { refused: false, .. } => "connects were not answered",
+            Self::Connects { refused: false, .. } => "connects were not answered or found no route",
             Self::ListenerGone => "nobody listens there any more",
         }
         .into()

@@ -75,7 +75,7 @@ fn what_clients_saw_moves_nothing_and_is_gone_when_a_probe_contradicts_it() {
 fn a_failed_probe_makes_what_one_client_saw_everybodys() {
     for (event, byte, why) in [
         (avoided(A, true), HealthByte::Passive, "connects were refused"),
-        (avoided(A, false), HealthByte::Passive, "connects were not answered"),
+        (avoided(A, false), HealthByte::Passive, "connects were not answered or found no route"),
         (suspected(A, 1), HealthByte::Passive, "connects were refused"),
         (
             kernel(A, KernelEvent::ListenerGone),
