@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use redirector_tests::script::{Kind, Outcome, RawAddress, Reply, Step};
 
 /// "At once": far less than any timeout of a connect, on a busy machine as well.
-const AT_ONCE_US: u64 = 100_000;
+const AT_ONCE_US: u64 = 200_000;
 
 /// What a step must come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
