@@ -26,17 +26,22 @@ fn a_client_that_avoids_sixty_of_sixty_four_is_served_by_the_others() {
     for _ in 0..40 {
         failures += failed(&client.dial(tcp(1), 50).expect("dials")).len() as u64;
     }
-    // Two each to the limit; what is tried again later fails once each.
-    let begun = stage.counter("avoid_begun");
+    // Two each to the limit; what is tried again later fails once each. Now and then (4 of 60 runs) both
+    // places of a backend are taken by others' that this client avoids: each failure of that one counts.
+    let counted = || (stage.counter("avoid_begun"), stage.counter("avoid_full"));
+    let (begun, full) = counted();
     println!(
-        "{failures} of 2000 failed: {begun} times one of {DEAD} dead of {BACKENDS} was avoided"
+        "{failures} of 2000 failed: {begun} times one of {DEAD} dead of {BACKENDS} was avoided, {full} \
+         failures had no place"
     );
-    assert!(begun >= u64::from(DEAD) / 2, "{begun}");
-    assert!(failures <= u64::from(DEAD) + begun, "{failures} failed connects");
+    assert!(begun >= u64::from(DEAD) - 2, "{begun}");
+    assert!(failures <= u64::from(DEAD) + begun + full, "{failures} failed connects");
     let dialled = client.dial(tcp(1), 200).expect("dials");
-    let tries = stage.counter("avoid_begun") - begun;
-    assert!(failed(&dialled).len() as u64 <= tries + u64::from(DEAD), "{:?}", failed(&dialled)[0]);
-    assert!(failed(&dialled).len() < 40, "{} of 200", failed(&dialled).len());
+    let (begun_then, full_then) = counted();
+    let (tries, without) = (begun_then - begun, full_then - full);
+    let failed = failed(&dialled);
+    assert!(failed.len() as u64 <= tries + without + u64::from(DEAD), "{:?}", failed[0]);
+    assert!((failed.len() as u64) < 40 + without, "{} of 200", failed.len());
     stage.agent.thaw().expect("an agent that goes on");
 }
 
