@@ -14,7 +14,7 @@ use std::{
 };
 
 use redirector_core::{
-    Input, Moment, World,
+    Input, Moment, State,
     input::{Drained, ProbeFailure},
     plan::{Capacities, Installed, Plan, plan, plan_scope},
     service::{
@@ -36,18 +36,18 @@ fn main() {
     let names = (0..NODES).map(|node| format!("node-{node}").into());
     let names: Vec<Arc<str>> = names.chain(["a", "b", "c", "eu"].map(Arc::from)).collect();
     let services: Vec<Service> = (0..count).map(|number| service(number, each, &names)).collect();
-    let mut world = World::new();
+    let mut state = State::new();
     let at = |name: &str| Some(name.into());
     let node = Locality { node: at("node-1"), zone: at("a"), region: at("eu"), cluster: None };
-    world.apply(Input::Node(node), Moment::default());
+    state.apply(Input::Node(node), Moment::default());
     let mut changed = services[services.len() / 2].clone();
     let ejected = changed.backends[0].backend;
     let mut scattered = services.clone();
     // As if read from an unordered source.
     scattered.reverse();
 
-    timed("World::apply(Replace)", || world.apply(Input::Replace(scattered), Moment::default()));
-    timed("compile from nothing", || compile(&world));
+    timed("State::apply(Replace)", || state.apply(Input::Replace(scattered), Moment::default()));
+    timed("compile from nothing", || compile(&state));
     let capacities = Capacities {
         frontends: count,
         services: count,
@@ -56,41 +56,41 @@ fn main() {
         slots: 4 * (count * ((3 + each).div_ceil(4) + 1)),
     };
     let mut installed = Installed::new(capacities);
-    let first: Plan = timed("plan from empty maps", || plan(&mut installed, world.tables()));
+    let first: Plan = timed("plan from empty maps", || plan(&mut installed, state.tables()));
     println!("  {} steps, {} rejected", first.steps.len(), first.rejected.len());
     timed("drop the plan", || drop(first));
-    world.take_changes();
-    timed("plan again, all services", || plan(&mut installed, world.tables()));
+    state.take_changes();
+    timed("plan again, all services", || plan(&mut installed, state.tables()));
 
     // The first allocation after so many were freed pays for putting the heap in order.
     let mut warm = services[0].clone();
     warm.backends.pop();
-    world.apply(Input::Put(warm), Moment::default());
+    state.apply(Input::Put(warm), Moment::default());
     changed.backends.pop();
-    timed("World::apply(Put)", || world.apply(Input::Put(changed), Moment::default()));
-    let scope = world.take_changes();
+    timed("State::apply(Put)", || state.apply(Input::Put(changed), Moment::default()));
+    let scope = state.take_changes();
     let one =
-        timed("plan of one changed service", || plan_scope(&mut installed, world.tables(), scope));
+        timed("plan of one changed service", || plan_scope(&mut installed, state.tables(), scope));
     println!("  {} steps", one.steps.len());
 
     let outcome = Err(ProbeFailure::TimedOut);
     let failure = Input::Probed { backend: ejected, outcome };
     // No failure ejects what has never answered, and the first one learns which backend is where.
-    world.apply(Input::Probed { backend: ejected, outcome: Ok(()) }, Moment::default());
-    timed("World::apply(Probed), the first failure", || {
-        world.apply(failure.clone(), Moment::default())
+    state.apply(Input::Probed { backend: ejected, outcome: Ok(()) }, Moment::default());
+    timed("State::apply(Probed), the first failure", || {
+        state.apply(failure.clone(), Moment::default())
     });
-    timed("World::apply(Probed), an ejection", || world.apply(failure, Moment::default()));
-    let scope = world.take_changes();
-    let one = timed("plan of one ejection", || plan_scope(&mut installed, world.tables(), scope));
+    timed("State::apply(Probed), an ejection", || state.apply(failure, Moment::default()));
+    let scope = state.take_changes();
+    let one = timed("plan of one ejection", || plan_scope(&mut installed, state.tables(), scope));
     println!("  {:?}", one.steps.first());
     let same = services.clone();
-    timed("World::apply(Replace), hardly changed", || {
-        world.apply(Input::Replace(same), Moment::default())
+    timed("State::apply(Replace), hardly changed", || {
+        state.apply(Input::Replace(same), Moment::default())
     });
-    timed("its plan, all services", || plan(&mut installed, world.tables()));
+    timed("its plan, all services", || plan(&mut installed, state.tables()));
     let zone = [Drained::Zone("a".into())];
-    timed("World::suppose, a zone dies", || world.suppose(&zone));
+    timed("State::suppose, a zone dies", || state.suppose(&zone));
 }
 
 /// Prints the time that passed, and of it what this thread had of a processor: the machine may be

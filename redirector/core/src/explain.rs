@@ -16,8 +16,8 @@ use crate::{
     health::{ProbeHealth, Suspicion},
     input::{Drained, Moment},
     service::{Backend, BackendRef, Failback, FailbackMode, Locality, Mode, Service, ServiceRef},
+    state::{Objection, State},
     tables::Table,
-    world::{Objection, World},
 };
 
 /// A service, as it is now.
@@ -106,7 +106,7 @@ pub struct Member {
     pub suspicions: Vec<Suspicion>,
 }
 
-impl World {
+impl State {
     /// Everything that decides where a service's connections go; `None` if there is none of that
     /// name.
     #[must_use]

@@ -9,7 +9,7 @@ use redirector_common::HealthByte;
 use crate::{
     input::{ClientId, Moment, ProbeFailure},
     service::{Probe, ProbeKind},
-    world::Objection,
+    state::Objection,
 };
 
 /// How a backend is probed that is ejected though no service configures a probe: as by default, but

@@ -50,7 +50,7 @@ pub enum Input {
     Used(Vec<(BackendRef, Network)>),
     /// Several inputs of one moment, taken in in order.
     All(Vec<Input>),
-    /// Nothing but time has passed: [`World::next_deadline`](crate::World::next_deadline) has come.
+    /// Nothing but time has passed: [`State::next_deadline`](crate::State::next_deadline) has come.
     Tick,
 }
 

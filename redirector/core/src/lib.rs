@@ -14,9 +14,9 @@ pub mod input;
 pub mod locality;
 pub mod plan;
 pub mod service;
+pub mod state;
 pub mod tables;
-pub mod world;
 
 pub use input::{Command, Input, Moment, Transition};
+pub use state::State;
 pub use tables::Tables;
-pub use world::World;

@@ -101,7 +101,7 @@ impl fmt::Display for BackendRef {
 }
 
 /// By family, address, port and protocol: what a derived order would be, at a fraction of its
-/// cost, because a world with a million backends sorts and searches them all the time.
+/// cost, because a state with a million backends sorts and searches them all the time.
 fn compare(
     (one, one_port, one_protocol): (&IpAddr, u16, Protocol),
     (other, other_port, other_protocol): (&IpAddr, u16, Protocol),

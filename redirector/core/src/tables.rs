@@ -14,7 +14,7 @@ use crate::{
         tiers::{members, name},
     },
     service::{Backend, BackendRef, Frontend, Locality, Policy, Service, ServiceRef},
-    world::World,
+    state::State,
 };
 
 /// Desired state. Canonical: worlds that decide the same have equal tables.
@@ -125,20 +125,20 @@ pub(crate) struct Overrides<'w> {
     pub(crate) held: Option<&'w [Held; 2]>,
 }
 
-/// The tables of a world, from nothing. [`World::tables`] has the same at no cost.
+/// The tables of a state, from nothing. [`State::tables`] has the same at no cost.
 #[must_use]
-pub fn compile(world: &World) -> Tables {
-    let objections = world.objections();
-    let view = View { objections: &objections, ..world.view() };
-    let services = world
+pub fn compile(state: &State) -> Tables {
+    let objections = state.objections();
+    let view = View { objections: &objections, ..state.view() };
+    let services = state
         .services()
         .map(|service| {
-            let overrides = world.overrides(&service.name);
+            let overrides = state.overrides(&service.name);
             let tables = compile_service(service, tiers(service, &view), overrides, &objections);
             (service.name.clone(), Arc::new(tables))
         })
         .collect();
-    Tables { synced: world.is_synced(), services, objections }
+    Tables { synced: state.is_synced(), services, objections }
 }
 
 /// The tiers of a service that have backends: IPv4, IPv6. A family without a frontend has none: no

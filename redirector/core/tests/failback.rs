@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use redirector_common::{HealthByte, MAX_TIERS};
 use redirector_core::{
-    Command, Input, Moment, Transition, World,
+    Command, Input, Moment, State, Transition,
     input::{ClientId, Drained, KernelEvent, ProbeFailure, Verb},
     service::{
         Backend, Failback, FailbackMode, Locality, Members, Mode, Policy, Probe, Service,
@@ -44,7 +44,7 @@ fn a_tier_that_flaps_every_five_seconds_for_two_minutes_fails_over_once_and_neve
     let ramps = stage.ramps();
     assert_eq!(ramps.len(), 21, "0 to 100 in steps of 5");
     assert_eq!((&*ramps[0], &*ramps[1], &*ramps[20]), ("145.0: 0", "146.0: 5", "165.0: 100"));
-    assert_eq!(stage.world.next_deadline(), None, "nothing is left to wait for");
+    assert_eq!(stage.state.next_deadline(), None, "nothing is left to wait for");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_tier_that_was_down_for_no_time_has_not_been_down() {
     let mut stage = Stage::new(two_zones(Failback::default()));
     stage.outage(1.0, 1.0);
     assert_eq!(stage.shares(), [100, 0]);
-    assert_eq!(stage.world.next_deadline(), None);
+    assert_eq!(stage.state.next_deadline(), None);
 }
 
 #[test]
@@ -201,14 +201,14 @@ fn a_drain_moves_traffic_at_once_and_its_end_brings_it_back_at_once() {
         let mut stage = Stage::new(two);
         stage.at(1.0, Input::Operator(Verb::Drain(what.clone())));
         assert_eq!(stage.shares(), [0, 100], "{what:?}");
-        assert_eq!(stage.world.orders().len(), 1);
-        assert!(stage.world.is_ejected(&backend(NEAR)));
+        assert_eq!(stage.state.orders().len(), 1);
+        assert!(stage.state.is_ejected(&backend(NEAR)));
         let events = stage.happened.len();
         stage.at(1.5, Input::Operator(Verb::Drain(what.clone())));
         assert_eq!(stage.happened.len(), events, "said twice is nothing");
         stage.at(2.0, Input::Operator(Verb::Undrain(what.clone())));
         assert_eq!(stage.shares(), [100, 0], "{what:?}");
-        assert!(stage.world.orders().is_empty());
+        assert!(stage.state.orders().is_empty());
         let events = stage.happened.len();
         stage.at(2.5, Input::Operator(Verb::Undrain(what)));
         assert_eq!(stage.happened.len(), events, "said twice is nothing");
@@ -229,15 +229,15 @@ fn a_drain_is_no_interruption_and_shortens_nothing() {
 
 #[test]
 fn drains_hold_for_backends_that_appear_later_and_after_a_restart() {
-    let mut first = World::new();
+    let mut first = State::new();
     let verb = Verb::Drain(Drained::Zone("a".into()));
     first.apply(Input::Operator(verb.clone()), at(0.0));
     first.apply(Input::Operator(force("near")), at(0.0));
-    let mut world = World::new();
+    let mut state = State::new();
     for verb in first.orders() {
-        world.apply(Input::Operator(verb.clone()), at(0.0));
+        state.apply(Input::Operator(verb.clone()), at(0.0));
     }
-    let mut stage = Stage { world, now: at(0.0), happened: Vec::new() };
+    let mut stage = Stage { state, now: at(0.0), happened: Vec::new() };
     let both = two_zones(Failback::default());
     stage.at(0.0, Input::Node(node()));
     stage.at(0.0, Input::Replace(vec![both.clone()]));
@@ -245,14 +245,14 @@ fn drains_hold_for_backends_that_appear_later_and_after_a_restart() {
     let mut more = both;
     more.backends.push(Backend { backend: backend("10.1.0.3"), ..more.backends[0].clone() });
     stage.at(1.0, Input::Put(more.clone()));
-    assert!(stage.world.is_ejected(&backend("10.1.0.3")));
+    assert!(stage.state.is_ejected(&backend("10.1.0.3")));
     assert_eq!(stage.shares(), [0, 100]);
     more.backends[2].locality = zone("b");
     stage.at(2.0, Input::Put(more));
-    assert!(!stage.world.is_ejected(&backend("10.1.0.3")), "it is in another zone now");
+    assert!(!stage.state.is_ejected(&backend("10.1.0.3")), "it is in another zone now");
     stage.at(3.0, Input::Operator(Verb::Undrain(Drained::Zone("a".into()))));
     assert_eq!(stage.shares(), [100, 0], "forced, and able");
-    assert_eq!(stage.world.orders().len(), 1);
+    assert_eq!(stage.state.orders().len(), 1);
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn a_forced_tier_carries_everything_while_it_has_a_healthy_backend() {
     assert_eq!(stage.shares(), [0, 100], "an order has no hold-down");
     stage.at(4.0, Input::Operator(Verb::Failback(ServiceRef("s".into()))));
     assert_eq!(stage.shares(), [100, 0]);
-    assert!(stage.world.orders().is_empty());
+    assert!(stage.state.orders().is_empty());
 }
 
 #[test]
@@ -288,12 +288,12 @@ fn orders_for_what_is_not_there_are_rejected() {
         let rejected = Transition::Rejected { object, why: why.into() };
         assert_eq!(stage.happened, [(at(1.0), rejected)]);
     }
-    assert!(stage.world.orders().is_empty());
+    assert!(stage.state.orders().is_empty());
 }
 
 #[test]
 fn what_is_found_ejected_after_a_restart_comes_back_after_a_hold_down() {
-    let mut stage = Stage { world: World::new(), now: at(0.0), happened: Vec::new() };
+    let mut stage = Stage { state: State::new(), now: at(0.0), happened: Vec::new() };
     stage.at(0.0, Input::Restore(vec![(backend(NEAR), HealthByte::Prober, 1)]));
     stage.at(0.0, Input::Node(node()));
     stage.at(0.0, Input::Replace(vec![two_zones(Failback::default())]));
@@ -367,9 +367,9 @@ fn only_what_a_probe_has_confirmed_fails_over() {
 fn a_clock_that_steps_back_stands_still() {
     let mut stage = Stage::new(two_zones(Failback::default()));
     stage.outage(10.0, 11.0);
-    stage.world.apply(Input::Tick, at(0.0));
-    stage.world.apply(Input::Tick, at(5.0));
-    assert_eq!(stage.world.next_deadline(), Some(at(41.0)));
+    stage.state.apply(Input::Tick, at(0.0));
+    stage.state.apply(Input::Tick, at(5.0));
+    assert_eq!(stage.state.next_deadline(), Some(at(41.0)));
     stage.until(61.0);
     assert_eq!(stage.shares(), [100, 0]);
 }
@@ -389,7 +389,7 @@ fn a_tier_of_another_service_follows_that_service() {
     stage.until(1.0);
     stage.probed(NEAR, false);
     let carrying = |stage: &Stage| {
-        let tables = &stage.world.tables().services[&ServiceRef("s".into())].v4;
+        let tables = &stage.state.tables().services[&ServiceRef("s".into())].v4;
         tables.carrying().map(|(number, name)| format!("{number} {name}"))
     };
     assert_eq!(carrying(&stage), None);
@@ -401,7 +401,7 @@ fn a_tier_of_another_service_follows_that_service() {
     stage.probed(FAR, true);
     assert_eq!(carrying(&stage).as_deref(), Some("1 backup"));
     stage.at(3.0, Input::Put(service("backup", &["10.96.0.2"], &["10.1.0.9"])));
-    let tables = &stage.world.tables().services[&ServiceRef("s".into())].v4;
+    let tables = &stage.state.tables().services[&ServiceRef("s".into())].v4;
     assert_eq!(tables.tiers[1].entries[0].backend, backend("10.1.0.9"));
     stage.at(4.0, Input::Remove(ServiceRef("backup".into())));
     assert_eq!(carrying(&stage), None);
@@ -411,7 +411,7 @@ fn a_tier_of_another_service_follows_that_service() {
 fn the_order_of_one_instants_news_does_not_matter() {
     for_seeds(30_000, |seed| {
         let mut random = Random::new(seed);
-        let (mut one, mut now) = (World::new(), Moment::default());
+        let (mut one, mut now) = (State::new(), Moment::default());
         one.apply(Input::Replace(worlds::services(&mut random)), now);
         answer(&mut one, now);
         for _ in 0..10 {
@@ -442,16 +442,16 @@ fn the_order_of_one_instants_news_does_not_matter() {
 fn in_every_world_only_tiers_with_a_healthy_backend_carry_load_and_time_never_stands_still() {
     for_seeds(30_000, |seed| {
         let mut random = Random::new(seed);
-        let (mut world, mut now) = (World::new(), Moment::default());
+        let (mut state, mut now) = (State::new(), Moment::default());
         for _ in 0..30 {
             let until = worlds::pass(&mut random, &mut now);
-            while let Some(at) = world.next_deadline().filter(|at| *at <= until) {
-                world.apply(Input::Tick, at);
-                assert!(world.next_deadline() > Some(at) || world.next_deadline().is_none());
+            while let Some(at) = state.next_deadline().filter(|at| *at <= until) {
+                state.apply(Input::Tick, at);
+                assert!(state.next_deadline() > Some(at) || state.next_deadline().is_none());
             }
-            world.apply(worlds::input(&mut random), until);
-            let tables = world.tables();
-            assert_eq!(*tables, compile(&world));
+            state.apply(worlds::input(&mut random), until);
+            let tables = state.tables();
+            assert_eq!(*tables, compile(&state));
             for table in tables.services.values().flat_map(|service| [&service.v4, &service.v6]) {
                 let is_healthy = |tier: &redirector_core::tables::Tier| {
                     let mut entries = tier.entries.iter();
@@ -476,9 +476,9 @@ fn addresses() -> impl Iterator<Item = String> {
 }
 
 /// Lets every backend answer: of one that never has, hearsay depends on which others are out.
-fn answer(world: &mut World, now: Moment) {
+fn answer(state: &mut State, now: Moment) {
     for address in addresses() {
-        world.apply(Input::Probed { backend: backend(&address), outcome: Ok(()) }, now);
+        state.apply(Input::Probed { backend: backend(&address), outcome: Ok(()) }, now);
     }
 }
 
@@ -534,16 +534,16 @@ fn orders(random: &mut Random) -> Vec<Input> {
     orders.into_iter().map(Input::Operator).collect()
 }
 
-/// A world with one service `s`, and what happened in it.
+/// A state with one service `s`, and what happened in it.
 struct Stage {
-    world: World,
+    state: State,
     now: Moment,
     happened: Vec<(Moment, Transition)>,
 }
 
 impl Stage {
     fn new(service: Service) -> Self {
-        let mut stage = Self { world: World::new(), now: at(0.0), happened: Vec::new() };
+        let mut stage = Self { state: State::new(), now: at(0.0), happened: Vec::new() };
         stage.at(0.0, Input::Node(node()));
         let addresses: Vec<String> =
             service.backends.iter().map(|backend| backend.backend.address.to_string()).collect();
@@ -557,7 +557,7 @@ impl Stage {
 
     /// Lets time pass until then, with a tick at each deadline.
     fn until(&mut self, seconds: f64) {
-        while let Some(due) = self.world.next_deadline().filter(|due| *due <= at(seconds)) {
+        while let Some(due) = self.state.next_deadline().filter(|due| *due <= at(seconds)) {
             self.now = due.max(self.now);
             self.apply(Input::Tick);
         }
@@ -570,9 +570,9 @@ impl Stage {
     }
 
     fn apply(&mut self, input: Input) {
-        let happened = self.world.apply(input, self.now);
+        let happened = self.state.apply(input, self.now);
         self.happened.extend(happened.into_iter().map(|event| (self.now, event)));
-        assert_eq!(*self.world.tables(), compile(&self.world));
+        assert_eq!(*self.state.tables(), compile(&self.state));
     }
 
     /// Lets a backend answer a probe: one that never has cannot be ejected by its probes.
@@ -596,7 +596,7 @@ impl Stage {
 
     /// Percent of the near and of the far tier.
     fn shares(&self) -> [u8; 2] {
-        let table = &self.world.tables().services[&ServiceRef("s".into())].v4;
+        let table = &self.state.tables().services[&ServiceRef("s".into())].v4;
         ["near", "far"].map(|name| {
             let position = table.tiers.iter().position(|tier| &*tier.name == name);
             position.map_or(0, |position| table.share(position))

@@ -6,7 +6,7 @@ use std::{cell::Cell, collections::BTreeMap, sync::Arc};
 
 use redirector_common::NodeWord;
 use redirector_core::{
-    Input, Moment, Tables, Transition, World,
+    Input, Moment, State, Tables, Transition,
     identity::{NodeRef, ZoneRef},
     input::{Drained, ProbeFailure, Verb},
     service::{Backend, Locality, Members, Protocol, Service, TierRule},
@@ -24,7 +24,7 @@ fn what_one_cluster_calls_its_nodes_and_zones_decides_nothing() {
         let own = random.chance(50).then(|| Arc::from("home"));
         let renamed = if random.chance(50) { Cluster::Own } else { Cluster::West };
         let mut now = Moment::default();
-        let (mut one, mut other) = (World::new(), World::new());
+        let (mut one, mut other) = (State::new(), State::new());
         for step in 0..40 {
             for news in news(&mut random, step, &one) {
                 let news = at_home(news, own.as_ref(), &mut random);
@@ -66,11 +66,11 @@ enum Cluster {
 }
 
 /// Random news; often that many backends do not answer, and then the time that it takes to see it.
-fn news(random: &mut Random, step: usize, world: &World) -> Vec<Input> {
+fn news(random: &mut Random, step: usize, state: &State) -> Vec<Input> {
     match random.below(12) {
         _ if step == 0 => vec![Input::Node(Locality::default()), Input::Replace(services(random))],
         0..4 => {
-            let listed = world.services().flat_map(|service| &service.backends);
+            let listed = state.services().flat_map(|service| &service.backends);
             let listed: Vec<&Backend> =
                 listed.filter(|listed| listed.backend.protocol == Protocol::Tcp).collect();
             let Some(first) = listed.get(random.below(listed.len().max(1))) else { return vec![] };

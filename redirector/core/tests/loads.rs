@@ -5,7 +5,7 @@ mod support;
 use std::{collections::BTreeMap, sync::Arc};
 
 use redirector_core::{
-    Input, Moment, World,
+    Input, Moment, State,
     input::ProbeFailure,
     plan::{Capacities, Installed, plan},
     service::{Members, Mode, Policy, Service, TierRule},
@@ -74,9 +74,9 @@ fn in_a_panic_tiers_are_used_by_size_when_they_spill_and_in_order_when_not() {
 
 #[test]
 fn an_empty_tier_keeps_its_number_and_takes_no_room() {
-    let mut world = World::new();
-    world.apply(Input::Replace(vec![tiered(all(), &[(0, 0), (2, 2), (0, 0), (1, 1)])]), NOW);
-    let (_, table) = world.tables().services.iter().next().expect("one service");
+    let mut state = State::new();
+    state.apply(Input::Replace(vec![tiered(all(), &[(0, 0), (2, 2), (0, 0), (1, 1)])]), NOW);
+    let (_, table) = state.tables().services.iter().next().expect("one service");
     let tiers: Vec<(u8, &str)> =
         table.v4.tiers.iter().map(|tier| (tier.number, &*tier.name)).collect();
     assert_eq!(tiers, [(1, "tier-1"), (3, "tier-3")]);
@@ -86,18 +86,18 @@ fn an_empty_tier_keeps_its_number_and_takes_no_room() {
 /// {backends, healthy} of each tier, and the percentages of dials that reach each, but for `off`
 /// points.
 fn assert_spread(policy: Policy, tiers: &[(u8, u8)], wanted: &[u8], off: f64) {
-    let mut world = World::new();
-    world.apply(Input::Replace(vec![tiered(policy, tiers)]), NOW);
+    let mut state = State::new();
+    state.apply(Input::Replace(vec![tiered(policy, tiers)]), NOW);
     for (tier, (total, healthy)) in (0..).zip(tiers) {
         for number in *healthy..*total {
             let backend = backend(&address(tier, number));
             for outcome in [Ok(()), Err(ProbeFailure::Failed("refused".into()))] {
-                world.apply(Input::Probed { backend, outcome }, NOW);
+                state.apply(Input::Probed { backend, outcome }, NOW);
             }
         }
     }
     let mut memory = Memory::new(ROOM);
-    for step in plan(&mut Installed::new(ROOM), world.tables()).steps {
+    for step in plan(&mut Installed::new(ROOM), state.tables()).steps {
         memory.apply(&step);
     }
     let mut random = Random::new(u64::from(wanted[0]));

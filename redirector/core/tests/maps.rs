@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redirector_common::{HealthByte, NodeWord, ServiceName, ServiceWord, Slot};
 use redirector_core::{
-    Command, Input, Moment, World,
+    Command, Input, Moment, State,
     input::ProbeFailure,
     plan::{Capacities, Installed, Plan, Step, plan, plan_scope},
     service::{Locality, Service},
@@ -23,18 +23,18 @@ const NOW: Moment = Moment(Duration::ZERO);
 
 #[test]
 fn into_empty_maps_everything_is_written_before_it_is_pointed_at() {
-    let (mut world, mut maps) = begin(ROOMY);
+    let (mut state, mut maps) = begin(ROOMY);
     let list = vec![service("a", &["10.96.0.1", "10.96.0.2"], &["10.1.0.1"])];
-    let steps = kinds(&maps.follow(&mut world, Input::Replace(list)));
+    let steps = kinds(&maps.follow(&mut state, Input::Replace(list)));
     assert_eq!(steps, "backend name slots publish publish insert insert");
 }
 
 #[test]
 fn a_frontend_says_whether_a_host_may_have_its_address() {
-    let (mut world, mut maps) = begin(ROOMY);
+    let (mut state, mut maps) = begin(ROOMY);
     let mut both = service("a", &["10.96.0.1", "192.0.2.1"], &["10.1.0.1"]);
     both.virtual_addresses = vec![both.frontends[0].address];
-    let plan = maps.follow(&mut world, Input::Replace(vec![both]));
+    let plan = maps.follow(&mut state, Input::Replace(vec![both]));
     let inserted: Vec<_> = plan
         .steps
         .iter()
@@ -48,86 +48,86 @@ fn a_frontend_says_whether_a_host_may_have_its_address() {
 
 #[test]
 fn an_ejection_is_one_store() {
-    let (mut world, mut maps) = begin(ROOMY);
+    let (mut state, mut maps) = begin(ROOMY);
     let list = vec![service("a", &["10.96.0.1"], &["10.1.0.1", "10.1.0.2"])];
-    maps.follow(&mut world, Input::Replace(list));
+    maps.follow(&mut state, Input::Replace(list));
     let failed =
         Input::Probed { backend: backend("10.1.0.2"), outcome: Err(ProbeFailure::TimedOut) };
     let recovered = Input::Probed { backend: backend("10.1.0.2"), outcome: Ok(()) };
-    assert_eq!(maps.follow(&mut world, recovered.clone()).steps, []);
-    let plan = maps.follow(&mut world, failed);
+    assert_eq!(maps.follow(&mut state, recovered.clone()).steps, []);
+    let plan = maps.follow(&mut state, failed);
     assert_eq!(plan.steps, [Step::SetHealth { backend: 1, byte: HealthByte::Prober, value: 1 }]);
-    let plan = maps.follow(&mut world, recovered);
+    let plan = maps.follow(&mut state, recovered);
     assert_eq!(plan.steps, [Step::SetHealth { backend: 1, byte: HealthByte::Prober, value: 0 }]);
 }
 
 #[test]
 fn a_failover_ejects_first() {
-    let (mut world, mut maps) = begin(ROOMY);
+    let (mut state, mut maps) = begin(ROOMY);
     let mut near = service("a", &["10.96.0.1"], &["10.1.0.1", "10.1.0.2"]);
     near.backends[0].locality.zone = Some("b".into());
     let node = Locality { zone: Some("b".into()), ..Locality::default() };
-    world.apply(Input::Node(node), NOW);
-    maps.follow(&mut world, Input::Replace(vec![near]));
-    world.apply(Input::Probed { backend: backend("10.1.0.1"), outcome: Ok(()) }, NOW);
+    state.apply(Input::Node(node), NOW);
+    maps.follow(&mut state, Input::Replace(vec![near]));
+    state.apply(Input::Probed { backend: backend("10.1.0.1"), outcome: Ok(()) }, NOW);
     let failed =
         Input::Probed { backend: backend("10.1.0.1"), outcome: Err(ProbeFailure::TimedOut) };
-    assert_eq!(kinds(&maps.follow(&mut world, failed)), "health slots publish barrier");
+    assert_eq!(kinds(&maps.follow(&mut state, failed)), "health slots publish barrier");
 }
 
 #[test]
 fn a_new_frontend_waits_for_a_barrier_only_where_one_is_removed() {
-    let (mut world, mut maps) = begin(ROOMY);
+    let (mut state, mut maps) = begin(ROOMY);
     let at = |frontends: &[&str]| Input::Put(service("a", frontends, &["10.1.0.1"]));
-    maps.follow(&mut world, Input::Replace(vec![]));
-    maps.follow(&mut world, at(&["10.96.0.1"]));
-    let more = maps.follow(&mut world, at(&["10.96.0.1", "10.96.0.2"]));
+    maps.follow(&mut state, Input::Replace(vec![]));
+    maps.follow(&mut state, at(&["10.96.0.1"]));
+    let more = maps.follow(&mut state, at(&["10.96.0.1", "10.96.0.2"]));
     assert_eq!(kinds(&more), "publish insert");
-    let exchanged = maps.follow(&mut world, at(&["10.96.0.1", "10.96.0.3"]));
+    let exchanged = maps.follow(&mut state, at(&["10.96.0.1", "10.96.0.3"]));
     assert_eq!(kinds(&exchanged), "publish remove barrier unpublish insert");
 }
 
 #[test]
 fn a_frontend_that_moves_to_another_service_is_one_store() {
-    let (mut world, mut maps) = begin(ROOMY);
+    let (mut state, mut maps) = begin(ROOMY);
     let list = |one: &[&str], other: &[&str]| {
         Input::Replace(vec![service("a", one, &["10.1.0.1"]), service("b", other, &["10.1.0.2"])])
     };
-    maps.follow(&mut world, list(&["10.96.0.1", "10.96.0.2"], &["10.96.0.3"]));
-    let moved = maps.follow(&mut world, list(&["10.96.0.1"], &["10.96.0.2", "10.96.0.3"]));
+    maps.follow(&mut state, list(&["10.96.0.1", "10.96.0.2"], &["10.96.0.3"]));
+    let moved = maps.follow(&mut state, list(&["10.96.0.1"], &["10.96.0.2", "10.96.0.3"]));
     assert_eq!(kinds(&moved), "publish");
 }
 
 #[test]
 fn a_service_keeps_its_id_under_a_new_name_and_over_a_restart() {
-    let (mut world, mut maps) = begin(ROOMY);
+    let (mut state, mut maps) = begin(ROOMY);
     let called = |name: &str| service(name, &["10.96.0.1", "10.96.0.2"], &["10.1.0.1"]);
     maps.follow(
-        &mut world,
+        &mut state,
         Input::Replace(vec![service("0", &["10.96.0.9"], &["10.1.0.1"]), called("a")]),
     );
-    let renamed = maps.follow(&mut world, Input::Replace(vec![called("b")]));
+    let renamed = maps.follow(&mut state, Input::Replace(vec![called("b")]));
     assert_eq!(kinds(&renamed), "name remove barrier unpublish");
     maps.installed = maps.memory.adopt();
-    let renamed = maps.follow(&mut world, Input::Replace(vec![called("c")]));
+    let renamed = maps.follow(&mut state, Input::Replace(vec![called("c")]));
     assert_eq!(kinds(&renamed), "name");
     assert_eq!(maps.installed.service(&called("c").name), Some(1));
 }
 
 #[test]
 fn before_it_is_known_what_there_is_nothing_is_removed() {
-    let (mut world, mut maps) = begin(ROOMY);
+    let (mut state, mut maps) = begin(ROOMY);
     let list = vec![
         service("a", &["10.96.0.1"], &["10.1.0.1"]),
         service("b", &["10.96.0.2"], &["10.1.0.2"]),
     ];
-    maps.follow(&mut world, Input::Replace(list));
+    maps.follow(&mut state, Input::Replace(list));
     maps.installed = maps.memory.adopt();
-    let mut world = World::new();
-    let early = maps.follow(&mut world, Input::Put(service("a", &["10.96.0.3"], &["10.1.0.1"])));
+    let mut state = State::new();
+    let early = maps.follow(&mut state, Input::Put(service("a", &["10.96.0.3"], &["10.1.0.1"])));
     assert_eq!(kinds(&early), "barrier slots publish insert");
     let only = vec![service("a", &["10.96.0.3"], &["10.1.0.1"])];
-    let synced = maps.follow(&mut world, Input::Replace(only));
+    let synced = maps.follow(&mut state, Input::Replace(only));
     assert_eq!(kinds(&synced), "remove remove barrier health unpublish unpublish");
 }
 
@@ -157,31 +157,31 @@ fn a_service_that_does_not_fit_stays_as_it_was_until_there_is_room() {
             "needs 8 table slots in one piece, 4 of 16 are free",
         ),
     ] {
-        let (mut world, mut maps) = begin(small);
-        maps.follow(&mut world, Input::Replace(vec![fits.clone()]));
-        let plan = maps.follow(&mut world, Input::Put(too_much.clone()));
+        let (mut state, mut maps) = begin(small);
+        maps.follow(&mut state, Input::Replace(vec![fits.clone()]));
+        let plan = maps.follow(&mut state, Input::Put(too_much.clone()));
         let limits: Vec<String> =
             plan.rejected.iter().map(|(_, limit)| limit.to_string()).collect();
         assert_eq!(limits, [why]);
         assert_eq!(plan.steps, [], "{why}");
         let better = Input::Put(service("a", &["10.96.0.2"], &["10.1.0.2"]));
-        assert_eq!(maps.follow(&mut world, better).rejected, [], "{why}");
+        assert_eq!(maps.follow(&mut state, better).rejected, [], "{why}");
     }
 }
 
 #[test]
 fn what_did_not_fit_is_tried_again_when_others_go() {
-    let (mut world, mut maps) =
+    let (mut state, mut maps) =
         begin(Capacities { frontends: 8, services: 1, backends: 8, nodes: 2, slots: 64 });
     let list = ["a", "b"].map(|name| {
         service(name, &[if name == "a" { "10.96.0.1" } else { "10.96.0.2" }], &["10.1.0.1"])
     });
-    let plan = maps.follow(&mut world, Input::Replace(list.to_vec()));
+    let plan = maps.follow(&mut state, Input::Replace(list.to_vec()));
     let rejected: Vec<String> =
         plan.rejected.iter().map(|(name, limit)| format!("{name} {limit}")).collect();
     assert_eq!(rejected, ["b needs one more service, 0 of 1 are free"]);
     // The input says nothing about b: the plan remembers it.
-    let plan = maps.follow(&mut world, Input::Remove(list[0].name.clone()));
+    let plan = maps.follow(&mut state, Input::Remove(list[0].name.clone()));
     assert_eq!(plan.rejected, []);
     assert!(maps.installed.service(&list[1].name).is_some());
 }
@@ -192,10 +192,10 @@ fn a_tier_of_more_than_65535_is_refused_as_a_whole() {
         (0..65_536).map(|number| format!("10.1.{}.{}", number >> 8, number & 255)).collect();
     let capacities = Capacities { backends: 100_000, slots: 400_000, ..ROOMY };
     for (count, steps) in [(65_535, 65_535 + 4), (65_536, 0)] {
-        let mut world = World::new();
+        let mut state = State::new();
         let huge = service("huge", &["10.96.0.1"], &addresses[..count]);
-        world.apply(Input::Replace(vec![huge]), NOW);
-        let plan = plan(&mut Installed::new(capacities), world.tables());
+        state.apply(Input::Replace(vec![huge]), NOW);
+        let plan = plan(&mut Installed::new(capacities), state.tables());
         assert_eq!((plan.steps.len(), plan.rejected.is_empty()), (steps, steps > 0));
     }
 }
@@ -204,9 +204,9 @@ fn a_tier_of_more_than_65535_is_refused_as_a_whole() {
 fn garbage_in_the_maps_is_replaced_by_what_is_desired() {
     for_seeds(50_000, |seed| {
         let mut random = Random::new(seed);
-        let (mut world, mut maps) = begin(ROOMY);
+        let (mut state, mut maps) = begin(ROOMY);
         for _ in 0..4 {
-            maps.follow(&mut world, input(&mut random));
+            maps.follow(&mut state, input(&mut random));
         }
         let memory = &mut maps.memory;
         for _ in 0..1 + random.below(12) {
@@ -214,17 +214,17 @@ fn garbage_in_the_maps_is_replaced_by_what_is_desired() {
         }
         maps.installed = memory.adopt();
         // As every agent begins: nothing but the maps tells it of the kernel's own bytes.
-        let mut world = World::new();
-        world.apply(Input::Restore(maps.installed.objections()), NOW);
-        world.apply(Input::Replace(services(&mut random)), NOW);
-        let plan = plan(&mut maps.installed, world.tables());
+        let mut state = State::new();
+        state.apply(Input::Restore(maps.installed.objections()), NOW);
+        state.apply(Input::Replace(services(&mut random)), NOW);
+        let plan = plan(&mut maps.installed, state.tables());
         for step in &plan.steps {
             memory.store(step);
         }
         // What looks like the kernel's suspicion is one until a probe says so, or for a while.
-        let suspected = world.tables().clone();
-        world.apply(Input::Tick, Moment(Duration::from_secs(10)));
-        for command in world.take_commands() {
+        let suspected = state.tables().clone();
+        state.apply(Input::Tick, Moment(Duration::from_secs(10)));
+        for command in state.take_commands() {
             if let Command::Readmit { backend, byte } = command
                 && !suspected.objections.contains_key(&backend)
                 && let Some((backend, _)) = maps.installed.backend(&backend)
@@ -264,22 +264,22 @@ struct Maps {
     installed: Installed,
 }
 
-fn begin(capacities: Capacities) -> (World, Maps) {
+fn begin(capacities: Capacities) -> (State, Maps) {
     let maps = Maps { memory: Memory::new(capacities), installed: Installed::new(capacities) };
-    (World::new(), maps)
+    (State::new(), maps)
 }
 
 impl Maps {
     /// Takes in an input, plans and applies.
-    fn follow(&mut self, world: &mut World, input: Input) -> Plan {
-        world.apply(input, NOW);
+    fn follow(&mut self, state: &mut State, input: Input) -> Plan {
+        state.apply(input, NOW);
         let before = view(&self.memory);
-        let changes = world.take_changes();
-        let plan = plan_scope(&mut self.installed, world.tables(), changes);
+        let changes = state.take_changes();
+        let plan = plan_scope(&mut self.installed, state.tables(), changes);
         for step in &plan.steps {
             self.memory.apply(step);
         }
-        assert_installed(&self.memory, world.tables(), &plan, &before);
+        assert_installed(&self.memory, state.tables(), &plan, &before);
         plan
     }
 }
@@ -303,7 +303,7 @@ fn kinds(plan: &Plan) -> String {
 #[test]
 fn services_are_compared_by_value() {
     let list: Vec<Service> = vec![service("a", &["10.96.0.1"], &["10.1.0.1"])];
-    let (mut world, mut maps) = begin(ROOMY);
-    maps.follow(&mut world, Input::Replace(list.clone()));
-    assert_eq!(maps.follow(&mut world, Input::Replace(list)).steps, []);
+    let (mut state, mut maps) = begin(ROOMY);
+    maps.follow(&mut state, Input::Replace(list.clone()));
+    assert_eq!(maps.follow(&mut state, Input::Replace(list)).steps, []);
 }

@@ -33,10 +33,10 @@ const DEATH: &str = "a_death_among_lies_is_found_by_two_probes_at_most";
 const MUTATIONS: [Mutation; 11] = [
     Mutation {
         what: "any probe that succeeds re-admits, whatever the threshold and the time",
-        file: "world/passive.rs",
+        file: "state/passive.rs",
         right: "passive.successes >= healthy && (self.ejections == 1 || passive.is_served)",
         wrong: "passive.successes > 0 && healthy > 0",
-        caught_by: Test::Unit("world::verdict_tests::only_a_first_ejection_ends_before_its_time"),
+        caught_by: Test::Unit("state::verdict_tests::only_a_first_ejection_ends_before_its_time"),
     },
     Mutation {
         what: "failures count of a backend that has never answered",
@@ -63,19 +63,19 @@ const MUTATIONS: [Mutation; 11] = [
         right: "self.refused |= *failure != ProbeFailure::TimedOut;",
         wrong: "let _ = failure;",
         caught_by: Test::Unit(
-            "world::verdict_tests::only_what_was_lost_without_a_word_is_reset_and_only_once",
+            "state::verdict_tests::only_what_was_lost_without_a_word_is_reset_and_only_once",
         ),
     },
     Mutation {
         what: "time re-admits, though probes fail",
-        file: "world/passive.rs",
+        file: "state/passive.rs",
         right: "is_served && (!has_answered || trouble.is_disproved(healthy))",
         wrong: "is_served && (has_answered || trouble.is_disproved(healthy) || true)",
         caught_by: Test::Simulation(DEAD),
     },
     Mutation {
         what: "the kernel is not told of a re-admission",
-        file: "world/passive.rs",
+        file: "state/passive.rs",
         right: "self.commands.push(Command::Readmit { backend: *backend, byte });",
         wrong: "let _ = byte;",
         caught_by: Test::Simulation(DEAD),
@@ -86,7 +86,7 @@ const MUTATIONS: [Mutation; 11] = [
         right: "self.cluster.as_ref().filter(|cluster| Some(*cluster) != own)",
         wrong: "self.cluster.as_ref().filter(|cluster| cluster.is_empty() && own.is_none())",
         caught_by: Test::Unit(
-            "world::identity_tests::\
+            "state::identity_tests::\
              a_silent_node_says_nothing_about_one_of_that_name_in_another_cluster",
         ),
     },
@@ -99,7 +99,7 @@ const MUTATIONS: [Mutation; 11] = [
     },
     Mutation {
         what: "the word of several clients is a verdict",
-        file: "world/suspicion.rs",
+        file: "state/suspicion.rs",
         right: "self.suspects(&backend, sight, true);\n            }\n            KernelEvent::ListenerGone",
         wrong: "self.confirm(&backend, sight, &ProbeFailure::TimedOut, happened);\n            }\n\
                             KernelEvent::ListenerGone",
@@ -107,14 +107,14 @@ const MUTATIONS: [Mutation; 11] = [
     },
     Mutation {
         what: "nobody vouches for a backend that has just answered",
-        file: "world/suspicion.rs",
+        file: "state/suspicion.rs",
         right: "const VOUCHED: Duration = Duration::from_secs(20);",
         wrong: "const VOUCHED: Duration = Duration::from_secs(1);",
         caught_by: Test::Simulation(LIES),
     },
     Mutation {
         what: "a probe that fails confirms nothing",
-        file: "world/suspicion.rs",
+        file: "state/suspicion.rs",
         right: "            } else if has_answered {",
         wrong: "            } else if has_answered && !suspicion.is_held && suspicion.is_held {",
         caught_by: Test::Simulation(DEATH),

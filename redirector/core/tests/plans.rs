@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use redirector_common::{HealthByte, HealthWord, ServiceWord};
 use redirector_core::{
-    Command, Input, Moment, Tables, World,
+    Command, Input, Moment, State, Tables,
     input::{ClientId, KernelEvent, ProbeFailure},
     plan::{Installed, Plan, Scope, Step, plan, plan_scope},
     service::{BackendRef, Frontend},
@@ -26,25 +26,25 @@ fn every_step_of_every_plan_is_safe() {
     for_seeds(200_000, |seed| {
         let mut random = Random::new(seed);
         let capacities = if random.chance(70) { ROOMY } else { tight(&mut random) };
-        let mut world = born(&mut random);
+        let mut state = born(&mut random);
         let mut memory = Memory::new(capacities);
         let mut installed = Installed::new(capacities);
         let mut now = NOW;
         for _ in 0..3 + random.below(4) {
-            kernel_acts(&mut random, &mut world, &mut memory, &installed, now);
+            kernel_acts(&mut random, &mut state, &mut memory, &installed, now);
             for _ in 0..1 + random.below(3) {
                 let now = pass(&mut random, &mut now);
-                world.apply(input(&mut random), now);
-                obey(&mut world, &mut memory, &installed);
+                state.apply(input(&mut random), now);
+                obey(&mut state, &mut memory, &installed);
             }
-            assert_eq!(*world.tables(), compile(&world), "what the world keeps up to date");
-            let changes = world.take_changes();
+            assert_eq!(*state.tables(), compile(&state), "what the state keeps up to date");
+            let changes = state.take_changes();
             let scope = if random.chance(50) { changes } else { Scope::All };
             let before = view(&memory);
-            let plan = plan_scope(&mut installed, world.tables(), scope);
-            follow(&mut memory, &plan, world.tables(), &mut random);
-            assert_installed(&memory, world.tables(), &plan, &before);
-            assert_nothing_to_do(&mut installed, world.tables(), &plan);
+            let plan = plan_scope(&mut installed, state.tables(), scope);
+            follow(&mut memory, &plan, state.tables(), &mut random);
+            assert_installed(&memory, state.tables(), &plan, &before);
+            assert_nothing_to_do(&mut installed, state.tables(), &plan);
         }
     });
 }
@@ -54,41 +54,41 @@ fn a_crash_at_any_step_leaves_maps_that_the_next_process_adopts() {
     for_seeds(60_000, |seed| {
         let mut random = Random::new(seed);
         let capacities = if random.chance(70) { ROOMY } else { tight(&mut random) };
-        let mut world = born(&mut random);
+        let mut state = born(&mut random);
         let mut memory = Memory::new(capacities);
         let mut installed = Installed::new(capacities);
         let mut now = NOW;
         for _ in 0..2 + random.below(4) {
-            kernel_acts(&mut random, &mut world, &mut memory, &installed, now);
+            kernel_acts(&mut random, &mut state, &mut memory, &installed, now);
             for _ in 0..1 + random.below(3) {
                 let now = pass(&mut random, &mut now);
-                world.apply(input(&mut random), now);
-                obey(&mut world, &mut memory, &installed);
+                state.apply(input(&mut random), now);
+                obey(&mut state, &mut memory, &installed);
             }
             let before = view(&memory);
-            let plan = plan(&mut installed, world.tables());
+            let plan = plan(&mut installed, state.tables());
             let is_crash = random.chance(50);
             let until = if is_crash { random.below(plan.steps.len() + 1) } else { usize::MAX };
-            follow_until(until, &mut memory, &plan, world.tables(), &mut random);
+            follow_until(until, &mut memory, &plan, state.tables(), &mut random);
             if !is_crash {
-                assert_installed(&memory, world.tables(), &plan, &before);
+                assert_installed(&memory, state.tables(), &plan, &before);
                 continue;
             }
             installed = memory.adopt();
             if random.chance(50) {
-                world = reborn(&mut random, &world, &installed);
-                obey(&mut world, &mut memory, &installed);
+                state = reborn(&mut random, &state, &installed);
+                obey(&mut state, &mut memory, &installed);
             }
         }
-        world.apply(Input::Replace(services(&mut random)), now);
-        obey(&mut world, &mut memory, &installed);
+        state.apply(Input::Replace(services(&mut random)), now);
+        obey(&mut state, &mut memory, &installed);
         let before = view(&memory);
-        let plan = plan(&mut installed, world.tables());
-        follow(&mut memory, &plan, world.tables(), &mut random);
-        assert_installed(&memory, world.tables(), &plan, &before);
-        assert_nothing_to_do(&mut installed, world.tables(), &plan);
+        let plan = plan(&mut installed, state.tables());
+        follow(&mut memory, &plan, state.tables(), &mut random);
+        assert_installed(&memory, state.tables(), &plan, &before);
+        assert_nothing_to_do(&mut installed, state.tables(), &plan);
         if plan.rejected.is_empty() {
-            assert_nothing_to_do(&mut memory.adopt(), world.tables(), &plan);
+            assert_nothing_to_do(&mut memory.adopt(), state.tables(), &plan);
         }
     });
 }
@@ -163,13 +163,13 @@ fn assert_nothing_to_do(installed: &mut Installed, desired: &Tables, earlier: &P
 /// Now and then the kernel ejects or re-admits a backend by itself, and says so.
 fn kernel_acts(
     random: &mut Random,
-    world: &mut World,
+    state: &mut State,
     memory: &mut Memory,
     installed: &Installed,
     now: Moment,
 ) {
     let is_listed = |(backend, _): &(&BackendRef, u32)| {
-        let mut listed = world.services().flat_map(|service| &service.backends);
+        let mut listed = state.services().flat_map(|service| &service.backends);
         listed.any(|listed| listed.backend == **backend)
     };
     let known: Vec<(BackendRef, u32)> =
@@ -192,21 +192,21 @@ fn kernel_acts(
         let byte = HealthByte::Listener;
         memory.store(&Step::SetHealth { backend: index, byte, value });
     }
-    world.apply(Input::Kernel { backend, event }, now);
-    obey(world, memory, installed);
+    state.apply(Input::Kernel { backend, event }, now);
+    obey(state, memory, installed);
     // A suspicion is nothing that the tables say: the probes that it asks for end it.
     for outcome in [Err(ProbeFailure::TimedOut), Ok(())].into_iter().skip(random.below(2)) {
-        let objections = world.tables().objections.get(&backend).copied().unwrap_or_default();
-        if world.is_told(&backend, byte) && objections.byte(byte) == 0 {
-            world.apply(Input::Probed { backend, outcome }, now);
-            obey(world, memory, installed);
+        let objections = state.tables().objections.get(&backend).copied().unwrap_or_default();
+        if state.is_told(&backend, byte) && objections.byte(byte) == 0 {
+            state.apply(Input::Probed { backend, outcome }, now);
+            obey(state, memory, installed);
         }
     }
 }
 
-/// Does what the world asks for beside its tables.
-fn obey(world: &mut World, memory: &mut Memory, installed: &Installed) {
-    for command in world.take_commands() {
+/// Does what the state asks for beside its tables.
+fn obey(state: &mut State, memory: &mut Memory, installed: &Installed) {
+    for command in state.take_commands() {
         let (backend, byte, value) = match command {
             Command::Readmit { backend, byte } => (backend, byte, 0),
             Command::Eject { backend, byte } => (backend, byte, HealthWord::CONFIRMED),
@@ -222,23 +222,23 @@ fn obey(world: &mut World, memory: &mut Memory, installed: &Installed) {
     }
 }
 
-fn born(random: &mut Random) -> World {
-    let mut world = World::new();
-    world.apply(Input::Node(locality(random)), NOW);
+fn born(random: &mut Random) -> State {
+    let mut state = State::new();
+    state.apply(Input::Node(locality(random)), NOW);
     if random.chance(70) {
-        world.apply(Input::Replace(services(random)), NOW);
+        state.apply(Input::Replace(services(random)), NOW);
     }
-    world
+    state
 }
 
-/// The world of a new process: it knows the ejections that the maps hold, and soon the services.
-fn reborn(random: &mut Random, before: &World, installed: &Installed) -> World {
-    let mut world = World::new();
-    world.apply(Input::Restore(installed.objections()), NOW);
-    world.apply(Input::Node(before.node().clone()), NOW);
+/// The state of a new process: it knows the ejections that the maps hold, and soon the services.
+fn reborn(random: &mut Random, before: &State, installed: &Installed) -> State {
+    let mut state = State::new();
+    state.apply(Input::Restore(installed.objections()), NOW);
+    state.apply(Input::Node(before.node().clone()), NOW);
     if random.chance(50) {
         let known = before.services().cloned().collect();
-        world.apply(Input::Replace(known), NOW);
+        state.apply(Input::Replace(known), NOW);
     }
-    world
+    state
 }

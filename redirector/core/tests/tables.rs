@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use redirector_common::HealthByte;
 use redirector_core::{
-    Input, Moment, World,
+    Input, Moment, State,
     input::ProbeFailure,
     plan::{Capacities, Installed, Step, plan},
     service::{BackendRef, Service},
@@ -26,7 +26,7 @@ const NOW: Moment = Moment(std::time::Duration::ZERO);
 fn the_order_of_a_list_does_not_matter() {
     for_seeds(50_000, |seed| {
         let mut random = Random::new(seed);
-        let mut one = World::new();
+        let mut one = State::new();
         for _ in 0..random.below(6) {
             one.apply(input(&mut random), NOW);
         }
@@ -60,12 +60,12 @@ fn the_order_of_independent_inputs_does_not_matter() {
             (backend(&format!("10.1.0.{last}")), redirector_common::HealthByte::Prober, 1)
         });
         inputs.push(Input::Restore(ejected.collect()));
-        let mut one = World::new();
+        let mut one = State::new();
         for input in &inputs {
             one.apply(input.clone(), NOW);
         }
         random.shuffle(&mut inputs);
-        let mut other = World::new();
+        let mut other = State::new();
         for input in inputs {
             other.apply(input, NOW);
         }
@@ -77,20 +77,20 @@ fn the_order_of_independent_inputs_does_not_matter() {
 fn how_the_maps_came_to_be_does_not_matter() {
     for_seeds(20_000, |seed| {
         let mut random = Random::new(seed);
-        let mut world = World::new();
+        let mut state = State::new();
         let (mut evolved, mut fresh) = (Memory::new(ROOMY), Memory::new(ROOMY));
         let mut installed = Installed::new(ROOMY);
         for _ in 0..5 {
-            world.apply(input(&mut random), NOW);
-            for step in plan(&mut installed, world.tables()).steps {
+            state.apply(input(&mut random), NOW);
+            for step in plan(&mut installed, state.tables()).steps {
                 evolved.apply(&step);
             }
         }
-        world.apply(Input::Replace(services(&mut random)), NOW);
-        for step in plan(&mut installed, world.tables()).steps {
+        state.apply(Input::Replace(services(&mut random)), NOW);
+        for step in plan(&mut installed, state.tables()).steps {
             evolved.apply(&step);
         }
-        for step in plan(&mut Installed::new(ROOMY), world.tables()).steps {
+        for step in plan(&mut Installed::new(ROOMY), state.tables()).steps {
             fresh.apply(&step);
         }
         let logical = |memory: &Memory| {
@@ -136,12 +136,12 @@ fn no_subset_of_up_to_64_backends_is_too_large_to_be_ejected() {
     const CAPACITIES: Capacities = Capacities { backends: 80, slots: 512, ..ROOMY };
     for count in 1..=64 {
         let addresses: Vec<String> = (0..count).map(|last| format!("10.1.0.{last}")).collect();
-        let mut world = World::new();
+        let mut state = State::new();
         let listed = service("any", &["10.96.0.1"], &addresses);
-        world.apply(Input::Replace(vec![listed]), NOW);
+        state.apply(Input::Replace(vec![listed]), NOW);
         let mut installed = Installed::new(CAPACITIES);
         let mut whole = Memory::new(CAPACITIES);
-        for step in plan(&mut installed, world.tables()).steps {
+        for step in plan(&mut installed, state.tables()).steps {
             whole.apply(&step);
         }
         for_seeds(30, |seed| {
@@ -178,16 +178,16 @@ fn assert_spread(weights: &[u16], ejected: &[usize]) {
     for (backend, weight) in of_weights.backends.iter_mut().zip(weights) {
         backend.weight = *weight;
     }
-    let mut world = World::new();
-    world.apply(Input::Replace(vec![of_weights]), NOW);
+    let mut state = State::new();
+    state.apply(Input::Replace(vec![of_weights]), NOW);
     for number in ejected {
         let backend = backend(&backends[*number]);
         for outcome in [Ok(()), Err(ProbeFailure::TimedOut)] {
-            world.apply(Input::Probed { backend, outcome }, NOW);
+            state.apply(Input::Probed { backend, outcome }, NOW);
         }
     }
     let mut memory = Memory::new(ROOMY);
-    for step in plan(&mut Installed::new(ROOMY), world.tables()).steps {
+    for step in plan(&mut Installed::new(ROOMY), state.tables()).steps {
         memory.apply(&step);
     }
     let mut random = Random::new(weights.len() as u64);
@@ -211,7 +211,7 @@ fn assert_spread(weights: &[u16], ejected: &[usize]) {
 
 /// Services that are not in each other's way.
 fn compatible(random: &mut Random) -> Vec<Service> {
-    let mut world = World::new();
-    world.apply(Input::Replace(services(random)), NOW);
-    world.services().cloned().collect()
+    let mut state = State::new();
+    state.apply(Input::Replace(services(random)), NOW);
+    state.services().cloned().collect()
 }

@@ -48,7 +48,7 @@ impl Agent {
     }
 
     fn health(&self, service: &ServiceRef) -> Option<Health> {
-        let tables = self.world.tables();
+        let tables = self.state.tables();
         let of = tables.services.get(service)?;
         let tiers = of.v4.tiers.iter().chain(&of.v6.tiers);
         let backends: BTreeSet<_> =
@@ -62,7 +62,7 @@ impl Agent {
             is_programmed: not_installed.is_none(),
             not_installed,
             away: away(of),
-            vacancies: self.world.vacancies(service),
+            vacancies: self.state.vacancies(service),
             backends: backends.len(),
             healthy: backends.iter().filter(is_healthy).count(),
         })
@@ -85,7 +85,7 @@ impl Agent {
         if let Some((why, at)) = &self.unapplied {
             return Some(told(why.to_string(), since(*at)));
         }
-        let refusal = self.world.refusal(service);
+        let refusal = self.state.refusal(service);
         let from_source = || {
             let left = self.outputs.left();
             let file = left.file.as_ref().map(|(_, why)| why);
@@ -97,24 +97,24 @@ impl Agent {
 
     fn all_not_installed(&self) -> Vec<NotInstalled> {
         let named: BTreeSet<&ServiceRef> = match &self.unapplied {
-            Some(_) => self.world.services().map(|service| &service.name).collect(),
+            Some(_) => self.state.services().map(|service| &service.name).collect(),
             None => self.rejected.keys().collect(),
         };
         let left = self.outputs.left().clone();
         let is_outdated = |service: &&ServiceRef| {
             !left.newest.is_empty() && left.newest.contains_key(object_of(&service.0))
         };
-        let services = self.world.services().map(|service| &service.name);
+        let services = self.state.services().map(|service| &service.name);
         let outdated = services.filter(is_outdated);
         let named: BTreeSet<_> =
-            named.into_iter().chain(self.world.refused()).chain(outdated).collect();
+            named.into_iter().chain(self.state.refused()).chain(outdated).collect();
         let told = named.into_iter().filter_map(|service| self.not_installed(service));
         let file = left.file.map(|(file, why)| NotInstalled {
             service: file,
             why,
             is_refused: true,
             seconds: None,
-            has_earlier: self.world.is_synced(),
+            has_earlier: self.state.is_synced(),
         });
         let left = left.services.into_iter().map(|(service, why)| NotInstalled {
             service,
@@ -132,7 +132,7 @@ impl Agent {
         service: Option<String>,
         dead: Vec<Subject>,
     ) -> Result<Vec<Explanation>, String> {
-        if !self.world.is_synced() {
+        if !self.state.is_synced() {
             let why = "it is not known yet what services there are: no source has been heard; \
                        `redirector status` shows what is in force";
             return Err(why.to_owned());
@@ -144,13 +144,13 @@ impl Agent {
         let dead: Vec<Drained> = dead.into_iter().map(Drained::from).collect();
         let names: Vec<ServiceRef> = match service {
             Some(service) => self.find_services(&service)?,
-            None => self.world.services().map(|service| service.name.clone()).collect(),
+            None => self.state.services().map(|service| service.name.clone()).collect(),
         };
-        let supposed = (!dead.is_empty()).then(|| self.world.suppose(&dead));
-        let world = supposed.as_ref().unwrap_or(&self.world);
+        let supposed = (!dead.is_empty()).then(|| self.state.suppose(&dead));
+        let state = supposed.as_ref().unwrap_or(&self.state);
         let (lost, unserved) = (self.outputs.lost(), self.unserved());
         let told = names.iter().filter_map(|name| {
-            let told = world.explain(name, now)?;
+            let told = state.explain(name, now)?;
             let not_installed = self.not_installed(name);
             Some(Explanation::new(told, now, lost.as_deref(), not_installed, &unserved))
         });
@@ -160,10 +160,10 @@ impl Agent {
     /// Whether the subject is there; the error says which others there are.
     pub(super) fn find(&self, subject: &Subject) -> Result<(), String> {
         let what = Drained::from(subject.clone());
-        if self.world.extent(&what).backends > 0 {
+        if self.state.extent(&what).backends > 0 {
             return Ok(());
         }
-        let names = self.world.like(&what).into_iter();
+        let names = self.state.like(&what).into_iter();
         let names = names.map(|other| Subject::from(other).to_string());
         let others = there_are(&subject.to_string(), names);
         Err(format!("no service has a backend at {subject}{others}"))
@@ -179,19 +179,19 @@ impl Agent {
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
                 || ServiceName::new(full).as_str() == name
         };
-        let meant = self.world.services().filter(is_meant).map(|service| service.name.clone());
+        let meant = self.state.services().filter(is_meant).map(|service| service.name.clone());
         let meant: Vec<ServiceRef> = meant.collect();
         if !meant.is_empty() {
             return Ok(meant);
         }
-        if let Some(why) = self.world.refusal(&ServiceRef(name.into())) {
+        if let Some(why) = self.state.refusal(&ServiceRef(name.into())) {
             return Err(format!("the service {name} is not installed, it is refused: {why}"));
         }
         let object = object_of(name);
         if let Some(why) = self.outputs.left().services.get(object) {
             return Err(format!("the service {object} is not redirected: {why}"));
         }
-        let names = self.world.services().map(|service| service.name.to_string());
+        let names = self.state.services().map(|service| service.name.to_string());
         Err(format!("no service {name} is redirected here{}", there_are(name, names)))
     }
 }

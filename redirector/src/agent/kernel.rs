@@ -1,4 +1,4 @@
-//! What the kernel did by itself, told to the world; what the world asks for once, done to the
+//! What the kernel did by itself, told to the state; what the state asks for once, done to the
 //! kernel.
 
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
@@ -43,8 +43,8 @@ impl Agent {
         self.take(Input::Kernel { backend, event });
     }
 
-    /// Tells the world which backends this node's sockets use, and which the kernel holds back
-    /// without the world's knowledge, twice in a row: its news was lost, or found maps that were
+    /// Tells the state which backends this node's sockets use, and which the kernel holds back
+    /// without the state's knowledge, twice in a row: its news was lost, or found maps that were
     /// just adopted anew. A question of the kernel's that was lost likewise is answered, so that it
     /// asks again; and what clients have forgotten is removed.
     pub(super) fn sweep(&mut self) {
@@ -55,7 +55,7 @@ impl Agent {
         for (backend, index) in self.installed.backends() {
             let seen = self.datapath.take_seen(index);
             used.extend(seen.used_from.map(|network| (*backend, network)));
-            if seen.is_asked && !self.world.is_asked(backend) {
+            if seen.is_asked && !self.state.is_asked(backend) {
                 unheard.insert(*backend);
             }
             let word = self.datapath.health(index).unwrap_or_default();
@@ -64,7 +64,7 @@ impl Agent {
             }
             for byte in [HealthByte::Passive, HealthByte::Listener] {
                 let found = word.byte(byte);
-                if found != 0 && !self.world.is_told(backend, byte) {
+                if found != 0 && !self.state.is_told(backend, byte) {
                     unsaid.insert((*backend, byte, found));
                 }
             }
@@ -107,12 +107,12 @@ impl Agent {
         }
     }
 
-    /// Does what the world asks for. What fails is said and left: the next ejection or probe asks
+    /// Does what the state asks for. What fails is said and left: the next ejection or probe asks
     /// again.
     pub(super) fn carry_out(&mut self) {
         let mut lost = Vec::new();
         let mut left = Vec::new();
-        for command in self.world.take_commands() {
+        for command in self.state.take_commands() {
             if let Command::Reset(backend) = command {
                 lost.push(backend);
             } else if let Command::EndFlows(backend) = command {
@@ -198,12 +198,12 @@ impl Agent {
                 .collect();
             all
         };
-        let tcp = self.world.services().filter(keeps);
+        let tcp = self.state.services().filter(keeps);
         let tcp = tcp.flat_map(|service| frontends(service, Protocol::Tcp)).collect();
         let udp = lost.iter().chain(left).filter(|backend| backend.protocol == Protocol::Udp);
         let udp = udp.flat_map(|backend| {
             let peer = peer(backend);
-            let users = self.world.users(backend).filter(keeps);
+            let users = self.state.users(backend).filter(keeps);
             let kept = users.flat_map(|service| frontends(service, Protocol::Udp));
             kept.map(move |frontend| (peer, frontend))
         });

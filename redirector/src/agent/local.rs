@@ -36,14 +36,14 @@ impl Agent {
     /// Tells the kernel which backends are this node's, if that has changed with these services.
     /// Until all of them are known what an earlier agent said holds.
     pub(super) fn tell_local(&mut self, changed: &Scope) -> Result<()> {
-        if !self.world.is_synced() {
+        if !self.state.is_synced() {
             return Ok(());
         }
-        let has_moved = self.local.node != *self.world.node();
+        let has_moved = self.local.node != *self.state.node();
         match changed {
             Scope::Only(names) if self.local.told.is_some() && !has_moved => {
                 for name in names {
-                    let found: BTreeSet<_> = self.world.local_backends(name).collect();
+                    let found: BTreeSet<_> = self.state.local_backends(name).collect();
                     if found.is_empty() {
                         self.local.listed.remove(name);
                     } else {
@@ -52,11 +52,11 @@ impl Agent {
                 }
             }
             Scope::Only(_) | Scope::All => {
-                let names = self.world.services().map(|service| &service.name);
-                let found = names.map(|name| (name, self.world.local_backends(name).collect()));
+                let names = self.state.services().map(|service| &service.name);
+                let found = names.map(|name| (name, self.state.local_backends(name).collect()));
                 let found = found.filter(|(_, found): &(_, BTreeSet<_>)| !found.is_empty());
                 self.local.listed = found.map(|(name, found)| (name.clone(), found)).collect();
-                self.local.node = self.world.node().clone();
+                self.local.node = self.state.node().clone();
             }
         }
         let listed = self.local.listed.values().flatten();

@@ -1,4 +1,4 @@
-//! The one task that owns the world and the tables: news in, differences out.
+//! The one task that owns the state and the tables: news in, differences out.
 //!
 //! Whatever fails, the last good state stays in the kernel: nothing here detaches, and a plan that
 //! could not be applied is made anew from what is really there.
@@ -21,7 +21,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use redirector_common::HealthByte;
 use redirector_core::{
-    Input, Moment, Transition, World,
+    Input, Moment, State, Transition,
     input::ProbeOrder,
     plan::{Installed, Limit, Plan, Scope, Step, plan_scope},
     service::{BackendRef, ServiceRef},
@@ -61,7 +61,7 @@ pub type Wanted = Arc<BTreeMap<BackendRef, ProbeOrder>>;
 /// Everything that decides.
 #[derive(Debug)]
 pub struct Agent {
-    world: World,
+    state: State,
     installed: Installed,
     datapath: Datapath,
     outputs: Arc<Outputs>,
@@ -73,9 +73,9 @@ pub struct Agent {
     /// Whether the next plan must look at every service.
     is_adopted_anew: bool,
     looks: Looks,
-    /// Bytes of the kernel that the world did not know at the last sweep.
+    /// Bytes of the kernel that the state did not know at the last sweep.
     unsaid: BTreeSet<(BackendRef, HealthByte, u8)>,
-    /// Backends about which the kernel had asked at the last sweep, and the world knew nothing of it.
+    /// Backends about which the kernel had asked at the last sweep, and the state knew nothing of it.
     unheard: BTreeSet<BackendRef>,
     /// Backends of this node.
     local: Local,
@@ -88,7 +88,7 @@ pub struct Agent {
     unreported: Vec<Transition>,
     /// When to try again what failed.
     retry_at: Option<Instant>,
-    /// Why the maps are not as the world wants them, and since when.
+    /// Why the maps are not as the state wants them, and since when.
     unapplied: Option<(Arc<str>, Instant)>,
     /// What resets connections, or why nothing can.
     resets: Result<Arc<Resets>, String>,
@@ -122,7 +122,7 @@ impl Agent {
         let heartbeat = Heartbeat::start(heart, Arc::clone(&outputs))?;
         let installed = datapath.adopt()?;
         let mut agent = Self {
-            world: World::new(),
+            state: State::new(),
             installed,
             datapath,
             outputs,
@@ -209,7 +209,7 @@ impl Agent {
 
     /// When something is due by time alone; a day is never.
     fn deadline(&self) -> Instant {
-        let due = self.world.next_deadline().map(|Moment(at)| self.started + at);
+        let due = self.state.next_deadline().map(|Moment(at)| self.started + at);
         let never = Instant::now() + Duration::from_hours(24);
         let all = due.into_iter().chain(self.retry_at).chain(self.looks.due());
         all.min().unwrap_or(never)
@@ -222,7 +222,7 @@ impl Agent {
     fn take(&mut self, input: Input) -> Vec<Transition> {
         let now = self.now();
         let meaning = Meaning::of(&input);
-        let transitions = self.world.apply(input, now);
+        let transitions = self.state.apply(input, now);
         self.note_probes(meaning, !transitions.is_empty());
         for transition in &transitions {
             self.log.transition(transition);
@@ -234,13 +234,13 @@ impl Agent {
         transitions
     }
 
-    /// Brings the kernel to what the world wants. Returns when to try again, if that failed.
+    /// Brings the kernel to what the state wants. Returns when to try again, if that failed.
     fn settle(&mut self) -> Option<Instant> {
         self.resume_orders();
         let result = tokio::task::block_in_place(|| self.try_settle());
         self.carry_out();
         self.want_probes();
-        self.outputs.settled(&self.installed, &self.world, self.rejected.len());
+        self.outputs.settled(&self.installed, &self.state, self.rejected.len());
         let Err(error) = result else {
             self.unapplied = None;
             self.outputs.set_unapplied(None);
@@ -263,9 +263,9 @@ impl Agent {
     }
 
     fn try_settle(&mut self) -> Result<()> {
-        let changed = self.world.take_changes();
+        let changed = self.state.take_changes();
         let scope = if self.is_adopted_anew { Scope::All } else { changed };
-        let plan = plan_scope(&mut self.installed, self.world.tables(), scope.clone());
+        let plan = plan_scope(&mut self.installed, self.state.tables(), scope.clone());
         self.apply(&plan)?;
         self.tell_local(&scope)?;
         self.keep_long_names(&scope);
@@ -289,19 +289,19 @@ impl Agent {
 
     /// Keeps the names of services that are longer than the maps' for who reads the maps.
     fn keep_long_names(&mut self, scope: &Scope) {
-        if !self.world.is_synced() {
+        if !self.state.is_synced() {
             return;
         }
         let is_long = |service: &&ServiceRef| LongNames::is_long(&service.0);
         let mut names = self.long_names.clone();
         match scope {
             Scope::All => {
-                let all = self.world.services().map(|service| &service.name);
+                let all = self.state.services().map(|service| &service.name);
                 names = all.filter(is_long).map(ToString::to_string).collect();
             }
             Scope::Only(changed) => {
                 for service in changed.iter().filter(is_long) {
-                    if self.world.service(service).is_some() {
+                    if self.state.service(service).is_some() {
                         names.insert(service.to_string());
                     } else {
                         names.remove(&*service.0);

@@ -19,7 +19,7 @@ impl Agent {
     /// Carries out what was in force when the agent before this one ended; once the services are
     /// known, or a tier to be forced would not be.
     pub(super) fn resume_orders(&mut self) {
-        if !self.world.is_synced() {
+        if !self.state.is_synced() {
             return;
         }
         for order in std::mem::take(&mut self.orders_to_resume) {
@@ -34,10 +34,10 @@ impl Agent {
         let was_in_force = self.is_in_force(&order);
         self.check(&order, was_in_force)?;
         let extent =
-            |agent: &Self, subject: &Subject| agent.world.extent(&Drained::from(subject.clone()));
+            |agent: &Self, subject: &Subject| agent.state.extent(&Drained::from(subject.clone()));
         let carried_out = self.apply_order(&order)?;
         self.forget_to_resume(&order);
-        let is_known = self.world.is_synced();
+        let is_known = self.state.is_synced();
         let carried_out = carried_out.into_iter().map(|(order, has_changed)| {
             let effect = match &order {
                 _ if !is_known => Effect::Unknown,
@@ -68,7 +68,7 @@ impl Agent {
                 let others = there_are(&subject.to_string(), drained);
                 Err(format!("{subject} is not drained by an order{others}"))
             }
-            _ if was_in_force || !self.world.is_synced() => Ok(()),
+            _ if was_in_force || !self.state.is_synced() => Ok(()),
             Order::Drain(subject) => self.find(subject),
             Order::Failback { service } if !self.forced_services(service).is_empty() => Ok(()),
             Order::Force { service, .. } | Order::Failback { service } => {
@@ -80,16 +80,16 @@ impl Agent {
     /// Whether a drain is in force, or the drain that an undrain ends.
     pub(super) fn is_in_force(&self, order: &Order) -> bool {
         let (Order::Drain(subject) | Order::Undrain(subject)) = order else { return false };
-        let drain = self.world.as_seen(Verb::Drain(subject.clone().into()));
+        let drain = self.state.as_seen(Verb::Drain(subject.clone().into()));
         let resumed = self.orders_to_resume.iter().cloned().map(Verb::from);
-        self.world.is_ordered(&drain)
-            || resumed.into_iter().any(|verb| self.world.as_seen(verb) == drain)
+        self.state.is_ordered(&drain)
+            || resumed.into_iter().any(|verb| self.state.as_seen(verb) == drain)
     }
 
     /// What ends or replaces an earlier agent's order does so before that is resumed, too.
     fn forget_to_resume(&mut self, order: &Order) {
-        let world = &self.world;
-        let drain = |subject: &Subject| world.as_seen(Verb::Drain(subject.clone().into()));
+        let state = &self.state;
+        let drain = |subject: &Subject| state.as_seen(Verb::Drain(subject.clone().into()));
         self.orders_to_resume.retain(|earlier| match (order, earlier) {
             (Order::Undrain(subject), Order::Drain(drained)) => drain(subject) != drain(drained),
             (
@@ -112,7 +112,7 @@ impl Agent {
 
     fn forced(&self, service: &std::sync::Arc<str>, tier: &str) -> Effect {
         let name = redirector_core::service::ServiceRef(service.clone());
-        let told = self.world.explain(&name, self.now());
+        let told = self.state.explain(&name, self.now());
         let tiers = told.iter().flat_map(|told| &told.families).flat_map(|family| &family.tiers);
         let counts = tiers.filter(|of| &*of.name == tier).map(|of| of.count);
         let (healthy, backends) = counts.fold((0, 0), |(healthy, backends), count| {
@@ -142,7 +142,7 @@ impl Agent {
     fn apply_order(&mut self, order: &Order) -> Result<Vec<(Order, bool)>, String> {
         let orders = self.spelt_out(order);
         if orders.len() > 1 {
-            let mut supposed = self.world.suppose(&[]);
+            let mut supposed = self.state.suppose(&[]);
             for order in orders.iter().cloned() {
                 has_changed(supposed.apply(Input::Operator(Verb::from(order)), self.now()))?;
             }
@@ -156,7 +156,7 @@ impl Agent {
 
     /// Orders of this life, and those still to be resumed.
     pub(super) fn orders_in_force(&self) -> Vec<Order> {
-        let orders = self.world.orders().iter().cloned().map(Order::from);
+        let orders = self.state.orders().iter().cloned().map(Order::from);
         orders.chain(self.orders_to_resume.iter().cloned()).collect()
     }
 }
@@ -167,7 +167,7 @@ fn is_meant(name: &str, service: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
 }
 
-/// Whether the world has done something new; or why it does not do what it was ordered to do.
+/// Whether the state has done something new; or why it does not do what it was ordered to do.
 fn has_changed(transitions: Vec<Transition>) -> Result<bool, String> {
     let mut has_changed = false;
     for transition in transitions {

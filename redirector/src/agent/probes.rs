@@ -94,7 +94,7 @@ impl Agent {
         if !self.looks.take(begin) {
             return;
         }
-        let wanted = tokio::task::block_in_place(|| self.world.probes());
+        let wanted = tokio::task::block_in_place(|| self.state.probes());
         self.wanted.send_if_modified(|current| {
             let is_new = **current != wanted;
             if is_new {

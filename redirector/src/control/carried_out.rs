@@ -1,6 +1,6 @@
 //! What an order came to, as the control socket tells it.
 
-use redirector_core::world::Extent;
+use redirector_core::state::Extent;
 use serde::{Deserialize, Serialize};
 
 use super::Order;

@@ -55,7 +55,7 @@ pub enum Ask {
         /// `namespace/name`, with or without `:port`; without, all ports of it. `None` is every
         /// service.
         service: Option<String>,
-        /// Who is supposed to be dead; empty is the world as it is.
+        /// Who is supposed to be dead; empty is the state as it is.
         dead: Vec<Subject>,
         /// Or why there is no answer: the agent does not know that service, or one of the dead.
         answer: oneshot::Sender<Result<Vec<Explanation>, String>>,
@@ -69,7 +69,7 @@ pub enum Ask {
 /// What has become of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// The kernel has what the world wants of it.
+    /// The kernel has what the state wants of it.
     pub is_programmed: bool,
     /// Why the kernel has not, and will not before something changes.
     pub not_installed: Option<String>,

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redirector_core::{Transition, World, plan::Installed};
+use redirector_core::{State, Transition, plan::Installed};
 use redirector_kube::report::Handle;
 
 pub use metrics::Metrics;
@@ -173,11 +173,11 @@ impl Outputs {
         self.metrics.applied(writes, took);
     }
 
-    /// The kernel has been brought to what the world wants, or as far as it goes.
-    pub fn settled(&self, installed: &Installed, world: &World, rejected: usize) {
+    /// The kernel has been brought to what the state wants, or as far as it goes.
+    pub fn settled(&self, installed: &Installed, state: &State, rejected: usize) {
         self.metrics.settled(installed, rejected);
         self.rejected.store(rejected, Ordering::Relaxed);
-        if world.is_synced() {
+        if state.is_synced() {
             self.is_ready.store(true, Ordering::Relaxed);
         }
     }

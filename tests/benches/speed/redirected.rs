@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use redirector::datapath::{self, Datapath, Lock, Options, Pins, SEATS, load, unload};
 use redirector_common::HealthByte;
 use redirector_core::{
-    Input, Moment, Transition, World,
+    Input, Moment, State, Transition,
     plan::{Capacities, Installed, plan_scope},
 };
 use redirector_tests::{bpffs::Bpffs, cgroup::Cgroup};
@@ -16,7 +16,7 @@ use crate::{bpf, services, services::Services};
 /// Programs attached to `cgroup`, maps pinned and filled. Dropping it detaches and unpins.
 #[derive(Debug)]
 pub struct Redirected {
-    world: World,
+    state: State,
     installed: Installed,
     datapath: Datapath,
     pins: Pins,
@@ -38,7 +38,7 @@ pub enum Memory {
 /// How long something took, by its stages.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Stages {
-    /// `World::apply`: judge what the source says and compile the tables.
+    /// `State::apply`: judge what the source says and compile the tables.
     pub compile: Duration,
     /// `plan`.
     pub plan: Duration,
@@ -64,10 +64,10 @@ impl Redirected {
         };
         load(&pins, &lock, &datapath::cgroup::Cgroup::open(Some(cgroup.path()))?, &options)?;
         let mut datapath = Datapath::open(&pins)?;
-        let mut world = World::new();
-        world.apply(Input::Node(services::here()), Moment::default());
+        let mut state = State::new();
+        state.apply(Input::Node(services::here()), Moment::default());
         let installed = datapath.adopt()?;
-        Ok(Self { world, installed, datapath, pins, lock: Some(lock), cgroup })
+        Ok(Self { state, installed, datapath, pins, lock: Some(lock), cgroup })
     }
 
     /// Takes away what watches connections after their connect: passive health, bounded connects,
@@ -99,12 +99,12 @@ impl Redirected {
         let mut stages = Stages::default();
         let mut happened = Vec::new();
         for input in news {
-            stages.compile += timed(|| happened.extend(self.world.apply(input, Moment::default())));
+            stages.compile += timed(|| happened.extend(self.state.apply(input, Moment::default())));
         }
-        let scope = self.world.take_changes();
+        let scope = self.state.take_changes();
         let mut plan = None;
         stages.plan += timed(|| {
-            plan = Some(plan_scope(&mut self.installed, self.world.tables(), scope));
+            plan = Some(plan_scope(&mut self.installed, self.state.tables(), scope));
         });
         let plan = plan.context("no plan")?;
         ensure!(plan.rejected.is_empty(), "no room for {:?}", plan.rejected[0]);

@@ -10,9 +10,9 @@ use crate::{
 
 #[test]
 fn every_tier_and_member_is_explained() {
-    let mut world = world();
-    probed(&mut world, "10.1.0.1", 1.0, false);
-    let all = explain(&world, 1.0);
+    let mut state = state();
+    probed(&mut state, "10.1.0.1", 1.0, false);
+    let all = explain(&state, 1.0);
     assert_eq!(
         lines(&all),
         [
@@ -29,62 +29,62 @@ fn every_tier_and_member_is_explained() {
     );
     assert_eq!(all.families.len(), 1, "no IPv6 frontend");
     assert!(!all.families[0].is_all_down);
-    assert_eq!(world.explain(&ServiceRef("other".into()), at(1.0)), None);
+    assert_eq!(state.explain(&ServiceRef("other".into()), at(1.0)), None);
 }
 
 #[test]
 fn what_a_tier_waits_for_is_explained_with_the_time_that_remains() {
-    let mut world = world();
+    let mut state = state();
     for address in ["10.1.0.1", "10.1.0.2"] {
-        probed(&mut world, address, 1.0, false);
+        probed(&mut state, address, 1.0, false);
     }
-    assert_eq!(near(&world, 2.0), (0, 0, Some(HoldState::Down)));
-    probed(&mut world, "10.1.0.1", 10.0, true);
+    assert_eq!(near(&state, 2.0), (0, 0, Some(HoldState::Down)));
+    probed(&mut state, "10.1.0.1", 10.0, true);
     let waiting = |left| Some(HoldState::Waiting(Some(Duration::from_secs(left))));
-    assert_eq!(near(&world, 10.0), (0, 70, waiting(30)));
-    assert_eq!(near(&world, 35.0), (0, 70, waiting(5)));
-    while let Some(due) = world.next_deadline().filter(|due| *due <= at(50.0)) {
-        world.apply(Input::Tick, due);
+    assert_eq!(near(&state, 10.0), (0, 70, waiting(30)));
+    assert_eq!(near(&state, 35.0), (0, 70, waiting(5)));
+    while let Some(due) = state.next_deadline().filter(|due| *due <= at(50.0)) {
+        state.apply(Input::Tick, due);
     }
     let remaining = Duration::from_secs(10);
-    assert_eq!(near(&world, 50.0), (35, 70, Some(HoldState::Ramping { percent: 50, remaining })));
+    assert_eq!(near(&state, 50.0), (35, 70, Some(HoldState::Ramping { percent: 50, remaining })));
     let tier = "backup".into();
     let service = ServiceRef("s".into());
-    world.apply(Input::Operator(Verb::Force { service, tier }), at(51.0));
-    assert_eq!(explain(&world, 51.0).forced.as_deref(), Some("backup"));
-    assert_eq!(near(&world, 51.0).0, 0);
+    state.apply(Input::Operator(Verb::Force { service, tier }), at(51.0));
+    assert_eq!(explain(&state, 51.0).forced.as_deref(), Some("backup"));
+    assert_eq!(near(&state, 51.0).0, 0);
 }
 
 #[test]
 fn a_drain_is_named_as_what_it_is() {
-    let mut world = world();
+    let mut state = state();
     let drain = Verb::Drain(Drained::Node("n1".into()));
-    world.apply(Input::Operator(drain), at(3.0));
-    let lines = lines(&explain(&world, 4.0));
+    state.apply(Input::Operator(drain), at(3.0));
+    let lines = lines(&explain(&state, 4.0));
     assert_eq!(lines[1], "  10.1.0.1 weight 1: 0.0 %, operator: node n1 is drained since 3s");
 }
 
 #[test]
 fn a_supposed_death_changes_the_copy_and_not_the_world() {
-    let world = world();
-    let before = explain(&world, 5.0);
-    let supposed = world.suppose(&[Drained::Zone("a".into())]);
+    let state = state();
+    let before = explain(&state, 5.0);
+    let supposed = state.suppose(&[Drained::Zone("a".into())]);
     let after = explain(&supposed, 5.0);
     assert_eq!(after.families[0].tiers[0].load, 0);
     assert_eq!(after.families[0].tiers[2].load, 100);
     assert_eq!(after.families[0].tiers[0].hold, Some(HoldState::Down));
     let everything = [Drained::Cluster("home".into())];
-    let down = explain(&world.suppose(&everything), 5.0);
+    let down = explain(&state.suppose(&everything), 5.0);
     assert!(down.families[0].is_all_down);
     let shares = down.families[0].tiers.iter().flat_map(|tier| &tier.members);
     let sum: f64 = shares.map(|member| member.share).sum();
     assert!((sum - 100.0).abs() < 1e-9, "a panic uses everyone");
-    assert_eq!(explain(&world, 5.0), before);
+    assert_eq!(explain(&state, 5.0), before);
 }
 
 /// Load, due and hold of the first tier.
-fn near(world: &World, seconds: f64) -> (u8, u8, Option<HoldState>) {
-    let tier = &explain(world, seconds).families[0].tiers[0];
+fn near(state: &State, seconds: f64) -> (u8, u8, Option<HoldState>) {
+    let tier = &explain(state, seconds).families[0].tiers[0];
     (tier.load, tier.due, tier.hold)
 }
 
@@ -118,18 +118,18 @@ fn lines(explanation: &Explanation) -> Vec<String> {
     lines
 }
 
-fn explain(world: &World, seconds: f64) -> Explanation {
-    world.explain(&ServiceRef("s".into()), at(seconds)).expect("the service is there")
+fn explain(state: &State, seconds: f64) -> Explanation {
+    state.explain(&ServiceRef("s".into()), at(seconds)).expect("the service is there")
 }
 
-fn probed(world: &mut World, address: &str, seconds: f64, success: bool) {
+fn probed(state: &mut State, address: &str, seconds: f64, success: bool) {
     let refused = || Err(ProbeFailure::Failed("refused".into()));
     let outcome = if success { Ok(()) } else { refused() };
-    world.apply(Input::Probed { backend: backend(address), outcome }, at(seconds));
+    state.apply(Input::Probed { backend: backend(address), outcome }, at(seconds));
 }
 
 /// A service with two backends in the zone; a tier is empty, one of another service, one of none.
-fn world() -> World {
+fn state() -> State {
     let mut one = service("s", "10.96.0.1", &["10.1.0.1", "10.1.0.2", "10.1.0.9"]);
     for number in 0..2 {
         one.backends[number].locality.zone = Some("a".into());
@@ -152,15 +152,15 @@ fn world() -> World {
     ];
     let mut backup = service("backup", "10.96.0.2", &["10.2.0.1", "10.2.0.2"]);
     backup.backends[1].weight = 3;
-    let mut world = World::new();
+    let mut state = State::new();
     let node =
         Locality { zone: Some("a".into()), cluster: Some("home".into()), ..Locality::default() };
-    world.apply(Input::Node(node), at(0.0));
-    world.apply(Input::Replace(vec![one, backup]), at(0.0));
+    state.apply(Input::Node(node), at(0.0));
+    state.apply(Input::Replace(vec![one, backup]), at(0.0));
     for address in ["10.1.0.1", "10.1.0.2"] {
-        probed(&mut world, address, 0.0, true);
+        probed(&mut state, address, 0.0, true);
     }
-    world
+    state
 }
 
 fn service(name: &str, frontend: &str, backends: &[&str]) -> Service {

@@ -1,6 +1,6 @@
 //! Which tier carries how much: membership, loads by health, and the way back after a failover.
 //!
-//! Pure functions of what they are given; [`World`](crate::World) keeps the state.
+//! Pure functions of what they are given; [`State`](crate::State) keeps what they need.
 
 pub(crate) mod blend;
 pub mod loads;

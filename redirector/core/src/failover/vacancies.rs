@@ -142,7 +142,7 @@ mod tests {
     use crate::{
         input::{Input, Moment},
         service::{BackendRef, Frontend, Policy, Protocol},
-        world::World,
+        state::State,
     };
 
     #[test]
@@ -185,15 +185,15 @@ mod tests {
             }
             let tier = |(number, members)| TierRule { name: format!("t{number}").into(), members };
             tried.policy.tiers = rules.into_iter().enumerate().map(tier).collect();
-            let mut world = World::new();
+            let mut state = State::new();
             let node = Locality { region: Some("eu".into()), ..Locality::default() };
             let now = Moment::default();
-            world.apply(Input::Node(node), now);
+            state.apply(Input::Node(node), now);
             let others =
                 [service("empty", "10.96.0.2", &[]), service("full", "10.96.0.3", &["10.1.0.9"])];
-            world.apply(Input::Replace([tried.clone()].into_iter().chain(others).collect()), now);
+            state.apply(Input::Replace([tried.clone()].into_iter().chain(others).collect()), now);
             let found: Vec<_> =
-                world.vacancies(&tried.name).into_iter().map(|it| (it.number, it.why)).collect();
+                state.vacancies(&tried.name).into_iter().map(|it| (it.number, it.why)).collect();
             assert_eq!(found, expected, "{:?}", tried.policy.tiers);
         }
     }
@@ -203,9 +203,9 @@ mod tests {
         let mut tried = service("s", "10.96.0.1", &[]);
         let members = Members::Within(Place::Zone);
         tried.policy.tiers = vec![TierRule { name: "near".into(), members }];
-        let mut world = World::new();
-        world.apply(Input::Replace(vec![tried.clone()]), Moment::default());
-        assert_eq!(world.vacancies(&tried.name), []);
+        let mut state = State::new();
+        state.apply(Input::Replace(vec![tried.clone()]), Moment::default());
+        assert_eq!(state.vacancies(&tried.name), []);
     }
 
     fn service(name: &str, at: &str, backends: &[&str]) -> Service {

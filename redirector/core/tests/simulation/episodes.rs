@@ -12,7 +12,7 @@ use super::{
     fleet::number_of,
     run::{HOSTILE, Run, client_of, lists},
     tally::Fault,
-    truth::State,
+    truth::Condition,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -68,10 +68,10 @@ impl Run<'_> {
             let locality = self.fleet[number].locality.clone();
             let truth = &mut self.truth;
             match fault {
-                Fault::Refused => truth.states[number] = State::Refusing,
-                Fault::BlackHole => truth.states[number] = State::Silent,
-                Fault::Flap if round.is_multiple_of(2) => truth.states[number] = State::Silent,
-                Fault::Flap => truth.states[number] = State::Well,
+                Fault::Refused => truth.states[number] = Condition::Refusing,
+                Fault::BlackHole => truth.states[number] = Condition::Silent,
+                Fault::Flap if round.is_multiple_of(2) => truth.states[number] = Condition::Silent,
+                Fault::Flap => truth.states[number] = Condition::Well,
                 Fault::NodeLoss => truth.dead_nodes.extend(locality.node),
                 Fault::ZoneLoss => truth.dead_zones.extend(locality.zone),
                 Fault::ProbesFailConnectsWork => drop(truth.deaf_to_probes.insert(number)),
@@ -149,7 +149,8 @@ impl Run<'_> {
 
     fn fail_some(&mut self, struck: &[usize]) {
         for number in struck {
-            let state = if self.random.chance(50) { State::Refusing } else { State::Silent };
+            let state =
+                if self.random.chance(50) { Condition::Refusing } else { Condition::Silent };
             self.truth.states[*number] = state;
         }
     }

@@ -9,7 +9,7 @@ use redirector_core::{
     service::BackendRef,
 };
 
-use super::truth::State;
+use super::truth::Condition;
 
 /// How long a client avoids a backend at first, and at most.
 const AVOIDED: Duration = Duration::from_secs(1);
@@ -48,7 +48,7 @@ struct Passive {
 pub struct Ended {
     pub backend: BackendRef,
     pub client: ClientId,
-    pub state: State,
+    pub state: Condition,
     /// Whether what the kernel, or the agent in its place, saw of connects keeps clients away.
     pub is_ejected: bool,
     /// Whether that, or the end of its listener, keeps clients away.
@@ -77,7 +77,7 @@ impl Kernel {
         let Ended { backend, client, state, is_ejected, is_vetoed, limits, now, stopped } = ended;
         let is_silent = is_silent(stopped, now);
         let passive = self.passive.entry(backend).or_default();
-        if state == State::Well {
+        if state == Condition::Well {
             self.avoided.remove(&(client, backend));
             if client.netns == 0 {
                 return None;
@@ -86,7 +86,7 @@ impl Kernel {
             let event = KernelEvent::Readmitted;
             return (is_vetoed && is_silent).then_some(News { backend, event, until: now });
         }
-        let refused = state == State::Refusing;
+        let refused = state == Condition::Refusing;
         let avoided = self.avoided.entry((client, backend)).or_default();
         if !avoided.failed(refused, &limits, now) {
             return None;

@@ -108,7 +108,7 @@ impl Run<'_> {
             self.connect(client);
             self.answer_after_a_round_trip();
         }
-        self.truth.states[number_of(&dead)] = super::truth::State::Silent;
+        self.truth.states[number_of(&dead)] = super::truth::Condition::Silent;
         let died = self.now;
         while !self.world.is_ejected(&dead) {
             let client = client_of(1 + self.random.below(4) as u64);

@@ -24,7 +24,7 @@ use std::{
 use self::{
     run::Run,
     tally::{Fault, Tally},
-    truth::State,
+    truth::Condition,
 };
 
 /// Worlds, unless `REDIRECTOR_WORLDS` says otherwise.
@@ -61,7 +61,7 @@ fn for_ten_minutes_nothing_reaches_an_ejected_backend_before_a_probe_has_succeed
             run.second();
             assert!(run.now < Duration::from_mins(1), "seed {seed}: it is well, and never used");
         }
-        run.truth.states[0] = State::Silent;
+        run.truth.states[0] = Condition::Silent;
         while !run.world.is_ejected(&dead) {
             run.second();
         }
@@ -70,7 +70,7 @@ fn for_ten_minutes_nothing_reaches_an_ejected_backend_before_a_probe_has_succeed
             run.second();
             assert_eq!(run.reached(dead), 0, "seed {seed}, at {:?}", run.now);
         }
-        run.truth.states[0] = State::Well;
+        run.truth.states[0] = Condition::Well;
         let healed = run.now;
         while run.reached(dead) == 0 {
             run.second();

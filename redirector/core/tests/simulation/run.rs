@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use redirector_common::{BackendValue, HealthByte, HealthWord};
 use redirector_core::{
-    Command, Input, Moment, Transition, World,
+    Command, Input, Moment, State, Transition,
     input::{ClientId, KernelEvent, ProbeFailure},
     plan::{Capacities, Installed, Step, plan_scope},
     service::{Backend, BackendRef, Frontend, Locality, OnBackendLost, Service},
@@ -19,7 +19,7 @@ use super::{
     say,
     support::{memory::Memory, random::Random, reader::Verdict},
     tally::Tally,
-    truth::{State, Truth},
+    truth::{Condition, Truth},
 };
 
 const ROOM: Capacities =
@@ -31,7 +31,7 @@ pub struct Run<'t> {
     pub fleet: Vec<Backend>,
     pub services: Vec<Service>,
     pub node: Locality,
-    pub world: World,
+    pub world: State,
     pub truth: Truth,
     pub tally: &'t mut Tally,
     pub oracle: Oracle,
@@ -87,7 +87,7 @@ impl<'t> Run<'t> {
             fleet,
             services,
             node: here(),
-            world: World::new(),
+            world: State::new(),
             truth: Truth::new(count),
             tally,
             oracle: Oracle::new(count),
@@ -230,8 +230,8 @@ impl<'t> Run<'t> {
         *self.reached.entry(backend).or_default() += 1;
         let node = self.node.node.as_deref().unwrap_or_default();
         let state = match client {
-            HOSTILE => State::Silent,
-            liar if self.truth.liars.contains(&(liar, number_of_it)) => State::Refusing,
+            HOSTILE => Condition::Silent,
+            liar if self.truth.liars.contains(&(liar, number_of_it)) => Condition::Refusing,
             _ => self.truth.connect(number_of_it, &self.fleet[number_of_it], node),
         };
         let word = self.word(&backend);
@@ -294,7 +294,7 @@ impl<'t> Run<'t> {
         if self.installed.backend(&backend).is_none() {
             return;
         }
-        self.truth.states[number] = if is_back { State::Well } else { State::Refusing };
+        self.truth.states[number] = if is_back { Condition::Well } else { Condition::Refusing };
         self.say_listener(backend, is_back);
     }
 
@@ -326,7 +326,7 @@ impl<'t> Run<'t> {
     pub fn restart(&mut self) {
         self.stopped = None;
         self.waiting.clear();
-        self.world = World::new();
+        self.world = State::new();
         self.installed = self.memory.adopt();
         self.oracle.restarted();
         self.restore();
@@ -362,9 +362,9 @@ impl<'t> Run<'t> {
         let number = number_of(&backend);
         let node = self.node.node.as_deref().unwrap_or_default();
         let outcome = match self.truth.probe(number, &self.fleet[number], node) {
-            State::Well => Ok(()),
-            State::Refusing => Err(ProbeFailure::Failed("connection refused".into())),
-            State::Silent => Err(ProbeFailure::TimedOut),
+            Condition::Well => Ok(()),
+            Condition::Refusing => Err(ProbeFailure::Failed("connection refused".into())),
+            Condition::Silent => Err(ProbeFailure::TimedOut),
         };
         self.tell(Input::Probed { backend, outcome });
     }

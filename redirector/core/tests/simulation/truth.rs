@@ -6,7 +6,7 @@ use redirector_core::{input::ClientId, service::Backend};
 
 /// How a replica answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum State {
+pub enum Condition {
     #[default]
     Well,
     Refusing,
@@ -16,7 +16,7 @@ pub enum State {
 #[derive(Clone, Debug, Default)]
 pub struct Truth {
     /// How each backend answers, by its number.
-    pub states: Vec<State>,
+    pub states: Vec<Condition>,
     pub dead_nodes: BTreeSet<Arc<str>>,
     pub dead_zones: BTreeSet<Arc<str>>,
     /// Numbers of backends that answer no probes, and of those that answer nothing but probes.
@@ -31,7 +31,7 @@ pub struct Truth {
 
 impl Truth {
     pub fn new(count: usize) -> Self {
-        Self { states: vec![State::Well; count], ..Self::default() }
+        Self { states: vec![Condition::Well; count], ..Self::default() }
     }
 
     pub fn heal(&mut self) {
@@ -39,28 +39,32 @@ impl Truth {
     }
 
     /// What a probe from `node` meets.
-    pub fn probe(&self, number: usize, backend: &Backend, node: &str) -> State {
+    pub fn probe(&self, number: usize, backend: &Backend, node: &str) -> Condition {
         if self.no_probe_succeeds || self.deaf_to_probes.contains(&number) {
-            return State::Silent;
+            return Condition::Silent;
         }
         self.answer(number, backend, node)
     }
 
     /// What a connect from `node` meets.
-    pub fn connect(&self, number: usize, backend: &Backend, node: &str) -> State {
+    pub fn connect(&self, number: usize, backend: &Backend, node: &str) -> Condition {
         if self.deaf_to_connects.contains(&number) {
-            return State::Silent;
+            return Condition::Silent;
         }
         self.answer(number, backend, node)
     }
 
-    fn answer(&self, number: usize, backend: &Backend, node: &str) -> State {
+    fn answer(&self, number: usize, backend: &Backend, node: &str) -> Condition {
         let is_here = backend.locality.node.as_deref() == Some(node);
         let on = |dead: &BTreeSet<Arc<str>>, name: &Option<Arc<str>>| {
             name.as_ref().is_some_and(|name| dead.contains(name))
         };
         let is_dead = on(&self.dead_nodes, &backend.locality.node)
             || on(&self.dead_zones, &backend.locality.zone);
-        if !is_here && (self.is_cut_off || is_dead) { State::Silent } else { self.states[number] }
+        if !is_here && (self.is_cut_off || is_dead) {
+            Condition::Silent
+        } else {
+            self.states[number]
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Random news about a small world, in which names, addresses and places meet often.
+//! Random news about a small state, in which names, addresses and places meet often.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},

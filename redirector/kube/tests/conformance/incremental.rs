@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use redirector_core::{Input, Moment, World};
+use redirector_core::{Input, Moment, State};
 use redirector_kube::{
     api::{Batch, Change, Node, Object, ObjectRef},
     index::{Index, News, Scope, Settings},
@@ -31,7 +31,7 @@ fn any_way_to_the_same_objects_tells_the_core_the_same() {
         let mut cluster = Cluster::default();
         let mut index = Index::new(settings.clone());
         let mut told = Told::default();
-        let mut world = World::new();
+        let mut world = State::new();
         cluster.node(&mut random);
         for news in cluster.all(&mut random) {
             index.take(news);

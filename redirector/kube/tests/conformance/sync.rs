@@ -1,7 +1,7 @@
 //! When the core is told, and of what: nothing that is half known, and nothing twice.
 
 use redirector_core::{
-    Input, Moment, World,
+    Input, Moment, State,
     service::{Members, Policy, Probe},
 };
 use redirector_kube::{
@@ -202,7 +202,7 @@ fn a_policy_adopts_its_service_and_brings_its_tiers_along_without_their_addresse
     let tiers = &told.services.values().last().expect("web").policy.tiers;
     let Members::Service(other) = &tiers[1].members else { panic!("{tiers:?}") };
     assert_eq!(&*other.0, "shop/api:http");
-    let mut world = World::new();
+    let mut world = State::new();
     for input in told.inputs.clone() {
         let happened = world.apply(input, Moment::default());
         assert!(happened.is_empty(), "{happened:?}");

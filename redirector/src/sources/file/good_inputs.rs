@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use redirector_common::{AllDown, Limits};
 use redirector_core::{
-    Input, Moment, World,
+    Input, Moment, State,
     input::Verb,
     locality::Place,
     service::{
@@ -299,10 +299,10 @@ fn nodes_and_zones_of_one_name_in_two_clusters_are_two() {
                  - {{name: rest, clusters: [west]}}\n"
         );
         let Config { node, services, .. } = parse("f", &text).expect("a good file");
-        let mut world = World::new();
+        let mut state = State::new();
         let now = Moment::default();
-        world.apply(Input::All(vec![Input::Node(node), Input::Replace(services)]), now);
-        let told = world.explain(&ServiceRef("shop/web".into()), now).expect("it is listed");
+        state.apply(Input::All(vec![Input::Node(node), Input::Replace(services)]), now);
+        let told = state.explain(&ServiceRef("shop/web".into()), now).expect("it is listed");
         let tiers = told.families.iter().flat_map(|family| &family.tiers);
         let tiers: Vec<String> = tiers
             .map(|tier| {
@@ -324,11 +324,11 @@ fn nodes_and_zones_of_one_name_in_two_clusters_are_two() {
         let mut drained = |order: &str| -> Vec<String> {
             let subject: Subject = order.parse().expect("a subject");
             let drain = |verb| Input::Operator(Verb::from(verb));
-            world.apply(drain(Order::Drain(subject.clone())), now);
-            let objections = world.tables().objections.keys();
+            state.apply(drain(Order::Drain(subject.clone())), now);
+            let objections = state.tables().objections.keys();
             let drained = objections.map(|backend| backend.address.to_string()).collect();
-            world.apply(drain(Order::Undrain(subject)), now);
-            assert!(world.tables().objections.is_empty(), "{order}");
+            state.apply(drain(Order::Undrain(subject)), now);
+            assert!(state.tables().objections.is_empty(), "{order}");
             drained
         };
         assert_eq!(drained("node=n9"), ["10.1.0.1", "fd00::1"]);

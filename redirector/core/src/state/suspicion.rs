@@ -24,7 +24,7 @@ use std::{sync::Arc, time::Duration};
 use redirector_common::{HealthByte, HealthWord};
 
 use super::{
-    World,
+    State,
     passive::{base, later},
     trouble::{Passive, Question, Trouble},
 };
@@ -44,8 +44,8 @@ const SEEN: [HealthByte; 2] = [HealthByte::Passive, HealthByte::Listener];
 /// How long the kernel's news and the agent's commands may take to cross each other.
 const CROSSING: Duration = Duration::from_secs(1);
 
-impl World {
-    /// Whether the world knows why the kernel's byte of a backend is not 0.
+impl State {
+    /// Whether the state knows why the kernel's byte of a backend is not 0.
     #[must_use]
     pub fn is_told(&self, backend: &BackendRef, byte: HealthByte) -> bool {
         let held = self.backends.held(backend).unwrap_or_default();

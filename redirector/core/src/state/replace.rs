@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Compiler, World,
+    Compiler, State,
     judge::{Flaw, alone, are_compatible},
     rerouter,
 };
@@ -18,7 +18,7 @@ use crate::{
     tables::View,
 };
 
-impl World {
+impl State {
     pub(super) fn replace(&mut self, list: Vec<Service>, happened: &mut Vec<Transition>) {
         let (services, twice) = by_name(list);
         let uses = uses(&services);

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use redirector_common::{HealthByte, HealthWord};
 
-use super::World;
+use super::State;
 use crate::{input::Moment, service::BackendRef};
 
 /// What is behind the bytes of [`Tables::objections`](crate::Tables::objections).
@@ -22,7 +22,7 @@ pub struct Objection {
     pub why: Arc<str>,
 }
 
-impl World {
+impl State {
     /// Raises an objection. Returns whether there was none by that byte; else only the reason
     /// changes. The caller recompiles the users.
     pub(super) fn object(&mut self, backend: BackendRef, by: HealthByte, why: Arc<str>) -> bool {
@@ -73,7 +73,7 @@ impl World {
     }
 }
 
-/// What a byte holds when the world objects by it.
+/// What a byte holds when the state objects by it.
 pub(super) fn value(by: HealthByte) -> u8 {
     match by {
         HealthByte::Passive | HealthByte::Listener => HealthWord::CONFIRMED,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    World,
+    State,
     backends::{Backends, Use},
     passive::later,
     verdicts::is_probed,
@@ -26,7 +26,7 @@ const MANY: usize = 2_048;
 /// How long after its last use by a socket of this node a backend is probed.
 const USED: Duration = Duration::from_mins(5);
 
-impl World {
+impl State {
     /// Which backends should be probed, and how: strictest where services share one. In order:
     ///
     /// 1. All backends of a service that has at most 16 of them; else those of this node (the

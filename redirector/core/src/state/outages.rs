@@ -124,8 +124,8 @@ mod tests {
     use crate::{
         input::{Input, Moment, Transition, Verb},
         service::{Members, Service, ServiceRef, TierRule},
-        world::{
-            World,
+        state::{
+            State,
             tests::{backend, failure, service, success},
         },
     };
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn an_agent_that_starts_in_an_outage_says_its_end_and_takes_an_empty_service_for_a_new_one() {
-        let mut stage = Stage { world: World::new(), seconds: 0 };
+        let mut stage = Stage { state: State::new(), seconds: 0 };
         let verdicts = [(HealthByte::Prober, 1), (HealthByte::Passive, HealthWord::CONFIRMED)];
         let ejected = verdicts.map(|(by, value)| (backend(ONE[0]), by, value)).to_vec();
         assert_eq!(stage.apply(Input::Restore(ejected)), NOTHING);
@@ -249,15 +249,15 @@ mod tests {
 
     const NOTHING: [&str; 0] = [];
 
-    /// A world, and a clock that advances with each input.
+    /// A state, and a clock that advances with each input.
     struct Stage {
-        world: World,
+        state: State,
         seconds: u64,
     }
 
     impl Stage {
         fn synced(services: Vec<Service>) -> Self {
-            let mut stage = Self { world: World::new(), seconds: 0 };
+            let mut stage = Self { state: State::new(), seconds: 0 };
             assert_eq!(stage.apply(Input::Replace(services)), NOTHING);
             stage
         }
@@ -277,7 +277,7 @@ mod tests {
         /// Applies an input. Returns which services failed over, from where and to where.
         fn apply(&mut self, input: Input) -> Vec<String> {
             self.seconds += 1;
-            let happened = self.world.apply(input, Moment(Duration::from_secs(self.seconds)));
+            let happened = self.state.apply(input, Moment(Duration::from_secs(self.seconds)));
             let name = |tier: Option<(u8, std::sync::Arc<str>)>| {
                 tier.map_or_else(|| "none".to_owned(), |(_, name)| name.to_string())
             };

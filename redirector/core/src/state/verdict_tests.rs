@@ -26,28 +26,28 @@ fn what_clients_saw_moves_nothing_and_is_gone_when_a_probe_contradicts_it() {
         (suspected(A, 1), HealthByte::Passive, true),
         (kernel(A, KernelEvent::ListenerGone), HealthByte::Listener, true),
     ] {
-        let mut world = with(&[two_tiers()], Some(3));
-        world.at(0, success(A));
-        world.at(0, success(B));
-        let before = (world.tables().clone(), world.probes()[&backend(A)].urgency);
-        assert_eq!(world.at(1, event.clone()), []);
-        assert_ne!(world.probes()[&backend(A)].urgency, before.1, "a probe at once");
-        let health = world.health_of(&backend(A)).expect("it is listed");
+        let mut state = with(&[two_tiers()], Some(3));
+        state.at(0, success(A));
+        state.at(0, success(B));
+        let before = (state.tables().clone(), state.probes()[&backend(A)].urgency);
+        assert_eq!(state.at(1, event.clone()), []);
+        assert_ne!(state.probes()[&backend(A)].urgency, before.1, "a probe at once");
+        let health = state.health_of(&backend(A)).expect("it is listed");
         assert_eq!((health.objections.len(), health.suspicions.len()), (0, 1));
         assert_eq!((health.suspicions[0].since, health.suspicions[0].is_held), (at(1), is_held));
-        assert_eq!(world.is_told(&backend(A), byte), is_held);
-        assert_eq!(world.is_asked(&backend(A)), byte == HealthByte::Passive);
-        let urgency = world.probes()[&backend(A)].urgency;
-        world.at(1, event);
-        assert_eq!(world.probes()[&backend(A)].urgency, urgency, "once, until it is answered");
-        assert_eq!(world.take_commands(), []);
+        assert_eq!(state.is_told(&backend(A), byte), is_held);
+        assert_eq!(state.is_asked(&backend(A)), byte == HealthByte::Passive);
+        let urgency = state.probes()[&backend(A)].urgency;
+        state.at(1, event);
+        assert_eq!(state.probes()[&backend(A)].urgency, urgency, "once, until it is answered");
+        assert_eq!(state.take_commands(), []);
 
         let client = (byte == HealthByte::Passive).then_some(client);
         let contradicted = Transition::Contradicted { backend: backend(A), client, refused: true };
-        assert_eq!(world.at(2, success(A)), [contradicted]);
-        assert_eq!(*world.tables(), before.0);
-        assert!(!world.is_asked(&backend(A)));
-        assert_eq!(world.health_of(&backend(A)).expect("it is listed").suspicions, []);
+        assert_eq!(state.at(2, success(A)), [contradicted]);
+        assert_eq!(*state.tables(), before.0);
+        assert!(!state.is_asked(&backend(A)));
+        assert_eq!(state.health_of(&backend(A)).expect("it is listed").suspicions, []);
         let mut commands = Vec::new();
         if is_held {
             commands.push(Command::Readmit { backend: backend(A), byte });
@@ -58,16 +58,16 @@ fn what_clients_saw_moves_nothing_and_is_gone_when_a_probe_contradicts_it() {
         if is_held {
             commands.push(vouch(20));
         }
-        assert_eq!(world.take_commands(), commands);
+        assert_eq!(state.take_commands(), commands);
         if byte == HealthByte::Passive {
-            assert_eq!(world.next_deadline(), Some(at(3)));
-            world.at(3, Input::Tick);
+            assert_eq!(state.next_deadline(), Some(at(3)));
+            state.at(3, Input::Tick);
             let answered = [Command::Answered(backend(A))];
-            assert_eq!(world.take_commands(), answered, "one question a second");
+            assert_eq!(state.take_commands(), answered, "one question a second");
         }
-        assert_eq!(world.next_deadline(), is_held.then_some(at(22)));
-        world.at(22, Input::Tick);
-        assert_eq!(world.next_deadline(), None, "all is forgotten");
+        assert_eq!(state.next_deadline(), is_held.then_some(at(22)));
+        state.at(22, Input::Tick);
+        assert_eq!(state.next_deadline(), None, "all is forgotten");
     }
 }
 
@@ -83,61 +83,61 @@ fn a_failed_probe_makes_what_one_client_saw_everybodys() {
             "nobody listens there any more",
         ),
     ] {
-        let mut world = with(&[two_tiers()], Some(3));
-        world.at(0, success(A));
-        assert_eq!(world.at(1, event), []);
+        let mut state = with(&[two_tiers()], Some(3));
+        state.at(0, success(A));
+        assert_eq!(state.at(1, event), []);
         let ejected = Transition::Ejected { backend: backend(A), by: byte, why: why.into() };
-        assert_eq!(world.at(2, refusal(A)), [ejected]);
+        assert_eq!(state.at(2, refusal(A)), [ejected]);
         let eject = Command::Eject { backend: backend(A), byte };
         let answered = (byte == HealthByte::Passive).then_some(Command::Answered(backend(A)));
         let commands: Vec<Command> = [eject].into_iter().chain(answered).collect();
-        assert_eq!(world.take_commands(), commands);
-        assert_eq!(world.health_of(&backend(A)).expect("it is listed").suspicions, []);
+        assert_eq!(state.take_commands(), commands);
+        assert_eq!(state.health_of(&backend(A)).expect("it is listed").suspicions, []);
     }
 }
 
 #[test]
 fn a_backend_that_is_ejected_returns_after_as_many_successes_as_its_probe_asks_for() {
-    let mut world = with(&[service("a", "10.96.0.1", &[A, B])], Some(3));
-    world.at(0, success(A));
-    assert_eq!(world.ejects(1, A), [out(A, "connects were refused")]);
-    world.take_commands();
-    assert_eq!(world.at(2, success(A)), []);
-    assert_eq!(world.at(3, success(A)), []);
-    assert_eq!(world.at(4, success(A)), [back(A)], "though it would last until 11");
-    assert_eq!(world.take_commands(), [readmit(A), Command::Answered(backend(A))]);
-    assert_eq!(world.next_deadline(), Some(at(304)));
-    assert_eq!(world.at(304, Input::Tick), []);
-    assert_eq!(world.take_commands(), [Command::Forgive(backend(A))]);
-    assert_eq!(world.next_deadline(), None, "all is forgotten");
+    let mut state = with(&[service("a", "10.96.0.1", &[A, B])], Some(3));
+    state.at(0, success(A));
+    assert_eq!(state.ejects(1, A), [out(A, "connects were refused")]);
+    state.take_commands();
+    assert_eq!(state.at(2, success(A)), []);
+    assert_eq!(state.at(3, success(A)), []);
+    assert_eq!(state.at(4, success(A)), [back(A)], "though it would last until 11");
+    assert_eq!(state.take_commands(), [readmit(A), Command::Answered(backend(A))]);
+    assert_eq!(state.next_deadline(), Some(at(304)));
+    assert_eq!(state.at(304, Input::Tick), []);
+    assert_eq!(state.take_commands(), [Command::Forgive(backend(A))]);
+    assert_eq!(state.next_deadline(), None, "all is forgotten");
 }
 
 #[test]
 fn only_a_first_ejection_ends_before_its_time() {
-    let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(1));
-    world.at(0, success(A));
-    world.ejects(1, A);
-    assert_eq!(world.at(1, success(A)), [back(A)]);
-    world.ejects(1, A);
-    assert_eq!(world.at(2, success(A)), []);
-    assert_eq!(world.next_deadline(), Some(at(21)));
-    assert_eq!(world.at(21, Input::Tick), [back(A)]);
-    world.ejects(22, A);
-    world.at(30, success(A));
-    world.at(31, failure(A));
-    assert_eq!(world.at(62, Input::Tick), [], "its last probe failed");
-    assert_eq!(world.at(63, success(A)), [back(A)]);
+    let mut state = with(&[service("a", "10.96.0.1", &[A])], Some(1));
+    state.at(0, success(A));
+    state.ejects(1, A);
+    assert_eq!(state.at(1, success(A)), [back(A)]);
+    state.ejects(1, A);
+    assert_eq!(state.at(2, success(A)), []);
+    assert_eq!(state.next_deadline(), Some(at(21)));
+    assert_eq!(state.at(21, Input::Tick), [back(A)]);
+    state.ejects(22, A);
+    state.at(30, success(A));
+    state.at(31, failure(A));
+    assert_eq!(state.at(62, Input::Tick), [], "its last probe failed");
+    assert_eq!(state.at(63, success(A)), [back(A)]);
 }
 
 #[test]
 fn what_probes_contradicted_makes_no_later_ejection_longer() {
-    let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(1));
+    let mut state = with(&[service("a", "10.96.0.1", &[A])], Some(1));
     for second in 0..10 {
-        world.at(second * 30, suspected(A, 1 + second as u32));
-        world.at(second * 30, success(A));
+        state.at(second * 30, suspected(A, 1 + second as u32));
+        state.at(second * 30, success(A));
     }
-    world.ejects(300, A);
-    assert_eq!(world.next_deadline(), Some(at(310)), "a first one");
+    state.ejects(300, A);
+    assert_eq!(state.next_deadline(), Some(at(310)), "a first one");
 }
 
 #[test]
@@ -147,62 +147,62 @@ fn a_probe_that_may_have_been_lost_beside_one_clients_word_is_made_again() {
         (kernel(A, KernelEvent::ListenerGone), true),
         (suspected(A, 1), false),
     ] {
-        let mut world = with(&[two_tiers()], Some(3));
-        world.at(0, success(A));
-        world.at(1, event);
-        let urgency = world.probes()[&backend(A)].urgency;
+        let mut state = with(&[two_tiers()], Some(3));
+        state.at(0, success(A));
+        state.at(1, event);
+        let urgency = state.probes()[&backend(A)].urgency;
         if twice {
-            assert_eq!(world.at(2, failure(A)), [], "packets get lost");
-            assert_ne!(world.probes()[&backend(A)].urgency, urgency, "at once");
+            assert_eq!(state.at(2, failure(A)), [], "packets get lost");
+            assert_ne!(state.probes()[&backend(A)].urgency, urgency, "at once");
         }
-        assert!(!world.at(3, failure(A)).is_empty(), "the verdict");
+        assert!(!state.at(3, failure(A)).is_empty(), "the verdict");
     }
 }
 
 #[test]
 fn clients_are_not_believed_of_a_backend_that_has_just_contradicted_them() {
-    let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(1));
-    world.at(0, suspected(A, 1));
-    world.at(0, success(A));
-    world.at(1, Input::Tick);
-    world.take_commands();
-    assert_eq!(world.at(19, suspected(A, 2)), []);
-    assert_eq!(world.take_commands(), [readmit(A)], "at once: it crossed the command");
-    assert!(!world.is_told(&backend(A), HealthByte::Passive));
-    assert_eq!(world.at(19, refusal(A)), [out(A, "connects were refused")], "but it is asked");
-    world.at(31, success(A));
-    world.at(32, suspected(A, 1));
-    assert!(world.is_told(&backend(A), HealthByte::Passive), "nobody has vouched for it since");
+    let mut state = with(&[service("a", "10.96.0.1", &[A])], Some(1));
+    state.at(0, suspected(A, 1));
+    state.at(0, success(A));
+    state.at(1, Input::Tick);
+    state.take_commands();
+    assert_eq!(state.at(19, suspected(A, 2)), []);
+    assert_eq!(state.take_commands(), [readmit(A)], "at once: it crossed the command");
+    assert!(!state.is_told(&backend(A), HealthByte::Passive));
+    assert_eq!(state.at(19, refusal(A)), [out(A, "connects were refused")], "but it is asked");
+    state.at(31, success(A));
+    state.at(32, suspected(A, 1));
+    assert!(state.is_told(&backend(A), HealthByte::Passive), "nobody has vouched for it since");
 }
 
 #[test]
 fn of_a_backend_that_no_probe_has_reached_one_client_is_not_believed_and_several_are_for_a_while() {
-    let mut world = with(&[service("a", "10.96.0.1", &[A, B])], Some(1));
+    let mut state = with(&[service("a", "10.96.0.1", &[A, B])], Some(1));
     for second in 0..5 {
-        assert_eq!(world.at(second, failure(A)), [], "that says nothing");
+        assert_eq!(state.at(second, failure(A)), [], "that says nothing");
     }
-    let health = |world: &World| world.health_of(&backend(A)).expect("it is listed");
-    assert_eq!(health(&world).probes, ProbeHealth::Unknown);
-    world.at(5, avoided(A, false));
-    assert_eq!(world.at(5, failure(A)), []);
-    assert_eq!(world.take_commands(), [Command::Answered(backend(A))], "it moves itself");
+    let health = |state: &State| state.health_of(&backend(A)).expect("it is listed");
+    assert_eq!(health(&state).probes, ProbeHealth::Unknown);
+    state.at(5, avoided(A, false));
+    assert_eq!(state.at(5, failure(A)), []);
+    assert_eq!(state.take_commands(), [Command::Answered(backend(A))], "it moves itself");
     for (ejections, second) in [(1, 6), (2, 17), (3, 28)] {
-        assert_eq!(world.at(second, suspected(A, ejections)), []);
+        assert_eq!(state.at(second, suspected(A, ejections)), []);
         let why = "connects were refused; no probe has ever reached it";
-        assert_eq!(world.at(second, failure(A)), [out(A, why)]);
-        assert_eq!(health(&world).objections[0].0, HealthByte::Passive);
-        world.at(second + 1, failure(A));
-        assert_eq!(world.at(second + 10, Input::Tick), [back(A)], "no longer than a first one");
+        assert_eq!(state.at(second, failure(A)), [out(A, why)]);
+        assert_eq!(health(&state).objections[0].0, HealthByte::Passive);
+        state.at(second + 1, failure(A));
+        assert_eq!(state.at(second + 10, Input::Tick), [back(A)], "no longer than a first one");
         let eject = Command::Eject { backend: backend(A), byte: HealthByte::Passive };
         let (forgive, answered) = (Command::Forgive(backend(A)), Command::Answered(backend(A)));
-        assert_eq!(world.take_commands(), [eject, readmit(A), forgive, answered]);
+        assert_eq!(state.take_commands(), [eject, readmit(A), forgive, answered]);
     }
-    world.at(40, suspected(A, 4));
-    world.at(40, failure(A));
+    state.at(40, suspected(A, 4));
+    state.at(40, failure(A));
     let client = client(7);
     let contradicted =
         Transition::Contradicted { backend: backend(A), client: Some(client), refused: true };
-    assert_eq!(world.at(41, success(A)), [back(A), contradicted], "a probe can reach it");
+    assert_eq!(state.at(41, success(A)), [back(A), contradicted], "a probe can reach it");
 }
 
 #[test]
@@ -210,13 +210,13 @@ fn clients_alone_take_out_no_more_than_half_of_what_no_probe_has_reached() {
     let all = ["10.1.0.1", "10.1.0.2", "10.1.0.3", "10.1.0.4", "10.1.0.5", "fd00::1"];
     let mut both = service("a", "10.96.0.1", &all);
     both.frontends.extend(service("six", "fd96::1", &[]).frontends);
-    let mut world = with(&[both, service("b", "10.96.0.2", &all[..3])], Some(1));
+    let mut state = with(&[both, service("b", "10.96.0.2", &all[..3])], Some(1));
     let by = HealthByte::Passive;
     for (address, is_believed) in all.into_iter().zip([true, false, false, true, false, false]) {
-        world.at(1, suspected(address, 1));
-        let happened = world.at(1, failure(address));
-        assert_eq!(world.is_ejected(&backend(address)), is_believed, "{address}: {happened:?}");
-        let commands = world.take_commands();
+        state.at(1, suspected(address, 1));
+        let happened = state.at(1, failure(address));
+        assert_eq!(state.is_ejected(&backend(address)), is_believed, "{address}: {happened:?}");
+        let commands = state.take_commands();
         let vouch = Command::Vouch { backend: backend(address), lasts: Duration::from_secs(10) };
         let readmit = Command::Readmit { backend: backend(address), byte: by };
         assert_eq!(commands.contains(&vouch), !is_believed, "{address}");
@@ -226,11 +226,11 @@ fn clients_alone_take_out_no_more_than_half_of_what_no_probe_has_reached() {
 
 #[test]
 fn hearsay_never_takes_the_last_one() {
-    let mut world = with(&[service("a", "10.96.0.1", &[A, B])], Some(1));
-    world.at(0, Input::Operator(Verb::Drain(crate::input::Drained::Backend(backend(B)))));
-    world.at(1, suspected(A, 1));
-    world.at(1, failure(A));
-    assert!(!world.is_ejected(&backend(A)));
+    let mut state = with(&[service("a", "10.96.0.1", &[A, B])], Some(1));
+    state.at(0, Input::Operator(Verb::Drain(crate::input::Drained::Backend(backend(B)))));
+    state.at(1, suspected(A, 1));
+    state.at(1, failure(A));
+    assert!(!state.is_ejected(&backend(A)));
 }
 
 #[test]
@@ -240,54 +240,54 @@ fn a_question_that_no_probe_answers_ends_when_the_kernel_would_try_again() {
         (suspected(A, 4), HealthByte::Passive, true),
         (kernel(A, KernelEvent::ListenerGone), HealthByte::Listener, true),
     ] {
-        let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(1));
-        world.at(0, success(A));
-        world.at(1, event);
-        assert_eq!(world.next_deadline(), Some(at(11)), "a first ejection's time, at most");
-        assert_eq!(world.at(11, Input::Tick), []);
-        let commands = world.take_commands();
+        let mut state = with(&[service("a", "10.96.0.1", &[A])], Some(1));
+        state.at(0, success(A));
+        state.at(1, event);
+        assert_eq!(state.next_deadline(), Some(at(11)), "a first ejection's time, at most");
+        assert_eq!(state.at(11, Input::Tick), []);
+        let commands = state.take_commands();
         let readmit = Command::Readmit { backend: backend(A), byte };
         assert_eq!(commands.contains(&readmit), is_held, "{commands:?}");
         let answered = commands.contains(&Command::Answered(backend(A)));
         assert_eq!(answered, byte == HealthByte::Passive, "{commands:?}");
-        assert_eq!(world.next_deadline(), None);
+        assert_eq!(state.next_deadline(), None);
     }
 }
 
 #[test]
 fn nothing_that_answered_before_returns_without_an_answer() {
-    let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(1));
-    world.at(0, success(A));
-    world.ejects(1, A);
-    world.take_commands();
+    let mut state = with(&[service("a", "10.96.0.1", &[A])], Some(1));
+    state.at(0, success(A));
+    state.ejects(1, A);
+    state.take_commands();
     for second in 2..600 {
-        for transition in world.at(second, failure(A)) {
+        for transition in state.at(second, failure(A)) {
             assert!(!matches!(transition, Transition::Readmitted { .. }), "{transition:?}");
         }
     }
-    assert_eq!(world.take_commands(), []);
+    assert_eq!(state.take_commands(), []);
 }
 
 #[test]
 fn what_nobody_probes_is_probed_while_the_kernel_suspects_it() {
     let mut a = service("a", "10.96.0.1", &[A]);
     a.policy.probe = None;
-    let mut world = born(vec![a]);
-    assert_eq!(world.probes(), BTreeMap::new());
-    world.at(1, avoided(A, true));
-    assert_eq!(world.probes()[&backend(A)].probe, TRIAL);
-    world.at(2, success(A));
-    assert_eq!(world.probes(), BTreeMap::new());
-    world.ejects(3, A);
-    assert_eq!(world.probes()[&backend(A)].probe, TRIAL);
-    assert_eq!(world.at(4, success(A)), [back(A)], "one success is enough");
-    assert_eq!(world.probes(), BTreeMap::new());
+    let mut state = born(vec![a]);
+    assert_eq!(state.probes(), BTreeMap::new());
+    state.at(1, avoided(A, true));
+    assert_eq!(state.probes()[&backend(A)].probe, TRIAL);
+    state.at(2, success(A));
+    assert_eq!(state.probes(), BTreeMap::new());
+    state.ejects(3, A);
+    assert_eq!(state.probes()[&backend(A)].probe, TRIAL);
+    assert_eq!(state.at(4, success(A)), [back(A)], "one success is enough");
+    assert_eq!(state.probes(), BTreeMap::new());
 }
 
 #[test]
 fn a_listeners_death_ends_with_a_listener_or_with_proof_of_one() {
-    let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(3));
-    world.at(0, success(A));
+    let mut state = with(&[service("a", "10.96.0.1", &[A])], Some(3));
+    state.at(0, success(A));
     let by = HealthByte::Listener;
     let gone = kernel(A, KernelEvent::ListenerGone);
     let lifted = Transition::Readmitted { backend: backend(A), by };
@@ -297,66 +297,66 @@ fn a_listeners_death_ends_with_a_listener_or_with_proof_of_one() {
     {
         let why = "nobody listens there any more".into();
         let ejected = Transition::Ejected { backend: backend(A), by, why };
-        assert_eq!(world.at(1, gone.clone()), []);
-        assert!(world.at(2, refusal(A)).starts_with(&[ejected]));
-        world.take_commands();
-        assert!(world.at(5, end).starts_with(std::slice::from_ref(&lifted)));
-        assert_eq!(world.take_commands(), commands);
+        assert_eq!(state.at(1, gone.clone()), []);
+        assert!(state.at(2, refusal(A)).starts_with(&[ejected]));
+        state.take_commands();
+        assert!(state.at(5, end).starts_with(std::slice::from_ref(&lifted)));
+        assert_eq!(state.take_commands(), commands);
     }
 }
 
 #[test]
 fn a_listeners_death_is_believed_for_a_while_where_no_probe_has_reached_it() {
-    let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(3));
+    let mut state = with(&[service("a", "10.96.0.1", &[A])], Some(3));
     let by = HealthByte::Listener;
-    world.at(1, kernel(A, KernelEvent::ListenerGone));
-    assert_eq!(world.at(2, failure(A)).len(), 1);
-    assert!(world.is_ejected(&backend(A)));
-    assert_eq!(world.at(11, Input::Tick), [Transition::Readmitted { backend: backend(A), by }]);
+    state.at(1, kernel(A, KernelEvent::ListenerGone));
+    assert_eq!(state.at(2, failure(A)).len(), 1);
+    assert!(state.is_ejected(&backend(A)));
+    assert_eq!(state.at(11, Input::Tick), [Transition::Readmitted { backend: backend(A), by }]);
     let [eject, readmit] = [
         Command::Eject { backend: backend(A), byte: by },
         Command::Readmit { backend: backend(A), byte: by },
     ];
-    assert_eq!(world.take_commands(), [eject, readmit]);
+    assert_eq!(state.take_commands(), [eject, readmit]);
 }
 
 #[test]
 fn news_that_crosses_a_command_is_put_right() {
-    let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(1));
-    world.at(0, success(A));
+    let mut state = with(&[service("a", "10.96.0.1", &[A])], Some(1));
+    state.at(0, success(A));
     for (second, byte, event, end) in [
         (1, HealthByte::Passive, suspected(A, 1), KernelEvent::Readmitted),
         (10, HealthByte::Listener, kernel(A, KernelEvent::ListenerGone), KernelEvent::ListenerBack),
     ] {
         let eject = Command::Eject { backend: backend(A), byte };
         let readmit = Command::Readmit { backend: backend(A), byte };
-        world.at(second, event.clone());
-        world.at(second, refusal(A));
-        world.take_commands();
-        world.at(second, event.clone());
-        assert_eq!(world.take_commands(), [eject], "what the kernel wrote is no verdict");
-        world.at(second, kernel(A, end));
-        assert!(world.take_commands().contains(&readmit), "the verdict came later");
-        world.at(second, event);
-        world.at(second, refusal(A));
-        world.at(second + 2, kernel(A, end));
-        assert!(!world.is_ejected(&backend(A)));
-        assert!(!world.take_commands().contains(&readmit), "long ago");
+        state.at(second, event.clone());
+        state.at(second, refusal(A));
+        state.take_commands();
+        state.at(second, event.clone());
+        assert_eq!(state.take_commands(), [eject], "what the kernel wrote is no verdict");
+        state.at(second, kernel(A, end));
+        assert!(state.take_commands().contains(&readmit), "the verdict came later");
+        state.at(second, event);
+        state.at(second, refusal(A));
+        state.at(second + 2, kernel(A, end));
+        assert!(!state.is_ejected(&backend(A)));
+        assert!(!state.take_commands().contains(&readmit), "long ago");
     }
 }
 
 #[test]
 fn the_kernel_may_readmit_by_itself() {
-    let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(1));
-    world.at(0, success(A));
-    world.ejects(1, A);
-    world.take_commands();
-    assert_eq!(world.at(20, kernel(A, KernelEvent::Readmitted)), [back(A)]);
-    assert_eq!(world.take_commands(), []);
-    assert_eq!(world.next_deadline(), Some(at(320)), "when it is forgiven");
-    world.at(30, suspected(A, 1));
-    assert_eq!(world.at(31, kernel(A, KernelEvent::Readmitted)), []);
-    assert_eq!(world.take_commands(), [Command::Answered(backend(A))]);
+    let mut state = with(&[service("a", "10.96.0.1", &[A])], Some(1));
+    state.at(0, success(A));
+    state.ejects(1, A);
+    state.take_commands();
+    assert_eq!(state.at(20, kernel(A, KernelEvent::Readmitted)), [back(A)]);
+    assert_eq!(state.take_commands(), []);
+    assert_eq!(state.next_deadline(), Some(at(320)), "when it is forgiven");
+    state.at(30, suspected(A, 1));
+    assert_eq!(state.at(31, kernel(A, KernelEvent::Readmitted)), []);
+    assert_eq!(state.take_commands(), [Command::Answered(backend(A))]);
 }
 
 #[test]
@@ -365,26 +365,26 @@ fn verdicts_survive_a_restart_and_suspicions_are_asked_about() {
     let restored = |value: u8| Input::Restore(bytes.map(|by| (backend(A), by, value)).to_vec());
     let listed = || Input::Replace(vec![service("a", "10.96.0.1", &[A])]);
 
-    let mut world = World::new();
-    world.at(0, restored(HealthWord::CONFIRMED));
-    world.at(3, listed());
-    let health = |world: &World| world.health_of(&backend(A)).expect("it is listed");
-    assert_eq!((health(&world).objections.len(), health(&world).suspicions.len()), (2, 0));
-    assert_eq!(world.next_deadline(), Some(at(13)), "it was out long before, perhaps");
-    let ended = world.at(4, success(A));
+    let mut state = State::new();
+    state.at(0, restored(HealthWord::CONFIRMED));
+    state.at(3, listed());
+    let health = |state: &State| state.health_of(&backend(A)).expect("it is listed");
+    assert_eq!((health(&state).objections.len(), health(&state).suspicions.len()), (2, 0));
+    assert_eq!(state.next_deadline(), Some(at(13)), "it was out long before, perhaps");
+    let ended = state.at(4, success(A));
     assert_eq!(ended.len(), 2, "{ended:?}");
-    assert!(!world.is_ejected(&backend(A)));
+    assert!(!state.is_ejected(&backend(A)));
 
-    let mut world = World::new();
-    world.at(0, restored(HealthWord::SUSPECTED));
-    assert!(!world.is_ejected(&backend(A)));
-    world.at(3, listed());
-    assert_eq!((health(&world).objections.len(), health(&world).suspicions.len()), (0, 2));
-    assert_ne!(world.probes()[&backend(A)].urgency, 0);
+    let mut state = State::new();
+    state.at(0, restored(HealthWord::SUSPECTED));
+    assert!(!state.is_ejected(&backend(A)));
+    state.at(3, listed());
+    assert_eq!((health(&state).objections.len(), health(&state).suspicions.len()), (0, 2));
+    assert_ne!(state.probes()[&backend(A)].urgency, 0);
     let contradicted =
         Transition::Contradicted { backend: backend(A), client: None, refused: true };
-    assert_eq!(world.at(4, success(A)), [contradicted.clone(), contradicted], "of no known client");
-    let commands = world.take_commands();
+    assert_eq!(state.at(4, success(A)), [contradicted.clone(), contradicted], "of no known client");
+    let commands = state.take_commands();
     for byte in bytes {
         assert!(commands.contains(&Command::Readmit { backend: backend(A), byte }));
     }
@@ -393,148 +393,148 @@ fn verdicts_survive_a_restart_and_suspicions_are_asked_about() {
 #[test]
 fn a_forgotten_backend_starts_anew_in_the_kernel_too() {
     for is_confirmed in [true, false] {
-        let mut world = with(&[service("a", "10.96.0.1", &[A])], Some(1));
-        world.at(0, success(A));
-        world.at(1, suspected(A, 1));
+        let mut state = with(&[service("a", "10.96.0.1", &[A])], Some(1));
+        state.at(0, success(A));
+        state.at(1, suspected(A, 1));
         if is_confirmed {
-            world.at(1, failure(A));
+            state.at(1, failure(A));
         }
-        world.take_commands();
-        world.at(2, Input::Put(service("a", "10.96.0.1", &[])));
-        assert_eq!(world.take_commands()[0], readmit(A));
-        assert_eq!(world.next_deadline(), None);
-        world.at(3, Input::Put(service("a", "10.96.0.1", &[A])));
-        assert!(!world.is_ejected(&backend(A)));
-        assert!(!world.is_told(&backend(A), HealthByte::Passive));
+        state.take_commands();
+        state.at(2, Input::Put(service("a", "10.96.0.1", &[])));
+        assert_eq!(state.take_commands()[0], readmit(A));
+        assert_eq!(state.next_deadline(), None);
+        state.at(3, Input::Put(service("a", "10.96.0.1", &[A])));
+        assert!(!state.is_ejected(&backend(A)));
+        assert!(!state.is_told(&backend(A), HealthByte::Passive));
     }
 }
 
 #[test]
 fn whatever_several_clients_say_of_backends_that_answer_no_node_is_suspect_silent_or_reset() {
-    let (mut world, all) = three_nodes();
-    let mut listed = world.services().next().expect("a service").clone();
+    let (mut state, all) = three_nodes();
+    let mut listed = state.services().next().expect("a service").clone();
     listed.policy.on_backend_lost = OnBackendLost::Reset;
-    world.at(0, Input::Put(listed));
-    let tables = world.tables().clone();
+    state.at(0, Input::Put(listed));
+    let tables = state.tables().clone();
     for second in 1..120 {
         for address in &all {
-            assert_eq!(world.at(second, silent(address)), []);
+            assert_eq!(state.at(second, silent(address)), []);
         }
-        assert_eq!(*world.tables(), tables);
+        assert_eq!(*state.tables(), tables);
         for address in &all {
-            for transition in world.at(second, success(address)) {
+            for transition in state.at(second, success(address)) {
                 assert!(matches!(transition, Transition::Contradicted { .. }), "{transition:?}");
             }
         }
     }
-    let mut commands = world.take_commands();
+    let mut commands = state.take_commands();
     commands.retain(|command| matches!(command, Command::Reset(_) | Command::Eject { .. }));
     assert_eq!(commands, []);
 }
 
 #[test]
 fn a_node_that_nobody_answers_suspects_itself() {
-    let (mut world, all) = three_nodes();
+    let (mut state, all) = three_nodes();
     for address in &all[..4] {
-        assert_eq!(world.at(10, failure(address)), []);
+        assert_eq!(state.at(10, failure(address)), []);
     }
-    assert_eq!(world.next_deadline(), Some(Moment(Duration::from_millis(12_500))));
-    world.at(13, Input::Tick);
-    assert!(world.probes().keys().count() > 0);
-    assert_eq!(world.at(15, Input::Tick), [Transition::NodeSuspect(true)]);
+    assert_eq!(state.next_deadline(), Some(Moment(Duration::from_millis(12_500))));
+    state.at(13, Input::Tick);
+    assert!(state.probes().keys().count() > 0);
+    assert_eq!(state.at(15, Input::Tick), [Transition::NodeSuspect(true)]);
     for address in &all {
-        assert_eq!(world.at(16, failure(address)), [], "nobody is blamed");
+        assert_eq!(state.at(16, failure(address)), [], "nobody is blamed");
     }
-    assert_eq!(world.at(17, silent(&all[0])), []);
-    assert_eq!(world.at(17, failure(&all[0])), [], "nobody is blamed for what clients saw, either");
-    assert_eq!(world.take_commands(), []);
-    assert_eq!(world.next_deadline(), Some(at(27)), "no longer than a first one");
-    let urgency = world.probes()[&backend(&all[0])].urgency;
-    assert_eq!(world.at(18, success(&all[5])), [Transition::NodeSuspect(false)]);
-    assert_ne!(world.probes()[&backend(&all[0])].urgency, urgency, "it is asked again");
-    assert_eq!(world.at(18, failure(&all[0])).len(), 2, "now it counts");
-    assert_ne!(world.at(19, failure(&all[1])), [], "of all of them");
+    assert_eq!(state.at(17, silent(&all[0])), []);
+    assert_eq!(state.at(17, failure(&all[0])), [], "nobody is blamed for what clients saw, either");
+    assert_eq!(state.take_commands(), []);
+    assert_eq!(state.next_deadline(), Some(at(27)), "no longer than a first one");
+    let urgency = state.probes()[&backend(&all[0])].urgency;
+    assert_eq!(state.at(18, success(&all[5])), [Transition::NodeSuspect(false)]);
+    assert_ne!(state.probes()[&backend(&all[0])].urgency, urgency, "it is asked again");
+    assert_eq!(state.at(18, failure(&all[0])).len(), 2, "now it counts");
+    assert_ne!(state.at(19, failure(&all[1])), [], "of all of them");
 }
 
 #[test]
 fn only_what_answers_a_network_of_the_system_speaks_for_this_nodes_own() {
-    let (mut world, all) = three_nodes();
+    let (mut state, all) = three_nodes();
     for address in &all[..4] {
-        world.at(10, failure(address));
+        state.at(10, failure(address));
     }
-    world.at(13, Input::Tick);
-    assert_eq!(world.at(15, Input::Tick), [Transition::NodeSuspect(true)]);
+    state.at(13, Input::Tick);
+    assert_eq!(state.at(15, Input::Tick), [Transition::NodeSuspect(true)]);
     let used = |network| Input::Used(vec![(backend(&all[5]), network)]);
-    assert_eq!(world.at(16, used(Network::OfSystem)), [], "perhaps from before");
+    assert_eq!(state.at(16, used(Network::OfSystem)), [], "perhaps from before");
     for second in 17..30 {
-        assert_eq!(world.at(second, used(Network::OfProcess)), []);
+        assert_eq!(state.at(second, used(Network::OfProcess)), []);
     }
-    assert_eq!(world.at(30, used(Network::OfSystem)), [Transition::NodeSuspect(false)]);
+    assert_eq!(state.at(30, used(Network::OfSystem)), [Transition::NodeSuspect(false)]);
 }
 
 #[test]
 fn one_node_that_answers_is_enough_to_trust_the_own_one() {
-    let (mut world, all) = three_nodes();
+    let (mut state, all) = three_nodes();
     for second in 10..60 {
         for address in &all[..4] {
-            let happened = world.at(second, failure(address));
+            let happened = state.at(second, failure(address));
             assert!(!happened.contains(&Transition::NodeSuspect(true)), "{happened:?}");
         }
-        world.at(second, success(&all[4]));
+        state.at(second, success(&all[4]));
     }
-    assert_eq!(world.next_deadline(), None);
+    assert_eq!(state.next_deadline(), None);
 }
 
 #[test]
 fn who_was_stopped_does_not_suspect_itself_when_it_goes_on() {
-    let (mut world, all) = three_nodes();
+    let (mut state, all) = three_nodes();
     for address in &all[..4] {
-        world.at(10, failure(address));
+        state.at(10, failure(address));
     }
-    assert_eq!(world.at(100, Input::Tick), []);
-    assert!(world.next_deadline() > Some(at(100)));
+    assert_eq!(state.at(100, Input::Tick), []);
+    assert!(state.next_deadline() > Some(at(100)));
 }
 
 #[test]
 fn a_silent_node_is_out_as_a_whole_and_back_with_its_first_answer() {
-    let (mut world, all) = three_nodes();
+    let (mut state, all) = three_nodes();
     let unasked = "10.1.1.1";
     let mut other = service("other", "10.96.0.9", &[unasked]);
     other.policy.probe = None;
     other.backends[0].locality.node = Some("n1".into());
-    world.at(1, Input::Put(other));
+    state.at(1, Input::Put(other));
     for second in 10..12 {
         for address in &all[..2] {
-            world.at(second, failure(address));
+            state.at(second, failure(address));
         }
     }
-    assert!(world.is_ejected(&backend(unasked)));
-    let why = &world.health_of(&backend(unasked)).expect("it is listed").objections[0].1.why;
+    assert!(state.is_ejected(&backend(unasked)));
+    let why = &state.health_of(&backend(unasked)).expect("it is listed").objections[0].1.why;
     assert_eq!(&**why, "its node n1 is silent");
-    assert!(world.probes().contains_key(&backend(unasked)));
+    assert!(state.probes().contains_key(&backend(unasked)));
     let mut late = service("late", "10.96.0.10", &["10.1.1.2"]);
     late.backends[0].locality.node = Some("n1".into());
-    world.at(13, Input::Put(late));
-    assert!(world.is_ejected(&backend("10.1.1.2")), "it shares the fate of its node");
-    world.at(20, success(&all[1]));
-    assert!(!world.is_ejected(&backend(unasked)));
-    assert!(!world.is_ejected(&backend("10.1.1.2")));
-    assert!(world.is_ejected(&backend(&all[0])), "its own probe has not succeeded");
+    state.at(13, Input::Put(late));
+    assert!(state.is_ejected(&backend("10.1.1.2")), "it shares the fate of its node");
+    state.at(20, success(&all[1]));
+    assert!(!state.is_ejected(&backend(unasked)));
+    assert!(!state.is_ejected(&backend("10.1.1.2")));
+    assert!(state.is_ejected(&backend(&all[0])), "its own probe has not succeeded");
 }
 
 #[test]
 fn a_node_that_refuses_is_alive() {
-    let (mut world, all) = three_nodes();
+    let (mut state, all) = three_nodes();
     let mut other = service("other", "10.96.0.9", &["10.1.1.1"]);
     other.backends[0].locality.node = Some("n1".into());
-    world.at(1, Input::Put(other));
+    state.at(1, Input::Put(other));
     for second in 10..20 {
-        world.at(second, failure(&all[0]));
+        state.at(second, failure(&all[0]));
         let outcome = Err(ProbeFailure::Failed("connection refused".into()));
-        world.at(second, Input::Probed { backend: backend(&all[1]), outcome });
+        state.at(second, Input::Probed { backend: backend(&all[1]), outcome });
     }
-    assert!(world.is_ejected(&backend(&all[0])) && world.is_ejected(&backend(&all[1])));
-    assert!(!world.is_ejected(&backend("10.1.1.1")));
+    assert!(state.is_ejected(&backend(&all[0])) && state.is_ejected(&backend(&all[1])));
+    assert!(!state.is_ejected(&backend("10.1.1.1")));
 }
 
 #[test]
@@ -558,14 +558,14 @@ fn only_what_was_lost_without_a_word_is_reset_and_only_once() {
         (vec![without], true),
         (vec![Input::Remove(resetting(&[]).name)], true),
     ] {
-        let mut world = born(vec![resetting(&[A, B])]);
-        world.at(0, success(A));
-        world.at(0, success(B));
+        let mut state = born(vec![resetting(&[A, B])]);
+        state.at(0, success(A));
+        state.at(0, success(B));
         for (second, input) in (1..).zip(news.clone()) {
-            world.at(second, input);
+            state.at(second, input);
         }
         let is_of_a = |command: &Command| *command == Command::Reset(backend(A));
-        let resets = world.take_commands().into_iter().filter(is_of_a).count();
+        let resets = state.take_commands().into_iter().filter(is_of_a).count();
         assert_eq!(resets, usize::from(is_reset), "{news:?}");
     }
 }
@@ -573,7 +573,7 @@ fn only_what_was_lost_without_a_word_is_reset_and_only_once() {
 #[test]
 fn udp_is_reset_only_where_somebody_else_serves() {
     for (others, is_reset) in [(&["10.1.2.2"][..], true), (&[], false)] {
-        let (mut world, all) = three_nodes();
+        let (mut state, all) = three_nodes();
         let lost = "10.1.2.1";
         let mut udp = service("udp", "10.96.0.9", &[&[lost], others].concat());
         udp.policy.on_backend_lost = OnBackendLost::Reset;
@@ -583,17 +583,17 @@ fn udp_is_reset_only_where_somebody_else_serves() {
         }
         udp.backends[0].locality.node = Some("n1".into());
         let lost = udp.backends[0].backend;
-        world.at(1, Input::Put(udp));
+        state.at(1, Input::Put(udp));
         for second in 10..12 {
             for address in &all[..2] {
-                world.at(second, failure(address));
+                state.at(second, failure(address));
             }
         }
-        assert!(world.is_ejected(&lost), "nobody can probe it, but its node is silent");
-        assert!(!world.probes().contains_key(&lost));
-        assert_eq!(world.take_commands() == [Command::Reset(lost)], is_reset);
-        world.at(13, success(&all[0]));
-        assert!(!world.is_ejected(&lost));
+        assert!(state.is_ejected(&lost), "nobody can probe it, but its node is silent");
+        assert!(!state.probes().contains_key(&lost));
+        assert_eq!(state.take_commands() == [Command::Reset(lost)], is_reset);
+        state.at(13, success(&all[0]));
+        assert!(!state.is_ejected(&lost));
     }
 }
 
@@ -605,22 +605,22 @@ fn small_services_are_probed_whole_and_large_ones_in_part() {
         born(vec![service("a", "10.96.0.1", &addresses)])
     };
     assert_eq!(listed(16).probes().len(), 16);
-    let mut world = listed(40);
-    let first: Vec<BackendRef> = world.probes().into_keys().collect();
+    let mut state = listed(40);
+    let first: Vec<BackendRef> = state.probes().into_keys().collect();
     assert_eq!(first.len(), 1, "one of the only tier");
     let used = backend("10.1.0.17");
-    world.at(10, Input::Used(vec![(used, Network::OfProcess)]));
-    world.at(20, suspected("10.1.0.30", 1));
-    let probed: BTreeSet<BackendRef> = world.probes().into_keys().collect();
+    state.at(10, Input::Used(vec![(used, Network::OfProcess)]));
+    state.at(20, suspected("10.1.0.30", 1));
+    let probed: BTreeSet<BackendRef> = state.probes().into_keys().collect();
     let wanted = [first[0], used, backend("10.1.0.30")];
     assert_eq!(probed, wanted.into());
-    world.at(310, Input::Tick);
-    assert!(!world.probes().contains_key(&used) || first[0] == used, "unused for five minutes");
+    state.at(310, Input::Tick);
+    assert!(!state.probes().contains_key(&used) || first[0] == used, "unused for five minutes");
     let others = (0..20).map(|number| {
-        let mut world = listed(40);
+        let mut state = listed(40);
         let node = Some(format!("n{number}").into());
-        world.at(0, Input::Node(Locality { node, ..Locality::default() }));
-        world.probes().into_keys().next()
+        state.at(0, Input::Node(Locality { node, ..Locality::default() }));
+        state.probes().into_keys().next()
     });
     assert!(others.collect::<BTreeSet<_>>().len() > 5, "nodes choose differently");
 }
@@ -632,9 +632,9 @@ fn of_a_large_service_all_backends_of_this_node_are_probed() {
     let mut large = service("a", "10.96.0.1", &addresses);
     let on = |name: &str| Locality { node: Some(name.into()), ..Locality::default() };
     large.backends[..4].iter_mut().for_each(|listed| listed.locality = on("n1"));
-    let mut world = born(vec![large]);
-    world.at(0, Input::Node(on("n1")));
-    let probed = world.probes();
+    let mut state = born(vec![large]);
+    state.at(0, Input::Node(on("n1")));
+    let probed = state.probes();
     let own = addresses[..4].iter().all(|address| probed.contains_key(&backend(address)));
     // A connection that one of them accepts tells the kernel which process serves it.
     assert!(own && probed.len() <= 5, "{:?}", probed.keys());
@@ -653,13 +653,13 @@ fn in_a_large_cluster_services_that_nobody_here_uses_are_probed_in_part() {
         .collect();
     let failback = Failback { mode: FailbackMode::Manual, hold_down_ms: 0, ramp_ms: 0 };
     services[700].policy.failback = Some(failback);
-    let mut world = born(services);
-    let probed_on = |world: &mut World, node: &str| -> BTreeSet<BackendRef> {
+    let mut state = born(services);
+    let probed_on = |state: &mut State, node: &str| -> BTreeSet<BackendRef> {
         let node = Some(node.into());
-        world.at(0, Input::Node(Locality { node, ..Locality::default() }));
-        world.probes().into_keys().collect()
+        state.at(0, Input::Node(Locality { node, ..Locality::default() }));
+        state.probes().into_keys().collect()
     };
-    let [one, other] = ["n1", "n2"].map(|node| probed_on(&mut world, node));
+    let [one, other] = ["n1", "n2"].map(|node| probed_on(&mut state, node));
     for probed in [&one, &other] {
         assert_eq!(probed.len(), 2_050, "2,048, and the service that they end in is whole");
         assert!(probed.contains(&backend(&address(700, 1))), "it has a policy");
@@ -667,16 +667,16 @@ fn in_a_large_cluster_services_that_nobody_here_uses_are_probed_in_part() {
     assert!(one.intersection(&other).count() < 1_000, "nodes choose differently");
     let unprobed = (0..1_000).find(|number| !other.contains(&backend(&address(*number, 1))));
     let unprobed = unprobed.expect("most are not probed");
-    world.at(10, Input::Used(vec![(backend(&address(unprobed, 3)), Network::OfSystem)]));
-    let probed = world.probes();
+    state.at(10, Input::Used(vec![(backend(&address(unprobed, 3)), Network::OfSystem)]));
+    let probed = state.probes();
     let of_used = (1..=10).filter(|of| probed.contains_key(&backend(&address(unprobed, *of))));
     assert_eq!(of_used.count(), 10, "what is used is probed whole");
     assert_eq!(probed.len(), 2_050, "in place of another one");
-    world.at(311, Input::Tick);
+    state.at(311, Input::Tick);
     let first = address(unprobed, 1);
-    assert!(!world.probes().contains_key(&backend(&first)), "unused for five minutes");
-    world.at(312, suspected(&first, 1));
-    assert!(world.probes().contains_key(&backend(&first)), "it is held back");
+    assert!(!state.probes().contains_key(&backend(&first)), "unused for five minutes");
+    state.at(312, suspected(&first, 1));
+    assert!(state.probes().contains_key(&backend(&first)), "it is held back");
 }
 
 #[test]
@@ -690,28 +690,28 @@ fn the_many_services_of_one_owner_keep_nobody_else_from_being_probed() {
     };
     let evil = (0..4_000).map(|number| owned("evil", number));
     let shop = (4_000..4_010).map(|number| owned("shop", number));
-    let world = born(evil.chain(shop).collect());
-    let probes = world.probes();
+    let state = born(evil.chain(shop).collect());
+    let probes = state.probes();
     assert_eq!(probes.len(), 2_048);
     let of_shop = probes.values().filter(|order| *order.owners == ["shop".into()]);
     assert_eq!(of_shop.count(), 10);
 }
 
 /// Six backends on three nodes, all of which have answered; this node is another one.
-fn three_nodes() -> (World, Vec<String>) {
+fn three_nodes() -> (State, Vec<String>) {
     let all: Vec<String> = (1..=6).map(|last| format!("10.1.0.{last}")).collect();
     let addresses: Vec<&str> = all.iter().map(String::as_str).collect();
     let mut listed = service("a", "10.96.0.1", &addresses);
     for (number, Backend { locality, .. }) in listed.backends.iter_mut().enumerate() {
         locality.node = Some(format!("n{}", 1 + number / 2).into());
     }
-    let mut world = born(vec![listed]);
+    let mut state = born(vec![listed]);
     let node = Some("n0".into());
-    world.at(0, Input::Node(Locality { node, ..Locality::default() }));
+    state.at(0, Input::Node(Locality { node, ..Locality::default() }));
     for address in &all {
-        world.at(0, success(address));
+        state.at(0, success(address));
     }
-    (world, all)
+    (state, all)
 }
 
 fn resetting(backends: &[&str]) -> Service {
@@ -720,7 +720,7 @@ fn resetting(backends: &[&str]) -> Service {
     service
 }
 
-fn with(services: &[Service], healthy: Option<u8>) -> World {
+fn with(services: &[Service], healthy: Option<u8>) -> State {
     let probe = healthy.map(|healthy| Probe { healthy, unhealthy: 100, ..PROBE });
     let mut services = services.to_vec();
     for service in &mut services {
@@ -729,13 +729,13 @@ fn with(services: &[Service], healthy: Option<u8>) -> World {
     born(services)
 }
 
-fn born(services: Vec<Service>) -> World {
-    let mut world = World::new();
-    world.at(0, Input::Replace(services));
-    world
+fn born(services: Vec<Service>) -> State {
+    let mut state = State::new();
+    state.at(0, Input::Replace(services));
+    state
 }
 
-impl World {
+impl State {
     /// Several clients' connects are refused, and then a probe.
     fn ejects(&mut self, second: u64, address: &str) -> Vec<Transition> {
         assert_eq!(self.at(second, suspected(address, 1)), []);

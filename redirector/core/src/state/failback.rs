@@ -7,7 +7,7 @@ use std::{
 
 use redirector_common::{HealthByte, HealthWord};
 
-use super::{World, instant::Instant};
+use super::{State, instant::Instant};
 use crate::{
     failover::{
         loads::{Count, Formula},
@@ -158,7 +158,7 @@ impl Before {
     }
 }
 
-impl World {
+impl State {
     /// Takes the next step of every fail-back that is due.
     pub(super) fn failback_pass(&mut self, now: Moment, happened: &mut Vec<Transition>) {
         let due = self.failbacks.due.iter().take_while(|(at, _)| *at <= now);

@@ -1,6 +1,6 @@
-//! Everything the sources have said, and what follows from it.
+//! The state: everything the sources have said, and what follows from it.
 //!
-//! Time passes when the caller says so: [`World::next_deadline`] tells when it should.
+//! Time passes when the caller says so: [`State::next_deadline`] tells when it should.
 
 mod backends;
 mod failback;
@@ -65,7 +65,7 @@ const RETRIES: usize = 8;
 
 /// What is known and what follows from it, owned by one task.
 #[derive(Clone, Debug, Default)]
-pub struct World {
+pub struct State {
     /// When the newest input came; it never moves back.
     now: Moment,
     instant: Instant,
@@ -97,8 +97,8 @@ pub struct World {
     drains: Drains,
 }
 
-impl World {
-    /// A world in which nothing is known.
+impl State {
+    /// A state in which nothing is known.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -1,4 +1,4 @@
-//! What a world makes of its inputs.
+//! What a state makes of its inputs.
 
 use std::time::Duration;
 
@@ -24,49 +24,49 @@ pub(super) const PROBE: Probe = Probe {
 
 #[test]
 fn nothing_is_known_until_a_source_has_said_what_there_is() {
-    let mut world = World::new();
-    apply(&mut world, Input::Put(service("a", "10.96.0.1", &["10.1.0.1"])));
-    assert!(!world.is_synced());
-    assert!(!world.tables().synced);
-    apply(&mut world, Input::Replace(vec![]));
-    assert!(world.is_synced());
-    assert_eq!(names(&world), [""; 0]);
+    let mut state = State::new();
+    apply(&mut state, Input::Put(service("a", "10.96.0.1", &["10.1.0.1"])));
+    assert!(!state.is_synced());
+    assert!(!state.tables().synced);
+    apply(&mut state, Input::Replace(vec![]));
+    assert!(state.is_synced());
+    assert_eq!(names(&state), [""; 0]);
 }
 
 #[test]
 fn failing_probes_eject_and_the_next_tier_takes_over() {
-    let mut world = in_zone_b();
+    let mut state = in_zone_b();
     let mut cart = service("cart", "10.96.0.1", &["10.1.0.1", "10.1.0.2"]);
     cart.backends[0].locality.zone = Some("b".into());
-    apply(&mut world, Input::Replace(vec![cart]));
+    apply(&mut state, Input::Replace(vec![cart]));
 
-    assert_eq!(apply(&mut world, success("10.1.0.1")), []);
-    assert_eq!(apply(&mut world, failure("10.1.0.1")), []);
+    assert_eq!(apply(&mut state, success("10.1.0.1")), []);
+    assert_eq!(apply(&mut state, failure("10.1.0.1")), []);
     let by = HealthByte::Prober;
     let ejected = Transition::Ejected { backend: backend("10.1.0.1"), by, why: "timed out".into() };
     let cart = ServiceRef("cart".into());
     let (zone, cluster) = (Some((0, "zone".into())), Some((1, "cluster".into())));
     let over = Transition::FailedOver { service: cart, from: zone.clone(), to: cluster.clone() };
-    assert_eq!(apply(&mut world, failure("10.1.0.1")), [ejected, over.clone()]);
-    assert!(world.is_ejected(&backend("10.1.0.1")));
-    assert_eq!(apply(&mut world, failure("10.1.0.1")), []);
+    assert_eq!(apply(&mut state, failure("10.1.0.1")), [ejected, over.clone()]);
+    assert!(state.is_ejected(&backend("10.1.0.1")));
+    assert_eq!(apply(&mut state, failure("10.1.0.1")), []);
 
     let Transition::FailedOver { service, .. } = over else { unreachable!("made above") };
     let back = Transition::FailedOver { service, from: cluster, to: zone };
     let readmitted = Transition::Readmitted { backend: backend("10.1.0.1"), by };
-    assert_eq!(apply(&mut world, success("10.1.0.1")), [readmitted, back]);
-    assert!(!world.is_ejected(&backend("10.1.0.1")));
+    assert_eq!(apply(&mut state, success("10.1.0.1")), [readmitted, back]);
+    assert!(!state.is_ejected(&backend("10.1.0.1")));
 }
 
 #[test]
 fn an_ejection_counts_for_every_service_that_lists_the_backend() {
-    let mut world = World::new();
+    let mut state = State::new();
     let list = [("a", "10.96.0.1"), ("b", "10.96.0.2")];
     let list = list.map(|(name, frontend)| service(name, frontend, &["10.1.0.1"]));
-    apply(&mut world, Input::Replace(list.to_vec()));
-    apply(&mut world, success("10.1.0.1"));
-    apply(&mut world, failure("10.1.0.1"));
-    let happened = apply(&mut world, failure("10.1.0.1"));
+    apply(&mut state, Input::Replace(list.to_vec()));
+    apply(&mut state, success("10.1.0.1"));
+    apply(&mut state, failure("10.1.0.1"));
+    let happened = apply(&mut state, failure("10.1.0.1"));
     let failed_over: Vec<&str> = happened
         .iter()
         .filter_map(|transition| match transition {
@@ -79,61 +79,61 @@ fn an_ejection_counts_for_every_service_that_lists_the_backend() {
 
 #[test]
 fn a_backend_that_leaves_all_services_is_forgotten() {
-    let mut world = World::new();
+    let mut state = State::new();
     let with = service("a", "10.96.0.1", &["10.1.0.1"]);
-    apply(&mut world, Input::Replace(vec![with.clone()]));
-    apply(&mut world, success("10.1.0.1"));
+    apply(&mut state, Input::Replace(vec![with.clone()]));
+    apply(&mut state, success("10.1.0.1"));
     for _ in 0..2 {
-        apply(&mut world, failure("10.1.0.1"));
+        apply(&mut state, failure("10.1.0.1"));
     }
-    assert!(world.is_ejected(&backend("10.1.0.1")));
-    apply(&mut world, Input::Put(service("a", "10.96.0.1", &[])));
-    assert!(!world.is_ejected(&backend("10.1.0.1")));
-    apply(&mut world, Input::Put(with));
-    assert!(!world.is_ejected(&backend("10.1.0.1")), "it starts anew");
+    assert!(state.is_ejected(&backend("10.1.0.1")));
+    apply(&mut state, Input::Put(service("a", "10.96.0.1", &[])));
+    assert!(!state.is_ejected(&backend("10.1.0.1")));
+    apply(&mut state, Input::Put(with));
+    assert!(!state.is_ejected(&backend("10.1.0.1")), "it starts anew");
 }
 
 #[test]
 fn what_nobody_probes_any_more_is_readmitted() {
-    let mut world = World::new();
+    let mut state = State::new();
     let mut a = service("a", "10.96.0.1", &["10.1.0.1"]);
-    apply(&mut world, Input::Replace(vec![a.clone()]));
-    apply(&mut world, success("10.1.0.1"));
+    apply(&mut state, Input::Replace(vec![a.clone()]));
+    apply(&mut state, success("10.1.0.1"));
     for _ in 0..2 {
-        apply(&mut world, failure("10.1.0.1"));
+        apply(&mut state, failure("10.1.0.1"));
     }
-    assert!(world.is_ejected(&backend("10.1.0.1")));
+    assert!(state.is_ejected(&backend("10.1.0.1")));
     a.policy.probe = None;
-    let happened = apply(&mut world, Input::Put(a));
+    let happened = apply(&mut state, Input::Put(a));
     let (backend, by) = (backend("10.1.0.1"), HealthByte::Prober);
     assert!(happened.contains(&Transition::Readmitted { backend, by }), "{happened:?}");
-    assert_eq!(world.probes(), BTreeMap::new());
+    assert_eq!(state.probes(), BTreeMap::new());
 }
 
 #[test]
 fn ejections_survive_a_restart() {
-    let mut world = World::new();
+    let mut state = State::new();
     let ejected = [("10.1.0.1", HealthByte::Prober), ("10.9.9.9", HealthByte::Prober)];
     let ejected = ejected.map(|(address, by)| (backend(address), by, 1));
-    apply(&mut world, Input::Restore(ejected.to_vec()));
-    assert_eq!(world.tables().objections.len(), 2, "until it is known who uses them");
-    apply(&mut world, Input::Replace(vec![service("a", "10.96.0.1", &["10.1.0.1"])]));
-    let objections: Vec<&BackendRef> = world.tables().objections.keys().collect();
+    apply(&mut state, Input::Restore(ejected.to_vec()));
+    assert_eq!(state.tables().objections.len(), 2, "until it is known who uses them");
+    apply(&mut state, Input::Replace(vec![service("a", "10.96.0.1", &["10.1.0.1"])]));
+    let objections: Vec<&BackendRef> = state.tables().objections.keys().collect();
     assert_eq!(objections, [&backend("10.1.0.1")]);
-    assert!(!apply(&mut world, success("10.1.0.1")).is_empty(), "the next success re-admits");
+    assert!(!apply(&mut state, success("10.1.0.1")).is_empty(), "the next success re-admits");
 }
 
 #[test]
 fn udp_backends_are_not_probed_and_shared_ones_once() {
-    let mut world = World::new();
+    let mut state = State::new();
     let mut strict = service("a", "10.96.0.1", &["10.1.0.1"]);
     strict.policy.probe = Some(Probe { interval_ms: 200, ..PROBE });
     let mut udp = service("c", "10.96.0.3", &["10.1.0.3"]);
     udp.frontends[0].protocol = Protocol::Udp;
     udp.backends[0].backend.protocol = Protocol::Udp;
     let list = vec![strict, service("b", "10.96.0.2", &["10.1.0.1"]), udp];
-    apply(&mut world, Input::Replace(list));
-    let probes: Vec<(BackendRef, u32)> = world
+    apply(&mut state, Input::Replace(list));
+    let probes: Vec<(BackendRef, u32)> = state
         .probes()
         .into_iter()
         .map(|(backend, order)| (backend, order.probe.interval_ms))
@@ -143,27 +143,27 @@ fn udp_backends_are_not_probed_and_shared_ones_once() {
 
 #[test]
 fn a_probe_is_at_the_expense_of_those_who_list_the_backend() {
-    let mut world = World::new();
+    let mut state = State::new();
     let list = vec![
         service("shop/a", "10.96.0.1", &["10.1.0.1", "10.1.0.2"]),
         service("shop-b/x", "10.96.0.2", &["10.1.0.1"]),
         service("shop/z", "10.96.0.3", &["10.1.0.1"]),
         service("plain", "10.96.0.4", &["10.1.0.3"]),
     ];
-    apply(&mut world, Input::Replace(list));
-    let owners = |world: &World, address: &str| -> Vec<String> {
-        let order = &world.probes()[&backend(address)];
+    apply(&mut state, Input::Replace(list));
+    let owners = |state: &State, address: &str| -> Vec<String> {
+        let order = &state.probes()[&backend(address)];
         order.owners.iter().map(ToString::to_string).collect()
     };
-    assert_eq!(owners(&world, "10.1.0.1"), ["shop", "shop-b"]);
-    assert_eq!(owners(&world, "10.1.0.2"), ["shop"]);
-    assert_eq!(owners(&world, "10.1.0.3"), [""]);
-    apply(&mut world, Input::Remove(ServiceRef("shop-b/x".into())));
-    assert_eq!(owners(&world, "10.1.0.1"), ["shop"]);
+    assert_eq!(owners(&state, "10.1.0.1"), ["shop", "shop-b"]);
+    assert_eq!(owners(&state, "10.1.0.2"), ["shop"]);
+    assert_eq!(owners(&state, "10.1.0.3"), [""]);
+    apply(&mut state, Input::Remove(ServiceRef("shop-b/x".into())));
+    assert_eq!(owners(&state, "10.1.0.1"), ["shop"]);
     // A probe that is asked for because of what the kernel saw has its owners, too.
     let event = KernelEvent::Avoided { refused: true, client: ClientId::default() };
-    apply(&mut world, Input::Kernel { backend: backend("10.1.0.2"), event });
-    assert_eq!(owners(&world, "10.1.0.2"), ["shop"]);
+    apply(&mut state, Input::Kernel { backend: backend("10.1.0.2"), event });
+    assert_eq!(owners(&state, "10.1.0.2"), ["shop"]);
 }
 
 #[test]
@@ -199,54 +199,54 @@ fn a_bad_version_is_refused_and_the_last_good_one_stays() {
             "192.0.0.192:80/tcp is a cloud metadata address",
         ),
     ] {
-        let mut world = World::new();
+        let mut state = State::new();
         let good = service("b", "10.96.0.2", &["10.1.0.2"]);
         let both = vec![service("a", "10.96.0.1", &["10.1.0.1"]), good.clone()];
-        apply(&mut world, Input::Replace(both.clone()));
+        apply(&mut state, Input::Replace(both.clone()));
         let rejected = rejected("b", why);
-        assert_eq!(apply(&mut world, Input::Put(bad.clone())), std::slice::from_ref(&rejected));
-        assert_eq!(apply(&mut world, Input::Put(bad.clone())), [], "said once");
-        assert!(world.services().eq(&both));
-        apply(&mut world, Input::Put(good));
+        assert_eq!(apply(&mut state, Input::Put(bad.clone())), std::slice::from_ref(&rejected));
+        assert_eq!(apply(&mut state, Input::Put(bad.clone())), [], "said once");
+        assert!(state.services().eq(&both));
+        apply(&mut state, Input::Put(good));
         let list = vec![bad, both[0].clone()];
-        assert_eq!(apply(&mut world, Input::Replace(list)), [rejected]);
-        assert!(world.services().eq(&both));
+        assert_eq!(apply(&mut state, Input::Replace(list)), [rejected]);
+        assert!(state.services().eq(&both));
     }
 }
 
 #[test]
 fn whoever_has_a_frontend_keeps_it_and_gives_way_to_the_next() {
-    let mut world = World::new();
+    let mut state = State::new();
     let (a, b) = (service("a", "10.96.0.1", &[]), service("b", "10.96.0.1", &["10.1.0.1"]));
-    apply(&mut world, Input::Replace(vec![b.clone()]));
+    apply(&mut state, Input::Replace(vec![b.clone()]));
     let taken = rejected("a", "frontend 10.96.0.1:80/tcp belongs to b");
-    assert_eq!(apply(&mut world, Input::Replace(vec![a, b.clone()])), [taken]);
-    assert_eq!(names(&world), ["b"], "though a comes before b");
-    apply(&mut world, Input::Remove(b.name));
-    assert_eq!(names(&world), ["a"], "what was refused is tried again");
+    assert_eq!(apply(&mut state, Input::Replace(vec![a, b.clone()])), [taken]);
+    assert_eq!(names(&state), ["b"], "though a comes before b");
+    apply(&mut state, Input::Remove(b.name));
+    assert_eq!(names(&state), ["a"], "what was refused is tried again");
 }
 
 #[test]
 fn a_list_in_order_may_exchange_frontends() {
-    let mut world = World::new();
+    let mut state = State::new();
     let list = |one: &str, other: &str| vec![service("a", one, &[]), service("b", other, &[])];
-    apply(&mut world, Input::Replace(list("10.96.0.1", "10.96.0.2")));
+    apply(&mut state, Input::Replace(list("10.96.0.1", "10.96.0.2")));
     let exchanged = list("10.96.0.2", "10.96.0.1");
-    assert_eq!(apply(&mut world, Input::Replace(exchanged.clone())), []);
-    assert!(world.services().eq(&exchanged));
+    assert_eq!(apply(&mut state, Input::Replace(exchanged.clone())), []);
+    assert!(state.services().eq(&exchanged));
 }
 
-fn in_zone_b() -> World {
-    let mut world = World::new();
+fn in_zone_b() -> State {
+    let mut state = State::new();
     let node = Locality { zone: Some("b".into()), ..Locality::default() };
-    apply(&mut world, Input::Node(node));
-    world
+    apply(&mut state, Input::Node(node));
+    state
 }
 
 /// Applies, and checks what must hold after every input.
-fn apply(world: &mut World, input: Input) -> Vec<Transition> {
-    let happened = world.apply(input, NOW);
-    assert_eq!(*world.tables(), compile(world));
+fn apply(state: &mut State, input: Input) -> Vec<Transition> {
+    let happened = state.apply(input, NOW);
+    assert_eq!(*state.tables(), compile(state));
     happened
 }
 
@@ -293,6 +293,6 @@ fn rejected(name: &str, why: &str) -> Transition {
     Transition::Rejected { object: ServiceRef(name.into()), why: why.into() }
 }
 
-fn names(world: &World) -> Vec<&str> {
-    world.services().map(|service| &*service.name.0).collect()
+fn names(state: &State) -> Vec<&str> {
+    state.services().map(|service| &*service.name.0).collect()
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use redirector_common::{HealthByte, Limits};
 
 use super::{
-    World,
+    State,
     trouble::{Passive, Trouble},
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     service::{BackendRef, LIMITS},
 };
 
-impl World {
+impl State {
     /// A probe succeeded: ends the verdicts that it disproves.
     pub(super) fn answers_after_kernel(
         &mut self,

@@ -7,7 +7,7 @@ use std::{
 
 use redirector_common::HealthByte;
 
-use super::{World, instant::Instant};
+use super::{State, instant::Instant};
 use crate::{
     failover::tiers::names,
     input::{Drained, Moment, Rerouter, Transition, Verb},
@@ -18,8 +18,8 @@ use crate::{
 /// lists them elsewhere makes no difference.
 pub(super) type Drains = BTreeMap<BackendRef, BTreeSet<ServiceRef>>;
 
-impl World {
-    /// Drains and forces that are in force; applied to a new world in any order they are again.
+impl State {
+    /// Drains and forces that are in force; applied to a new state in any order they are again.
     #[must_use]
     pub fn orders(&self) -> &BTreeSet<Verb> {
         &self.orders

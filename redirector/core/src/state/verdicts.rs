@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use redirector_common::{HealthByte, HealthWord};
 
-use super::{World, objections::value, passive::since_restart, trouble::Failing};
+use super::{State, objections::value, passive::since_restart, trouble::Failing};
 use crate::{
     health::{BackendHealth, Change, Health, Sight, strictest},
     input::{Command, Moment, ProbeFailure, Transition},
@@ -21,7 +21,7 @@ pub(super) fn is_probed(backend: &BackendRef) -> bool {
     backend.protocol == Protocol::Tcp
 }
 
-impl World {
+impl State {
     /// How a backend is, and who objects to it. `None` if no service lists it.
     #[must_use]
     pub fn health_of(&self, backend: &BackendRef) -> Option<BackendHealth> {

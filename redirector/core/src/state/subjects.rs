@@ -1,8 +1,8 @@
-//! What operators can name, and how much of the world that is.
+//! What operators can name, and how much of the state that is.
 
 use std::collections::BTreeSet;
 
-use super::World;
+use super::State;
 use crate::{
     identity::ZoneRef,
     input::{Drained, Verb},
@@ -20,7 +20,7 @@ pub struct Extent {
     pub drained: usize,
 }
 
-impl World {
+impl State {
     /// How much `what` is: nothing where no service lists a backend there.
     #[must_use]
     pub fn extent(&self, what: &Drained) -> Extent {
@@ -77,36 +77,36 @@ mod tests {
     use crate::{
         input::{Input, Moment},
         service::Locality,
-        world::tests::service,
+        state::tests::service,
     };
 
     #[test]
     fn what_is_named_has_an_extent_and_what_is_like_it_is_listed() {
-        let mut world = World::new();
-        world
+        let mut state = State::new();
+        state
             .apply(Input::Node(Locality { cluster: Some("home".into()), ..place("n1", "a") }), NOW);
         let mut one = service("shop/one", "10.96.0.1", &["10.1.0.1", "10.1.0.2"]);
         one.backends[0].locality = place("n1", "a");
         one.backends[1].locality = Locality { cluster: Some("west".into()), ..place("n1", "b") };
         let mut other = service("shop/other", "10.96.0.2", &["10.1.0.1"]);
         other.backends[0].locality = place("n1", "a");
-        world.apply(Input::Replace(vec![one, other]), NOW);
+        state.apply(Input::Replace(vec![one, other]), NOW);
 
         let zone = |name: &str| Drained::Zone(name.into());
         let extent = |backends, services| Extent { backends, services, drained: 0 };
-        assert_eq!(world.extent(&zone("a")), extent(1, 2));
-        assert_eq!(world.extent(&zone("home/a")), extent(1, 2));
-        assert_eq!(world.extent(&zone("west/b")), extent(1, 1));
-        assert_eq!(world.extent(&zone("b")), extent(0, 0), "it is another cluster's");
-        assert_eq!(world.extent(&zone("nosuch")), extent(0, 0));
-        assert_eq!(world.like(&zone("nosuch")), [zone("a"), zone("west/b")].into());
+        assert_eq!(state.extent(&zone("a")), extent(1, 2));
+        assert_eq!(state.extent(&zone("home/a")), extent(1, 2));
+        assert_eq!(state.extent(&zone("west/b")), extent(1, 1));
+        assert_eq!(state.extent(&zone("b")), extent(0, 0), "it is another cluster's");
+        assert_eq!(state.extent(&zone("nosuch")), extent(0, 0));
+        assert_eq!(state.like(&zone("nosuch")), [zone("a"), zone("west/b")].into());
         let cluster = |name: &str| Drained::Cluster(name.into());
-        assert_eq!(world.like(&cluster("nosuch")), [cluster("home"), cluster("west")].into());
+        assert_eq!(state.like(&cluster("nosuch")), [cluster("home"), cluster("west")].into());
 
-        assert!(!world.is_ordered(&Verb::Drain(zone("a"))));
-        world.apply(Input::Operator(Verb::Drain(zone("home/a"))), NOW);
-        assert!(world.is_ordered(&Verb::Drain(zone("a"))));
-        assert_eq!(world.extent(&zone("a")), Extent { drained: 1, ..extent(1, 2) });
+        assert!(!state.is_ordered(&Verb::Drain(zone("a"))));
+        state.apply(Input::Operator(Verb::Drain(zone("home/a"))), NOW);
+        assert!(state.is_ordered(&Verb::Drain(zone("a"))));
+        assert_eq!(state.extent(&zone("a")), Extent { drained: 1, ..extent(1, 2) });
     }
 
     const NOW: Moment = Moment(std::time::Duration::ZERO);

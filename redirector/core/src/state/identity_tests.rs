@@ -21,24 +21,24 @@ const WEST: [&str; 2] = ["10.2.0.1", "10.2.0.2"];
 #[test]
 fn a_silent_node_says_nothing_about_one_of_that_name_in_another_cluster() {
     for own in ["", "home"] {
-        let mut world = two_clusters(own);
-        let udp = udp(&mut world, "udp", &["10.1.0.3 n9", "10.2.0.3 west/n9"]);
-        time_out(&mut world, 10..13, &OWN);
-        assert!(world.is_ejected(&udp[0]), "its node is silent");
-        assert!(!world.is_ejected(&udp[1]), "it has another node");
-        let why = &world.health_of(&udp[0]).expect("it is listed").objections[0].1.why;
+        let mut state = two_clusters(own);
+        let udp = udp(&mut state, "udp", &["10.1.0.3 n9", "10.2.0.3 west/n9"]);
+        time_out(&mut state, 10..13, &OWN);
+        assert!(state.is_ejected(&udp[0]), "its node is silent");
+        assert!(!state.is_ejected(&udp[1]), "it has another node");
+        let why = &state.health_of(&udp[0]).expect("it is listed").objections[0].1.why;
         assert_eq!(&**why, "its node n9 is silent");
-        world.told(20, success(OWN[0]));
-        assert!(!world.is_ejected(&udp[0]));
+        state.told(20, success(OWN[0]));
+        assert!(!state.is_ejected(&udp[0]));
 
-        time_out(&mut world, 30..33, &WEST);
-        assert!(world.is_ejected(&udp[1]) && !world.is_ejected(&udp[0]));
-        let why = &world.health_of(&udp[1]).expect("it is listed").objections[0].1.why;
+        time_out(&mut state, 30..33, &WEST);
+        assert!(state.is_ejected(&udp[1]) && !state.is_ejected(&udp[0]));
+        let why = &state.health_of(&udp[1]).expect("it is listed").objections[0].1.why;
         assert_eq!(&**why, "its node west/n9 is silent");
-        world.told(40, success(OWN[1]));
-        assert!(world.is_ejected(&udp[1]), "that was another node's answer");
-        world.told(41, success(WEST[1]));
-        assert!(!world.is_ejected(&udp[1]));
+        state.told(40, success(OWN[1]));
+        assert!(state.is_ejected(&udp[1]), "that was another node's answer");
+        state.told(41, success(WEST[1]));
+        assert!(!state.is_ejected(&udp[1]));
     }
 }
 
@@ -55,98 +55,98 @@ fn orders_and_suppositions_mean_the_own_cluster_unless_they_name_another() {
         (Drained::Cluster("home".into()), true, false),
         (Drained::Cluster("west".into()), false, true),
     ] {
-        let mut world = two_clusters("home");
-        let meant = |world: &World| [OWN[0], WEST[0]].map(|one| world.is_ejected(&backend(one)));
-        let supposed = world.suppose(std::slice::from_ref(&what));
+        let mut state = two_clusters("home");
+        let meant = |state: &State| [OWN[0], WEST[0]].map(|one| state.is_ejected(&backend(one)));
+        let supposed = state.suppose(std::slice::from_ref(&what));
         assert_eq!(meant(&supposed), [own, west], "{what:?} is supposed to be dead");
-        world.told(1, Input::Operator(Verb::Drain(what.clone())));
-        assert_eq!(meant(&world), [own, west], "{what:?} is drained");
-        world.told(2, Input::Operator(Verb::Undrain(what)));
-        assert_eq!(meant(&world), [false, false]);
+        state.told(1, Input::Operator(Verb::Drain(what.clone())));
+        assert_eq!(meant(&state), [own, west], "{what:?} is drained");
+        state.told(2, Input::Operator(Verb::Undrain(what)));
+        assert_eq!(meant(&state), [false, false]);
     }
 }
 
 #[test]
 fn an_order_ends_by_whichever_name_of_the_own_cluster_and_outlives_a_new_id() {
-    let mut world = two_clusters("home");
-    world.told(1, Input::Operator(Verb::Drain(Drained::Node("home/n9".into()))));
-    assert_eq!(world.told(2, Input::Operator(Verb::Drain(Drained::Node("n9".into())))), []);
-    world.told(3, Input::Operator(Verb::Undrain(Drained::Node("n9".into()))));
-    assert!(world.orders().is_empty());
+    let mut state = two_clusters("home");
+    state.told(1, Input::Operator(Verb::Drain(Drained::Node("home/n9".into()))));
+    assert_eq!(state.told(2, Input::Operator(Verb::Drain(Drained::Node("n9".into())))), []);
+    state.told(3, Input::Operator(Verb::Undrain(Drained::Node("n9".into()))));
+    assert!(state.orders().is_empty());
 
-    world.told(4, Input::Operator(Verb::Drain(Drained::Node("west/n9".into()))));
-    world.told(5, here("west"));
+    state.told(4, Input::Operator(Verb::Drain(Drained::Node("west/n9".into()))));
+    state.told(5, here("west"));
     let drained = Verb::Drain(Drained::Node("n9".into()));
-    assert_eq!(world.orders(), &BTreeSet::from([drained]), "west is the own one now");
-    let is_drained = |address: &str| world.is_ejected(&backend(address));
+    assert_eq!(state.orders(), &BTreeSet::from([drained]), "west is the own one now");
+    let is_drained = |address: &str| state.is_ejected(&backend(address));
     assert!(is_drained(WEST[0]) && is_drained(OWN[0]), "without a cluster it is in the own one");
 }
 
 #[test]
 fn a_cluster_without_an_id_is_all_that_names_none() {
-    let mut world = two_clusters("");
-    world.told(1, Input::Operator(Verb::Drain(Drained::Zone("a".into()))));
-    assert!(world.is_ejected(&backend(OWN[0])) && !world.is_ejected(&backend(WEST[0])));
+    let mut state = two_clusters("");
+    state.told(1, Input::Operator(Verb::Drain(Drained::Zone("a".into()))));
+    assert!(state.is_ejected(&backend(OWN[0])) && !state.is_ejected(&backend(WEST[0])));
 }
 
 #[test]
 fn a_node_of_the_own_ones_name_in_another_cluster_is_another_node() {
     // This node is n0. It is west/n0 and n1 that do not answer.
-    let mut world = born("home", vec![on_nodes("a", &["10.2.0.1 west/n0", "10.1.0.1 n1"])]);
+    let mut state = born("home", vec![on_nodes("a", &["10.2.0.1 west/n0", "10.1.0.1 n1"])]);
     for address in ["10.2.0.1", "10.1.0.1"] {
-        world.told(0, success(address));
-        world.told(10, failure(address));
+        state.told(0, success(address));
+        state.told(10, failure(address));
     }
-    world.told(13, Input::Tick);
-    assert_eq!(world.told(15, Input::Tick), [Transition::NodeSuspect(true)]);
-    assert_eq!(world.told(16, success("10.2.0.1")), [Transition::NodeSuspect(false)]);
+    state.told(13, Input::Tick);
+    assert_eq!(state.told(15, Input::Tick), [Transition::NodeSuspect(true)]);
+    assert_eq!(state.told(16, success("10.2.0.1")), [Transition::NodeSuspect(false)]);
 }
 
 #[test]
 fn nodes_of_one_name_in_two_clusters_are_two_that_do_not_answer() {
-    let mut world = two_clusters("home");
+    let mut state = two_clusters("home");
     for address in [OWN, WEST].concat() {
-        world.told(10, failure(address));
+        state.told(10, failure(address));
     }
-    world.told(13, Input::Tick);
-    assert_eq!(world.told(15, Input::Tick), [Transition::NodeSuspect(true)]);
+    state.told(13, Input::Tick);
+    assert_eq!(state.told(15, Input::Tick), [Transition::NodeSuspect(true)]);
 }
 
 #[test]
 fn one_owners_silent_backends_take_out_that_owners_only() {
-    let mut world = born("", vec![on_nodes("a/web", &["10.1.0.1 n1", "10.1.0.2 n1"])]);
+    let mut state = born("", vec![on_nodes("a/web", &["10.1.0.1 n1", "10.1.0.2 n1"])]);
     let well = on_nodes("a/far", &["10.1.0.9 n2"]);
-    world.told(0, Input::Put(well));
-    let own = udp(&mut world, "a/dns", &["10.1.0.3 n1"]);
-    let others = udp(&mut world, "b/dns", &["10.1.0.4 n1"]);
-    let nobodys = udp(&mut world, "dns", &["10.1.0.5 n1"]);
-    let shared = udp(&mut world, "a/shared", &["10.1.0.6 n1"]);
-    udp(&mut world, "b/shared", &["10.1.0.6 n1"]);
+    state.told(0, Input::Put(well));
+    let own = udp(&mut state, "a/dns", &["10.1.0.3 n1"]);
+    let others = udp(&mut state, "b/dns", &["10.1.0.4 n1"]);
+    let nobodys = udp(&mut state, "dns", &["10.1.0.5 n1"]);
+    let shared = udp(&mut state, "a/shared", &["10.1.0.6 n1"]);
+    udp(&mut state, "b/shared", &["10.1.0.6 n1"]);
     for address in ["10.1.0.1", "10.1.0.2", "10.1.0.9"] {
-        world.told(0, success(address));
+        state.told(0, success(address));
     }
     for second in 10..30 {
-        time_out(&mut world, second..second + 1, &["10.1.0.1", "10.1.0.2"]);
-        world.told(second, success("10.1.0.9"));
+        time_out(&mut state, second..second + 1, &["10.1.0.1", "10.1.0.2"]);
+        state.told(second, success("10.1.0.9"));
     }
-    assert!(world.is_ejected(&own[0]));
+    assert!(state.is_ejected(&own[0]));
     for other in [&others, &nobodys, &shared] {
-        assert!(!world.is_ejected(&other[0]), "{}", other[0]);
+        assert!(!state.is_ejected(&other[0]), "{}", other[0]);
     }
-    let late = udp(&mut world, "b/late", &["10.1.0.7 n1"]);
-    assert!(!world.is_ejected(&late[0]));
+    let late = udp(&mut state, "b/late", &["10.1.0.7 n1"]);
+    assert!(!state.is_ejected(&late[0]));
 
     // A silent backend of another owner, too: it is the node.
-    world.told(31, Input::Put(on_nodes("b/web", &["10.1.0.8 n1"])));
-    world.told(31, success("10.1.0.8"));
-    assert!(!world.is_ejected(&own[0]), "the node answers");
-    time_out(&mut world, 32..34, &["10.1.0.8"]);
+    state.told(31, Input::Put(on_nodes("b/web", &["10.1.0.8 n1"])));
+    state.told(31, success("10.1.0.8"));
+    assert!(!state.is_ejected(&own[0]), "the node answers");
+    time_out(&mut state, 32..34, &["10.1.0.8"]);
     for backend in [&own, &others, &nobodys, &shared, &late] {
-        assert!(world.is_ejected(&backend[0]), "{}", backend[0]);
+        assert!(state.is_ejected(&backend[0]), "{}", backend[0]);
     }
-    world.told(40, success("10.1.0.1"));
+    state.told(40, success("10.1.0.1"));
     for backend in [&own, &others, &nobodys, &shared, &late] {
-        assert!(!world.is_ejected(&backend[0]), "{}", backend[0]);
+        assert!(!state.is_ejected(&backend[0]), "{}", backend[0]);
     }
 }
 
@@ -166,14 +166,14 @@ fn what_two_owners_list_counts_for_either_and_not_for_both() {
             service.frontends[0].address = format!("10.96.1.{last}").parse().expect("an address");
             service
         });
-        let mut world = born("", services.collect());
-        let a = udp(&mut world, "a/dns", &["10.1.0.3 n1"]);
-        let c = udp(&mut world, "c/dns", &["10.1.0.4 n1"]);
+        let mut state = born("", services.collect());
+        let a = udp(&mut state, "a/dns", &["10.1.0.3 n1"]);
+        let c = udp(&mut state, "c/dns", &["10.1.0.4 n1"]);
         for address in ["10.1.0.1", "10.1.0.2"] {
-            world.told(0, success(address));
+            state.told(0, success(address));
         }
-        time_out(&mut world, 10..12, &["10.1.0.1", "10.1.0.2"]);
-        assert_eq!((world.is_ejected(&a[0]), world.is_ejected(&c[0])), (a_is_out, c_is_out));
+        time_out(&mut state, 10..12, &["10.1.0.1", "10.1.0.2"]);
+        assert_eq!((state.is_ejected(&a[0]), state.is_ejected(&c[0])), (a_is_out, c_is_out));
     }
 }
 
@@ -181,63 +181,63 @@ fn what_two_owners_list_counts_for_either_and_not_for_both() {
 fn use_speaks_for_the_owner_whose_backend_is_used() {
     let services = [("a/web", "10.1.0.1 n1"), ("b/web", "10.1.0.2 n1")];
     let services = services.map(|(name, backend)| on_nodes(name, &[backend]));
-    let mut world = born("", services.into());
-    let used = udp(&mut world, "c/dns", &["10.1.0.3 n1", "10.1.0.4 n1"]);
-    let unused = udp(&mut world, "d/dns", &["10.1.0.5 n1"]);
+    let mut state = born("", services.into());
+    let used = udp(&mut state, "c/dns", &["10.1.0.3 n1", "10.1.0.4 n1"]);
+    let unused = udp(&mut state, "d/dns", &["10.1.0.5 n1"]);
     for address in ["10.1.0.1", "10.1.0.2"] {
-        world.told(0, success(address));
+        state.told(0, success(address));
     }
     let of_others = [(used[0], Network::OfSystem), (unused[0], Network::OfProcess)];
-    world.told(9, Input::Used(of_others.into()));
-    time_out(&mut world, 10..12, &["10.1.0.1", "10.1.0.2"]);
-    assert!(!world.is_ejected(&used[0]) && !world.is_ejected(&used[1]));
-    assert!(world.is_ejected(&unused[0]), "a client of c has no say for d");
+    state.told(9, Input::Used(of_others.into()));
+    time_out(&mut state, 10..12, &["10.1.0.1", "10.1.0.2"]);
+    assert!(!state.is_ejected(&used[0]) && !state.is_ejected(&used[1]));
+    assert!(state.is_ejected(&unused[0]), "a client of c has no say for d");
 }
 
 #[test]
 fn a_node_that_has_answered_once_is_not_silent_again_by_what_was_said_before() {
     let mut list = on_nodes("a", &["10.1.0.1 n1", "10.1.0.2 n1"]);
     list.policy.probe = list.policy.probe.map(|probe| Probe { healthy: 3, ..probe });
-    let mut world = born("", vec![list]);
-    let udp = udp(&mut world, "udp", &["10.1.0.3 n1"]);
+    let mut state = born("", vec![list]);
+    let udp = udp(&mut state, "udp", &["10.1.0.3 n1"]);
     for address in ["10.1.0.1", "10.1.0.2"] {
-        world.told(0, success(address));
+        state.told(0, success(address));
     }
-    time_out(&mut world, 10..12, &["10.1.0.1", "10.1.0.2"]);
-    assert!(world.is_ejected(&udp[0]));
-    world.told(13, success("10.1.0.1"));
-    assert!(!world.is_ejected(&udp[0]));
-    world.told(13, failure("10.1.0.2"));
-    assert!(world.is_ejected(&backend("10.1.0.1")), "it is to succeed three times");
-    assert!(!world.is_ejected(&udp[0]), "but its node is alive");
+    time_out(&mut state, 10..12, &["10.1.0.1", "10.1.0.2"]);
+    assert!(state.is_ejected(&udp[0]));
+    state.told(13, success("10.1.0.1"));
+    assert!(!state.is_ejected(&udp[0]));
+    state.told(13, failure("10.1.0.2"));
+    assert!(state.is_ejected(&backend("10.1.0.1")), "it is to succeed three times");
+    assert!(!state.is_ejected(&udp[0]), "but its node is alive");
 }
 
 #[test]
 fn one_owners_silent_backends_on_many_nodes_do_not_make_this_node_suspect_itself() {
-    let mut world = three_owners();
+    let mut state = three_owners();
     let mut asked = 0;
     for second in 10..40 {
-        time_out(&mut world, second..second + 1, &["10.1.0.1", "10.1.0.2", "10.1.0.3"]);
+        time_out(&mut state, second..second + 1, &["10.1.0.1", "10.1.0.2", "10.1.0.3"]);
         // It is asked every half an hour, unless it is asked at once.
-        if world.probes()[&backend("10.1.0.4")].urgency > 0 {
+        if state.probes()[&backend("10.1.0.4")].urgency > 0 {
             asked += 1;
-            let happened = world.told(second, success("10.1.0.4"));
+            let happened = state.told(second, success("10.1.0.4"));
             assert!(!happened.contains(&Transition::NodeSuspect(true)), "{happened:?}");
         }
     }
-    assert!(!world.nodes.is_suspect());
+    assert!(!state.nodes.is_suspect());
     assert!((5..=15).contains(&asked), "{asked} times in 30 s");
 }
 
 #[test]
 fn a_node_is_suspect_when_the_other_owners_that_it_asks_do_not_answer_either() {
-    let mut world = three_owners();
+    let mut state = three_owners();
     let mut suspected = None;
     for second in 10..20 {
         for address in ["10.1.0.1", "10.1.0.2", "10.1.0.3", "10.1.0.4", "10.1.0.5"] {
-            let is_asked = world.probes()[&backend(address)].urgency > 0;
+            let is_asked = state.probes()[&backend(address)].urgency > 0;
             if is_asked || address < "10.1.0.4" {
-                let happened = world.told(second, failure(address));
+                let happened = state.told(second, failure(address));
                 if happened.contains(&Transition::NodeSuspect(true)) {
                     suspected.get_or_insert(second);
                 }
@@ -245,61 +245,61 @@ fn a_node_is_suspect_when_the_other_owners_that_it_asks_do_not_answer_either() {
         }
     }
     assert_eq!(suspected, Some(15));
-    assert_eq!(world.told(20, success("10.1.0.5")), [Transition::NodeSuspect(false)]);
+    assert_eq!(state.told(20, success("10.1.0.5")), [Transition::NodeSuspect(false)]);
 }
 
 #[test]
 fn a_backend_that_has_moved_leaves_the_silence_of_its_old_node() {
     for is_replaced in [false, true] {
         let list = on_nodes("a", &["10.1.0.1 n1", "10.1.0.2 n1"]);
-        let mut world = born("", vec![list.clone()]);
-        let moved = udp(&mut world, "udp", &["10.1.0.3 n1"]);
+        let mut state = born("", vec![list.clone()]);
+        let moved = udp(&mut state, "udp", &["10.1.0.3 n1"]);
         for address in ["10.1.0.1", "10.1.0.2"] {
-            world.told(0, success(address));
+            state.told(0, success(address));
         }
-        time_out(&mut world, 10..12, &["10.1.0.1", "10.1.0.2"]);
-        assert!(world.is_ejected(&moved[0]));
+        time_out(&mut state, 10..12, &["10.1.0.1", "10.1.0.2"]);
+        assert!(state.is_ejected(&moved[0]));
         let elsewhere = of_udp(on_nodes("udp", &["10.1.0.3 n2"]));
-        world.told(
+        state.told(
             13,
             match is_replaced {
                 true => Input::Replace(vec![list, elsewhere]),
                 false => Input::Put(elsewhere),
             },
         );
-        assert!(!world.is_ejected(&moved[0]), "n2 is not silent");
-        assert!(world.is_ejected(&backend("10.1.0.1")));
+        assert!(!state.is_ejected(&moved[0]), "n2 is not silent");
+        assert!(state.is_ejected(&backend("10.1.0.1")));
     }
 }
 
 #[test]
 fn who_is_another_node_is_seen_anew_when_the_own_cluster_is_another() {
-    let mut world = two_clusters("home");
-    let udp = udp(&mut world, "udp", &["10.1.0.3 n9", "10.2.0.3 west/n9"]);
-    time_out(&mut world, 10..12, &OWN);
-    assert!(world.is_ejected(&udp[0]) && !world.is_ejected(&udp[1]));
-    world.told(13, here("west"));
-    time_out(&mut world, 14..16, &OWN);
-    assert!(!world.is_ejected(&udp[0]), "west's replicas on the same node are well");
-    time_out(&mut world, 16..18, &WEST);
-    assert!(world.is_ejected(&udp[0]) && world.is_ejected(&udp[1]), "it is one node now");
+    let mut state = two_clusters("home");
+    let udp = udp(&mut state, "udp", &["10.1.0.3 n9", "10.2.0.3 west/n9"]);
+    time_out(&mut state, 10..12, &OWN);
+    assert!(state.is_ejected(&udp[0]) && !state.is_ejected(&udp[1]));
+    state.told(13, here("west"));
+    time_out(&mut state, 14..16, &OWN);
+    assert!(!state.is_ejected(&udp[0]), "west's replicas on the same node are well");
+    time_out(&mut state, 16..18, &WEST);
+    assert!(state.is_ejected(&udp[0]) && state.is_ejected(&udp[1]), "it is one node now");
 }
 
 /// n9 in zone a: twice, in this cluster and in west; all have answered.
-fn two_clusters(own: &str) -> World {
+fn two_clusters(own: &str) -> State {
     let places = ["n9", "n9", "west/n9", "west/n9"];
     let backends: Vec<String> =
         OWN.iter().chain(&WEST).zip(places).map(|(one, place)| format!("{one} {place}")).collect();
     let backends: Vec<&str> = backends.iter().map(String::as_str).collect();
-    let mut world = born(own, vec![on_nodes("a", &backends)]);
+    let mut state = born(own, vec![on_nodes("a", &backends)]);
     for address in [OWN, WEST].concat() {
-        world.told(0, success(address));
+        state.told(0, success(address));
     }
-    world
+    state
 }
 
 /// Three backends of a, on all nodes; one each of b and c, asked rarely.
-fn three_owners() -> World {
+fn three_owners() -> State {
     let a = on_nodes("a/web", &["10.1.0.1 n1", "10.1.0.2 n2", "10.1.0.3 n3"]);
     let [b, c] = [("b/web", "10.1.0.4 n1"), ("c/web", "10.1.0.5 n2")].map(|(name, backend)| {
         let mut service = on_nodes(name, &[backend]);
@@ -307,19 +307,19 @@ fn three_owners() -> World {
         probe.interval_ms = 1_800_000;
         service
     });
-    let mut world = born("", vec![a, b, c]);
+    let mut state = born("", vec![a, b, c]);
     for last in 1..=5 {
-        world.told(0, success(&format!("10.1.0.{last}")));
+        state.told(0, success(&format!("10.1.0.{last}")));
     }
-    world
+    state
 }
 
-/// A world of node n0 in a cluster with that id, or without an id.
-fn born(own: &str, services: Vec<Service>) -> World {
-    let mut world = World::new();
-    world.told(0, here(own));
-    world.told(0, Input::Replace(services));
-    world
+/// A state of node n0 in a cluster with that id, or without an id.
+fn born(own: &str, services: Vec<Service>) -> State {
+    let mut state = State::new();
+    state.told(0, here(own));
+    state.told(0, Input::Replace(services));
+    state
 }
 
 fn here(own: &str) -> Input {
@@ -328,10 +328,10 @@ fn here(own: &str) -> Input {
 }
 
 /// Adds a UDP service of these, which cannot be probed.
-fn udp(world: &mut World, name: &str, backends: &[&str]) -> Vec<BackendRef> {
+fn udp(state: &mut State, name: &str, backends: &[&str]) -> Vec<BackendRef> {
     let service = of_udp(on_nodes(name, backends));
     let backends = service.backends.iter().map(|backend| backend.backend).collect();
-    world.told(0, Input::Put(service));
+    state.told(0, Input::Put(service));
     backends
 }
 
@@ -364,16 +364,16 @@ fn on_nodes(name: &str, backends: &[&str]) -> Service {
     service
 }
 
-fn time_out(world: &mut World, seconds: std::ops::Range<u64>, addresses: &[&str]) {
+fn time_out(state: &mut State, seconds: std::ops::Range<u64>, addresses: &[&str]) {
     for second in seconds {
         for address in addresses {
             let outcome = Err(ProbeFailure::TimedOut);
-            world.told(second, Input::Probed { backend: backend(address), outcome });
+            state.told(second, Input::Probed { backend: backend(address), outcome });
         }
     }
 }
 
-impl World {
+impl State {
     /// Applies an input, checks what must hold after each, and returns what concerns nodes.
     fn told(&mut self, second: u64, input: Input) -> Vec<Transition> {
         let mut happened = self.apply(input, Moment(Duration::from_secs(second)));

@@ -11,13 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use redirector_common::HealthByte;
 
-use super::World;
+use super::State;
 use crate::{
     input::Command,
     service::{BackendRef, OnBackendLost, Protocol, Service, ServiceRef},
 };
 
-impl World {
+impl State {
     /// Resets the connections to a backend that is lost, once per loss, where a policy wants it.
     pub(super) fn reset(&mut self, backend: &BackendRef) {
         if self.nodes.is_suspect() {

@@ -14,14 +14,14 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use redirector_common::HealthByte;
 
-use super::{World, suspect::SEVERAL};
+use super::{State, suspect::SEVERAL};
 use crate::{
     identity::NodeRef,
     input::Transition,
     service::{BackendRef, ServiceRef},
 };
 
-impl World {
+impl State {
     /// A backend was lost without an answer: perhaps its node is dead.
     pub(super) fn silence_node(&mut self, backend: &BackendRef, happened: &mut Vec<Transition>) {
         let Some(node) = self.other_node(backend) else { return };

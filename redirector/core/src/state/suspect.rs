@@ -12,7 +12,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{World, nodes::Nodes, passive::later, verdicts::is_probed};
+use super::{State, nodes::Nodes, passive::later, verdicts::is_probed};
 use crate::{
     health::ProbeHealth,
     identity::NodeRef,
@@ -45,7 +45,7 @@ impl Nodes {
     }
 }
 
-impl World {
+impl State {
     /// A backend did not answer.
     pub(super) fn node_fails(&mut self, backend: &BackendRef, now: Moment) {
         self.learn_nodes();

@@ -9,7 +9,7 @@ use std::{
     mem,
 };
 
-use super::World;
+use super::State;
 use crate::{
     input::Command,
     service::{BackendRef, Frontend, OnBackendLost, Protocol, Service, ServiceRef},
@@ -53,7 +53,7 @@ impl StaleFlows {
     }
 }
 
-impl World {
+impl State {
     /// Ends what can be ended by now, and forgets what is listed again.
     pub(super) fn end_stale_flows(&mut self) {
         if !self.is_synced() {
@@ -124,10 +124,10 @@ mod tests {
 
     /// How often the flows to the old backend are ended after each of these inputs.
     fn resets<const N: usize>(inputs: [Input; N]) -> [usize; N] {
-        let mut world = World::new();
+        let mut state = State::new();
         inputs.map(|input| {
-            world.apply(input, Moment(Duration::ZERO));
-            let commands = world.take_commands();
+            state.apply(input, Moment(Duration::ZERO));
+            let commands = state.take_commands();
             let is_end = |command: &&Command| **command == Command::EndFlows(old());
             let ends = commands.iter().filter(is_end).count();
             let is_other =
@@ -152,11 +152,11 @@ mod tests {
             service.policy.on_backend_lost = OnBackendLost::Reset;
             Input::Put(service)
         };
-        let mut world = World::new();
+        let mut state = State::new();
         for input in [list(&[]), wanted(&[OLD, NEW]), wanted(&[NEW])] {
-            world.apply(input, Moment(Duration::ZERO));
+            state.apply(input, Moment(Duration::ZERO));
         }
-        assert_eq!(world.take_commands(), [Command::Reset(old())], "as the policy wants");
+        assert_eq!(state.take_commands(), [Command::Reset(old())], "as the policy wants");
     }
 
     #[test]
