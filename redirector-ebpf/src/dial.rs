@@ -200,13 +200,13 @@ fn frontend<const V6: bool, const SEND: bool, const STEP: u32>(
 fn holds(slot: Slot<SentValue>, service: &Service<'_>) -> bool {
     use redirector_ebpf::Tables as _;
     let generation = word!(slot.destination.generation).load();
+    let destination = || {
+        let health = Maps.health(word!(slot.destination.backend).load())?;
+        Some(health.on(Maps.node(word!(slot.destination.node).load())?))
+    };
     word!(slot.destination.epoch).load() == service.header.epoch
-        && Maps
-            .health(word!(slot.destination.backend).load())
+        && destination()
             .is_some_and(|health| health.is_usable() && health.generation() == generation)
-        && Maps
-            .node(word!(slot.destination.node).load())
-            .is_some_and(redirector_common::NodeWord::is_usable)
 }
 
 /// Who dials, as session affinity sees it.
@@ -369,8 +369,8 @@ fn avoids<const V6: bool>(hook: &Hook<V6>, choice: &Choice<'_>) -> bool {
 #[inline(always)]
 fn is_usable(choice: &Choice<'_>) -> bool {
     use redirector_ebpf::Tables as _;
-    Maps.health(choice.entry.backend).is_some_and(redirector_common::HealthWord::is_usable)
-        && Maps.node(choice.entry.node).is_some_and(redirector_common::NodeWord::is_usable)
+    let health = || Some(Maps.health(choice.entry.backend)?.on(Maps.node(choice.entry.node)?));
+    health().is_some_and(redirector_common::HealthWord::is_usable)
 }
 
 #[inline(always)]

@@ -49,8 +49,7 @@ pub fn resume<'t, T: Tables>(
         if entry.backend == earlier.backend {
             let health = tables.health(entry.backend).ok_or(Reason::Inconsistent)?;
             let node = tables.node(entry.node).ok_or(Reason::Inconsistent)?;
-            let holds =
-                health.is_usable() && node.is_usable() && health.generation() == earlier.generation;
+            let holds = health.on(node).is_usable() && health.generation() == earlier.generation;
             return Ok(holds.then(|| Choice::of(entry, slot, earlier.tier, health)));
         }
         if entry.backend < earlier.backend {

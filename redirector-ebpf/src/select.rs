@@ -190,7 +190,7 @@ pub fn sample<'t, T: Tables>(
         let health = tables.health(entry.backend).ok_or(Reason::Inconsistent)?;
         let node = tables.node(entry.node).ok_or(Reason::Inconsistent)?;
         *met |= health.0;
-        if health.is_usable() && node.is_usable() {
+        if health.on(node).is_usable() {
             return Ok(Choice::of(entry, slot, tier, health));
         }
     }
@@ -217,8 +217,7 @@ pub fn sample_but<'t, T: Tables>(
         let (entry, slot) = draw(tables, entries, &mut draws)?;
         let health = tables.health(entry.backend).ok_or(Reason::Inconsistent)?;
         let node = tables.node(entry.node).ok_or(Reason::Inconsistent)?;
-        if health.is_usable()
-            && node.is_usable()
+        if health.on(node).is_usable()
             && avoids(entry.backend, health.generation()).ok_or(Reason::Inconsistent)? == 0
         {
             return Ok(Choice::of(entry, slot, tier, health));
@@ -250,7 +249,7 @@ pub fn trial<'t, T: Tables>(
         let health = tables.health(entry.backend)?;
         let node = tables.node(entry.node)?;
         if health.is_only_ejected()
-            && node.is_usable()
+            && node.vetoes() == 0
             && may_try(entry.backend, health.generation())
         {
             return Some(Choice::of(entry, slot, tier, health));
@@ -381,7 +380,7 @@ fn walked<'t, const LIMIT: u32, T: Tables>(
         let node = tables.node(entry.node).ok_or(Reason::Inconsistent)?;
         let is_avoided = avoids(entry.backend, health.generation()).ok_or(Reason::Inconsistent)?;
         // One condition: a second way to the next step is one more state to explore at each of them.
-        if health.vetoes_despite(walk.ignored) | node.vetoes() | is_avoided == 0 {
+        if health.on(node).vetoes_despite(walk.ignored) | is_avoided == 0 {
             let tier = service.tier_of(tables, slot)?;
             return Ok(Walked::Met(Choice::of(entry, slot, tier, health)));
         }
@@ -418,7 +417,7 @@ pub fn later<'t, T: Tables>(
         let (entry, slot) = draw(tables, service.tier(tables, tier)?, &mut draws)?;
         let health = tables.health(entry.backend).ok_or(Reason::Inconsistent)?;
         let node = tables.node(entry.node).ok_or(Reason::Inconsistent)?;
-        if health.is_usable_despite(walk.ignored) && node.is_usable() {
+        if health.on(node).is_usable_despite(walk.ignored) {
             return Ok(Choice::of(entry, slot, tier, health));
         }
     }

@@ -74,6 +74,14 @@ impl HealthWord {
         Self((generation as u64) << 40)
     }
 
+    /// The vetoes of a backend on that node: its own, and in the same bytes those that the node's
+    /// backends have in common. The shift takes [`NodeWord::veto`]'s bits there.
+    #[inline(always)]
+    #[must_use]
+    pub const fn on(self, node: NodeWord) -> Self {
+        Self(self.0 | (node.vetoes() as u64) << 12)
+    }
+
     /// Whether there is no objection to new connections.
     #[inline(always)]
     #[must_use]
@@ -174,8 +182,9 @@ impl HealthByte {
 /// Index in `NODES` of a backend whose node has no name. Its word is always 0.
 pub const NO_NODE: u16 = 0;
 
-/// What `NODES` holds: usable if the low byte is 0; the other 56 bits say which node it is, so
-/// that the index can be adopted after a restart.
+/// What `NODES` holds: the low byte is the vetoes that every backend there has in common
+/// ([`veto`](Self::veto)), so that a node goes and comes back by one store; the other 56 bits say
+/// which node it is, so that the index can be adopted after a restart.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Pod, Zeroable)]
 pub struct NodeWord(pub u64);
@@ -199,18 +208,28 @@ impl NodeWord {
         Self(hash << 8 | 1 << 8)
     }
 
-    /// Whether backends on it may receive new connections.
-    #[inline(always)]
+    /// The bit that stands for that byte of every backend on the node; 0 where it can have none in
+    /// common.
     #[must_use]
-    pub const fn is_usable(self) -> bool {
-        self.vetoes() == 0
+    pub const fn veto(byte: HealthByte) -> u8 {
+        match byte {
+            HealthByte::Prober => 1,
+            HealthByte::Operator => 1 << 4,
+            HealthByte::Discovery | HealthByte::Passive | HealthByte::Listener => 0,
+        }
     }
 
-    /// Not 0 if they may not.
+    /// The vetoes; 0 is none.
     #[inline(always)]
     #[must_use]
-    pub const fn vetoes(self) -> u64 {
-        self.0 & 0xff
+    pub const fn vetoes(self) -> u8 {
+        self.0 as u8
+    }
+
+    /// The same node with these vetoes.
+    #[must_use]
+    pub const fn with_vetoes(self, vetoes: u8) -> Self {
+        Self(self.identity().0 | vetoes as u64)
     }
 
     /// The word with its low byte cleared: which node, not how it is.

@@ -287,7 +287,7 @@ impl Maps {
 fn kinds(plan: &Plan) -> String {
     let kind = |step: &Step| match step {
         Step::PutBackend { .. } => "backend",
-        Step::PutNode { .. } => "node",
+        Step::PutNode { .. } | Step::SetNode { .. } => "node",
         Step::PutName { .. } => "name",
         Step::SetHealth { .. } => "health",
         Step::WriteSlots { .. } => "slots",

@@ -215,6 +215,9 @@ impl Datapath {
                 self.health.publish(*index as usize, word.0)
             }
             Step::PutNode { index, word } => self.nodes.publish(usize::from(*index), word.0),
+            Step::SetNode { index, vetoes } => {
+                self.nodes.store_byte(usize::from(*index), 0, *vetoes)
+            }
             Step::PutName { service, name } => {
                 self.names.write(*service as usize, &[ServiceName::new(&name.0)])
             }

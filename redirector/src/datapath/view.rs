@@ -10,8 +10,8 @@ use std::{
 };
 
 use redirector_common::{
-    Address6, AllDown, Entry, Header, HealthByte, HealthWord, MAX_TIERS, NodeWord, RANGES,
-    SETTINGS, ServiceName, ServiceWord, Settings, Slot, TierRange,
+    Address6, AllDown, Entry, Header, HealthByte, HealthWord, MAX_TIERS, RANGES, SETTINGS,
+    ServiceName, ServiceWord, Settings, Slot, TierRange,
 };
 use serde::Serialize;
 
@@ -135,9 +135,6 @@ impl View {
     }
 }
 
-/// What decides whether a backend is usable.
-type Words = (HealthWord, NodeWord);
-
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct ServiceWordKey(u32, u16);
 
@@ -174,13 +171,13 @@ fn service(
     })
 }
 
-/// A tier, and the words of its backends with those of their nodes.
+/// A tier, and the vetoes of its backends, those of their nodes among them.
 fn tier_view(
     contents: &Contents,
     slot: u32,
     header: &Header,
     tier: u32,
-) -> Option<(TierView, Vec<Words>)> {
+) -> Option<(TierView, Vec<HealthWord>)> {
     let range: TierRange = cast(contents, slot + RANGES + tier)?;
     let before = tier.checked_sub(1).map_or(0, |before| header.loads[before as usize]);
     let first = slot.checked_add(range.start)?;
@@ -197,8 +194,8 @@ fn tier_view(
                 let address: Address6 = cast(contents, place(number)? + 1)?;
                 IpAddr::from(Ipv6Addr::from(address.address))
             };
-            let health = contents.health.get(entry.backend as usize)?;
             let node = contents.nodes.get(usize::from(entry.node))?;
+            let health = contents.health.get(entry.backend as usize)?.on(*node);
             let view = BackendView {
                 address,
                 port: entry.port,
@@ -206,10 +203,10 @@ fn tier_view(
                 node: entry.node,
                 share,
                 connections: 0,
-                usable: health.is_usable() && node.is_usable(),
-                objections: objections(*health, *node),
+                usable: health.is_usable(),
+                objections: objections(health),
             };
-            Some((view, (*health, *node)))
+            Some((view, health))
         })
         .collect::<Option<Vec<_>>>()?
         .into_iter()
@@ -218,16 +215,9 @@ fn tier_view(
     Some((TierView { load, backends }, words))
 }
 
-fn objections(health: HealthWord, node: NodeWord) -> Vec<&'static str> {
-    let mut names: Vec<_> = HealthByte::ALL
-        .into_iter()
-        .filter(|byte| health.byte(*byte) != 0)
-        .map(HealthByte::name)
-        .collect();
-    if !node.is_usable() {
-        names.push("node");
-    }
-    names
+fn objections(health: HealthWord) -> Vec<&'static str> {
+    let objecting = HealthByte::ALL.into_iter().filter(|byte| health.byte(*byte) != 0);
+    objecting.map(HealthByte::name).collect()
 }
 
 fn cast<T: bytemuck::Pod>(contents: &Contents, slot: u32) -> Option<T> {

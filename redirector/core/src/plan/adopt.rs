@@ -46,6 +46,9 @@ impl Installed {
         let health = snapshot.health.iter().take(installed.health.len());
         installed.health.splice(..health.len(), health.copied());
         installed.adopt_regions(&snapshot);
+        let named = (0..).zip(&installed.names).filter(|(_, name)| name.is_some());
+        let objected = named.filter(|(index, _)| !installed.vetoes(*index).is_usable());
+        installed.objected = objected.map(|(index, _)| index).collect();
         installed.drop_words();
         installed.rebuild_pools();
         installed
@@ -121,7 +124,7 @@ impl Installed {
                 _ => false,
             };
             let node = usize::from(entry.node);
-            if !is_same || backend.port != entry.port || node >= self.node_names.len() {
+            if !is_same || backend.port != entry.port || node >= self.node_words.len() {
                 return false;
             }
             found.push((backend, entry.backend, node));
@@ -129,14 +132,13 @@ impl Installed {
         for (backend, index, node) in found {
             self.names[index as usize] = Some(backend);
             self.backends.entry(backend).or_insert(index);
-            if !self.health[index as usize].is_usable() {
-                self.objected.insert(index);
-            }
             let word = snapshot.nodes.get(node).copied().unwrap_or_default();
-            // A node with another word than a good one of that name is not the node desired.
-            if node > 0 && word != NodeWord(0) && word.is_usable() {
-                self.node_names[node] = word;
-                self.nodes.entry(word).or_insert(node as u16);
+            if node > 0 && word.identity() != NodeWord(0) {
+                self.node_words[node] = word;
+                self.nodes.entry(word.identity()).or_insert(node as u16);
+                if word.vetoes() != 0 {
+                    self.vetoed_nodes.insert(node as u16);
+                }
             }
         }
         true
@@ -163,7 +165,7 @@ impl Installed {
         };
         let (backends, nodes) = (used(&self.backend_uses), used(&self.node_uses));
         self.free_backends = Pool::without(0, self.health.len() as u32, backends);
-        self.free_nodes = Pool::without(1, self.node_names.len() as u32, nodes);
+        self.free_nodes = Pool::without(1, self.node_words.len() as u32, nodes);
         let regions = self.regions.iter().map(|(slot, region)| (*slot, region.slots.len() as u32));
         self.arena = Arena::without(self.capacities.slots, regions);
     }

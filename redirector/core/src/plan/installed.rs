@@ -7,7 +7,9 @@ use std::{
     sync::Arc,
 };
 
-use redirector_common::{BackendValue, HealthByte, HealthWord, NodeWord, ServiceWord, Slot};
+use redirector_common::{
+    BackendValue, HealthByte, HealthWord, NO_NODE, NodeWord, ServiceWord, Slot,
+};
 
 use super::{arena::Arena, pool::Pool, render};
 use crate::{
@@ -61,17 +63,25 @@ pub struct Installed {
     pub(super) backend_uses: Vec<u32>,
     pub(super) health: Vec<HealthWord>,
     pub(super) names: Vec<Option<BackendRef>>,
-    /// Backends in use that have an objection.
+    /// Backends in use that have an objection, of their own or by their node.
     pub(super) objected: BTreeSet<u32>,
+    /// The node in every entry of a backend, or [`DIFFERENT_NODES`].
+    pub(super) backend_nodes: Vec<u16>,
     pub(super) nodes: BTreeMap<NodeWord, u16>,
     pub(super) node_uses: Vec<u32>,
-    pub(super) node_names: Vec<NodeWord>,
+    pub(super) node_words: Vec<NodeWord>,
+    /// Nodes in use that have vetoes.
+    pub(super) vetoed_nodes: BTreeSet<u16>,
     pub(super) free_frontends: Pool,
     pub(super) free_ids: Pool,
     pub(super) free_backends: Pool,
     pub(super) free_nodes: Pool,
     pub(super) arena: Arena,
 }
+
+/// Instead of a node: tables disagree on where a backend runs, so its node's word says nothing of
+/// it. (The map's last node is never in use for long: one of 65,535.)
+pub(super) const DIFFERENT_NODES: u16 = u16::MAX;
 
 /// A region that at least one frontend's word points to.
 #[derive(Clone, Debug)]
@@ -123,9 +133,11 @@ impl Installed {
             health: vec![HealthWord(0); backends as usize],
             names: vec![None; backends as usize],
             objected: BTreeSet::new(),
+            backend_nodes: vec![NO_NODE; backends as usize],
             nodes: BTreeMap::new(),
             node_uses: vec![0; nodes as usize],
-            node_names: vec![NodeWord(0); nodes as usize],
+            node_words: vec![NodeWord(0); nodes as usize],
+            vetoed_nodes: BTreeSet::new(),
             free_frontends: Pool::new(0, words),
             free_ids: Pool::new(0, services),
             free_backends: Pool::new(0, backends),
@@ -157,12 +169,29 @@ impl Installed {
     #[must_use]
     pub fn objections(&self) -> Vec<(BackendRef, HealthByte, u8)> {
         let objections = self.objected.iter().flat_map(|index| {
-            let index = *index as usize;
-            let (word, backend) = (self.health[index], self.names[index]);
+            let (word, backend) = (self.vetoes(*index), self.names[*index as usize]);
             let bytes = HealthByte::ALL.into_iter().filter(move |byte| word.byte(*byte) != 0);
             bytes.filter_map(move |byte| Some((backend?, byte, word.byte(byte))))
         });
         objections.collect()
+    }
+
+    /// The word of the node that a backend's entries name; without vetoes if they differ.
+    #[must_use]
+    pub fn node_word(&self, backend: u32) -> NodeWord {
+        let node = self.node_of(backend).unwrap_or(NO_NODE);
+        self.node_words[usize::from(node)]
+    }
+
+    /// The word of a backend, with the vetoes of its node.
+    pub(super) fn vetoes(&self, backend: u32) -> HealthWord {
+        self.health[backend as usize].on(self.node_word(backend))
+    }
+
+    /// The node of a backend, if all its entries name the same one.
+    pub(super) fn node_of(&self, backend: u32) -> Option<u16> {
+        let node = self.backend_nodes[backend as usize];
+        (node != NO_NODE && node != DIFFERENT_NODES).then_some(node)
     }
 
     /// Where each frontend leads, for [`Input::Adopted`](crate::Input::Adopted).

@@ -65,6 +65,13 @@ pub enum Step {
         /// Which node.
         word: NodeWord,
     },
+    /// The low byte of `NODES[index]`, by a store of one byte: for every backend there at once.
+    SetNode {
+        /// Index of the node.
+        index: u16,
+        /// [`NodeWord::veto`] of each byte that all its backends have.
+        vetoes: u8,
+    },
     /// `NAMES[service] =` [`ServiceName::new`](redirector_common::ServiceName::new)`(name)`.
     PutName {
         /// Service id.

@@ -3,13 +3,16 @@
 //! An ejection is done before anything else, unless it would leave a table that is about to be
 //! replaced without a usable backend: then connections would be refused although there is a usable
 //! one before and another one after.
+//!
+//! Where all that tables list of a node has the same objection, the node's own word says so: a node
+//! that is silent or drained is one store, however many backends are on it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use redirector_common::{HealthByte, HealthWord, Slot};
+use redirector_common::{Entry, HealthByte, HealthWord, NodeWord, Slot};
 
 use super::{Step, installed::Installed, limit::Limit, render};
 use crate::{
@@ -17,14 +20,16 @@ use crate::{
     tables::Tables,
 };
 
-/// Steps on `HEALTH`.
+/// From so many stores on that one to the node's word takes the place of.
+const WORTH_A_NODE: u32 = 2;
+
+/// Steps on `HEALTH` and on the vetoes of `NODES`.
 #[derive(Debug, Default)]
 pub(super) struct Objected {
     pub(super) lifted: Vec<Step>,
     pub(super) at_once: Vec<Step>,
     /// Ejections that wait for the last pass and a barrier.
     pub(super) late: Vec<Step>,
-    is_compared: bool,
 }
 
 impl Objected {
@@ -33,17 +38,16 @@ impl Objected {
         !self.late.is_empty()
     }
 
-    /// Compares once per plan: what later passes add has its objections from the beginning.
+    /// Brings the objections that are installed in line with the desired ones. Readers may still
+    /// meet backends that are `unlisted` now.
     pub(super) fn compare(
         &mut self,
         installed: &mut Installed,
         desired: &Tables,
         leaving: &BTreeMap<u32, Arc<[Slot]>>,
+        unlisted: &[u32],
         rejected: &[(ServiceRef, Limit)],
     ) {
-        if std::mem::replace(&mut self.is_compared, true) {
-            return;
-        }
         let wanted = wanted(installed, desired, !rejected.is_empty());
         let mut replaced: Vec<&[Slot]> = leaving.values().map(|slots| &**slots).collect();
         let mut stay: Vec<Arc<[Slot]>> = Vec::new();
@@ -67,37 +71,77 @@ impl Objected {
             }
         }
         let late = last_ones(installed, &wanted, &replaced);
+        let nodes = node_vetoes(installed, &wanted, &late);
+        let (mut readmitted, mut ejected) = (Vec::new(), Vec::new());
+        for (index, vetoes) in &nodes {
+            let before = installed.node_words[usize::from(*index)].vetoes();
+            let step = Step::SetNode { index: *index, vetoes: *vetoes };
+            // One that lifts something waits for what its backends are to have instead.
+            if before & !vetoes != 0 { &mut readmitted } else { &mut ejected }.push(step);
+        }
+        self.at_once.append(&mut ejected);
+        for index in unlisted {
+            let node = installed.node_of(*index).filter(|node| nodes.contains_key(node));
+            let vetoes = node.map_or(0, |node| installed.node_words[usize::from(node)].vetoes());
+            let word = &mut installed.health[*index as usize];
+            for byte in HealthByte::AGENT {
+                if vetoes & NodeWord::veto(byte) != 0 && word.byte(byte) == 0 {
+                    *word = word.with(byte, 1);
+                    self.lifted.push(Step::SetHealth { backend: *index, byte, value: 1 });
+                }
+            }
+        }
+        let mut lifted = Vec::new();
         for (index, want) in wanted {
+            let node = installed.node_of(index);
+            let vetoes = node.map_or(0, |node| {
+                let before = installed.node_words[usize::from(node)].vetoes();
+                nodes.get(&node).copied().unwrap_or(before)
+            });
+            let is_out = installed.objected.contains(&index);
             let word = &mut installed.health[index as usize];
             // One objection may follow another: at no moment in between is the backend usable.
             let mut relieved = Vec::new();
             for byte in HealthByte::AGENT {
-                let value = want.byte(byte);
-                if value == word.byte(byte) {
+                let (value, of_node) = (want.byte(byte), NodeWord::veto(byte));
+                if value == word.byte(byte) || value != 0 && vetoes & of_node != 0 {
                     continue;
                 }
+                *word = word.with(byte, value);
                 let step = Step::SetHealth { backend: index, byte, value };
                 if value == 0 {
                     relieved.push(step);
                 } else if late.contains(&index) {
                     self.late.push(step);
+                } else if is_out {
+                    // Before its node may be re-admitted.
+                    self.lifted.push(step);
                 } else {
                     self.at_once.push(step);
                 }
             }
-            *word = want;
-            if want.is_usable() { &mut self.lifted } else { &mut self.at_once }
-                .append(&mut relieved);
+            if want.is_usable() { &mut lifted } else { &mut self.at_once }.append(&mut relieved);
             if want.is_usable() {
                 installed.objected.remove(&index);
             } else {
                 installed.objected.insert(index);
             }
         }
+        self.lifted.append(&mut lifted);
+        self.lifted.append(&mut readmitted);
+        for (index, vetoes) in nodes {
+            let word = &mut installed.node_words[usize::from(index)];
+            *word = word.with_vetoes(vetoes);
+            if vetoes == 0 {
+                installed.vetoed_nodes.remove(&index);
+            } else {
+                installed.vetoed_nodes.insert(index);
+            }
+        }
     }
 }
 
-/// The words that differ from what they should be.
+/// What should be in force of each backend that has an objection, or is to have none any more.
 fn wanted(
     installed: &Installed,
     desired: &Tables,
@@ -120,13 +164,58 @@ fn wanted(
         let entries = tables.flat_map(|table| &table.tiers).flat_map(|tier| &tier.entries);
         let listed: BTreeSet<BackendRef> =
             entries.map(|entry| entry.backend).filter(|entry| lifted.contains_key(entry)).collect();
-        lifted.retain(|backend, _| listed.contains(backend));
+        for (_, index) in lifted.extract_if(.., |backend, _| !listed.contains(backend)) {
+            wanted.insert(index, installed.vetoes(index));
+        }
     }
     for index in lifted.into_values() {
         wanted.insert(index, HealthWord::new(installed.health[index as usize].generation()));
     }
-    wanted.retain(|index, word| *word != installed.health[*index as usize]);
     wanted
+}
+
+/// How many of a node's entries want an objection of one byte, and what it would take.
+#[derive(Clone, Copy, Debug, Default)]
+struct Objecting {
+    entries: u32,
+    /// Backends that do not have it yet.
+    missing: u32,
+    has_late: bool,
+}
+
+/// The vetoes of nodes that are to change: a byte that all entries of a node want becomes its
+/// node's if that saves stores, and stays it as long as they all do.
+fn node_vetoes(
+    installed: &Installed,
+    wanted: &BTreeMap<u32, HealthWord>,
+    late: &BTreeSet<u32>,
+) -> BTreeMap<u16, u8> {
+    let bytes = || HealthByte::AGENT.into_iter().filter(|byte| NodeWord::veto(*byte) != 0);
+    let mut objecting: BTreeMap<(u16, HealthByte), Objecting> = BTreeMap::new();
+    for (index, want) in wanted {
+        let Some(node) = installed.node_of(*index) else { continue };
+        for byte in bytes().filter(|byte| want.byte(*byte) != 0) {
+            let its = objecting.entry((node, byte)).or_default();
+            its.entries += installed.backend_uses[*index as usize];
+            its.missing += u32::from(installed.vetoes(*index).byte(byte) == 0);
+            its.has_late |= late.contains(index);
+        }
+    }
+    let nodes =
+        objecting.keys().map(|(node, _)| *node).chain(installed.vetoed_nodes.iter().copied());
+    let nodes: BTreeSet<u16> = nodes.collect();
+    let of = |node: u16| {
+        let before = installed.node_words[usize::from(node)].vetoes();
+        let vetoes = bytes().fold(0, |vetoes, byte| {
+            let veto = NodeWord::veto(byte);
+            let its = objecting.get(&(node, byte)).copied().unwrap_or_default();
+            let is_all = its.entries == installed.node_uses[usize::from(node)];
+            let is_worth = its.missing >= WORTH_A_NODE && !its.has_late;
+            if is_all && (before & veto != 0 || is_worth) { vetoes | veto } else { vetoes }
+        });
+        (before != vetoes).then_some((node, vetoes))
+    };
+    nodes.into_iter().filter_map(of).collect()
 }
 
 /// Backends that are about to be ejected and are the last usable ones of a region that is about
@@ -136,23 +225,22 @@ fn last_ones(
     wanted: &BTreeMap<u32, HealthWord>,
     replaced: &[&[Slot]],
 ) -> BTreeSet<u32> {
-    let is_usable = |index: u32| installed.health[index as usize].is_usable();
-    let ejected: BTreeSet<u32> = wanted
-        .iter()
-        .filter(|(index, want)| is_usable(**index) && !want.is_usable())
-        .map(|(index, _)| *index)
-        .collect();
     let mut late = BTreeSet::new();
-    if ejected.is_empty() {
+    if wanted.values().all(|want| want.is_usable()) {
         return late;
     }
     for slots in replaced {
-        let listed = || render::entries(slots).map(|(entry, _)| entry.backend);
-        let stays = |index: u32| {
-            wanted.get(&index).map_or_else(|| is_usable(index), |want| want.is_usable())
+        let listed = || render::entries(slots).map(|(entry, _)| entry);
+        let is_usable = |entry: &Entry| {
+            let node = installed.node_words[usize::from(entry.node)];
+            installed.health[entry.backend as usize].on(node).is_usable()
         };
-        if listed().any(is_usable) && !listed().any(stays) {
-            late.extend(listed().filter(|index| ejected.contains(index)));
+        let want = |entry: &Entry| wanted.get(&entry.backend).copied();
+        let stays =
+            |entry: &Entry| want(entry).map_or_else(|| is_usable(entry), HealthWord::is_usable);
+        if listed().any(|entry| is_usable(&entry)) && !listed().any(|entry| stays(&entry)) {
+            let ejected = listed().filter(|entry| is_usable(entry) && !stays(entry));
+            late.extend(ejected.map(|entry| entry.backend));
         }
     }
     late

@@ -188,7 +188,7 @@ impl Pass<'_> {
         if is_sweep && rejected.is_empty() {
             installed.is_swept = true;
         }
-        objected.compare(installed, desired, &leaving, rejected);
+        objected.compare(installed, desired, &leaving, &unlisted, rejected);
         for backend in unlisted {
             let word = &mut installed.health[backend as usize];
             *word = word.with(HealthByte::Discovery, 1);

@@ -208,7 +208,7 @@ impl Pass<'_> {
             self.phases.puts.push(Step::PutBackend { index, value: value_of(&backend), word });
         }
         for (word, index) in nodes {
-            installed.node_names[usize::from(index)] = word;
+            installed.node_words[usize::from(index)] = word;
             self.phases.puts.push(Step::PutNode { index, word });
         }
         let text = |name: &str| ServiceName::new(name);

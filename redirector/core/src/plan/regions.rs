@@ -5,7 +5,7 @@ use std::sync::Arc;
 use redirector_common::{NO_NODE, ServiceWord, Slot};
 
 use super::{
-    installed::{Id, Installed, Region},
+    installed::{DIFFERENT_NODES, Id, Installed, Region},
     render,
 };
 use crate::service::Frontend;
@@ -26,7 +26,13 @@ impl Installed {
     /// A new region: its entries count as uses. `frontends` are counted as they are pointed at it.
     pub(super) fn add_region(&mut self, slot: u32, slots: Arc<[Slot]>) {
         for (entry, _) in render::entries(&slots) {
-            self.backend_uses[entry.backend as usize] += 1;
+            let (uses, node) = (
+                &mut self.backend_uses[entry.backend as usize],
+                &mut self.backend_nodes[entry.backend as usize],
+            );
+            let is_same = *uses == 0 || *node == entry.node;
+            *node = if is_same { entry.node } else { DIFFERENT_NODES };
+            *uses += 1;
             self.node_uses[usize::from(entry.node)] += 1;
         }
         if let Some(id) = self.ids.get_mut(&render::header(&slots).service) {
@@ -68,10 +74,12 @@ impl Installed {
             let node = &mut self.node_uses[usize::from(entry.node)];
             *node -= 1;
             if *node == 0 && entry.node != NO_NODE {
-                let word = std::mem::take(&mut self.node_names[usize::from(entry.node)]);
-                if self.nodes.get(&word) == Some(&entry.node) {
-                    self.nodes.remove(&word);
+                // Its word stays: readers may still meet it.
+                let name = self.node_words[usize::from(entry.node)].identity();
+                if self.nodes.get(&name) == Some(&entry.node) {
+                    self.nodes.remove(&name);
                 }
+                self.vetoed_nodes.remove(&entry.node);
                 self.free_nodes.give_back(u32::from(entry.node));
             }
         }

@@ -350,7 +350,7 @@ impl<'t> Run<'t> {
     /// Every objection, as the maps have it.
     fn objections(&self) -> Vec<(BackendRef, HealthByte, u8)> {
         let words = self.installed.backends().flat_map(|(backend, index)| {
-            let word = self.memory.health[index as usize];
+            let word = self.memory.health[index as usize].on(self.installed.node_word(index));
             let bytes = HealthByte::ALL.into_iter().map(move |byte| (byte, word.byte(byte)));
             bytes.filter(|(_, value)| *value != 0).map(|(byte, value)| (*backend, byte, value))
         });
@@ -472,7 +472,8 @@ impl<'t> Run<'t> {
 
     pub fn word(&self, backend: &BackendRef) -> HealthWord {
         let index = self.installed.backend(backend).map(|(index, _)| index);
-        index.and_then(|index| self.memory.health(index)).unwrap_or_default()
+        let word = |index| Some(self.memory.health(index)?.on(self.installed.node_word(index)));
+        index.and_then(word).unwrap_or_default()
     }
 
     fn set(&mut self, backend: &BackendRef, byte: HealthByte, value: u8) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use redirector_common::{AllDown, HealthWord, MAX_TIERS, NodeWord, RANGES};
+use redirector_common::{AllDown, MAX_TIERS, NodeWord, RANGES};
 use redirector_core::{
     plan::Plan,
     service::{BackendRef, Frontend, ServiceRef},
@@ -57,9 +57,10 @@ fn see(memory: &Memory, frontend: &Frontend, index: u32) -> Seen {
             before = Some(entry.backend);
             let backend = memory.backend(entry, slot, header.entry_shift() == 1, frontend);
             let node = memory.node(entry.node).expect("within the map");
-            if memory.health(entry.backend).is_some_and(HealthWord::is_usable) {
+            if memory.health(entry.backend).is_some_and(|word| word.on(node).is_usable()) {
                 usable.push(backend);
             }
+            let node = node.identity();
             listed.push((backend, node));
         }
         listed.sort_unstable();

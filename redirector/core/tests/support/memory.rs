@@ -98,6 +98,10 @@ impl Memory {
                 assert_ne!(*index, 0, "node 0 is nobody");
                 assert!(self.hot.nodes & 1 << index == 0, "node {index} is in use");
             }
+            Step::SetNode { index, vetoes } => {
+                let word = self.nodes[usize::from(*index)];
+                assert_ne!(word.vetoes(), *vetoes, "a store that changes nothing");
+            }
             Step::SetHealth { backend, byte, value } => {
                 let word = self.health[*backend as usize];
                 assert_ne!(word.byte(*byte), *value, "a store that changes nothing");
@@ -139,6 +143,10 @@ impl Memory {
                 self.health[*index as usize] = *word;
             }
             Step::PutNode { index, word } => self.nodes[usize::from(*index)] = *word,
+            Step::SetNode { index, vetoes } => {
+                let word = &mut self.nodes[usize::from(*index)];
+                *word = word.with_vetoes(*vetoes);
+            }
             Step::PutName { service, name } => {
                 self.names[*service as usize] = ServiceName::new(&name.0);
             }

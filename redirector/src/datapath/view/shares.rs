@@ -1,8 +1,8 @@
 //! Who receives which share of a service's new connections: what the programs' draws come to.
 
-use redirector_common::{AllDown, Entry, HealthWord, NodeWord};
+use redirector_common::{AllDown, Entry, HealthWord};
 
-use super::{TierView, Words};
+use super::TierView;
 
 /// All new connections.
 const ALL: f64 = 10_000.0;
@@ -25,25 +25,26 @@ pub(super) fn of_entries(entries: &[Entry]) -> Vec<u32> {
 /// Gives each backend its share of the new connections. In order: to usable ones; in a panic, to
 /// those that are only drained; to those that are only suspected; as the all-down policy says. What
 /// a tier carries that has none of them goes to the first one that has.
-pub(super) fn spread(tiers: &mut [TierView], words: &[Vec<Words>], all_down: Option<AllDown>) {
+pub(super) fn spread(tiers: &mut [TierView], words: &[Vec<HealthWord>], all_down: Option<AllDown>) {
     let is_panic = all_down == Some(AllDown::Panic);
     let (drained, suspected) = (HealthWord::OPERATOR, HealthWord::SUSPECTED_BITS);
     let ignored: &[u64] =
         if is_panic { &[0, drained, drained | suspected] } else { &[0, suspected] };
-    let has_any = |ignored: &&u64| words.iter().flatten().any(|word| is_usable(*word, **ignored));
+    let has_any =
+        |ignored: &&u64| words.iter().flatten().any(|word| word.is_usable_despite(**ignored));
     match ignored.iter().find(has_any) {
-        Some(ignored) => spread_over(tiers, words, |word| is_usable(word, *ignored)),
+        Some(ignored) => spread_over(tiers, words, |word| word.is_usable_despite(*ignored)),
         None if is_panic => spread_over(tiers, words, |_| true),
         None => {}
     }
 }
 
-fn is_usable((health, node): (HealthWord, NodeWord), ignored: u64) -> bool {
-    health.is_usable_despite(ignored) && node.is_usable()
-}
-
-fn spread_over(tiers: &mut [TierView], words: &[Vec<Words>], is_used: impl Fn(Words) -> bool) {
-    let has_any = |words: &Vec<Words>| words.iter().any(|word| is_used(*word));
+fn spread_over(
+    tiers: &mut [TierView],
+    words: &[Vec<HealthWord>],
+    is_used: impl Fn(HealthWord) -> bool,
+) {
+    let has_any = |words: &Vec<HealthWord>| words.iter().any(|word| is_used(*word));
     let mut loads: Vec<f64> = tiers.iter().map(|tier| f64::from(tier.load) / 100.0).collect();
     let Some(first) = words.iter().position(has_any) else { return };
     for (tier, words) in words.iter().enumerate() {
@@ -53,7 +54,7 @@ fn spread_over(tiers: &mut [TierView], words: &[Vec<Words>], is_used: impl Fn(Wo
         }
     }
     for ((tier, words), load) in tiers.iter_mut().zip(words).zip(loads) {
-        let used = |(_, word): &(_, &Words)| is_used(**word);
+        let used = |(_, word): &(_, &HealthWord)| is_used(**word);
         let shares = tier.backends.iter().zip(words).filter(used);
         let sum: f64 = shares.map(|(backend, _)| f64::from(backend.share)).sum();
         for (backend, _) in tier.backends.iter_mut().zip(words).filter(|(_, word)| is_used(**word))
