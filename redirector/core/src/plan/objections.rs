@@ -238,7 +238,7 @@ fn last_ones(
         let want = |entry: &Entry| wanted.get(&entry.backend).copied();
         let stays =
             |entry: &Entry| want(entry).map_or_else(|| is_usable(entry), HealthWord::is_usable);
-        if listed().any(|entry| is_usable(&entry)) && !listed().any(|entry| stays(&entry)) {
+        if listed().any(is_usable) && !listed().any(stays) {
             let ejected = listed().filter(|entry| is_usable(entry) && !stays(entry));
             late.extend(ejected.map(|entry| entry.backend));
         }
