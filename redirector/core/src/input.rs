@@ -143,6 +143,28 @@ pub enum Drained {
     Cluster(Arc<str>),
 }
 
+impl Drained {
+    /// Its form in the cluster with the id `own`: one order has one form.
+    pub(crate) fn seen_from(self, own: Option<&Arc<str>>) -> Self {
+        match self {
+            Self::Node(node) => Self::Node(node.seen_from(own)),
+            Self::Zone(zone) => Self::Zone(zone.seen_from(own)),
+            Self::Backend(_) | Self::Cluster(_) => self,
+        }
+    }
+}
+
+impl Verb {
+    /// Its form in the cluster with the id `own`.
+    pub(crate) fn seen_from(self, own: Option<&Arc<str>>) -> Self {
+        match self {
+            Self::Drain(what) => Self::Drain(what.seen_from(own)),
+            Self::Undrain(what) => Self::Undrain(what.seen_from(own)),
+            Self::Force { .. } | Self::Failback(_) => self,
+        }
+    }
+}
+
 /// What the core asks for that is no state of a table: done once, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {

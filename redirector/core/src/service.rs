@@ -7,6 +7,7 @@ use std::{cmp::Ordering, fmt, net::IpAddr, sync::Arc};
 use redirector_common::{AllDown, Limits, PROTOCOL_TCP, PROTOCOL_UDP};
 
 use crate::locality::Place;
+pub use crate::locality::{Locality, Rank};
 
 /// Name of a service, `namespace/name` by convention.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,19 +145,6 @@ macro_rules! ordered_by_address {
 
 ordered_by_address!(Frontend, BackendRef);
 
-/// Where something runs. `None` is unknown, and equal to nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Locality {
-    /// Name of the node.
-    pub node: Option<Arc<str>>,
-    /// `topology.kubernetes.io/zone`.
-    pub zone: Option<Arc<str>>,
-    /// `topology.kubernetes.io/region`.
-    pub region: Option<Arc<str>>,
-    /// Name of the cluster; `None` is the client's own.
-    pub cluster: Option<Arc<str>>,
-}
-
 /// One backend of one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
@@ -168,19 +156,6 @@ pub struct Backend {
     pub weight: u16,
     /// What its source says of it beside its place.
     pub rank: Rank,
-}
-
-/// What a source says of a backend beside its place: with it tiers begin and end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Rank {
-    /// A backend among those that kube-proxy on this node would choose from. Without rules they
-    /// are the first tier of their service, wherever they are.
-    Preferred,
-    /// A backend that is ready; nothing else is known.
-    #[default]
-    Ready,
-    /// A backend that serves, but is about to end: the last tier, after all rules.
-    Terminating,
 }
 
 /// A service and everything that decides where its connections go.
