@@ -74,7 +74,7 @@ pub(super) fn alone(service: &Service) -> Result<(), Flaw> {
     }
     let mut sorted: Vec<BackendRef> = Vec::with_capacity(backends.len());
     for backend in backends {
-        let key = as_frontend(&backend.backend);
+        let key = backend.backend;
         is_address(key)?;
         if protocol.is_some_and(|protocol| key.protocol != protocol) {
             return Err(Flaw::Protocol(key));
@@ -133,13 +133,13 @@ pub(super) fn among(
         if let Some(by) = holder(frontend) {
             return Err(Flaw::Taken(*frontend, by.clone()));
         }
-        let users = known.users(&as_backend(frontend));
+        let users = known.users(frontend);
         if let Some(by) = users.into_iter().find(|by| **by != service.name) {
             return Err(Flaw::FrontendIsBackend(*frontend, by.clone()));
         }
     }
     for backend in &service.backends {
-        if let Some(by) = holder(&as_frontend(&backend.backend)) {
+        if let Some(by) = holder(&backend.backend) {
             return Err(Flaw::BackendIsFrontend(backend.backend, by.clone()));
         }
     }
@@ -148,7 +148,7 @@ pub(super) fn among(
 
 /// Whether no two of these services are in each other's way.
 pub(super) fn are_compatible(frontends: &[Frontend], backends: &[(BackendRef, u32)]) -> bool {
-    let mut others = backends.iter().map(|(backend, _)| as_frontend(backend)).peekable();
+    let mut others = backends.iter().map(|(backend, _)| *backend).peekable();
     frontends.windows(2).all(|pair| pair[0] != pair[1])
         && frontends.iter().all(|frontend| {
             while others.next_if(|other| other < frontend).is_some() {}
@@ -165,14 +165,4 @@ fn is_address(frontend: Frontend) -> Result<(), Flaw> {
         Err(why) if !frontend.address.is_loopback() => Err(Flaw::Address(frontend, why)),
         _ => Ok(()),
     }
-}
-
-fn as_frontend(backend: &BackendRef) -> Frontend {
-    let BackendRef { address, port, protocol } = *backend;
-    Frontend { address, port, protocol }
-}
-
-fn as_backend(frontend: &Frontend) -> BackendRef {
-    let Frontend { address, port, protocol } = *frontend;
-    BackendRef { address, port, protocol }
 }
