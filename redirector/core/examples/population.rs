@@ -20,7 +20,7 @@ use redirector_core::{
     service::{
         Backend, BackendRef, Frontend, Locality, Policy, Probe, Protocol, Rank, Service, ServiceRef,
     },
-    tables::compile,
+    state::compile,
 };
 
 const NODES: usize = 5_000;

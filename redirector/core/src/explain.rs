@@ -13,10 +13,10 @@ use crate::{
         tiers,
         vacancies::Vacancy,
     },
-    health::{ProbeHealth, Suspicion},
+    health::{ProbeHealth, Suspicion, Veto},
     input::{Drained, Moment},
     service::{Backend, BackendRef, Failback, FailbackMode, Locality, Mode, Service, ServiceRef},
-    state::{Objection, State},
+    state::State,
     tables::Table,
 };
 
@@ -101,7 +101,7 @@ pub struct Member {
     /// What the probes of this node say of it.
     pub probes: ProbeHealth,
     /// Who objects to new connections; without any it is healthy.
-    pub objections: Vec<(HealthByte, Objection)>,
+    pub objections: Vec<(HealthByte, Veto)>,
     /// What was seen of it that its probes are being asked about.
     pub suspicions: Vec<Suspicion>,
 }

@@ -4,12 +4,13 @@
 //! And only those of a backend that has ever answered this node: else a network policy that lets
 //! applications through and probes not would be taken for a death.
 
+use std::sync::Arc;
+
 use redirector_common::HealthByte;
 
 use crate::{
     input::{ClientId, Moment, ProbeFailure},
     service::{Probe, ProbeKind},
-    state::Objection,
 };
 
 /// How a backend is probed that is ejected though no service configures a probe: as by default, but
@@ -29,9 +30,18 @@ pub struct BackendHealth {
     /// What this node's probes say of it.
     pub probes: ProbeHealth,
     /// Who objects; without any it receives new connections.
-    pub objections: Vec<(HealthByte, Objection)>,
+    pub objections: Vec<(HealthByte, Veto)>,
     /// What was seen of it that its probes are being asked about; that objects to nothing.
     pub suspicions: Vec<Suspicion>,
+}
+
+/// What is behind one byte that is not 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Veto {
+    /// When it was raised.
+    pub since: Moment,
+    /// What was seen or ordered, in words for an operator.
+    pub why: Arc<str>,
 }
 
 /// Something the kernel saw, as long as no probe has said whether it is so.

@@ -103,7 +103,7 @@ fn lines(explanation: &Explanation) -> Vec<String> {
                 .push(format!("{number} {name}: {load} of {due} %, {healthy}/{total} healthy{of}"));
             for Member { backend, weight, share, objections, .. } in &tier.members {
                 let address = backend.address;
-                let objections = objections.iter().map(|(by, Objection { why, since })| {
+                let objections = objections.iter().map(|(by, Veto { why, since })| {
                     format!(", {}: {why} since {:?}", by.name(), since.0)
                 });
                 let objections: String = objections.collect();

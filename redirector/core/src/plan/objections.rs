@@ -11,7 +11,7 @@ use std::{
 
 use redirector_common::{HealthByte, HealthWord, Slot};
 
-use super::{Step, installed::Installed, limit::Limit, render};
+use super::{installed::Installed, limit::Limit, render, step::Step};
 use crate::{
     service::{BackendRef, ServiceRef},
     tables::Tables,

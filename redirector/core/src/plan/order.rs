@@ -2,7 +2,7 @@
 
 use redirector_common::ServiceWord;
 
-use super::{Step, installed::Installed, objections::Objected};
+use super::{installed::Installed, objections::Objected, step::Step};
 
 /// Steps by kind.
 #[derive(Debug, Default)]

@@ -8,17 +8,17 @@ use std::{
 use redirector_common::{HealthByte, ServiceWord, Slot};
 
 use super::{
-    Scope, Step,
     changes::{Change, as_named, changes, gone},
     installed::{Installed, Placed, family},
     limit::Limit,
     objections::Objected,
     order::{Phases, order},
     resolve::Resolved,
+    step::Step,
 };
 use crate::{
     service::{Frontend, ServiceRef},
-    tables::Tables,
+    tables::{Scope, Tables},
 };
 
 #[derive(Debug)]

@@ -9,13 +9,14 @@ use redirector_common::{HealthByte, HealthWord};
 
 use super::{State, instant::Instant};
 use crate::{
+    compile::{Overrides, View, count},
     failover::{
         loads::{Count, Formula},
         standing::{Held, Known, step},
     },
     input::{Moment, Transition},
     service::{BackendRef, Service, ServiceRef},
-    tables::{Overrides, ServiceTables, Tier, View, count},
+    tables::{ServiceTables, Tier},
 };
 
 /// Where the services' loads are not what health says.

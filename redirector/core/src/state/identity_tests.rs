@@ -11,7 +11,7 @@ use super::{
 use crate::{
     input::{Drained, Network, ProbeFailure},
     service::{Probe, Protocol, Service},
-    tables::compile,
+    state::compile,
 };
 
 /// Backends on n9 of the own cluster, and (`WEST`) on the node of that name in west.

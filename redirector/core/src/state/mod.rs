@@ -47,17 +47,17 @@ use self::{
     stale_flows::StaleFlows,
 };
 use crate::{
+    compile::{Overrides, View, compile_service, tiers},
     failover::{
         tiers::others,
         vacancies::{Vacancy, vacancies},
     },
     input::{Command, Input, Moment, Rerouter, Transition, Verb},
-    plan::Scope,
     service::{BackendRef, Frontend, Locality, Policy, Service, ServiceRef},
-    tables::{Overrides, ServiceTables, Tables, View, compile_service, tiers},
+    tables::{Scope, ServiceTables, Tables},
 };
 
-pub use self::{objections::Objection, subjects::Extent};
+pub use self::subjects::Extent;
 
 /// How often one input tries again what was refused before: enough for chains of moves, and a
 /// bound for what a hostile source can cost.
@@ -448,6 +448,22 @@ impl State {
             self.dependants.entry(other.clone()).or_default().insert(name.clone());
         }
     }
+}
+
+/// The tables of a state, from nothing. [`State::tables`] has the same at no cost.
+#[must_use]
+pub fn compile(state: &State) -> Tables {
+    let objections = state.objections();
+    let view = View { objections: &objections, ..state.view() };
+    let services = state
+        .services()
+        .map(|service| {
+            let overrides = state.overrides(&service.name);
+            let tables = compile_service(service, tiers(service, &view), overrides, &objections);
+            (service.name.clone(), Arc::new(tables))
+        })
+        .collect();
+    Tables { synced: state.is_synced(), services, objections }
 }
 
 /// What compiling a service needs and changes.

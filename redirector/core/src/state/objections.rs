@@ -5,21 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use redirector_common::{HealthByte, HealthWord};
 
 use super::State;
-use crate::{input::Moment, service::BackendRef};
+use crate::{health::Veto, service::BackendRef};
 
 /// What is behind the bytes of [`Tables::objections`](crate::Tables::objections).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Objections {
-    told: BTreeMap<(BackendRef, HealthByte), Objection>,
-}
-
-/// What is behind one byte that is not 0.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Objection {
-    /// When it was raised.
-    pub since: Moment,
-    /// What was seen or ordered, in words for an operator.
-    pub why: Arc<str>,
+    told: BTreeMap<(BackendRef, HealthByte), Veto>,
 }
 
 impl State {
@@ -37,7 +28,7 @@ impl State {
             .told
             .entry((backend, by))
             .and_modify(|told| told.why = Arc::clone(&why))
-            .or_insert(Objection { since, why });
+            .or_insert(Veto { since, why });
         is_new
     }
 
@@ -54,10 +45,7 @@ impl State {
     }
 
     /// Who objects to a backend, in the order of the bytes.
-    pub fn objections_to(
-        &self,
-        backend: &BackendRef,
-    ) -> impl Iterator<Item = (HealthByte, &Objection)> {
+    pub fn objections_to(&self, backend: &BackendRef) -> impl Iterator<Item = (HealthByte, &Veto)> {
         let all = (*backend, HealthByte::ALL[0])..=(*backend, HealthByte::ALL[4]);
         self.objections.told.range(all).map(|((_, by), objection)| (*by, objection))
     }

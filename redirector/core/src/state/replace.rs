@@ -12,10 +12,10 @@ use super::{
     rerouter,
 };
 use crate::{
+    compile::View,
     failover::tiers::others,
     input::Transition,
     service::{BackendRef, Frontend, Service, ServiceRef},
-    tables::View,
 };
 
 impl State {

@@ -9,7 +9,7 @@ use crate::service::{Probe, ProbeKind};
 use crate::{
     input::{ClientId, KernelEvent, ProbeFailure},
     service::{Backend, Policy, Protocol, Rank},
-    tables::compile,
+    state::compile,
 };
 
 const NOW: Moment = Moment(Duration::ZERO);

@@ -12,7 +12,7 @@ use crate::{
     health::{ProbeHealth, TRIAL},
     input::{ClientId, KernelEvent, Network, ProbeFailure, Verb},
     service::{Backend, Failback, FailbackMode, OnBackendLost, Probe, Protocol, Service},
-    tables::compile,
+    state::compile,
 };
 
 const A: &str = "10.1.0.1";
