@@ -9,8 +9,8 @@ use redirector_common::{HealthWord, NodeWord};
 use crate::{
     failover::{
         blend,
+        holds::{Held, Hold},
         loads::{Count, Formula, cumulative},
-        standing::{Held, Hold},
         tiers::{members, name},
     },
     locality::Locality,

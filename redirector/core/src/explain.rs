@@ -8,8 +8,8 @@ use redirector_common::{AllDown, HealthByte};
 
 use crate::{
     failover::{
+        holds::Hold,
         loads::{Count, Formula},
-        standing::Hold,
         tiers,
         vacancies::Vacancy,
     },
@@ -132,9 +132,9 @@ impl State {
     /// What would be if all of these died: a copy in which their probes fail, to be
     /// [explained](Self::explain). Time stands still in it, and it takes in no further news.
     #[must_use]
-    pub fn suppose(&self, dead: &[Drained]) -> Self {
+    pub fn with_dead(&self, dead: &[Drained]) -> Self {
         let mut supposed = self.clone();
-        supposed.strike(dead);
+        supposed.mark_dead(dead);
         supposed
     }
 

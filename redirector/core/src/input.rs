@@ -13,11 +13,26 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(pub Duration);
 
+impl Moment {
+    /// The moment so long after this one.
+    #[must_use]
+    pub const fn after(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(by))
+    }
+}
+
 /// News from a source.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// Where this agent runs.
     Node(Locality),
+    /// Services were added, changed or removed: as in `Replace`, it is the whole that is judged.
+    Change {
+        /// Services that are new or changed.
+        put: Vec<Service>,
+        /// Services that are gone.
+        remove: Vec<ServiceRef>,
+    },
     /// A service was added or changed.
     Put(Service),
     /// A service is gone.

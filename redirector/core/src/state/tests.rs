@@ -1,6 +1,6 @@
 //! What a state makes of its inputs.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use redirector_common::HealthByte;
 
@@ -8,8 +8,7 @@ use super::*;
 use crate::service::{Probe, ProbeKind};
 use crate::{
     input::{ClientId, KernelEvent, ProbeFailure},
-    service::{Backend, Policy, Protocol, Rank},
-    state::compile,
+    service::{Backend, Frontend, Policy, Protocol, Rank},
 };
 
 const NOW: Moment = Moment(Duration::ZERO);
