@@ -156,7 +156,7 @@ impl Agent {
 
     /// Orders of this life, and those still to be resumed.
     pub(super) fn orders_in_force(&self) -> Vec<Order> {
-        let orders = self.state.orders().iter().cloned().map(Order::from);
+        let orders = self.state.orders().into_iter().map(Order::from);
         orders.chain(self.orders_to_resume.iter().cloned()).collect()
     }
 }

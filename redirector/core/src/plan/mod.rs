@@ -9,7 +9,7 @@ mod arena;
 mod changes;
 mod installed;
 mod limit;
-mod objections;
+
 mod order;
 mod pass;
 mod place;
@@ -18,13 +18,14 @@ mod regions;
 mod render;
 mod resolve;
 mod step;
+mod vetoes;
 
 pub use adopt::Snapshot;
 pub use installed::{Capacities, Installed, Usage};
 pub use limit::Limit;
 pub use step::{Plan, Step};
 
-use self::{objections::Objected, pass::pass};
+use self::{pass::pass, vetoes::VetoSteps};
 use crate::tables::{Scope, Tables};
 
 /// What one pass frees, the next may use: so often a plan tries to make room for what does not
@@ -47,16 +48,16 @@ pub fn plan_scope(installed: &mut Installed, desired: &Tables, scope: Scope) -> 
         _ => Scope::All,
     };
     let mut plan = Plan::default();
-    let mut objected = Objected::default();
+    let mut vetoes = VetoSteps::default();
     for _ in 0..PASSES {
-        let outcome = pass(installed, desired, &scope, &mut objected, &mut plan.steps);
+        let outcome = pass(installed, desired, &scope, &mut vetoes, &mut plan.steps);
         plan.rejected = outcome.rejected;
         if plan.rejected.is_empty() || !outcome.has_freed {
             break;
         }
         scope = Scope::Only(plan.rejected.iter().map(|(name, _)| name.clone()).collect());
     }
-    plan.steps.append(&mut objected.late);
+    plan.steps.append(&mut vetoes.late);
     installed.pending = plan.rejected.iter().map(|(name, _)| name.clone()).collect();
     plan
 }

@@ -101,7 +101,7 @@ impl Installed {
         {
             self.backends.remove(&backend);
         }
-        self.objected.remove(&index);
+        self.vetoed.remove(&index);
         self.free_backends.give_back(index);
     }
 }

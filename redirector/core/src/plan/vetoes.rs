@@ -19,7 +19,7 @@ use crate::{
 
 /// Steps on `HEALTH`.
 #[derive(Debug, Default)]
-pub(super) struct Objected {
+pub(super) struct VetoSteps {
     pub(super) lifted: Vec<Step>,
     pub(super) at_once: Vec<Step>,
     /// Ejections that wait for the last pass and a barrier.
@@ -27,7 +27,7 @@ pub(super) struct Objected {
     is_compared: bool,
 }
 
-impl Objected {
+impl VetoSteps {
     /// Whether a barrier must come before the late ones.
     pub(super) fn needs_barrier(&self) -> bool {
         !self.late.is_empty()
@@ -89,9 +89,9 @@ impl Objected {
             if want.is_usable() { &mut self.lifted } else { &mut self.at_once }
                 .append(&mut relieved);
             if want.is_usable() {
-                installed.objected.remove(&index);
+                installed.vetoed.remove(&index);
             } else {
-                installed.objected.insert(index);
+                installed.vetoed.insert(index);
             }
         }
     }
@@ -111,7 +111,7 @@ fn wanted(
         }
     }
     let mut lifted: BTreeMap<BackendRef, u32> = BTreeMap::new();
-    for index in installed.objected.iter().filter(|index| !wanted.contains_key(index)) {
+    for index in installed.vetoed.iter().filter(|index| !wanted.contains_key(index)) {
         lifted.extend(installed.names[*index as usize].map(|backend| (backend, *index)));
     }
     if (has_rejected || !installed.is_swept) && !lifted.is_empty() {
