@@ -14,7 +14,7 @@ use crate::{
         vacancies::Vacancy,
     },
     health::{ProbeHealth, Suspicion, Veto},
-    input::{Drained, Moment},
+    input::Moment,
     service::{Backend, BackendRef, Failback, FailbackMode, Locality, Mode, Service, ServiceRef},
     state::State,
     tables::Table,
@@ -127,15 +127,6 @@ impl State {
                 .collect(),
             vacancies: self.vacancies(name),
         })
-    }
-
-    /// What would be if all of these died: a copy in which their probes fail, to be
-    /// [explained](Self::explain). Time stands still in it, and it takes in no further news.
-    #[must_use]
-    pub fn with_dead(&self, dead: &[Drained]) -> Self {
-        let mut supposed = self.clone();
-        supposed.mark_dead(dead);
-        supposed
     }
 
     fn family(&self, service: &Service, is_ipv6: bool, table: &Table, now: Moment) -> Family {

@@ -152,6 +152,13 @@ pub struct Service {
     pub policy: Policy,
 }
 
+impl Service {
+    /// The backends that it lists itself.
+    pub(crate) fn backend_refs(&self) -> impl Iterator<Item = BackendRef> {
+        self.backends.iter().map(|listed| listed.backend)
+    }
+}
+
 /// What the owner of a service declared: the validated form of `FailoverPolicy.spec`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {

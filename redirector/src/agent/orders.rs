@@ -142,7 +142,7 @@ impl Agent {
     fn apply_order(&mut self, order: &Order) -> Result<Vec<(Order, bool)>, String> {
         let orders = self.spelt_out(order);
         if orders.len() > 1 {
-            let mut supposed = self.state.with_dead(&[]);
+            let mut supposed = self.state.clone();
             for order in orders.iter().cloned() {
                 has_changed(supposed.apply(Input::Operator(Verb::from(order)), self.now()))?;
             }

@@ -130,7 +130,7 @@ impl Installed {
             self.names[index as usize] = Some(backend);
             self.backends.entry(backend).or_insert(index);
             if !self.health[index as usize].is_usable() {
-                self.vetoed.insert(index);
+                self.objected.insert(index);
             }
             let word = snapshot.nodes.get(node).copied().unwrap_or_default();
             // A node with another word than a good one of that name is not the node desired.

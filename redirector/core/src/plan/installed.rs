@@ -62,7 +62,7 @@ pub struct Installed {
     pub(super) health: Vec<HealthWord>,
     pub(super) names: Vec<Option<BackendRef>>,
     /// Backends in use that have an objection.
-    pub(super) vetoed: BTreeSet<u32>,
+    pub(super) objected: BTreeSet<u32>,
     pub(super) nodes: BTreeMap<NodeWord, u16>,
     pub(super) node_uses: Vec<u32>,
     pub(super) node_names: Vec<NodeWord>,
@@ -122,7 +122,7 @@ impl Installed {
             backend_uses: vec![0; backends as usize],
             health: vec![HealthWord(0); backends as usize],
             names: vec![None; backends as usize],
-            vetoed: BTreeSet::new(),
+            objected: BTreeSet::new(),
             nodes: BTreeMap::new(),
             node_uses: vec![0; nodes as usize],
             node_names: vec![NodeWord(0); nodes as usize],
@@ -156,7 +156,7 @@ impl Installed {
     /// the plan lifts them.
     #[must_use]
     pub fn objections(&self) -> Vec<(BackendRef, HealthByte, u8)> {
-        let objections = self.vetoed.iter().flat_map(|index| {
+        let objections = self.objected.iter().flat_map(|index| {
             let index = *index as usize;
             let (word, backend) = (self.health[index], self.names[index]);
             let bytes = HealthByte::ALL.into_iter().filter(move |byte| word.byte(*byte) != 0);

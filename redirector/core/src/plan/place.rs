@@ -203,7 +203,7 @@ impl Pass<'_> {
             installed.health[index as usize] = word;
             installed.names[index as usize] = Some(backend);
             if !word.is_usable() {
-                installed.vetoed.insert(index);
+                installed.objected.insert(index);
             }
             self.phases.puts.push(Step::PutBackend { index, value: value_of(&backend), word });
         }

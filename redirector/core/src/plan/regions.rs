@@ -101,7 +101,7 @@ impl Installed {
         {
             self.backends.remove(&backend);
         }
-        self.vetoed.remove(&index);
+        self.objected.remove(&index);
         self.free_backends.give_back(index);
     }
 }

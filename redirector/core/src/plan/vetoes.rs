@@ -89,9 +89,9 @@ impl VetoSteps {
             if want.is_usable() { &mut self.lifted } else { &mut self.at_once }
                 .append(&mut relieved);
             if want.is_usable() {
-                installed.vetoed.remove(&index);
+                installed.objected.remove(&index);
             } else {
-                installed.vetoed.insert(index);
+                installed.objected.insert(index);
             }
         }
     }
@@ -111,7 +111,7 @@ fn wanted(
         }
     }
     let mut lifted: BTreeMap<BackendRef, u32> = BTreeMap::new();
-    for index in installed.vetoed.iter().filter(|index| !wanted.contains_key(index)) {
+    for index in installed.objected.iter().filter(|index| !wanted.contains_key(index)) {
         lifted.extend(installed.names[*index as usize].map(|backend| (backend, *index)));
     }
     if (has_rejected || !installed.is_swept) && !lifted.is_empty() {

@@ -8,6 +8,7 @@ mod failback;
 mod identity_tests;
 mod nodes;
 mod orders;
+mod part;
 mod recompile;
 mod services;
 mod stale_flows;

@@ -38,10 +38,9 @@ impl StaleFlows {
 
     /// `service` will list `still` from now on.
     pub(super) fn relist(&mut self, service: &Service, still: &BTreeSet<BackendRef>) {
-        let listed = service.backends.iter().map(|backend| backend.backend);
         let has_left =
             |backend: &BackendRef| backend.protocol == Protocol::Udp && !still.contains(backend);
-        for backend in listed.filter(has_left) {
+        for backend in service.backend_refs().filter(has_left) {
             self.add(&service.name, backend);
         }
     }

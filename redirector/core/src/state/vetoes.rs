@@ -1,6 +1,9 @@
 //! Who objects to which backend, why and since when. The byte that the kernel reads follows.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use redirector_common::{HealthByte, HealthWord};
 
@@ -37,6 +40,14 @@ impl Vetoes {
     pub(super) fn of(&self, backend: &BackendRef) -> impl Iterator<Item = (HealthByte, &Veto)> {
         let all = (*backend, HealthByte::ALL[0])..=(*backend, HealthByte::ALL[4]);
         self.0.range(all).map(|((_, by), veto)| (*by, veto))
+    }
+
+    /// Those on these backends.
+    pub(super) fn part(&self, backends: &BTreeSet<BackendRef>) -> Self {
+        let vetoes = backends
+            .iter()
+            .flat_map(|on| self.of(on).map(move |(by, veto)| ((*on, by), veto.clone())));
+        Self(vetoes.collect())
     }
 
     /// The bytes of a backend; the generation is 0.

@@ -20,7 +20,7 @@ pub(super) use self::faults::BackendState;
 use crate::{
     health::Health,
     input::Moment,
-    service::{BackendRef, Protocol, ServiceRef},
+    service::{BackendRef, Protocol, Service, ServiceRef},
 };
 
 /// Backends of all services.
@@ -71,6 +71,26 @@ enum Users {
 }
 
 impl Backends {
+    /// These backends, as backends of these services alone.
+    pub(super) fn part(&self, services: &[&Service], backends: &BTreeSet<BackendRef>) -> Self {
+        let mut part = Self::default();
+        let listed = services.iter().zip(0..).flat_map(|(service, number)| {
+            service.backends.iter().map(move |listed| (listed.backend, number))
+        });
+        let mut uses: Vec<(BackendRef, u32)> = listed.collect();
+        uses.sort_unstable();
+        let names: Vec<&ServiceRef> = services.iter().map(|service| &service.name).collect();
+        part.link(&uses, &names);
+        for backend in backends {
+            if let Some((listed, known)) =
+                part.listed.get_mut(backend).zip(self.listed.get(backend))
+            {
+                listed.state = known.state.clone();
+            }
+        }
+        part
+    }
+
     /// Services use backends from now on: pairs with the number of a service in `names`, sorted.
     pub(super) fn link(&mut self, uses: &[(BackendRef, u32)], names: &[&ServiceRef]) {
         let numbers: Vec<u32> = names.iter().map(|name| self.number(name)).collect();

@@ -105,15 +105,14 @@ impl State {
 
     /// Backends of a service with a probe that are probed because of it.
     fn probed_for(&self, service: &Service) -> BTreeSet<BackendRef> {
-        let listed = service.backends.iter().map(|backend| backend.backend);
         if service.backends.len() <= SMALL {
-            return listed.filter(is_probed).collect();
+            return service.backend_refs().filter(is_probed).collect();
         }
         let is_used = |backend: &BackendRef| self.backends.used.contains_key(backend);
-        let mut probed: BTreeSet<BackendRef> = listed.filter(is_used).filter(is_probed).collect();
+        let used = service.backend_refs().filter(is_used);
+        let mut probed: BTreeSet<BackendRef> = used.filter(is_probed).collect();
         probed.extend(self.local_backends(&service.name).filter(is_probed));
-        let listed: BTreeSet<BackendRef> =
-            service.backends.iter().map(|backend| backend.backend).collect();
+        let listed: BTreeSet<BackendRef> = service.backend_refs().collect();
         let Some(tables) = self.tables.services.get(&service.name) else { return probed };
         let node = self.node.node.as_deref().unwrap_or_default();
         for tier in tables.v4.tiers.iter().chain(&tables.v6.tiers) {

@@ -46,7 +46,6 @@ impl State {
         if service.policy.on_backend_lost == OnBackendLost::Keep || self.nodes.is_suspect() {
             return Vec::new();
         }
-        let listed = service.backends.iter().map(|backend| backend.backend);
         let is_lost = |backend: &BackendRef| {
             let is_reset = || self.backends.faults(backend).is_some_and(|faults| faults.is_reset);
             backend.protocol == Protocol::Tcp
@@ -55,7 +54,7 @@ impl State {
                 && !self.backends.get(backend).is_some_and(BackendState::is_announced)
                 && !is_reset()
         };
-        listed.filter(is_lost).collect()
+        service.backend_refs().filter(is_lost).collect()
     }
 
     /// Resets those backends of `lost` that no service lists after the change.

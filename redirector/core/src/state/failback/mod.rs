@@ -44,6 +44,19 @@ impl Failbacks {
         self.window.ejected.insert(backend);
     }
 
+    /// The holds of these services; in a window that begins now.
+    pub(super) fn part<'s>(
+        &self,
+        services: impl Iterator<Item = &'s ServiceRef>,
+        is_synced: bool,
+    ) -> Self {
+        let mut part = Self { window: EventWindow::new(is_synced), ..Self::default() };
+        for (name, held) in services.filter_map(|name| self.held.get_key_value(name)) {
+            part.set(name, held.clone());
+        }
+        part
+    }
+
     /// The holds of a service, of IPv4 and of IPv6.
     pub(super) fn held(&self, service: &ServiceRef) -> Option<&[Held; 2]> {
         self.held.get(service)

@@ -7,7 +7,6 @@ use std::{
 
 use redirector_common::HealthByte;
 
-use super::is_meant;
 use crate::{
     failover::tiers::names,
     input::{Drained, Rerouter, Transition, Verb},
@@ -71,23 +70,6 @@ impl State {
         }
         let before = self.orders.forced.insert(service.clone(), Arc::clone(tier));
         Ok(before.as_ref() != Some(tier))
-    }
-
-    /// Lets all of these die at once, as probes would see it.
-    pub(crate) fn mark_dead(&mut self, dead: &[Drained]) {
-        let said = self.happened.len();
-        self.failback.begin_window(self.is_synced());
-        let own = self.node.cluster.as_ref();
-        let dead: Vec<Drained> = dead.iter().map(|what| what.clone().seen_from(own)).collect();
-        let is_dead = |listed: &&Backend| dead.iter().any(|it| is_meant(it, listed, &self.node));
-        let dead: BTreeSet<BackendRef> =
-            self.listed().filter(is_dead).map(|listed| listed.backend).collect();
-        let dead: Vec<BackendRef> = dead.into_iter().collect();
-        for backend in &dead {
-            self.set_veto(*backend, HealthByte::Prober, "supposed to be dead".into());
-        }
-        self.recompile_users_of(&dead);
-        self.happened.truncate(said);
     }
 
     /// Whether an order keeps new connections from a backend.

@@ -15,8 +15,8 @@ impl State {
     #[must_use]
     pub fn extent(&self, what: &Drained) -> Extent {
         let what = what.clone().seen_from(self.node().cluster.as_ref());
-        let listed = self.listed().filter(|listed| is_meant(&what, listed, self.node()));
-        let backends: BTreeSet<BackendRef> = listed.map(|listed| listed.backend).collect();
+        let backends: BTreeSet<BackendRef> =
+            self.listed_in(&what).map(|listed| listed.backend).collect();
         let services = self.users_with_dependants(&backends);
         let drained = backends.iter().filter(|backend| self.is_drained(backend)).count();
         Extent { backends: backends.len(), services: services.len(), drained }
@@ -53,7 +53,12 @@ impl State {
         verb.seen_from(self.node().cluster.as_ref())
     }
 
-    pub(super) fn listed(&self) -> impl Iterator<Item = &Backend> {
+    /// Listings of backends where `what` is, in the form that it has here.
+    pub(in crate::state) fn listed_in(&self, what: &Drained) -> impl Iterator<Item = &Backend> {
+        self.listed().filter(move |listed| is_meant(what, listed, self.node()))
+    }
+
+    fn listed(&self) -> impl Iterator<Item = &Backend> {
         self.services().flat_map(|service| &service.backends)
     }
 }

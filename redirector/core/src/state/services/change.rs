@@ -111,8 +111,10 @@ impl State {
     /// Puts services that are in order, and removes others.
     fn take(&mut self, Batch { services, uses }: Batch, gone: &BTreeSet<ServiceRef>) {
         let nothing = BTreeSet::new();
+        let is_known = |service: &&Service| self.services.get(&service.name).is_some();
+        let known = services.values().filter(is_known);
         let still: BTreeMap<&ServiceRef, BTreeSet<BackendRef>> =
-            services.values().map(|service| (&service.name, listed(service).collect())).collect();
+            known.map(|service| (&service.name, service.backend_refs().collect())).collect();
         let still = |name: &ServiceRef| still.get(name).unwrap_or(&nothing);
         let names: Vec<ServiceRef> = services.keys().chain(gone).cloned().collect();
         let lost = names.iter().flat_map(|name| self.resets_if_gone(name, still(name))).collect();
@@ -123,7 +125,7 @@ impl State {
         self.backends.link(&uses, &services.keys().collect::<Vec<_>>());
         let mut touched: Vec<BackendRef> = Vec::new();
         for (name, old) in &earlier {
-            for backend in listed(old).filter(|backend| !still(name).contains(backend)) {
+            for backend in old.backend_refs().filter(|backend| !still(name).contains(backend)) {
                 self.backends.unlink(&backend, name);
                 touched.push(backend);
             }
@@ -148,7 +150,8 @@ impl State {
         self.reset_gone(lost);
         let mut redrained = Vec::new();
         for name in &names {
-            let before: Vec<BackendRef> = earlier.get(name).into_iter().flat_map(listed).collect();
+            let before: Vec<BackendRef> =
+                earlier.get(name).into_iter().flat_map(Service::backend_refs).collect();
             redrained.extend(self.redrain(name, &before));
         }
         let dependants = names.iter().flat_map(|name| self.services.dependants(name));
@@ -167,7 +170,7 @@ impl From<BTreeMap<ServiceRef, Service>> for Batch {
         let count = services.values().map(|service| service.backends.len()).sum();
         let mut uses: Vec<(BackendRef, u32)> = Vec::with_capacity(count);
         for (number, service) in (0..).zip(services.values()) {
-            uses.extend(listed(service).map(|backend| (backend, number)));
+            uses.extend(service.backend_refs().map(|backend| (backend, number)));
         }
         uses.sort_unstable();
         Self { services, uses }
@@ -188,10 +191,6 @@ impl Batch {
                 backends.peek() != Some(&frontend)
             })
     }
-}
-
-fn listed(service: &Service) -> impl Iterator<Item = BackendRef> {
-    service.backends.iter().map(|listed| listed.backend)
 }
 
 /// The services by name, and one service of each name that the list gives to different ones.

@@ -21,6 +21,15 @@ pub(super) struct Services {
     dependants: BTreeMap<ServiceRef, BTreeSet<ServiceRef>>,
 }
 
+impl FromIterator<Service> for Services {
+    /// These are in force, and no others.
+    fn from_iter<I: IntoIterator<Item = Service>>(services: I) -> Self {
+        let mut all = Self::default();
+        services.into_iter().for_each(|service| all.insert(service));
+        all
+    }
+}
+
 impl Services {
     /// Services in force, by name.
     pub(super) fn all(&self) -> &BTreeMap<ServiceRef, Service> {
