@@ -20,7 +20,7 @@ use redirector_core::{
     service::{
         Backend, BackendRef, Frontend, Locality, Policy, Probe, Protocol, Rank, Service, ServiceRef,
     },
-    tables::compile,
+    state::compile,
 };
 
 const NODES: usize = 5_000;
@@ -90,7 +90,7 @@ fn main() {
     });
     timed("its plan, all services", || plan(&mut installed, state.tables()));
     let zone = [Drained::Zone("a".into())];
-    timed("State::suppose, a zone dies", || state.suppose(&zone));
+    timed("State::with_dead, a zone", || state.clone().with_dead(&state.meant(&zone)));
 }
 
 /// Prints the time that passed, and of it what this thread had of a processor: the machine may be

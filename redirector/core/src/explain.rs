@@ -8,15 +8,15 @@ use redirector_common::{AllDown, HealthByte};
 
 use crate::{
     failover::{
+        holds::Hold,
         loads::{Count, Formula},
-        standing::Hold,
         tiers,
         vacancies::Vacancy,
     },
-    health::{ProbeHealth, Suspicion},
-    input::{Drained, Moment},
+    health::{ProbeHealth, Suspicion, Veto},
+    input::Moment,
     service::{Backend, BackendRef, Failback, FailbackMode, Locality, Mode, Service, ServiceRef},
-    state::{Objection, State},
+    state::State,
     tables::Table,
 };
 
@@ -101,7 +101,7 @@ pub struct Member {
     /// What the probes of this node say of it.
     pub probes: ProbeHealth,
     /// Who objects to new connections; without any it is healthy.
-    pub objections: Vec<(HealthByte, Objection)>,
+    pub objections: Vec<(HealthByte, Veto)>,
     /// What was seen of it that its probes are being asked about.
     pub suspicions: Vec<Suspicion>,
 }
@@ -127,15 +127,6 @@ impl State {
                 .collect(),
             vacancies: self.vacancies(name),
         })
-    }
-
-    /// What would be if all of these died: a copy in which their probes fail, to be
-    /// [explained](Self::explain). Time stands still in it, and it takes in no further news.
-    #[must_use]
-    pub fn suppose(&self, dead: &[Drained]) -> Self {
-        let mut supposed = self.clone();
-        supposed.strike(dead);
-        supposed
     }
 
     fn family(&self, service: &Service, is_ipv6: bool, table: &Table, now: Moment) -> Family {

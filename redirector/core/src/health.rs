@@ -4,12 +4,13 @@
 //! And only those of a backend that has ever answered this node: else a network policy that lets
 //! applications through and probes not would be taken for a death.
 
+use std::sync::Arc;
+
 use redirector_common::HealthByte;
 
 use crate::{
     input::{ClientId, Moment, ProbeFailure},
     service::{Probe, ProbeKind},
-    state::Objection,
 };
 
 /// How a backend is probed that is ejected though no service configures a probe: as by default, but
@@ -29,9 +30,18 @@ pub struct BackendHealth {
     /// What this node's probes say of it.
     pub probes: ProbeHealth,
     /// Who objects; without any it receives new connections.
-    pub objections: Vec<(HealthByte, Objection)>,
+    pub objections: Vec<(HealthByte, Veto)>,
     /// What was seen of it that its probes are being asked about; that objects to nothing.
     pub suspicions: Vec<Suspicion>,
+}
+
+/// What is behind one byte that is not 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Veto {
+    /// When it was raised.
+    pub since: Moment,
+    /// What was seen or ordered, in words for an operator.
+    pub why: Arc<str>,
 }
 
 /// Something the kernel saw, as long as no probe has said whether it is so.
@@ -82,8 +92,9 @@ pub struct Health {
     ejected: bool,
     /// A probe has succeeded, of this agent or of an earlier one.
     answered: bool,
-    /// A failure of this row was an answer: refused, or a wrong one.
-    refused: bool,
+    /// No failure since the last success, or of the row before it, was an answer: refused, or a
+    /// wrong one.
+    silent: bool,
 }
 
 /// What one more outcome changed.
@@ -98,7 +109,7 @@ pub enum Change {
 impl Health {
     /// The health of a backend whose ejection by probes an earlier agent left in the maps.
     pub(crate) const EJECTED: Self =
-        Self { failures: 0, successes: 0, ejected: true, answered: true, refused: false };
+        Self { failures: 0, successes: 0, ejected: true, answered: true, silent: false };
 
     /// Whether probes object to new connections.
     #[must_use]
@@ -112,10 +123,10 @@ impl Health {
         self.answered
     }
 
-    /// Whether all failures since the last success were probes without an answer.
+    /// Whether all failures of the last row were probes without an answer.
     #[must_use]
     pub const fn is_silent(self) -> bool {
-        self.failures > 0 && !self.refused
+        self.silent
     }
 
     /// Whether it answered the last probe.
@@ -143,7 +154,6 @@ impl Health {
     pub const fn succeeded(&mut self, healthy: u8) -> Option<Change> {
         self.answered = true;
         self.failures = 0;
-        self.refused = false;
         self.successes = self.successes.saturating_add(1);
         if self.ejected && self.successes >= healthy {
             self.ejected = false;
@@ -156,8 +166,8 @@ impl Health {
     /// `None` never ejects, and then the next failure may.
     pub fn failed(&mut self, failure: &ProbeFailure, unhealthy: Option<u8>) -> Option<Change> {
         self.successes = 0;
+        self.silent = *failure == ProbeFailure::TimedOut && (self.silent || self.failures == 0);
         self.failures = self.failures.saturating_add(1);
-        self.refused |= *failure != ProbeFailure::TimedOut;
         let is_enough = unhealthy.is_some_and(|unhealthy| self.failures >= unhealthy);
         (self.answered && !self.ejected && is_enough).then(|| {
             self.ejected = true;
@@ -261,7 +271,7 @@ mod tests {
     }
 
     const WELL: Health =
-        Health { failures: 0, successes: 0, ejected: false, answered: true, refused: false };
+        Health { failures: 0, successes: 0, ejected: false, answered: true, silent: false };
 
     fn probed(health: &mut Health, success: bool, probe: &Probe) -> Option<Change> {
         if success {

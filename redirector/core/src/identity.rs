@@ -2,10 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{
-    input::{Drained, Verb},
-    service::Locality,
-};
+use crate::locality::Locality;
 
 macro_rules! named_in_a_cluster {
     ($($(#[$doc:meta])* $name:ident),+) => { $(
@@ -69,28 +66,6 @@ impl Locality {
     pub fn node_ref(&self, own: Option<&Arc<str>>) -> Option<NodeRef> {
         let name = Arc::clone(self.node.as_ref()?);
         Some(NodeRef { cluster: self.other_cluster(own).cloned(), name })
-    }
-}
-
-impl Drained {
-    /// Its form in the cluster with the id `own`: one order has one form.
-    pub(crate) fn seen_from(self, own: Option<&Arc<str>>) -> Self {
-        match self {
-            Self::Node(node) => Self::Node(node.seen_from(own)),
-            Self::Zone(zone) => Self::Zone(zone.seen_from(own)),
-            Self::Backend(_) | Self::Cluster(_) => self,
-        }
-    }
-}
-
-impl Verb {
-    /// Its form in the cluster with the id `own`.
-    pub(crate) fn seen_from(self, own: Option<&Arc<str>>) -> Self {
-        match self {
-            Self::Drain(what) => Self::Drain(what.seen_from(own)),
-            Self::Undrain(what) => Self::Undrain(what.seen_from(own)),
-            Self::Force { .. } | Self::Failback(_) => self,
-        }
     }
 }
 

@@ -13,11 +13,26 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(pub Duration);
 
+impl Moment {
+    /// The moment so long after this one.
+    #[must_use]
+    pub const fn after(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(by))
+    }
+}
+
 /// News from a source.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// Where this agent runs.
     Node(Locality),
+    /// Services were added, changed or removed: as in `Replace`, it is the whole that is judged.
+    Change {
+        /// Services that are new or changed.
+        put: Vec<Service>,
+        /// Services that are gone.
+        remove: Vec<ServiceRef>,
+    },
     /// A service was added or changed.
     Put(Service),
     /// A service is gone.
@@ -141,6 +156,28 @@ pub enum Drained {
     Zone(ZoneRef),
     /// All backends of a cluster; the client's own is the one that its node names.
     Cluster(Arc<str>),
+}
+
+impl Drained {
+    /// Its form in the cluster with the id `own`: one order has one form.
+    pub(crate) fn seen_from(self, own: Option<&Arc<str>>) -> Self {
+        match self {
+            Self::Node(node) => Self::Node(node.seen_from(own)),
+            Self::Zone(zone) => Self::Zone(zone.seen_from(own)),
+            Self::Backend(_) | Self::Cluster(_) => self,
+        }
+    }
+}
+
+impl Verb {
+    /// Its form in the cluster with the id `own`.
+    pub(crate) fn seen_from(self, own: Option<&Arc<str>>) -> Self {
+        match self {
+            Self::Drain(what) => Self::Drain(what.seen_from(own)),
+            Self::Undrain(what) => Self::Undrain(what.seen_from(own)),
+            Self::Force { .. } | Self::Failback(_) => self,
+        }
+    }
 }
 
 /// What the core asks for that is no state of a table: done once, in order.

@@ -6,6 +6,7 @@
 //! and [`Plan`](plan::Plan)s. The same inputs give the same bytes.
 
 pub mod address;
+mod compile;
 pub mod explain;
 pub mod failover;
 pub mod health;

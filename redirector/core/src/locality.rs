@@ -1,6 +1,32 @@
-//! How near a backend is to the node this agent runs on.
+//! Where a backend runs, and how near that is to the node this agent runs on.
 
-use crate::service::Locality;
+use std::sync::Arc;
+
+/// Where something runs. `None` is unknown, and equal to nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Locality {
+    /// Name of the node.
+    pub node: Option<Arc<str>>,
+    /// `topology.kubernetes.io/zone`.
+    pub zone: Option<Arc<str>>,
+    /// `topology.kubernetes.io/region`.
+    pub region: Option<Arc<str>>,
+    /// Name of the cluster; `None` is the client's own.
+    pub cluster: Option<Arc<str>>,
+}
+
+/// What a source says of a backend beside its place: with it tiers begin and end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rank {
+    /// A backend among those that kube-proxy on this node would choose from. Without rules they
+    /// are the first tier of their service, wherever they are.
+    Preferred,
+    /// A backend that is ready; nothing else is known.
+    #[default]
+    Ready,
+    /// A backend that serves, but is about to end: the last tier, after all rules.
+    Terminating,
+}
 
 /// What a backend shares with the client's node: the tiers without a policy, nearest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

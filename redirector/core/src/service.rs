@@ -7,6 +7,7 @@ use std::{cmp::Ordering, fmt, net::IpAddr, sync::Arc};
 use redirector_common::{AllDown, Limits, PROTOCOL_TCP, PROTOCOL_UDP};
 
 use crate::locality::Place;
+pub use crate::locality::{Locality, Rank};
 
 /// Name of a service, `namespace/name` by convention.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,96 +66,54 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// An address that applications dial. Canonical: never a v4-mapped IPv6 address.
+/// An address, port and protocol. Canonical: never a v4-mapped IPv6 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Frontend {
-    /// Where applications connect to.
+pub struct Endpoint {
+    /// Where applications connect to, or where a backend answers.
     pub address: IpAddr,
     /// Host order, 1 to 65,535.
     pub port: u16,
-    /// With the address it is the key: one address and port may be two services.
+    /// One address and port may be two services, or two backends.
     pub protocol: Protocol,
 }
 
-impl fmt::Display for Frontend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", std::net::SocketAddr::new(self.address, self.port), self.protocol)
-    }
-}
+/// What applications dial.
+pub type Frontend = Endpoint;
 
 /// Identity of a backend: where it answers. Services that list the same one share its health.
-/// Canonical: never a v4-mapped IPv6 address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct BackendRef {
-    /// Where it answers.
-    pub address: IpAddr,
-    /// Host order, 1 to 65,535.
-    pub port: u16,
-    /// The protocol of the service.
-    pub protocol: Protocol,
-}
+pub type BackendRef = Endpoint;
 
-impl fmt::Display for BackendRef {
+impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", std::net::SocketAddr::new(self.address, self.port), self.protocol)
     }
 }
 
-/// By family, address, port and protocol: what a derived order would be, at a fraction of its
-/// cost, because a state with a million backends sorts and searches them all the time.
-fn compare(
-    (one, one_port, one_protocol): (&IpAddr, u16, Protocol),
-    (other, other_port, other_protocol): (&IpAddr, u16, Protocol),
-) -> Ordering {
-    let one_rest = u64::from(one_port) << 8 | u64::from(one_protocol.number());
-    let other_rest = u64::from(other_port) << 8 | u64::from(other_protocol.number());
-    match (one, other) {
-        (IpAddr::V4(one), IpAddr::V4(other)) => {
-            let one = u64::from(one.to_bits()) << 24 | one_rest;
-            one.cmp(&(u64::from(other.to_bits()) << 24 | other_rest))
+impl Ord for Endpoint {
+    /// By family, address, port and protocol: what a derived order would be, at a fraction of its
+    /// cost, because a state with a million backends sorts and searches them all the time.
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        let rest = |it: &Self| u64::from(it.port) << 8 | u64::from(it.protocol.number());
+        match (self.address, other.address) {
+            (IpAddr::V4(one), IpAddr::V4(two)) => {
+                let one = u64::from(one.to_bits()) << 24 | rest(self);
+                one.cmp(&(u64::from(two.to_bits()) << 24 | rest(other)))
+            }
+            (IpAddr::V6(one), IpAddr::V6(two)) => {
+                (one.to_bits(), rest(self)).cmp(&(two.to_bits(), rest(other)))
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) => Ordering::Less,
+            (IpAddr::V6(_), IpAddr::V4(_)) => Ordering::Greater,
         }
-        (IpAddr::V6(one), IpAddr::V6(other)) => {
-            (one.to_bits(), one_rest).cmp(&(other.to_bits(), other_rest))
-        }
-        (IpAddr::V4(_), IpAddr::V6(_)) => Ordering::Less,
-        (IpAddr::V6(_), IpAddr::V4(_)) => Ordering::Greater,
     }
 }
 
-macro_rules! ordered_by_address {
-    ($($name:ident),+) => { $(
-        impl Ord for $name {
-            #[inline]
-            fn cmp(&self, other: &Self) -> Ordering {
-                compare(
-                    (&self.address, self.port, self.protocol),
-                    (&other.address, other.port, other.protocol),
-                )
-            }
-        }
-
-        impl PartialOrd for $name {
-            #[inline]
-            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-                Some(self.cmp(other))
-            }
-        }
-    )+ };
-}
-
-ordered_by_address!(Frontend, BackendRef);
-
-/// Where something runs. `None` is unknown, and equal to nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Locality {
-    /// Name of the node.
-    pub node: Option<Arc<str>>,
-    /// `topology.kubernetes.io/zone`.
-    pub zone: Option<Arc<str>>,
-    /// `topology.kubernetes.io/region`.
-    pub region: Option<Arc<str>>,
-    /// Name of the cluster; `None` is the client's own.
-    pub cluster: Option<Arc<str>>,
+impl PartialOrd for Endpoint {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// One backend of one service.
@@ -168,19 +127,6 @@ pub struct Backend {
     pub weight: u16,
     /// What its source says of it beside its place.
     pub rank: Rank,
-}
-
-/// What a source says of a backend beside its place: with it tiers begin and end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Rank {
-    /// A backend among those that kube-proxy on this node would choose from. Without rules they
-    /// are the first tier of their service, wherever they are.
-    Preferred,
-    /// A backend that is ready; nothing else is known.
-    #[default]
-    Ready,
-    /// A backend that serves, but is about to end: the last tier, after all rules.
-    Terminating,
 }
 
 /// A service and everything that decides where its connections go.
@@ -204,6 +150,13 @@ pub struct Service {
     pub backends: Vec<Backend>,
     /// What its owner declared.
     pub policy: Policy,
+}
+
+impl Service {
+    /// The backends that it lists itself.
+    pub(crate) fn backend_refs(&self) -> impl Iterator<Item = BackendRef> {
+        self.backends.iter().map(|listed| listed.backend)
+    }
 }
 
 /// What the owner of a service declared: the validated form of `FailoverPolicy.spec`.

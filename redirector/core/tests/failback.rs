@@ -12,7 +12,7 @@ use redirector_core::{
         Backend, Failback, FailbackMode, Locality, Members, Mode, Policy, Probe, Service,
         ServiceRef, TierRule,
     },
-    tables::compile,
+    state::compile,
 };
 use support::{
     by_name::{backend, service},

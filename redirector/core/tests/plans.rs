@@ -8,9 +8,10 @@ use redirector_common::{HealthByte, HealthWord, ServiceWord};
 use redirector_core::{
     Command, Input, Moment, State, Tables,
     input::{ClientId, KernelEvent, ProbeFailure},
-    plan::{Installed, Plan, Scope, Step, plan, plan_scope},
+    plan::{Installed, Plan, Step, plan, plan_scope},
     service::{BackendRef, Frontend},
-    tables::compile,
+    state::compile,
+    tables::Scope,
 };
 use support::{
     expect::{View, assert_installed, is_right, usable, view},

@@ -146,7 +146,8 @@ impl Agent {
             Some(service) => self.find_services(&service)?,
             None => self.state.services().map(|service| service.name.clone()).collect(),
         };
-        let supposed = (!dead.is_empty()).then(|| self.state.suppose(&dead));
+        let supposed =
+            (!dead.is_empty()).then(|| self.state.clone().with_dead(&self.state.meant(&dead)));
         let state = supposed.as_ref().unwrap_or(&self.state);
         let (lost, unserved) = (self.outputs.lost(), self.unserved());
         let told = names.iter().filter_map(|name| {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 use redirector_core::{
-    plan::Scope,
     service::{BackendRef, Locality, Protocol, ServiceRef},
+    tables::Scope,
 };
 
 use super::Agent;

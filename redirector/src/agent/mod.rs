@@ -23,8 +23,9 @@ use redirector_common::HealthByte;
 use redirector_core::{
     Input, Moment, State, Transition,
     input::ProbeOrder,
-    plan::{Installed, Limit, Plan, Scope, Step, plan_scope},
+    plan::{Installed, Limit, Plan, Step, plan_scope},
     service::{BackendRef, ServiceRef},
+    tables::Scope,
 };
 use tokio::{
     sync::{mpsc, watch},

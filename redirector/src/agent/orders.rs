@@ -142,7 +142,7 @@ impl Agent {
     fn apply_order(&mut self, order: &Order) -> Result<Vec<(Order, bool)>, String> {
         let orders = self.spelt_out(order);
         if orders.len() > 1 {
-            let mut supposed = self.state.suppose(&[]);
+            let mut supposed = self.state.clone();
             for order in orders.iter().cloned() {
                 has_changed(supposed.apply(Input::Operator(Verb::from(order)), self.now()))?;
             }
@@ -156,7 +156,7 @@ impl Agent {
 
     /// Orders of this life, and those still to be resumed.
     pub(super) fn orders_in_force(&self) -> Vec<Order> {
-        let orders = self.state.orders().iter().cloned().map(Order::from);
+        let orders = self.state.orders().into_iter().map(Order::from);
         orders.chain(self.orders_to_resume.iter().cloned()).collect()
     }
 }

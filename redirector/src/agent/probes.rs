@@ -71,7 +71,11 @@ impl Meaning {
     pub(super) fn of(input: &Input) -> Self {
         match input {
             Input::Probed { .. } | Input::Adopted(_) => Self::Nothing,
-            Input::Put(_) | Input::Remove(_) | Input::All(_) | Input::Used(_) => Self::Later,
+            Input::Change { .. }
+            | Input::Put(_)
+            | Input::Remove(_)
+            | Input::All(_)
+            | Input::Used(_) => Self::Later,
             Input::Node(_)
             | Input::Replace(_)
             | Input::Restore(_)

@@ -15,9 +15,9 @@ use redirector_common::{AllDown, HealthByte, HealthWord};
 use redirector_core::{
     Tables,
     locality::Place,
-    plan::{Installed, Plan, Scope, Step, plan_scope},
+    plan::{Installed, Plan, Step, plan_scope},
     service::{BackendRef, Frontend, LIMITS, Protocol, ServiceRef},
-    tables::{Entry, ServiceTables, Table, Tier},
+    tables::{Entry, Scope, ServiceTables, Table, Tier},
 };
 
 use crate::{

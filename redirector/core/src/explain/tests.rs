@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     Input,
-    input::{ProbeFailure, Verb},
+    input::{Drained, ProbeFailure, Verb},
     locality::Place,
     service::{Frontend, Members, Policy, Protocol, Rank, TierRule},
 };
@@ -68,13 +68,13 @@ fn a_drain_is_named_as_what_it_is() {
 fn a_supposed_death_changes_the_copy_and_not_the_world() {
     let state = state();
     let before = explain(&state, 5.0);
-    let supposed = state.suppose(&[Drained::Zone("a".into())]);
+    let supposed = state.clone().with_dead(&state.meant(&[Drained::Zone("a".into())]));
     let after = explain(&supposed, 5.0);
     assert_eq!(after.families[0].tiers[0].load, 0);
     assert_eq!(after.families[0].tiers[2].load, 100);
     assert_eq!(after.families[0].tiers[0].hold, Some(HoldState::Down));
     let everything = [Drained::Cluster("home".into())];
-    let down = explain(&state.suppose(&everything), 5.0);
+    let down = explain(&state.clone().with_dead(&state.meant(&everything)), 5.0);
     assert!(down.families[0].is_all_down);
     let shares = down.families[0].tiers.iter().flat_map(|tier| &tier.members);
     let sum: f64 = shares.map(|member| member.share).sum();
@@ -103,7 +103,7 @@ fn lines(explanation: &Explanation) -> Vec<String> {
                 .push(format!("{number} {name}: {load} of {due} %, {healthy}/{total} healthy{of}"));
             for Member { backend, weight, share, objections, .. } in &tier.members {
                 let address = backend.address;
-                let objections = objections.iter().map(|(by, Objection { why, since })| {
+                let objections = objections.iter().map(|(by, Veto { why, since })| {
                     format!(", {}: {why} since {:?}", by.name(), since.0)
                 });
                 let objections: String = objections.collect();

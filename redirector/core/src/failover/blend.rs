@@ -2,14 +2,14 @@
 
 use redirector_common::MAX_TIERS;
 
-use super::loads::{Count, Formula, Shares};
+use super::loads::{Count, Formula, TierLoads};
 
 /// Shares when each tier is allowed that much percent of what health says.
 ///
 /// A tier at `p` percent is in for `p` of 100 connections and out for the others, as if all its
 /// backends were ejected. So what it gets grows linearly with `p`, to exactly what it is due, and
 /// the rest falls to whom it would fall if the tier were down.
-pub(crate) fn shares(formula: &Formula, tiers: &[Count], allowed: &[u8]) -> Shares {
+pub(crate) fn shares(formula: &Formula, tiers: &[Count], allowed: &[u8]) -> TierLoads {
     let mut levels: Vec<u8> = allowed.iter().copied().filter(|percent| *percent < 100).collect();
     if levels.is_empty() {
         return formula.shares(tiers);

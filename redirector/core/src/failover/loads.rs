@@ -9,7 +9,7 @@ use redirector_common::MAX_TIERS;
 use crate::service::{Mode, Policy};
 
 /// Percent of each tier; they sum to 100, or to 0 if there is no backend at all.
-pub type Shares = [u8; MAX_TIERS];
+pub type TierLoads = [u8; MAX_TIERS];
 
 /// How many backends a tier has. Weights do not count: a heavy backend is not more of a tier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Formula {
     /// to share. Then `Spill` does as Envoy does in total panic, each tier by its number of
     /// backends; otherwise the first tier that has any gets everything.
     #[must_use]
-    pub fn shares(&self, tiers: &[Count]) -> Shares {
+    pub fn shares(&self, tiers: &[Count]) -> TierLoads {
         let tiers = &tiers[..tiers.len().min(MAX_TIERS)];
         let first = |is: &dyn Fn(&Count) -> bool| tiers.iter().position(is);
         let Some(not_empty) = first(&|count| count.total > 0) else { return [0; MAX_TIERS] };
@@ -89,7 +89,7 @@ impl Formula {
         scaled.checked_div(u64::from(total)).unwrap_or(0).min(100)
     }
 
-    fn spilled(&self, tiers: &[Count]) -> Option<Shares> {
+    fn spilled(&self, tiers: &[Count]) -> Option<TierLoads> {
         let health = tiers.iter().map(|count| self.health(*count));
         let norm = health.clone().sum::<u64>().min(100);
         let first = health.clone().position(|health| health > 0)?;
@@ -107,7 +107,7 @@ impl Formula {
 
 /// The sums up to each tier, as [`Header::loads`](redirector_common::Header::loads) has them.
 #[must_use]
-pub fn cumulative(shares: &Shares) -> Shares {
+pub fn cumulative(shares: &TierLoads) -> TierLoads {
     let mut sum = 0;
     shares.map(|share| {
         sum += share;
@@ -115,13 +115,13 @@ pub fn cumulative(shares: &Shares) -> Shares {
     })
 }
 
-fn all_to(tier: usize) -> Shares {
+fn all_to(tier: usize) -> TierLoads {
     let mut shares = [0; MAX_TIERS];
     shares[tier] = 100;
     shares
 }
 
-fn by_size(tiers: &[Count], not_empty: usize) -> Shares {
+fn by_size(tiers: &[Count], not_empty: usize) -> TierLoads {
     let all: u64 = tiers.iter().map(|count| u64::from(count.total)).sum();
     let mut shares = [0; MAX_TIERS];
     let mut remaining = 100;

@@ -4,13 +4,10 @@ use std::sync::Arc;
 
 use redirector_common::ServiceName;
 
-use super::{
-    Scope,
-    installed::{Installed, Placed},
-};
+use super::installed::{Installed, Placed};
 use crate::{
     service::ServiceRef,
-    tables::{ServiceTables, Tables},
+    tables::{Scope, ServiceTables, Tables},
 };
 
 /// A service whose installed tables are not the desired ones.

@@ -2,7 +2,7 @@
 
 use redirector_common::ServiceWord;
 
-use super::{Step, installed::Installed, objections::Objected};
+use super::{installed::Installed, step::Step, vetoes::VetoSteps};
 
 /// Steps by kind.
 #[derive(Debug, Default)]
@@ -21,13 +21,13 @@ pub(super) struct Phases {
 pub(super) fn order(
     installed: &mut Installed,
     phases: Phases,
-    objected: &mut Objected,
+    vetoes: &mut VetoSteps,
     has_freed: bool,
     steps: &mut Vec<Step>,
 ) {
     let Phases { puts, writes, publishes, inserts, removals, unpublish, discovery } = phases;
-    steps.append(&mut objected.lifted);
-    steps.append(&mut objected.at_once);
+    steps.append(&mut vetoes.lifted);
+    steps.append(&mut vetoes.at_once);
     let stale = std::mem::take(&mut installed.stale);
     let takes_index = |step: &Step| !matches!(step, Step::PutName { .. });
     let is_still = writes.is_empty() && inserts.is_empty() && stale.is_empty();
@@ -52,7 +52,7 @@ pub(super) fn order(
     // A removed element of a hash map must not be seen as another one: not before a barrier.
     let (early, late) =
         if removals.is_empty() { (inserts, Vec::new()) } else { (Vec::new(), inserts) };
-    let needs_barrier = has_freed || !removals.is_empty() || objected.needs_barrier();
+    let needs_barrier = has_freed || !removals.is_empty() || vetoes.needs_barrier();
     steps.extend(early);
     steps.extend(removals);
     if needs_barrier {

@@ -8,17 +8,17 @@ use std::{
 use redirector_common::{HealthByte, ServiceWord, Slot};
 
 use super::{
-    Scope, Step,
     changes::{Change, as_named, changes, gone},
     installed::{Installed, Placed, family},
     limit::Limit,
-    objections::Objected,
     order::{Phases, order},
     resolve::Resolved,
+    step::Step,
+    vetoes::VetoSteps,
 };
 use crate::{
     service::{Frontend, ServiceRef},
-    tables::Tables,
+    tables::{Scope, Tables},
 };
 
 #[derive(Debug)]
@@ -40,12 +40,12 @@ pub(super) struct Outcome {
 }
 
 /// Plans what of `scope` fits. Objections that must wait for a barrier after the last pass are
-/// added to `objected`.
+/// added to `vetoes`.
 pub(super) fn pass(
     installed: &mut Installed,
     desired: &Tables,
     scope: &Scope,
-    objected: &mut Objected,
+    vetoes: &mut VetoSteps,
     steps: &mut Vec<Step>,
 ) -> Outcome {
     if !desired.synced {
@@ -87,7 +87,7 @@ pub(super) fn pass(
     let has_freed_ids = pass.installed.free_ids.used() < ids;
     let unwanted =
         if is_sweep { pass.strangers(&rejected) } else { pass.given_up(&given_up, &changes) };
-    let has_freed = pass.finish(unwanted, is_sweep, &rejected, objected, steps);
+    let has_freed = pass.finish(unwanted, is_sweep, &rejected, vetoes, steps);
     Outcome { rejected, has_freed: has_freed || has_freed_ids }
 }
 
@@ -155,7 +155,7 @@ impl Pass<'_> {
         unwanted: Vec<Frontend>,
         is_sweep: bool,
         rejected: &[(ServiceRef, Limit)],
-        objected: &mut Objected,
+        vetoes: &mut VetoSteps,
         steps: &mut Vec<Step>,
     ) -> bool {
         let Self { installed, desired, resolved, mut phases, mut leaving } = self;
@@ -188,7 +188,7 @@ impl Pass<'_> {
         if is_sweep && rejected.is_empty() {
             installed.is_swept = true;
         }
-        objected.compare(installed, desired, &leaving, &unlisted, rejected);
+        vetoes.compare(installed, desired, &leaving, &unlisted, rejected);
         for backend in unlisted {
             let word = &mut installed.health[backend as usize];
             *word = word.with(HealthByte::Discovery, 1);
@@ -201,7 +201,7 @@ impl Pass<'_> {
         }
         let has_freed =
             !unused.is_empty() || !phases.removals.is_empty() || !installed.stale.is_empty();
-        order(installed, phases, objected, !unused.is_empty(), steps);
+        order(installed, phases, vetoes, !unused.is_empty(), steps);
         has_freed
     }
 }

@@ -7,12 +7,12 @@ use redirector_common::{
 };
 
 use super::{
-    Step,
     changes::Change,
     installed::{Id, Placed, family, value_of},
     limit::Limit,
     pass::Pass,
     render::{self, Indices},
+    step::Step,
 };
 use crate::{
     service::{BackendRef, Frontend},

@@ -9,9 +9,8 @@ use super::{
     *,
 };
 use crate::{
-    input::{Drained, Network, ProbeFailure},
+    input::{Drained, Network, ProbeFailure, Verb},
     service::{Probe, Protocol, Service},
-    tables::compile,
 };
 
 /// Backends on n9 of the own cluster, and (`WEST`) on the node of that name in west.
@@ -57,7 +56,7 @@ fn orders_and_suppositions_mean_the_own_cluster_unless_they_name_another() {
     ] {
         let mut state = two_clusters("home");
         let meant = |state: &State| [OWN[0], WEST[0]].map(|one| state.is_ejected(&backend(one)));
-        let supposed = state.suppose(std::slice::from_ref(&what));
+        let supposed = state.clone().with_dead(&state.meant(std::slice::from_ref(&what)));
         assert_eq!(meant(&supposed), [own, west], "{what:?} is supposed to be dead");
         state.told(1, Input::Operator(Verb::Drain(what.clone())));
         assert_eq!(meant(&state), [own, west], "{what:?} is drained");
@@ -77,7 +76,7 @@ fn an_order_ends_by_whichever_name_of_the_own_cluster_and_outlives_a_new_id() {
     state.told(4, Input::Operator(Verb::Drain(Drained::Node("west/n9".into()))));
     state.told(5, here("west"));
     let drained = Verb::Drain(Drained::Node("n9".into()));
-    assert_eq!(state.orders(), &BTreeSet::from([drained]), "west is the own one now");
+    assert_eq!(state.orders(), BTreeSet::from([drained]), "west is the own one now");
     let is_drained = |address: &str| state.is_ejected(&backend(address));
     assert!(is_drained(WEST[0]) && is_drained(OWN[0]), "without a cluster it is in the own one");
 }

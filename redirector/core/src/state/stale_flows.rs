@@ -9,10 +9,11 @@ use std::{
     mem,
 };
 
-use super::State;
+use super::services::Services;
 use crate::{
     input::Command,
     service::{BackendRef, Frontend, OnBackendLost, Protocol, Service, ServiceRef},
+    tables::Tables,
 };
 
 /// Most backends that one service has waiting: a source cannot make the agent grow.
@@ -37,12 +38,50 @@ impl StaleFlows {
 
     /// `service` will list `still` from now on.
     pub(super) fn relist(&mut self, service: &Service, still: &BTreeSet<BackendRef>) {
-        let listed = service.backends.iter().map(|backend| backend.backend);
         let has_left =
             |backend: &BackendRef| backend.protocol == Protocol::Udp && !still.contains(backend);
-        for backend in listed.filter(has_left) {
+        for backend in service.backend_refs().filter(has_left) {
             self.add(&service.name, backend);
         }
+    }
+
+    /// Ends what can be ended by now, and forgets what is listed again; a source has said what there
+    /// is. While this node's own network is suspected its lists may be old, too: then no flow ends.
+    pub(super) fn end(
+        &mut self,
+        services: &Services,
+        tables: &Tables,
+        is_suspect: bool,
+        commands: &mut Vec<Command>,
+    ) {
+        for (frontend, backend) in mem::take(&mut self.adopted) {
+            if let Some(service) = services.holder(&frontend) {
+                self.add(service, backend);
+            }
+        }
+        if self.waiting.is_empty() || is_suspect {
+            return;
+        }
+        let gone = self.waiting.keys().filter(|name| services.get(name).is_none()).count();
+        self.waiting.retain(|name, left| {
+            let Some(service) = services.get(name) else { return gone <= MAX_GONE };
+            for backend in &service.backends {
+                left.remove(&backend.backend);
+            }
+            let tables = &tables.services[name];
+            left.retain(|backend| {
+                let table = if backend.address.is_ipv4() { &tables.v4 } else { &tables.v6 };
+                let is_replaced = table.carrier.is_some();
+                if is_replaced {
+                    commands.push(match service.policy.on_backend_lost {
+                        OnBackendLost::Reset => Command::Reset(*backend),
+                        OnBackendLost::Keep => Command::EndFlows(*backend),
+                    });
+                }
+                !is_replaced
+            });
+            !left.is_empty()
+        });
     }
 
     fn add(&mut self, service: &ServiceRef, backend: BackendRef) {
@@ -53,52 +92,15 @@ impl StaleFlows {
     }
 }
 
-impl State {
-    /// Ends what can be ended by now, and forgets what is listed again.
-    pub(super) fn end_stale_flows(&mut self) {
-        if !self.is_synced() {
-            return;
-        }
-        for (frontend, backend) in mem::take(&mut self.stale_flows.adopted) {
-            if let Some(service) = self.frontends.get(&frontend) {
-                self.stale_flows.add(service, backend);
-            }
-        }
-        // While this node's own network is suspected, its lists may be old, too.
-        if self.stale_flows.waiting.is_empty() || self.nodes.is_suspect() {
-            return;
-        }
-        let mut waiting = mem::take(&mut self.stale_flows.waiting);
-        let gone = waiting.keys().filter(|name| !self.services.contains_key(*name)).count();
-        waiting.retain(|name, left| {
-            let Some(service) = self.services.get(name) else { return gone <= MAX_GONE };
-            for backend in &service.backends {
-                left.remove(&backend.backend);
-            }
-            let tables = &self.tables.services[name];
-            left.retain(|backend| {
-                let table = if backend.address.is_ipv4() { &tables.v4 } else { &tables.v6 };
-                let is_replaced = table.carrier.is_some();
-                if is_replaced {
-                    self.commands.push(match service.policy.on_backend_lost {
-                        OnBackendLost::Reset => Command::Reset(*backend),
-                        OnBackendLost::Keep => Command::EndFlows(*backend),
-                    });
-                }
-                !is_replaced
-            });
-            !left.is_empty()
-        });
-        self.stale_flows.waiting = waiting;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::{super::tests::service, *};
-    use crate::input::{Drained, Input, Moment, Verb};
+    use crate::{
+        State,
+        input::{Drained, Input, Moment, Verb},
+    };
 
     const OLD: &str = "10.1.2.1";
     const NEW: &str = "10.1.2.2";

@@ -1,6 +1,6 @@
 //! What a state makes of its inputs.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use redirector_common::HealthByte;
 
@@ -8,8 +8,7 @@ use super::*;
 use crate::service::{Probe, ProbeKind};
 use crate::{
     input::{ClientId, KernelEvent, ProbeFailure},
-    service::{Backend, Policy, Protocol, Rank},
-    tables::compile,
+    service::{Backend, Frontend, Policy, Protocol, Rank},
 };
 
 const NOW: Moment = Moment(Duration::ZERO);
@@ -234,6 +233,34 @@ fn a_list_in_order_may_exchange_frontends() {
     let exchanged = list("10.96.0.2", "10.96.0.1");
     assert_eq!(apply(&mut state, Input::Replace(exchanged.clone())), []);
     assert!(state.services().eq(&exchanged));
+}
+
+#[test]
+fn a_change_is_judged_as_a_set_in_whatever_order_it_comes() {
+    let b = |at: &str, backends: &[&str]| service("b", at, backends);
+    let before = [service("a", "10.96.0.1", &["10.1.0.1"]), b("10.96.0.2", &["10.1.0.2"])];
+    let after = [service("a", "10.96.0.2", &["10.1.0.2"]), b("10.96.0.1", &["10.1.0.1"])];
+    for put in [after.to_vec(), after.iter().rev().cloned().collect()] {
+        let mut state = State::new();
+        apply(&mut state, Input::Replace(before.to_vec()));
+        for input in [success("10.1.0.1"), failure("10.1.0.1"), failure("10.1.0.1")] {
+            apply(&mut state, input);
+        }
+        apply(&mut state, Input::Change { put, remove: Vec::new() });
+        assert!(state.services().eq(&after));
+        assert!(state.is_ejected(&backend("10.1.0.1")), "it moved, and is as bad as before");
+    }
+    let mut state = State::new();
+    apply(&mut state, Input::Replace(before.to_vec()));
+    let heir = service("c", "10.96.0.1", &["10.96.0.2"]);
+    let circle = "backend 10.96.0.2:80/tcp is a frontend of b: connections would go in a circle";
+    let remove = vec![ServiceRef("a".into())];
+    let happened = apply(&mut state, Input::Change { put: vec![heir.clone()], remove });
+    assert_eq!(happened, [rejected("c", circle)]);
+    assert_eq!(names(&state), ["b"], "what is gone is gone");
+    let remove = vec![ServiceRef("b".into())];
+    assert_eq!(apply(&mut state, Input::Change { put: vec![heir], remove }), []);
+    assert_eq!(names(&state), ["c"]);
 }
 
 fn in_zone_b() -> State {

@@ -1,6 +1,6 @@
 //! What kernel, probes and time make of a backend together.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use redirector_common::{HealthByte, HealthWord};
 
@@ -12,7 +12,6 @@ use crate::{
     health::{ProbeHealth, TRIAL},
     input::{ClientId, KernelEvent, Network, ProbeFailure, Verb},
     service::{Backend, Failback, FailbackMode, OnBackendLost, Probe, Protocol, Service},
-    tables::compile,
 };
 
 const A: &str = "10.1.0.1";

@@ -8,7 +8,7 @@ use redirector_core::{
     input::{ClientId, KernelEvent, ProbeFailure},
     plan::{Capacities, Installed, Step, plan_scope},
     service::{Backend, BackendRef, Frontend, Locality, OnBackendLost, Service},
-    tables::compile,
+    state::compile,
 };
 use redirector_ebpf::{Tables, service, trial};
 

@@ -125,9 +125,9 @@ mod tests {
                 TierView { load: *load, backends: words.iter().map(backend).collect() }
             })
             .collect();
-        let words: Vec<Vec<Words>> = words
+        let words: Vec<Vec<HealthWord>> = words
             .iter()
-            .map(|words| words.iter().map(|word| (HealthWord(*word), NodeWord(0))).collect())
+            .map(|words| words.iter().map(|word| HealthWord(*word)).collect())
             .collect();
         spread(&mut tiers, &words, Some(all_down));
         tiers.iter().map(|tier| tier.backends.iter().map(|it| it.connections).collect()).collect()

@@ -1,6 +1,9 @@
 //! Which backends run on which node: known only since something has failed, because a million
 //! backends that are well need no such list.
 
+mod silence;
+mod suspect;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -17,18 +20,18 @@ use crate::{
 pub(super) struct Nodes {
     index: Option<Index>,
     /// Other nodes that were asked and did not answer since they last did.
-    pub(super) unanswering: BTreeSet<NodeRef>,
+    unanswering: BTreeSet<NodeRef>,
     /// When the first of them did not answer, after the last answer of any other node.
-    pub(super) since: Option<Moment>,
+    since: Option<Moment>,
     /// Backends that should answer if this node's own network is well; chosen when in doubt.
-    pub(super) witnesses: Option<Vec<BackendRef>>,
+    witnesses: Option<Vec<BackendRef>>,
     /// Changes when the witnesses should be asked at once.
-    pub(super) urgency: u32,
-    pub(super) is_suspect: bool,
+    urgency: u32,
+    is_suspect: bool,
     /// Reports of what sockets use, since this node is suspect.
-    pub(super) reports: u32,
+    reports: u32,
     /// Nodes of which backends are out because others there are silent.
-    pub(super) silent: BTreeSet<NodeRef>,
+    silent: BTreeSet<NodeRef>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -40,17 +43,12 @@ struct Index {
 }
 
 impl Nodes {
-    /// Whether there is a list of which backend runs where.
-    pub(super) fn is_known(&self) -> bool {
-        self.index.is_some()
-    }
-
-    /// Makes the list, in the cluster with the id `own`.
-    pub(super) fn learn<'s>(
-        &mut self,
-        own: Option<&Arc<str>>,
-        services: impl Iterator<Item = &'s Service>,
-    ) {
+    /// Makes the list of which backend runs where, in the cluster with the id `own`, if there is
+    /// none.
+    fn learn<'s>(&mut self, own: Option<&Arc<str>>, services: impl Iterator<Item = &'s Service>) {
+        if self.index.is_some() {
+            return;
+        }
         let listed = services.flat_map(|service| &service.backends);
         let of = listed
             .filter_map(|backend| Some((backend.backend, backend.locality.node_ref(own)?)))
@@ -95,13 +93,23 @@ impl Nodes {
         }
     }
 
+    /// Whether this node's own network is suspected.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.is_suspect
+    }
+
+    /// Backends that are asked whether it is, and the number of the probe that is asked for.
+    pub(super) fn witnesses(&self) -> (&[BackendRef], u32) {
+        (self.witnesses.as_deref().unwrap_or_default(), self.urgency)
+    }
+
     /// The node of a backend, if it is known.
-    pub(super) fn of(&self, backend: &BackendRef) -> Option<&NodeRef> {
+    fn of(&self, backend: &BackendRef) -> Option<&NodeRef> {
         self.index.as_ref()?.of.get(backend)
     }
 
     /// The backends on a node.
-    pub(super) fn on(&self, node: &NodeRef) -> impl Iterator<Item = &BackendRef> {
+    fn on(&self, node: &NodeRef) -> impl Iterator<Item = &BackendRef> {
         let on = self.index.as_ref().and_then(|index| index.on.get(node));
         on.into_iter().flatten()
     }

@@ -23,15 +23,12 @@ use std::{sync::Arc, time::Duration};
 
 use redirector_common::{HealthByte, HealthWord};
 
-use super::{
-    State,
-    passive::{base, later},
-    trouble::{Passive, Question, Trouble},
-};
+use super::faults::{BackendFaults, Passive, Question, first_ejection};
 use crate::{
     health::{Sight, Suspicion},
-    input::{Command, KernelEvent, Moment, ProbeFailure, Transition},
+    input::{Command, KernelEvent, ProbeFailure, Transition},
     service::{BackendRef, Service},
+    state::State,
 };
 
 /// How long clients are not believed of a backend that has just answered.
@@ -42,32 +39,26 @@ const ASKED_AGAIN: Duration = Duration::from_secs(1);
 /// Bytes that the kernel writes.
 const SEEN: [HealthByte; 2] = [HealthByte::Passive, HealthByte::Listener];
 /// How long the kernel's news and the agent's commands may take to cross each other.
-const CROSSING: Duration = Duration::from_secs(1);
+const READMIT_GRACE: Duration = Duration::from_secs(1);
 
 impl State {
     /// Whether the state knows why the kernel's byte of a backend is not 0.
     #[must_use]
     pub fn is_told(&self, backend: &BackendRef, byte: HealthByte) -> bool {
-        let held = self.backends.held(backend).unwrap_or_default();
-        self.has_objection(backend, byte) || held.byte(byte) != 0
+        let held = self.backends.suspected.get(backend);
+        self.has_veto(backend, byte) || held.is_some_and(|word| word.byte(byte) != 0)
     }
 
     /// Whether clients' failures are a question that no probe has answered yet.
     #[must_use]
     pub fn is_asked(&self, backend: &BackendRef) -> bool {
-        let trouble = self.backends.get(backend).and_then(|known| known.trouble.as_ref());
-        trouble.is_some_and(|trouble| trouble.questions.contains_key(&HealthByte::Passive))
+        let faults = self.backends.faults(backend);
+        faults.is_some_and(|faults| faults.questions.contains_key(&HealthByte::Passive))
     }
 
     /// Takes in what the kernel did by itself.
-    pub(super) fn seen_by_kernel(
-        &mut self,
-        backend: BackendRef,
-        event: KernelEvent,
-        now: Moment,
-        happened: &mut Vec<Transition>,
-    ) {
-        if self.backends.get(&backend).is_none() {
+    pub(in crate::state) fn seen_by_kernel(&mut self, backend: BackendRef, event: KernelEvent) {
+        if !self.backends.is_listed(&backend) {
             let found = |byte| [(backend, byte, HealthWord::SUSPECTED)];
             match event {
                 KernelEvent::Avoided { .. } => self.commands.push(Command::Answered(backend)),
@@ -78,7 +69,7 @@ impl State {
             }
             return;
         }
-        self.pass_if_due(&backend, now, happened);
+        self.pass_if_due(&backend);
         match event {
             KernelEvent::Avoided { refused, client } => {
                 let sight = Sight::Connects { refused, client: Some(client) };
@@ -92,35 +83,35 @@ impl State {
                 self.suspects(&backend, Sight::ListenerGone, true);
             }
             // Where a connect succeeds a process listens, too.
-            KernelEvent::Readmitted => self.readmitted_by_kernel(&backend, &SEEN, now, happened),
+            KernelEvent::Readmitted => self.readmitted_by_kernel(&backend, &SEEN),
             KernelEvent::ListenerBack => {
-                self.readmitted_by_kernel(&backend, &[HealthByte::Listener], now, happened);
+                self.readmitted_by_kernel(&backend, &[HealthByte::Listener]);
             }
         }
     }
 
     /// Has a probe asked about what the kernel saw. What the backend is ejected for already is no
     /// question.
-    pub(super) fn suspects(&mut self, backend: &BackendRef, sight: Sight, is_held: bool) {
+    pub(in crate::state) fn suspects(&mut self, backend: &BackendRef, sight: Sight, is_held: bool) {
         let now = self.now;
         let byte = sight.byte();
-        let trouble = self.backends.get(backend).and_then(|known| known.trouble.as_ref());
-        if trouble.is_some_and(|trouble| trouble.word().byte(byte) != 0) {
+        let state = self.backends.get(backend);
+        if state.is_some_and(|state| state.word().byte(byte) != 0) {
             if is_held {
                 // What the kernel wrote may have replaced the verdict, or crossed its end.
-                self.eject(backend, byte);
+                self.eject_in_kernel(backend, byte);
             }
             return;
         }
-        let vouched = trouble.and_then(|trouble| trouble.vouched);
+        let vouched = self.backends.faults(backend).and_then(|faults| faults.vouched);
         let is_vouched = byte == HealthByte::Passive && vouched.is_some_and(|until| now < until);
         if is_held && is_vouched {
-            self.readmit(backend, byte);
+            self.readmit_in_kernel(backend, byte);
         }
         let is_held = is_held && !is_vouched;
-        let until = later(now, base(&self.limits(backend)));
-        let is_new = self.backends.change(backend, |trouble| {
-            let asked = trouble.questions.get_mut(&byte);
+        let until = now.after(first_ejection(&self.limits(backend)));
+        let is_new = self.backends.change(backend, |faults| {
+            let asked = faults.questions.get_mut(&byte);
             if let Some(asked) = asked {
                 if is_held && !asked.suspicion.is_held {
                     (asked.suspicion.is_held, asked.until) = (true, until);
@@ -128,32 +119,24 @@ impl State {
                 return false;
             }
             let suspicion = Suspicion { sight, since: now, is_held };
-            trouble.questions.insert(
+            faults.questions.insert(
                 byte,
                 Question { suspicion, until, is_believed: false, is_asked_twice: false },
             );
             true
         });
         if is_new == Some(true) {
-            self.ask(backend);
-        }
-    }
-
-    /// Asks all open questions again: this node's network answers.
-    pub(super) fn ask_again(&mut self) {
-        let suspected: Vec<BackendRef> = self.backends.suspected().copied().collect();
-        for backend in suspected {
-            self.ask(&backend);
+            self.backends.ask(backend);
         }
     }
 
     /// A probe succeeded: whatever was seen is not so, or not so any more.
-    pub(super) fn contradict(&mut self, backend: &BackendRef, happened: &mut Vec<Transition>) {
+    pub(in crate::state) fn contradict(&mut self, backend: &BackendRef) {
         for byte in SEEN {
-            let Some(question) = self.end_question(backend, byte, happened) else { continue };
+            let Some(question) = self.end_question(backend, byte) else { continue };
             if byte == HealthByte::Passive {
-                let at = later(self.now, ASKED_AGAIN);
-                self.backends.change(backend, |trouble| trouble.answer = Some(at));
+                let at = self.now.after(ASKED_AGAIN);
+                self.backends.change(backend, |faults| faults.answer = Some(at));
             }
             let Suspicion { sight, is_held, .. } = question.suspicion;
             if is_held {
@@ -163,24 +146,23 @@ impl State {
                 Sight::Connects { refused, client } => (client, refused),
                 Sight::ListenerGone => (None, true),
             };
-            happened.push(Transition::Contradicted { backend: *backend, client, refused });
+            self.happened.push(Transition::Contradicted { backend: *backend, client, refused });
         }
     }
 
     /// A probe failed: confirms what was seen, if probes can tell.
-    pub(super) fn judge_seen(
+    pub(in crate::state) fn judge_seen(
         &mut self,
         backend: &BackendRef,
         failure: &ProbeFailure,
         has_answered: bool,
-        happened: &mut Vec<Transition>,
     ) {
         if self.nodes.is_suspect() {
             return;
         }
         for byte in SEEN {
-            let trouble = self.backends.get(backend).and_then(|known| known.trouble.as_ref());
-            let question = trouble.and_then(|trouble| trouble.questions.get(&byte));
+            let faults = self.backends.faults(backend);
+            let question = faults.and_then(|faults| faults.questions.get(&byte));
             let Some(Question { suspicion, is_asked_twice, .. }) =
                 question.filter(|it| !it.is_believed).copied()
             else {
@@ -189,45 +171,39 @@ impl State {
             let is_weak = *failure == ProbeFailure::TimedOut
                 && (byte == HealthByte::Listener || !suspicion.is_held);
             if has_answered && is_weak && !is_asked_twice {
-                self.backends.change(backend, |trouble| {
-                    if let Some(question) = trouble.questions.get_mut(&byte) {
+                self.backends.change(backend, |faults| {
+                    if let Some(question) = faults.questions.get_mut(&byte) {
                         question.is_asked_twice = true;
                     }
                 });
-                self.ask(backend);
+                self.backends.ask(backend);
             } else if has_answered {
-                self.confirm(backend, suspicion.sight, failure, happened);
+                self.confirm(backend, suspicion.sight, failure);
             } else if !suspicion.is_held {
-                self.dismiss(backend, byte, happened);
+                self.dismiss(backend, byte);
             } else if byte == HealthByte::Listener || self.has_room_for_hearsay(backend) {
-                self.believe(backend, suspicion.sight, happened);
+                self.believe(backend, suspicion.sight);
             } else {
-                self.dismiss(backend, byte, happened);
-                self.vouch(backend, base(&self.limits(backend)));
+                self.dismiss(backend, byte);
+                self.vouch(backend, first_ejection(&self.limits(backend)));
             }
         }
     }
 
     /// What was seen is the case: the backend is ejected.
-    fn confirm(
-        &mut self,
-        backend: &BackendRef,
-        sight: Sight,
-        failure: &ProbeFailure,
-        happened: &mut Vec<Transition>,
-    ) {
+    fn confirm(&mut self, backend: &BackendRef, sight: Sight, failure: &ProbeFailure) {
         let (now, limits) = (self.now, self.limits(backend));
-        self.backends.change(backend, |trouble| {
-            trouble.questions.remove(&sight.byte());
-            trouble.vouched = None;
+        self.backends.change(backend, |faults| {
+            faults.questions.remove(&sight.byte());
+            faults.vouched = None;
             match sight {
-                Sight::ListenerGone => trouble.is_unheard = true,
+                Sight::ListenerGone => faults.is_unheard = true,
                 Sight::Connects { refused, .. } => {
-                    let lasts = Duration::from_nanos(limits.ejection(trouble.ejections));
-                    trouble.ejections = trouble.ejections.saturating_add(1);
-                    trouble.forgive = None;
-                    trouble.passive = Some(Passive {
-                        until: later(now, lasts),
+                    let lasts = Duration::from_nanos(limits.ejection(faults.ejections));
+                    faults.ejections = faults.ejections.saturating_add(1);
+                    faults.forgive = None;
+                    faults.passive = Some(Passive {
+                        until: now.after(lasts),
                         is_served: false,
                         is_refused: refused || *failure != ProbeFailure::TimedOut,
                         successes: 0,
@@ -235,32 +211,32 @@ impl State {
                 }
             }
         });
-        self.eject(backend, sight.byte());
+        self.eject_in_kernel(backend, sight.byte());
         if sight.byte() == HealthByte::Passive {
             self.commands.push(Command::Answered(*backend));
         }
-        self.raise(backend, sight.byte(), sight.why(), happened);
+        self.eject(backend, sight.byte(), sight.why());
     }
 
     /// Nothing but what was seen can tell: the backend is out for a while.
-    fn believe(&mut self, backend: &BackendRef, sight: Sight, happened: &mut Vec<Transition>) {
+    fn believe(&mut self, backend: &BackendRef, sight: Sight) {
         let byte = sight.byte();
-        self.backends.change(backend, |trouble| {
-            if let Some(question) = trouble.questions.get_mut(&byte) {
+        self.backends.change(backend, |faults| {
+            if let Some(question) = faults.questions.get_mut(&byte) {
                 question.is_believed = true;
             }
         });
-        self.eject(backend, byte);
+        self.eject_in_kernel(backend, byte);
         let why = format!("{}; no probe has ever reached it", sight.why());
-        self.raise(backend, byte, why.into(), happened);
+        self.eject(backend, byte, why.into());
     }
 
     /// Whether one more backend may be out on the word of clients: then at least half of the
     /// backends of its family are not, of each service that lists it, and one is usable.
     fn has_room_for_hearsay(&self, backend: &BackendRef) -> bool {
         let is_out = |other: &BackendRef| {
-            let trouble = self.backends.get(other).and_then(|known| known.trouble.as_ref());
-            let question = trouble.and_then(|it| it.questions.get(&HealthByte::Passive));
+            let faults = self.backends.faults(other);
+            let question = faults.and_then(|it| it.questions.get(&HealthByte::Passive));
             question.is_some_and(|question| question.is_believed)
         };
         let has_room = |service: &Service| {
@@ -276,18 +252,12 @@ impl State {
             }
             usable && out <= all / 2
         };
-        let mut users = self.backends.users(backend).into_iter();
-        users.all(|user| self.services.get(user).is_none_or(has_room))
+        self.users(backend).all(has_room)
     }
 
     /// Ends a question without a verdict, and lets the kernel ask anew.
-    pub(super) fn dismiss(
-        &mut self,
-        backend: &BackendRef,
-        byte: HealthByte,
-        happened: &mut Vec<Transition>,
-    ) {
-        let ended = self.end_question(backend, byte, happened);
+    pub(in crate::state) fn dismiss(&mut self, backend: &BackendRef, byte: HealthByte) {
+        let ended = self.end_question(backend, byte);
         if ended.is_some() && byte == HealthByte::Passive {
             self.commands.push(Command::Answered(*backend));
         }
@@ -295,72 +265,61 @@ impl State {
 
     /// Ends a question without a verdict. Failures that no probe has confirmed make no later
     /// ejection longer.
-    fn end_question(
-        &mut self,
-        backend: &BackendRef,
-        byte: HealthByte,
-        happened: &mut Vec<Transition>,
-    ) -> Option<Question> {
+    fn end_question(&mut self, backend: &BackendRef, byte: HealthByte) -> Option<Question> {
         let end =
-            |trouble: &mut Trouble| Some((trouble.questions.remove(&byte)?, trouble.ejections));
+            |faults: &mut BackendFaults| Some((faults.questions.remove(&byte)?, faults.ejections));
         let (question, ejections) = self.backends.change(backend, end).flatten()?;
         let is_held = question.suspicion.is_held;
         if is_held {
-            self.readmit(backend, byte);
+            self.readmit_in_kernel(backend, byte);
         }
         if byte == HealthByte::Passive && is_held && ejections == 0 {
             self.commands.push(Command::Forgive(*backend));
         }
-        self.withdraw(backend, byte, happened);
+        self.readmit(backend, byte);
         Some(question)
     }
 
-    fn eject(&mut self, backend: &BackendRef, byte: HealthByte) {
-        let now = self.now;
-        self.backends.change(backend, |trouble| trouble.ejected = Some(now));
+    fn eject_in_kernel(&mut self, backend: &BackendRef, byte: HealthByte) {
+        self.backends.change(backend, |faults| faults.ejected = Some(self.now));
         self.commands.push(Command::Eject { backend: *backend, byte });
     }
 
     fn vouch(&mut self, backend: &BackendRef, lasts: Duration) {
-        let until = later(self.now, lasts);
-        self.backends.change(backend, |trouble| trouble.vouched = trouble.vouched.max(Some(until)));
+        let until = self.now.after(lasts);
+        self.backends.change(backend, |faults| faults.vouched = faults.vouched.max(Some(until)));
         self.commands.push(Command::Vouch { backend: *backend, lasts });
     }
 
     /// The kernel has re-admitted a backend: neither a question nor a verdict stands any more.
-    fn readmitted_by_kernel(
-        &mut self,
-        backend: &BackendRef,
-        bytes: &[HealthByte],
-        now: Moment,
-        happened: &mut Vec<Transition>,
-    ) {
-        let forgiven_at = self.forgiven_at(backend, now);
+    fn readmitted_by_kernel(&mut self, backend: &BackendRef, bytes: &[HealthByte]) {
+        let now = self.now;
+        let forgiven_at = self.forgiven_at(backend);
         for byte in bytes {
-            let ended = self.backends.change(backend, |trouble| {
+            let ended = self.backends.change(backend, |faults| {
                 match byte {
-                    HealthByte::Listener => trouble.is_unheard = false,
-                    _ => trouble.be_well(forgiven_at),
+                    HealthByte::Listener => faults.is_unheard = false,
+                    _ => faults.be_well(forgiven_at),
                 }
-                let has_crossed = trouble.ejected.is_some_and(|at| now < later(at, CROSSING));
-                (trouble.questions.remove(byte), has_crossed)
+                let has_crossed = faults.ejected.is_some_and(|at| now < at.after(READMIT_GRACE));
+                (faults.questions.remove(byte), has_crossed)
             });
             let Some((question, has_crossed)) = ended else { return };
             if has_crossed {
                 // The verdict may have come later.
-                self.readmit(backend, *byte);
+                self.readmit_in_kernel(backend, *byte);
             }
             if question.is_some() && *byte == HealthByte::Passive {
                 self.commands.push(Command::Answered(*backend));
             }
-            self.withdraw(backend, *byte, happened);
+            self.readmit(backend, *byte);
         }
     }
 }
 
 impl Sight {
     /// The byte by which the kernel says it.
-    pub(super) fn byte(&self) -> HealthByte {
+    pub(in crate::state) fn byte(&self) -> HealthByte {
         match self {
             Self::Connects { .. } => HealthByte::Passive,
             Self::ListenerGone => HealthByte::Listener,

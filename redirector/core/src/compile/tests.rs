@@ -1,7 +1,9 @@
 //! Tiers, loads and families of compiled services.
 
+use redirector_common::MAX_TIERS;
+
 use super::*;
-use crate::service::{Protocol, Rank, ServiceRef};
+use crate::service::{Frontend, Protocol, Rank};
 
 const NOBODY: BTreeMap<BackendRef, HealthWord> = BTreeMap::new();
 

@@ -1,19 +1,20 @@
 //! Whether a service can be taken in: the second line, behind the validation of the sources.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use redirector_common::MAX_TIERS;
 use thiserror::Error;
 
-use super::backends::Backends;
+use super::Services;
 use crate::{
     address::{Refusal, usable},
     service::{BackendRef, Frontend, Policy, Service, ServiceRef},
+    state::backends::Backends,
 };
 
 /// Why a service is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(super) enum Flaw {
+pub(in crate::state) enum Rejection {
     #[error("is listed twice, and differently")]
     Twice,
     #[error("{0} has port 0 or a v4-mapped address")]
@@ -49,7 +50,7 @@ pub(super) enum Flaw {
 }
 
 /// What is wrong with a service, whatever else there is.
-pub(super) fn alone(service: &Service) -> Result<(), Flaw> {
+pub(super) fn validate(service: &Service) -> Result<(), Rejection> {
     let Service {
         name,
         frontends,
@@ -63,116 +64,97 @@ pub(super) fn alone(service: &Service) -> Result<(), Flaw> {
     let mut mine = frontends.clone();
     mine.sort_unstable();
     if let Some(twice) = mine.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(Flaw::FrontendTwice(twice[0]));
+        return Err(Rejection::FrontendTwice(twice[0]));
     }
     let protocol = frontends.first().map(|frontend| frontend.protocol);
     for frontend in frontends {
         is_address(*frontend)?;
         if Some(frontend.protocol) != protocol {
-            return Err(Flaw::Protocol(*frontend));
+            return Err(Rejection::Protocol(*frontend));
         }
     }
     let mut sorted: Vec<BackendRef> = Vec::with_capacity(backends.len());
     for backend in backends {
-        let key = as_frontend(&backend.backend);
+        let key = backend.backend;
         is_address(key)?;
         if protocol.is_some_and(|protocol| key.protocol != protocol) {
-            return Err(Flaw::Protocol(key));
+            return Err(Rejection::Protocol(key));
         }
         if backend.weight == 0 {
-            return Err(Flaw::Weight(backend.backend));
+            return Err(Rejection::Weight(backend.backend));
         }
         if mine.binary_search(&key).is_ok() {
-            return Err(Flaw::BackendIsFrontend(backend.backend, name.clone()));
+            return Err(Rejection::BackendIsFrontend(backend.backend, name.clone()));
         }
         sorted.push(backend.backend);
     }
     sorted.sort_unstable();
     if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(Flaw::BackendTwice(twice[0]));
+        return Err(Rejection::BackendTwice(twice[0]));
     }
     if let Some(seconds) = affinity_seconds
         && !(1..=86_400).contains(seconds)
     {
-        return Err(Flaw::Affinity(*seconds));
+        return Err(Rejection::Affinity(*seconds));
     }
     if policy.probe.as_ref().is_some_and(|probe| probe.unhealthy == 0 || probe.healthy == 0) {
-        return Err(Flaw::Probe);
+        return Err(Rejection::Probe);
     }
     loads(policy)
 }
 
 /// What is wrong with how a policy spreads connections over tiers.
-fn loads(policy: &Policy) -> Result<(), Flaw> {
+fn loads(policy: &Policy) -> Result<(), Rejection> {
     let Policy { tiers, overprovisioning_percent, min_healthy_percent, .. } = policy;
     if tiers.len() > MAX_TIERS {
-        return Err(Flaw::Tiers(tiers.len()));
+        return Err(Rejection::Tiers(tiers.len()));
     }
     for (number, tier) in tiers.iter().enumerate() {
         if tiers[..number].iter().any(|other| other.name == tier.name) {
-            return Err(Flaw::TierTwice(Arc::clone(&tier.name)));
+            return Err(Rejection::TierTwice(Arc::clone(&tier.name)));
         }
     }
     if !(100..=1_000).contains(overprovisioning_percent) {
-        return Err(Flaw::Overprovisioning(*overprovisioning_percent));
+        return Err(Rejection::Overprovisioning(*overprovisioning_percent));
     }
     if !(1..=100).contains(min_healthy_percent) {
-        return Err(Flaw::Threshold(*min_healthy_percent));
+        return Err(Rejection::Threshold(*min_healthy_percent));
     }
     Ok(())
 }
 
-/// What is wrong with a service among those in force; its own last version does not count.
-pub(super) fn among(
+/// What is wrong with a service among those in force, but for those that give way to it.
+pub(super) fn conflicts_with(
     service: &Service,
-    frontends: &BTreeMap<Frontend, ServiceRef>,
-    known: &Backends,
-) -> Result<(), Flaw> {
-    let holder = |frontend: &Frontend| frontends.get(frontend).filter(|by| **by != service.name);
+    services: &Services,
+    backends: &Backends,
+    gives_way: impl Fn(&ServiceRef) -> bool,
+) -> Result<(), Rejection> {
+    let holder = |frontend: &Frontend| services.holder(frontend).filter(|by| !gives_way(by));
     for frontend in &service.frontends {
         if let Some(by) = holder(frontend) {
-            return Err(Flaw::Taken(*frontend, by.clone()));
+            return Err(Rejection::Taken(*frontend, by.clone()));
         }
-        let users = known.users(&as_backend(frontend));
-        if let Some(by) = users.into_iter().find(|by| **by != service.name) {
-            return Err(Flaw::FrontendIsBackend(*frontend, by.clone()));
+        let users = backends.users(frontend);
+        if let Some(by) = users.into_iter().find(|by| !gives_way(by)) {
+            return Err(Rejection::FrontendIsBackend(*frontend, by.clone()));
         }
     }
     for backend in &service.backends {
-        if let Some(by) = holder(&as_frontend(&backend.backend)) {
-            return Err(Flaw::BackendIsFrontend(backend.backend, by.clone()));
+        if let Some(by) = holder(&backend.backend) {
+            return Err(Rejection::BackendIsFrontend(backend.backend, by.clone()));
         }
     }
     Ok(())
 }
 
-/// Whether no two of these services are in each other's way.
-pub(super) fn are_compatible(frontends: &[Frontend], backends: &[(BackendRef, u32)]) -> bool {
-    let mut others = backends.iter().map(|(backend, _)| as_frontend(backend)).peekable();
-    frontends.windows(2).all(|pair| pair[0] != pair[1])
-        && frontends.iter().all(|frontend| {
-            while others.next_if(|other| other < frontend).is_some() {}
-            others.peek() != Some(frontend)
-        })
-}
-
 /// Loopback addresses are the source's business: it may allow them for tries on one host.
-fn is_address(frontend: Frontend) -> Result<(), Flaw> {
+fn is_address(frontend: Frontend) -> Result<(), Rejection> {
     if frontend.port == 0 || frontend.address.to_canonical() != frontend.address {
-        return Err(Flaw::Form(frontend));
+        return Err(Rejection::Form(frontend));
     }
     match usable(frontend.address) {
-        Err(why) if !frontend.address.is_loopback() => Err(Flaw::Address(frontend, why)),
+        Err(why) if !frontend.address.is_loopback() => Err(Rejection::Address(frontend, why)),
         _ => Ok(()),
     }
-}
-
-fn as_frontend(backend: &BackendRef) -> Frontend {
-    let BackendRef { address, port, protocol } = *backend;
-    Frontend { address, port, protocol }
-}
-
-fn as_backend(frontend: &Frontend) -> BackendRef {
-    let Frontend { address, port, protocol } = *frontend;
-    BackendRef { address, port, protocol }
 }

@@ -2,35 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use super::State;
+use super::{Extent, is_meant};
 use crate::{
     identity::ZoneRef,
     input::{Drained, Verb},
-    service::{Backend, BackendRef, ServiceRef},
+    service::{Backend, BackendRef},
+    state::State,
 };
-
-/// How much a node, zone, cluster or backend is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Extent {
-    /// Backends that some service lists there.
-    pub backends: usize,
-    /// Services that list them, themselves or by a tier.
-    pub services: usize,
-    /// Those of the backends that are drained, by whatever order.
-    pub drained: usize,
-}
 
 impl State {
     /// How much `what` is: nothing where no service lists a backend there.
     #[must_use]
     pub fn extent(&self, what: &Drained) -> Extent {
         let what = what.clone().seen_from(self.node().cluster.as_ref());
-        let listed = self.listed().filter(|listed| self.is_meant(&what, listed));
-        let backends: BTreeSet<BackendRef> = listed.map(|listed| listed.backend).collect();
-        let users = backends.iter().flat_map(|backend| self.backends.users(backend));
-        let dependants = |user: &ServiceRef| self.dependants.get(user).into_iter().flatten();
-        let services: BTreeSet<&ServiceRef> =
-            users.flat_map(|user| [user].into_iter().chain(dependants(user))).collect();
+        let backends: BTreeSet<BackendRef> =
+            self.listed_in(&what).map(|listed| listed.backend).collect();
+        let services = self.users_with_dependants(&backends);
         let drained = backends.iter().filter(|backend| self.is_drained(backend)).count();
         Extent { backends: backends.len(), services: services.len(), drained }
     }
@@ -64,6 +51,11 @@ impl State {
     #[must_use]
     pub fn as_seen(&self, verb: Verb) -> Verb {
         verb.seen_from(self.node().cluster.as_ref())
+    }
+
+    /// Listings of backends where `what` is, in the form that it has here.
+    pub(in crate::state) fn listed_in(&self, what: &Drained) -> impl Iterator<Item = &Backend> {
+        self.listed().filter(move |listed| is_meant(what, listed, self.node()))
     }
 
     fn listed(&self) -> impl Iterator<Item = &Backend> {

@@ -7,28 +7,28 @@
 //! Connected UDP sockets to a backend that has left its service are another matter:
 //! [`stale_flows`](super::stale_flows) ends them whatever the policy says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use redirector_common::HealthByte;
 
-use super::State;
+use super::faults::BackendState;
 use crate::{
     input::Command,
     service::{BackendRef, OnBackendLost, Protocol, Service, ServiceRef},
+    state::State,
 };
 
 impl State {
     /// Resets the connections to a backend that is lost, once per loss, where a policy wants it.
-    pub(super) fn reset(&mut self, backend: &BackendRef) {
+    pub(in crate::state) fn reset(&mut self, backend: &BackendRef) {
         if self.nodes.is_suspect() {
             return;
         }
         if !self.users(backend).any(|service| self.wants_reset(service, backend)) {
             return;
         }
-        let is_first = self
-            .backends
-            .change(backend, |trouble| !std::mem::replace(&mut trouble.is_reset, true));
+        let is_first =
+            self.backends.change(backend, |faults| !std::mem::replace(&mut faults.is_reset, true));
         if is_first == Some(true) {
             self.commands.push(Command::Reset(*backend));
         }
@@ -36,7 +36,7 @@ impl State {
 
     /// Which backends of a service are reset if no service lists them from now on; this one will
     /// list `still`. To be asked before they are forgotten.
-    pub(super) fn resets_if_gone(
+    pub(in crate::state) fn resets_if_gone(
         &mut self,
         service: &ServiceRef,
         still: &BTreeSet<BackendRef>,
@@ -46,34 +46,21 @@ impl State {
         if service.policy.on_backend_lost == OnBackendLost::Keep || self.nodes.is_suspect() {
             return Vec::new();
         }
-        let listed = service.backends.iter().map(|backend| backend.backend);
         let is_lost = |backend: &BackendRef| {
-            let trouble = self.backends.get(backend).and_then(|known| known.trouble.as_ref());
+            let is_reset = || self.backends.faults(backend).is_some_and(|faults| faults.is_reset);
             backend.protocol == Protocol::Tcp
                 && !still.contains(backend)
-                && !self.has_objection(backend, HealthByte::Operator)
-                && !trouble.is_some_and(|trouble| trouble.is_announced() || trouble.is_reset)
+                && !self.has_veto(backend, HealthByte::Operator)
+                && !self.backends.get(backend).is_some_and(BackendState::is_announced)
+                && !is_reset()
         };
-        listed.filter(is_lost).collect()
-    }
-
-    /// Which backends are reset if no service of a new list lists them.
-    pub(super) fn resets_in(&mut self, list: &BTreeMap<ServiceRef, Service>) -> Vec<BackendRef> {
-        let mut lost = BTreeSet::new();
-        let is_changed = |service: &&Service| list.get(&service.name) != Some(service);
-        let changed = self.services.values().filter(is_changed).map(|service| service.name.clone());
-        for name in changed.collect::<Vec<_>>() {
-            let backends = list.get(&name).into_iter().flat_map(|new| &new.backends);
-            let still = backends.map(|backend| backend.backend).collect();
-            lost.extend(self.resets_if_gone(&name, &still));
-        }
-        lost.into_iter().collect()
+        service.backend_refs().filter(is_lost).collect()
     }
 
     /// Resets those backends of `lost` that no service lists after the change.
-    pub(super) fn reset_gone(&mut self, lost: Vec<BackendRef>) {
+    pub(in crate::state) fn reset_gone(&mut self, lost: BTreeSet<BackendRef>) {
         for backend in lost {
-            if self.backends.get(&backend).is_none() {
+            if !self.backends.is_listed(&backend) {
                 self.commands.push(Command::Reset(backend));
             }
         }

@@ -1,14 +1,14 @@
 //! Which tiers of a service lost their traffic to others, and how far they are on their way back.
 //!
-//! The state at an instant is a function of the state when the instant began and of what holds
-//! now: however the news of one instant are ordered, the result is the same, and a tier that is
+//! The state in a window is a function of the state when the window began and of what holds
+//! now: however the news of one window are ordered, the result is the same, and a tier that is
 //! down for no time at all has not been down.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     loads::{Count, Formula},
-    ramp::{Stage, stage},
+    ramp::{RampStep, ramp_step},
 };
 use crate::{input::Moment, service::Failback};
 
@@ -33,30 +33,30 @@ impl Hold {
     }
 }
 
-/// What is known of a tier now.
+/// What decides whether a tier is held: how it is, and how it was when the window began.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Known<'t> {
+pub(crate) struct TierHealth<'t> {
     pub(crate) name: &'t Arc<str>,
     /// Its backends, and how many are healthy.
     pub(crate) count: Count,
     /// `count` without drains: they are no failure and interrupt nothing.
     pub(crate) undrained: Count,
-    /// `count` without drains and without the ejections of this instant.
+    /// `count` without drains and without the ejections of this window.
     pub(crate) earlier: Count,
-    /// Whether it carried load when the instant began.
+    /// Whether it carried load when the window began.
     pub(crate) carried: bool,
 }
 
-/// The holds of now, from those when the instant began.
+/// The holds of now, from those when the window began.
 ///
 /// In order, for each tier that has backends: one that is held and not well starts over; one that
-/// is held and well moves on as [`stage`] says; one that carried load, is not well, would be
-/// without the ejections of this instant, and whose load another one takes, is held. At last, when
+/// is held and well moves on as [`ramp_step`] says; one that carried load, is not well, would be
+/// without the ejections of this window, and whose load another one takes, is held. At last, when
 /// no tier that is not held is well, those that are well wait no longer.
 pub(crate) fn step(
     formula: &Formula,
     failback: &Failback,
-    tiers: &[Known<'_>],
+    tiers: &[TierHealth<'_>],
     before: &Held,
     now: Moment,
 ) -> Held {
@@ -68,7 +68,7 @@ pub(crate) fn step(
             Some(_) => Some(Hold::default()),
             None => {
                 let is_lost = tier.carried && !is_well && formula.is_well(tier.earlier);
-                let is_another = |other: &&Known<'_>| other.name != tier.name;
+                let is_another = |other: &&TierHealth<'_>| other.name != tier.name;
                 let mut others = tiers.iter().filter(is_another);
                 (is_lost && others.any(|other| formula.is_well(other.count))).then(Hold::default)
             }
@@ -77,7 +77,7 @@ pub(crate) fn step(
             held.insert(Arc::clone(tier.name), hold);
         }
     }
-    let is_held = |tier: &Known<'_>| held.contains_key(tier.name);
+    let is_held = |tier: &TierHealth<'_>| held.contains_key(tier.name);
     if !tiers.iter().any(|tier| !is_held(tier) && formula.is_well(tier.count)) {
         for tier in tiers.iter().filter(|tier| formula.is_well(tier.count)) {
             held.remove(tier.name);
@@ -90,10 +90,10 @@ pub(crate) fn step(
 fn moved_on(failback: &Failback, hold: &Hold, now: Moment) -> Option<Hold> {
     let since = hold.well_since.unwrap_or(now);
     let at = |well_for| Some(Moment(since.0.saturating_add(well_for)));
-    let (ramped, next) = match stage(failback, now.0.saturating_sub(since.0)) {
-        Stage::Waiting(until) => (None, until.and_then(at)),
-        Stage::Ramping { percent, next } => (Some(percent), at(next)),
-        Stage::Back => return None,
+    let (ramped, next) = match ramp_step(failback, now.0.saturating_sub(since.0)) {
+        RampStep::Waiting(until) => (None, until.and_then(at)),
+        RampStep::Ramping { percent, next } => (Some(percent), at(next)),
+        RampStep::Back => return None,
     };
     Some(Hold { well_since: Some(since), ramped, next })
 }

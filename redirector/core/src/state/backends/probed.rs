@@ -6,16 +6,12 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    State,
-    backends::{Backends, Use},
-    passive::later,
-    verdicts::is_probed,
-};
+use super::{Backends, Use, faults::BackendState, is_probed};
 use crate::{
     health::{TRIAL, strictest},
-    input::{Moment, Network, ProbeOrder, Transition},
+    input::{Moment, Network, ProbeOrder},
     service::{BackendRef, Protocol, Service, ServiceRef},
+    state::State,
 };
 
 /// A service of at most so many backends is probed whole.
@@ -57,17 +53,16 @@ impl State {
                     });
             }
         }
-        let doubted = self.tables.objections.keys().chain(self.backends.suspected());
+        let doubted = self.tables.objections.keys().chain(self.backends.suspected.keys());
         for backend in doubted.filter(|backend| is_probed(backend)) {
-            let trouble = self.backends.get(backend).and_then(|known| known.trouble.as_ref());
-            let Some(trouble) = trouble.filter(|trouble| trouble.is_doubted()) else { continue };
-            probes.insert(*backend, self.order(backend, owners.of(backend), trouble.urgency));
-        }
-        for backend in self.nodes.witnesses.iter().flatten() {
-            if self.backends.get(backend).is_some() {
-                let order = self.order(backend, owners.of(backend), self.nodes.urgency);
-                probes.insert(*backend, order);
+            if self.backends.get(backend).is_some_and(BackendState::is_doubted) {
+                let urgency = self.backends.faults(backend).map_or(0, |faults| faults.urgency);
+                probes.insert(*backend, self.order(backend, owners.of(backend), urgency));
             }
+        }
+        let (witnesses, urgency) = self.nodes.witnesses();
+        for backend in witnesses.iter().filter(|backend| self.backends.is_listed(backend)) {
+            probes.insert(*backend, self.order(backend, owners.of(backend), urgency));
         }
         probes
     }
@@ -79,7 +74,7 @@ impl State {
         let used: BTreeSet<&ServiceRef> =
             self.backends.used.keys().flat_map(|backend| self.backends.users(backend)).collect();
         let node = self.node.node.as_deref().unwrap_or_default();
-        let asking = self.services.values().filter(|service| service.policy.probe.is_some());
+        let asking = self.services().filter(|service| service.policy.probe.is_some());
         let mut asking: Vec<_> = asking
             .map(|service| {
                 let is_unused = !used.contains(&service.name);
@@ -110,15 +105,14 @@ impl State {
 
     /// Backends of a service with a probe that are probed because of it.
     fn probed_for(&self, service: &Service) -> BTreeSet<BackendRef> {
-        let listed = service.backends.iter().map(|backend| backend.backend);
         if service.backends.len() <= SMALL {
-            return listed.filter(is_probed).collect();
+            return service.backend_refs().filter(is_probed).collect();
         }
         let is_used = |backend: &BackendRef| self.backends.used.contains_key(backend);
-        let mut probed: BTreeSet<BackendRef> = listed.filter(is_used).filter(is_probed).collect();
+        let used = service.backend_refs().filter(is_used);
+        let mut probed: BTreeSet<BackendRef> = used.filter(is_probed).collect();
         probed.extend(self.local_backends(&service.name).filter(is_probed));
-        let listed: BTreeSet<BackendRef> =
-            service.backends.iter().map(|backend| backend.backend).collect();
+        let listed: BTreeSet<BackendRef> = service.backend_refs().collect();
         let Some(tables) = self.tables.services.get(&service.name) else { return probed };
         let node = self.node.node.as_deref().unwrap_or_default();
         for tier in tables.v4.tiers.iter().chain(&tables.v6.tiers) {
@@ -128,25 +122,31 @@ impl State {
         }
         probed
     }
+}
 
+impl Backends {
     /// Sockets of this node have used these: they are probed from here for a while.
-    pub(super) fn used(
-        &mut self,
-        used: &[(BackendRef, Network)],
-        now: Moment,
-        happened: &mut Vec<Transition>,
-    ) {
-        self.node_is_used(used, happened);
+    pub(in crate::state) fn use_from_here(&mut self, used: &[(BackendRef, Network)], now: Moment) {
         for (backend, network) in used {
-            if self.backends.get(backend).is_some() {
-                let earlier = self.backends.used.get(backend).and_then(|used| used.from_system);
+            if self.is_listed(backend) {
+                let earlier = self.used.get(backend).and_then(|used| used.from_system);
                 let from_system = (*network == Network::OfSystem).then_some(now).or(earlier);
-                self.backends.used.insert(*backend, Use { last: now, from_system });
+                self.used.insert(*backend, Use { last: now, from_system });
             }
         }
-        if !self.backends.used.is_empty() {
-            self.look_again.get_or_insert(later(now, USED));
+        if !self.used.is_empty() {
+            self.look_again.get_or_insert(now.after(USED));
         }
+    }
+
+    /// Whether sockets in a network of the system use a backend.
+    pub(in crate::state) fn is_used_by_system(&self, backend: &BackendRef) -> bool {
+        self.used.get(backend).is_some_and(|used| used.from_system.is_some())
+    }
+
+    /// Backends that sockets of this node use.
+    pub(in crate::state) fn used(&self) -> impl Iterator<Item = &BackendRef> {
+        self.used.keys()
     }
 
     /// When some of the used backends may have been unused for long.
@@ -158,35 +158,27 @@ impl State {
         if self.look_again.is_none_or(|at| now < at) {
             return;
         }
-        let is_recent = |last: Moment| now < later(last, USED);
-        self.backends.used.retain(|_, used| {
+        let is_recent = |last: Moment| now < last.after(USED);
+        self.used.retain(|_, used| {
             used.from_system = used.from_system.filter(|last| is_recent(*last));
             is_recent(used.last)
         });
-        let firsts = self.backends.used.values().map(|used| used.from_system.unwrap_or(used.last));
-        self.look_again = firsts.min().map(|first| later(first, USED));
+        let firsts = self.used.values().map(|used| used.from_system.unwrap_or(used.last));
+        self.look_again = firsts.min().map(|first| first.after(USED));
     }
 }
 
 /// Owners of the backends. Nearly all have one: the backends of one owner share its name.
 struct Owners<'w> {
     backends: &'w Backends,
-    shared: BTreeMap<Vec<&'w str>, Arc<[Arc<str>]>>,
+    shared: BTreeMap<BTreeSet<&'w str>, Arc<[Arc<str>]>>,
 }
 
 impl Owners<'_> {
     fn of(&mut self, backend: &BackendRef) -> Arc<[Arc<str>]> {
-        let mut owners: Vec<&str> =
-            self.backends.users(backend).into_iter().map(ServiceRef::owner).collect();
-        // Services of one owner may not stand together: `a-b/x` comes before `a/x`.
-        owners.sort_unstable();
-        owners.dedup();
-        if let Some(shared) = self.shared.get(&owners) {
-            return Arc::clone(shared);
-        }
-        let shared: Arc<[Arc<str>]> = owners.iter().map(|owner| Arc::from(*owner)).collect();
-        self.shared.insert(owners, Arc::clone(&shared));
-        shared
+        let owners = self.backends.owners(backend);
+        let shared = |owners: &BTreeSet<&str>| owners.iter().map(|owner| (*owner).into()).collect();
+        Arc::clone(self.shared.entry(owners).or_insert_with_key(shared))
     }
 }
 

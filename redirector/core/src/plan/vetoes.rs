@@ -14,7 +14,7 @@ use std::{
 
 use redirector_common::{Entry, HealthByte, HealthWord, NodeWord, Slot};
 
-use super::{Step, installed::Installed, limit::Limit, render};
+use super::{installed::Installed, limit::Limit, render, step::Step};
 use crate::{
     service::{BackendRef, ServiceRef},
     tables::Tables,
@@ -25,14 +25,14 @@ const WORTH_A_NODE: u32 = 2;
 
 /// Steps on `HEALTH` and on the vetoes of `NODES`.
 #[derive(Debug, Default)]
-pub(super) struct Objected {
+pub(super) struct VetoSteps {
     pub(super) lifted: Vec<Step>,
     pub(super) at_once: Vec<Step>,
     /// Ejections that wait for the last pass and a barrier.
     pub(super) late: Vec<Step>,
 }
 
-impl Objected {
+impl VetoSteps {
     /// Whether a barrier must come before the late ones.
     pub(super) fn needs_barrier(&self) -> bool {
         !self.late.is_empty()

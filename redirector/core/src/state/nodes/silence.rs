@@ -14,33 +14,34 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use redirector_common::HealthByte;
 
-use super::{State, suspect::SEVERAL};
 use crate::{
     identity::NodeRef,
-    input::Transition,
-    service::{BackendRef, ServiceRef},
+    service::BackendRef,
+    state::{State, backends::BackendState},
 };
+
+/// How many backends of a node, lost without an answer, are more than a coincidence.
+const MIN_SILENT_BACKENDS: usize = 2;
 
 impl State {
     /// A backend was lost without an answer: perhaps its node is dead.
-    pub(super) fn silence_node(&mut self, backend: &BackendRef, happened: &mut Vec<Transition>) {
+    pub(in crate::state) fn silence_node(&mut self, backend: &BackendRef) {
         let Some(node) = self.other_node(backend) else { return };
         if !self.nodes.is_suspect && !self.is_node_silent(backend) {
-            self.settle_silence(&node, happened);
+            self.reconcile_silence(&node);
         }
     }
 
     fn is_node_silent(&self, backend: &BackendRef) -> bool {
-        let trouble = self.backends.get(backend).and_then(|known| known.trouble.as_ref());
-        trouble.is_some_and(|trouble| trouble.is_node_silent)
+        self.backends.get(backend).is_some_and(BackendState::is_node_silent)
     }
 
     /// Brings which backends are out because of others on that node in line with which are silent.
-    pub(super) fn settle_silence(&mut self, node: &NodeRef, happened: &mut Vec<Transition>) {
+    pub(in crate::state) fn reconcile_silence(&mut self, node: &NodeRef) {
         let out = self.silenced(node);
         if out.is_empty() {
             if self.nodes.silent.remove(node) {
-                self.unsilence(node, happened);
+                self.unsilence(node);
             }
             return;
         }
@@ -50,12 +51,12 @@ impl State {
         for backend in backends {
             match (self.is_node_silent(&backend), out.contains(&backend)) {
                 (false, true) => {
-                    self.backends.change(&backend, |trouble| trouble.is_node_silent = true);
-                    self.raise(&backend, HealthByte::Prober, Arc::clone(&why), happened);
-                    self.ask(&backend);
+                    self.backends.set_node_silent(&backend, true);
+                    self.eject(&backend, HealthByte::Prober, Arc::clone(&why));
+                    self.backends.ask(&backend);
                     self.reset(&backend);
                 }
-                (true, false) => self.lift_silence(&backend, happened),
+                (true, false) => self.lift_silence(&backend),
                 _ => {}
             }
         }
@@ -68,23 +69,15 @@ impl State {
         let mut silent = Vec::new();
         let mut in_use = BTreeSet::new();
         for backend in self.nodes.on(node) {
-            let Some(known) = self.backends.get(backend) else { continue };
-            match &known.trouble {
-                Some(trouble) if trouble.is_refusing() => return BTreeSet::new(),
-                Some(trouble) if trouble.is_silent() && !known.health.is_answering() => {
-                    let owners = self.owners(backend);
-                    silent.push(Silent { owners, may_answer: known.health.has_answered() });
-                }
-                _ if known.health.has_answered() => return BTreeSet::new(),
-                _ if self
-                    .backends
-                    .used
-                    .get(backend)
-                    .is_some_and(|used| used.from_system.is_some()) =>
-                {
-                    in_use.extend(self.owners(backend));
-                }
-                _ => {}
+            let Some(state) = self.backends.get(backend) else { continue };
+            let health = state.health();
+            if state.is_silent() && !state.is_refusing() && !health.is_answering() {
+                let owners = self.backends.owners(backend);
+                silent.push(Silent { owners, may_answer: health.has_answered() });
+            } else if state.is_refusing() || health.has_answered() {
+                return BTreeSet::new();
+            } else if self.backends.is_used_by_system(backend) {
+                in_use.extend(self.backends.owners(backend));
             }
         }
         let is_whole = is_silence(silent.iter()) && !have_one_owner(&silent);
@@ -93,38 +86,33 @@ impl State {
             !in_use.contains(owner) && (is_whole || is_silence(its))
         };
         let listed = self.nodes.on(node);
-        listed.filter(|backend| self.owners(backend).iter().all(is_out)).copied().collect()
-    }
-
-    /// Owners of the services that list a backend.
-    fn owners(&self, backend: &BackendRef) -> BTreeSet<&str> {
-        self.backends.users(backend).into_iter().map(ServiceRef::owner).collect()
+        listed.filter(|backend| self.backends.owners(backend).iter().all(is_out)).copied().collect()
     }
 
     /// A node answers: from now on only its backends' own probes say how they are.
-    pub(super) fn unsilence(&mut self, node: &NodeRef, happened: &mut Vec<Transition>) {
+    pub(in crate::state) fn unsilence(&mut self, node: &NodeRef) {
         let backends: Vec<BackendRef> = self.nodes.on(node).copied().collect();
         for backend in &backends {
             if self.is_node_silent(backend) {
-                self.lift_silence(backend, happened);
+                self.lift_silence(backend);
             }
         }
     }
 
-    fn lift_silence(&mut self, backend: &BackendRef, happened: &mut Vec<Transition>) {
-        self.backends.change(backend, |trouble| trouble.is_node_silent = false);
-        self.withdraw(backend, HealthByte::Prober, happened);
+    fn lift_silence(&mut self, backend: &BackendRef) {
+        self.backends.set_node_silent(backend, false);
+        self.readmit(backend, HealthByte::Prober);
     }
 
     /// A backend that was out because of its node may run on another one now.
-    pub(super) fn unsilence_moved(&mut self, backend: &BackendRef, happened: &mut Vec<Transition>) {
+    pub(in crate::state) fn unsilence_moved(&mut self, backend: &BackendRef) {
         if !self.is_node_silent(backend) {
             return;
         }
         self.learn_nodes();
         let node = self.other_node(backend);
         if !node.is_some_and(|node| self.nodes.silent.contains(&node)) {
-            self.lift_silence(backend, happened);
+            self.lift_silence(backend);
         }
     }
 }
@@ -141,7 +129,7 @@ struct Silent<'w> {
 fn is_silence<'s>(silent: impl Iterator<Item = &'s Silent<'s>>) -> bool {
     let (count, may_answer) = silent
         .fold((0, false), |(count, may_answer), one| (count + 1, may_answer | one.may_answer));
-    count >= SEVERAL && may_answer
+    count >= MIN_SILENT_BACKENDS && may_answer
 }
 
 /// Whether one owner lists all of them.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    failover::standing::Held,
+    failover::holds::Held,
     input::{Rerouter, Transition},
     service::ServiceRef,
     tables::{ServiceTables, Table},
@@ -94,14 +94,6 @@ impl Outages {
             away.remove(service);
         }
     }
-
-    /// There are no other services than these any more.
-    pub(super) fn retain(&mut self, is_there: impl Fn(&ServiceRef) -> bool) {
-        for Told { stopped, away } in &mut self.0 {
-            stopped.retain(&is_there);
-            away.retain(|service, _| is_there(service));
-        }
-    }
 }
 
 /// The first tier that carries load and has all that it is due; if each still ramps, the first.
@@ -134,77 +126,77 @@ mod tests {
 
     #[test]
     fn the_first_backends_of_a_service_are_no_news_and_those_after_an_outage_are() {
-        let mut stage = Stage::synced(vec![]);
+        let mut fixture = Fixture::synced(vec![]);
         for name in ["a", "b"] {
-            assert_eq!(stage.put(name, &[]), NOTHING, "{name}");
-            assert_eq!(stage.put(name, &ONE), NOTHING, "{name} has had none yet");
-            assert_eq!(stage.put(name, &[]), [format!("{name}: cluster to none")]);
-            stage.change(name);
-            assert_eq!(stage.put(name, &ONE), [format!("{name}: none to cluster")]);
-            assert_eq!(stage.put(name, &[]), [format!("{name}: cluster to none")]);
-            assert_eq!(stage.apply(Input::Remove(ServiceRef(name.into()))), NOTHING);
-            assert_eq!(stage.put(name, &[]), NOTHING);
-            assert_eq!(stage.put(name, &ONE), NOTHING, "it is another {name}");
-            stage.apply(Input::Remove(ServiceRef(name.into())));
+            assert_eq!(fixture.put(name, &[]), NOTHING, "{name}");
+            assert_eq!(fixture.put(name, &ONE), NOTHING, "{name} has had none yet");
+            assert_eq!(fixture.put(name, &[]), [format!("{name}: cluster to none")]);
+            fixture.change(name);
+            assert_eq!(fixture.put(name, &ONE), [format!("{name}: none to cluster")]);
+            assert_eq!(fixture.put(name, &[]), [format!("{name}: cluster to none")]);
+            assert_eq!(fixture.apply(Input::Remove(ServiceRef(name.into()))), NOTHING);
+            assert_eq!(fixture.put(name, &[]), NOTHING);
+            assert_eq!(fixture.put(name, &ONE), NOTHING, "it is another {name}");
+            fixture.apply(Input::Remove(ServiceRef(name.into())));
         }
     }
 
     #[test]
     fn a_family_that_is_taken_away_is_no_outage() {
         let dual = || of("a", &["10.1.0.1", "fd00::1"]);
-        let mut stage = Stage::synced(vec![dual()]);
-        assert_eq!(stage.put("a", &ONE), ["a: cluster to none"], "its address is still there");
-        assert_eq!(stage.apply(Input::Put(dual())), ["a: none to cluster"]);
+        let mut fixture = Fixture::synced(vec![dual()]);
+        assert_eq!(fixture.put("a", &ONE), ["a: cluster to none"], "its address is still there");
+        assert_eq!(fixture.apply(Input::Put(dual())), ["a: none to cluster"]);
         let mut single = of("a", &ONE);
         single.frontends.truncate(1);
-        assert_eq!(stage.apply(Input::Put(single)), NOTHING);
-        assert_eq!(stage.apply(Input::Put(dual())), NOTHING, "the first ones of that family");
+        assert_eq!(fixture.apply(Input::Put(single)), NOTHING);
+        assert_eq!(fixture.apply(Input::Put(dual())), NOTHING, "the first ones of that family");
     }
 
     #[test]
     fn a_list_of_all_services_knows_who_had_backends() {
-        let mut stage = Stage::synced(vec![of("a", &[]), of("b", &ONE)]);
+        let mut fixture = Fixture::synced(vec![of("a", &[]), of("b", &ONE)]);
         let all = |a: &[&str], b: &[&str]| Input::Replace(vec![of("a", a), of("b", b)]);
-        assert_eq!(stage.apply(all(&ONE, &[])), ["b: cluster to none"]);
-        assert_eq!(stage.apply(all(&ONE, &ONE)), ["b: none to cluster"]);
-        assert_eq!(stage.apply(all(&[], &[])), ["a: cluster to none", "b: cluster to none"]);
-        assert_eq!(stage.apply(Input::Replace(vec![of("b", &[])])), NOTHING);
-        assert_eq!(stage.apply(all(&[], &ONE)), ["b: none to cluster"]);
-        assert_eq!(stage.apply(all(&ONE, &ONE)), NOTHING, "it is another a");
+        assert_eq!(fixture.apply(all(&ONE, &[])), ["b: cluster to none"]);
+        assert_eq!(fixture.apply(all(&ONE, &ONE)), ["b: none to cluster"]);
+        assert_eq!(fixture.apply(all(&[], &[])), ["a: cluster to none", "b: cluster to none"]);
+        assert_eq!(fixture.apply(Input::Replace(vec![of("b", &[])])), NOTHING);
+        assert_eq!(fixture.apply(all(&[], &ONE)), ["b: none to cluster"]);
+        assert_eq!(fixture.apply(all(&ONE, &ONE)), NOTHING, "it is another a");
     }
 
     #[test]
     fn each_family_has_first_backends() {
-        let mut stage = Stage::synced(vec![of("a", &ONE)]);
+        let mut fixture = Fixture::synced(vec![of("a", &ONE)]);
         let both = ["10.1.0.1", "fd00::1"];
-        assert_eq!(stage.put("a", &both), NOTHING, "the first of IPv6");
-        assert_eq!(stage.put("a", &ONE), ["a: cluster to none"]);
-        assert_eq!(stage.put("a", &both), ["a: none to cluster"]);
+        assert_eq!(fixture.put("a", &both), NOTHING, "the first of IPv6");
+        assert_eq!(fixture.put("a", &ONE), ["a: cluster to none"]);
+        assert_eq!(fixture.put("a", &both), ["a: none to cluster"]);
     }
 
     #[test]
     fn a_service_whose_backends_are_all_ejected_fails_back_when_one_is_well_again() {
-        let mut stage = Stage::synced(vec![of("a", &ONE)]);
-        stage.apply(success(ONE[0]));
-        stage.apply(failure(ONE[0]));
-        assert_eq!(stage.apply(failure(ONE[0])), ["a: cluster to none"]);
-        assert_eq!(stage.put("new", &ONE), NOTHING);
-        let back = stage.apply(success(ONE[0]));
+        let mut fixture = Fixture::synced(vec![of("a", &ONE)]);
+        fixture.apply(success(ONE[0]));
+        fixture.apply(failure(ONE[0]));
+        assert_eq!(fixture.apply(failure(ONE[0])), ["a: cluster to none"]);
+        assert_eq!(fixture.put("new", &ONE), NOTHING);
+        let back = fixture.apply(success(ONE[0]));
         assert_eq!(back, ["a: none to cluster"], "the new one had carried nothing");
     }
 
     #[test]
     fn an_agent_that_starts_in_an_outage_says_its_end_and_takes_an_empty_service_for_a_new_one() {
-        let mut stage = Stage { state: State::new(), seconds: 0 };
+        let mut fixture = Fixture { state: State::new(), seconds: 0 };
         let verdicts = [(HealthByte::Prober, 1), (HealthByte::Passive, HealthWord::CONFIRMED)];
         let ejected = verdicts.map(|(by, value)| (backend(ONE[0]), by, value)).to_vec();
-        assert_eq!(stage.apply(Input::Restore(ejected)), NOTHING);
+        assert_eq!(fixture.apply(Input::Restore(ejected)), NOTHING);
         let found = vec![of("down", &ONE), of("empty", &[]), of("well", &["10.1.0.2"])];
-        assert_eq!(stage.apply(Input::Replace(found)), NOTHING);
-        assert_eq!(stage.apply(success(ONE[0])), ["down: none to cluster"]);
-        assert_eq!(stage.put("empty", &["10.1.0.2"]), NOTHING);
-        assert_eq!(stage.put("well", &[]), ["well: cluster to none"]);
-        assert_eq!(stage.put("well", &["10.1.0.2"]), ["well: none to cluster"]);
+        assert_eq!(fixture.apply(Input::Replace(found)), NOTHING);
+        assert_eq!(fixture.apply(success(ONE[0])), ["down: none to cluster"]);
+        assert_eq!(fixture.put("empty", &["10.1.0.2"]), NOTHING);
+        assert_eq!(fixture.put("well", &[]), ["well: cluster to none"]);
+        assert_eq!(fixture.put("well", &["10.1.0.2"]), ["well: none to cluster"]);
     }
 
     #[test]
@@ -230,36 +222,36 @@ mod tests {
                 true => Input::Replace(vec![service]),
                 false => Input::Put(service),
             };
-            let mut stage = Stage::synced(vec![with(&[])]);
-            assert_eq!(stage.apply(say(with(&["x", "y"]))), ["a: cluster to x by Policy"]);
+            let mut fixture = Fixture::synced(vec![with(&[])]);
+            assert_eq!(fixture.apply(say(with(&["x", "y"]))), ["a: cluster to x by Policy"]);
             let turned = with(&["y", "x"]);
-            assert_eq!(stage.apply(say(turned)), ["a: x to y by Policy"], "of the same number");
+            assert_eq!(fixture.apply(say(turned)), ["a: x to y by Policy"], "of the same number");
             let nobody = with(&["z"]);
-            assert_eq!(stage.apply(say(nobody)), ["a: y to none by Policy"]);
-            assert_eq!(stage.apply(say(with(&["x", "y"]))), ["a: none to x by Policy"]);
+            assert_eq!(fixture.apply(say(nobody)), ["a: y to none by Policy"]);
+            assert_eq!(fixture.apply(say(with(&["x", "y"]))), ["a: none to x by Policy"]);
             let force = Verb::Force { service: ServiceRef("a".into()), tier: "y".into() };
-            assert_eq!(stage.apply(Input::Operator(force)), ["a: x to y by Operator"]);
+            assert_eq!(fixture.apply(Input::Operator(force)), ["a: x to y by Operator"]);
             let back = Verb::Failback(ServiceRef("a".into()));
-            assert_eq!(stage.apply(Input::Operator(back)), ["a: y to x"]);
-            stage.apply(success(ONE[0]));
-            stage.apply(failure(ONE[0]));
-            assert_eq!(stage.apply(failure(ONE[0])), ["a: x to y"]);
+            assert_eq!(fixture.apply(Input::Operator(back)), ["a: y to x"]);
+            fixture.apply(success(ONE[0]));
+            fixture.apply(failure(ONE[0]));
+            assert_eq!(fixture.apply(failure(ONE[0])), ["a: x to y"]);
         }
     }
 
     const NOTHING: [&str; 0] = [];
 
     /// A state, and a clock that advances with each input.
-    struct Stage {
+    struct Fixture {
         state: State,
         seconds: u64,
     }
 
-    impl Stage {
+    impl Fixture {
         fn synced(services: Vec<Service>) -> Self {
-            let mut stage = Self { state: State::new(), seconds: 0 };
-            assert_eq!(stage.apply(Input::Replace(services)), NOTHING);
-            stage
+            let mut fixture = Self { state: State::new(), seconds: 0 };
+            assert_eq!(fixture.apply(Input::Replace(services)), NOTHING);
+            fixture
         }
 
         fn put(&mut self, name: &str, backends: &[&str]) -> Vec<String> {

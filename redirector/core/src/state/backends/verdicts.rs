@@ -1,0 +1,195 @@
+//! Who may receive new connections: what probes say, and how a backend is ejected and re-admitted.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use redirector_common::{HealthByte, HealthWord};
+
+use super::{faults::BackendState, is_probed};
+use crate::{
+    health::{BackendHealth, Change, strictest},
+    input::{Moment, ProbeFailure, Transition},
+    service::{BackendRef, Probe},
+    state::State,
+};
+
+impl State {
+    /// How a backend is, and who objects to it. `None` if no service lists it.
+    #[must_use]
+    pub fn health_of(&self, backend: &BackendRef) -> Option<BackendHealth> {
+        let state = self.backends.get(backend)?;
+        let questions = state.faults.iter().flat_map(|faults| faults.questions.values());
+        let open = questions.filter(|question| !question.is_believed);
+        Some(BackendHealth {
+            suspicions: open.map(|question| question.suspicion).collect(),
+            probes: state.health.as_probes_see_it(),
+            objections: self.vetoes.of(backend).map(|(by, veto)| (by, veto.clone())).collect(),
+        })
+    }
+
+    /// Whether there is a veto on that backend.
+    #[must_use]
+    pub fn is_ejected(&self, backend: &BackendRef) -> bool {
+        self.tables.objections.contains_key(backend)
+    }
+
+    /// All bytes of a backend; the generation is 0.
+    pub(in crate::state) fn word_of(&self, backend: &BackendRef) -> HealthWord {
+        self.tables.objections.get(backend).copied().unwrap_or_default()
+    }
+
+    /// Whether that byte of a backend is not 0.
+    pub(in crate::state) fn has_veto(&self, backend: &BackendRef, by: HealthByte) -> bool {
+        self.word_of(backend).byte(by) != 0
+    }
+
+    pub(in crate::state) fn probed(
+        &mut self,
+        backend: &BackendRef,
+        outcome: Result<(), ProbeFailure>,
+    ) {
+        if !self.backends.is_listed(backend) {
+            return;
+        }
+        self.pass_if_due(backend);
+        match outcome {
+            Ok(()) => self.answered(backend),
+            Err(failure) => self.unanswered(backend, &failure),
+        }
+    }
+
+    fn answered(&mut self, backend: &BackendRef) {
+        let healthy = self.probe(backend).map_or(1, |probe| probe.healthy);
+        self.node_answers(backend);
+        let Some(health) = self.backends.health(backend) else { return };
+        let is_readmitted = health.succeeded(healthy) == Some(Change::Readmitted);
+        if self.backends.faults(backend).is_none() && !is_readmitted {
+            return;
+        }
+        if is_readmitted {
+            self.readmit(backend, HealthByte::Prober);
+        }
+        self.contradict(backend);
+        self.answers_after_kernel(backend, healthy);
+    }
+
+    fn unanswered(&mut self, backend: &BackendRef, failure: &ProbeFailure) {
+        let is_suspect = self.nodes.is_suspect();
+        let unhealthy = self.probe(backend).map(|probe| probe.unhealthy);
+        let Some(health) = self.backends.health(backend) else { return };
+        let change = health.failed(failure, unhealthy.filter(|_| !is_suspect));
+        let has_answered = health.has_answered();
+        if has_answered && *failure == ProbeFailure::TimedOut {
+            self.node_fails(backend);
+        }
+        if change == Some(Change::Ejected) {
+            self.eject(backend, HealthByte::Prober, failure.to_string().into());
+        }
+        let state = self.backends.get(backend);
+        if !state.is_some_and(|state| state.health.is_ejected() || state.faults.is_some()) {
+            return;
+        }
+        self.backends.change(backend, |faults| {
+            if let Some(passive) = &mut faults.passive {
+                passive.successes = 0;
+                passive.is_refused |= *failure != ProbeFailure::TimedOut;
+            }
+        });
+        self.judge_seen(backend, failure, has_answered);
+        self.fall_silent(backend);
+    }
+
+    /// What should follow from a backend that may have been lost without a word.
+    fn fall_silent(&mut self, backend: &BackendRef) {
+        if self.backends.get(backend).is_some_and(BackendState::is_silent) {
+            self.reset(backend);
+            self.silence_node(backend);
+        }
+    }
+
+    /// Does what time has brought, one thing after the other.
+    pub(in crate::state) fn verdicts_pass(&mut self) {
+        while let Some((at, backend)) = self.backends.first_due()
+            && at <= self.now
+        {
+            self.pass_for(&backend);
+        }
+        self.suspect();
+        self.backends.forget_unused(self.now);
+    }
+
+    /// When [`verdicts_pass`](Self::verdicts_pass) has something to do next.
+    pub(in crate::state) fn verdicts_deadline(&self) -> Option<Moment> {
+        let first = self.backends.first_due().map(|(at, _)| at);
+        first.into_iter().chain(self.nodes.deadline()).chain(self.backends.unused_at()).min()
+    }
+
+    /// Every byte of probes and the kernel, computed anew.
+    pub(in crate::state) fn watched_words(&self) -> BTreeMap<BackendRef, HealthWord> {
+        let mut words = self.backends.restored_verdicts();
+        for (backend, listed) in &self.backends.listed {
+            let word = listed.state.word();
+            if !word.is_usable() {
+                words.entry(*backend).or_default().0 |= word.0;
+            }
+        }
+        words
+    }
+
+    /// `by` objects to new connections from now on; reported if it did not before.
+    pub(in crate::state) fn eject(&mut self, backend: &BackendRef, by: HealthByte, why: Arc<str>) {
+        if self.set_veto(*backend, by, Arc::clone(&why)) {
+            self.happened.push(Transition::Ejected { backend: *backend, by, why });
+            self.recompile_users_of(&[*backend]);
+        }
+    }
+
+    /// `by` objects no longer, unless for another reason.
+    pub(in crate::state) fn readmit(&mut self, backend: &BackendRef, by: HealthByte) {
+        let word = self.backends.get(backend).map(BackendState::word).unwrap_or_default();
+        if word.byte(by) != 0 {
+            return;
+        }
+        self.backends.change(backend, |faults| faults.is_reset &= !word.is_usable());
+        if self.clear_veto(backend, by) {
+            self.happened.push(Transition::Readmitted { backend: *backend, by });
+            self.recompile_users_of(&[*backend]);
+        }
+    }
+
+    /// Sets a veto. Returns whether there was none by that byte. The caller recompiles the users.
+    pub(in crate::state) fn set_veto(
+        &mut self,
+        backend: BackendRef,
+        by: HealthByte,
+        why: Arc<str>,
+    ) -> bool {
+        if by != HealthByte::Operator {
+            self.failback.note_ejection(backend);
+        }
+        let is_new = self.vetoes.set(backend, by, why, self.now);
+        self.tables.objections.insert(backend, self.vetoes.word(&backend));
+        is_new
+    }
+
+    /// Clears a veto. Returns whether there was one. The caller recompiles the users.
+    pub(in crate::state) fn clear_veto(&mut self, backend: &BackendRef, by: HealthByte) -> bool {
+        let was = self.vetoes.clear(backend, by);
+        let word = self.vetoes.word(backend);
+        if word.is_usable() {
+            self.tables.objections.remove(backend);
+        } else {
+            self.tables.objections.insert(*backend, word);
+        }
+        was
+    }
+
+    /// How a backend is probed, all its services considered.
+    pub(in crate::state) fn probe(&self, backend: &BackendRef) -> Option<Probe> {
+        if !is_probed(backend) {
+            return None;
+        }
+        self.users(backend)
+            .filter_map(|service| service.policy.probe.clone())
+            .reduce(|one, other| strictest(&one, &other))
+    }
+}
