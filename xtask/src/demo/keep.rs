@@ -3,20 +3,16 @@
 use std::{
     fs,
     io::{self, BufRead as _},
-    os::unix::fs::{PermissionsExt as _, symlink},
+    os::{fd::AsFd as _, unix::fs::PermissionsExt as _},
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
 };
 
 use anyhow::{Context as _, Result};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use redirector_tests::lab::BLACK_HOLE;
 
 use super::{
-    cast::{self, CLIENT_NODE, MEMBERS, SERVICE, SERVICE_NAME},
+    cast::{CLIENT_NODE, MEMBERS, SERVICE, SERVICE_ID, SERVICE_NAME},
     interrupts,
     stage::Stage,
 };
@@ -25,22 +21,6 @@ use super::{
 pub(super) fn offer(stage: &Stage) -> Result<String> {
     let directory = stage.files.path();
     write_entrance(stage)?;
-    let link = |name: &str, path: &Path| {
-        symlink(path, directory.join(name)).with_context(|| format!("cannot link {name}"))
-    };
-    // Links are short names for long paths.
-    for (name, path) in [
-        ("redirector", &stage.agent.options().binary),
-        ("pins", &stage.bpffs.pin_path()),
-        ("maps", &stage.bpffs.maps_path()),
-        ("cgroup", &stage.cgroup.path().to_owned()),
-        ("run", &stage.agent.run_directory()),
-    ] {
-        link(name, path)?;
-    }
-    for node in stage.lab.nodes() {
-        link(node.name(), &node.netns().path())?;
-    }
     fs::write(directory.join("black-hole"), BLACK_HOLE).context("cannot write black-hole")?;
     let pids = MEMBERS.iter().zip(&stage.replicas).filter_map(|(member, replica)| {
         Some(format!("kill -9 {:<8} # {}", replica.pid()?, member.answer()))
@@ -65,7 +45,7 @@ pub(super) fn offer(stage: &Stage) -> Result<String> {
     ./on-{CLIENT_NODE}
 
   ask the agent, and read what it has written into the kernel
-    ./redirector explain {SERVICE_NAME} --run-dir run
+    ./redirector explain {SERVICE_ID} --run-dir run
     ./redirector status --pin-path pins
     ./redirector dump --pin-path pins
     ./on-{CLIENT_NODE} curl -s http://{}/metrics
@@ -78,8 +58,8 @@ pub(super) fn offer(stage: &Stage) -> Result<String> {
   tell it what you want
     ./redirector drain zone=a --run-dir run
     ./redirector undrain zone=a --run-dir run
-    ./redirector force {SERVICE_NAME} {last_tier} --run-dir run
-    ./redirector failback {SERVICE_NAME} --run-dir run
+    ./redirector force {SERVICE_ID} {last_tier} --run-dir run
+    ./redirector failback {SERVICE_ID} --run-dir run
 
   change something: kill a replica (or let it hang and go on: -STOP, -CONT),
   make a node a black hole, or tell the agent's source something else
@@ -95,33 +75,24 @@ pub(super) fn offer(stage: &Stage) -> Result<String> {
 
 /// What there is to try with an API server.
 fn with_kubectl(kubeconfig: &Path) -> String {
-    let (service, on) = (cast::service(), format!("./on-{CLIENT_NODE}"));
+    let on = format!("./on-{CLIENT_NODE}");
     format!(
-        "    {on} kubectl edit failoverpolicy {service}
+        "    {on} kubectl edit failoverpolicy {SERVICE_NAME}
     {on} kubectl get failoverpolicies,services,endpointslices,events
-    {on} kubectl describe failoverpolicy {service}
-    {on} kubectl delete failoverpolicy {service}; {on} kubectl apply -f policy.yaml
+    {on} kubectl describe failoverpolicy {SERVICE_NAME}
+    {on} kubectl delete failoverpolicy {SERVICE_NAME}; {on} kubectl apply -f policy.yaml
     (its kubeconfig is {}; the API server listens on {CLIENT_NODE} only)
 ",
         kubeconfig.display()
     )
 }
 
-/// Becomes true once Enter is pressed. The end of the input, as in a script, is no Enter.
-pub(super) fn enter() -> Arc<AtomicBool> {
-    let pressed = Arc::new(AtomicBool::new(false));
-    let noted = Arc::clone(&pressed);
-    thread::spawn(move || {
-        if io::stdin().lock().read_line(&mut String::new()).is_ok_and(|length| length > 0) {
-            noted.store(true, Ordering::Relaxed);
-        }
-    });
-    pressed
-}
-
-/// Whether it is time to end.
-pub(super) fn is_over(enter: &AtomicBool) -> bool {
-    enter.load(Ordering::Relaxed) || interrupts::came()
+/// Whether it is time to end: Enter or Ctrl-C. The end of the input, as in a script, is no Enter.
+pub(super) fn is_over() -> bool {
+    let input = io::stdin();
+    let is_ready = poll(&mut [PollFd::new(input.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO);
+    let is_entered = || input.lock().read_line(&mut String::new()).is_ok_and(|length| length > 0);
+    interrupts::came() || (is_ready.is_ok_and(|count| count > 0) && is_entered())
 }
 
 /// A script that runs a command where the client runs: network of n1, redirected cgroup.

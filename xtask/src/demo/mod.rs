@@ -8,7 +8,6 @@ mod interrupts;
 mod keep;
 mod kube;
 mod play;
-mod ramp;
 mod screen;
 mod script;
 mod stage;

@@ -1,7 +1,8 @@
 //! Performs the story: lets the events happen, follows the client, judges each act.
 
 use std::{
-    sync::mpsc::RecvTimeoutError,
+    sync::mpsc::TryRecvError,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -17,7 +18,7 @@ use super::{
     tally::{Dial, Outcome, judge, micros},
 };
 
-/// How long to wait for news of the client before the screen is looked after.
+/// How long to let the client's reports gather before the screen is looked after.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// A visitor may stay for hours: so many dials are kept, and then half of them.
 const FORGOTTEN: usize = 10_000;
@@ -79,10 +80,9 @@ impl Play {
 
     /// Goes on without events, for a visitor who tries things. A terminal shows what they do.
     pub(super) fn go_on(&mut self, stage: &Stage) -> Result<()> {
-        let enter = keep::enter();
         let mut table = Table::open();
         self.outcomes.clear();
-        while !keep::is_over(&enter) {
+        while !keep::is_over() {
             self.receive()?;
             if self.dials.len() > FORGOTTEN {
                 self.dials.drain(..FORGOTTEN / 2);
@@ -124,22 +124,16 @@ impl Play {
         Ok(())
     }
 
-    /// Takes what the client has reported; waits a moment if that is nothing.
+    /// Takes what the client has reported a moment later.
     fn receive(&mut self) -> Result<()> {
-        match self.client.lines.recv_timeout(PATIENCE) {
-            Ok(line) => self.note(&line),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => bail!("the client has ended by itself"),
-        }
-        while let Ok(line) = self.client.lines.try_recv() {
-            self.note(&line);
-        }
-        Ok(())
-    }
-
-    fn note(&mut self, line: &Line) {
-        if let Line::Dialled(dialled) = line {
-            self.dials.push(dialled.into());
+        thread::sleep(PATIENCE);
+        loop {
+            match self.client.lines.try_recv() {
+                Ok(Line::Dialled(dialled)) => self.dials.push((&dialled).into()),
+                Ok(_) => {}
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Disconnected) => bail!("the client has ended by itself"),
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     env,
     io::{self, IsTerminal as _, Write as _},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::{
@@ -59,8 +59,6 @@ pub(super) struct Lines {
 /// The table on a terminal. Dropping it gives the terminal back as it was.
 pub(super) struct Table {
     height: usize,
-    drawn: Option<Instant>,
-    event: String,
 }
 
 impl Screen {
@@ -80,9 +78,7 @@ impl Screen {
         // A closed pipe must not end the demo before its clean-up.
         let _ = io::stdout().flush();
     }
-}
 
-impl Screen {
     /// Shows a command and what it printed; nothing, if there is nothing.
     pub(super) fn say(&mut self, text: &str) {
         if text.is_empty() {
@@ -126,8 +122,6 @@ impl Lines {
 }
 
 impl Table {
-    const PAUSE: Duration = Duration::from_millis(100);
-
     /// `None` if stdout is no terminal, or one that cannot move its cursor.
     pub(super) fn open() -> Option<Self> {
         let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
@@ -136,37 +130,25 @@ impl Table {
         }
         // No cursor, and long lines are cut instead of wrapped.
         print!("\x1b[?25l\x1b[?7l");
-        Some(Self { height: 0, drawn: None, event: String::new() })
+        Some(Self { height: 0 })
     }
 
     /// Takes the table away until it is drawn next.
     fn clear(&mut self) {
-        if self.height > 0 {
-            print!("\x1b[{}A\x1b[J", self.height);
-        }
+        print!("{}\x1b[J", self.to_its_top());
         self.height = 0;
-        self.drawn = None;
     }
 
-    /// Draws `view` over the last one, a few times a second.
+    /// Draws `view` over the last one.
     pub(super) fn draw(&mut self, view: &View<'_>) {
-        let is_soon = self.drawn.is_some_and(|drawn| drawn.elapsed() < Self::PAUSE);
-        if is_soon && self.event == view.event {
-            return;
-        }
-        self.drawn = Some(Instant::now());
-        view.event.clone_into(&mut self.event);
-        let mut text = String::new();
-        if self.height > 0 {
-            text = format!("\x1b[{}A", self.height);
-        }
-        let lines = lines(view);
+        let (top, lines) = (self.to_its_top(), lines(view));
         self.height = lines.len();
-        for line in lines {
-            text += &line;
-            text += "\x1b[K\n";
-        }
-        print!("{text}\x1b[J");
+        print!("{top}{}\x1b[K\n\x1b[J", lines.join("\x1b[K\n"));
+    }
+
+    /// Moves the cursor to the table's first line.
+    fn to_its_top(&self) -> String {
+        if self.height > 0 { format!("\x1b[{}A", self.height) } else { String::new() }
     }
 }
 
@@ -212,6 +194,7 @@ fn progress(view: &View<'_>) -> String {
 fn lines(view: &View<'_>) -> Vec<String> {
     let (served, failed) = rates(view, WINDOW);
     let total: usize = served.iter().sum::<usize>() + failed;
+    let bar = |rate: usize| format!("{:<BAR$}", "█".repeat((BAR * rate).div_ceil(total.max(1))));
     let mut lines = vec![
         String::new(),
         format!(
@@ -229,17 +212,14 @@ fn lines(view: &View<'_>) -> Vec<String> {
             State::Mute => (RED, "○"),
             State::Dead => (RED, "✗"),
         };
-        let rate = served[who];
-        let cells = (BAR * rate).div_ceil(total.max(1));
-        let bar = "█".repeat(cells) + &" ".repeat(BAR.saturating_sub(cells));
+        let (rate, bar) = (served[who], bar(served[who]));
         let rate = if rate > 0 { format!("{rate:4}/s") } else { String::new() };
         lines.push(format!(
             "  {tier:<13} {colour}{mark}{PLAIN} {}  {DIM}{}{PLAIN}  {CYAN}{bar}{PLAIN} {rate}",
             member.name, member.node
         ));
     }
-    let cells = (BAR * failed).div_ceil(total.max(1));
-    let bar = "█".repeat(cells) + &" ".repeat(BAR.saturating_sub(cells));
+    let bar = bar(failed);
     let rate = if failed > 0 { format!("{RED}{failed:4}/s{PLAIN}") } else { String::new() };
     lines.push(format!("  {:<20}  {RED}{bar}{PLAIN} {rate}", "failed connects"));
     lines.push(String::new());

@@ -2,14 +2,14 @@
 //! it all.
 
 use std::{
-    fmt::Write as _,
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     thread,
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use redirector_tests::{
     agent::{Agent, AgentOptions},
     bpffs::Bpffs,
@@ -22,9 +22,9 @@ use redirector_tests::{
 };
 
 use super::{
-    cast::{self, CLIENT_NODE, MEMBERS, PORT, RATE, SERVICE, SERVICE_NAME, State, TIERS},
+    cast::{self, CLIENT_NODE, MEMBERS, PORT, RATE, SERVICE, SERVICE_ID, State, TIERS},
     interrupts,
-    kube::Kube,
+    kube::{self, Kube},
     screen,
     script::{Change, PATIENCE, policy_lines},
 };
@@ -44,7 +44,7 @@ pub(super) struct Stage {
     pub(super) kube: Option<Kube>,
     pub(super) cgroup: Cgroup,
     pub(super) bpffs: Bpffs,
-    /// The agent's file, and what `--keep` offers.
+    /// The agent's file, kubectl's files, and links: short names for the long paths of what is up.
     pub(super) files: Directory,
     pub(super) lab: Lab,
 }
@@ -55,37 +55,38 @@ impl Stage {
         let lab = Lab::new(&cast::nodes())?;
         let mut replicas = Vec::new();
         for member in &MEMBERS {
-            let node = lab.node(member.node);
-            let address = node.socket4(PORT);
-            replicas.push(Replica::start(node.netns(), &member.answer(), &[address])?);
+            let node = lab.node(member.node).netns();
+            let address = (member.address, PORT).into();
+            replicas.push(Replica::start(node, &member.answer(), &[address])?);
         }
         let files = Directory::new("demo")?;
         let cgroup = Cgroup::new("demo")?;
         let bpffs = Bpffs::mount()?;
         let node = lab.node(CLIENT_NODE);
-        let kube = is_kube.then(|| Kube::start(node, &binary, files.path())).transpose()?;
+        let kube = is_kube.then(|| Kube::start(node, files.path())).transpose()?;
         let options = if let Some(kube) = &kube {
             let config = kube.kubeconfig();
             let place = (node, CLIENT_NODE);
             let mut options = AgentOptions::kube(binary, place, &cgroup, &bpffs, &config);
-            options.arguments.extend(Kube::arguments());
+            options.arguments.extend(kube::ARGUMENTS.map(str::to_owned));
             options
         } else {
             let config = files.path().join("redirector.yaml");
-            fs::write(&config, config_text(&replicas)).context("cannot write the agent's file")?;
+            fs::write(&config, config_text()).context("cannot write the agent's file")?;
             AgentOptions::new(binary, node, &cgroup, &bpffs, &config)
         };
         let agent = Agent::spawn(options)?;
         let mute = [false; MEMBERS.len()];
         let mut stage = Self { agent, replicas, mute, kube, cgroup, bpffs, files, lab };
+        stage.link()?;
         while !stage.agent.is_ready()? {
             if interrupts::came() {
                 return Ok(None);
             }
             thread::sleep(POLL);
         }
-        let say = |text: &str| println!("{}", screen::indented(text));
-        let is_told = stage.kube.as_ref().map_or(Ok(true), |kube| kube.set_up(say))?;
+        let print = |text: &str| println!("{}", screen::indented(text));
+        let is_told = stage.kube.as_ref().map_or(Ok(true), |kube| kube.set_up(print))?;
         Ok(is_told.then_some(stage))
     }
 
@@ -113,10 +114,9 @@ impl Stage {
             Change::Thaw(name) => self.replicas[who(name)].thaw()?,
             Change::KillAgent => self.agent.kill9(),
             Change::StartAgent => self.agent.spawn_again()?,
-            Change::Kubectl(words) => {
-                return self.kube.as_ref().context("no API server")?.show(words);
+            Change::Run(command) => {
+                return self.kube.as_ref().context("no API server")?.run(command);
             }
-            Change::Redirector(words) => return self.order(words),
         }
         match change {
             Change::DropPackets(name) | Change::Freeze(name) => self.mute[who(name)] = true,
@@ -124,16 +124,6 @@ impl Stage {
             _ => {}
         }
         Ok(String::new())
-    }
-
-    /// Tells the agent something, and returns the command and what it printed.
-    fn order(&self, words: &str) -> Result<String> {
-        let (verb, rest) = words.split_once(' ').unwrap_or((words, ""));
-        let rest: Vec<&str> = rest.split_whitespace().collect();
-        let output = self.agent.ask(verb, &rest)?;
-        let errors = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "`redirector {words}` failed: {}", errors.trim());
-        Ok(format!("$ redirector {words}\n{}", String::from_utf8_lossy(&output.stdout)))
     }
 
     /// How each replica is.
@@ -150,6 +140,22 @@ impl Stage {
         self.agent.options().config.as_deref().unwrap_or(Path::new("-"))
     }
 
+    fn link(&self) -> Result<()> {
+        let own = [
+            ("redirector", self.agent.options().binary.clone()),
+            ("pins", self.bpffs.pin_path()),
+            ("maps", self.bpffs.maps_path()),
+            ("cgroup", self.cgroup.path().to_owned()),
+            ("run", self.agent.run_directory()),
+        ];
+        let nodes = self.lab.nodes().iter().map(|node| (node.name(), node.netns().path()));
+        for (name, path) in own.into_iter().chain(nodes) {
+            symlink(path, self.files.path().join(name))
+                .with_context(|| format!("cannot link {name}"))?;
+        }
+        Ok(())
+    }
+
     fn node(&self, name: &str) -> &Node {
         self.lab.node(MEMBERS[who(name)].node)
     }
@@ -160,24 +166,21 @@ fn who(name: &str) -> usize {
     cast::member(name).unwrap_or_else(|| panic!("nobody plays {name}"))
 }
 
-fn config_text(replicas: &[Replica]) -> String {
-    let mut text = format!(
-        "# What the agent on {CLIENT_NODE} knows. Saved changes take effect at once.\n\
-         node: {{name: {CLIENT_NODE}, zone: a, region: eu, cluster: local}}\n\
-         services:\n\
-         - name: {SERVICE_NAME}\n\
-         \x20 frontends: [\"{SERVICE}/tcp\"]\n\
-         \x20 backends:\n"
-    );
-    for (member, replica) in MEMBERS.iter().zip(replicas) {
-        let (address, node, tier) = (replica.addresses()[0], member.node, &TIERS[member.tier]);
-        let name = member.name;
-        let locality = tier.locality;
-        let _ = writeln!(
-            text,
-            "  - {{address: \"{address}\", node: {node}, {locality}}}  # {name}, {}",
-            tier.name
-        );
-    }
-    text + "  policy:\n" + &policy_lines("    ")
+fn config_text() -> String {
+    let backends = MEMBERS.iter().map(|member| {
+        let (address, node, tier) = (member.address, member.node, &TIERS[member.tier]);
+        let (locality, comment) = (tier.locality, format!("{}, {}", member.name, tier.name));
+        format!("  - {{address: \"{address}:{PORT}\", node: {node}, {locality}}}  # {comment}\n")
+    });
+    let (backends, policy) = (backends.collect::<String>(), policy_lines("    "));
+    format!(
+        "# What the agent on {CLIENT_NODE} knows. Saved changes take effect at once.
+node: {{name: {CLIENT_NODE}, zone: a, region: eu, cluster: local}}
+services:
+- name: {SERVICE_ID}
+  frontends: [\"{SERVICE}/tcp\"]
+  backends:
+{backends}  policy:
+{policy}"
+    )
 }

@@ -10,28 +10,21 @@ use super::{
         CONNECT_TIMEOUT, Course, HOLD_DOWN, PATIENCE, PROBE_COUNT, PROBE_INTERVAL, PROBE_TIMEOUT,
         RAMP, REFUSED, TIMEOUTS,
     },
-    tally::{Failure, Outcome, serving},
+    tally::{Failure, Outcome, ms, serving},
 };
 
 const HEAD: [&str; 6] = ["event", "served by", "failed", "last after", "longest", "back after"];
+const RULE: [&str; 6] =
+    ["------------------------", "---------", "------", "----------", "-------", "------------"];
 
 /// The table and what it means.
 pub(super) fn text(outcomes: &[Outcome]) -> String {
-    let rows: Vec<[String; 6]> = outcomes.iter().map(row).collect();
-    let head = HEAD.map(str::to_owned);
-    let widths: [usize; 6] = std::array::from_fn(|column| {
-        let cells = rows.iter().chain([&head]).map(|row| row[column].chars().count());
-        cells.max().unwrap_or(0)
-    });
-    let line = |row: &[String; 6]| {
-        let [event, by, failed, last, longest, back] = row;
-        let [a, b, c, d, e, f] = widths;
-        format!(" {event:<a$}  {by:<b$} {failed:>c$}  {last:>d$}  {longest:>e$}  {back:>f$}\n")
+    let line = |[event, by, failed, last, longest, back]: [&str; 6]| {
+        format!(" {event:<24}  {by:<9} {failed:>6}  {last:>10}  {longest:>7}  {back:>12}\n")
     };
-    let mut text = format!("\n{}", line(&head));
-    text += &line(&widths.map(|width| "-".repeat(width)));
-    text.extend(rows.iter().map(line));
-    text + "\n" + &verdict(outcomes) + &meaning()
+    let rows = outcomes.iter().map(|outcome| line(row(outcome).each_ref().map(String::as_str)));
+    let rows: String = [line(HEAD), line(RULE)].into_iter().chain(rows).collect();
+    format!("\n{rows}\n{}{}", verdict(outcomes), meaning())
 }
 
 /// What came of an act, in a few words.
@@ -131,10 +124,6 @@ fn name(failure: Failure) -> String {
         }
         Failure { is_late: false, errno } => format!("{:?}", Errno::from_raw(errno)),
     }
-}
-
-fn ms(time: Duration) -> String {
-    format!("{} ms", time.as_millis())
 }
 
 #[cfg(test)]

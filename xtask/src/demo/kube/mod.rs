@@ -1,152 +1,106 @@
-//! The API server of `--kube`, and kubectl, which really runs: what it says is shown.
+//! The API server of `--kube`, and a user's commands, which really run: what they say is shown.
 
 mod objects;
 
 use std::{
-    fs,
-    io::Write as _,
+    env, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
 use redirector_tests::{
     api::{Api, Options},
     lab::Node,
     netns::Netns,
     place::Place,
 };
-use serde_json::Value;
 
 use self::objects::Rolled;
-use super::{cast, interrupts};
+use super::interrupts;
 
 /// The agent's own namespace.
 const NAMESPACE: &str = "redirector-system";
-/// A demo is too short to wait for a Lease of 15 s.
-const DIVISOR: &str = "10";
+/// Further arguments of the agent. A demo is too short to wait for a Lease of 15 s.
+pub(super) const ARGUMENTS: [&str; 6] =
+    ["--namespace", NAMESPACE, "--trusted-cidr", objects::WEST_CIDR, "--divide-timeouts", "10"];
+/// What a user does on the first day, before the client begins.
+const FIRST_DAY: [&str; 8] = [
+    "redirector crd | kubectl apply -f -",
+    "kubectl get nodes -L topology.kubernetes.io/zone",
+    "kubectl get services,endpointslices",
+    "kubectl label service checkout redirector.dev/failover=true",
+    "kubectl apply -f west.yaml",
+    "cat policy.yaml",
+    "kubectl apply -f policy.yaml",
+    "kubectl wait --for=condition=Programmed failoverpolicy/checkout --timeout=60s",
+];
 
-/// The API server in the client's network, and where kubectl finds its files.
+/// The API server in the client's network, and where commands find their files.
 pub(super) struct Kube {
-    _api: Api,
+    api: Api,
     netns: Netns,
-    binary: PathBuf,
     directory: PathBuf,
 }
 
 impl Kube {
     /// An API server with the objects that a cluster has anyway, in the network of `node`, and
-    /// files for kubectl in `directory`.
-    pub(super) fn start(node: &Node, binary: &Path, directory: &Path) -> Result<Self> {
+    /// files for kubectl in `directory`, which is to have a link to `redirector`.
+    pub(super) fn start(node: &Node, directory: &Path) -> Result<Self> {
         let options =
             Options { netns: Some(node.netns().clone()), needs_crd: true, ..Options::default() };
         let api = Api::start(options)?;
         for object in objects::cluster() {
             api.put(object).context("the demo's cluster")?;
         }
-        let pretty = |a1| serde_json::to_string_pretty(&objects::slice(a1)).context("a slice");
         for (name, text) in [
-            ("west.yaml", objects::west()),
+            ("west.yaml", objects::WEST.to_owned()),
             ("policy.yaml", objects::policy()),
-            ("a1-terminating.json", pretty(Rolled::Terminating)?),
-            ("a1-gone.json", pretty(Rolled::Gone)?),
-            ("a1-ready.json", pretty(Rolled::Ready)?),
-            ("kubeconfig", kubeconfig(&api.kubeconfig())?),
+            ("a1-terminating.json", format!("{:#}", objects::slice(Rolled::Terminating))),
+            ("a1-gone.json", format!("{:#}", objects::slice(Rolled::Gone))),
+            ("a1-ready.json", format!("{:#}", objects::slice(Rolled::Ready))),
         ] {
             let path = directory.join(name);
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         }
-        Ok(Self {
-            _api: api,
-            netns: node.netns().clone(),
-            binary: binary.to_owned(),
-            directory: directory.to_owned(),
-        })
-    }
-
-    /// Further arguments of the agent.
-    pub(super) fn arguments() -> [String; 6] {
-        [
-            "--namespace",
-            NAMESPACE,
-            "--trusted-cidr",
-            objects::WEST_CIDR,
-            "--divide-timeouts",
-            DIVISOR,
-        ]
-        .map(str::to_owned)
+        let kube = Self { api, netns: node.netns().clone(), directory: directory.to_owned() };
+        kube.run("kubectl config set-context --current --namespace demo")?;
+        Ok(kube)
     }
 
     /// The path for `KUBECONFIG`.
     pub(super) fn kubeconfig(&self) -> PathBuf {
-        self.directory.join("kubeconfig")
+        self.api.kubeconfig()
     }
 
-    /// What a user does on the first day, before the client begins. `say` shows it. False:
+    /// Runs the commands of the first day, each given to `print` with what it says. False:
     /// interrupted.
-    pub(super) fn set_up(&self, mut say: impl FnMut(&str)) -> Result<bool> {
-        let (service, policy) = (cast::service(), objects::policy());
-        let mut crd = Command::new(&self.binary);
-        crd.arg("crd");
-        let crd = self.run(crd, "redirector crd", "")?;
-        say(&format!(
-            "$ redirector crd | kubectl apply -f -\n{}",
-            self.kubectl("apply -f -", &crd)?
-        ));
-        let steps = [
-            "get nodes -L topology.kubernetes.io/zone".to_owned(),
-            "get services,endpointslices".to_owned(),
-            format!("label service {service} redirector.dev/failover=true"),
-            "apply -f west.yaml".to_owned(),
-            "apply -f policy.yaml".to_owned(),
-            format!("wait --for=condition=Programmed failoverpolicy/{service} --timeout=60s"),
-        ];
-        for step in steps {
+    pub(super) fn set_up(&self, print: impl Fn(&str)) -> Result<bool> {
+        for command in FIRST_DAY {
             if interrupts::came() {
                 return Ok(false);
             }
-            if step == "apply -f policy.yaml" {
-                say(&format!("$ cat policy.yaml\n{policy}"));
-            }
-            say(&self.show(&step)?);
+            print(&self.run(command)?);
         }
         Ok(true)
     }
 
-    /// Runs kubectl with these words, and returns the command and what it said.
-    pub(super) fn show(&self, words: &str) -> Result<String> {
-        Ok(format!("$ kubectl {words}\n{}", self.kubectl(words, "")?))
-    }
-
-    fn kubectl(&self, words: &str, input: &str) -> Result<String> {
-        let mut kubectl = Command::new("kubectl");
-        kubectl.args(words.split(' ')).env("KUBECONFIG", self.kubeconfig());
-        kubectl.arg("--cache-dir").arg(self.directory.join("kubectl-cache"));
-        self.run(kubectl, &format!("kubectl {words}"), input)
-    }
-
-    /// Runs a command in the client's network, among the demo's files; returns what it prints.
-    fn run(&self, mut command: Command, shown: &str, input: &str) -> Result<String> {
-        command.current_dir(&self.directory);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = Place::netns(&self.netns).spawn(command)?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // A command that reads nothing may have ended already; its status tells.
-            let _ = stdin.write_all(input.as_bytes());
-        }
+    /// Runs a shell's command in the client's network, among the demo's files; returns the command
+    /// and what it prints: to stdout, or else to stderr, where otherwise there are only notes.
+    pub(super) fn run(&self, command: &str) -> Result<String> {
+        let mut path = self.directory.clone().into_os_string();
+        path.push(":");
+        path.push(env::var_os("PATH").unwrap_or_default());
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).current_dir(&self.directory).env("PATH", path);
+        // kubectl keeps a cache in its home.
+        shell.env("KUBECONFIG", self.kubeconfig()).env("HOME", &self.directory);
+        shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = Place::netns(&self.netns).spawn(shell)?;
         let output = child.wait_with_output().context("cannot wait for a command")?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if !output.status.success() {
-            bail!("`{shown}` failed: {}", text(&output.stderr).trim());
-        }
-        Ok(text(&output.stdout) + &text(&output.stderr))
+        let [said, noted] = [output.stdout, output.stderr].map(String::from_utf8);
+        let (said, noted) = (said?, noted?);
+        ensure!(output.status.success(), "`{command}` failed: {}", noted.trim());
+        Ok(format!("$ {command}\n{}", if said.is_empty() { noted } else { said }))
     }
-}
-
-/// The server's kubeconfig, for the namespace of the demo.
-fn kubeconfig(path: &Path) -> Result<String> {
-    let text = fs::read_to_string(path).context("cannot read the API server's kubeconfig")?;
-    let mut config: Value = serde_json::from_str(&text).context("a kubeconfig")?;
-    config["contexts"][0]["context"]["namespace"] = cast::namespace().into();
-    Ok(config.to_string())
 }

@@ -4,17 +4,17 @@ use redirector_tests::api::builders::{Endpoint, EndpointSlice, Node, Service};
 use serde_json::{Value, json};
 
 use super::super::{
-    cast::{self, CLIENT_NODE, MEMBERS, Member, PORT, SERVICE, TIERS},
+    cast::{CLIENT_NODE, MEMBERS, Member, NAMESPACE, PORT, SERVICE, SERVICE_NAME, TIERS},
     script::policy_lines,
 };
 
-/// Name of the Service in the other cluster, and of the tier that it is.
-pub(super) const WEST: &str = "checkout-west";
+/// What a user writes: the replicas of another cluster as a Service of this one, without a selector.
+pub(super) const WEST: &str = include_str!("west.yaml");
 /// Where the other cluster's replicas are: n6 and n7.
 pub(super) const WEST_CIDR: &str = "10.77.6.0/23";
 
 /// How the only replica that the rolling update replaces stands in its slice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Rolled {
     /// It is ready, as all others.
     Ready,
@@ -27,27 +27,23 @@ pub(super) enum Rolled {
 /// What there is before a user asks for Redirector: Nodes, a Service, and its slice as the
 /// endpoint slice controller makes it.
 pub(super) fn cluster() -> Vec<Value> {
-    let name =
+    let namespace =
         |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-    let mut objects = vec![name(cast::namespace()), name("redirector-system")];
-    objects.push(node(CLIENT_NODE, "a"));
-    let own = MEMBERS.iter().filter(|member| !is_west(member));
-    objects.extend(own.map(|member| node(member.node, zone(member))));
-    let service = Service::new(cast::namespace(), cast::service()).port("", "TCP", SERVICE.port());
+    let service = Service::new(NAMESPACE, SERVICE_NAME).port("", "TCP", SERVICE.port());
     let service = service.cluster_ips(&[&SERVICE.ip().to_string()]);
-    objects.push(service.spec("selector", json!({"app": cast::service()})).into());
-    objects.push(slice(Rolled::Ready));
-    objects
+    let service = service.spec("selector", json!({"app": SERVICE_NAME})).into();
+    let node = |name: &str, zone: &str| Node::new(name).zone(zone).region("eu").into();
+    let nodes = own().map(|(member, zone)| node(member.node, zone));
+    let others = [namespace(NAMESPACE), namespace(super::NAMESPACE), node(CLIENT_NODE, "a")];
+    others.into_iter().chain(nodes).chain([service, slice(Rolled::Ready)]).collect()
 }
 
 /// The slice of the Service with `a1` as it is.
 pub(super) fn slice(a1: Rolled) -> Value {
-    let name = format!("{}-1", cast::service());
-    let slice = EndpointSlice::new(cast::namespace(), &name, cast::service());
-    let own = MEMBERS.iter().filter(|member| !is_west(member));
-    let slice = own.fold(slice.port("", "TCP", PORT), |slice, member| {
-        let endpoint = Endpoint::new(&member.address().to_string()).node(member.node);
-        let endpoint = endpoint.zone(zone(member)).pod(cast::namespace(), member.name);
+    let slice = EndpointSlice::new(NAMESPACE, &format!("{SERVICE_NAME}-1"), SERVICE_NAME);
+    let slice = own().fold(slice.port("", "TCP", PORT), |slice, (member, zone)| {
+        let endpoint = Endpoint::new(&member.address.to_string()).node(member.node);
+        let endpoint = endpoint.zone(zone).pod(NAMESPACE, member.name);
         match a1 {
             Rolled::Gone if member.name == "a1" => slice,
             Rolled::Terminating if member.name == "a1" => {
@@ -59,62 +55,27 @@ pub(super) fn slice(a1: Rolled) -> Value {
     slice.into()
 }
 
-/// What a user writes: the replicas of another cluster as a Service of this one, without a selector.
-pub(super) fn west() -> String {
-    let namespace = cast::namespace();
-    let west = MEMBERS.iter().filter(|member| is_west(member));
-    let endpoints: String =
-        west.map(|member| format!("- addresses: [{}]\n", member.address())).collect();
-    format!(
-        "apiVersion: v1
-kind: Service
-metadata: {{name: {WEST}, namespace: {namespace}}}
-spec: {{ports: [{{port: {}, targetPort: {PORT}}}]}}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata:
-  name: {WEST}-1
-  namespace: {namespace}
-  labels: {{kubernetes.io/service-name: {WEST}}}
-addressType: IPv4
-ports: [{{name: \"\", protocol: TCP, port: {PORT}}}]
-endpoints:
-{endpoints}",
-        SERVICE.port()
-    )
-}
-
 /// What a user writes: the tiers, from near to far, and how patient to be.
 pub(super) fn policy() -> String {
-    let (namespace, service) = (cast::namespace(), cast::service());
+    let patience = policy_lines("  ");
     format!(
         "apiVersion: redirector.dev/v1alpha1
 kind: FailoverPolicy
-metadata: {{name: {service}, namespace: {namespace}}}
+metadata: {{name: {SERVICE_NAME}, namespace: {NAMESPACE}}}
 spec:
-  targetRefs: [{{kind: Service, name: {service}}}]
+  targetRefs: [{{kind: Service, name: {SERVICE_NAME}}}]
   tiers:
   - {{name: near, locality: Zone}}
   - {{name: region, locality: Region}}
-  - {{name: west, service: {{name: {WEST}}}}}
+  - {{name: west, service: {{name: checkout-west}}}}
   mode: LastResort
-{}",
-        policy_lines("  ")
+{patience}"
     )
 }
 
-fn node(name: &str, zone: &str) -> Value {
-    Node::new(name).zone(zone).region("eu").into()
-}
-
-fn is_west(member: &Member) -> bool {
-    TIERS[member.tier].zone.is_none()
-}
-
-/// The zone of a member of this cluster.
-fn zone(member: &Member) -> &'static str {
-    TIERS[member.tier].zone.unwrap_or("")
+/// The replicas of this cluster, each with its zone.
+fn own() -> impl Iterator<Item = (&'static Member, &'static str)> {
+    MEMBERS.iter().filter_map(|member| Some((member, TIERS[member.tier].zone?)))
 }
 
 #[cfg(test)]
@@ -126,13 +87,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_other_cluster_and_nobody_else_is_in_the_trusted_range() {
+    fn the_other_cluster_and_nobody_else_is_in_the_trusted_range_and_in_its_file() {
         let (base, bits) = WEST_CIDR.split_once('/').expect("a CIDR");
         let base = u32::from(base.parse::<Ipv4Addr>().expect("an address"));
         let mask = u32::MAX << (32 - bits.parse::<u32>().expect("a length"));
         for member in &MEMBERS {
-            let is_inside = u32::from(member.address()) & mask == base;
-            assert_eq!(is_inside, is_west(member), "{}", member.name);
+            let is_west = TIERS[member.tier].zone.is_none();
+            assert_eq!(u32::from(member.address) & mask == base, is_west, "{}", member.name);
+            assert_eq!(WEST.contains(&member.address.to_string()), is_west, "{}", member.name);
         }
     }
 
@@ -142,16 +104,13 @@ mod tests {
         for object in cluster() {
             api.put(object.clone()).unwrap_or_else(|error| panic!("{object}: {error}"));
         }
-        api.put_yaml(&west()).expect("the other cluster's");
+        api.put_yaml(WEST).expect("the other cluster's");
         api.put_yaml(&policy()).expect("a policy");
 
         let ready = |a1| {
-            let endpoints = slice(a1)["endpoints"].clone();
-            let endpoints = endpoints.as_array().map(Vec::as_slice).unwrap_or_default().to_vec();
-            endpoints
-                .into_iter()
-                .map(|endpoint| endpoint["conditions"]["ready"] == true)
-                .collect::<Vec<_>>()
+            let slice = slice(a1);
+            let endpoints = slice["endpoints"].as_array().expect("endpoints").iter();
+            endpoints.map(|one| one["conditions"]["ready"] == true).collect::<Vec<_>>()
         };
         assert_eq!(ready(Rolled::Ready), [true; 4]);
         assert_eq!(ready(Rolled::Terminating), [false, true, true, true]);

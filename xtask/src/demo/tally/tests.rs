@@ -57,6 +57,20 @@ fn a_return_without_a_ramp_is_a_fault() {
 }
 
 #[test]
+fn a_return_during_the_hold_down_and_a_share_that_shrinks_are_faults() {
+    let act = named("all are back: a ramp");
+    let drawn = |share: u64, ms: u64| by(if ms / 5 * 61 % 100 < share { 0 } else { 2 }, ms);
+
+    let early = dials(act, |ms| drawn(ms.saturating_sub(1_500) / 40, ms));
+    let [early] = &judged(act, &ALL, &early).faults[..] else { panic!("one fault") };
+    assert!(early.starts_with("traffic returned after 1"), "{early}");
+    let share = |ms: u64| ms.saturating_sub(if ms < 5_000 { 2_000 } else { 3_900 }) / 40;
+    let back = dials(act, |ms| drawn(share(ms), ms));
+    let [shrank] = &judged(act, &ALL, &back).faults[..] else { panic!("one fault") };
+    assert!(shrank.starts_with("the share shrank on its way: [0, 0, "), "{shrank}");
+}
+
+#[test]
 fn a_fail_back_while_the_zone_flaps_is_a_fault() {
     let act = named("zone a flaps");
     let dials = dials(act, |ms| by(usize::from(!(1_500..1_600).contains(&ms)), ms));
