@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Result, bail};
 
 use super::{
-    apt,
+    Fix, apt,
     needs::{self, Missing},
 };
 use crate::{process, workspace};
@@ -92,50 +92,30 @@ impl fmt::Display for Toolchain {
     }
 }
 
-/// A way to a toolchain that this machine can be brought to.
-pub(super) enum Offer {
-    Debian,
-    RustSrc { llvm: u32 },
-}
-
-/// Debian's packages where they are recent enough, else the sources of rustup's compiler.
-pub(super) fn offer() -> Result<Offer> {
+/// What brings this machine to a toolchain, and the major version of its LLVM: Debian's packages
+/// where they are recent enough, else the sources of rustup's compiler.
+pub(super) fn offer() -> Result<(Vec<Missing>, u32)> {
     if apt::is_available() {
         let core = apt::candidate("libstd-rust-web-dev-bpf");
         // Without package lists apt cannot tell yet: fetching them comes first either way.
         if !apt::has_lists() || core.is_some_and(|version| is_recent(&version)) {
-            return Ok(Offer::Debian);
+            let packages = vec![
+                needs::package("rustc-web", "a stable compiler that knows the BPF target"),
+                needs::package("libstd-rust-web-dev-bpf", "its core library for the BPF target"),
+            ];
+            return Ok((packages, DEBIAN_LLVM));
         }
     }
-    let compiler = versions(&host_rustc());
-    match compiler {
-        Some((_, llvm)) if process::find("rustup").is_some() => Ok(Offer::RustSrc { llvm }),
+    match versions(&host_rustc()) {
+        Some((_, llvm)) if process::find("rustup").is_some() => {
+            let why = "the core library to build for the BPF target";
+            Ok((vec![Missing { fix: Fix::Component("rust-src"), why }], llvm))
+        }
         _ => bail!(
             "no way to compile eBPF: neither apt offers libstd-rust-web-dev-bpf {} or newer, nor \
              is there a rustup to add rust-src with",
             env!("CARGO_PKG_RUST_VERSION"),
         ),
-    }
-}
-
-impl Offer {
-    pub(super) fn needs(&self) -> Vec<Missing> {
-        match self {
-            Self::Debian => vec![
-                needs::package("rustc-web", "a stable compiler that knows the BPF target"),
-                needs::package("libstd-rust-web-dev-bpf", "its core library for the BPF target"),
-            ],
-            Self::RustSrc { .. } => {
-                vec![needs::component("rust-src", "the core library to build for the BPF target")]
-            }
-        }
-    }
-
-    pub(super) fn llvm(&self) -> u32 {
-        match self {
-            Self::Debian => DEBIAN_LLVM,
-            Self::RustSrc { llvm } => *llvm,
-        }
     }
 }
 
