@@ -62,11 +62,6 @@ pub(super) const MEMBERS: [Member; 6] = [
     Member { name: "w2", node: "n7", address: Ipv4Addr::new(10, 77, 7, 1), tier: 2 },
 ];
 
-/// All nodes, the client's first.
-pub(super) fn nodes() -> Vec<&'static str> {
-    [CLIENT_NODE].into_iter().chain(MEMBERS.iter().map(|member| member.node)).collect()
-}
-
 /// Index of the replica that an answer names.
 pub(super) fn member(answer: &str) -> Option<usize> {
     let name = answer.split(' ').next()?;

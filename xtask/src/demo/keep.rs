@@ -14,7 +14,7 @@ use redirector_tests::lab::BLACK_HOLE;
 use super::{
     cast::{CLIENT_NODE, MEMBERS, SERVICE, SERVICE_ID, SERVICE_NAME},
     interrupts,
-    stage::Stage,
+    stage::{CONFIG, Stage},
 };
 
 /// What the visitor can do, in words that work as they stand.
@@ -27,12 +27,9 @@ pub(super) fn offer(stage: &Stage) -> Result<String> {
     });
     let pids = pids.collect::<Vec<_>>().join("\n    ");
     let hole = MEMBERS[0].node;
-    let (last_tier, source) = match &stage.kube {
-        Some(kube) => ("west", with_kubectl(&kube.kubeconfig())),
-        None => {
-            let config = stage.config().file_name().unwrap_or_default().display();
-            ("remote", format!("    $EDITOR {config}  # the agent's file\n"))
-        }
+    let (last_tier, source) = match stage.api {
+        Some(_) => ("west", with_kubectl(&directory.join("kubeconfig"))),
+        None => ("remote", format!("    $EDITOR {CONFIG}  # the agent's file\n")),
     };
     Ok(format!(
         "
@@ -100,15 +97,15 @@ fn write_entrance(stage: &Stage) -> Result<()> {
     let path = stage.files.path().join(format!("on-{CLIENT_NODE}"));
     let members = stage.cgroup.path().join("cgroup.procs");
     let netns = stage.lab.node(CLIENT_NODE).netns().path();
-    let variables = stage.kube.as_ref().map_or_else(String::new, |kube| {
-        format!("export KUBECONFIG={}\n", kube.kubeconfig().display())
-    });
+    let kubeconfig = stage.files.path().join("kubeconfig");
     let text = format!(
         "#!/bin/sh -e\n\
          # Runs a command on node {CLIENT_NODE}, in the cgroup whose connects are redirected.\n\
          [ $# -gt 0 ] || set -- \"${{SHELL:-sh}}\"\n\
-         {variables}echo $$ > {}\n\
+         export KUBECONFIG={}\n\
+         echo $$ > {}\n\
          exec nsenter --net={} \"$@\"\n",
+        kubeconfig.display(),
         members.display(),
         netns.display()
     );

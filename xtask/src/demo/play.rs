@@ -12,7 +12,7 @@ use redirector_tests::dialer::{Line, LoadRun, now_us};
 use super::{
     cast::{MEMBERS, State},
     interrupts, keep,
-    screen::{Screen, Table, View},
+    screen::{Screen, View},
     script::{Act, Change, story},
     stage::Stage,
     tally::{Dial, Outcome, judge, micros},
@@ -52,7 +52,7 @@ impl Play {
     pub(super) fn perform(&mut self, stage: &mut Stage) -> Result<bool> {
         let mut screen = Screen::open();
         let mut start_us = now_us();
-        for act in story(stage.kube.is_some()) {
+        for act in story(stage.api.is_some()) {
             let mut to_come = act.changes.iter().peekable();
             // The event is shown before its commands show what they print.
             screen.show(&self.view(stage, act.event));
@@ -80,15 +80,15 @@ impl Play {
 
     /// Goes on without events, for a visitor who tries things. A terminal shows what they do.
     pub(super) fn go_on(&mut self, stage: &Stage) -> Result<()> {
-        let mut table = Table::open();
+        let mut screen = Screen::open();
         self.outcomes.clear();
         while !keep::is_over() {
             self.receive()?;
             if self.dials.len() > FORGOTTEN {
                 self.dials.drain(..FORGOTTEN / 2);
             }
-            if let Some(table) = &mut table {
-                table.draw(&self.view(stage, "it is your turn; Enter ends it"));
+            if screen.is_table() {
+                screen.show(&self.view(stage, "it is your turn; Enter ends it"));
             }
         }
         Ok(())

@@ -42,53 +42,85 @@ pub(super) struct View<'a> {
     pub(super) outcomes: &'a [Outcome],
 }
 
-/// Where the demo is shown.
+/// Where the demo is shown. Dropping it gives a terminal back as it was.
 pub(super) enum Screen {
-    Table(Table),
-    /// Prints one line a second, for logs and pipes.
-    Lines(Lines),
-}
-
-#[derive(Default)]
-pub(super) struct Lines {
-    next: Duration,
-    event: String,
-    told: usize,
-}
-
-/// The table on a terminal. Dropping it gives the terminal back as it was.
-pub(super) struct Table {
-    height: usize,
+    /// Redraws so many lines in place.
+    Table { height: usize },
+    /// Prints one line a second, for logs and pipes, and what is new: events and outcomes.
+    Lines { next: Duration, event: String, told: usize },
 }
 
 impl Screen {
+    /// A table, unless stdout is no terminal, or one that cannot move its cursor.
     pub(super) fn open() -> Self {
-        match Table::open() {
-            Some(table) => Self::Table(table),
-            None => Self::Lines(Lines::default()),
+        let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+        if is_dumb || !io::stdout().is_terminal() {
+            return Self::Lines { next: Duration::ZERO, event: String::new(), told: 0 };
         }
+        // No cursor, and long lines are cut instead of wrapped.
+        print!("\x1b[?25l\x1b[?7l");
+        Self::Table { height: 0 }
     }
 
-    /// Shows `view` if it is time to.
+    pub(super) fn is_table(&self) -> bool {
+        matches!(self, Self::Table { .. })
+    }
+
+    /// Shows `view`; as lines, if it is time to.
     pub(super) fn show(&mut self, view: &View<'_>) {
         match self {
-            Self::Table(table) => table.draw(view),
-            Self::Lines(lines) => lines.print(view),
+            Self::Table { height } => {
+                let (top, lines) = (top(*height), table(view));
+                *height = lines.len();
+                print!("{top}{}\x1b[K\n\x1b[J", lines.join("\x1b[K\n"));
+            }
+            Self::Lines { next, event, told } => {
+                let time = format!("{:5.1} s", view.elapsed.as_secs_f64());
+                for outcome in view.outcomes.iter().skip(*told) {
+                    let mark = if outcome.faults.is_empty() { "ok" } else { "WRONG" };
+                    println!("{time}  {mark}: {}, {}", outcome.act.event, summary::told(outcome));
+                }
+                *told = view.outcomes.len();
+                if event != view.event {
+                    view.event.clone_into(event);
+                    println!("{time}  == {event}");
+                    *next = view.elapsed + SECOND;
+                }
+                if view.elapsed >= *next {
+                    println!("{time}  {}", progress(view));
+                    *next += SECOND;
+                }
+            }
         }
         // A closed pipe must not end the demo before its clean-up.
         let _ = io::stdout().flush();
     }
 
-    /// Shows a command and what it printed; nothing, if there is nothing.
+    /// Shows a command and what it printed, in place of a table; nothing, if there is nothing.
     pub(super) fn say(&mut self, text: &str) {
         if text.is_empty() {
             return;
         }
-        if let Self::Table(table) = self {
-            table.clear();
+        if let Self::Table { height } = self {
+            print!("{}\x1b[J", top(*height));
+            *height = 0;
         }
         println!("{}", indented(text));
     }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if self.is_table() {
+            print!("\x1b[?7h\x1b[?25h");
+            let _ = io::stdout().flush();
+        }
+    }
+}
+
+/// Moves the cursor to the first line of a table of that height.
+fn top(height: usize) -> String {
+    if height > 0 { format!("\x1b[{height}A") } else { String::new() }
 }
 
 /// A text as a part of a page, with the commands in sight.
@@ -99,64 +131,6 @@ pub(super) fn indented(text: &str) -> String {
         false => format!("  {line}\n"),
     };
     text.lines().map(line).collect()
-}
-
-impl Lines {
-    fn print(&mut self, view: &View<'_>) {
-        let time = format!("{:5.1} s", view.elapsed.as_secs_f64());
-        for outcome in view.outcomes.iter().skip(self.told) {
-            let mark = if outcome.faults.is_empty() { "ok" } else { "WRONG" };
-            println!("{time}  {mark}: {}, {}", outcome.act.event, summary::told(outcome));
-        }
-        self.told = view.outcomes.len();
-        if self.event != view.event {
-            view.event.clone_into(&mut self.event);
-            println!("{time}  == {}", self.event);
-            self.next = view.elapsed + SECOND;
-        }
-        if view.elapsed >= self.next {
-            println!("{time}  {}", progress(view));
-            self.next += SECOND;
-        }
-    }
-}
-
-impl Table {
-    /// `None` if stdout is no terminal, or one that cannot move its cursor.
-    pub(super) fn open() -> Option<Self> {
-        let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
-        if is_dumb || !io::stdout().is_terminal() {
-            return None;
-        }
-        // No cursor, and long lines are cut instead of wrapped.
-        print!("\x1b[?25l\x1b[?7l");
-        Some(Self { height: 0 })
-    }
-
-    /// Takes the table away until it is drawn next.
-    fn clear(&mut self) {
-        print!("{}\x1b[J", self.to_its_top());
-        self.height = 0;
-    }
-
-    /// Draws `view` over the last one.
-    pub(super) fn draw(&mut self, view: &View<'_>) {
-        let (top, lines) = (self.to_its_top(), lines(view));
-        self.height = lines.len();
-        print!("{top}{}\x1b[K\n\x1b[J", lines.join("\x1b[K\n"));
-    }
-
-    /// Moves the cursor to the table's first line.
-    fn to_its_top(&self) -> String {
-        if self.height > 0 { format!("\x1b[{}A", self.height) } else { String::new() }
-    }
-}
-
-impl Drop for Table {
-    fn drop(&mut self) {
-        print!("\x1b[?7h\x1b[?25h");
-        let _ = io::stdout().flush();
-    }
 }
 
 /// Dials of the last `window`, per second, by replica; and the failed ones.
@@ -191,7 +165,7 @@ fn progress(view: &View<'_>) -> String {
     format!("{tier:<13} {replicas}  failed {failed:3}")
 }
 
-fn lines(view: &View<'_>) -> Vec<String> {
+fn table(view: &View<'_>) -> Vec<String> {
     let (served, failed) = rates(view, WINDOW);
     let total: usize = served.iter().sum::<usize>() + failed;
     let bar = |rate: usize| format!("{:<BAR$}", "█".repeat((BAR * rate).div_ceil(total.max(1))));
@@ -256,7 +230,7 @@ mod tests {
             progress(&view),
             "zone b        a1   -  a2   -  b1   0  b2 150  w1   0  w2   0  failed  50"
         );
-        let table = lines(&view);
+        let table = table(&view);
         assert!(table.iter().any(|line| line.contains("✗") && line.contains("a1")));
         assert!(table.iter().any(|line| line.contains("○") && line.contains("a2")));
         assert!(table.iter().any(|line| line.contains("b2") && line.contains("150/s")));
@@ -267,7 +241,7 @@ mod tests {
         let outcomes: Vec<Outcome> =
             STORY.iter().map(|act| tally::judge(act, (0, 1), &[State::Well; 6], &[])).collect();
 
-        let table = lines(&view(&[], &outcomes));
+        let table = table(&view(&[], &outcomes));
 
         assert!(table.len() < 24, "{} lines and the cursor's", table.len());
         let last = STORY[STORY.len() - 1].event;

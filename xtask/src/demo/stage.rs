@@ -2,16 +2,18 @@
 //! it all.
 
 use std::{
-    fs,
+    array, env, fs, iter,
     os::unix::fs::symlink,
-    path::{Path, PathBuf},
+    path::PathBuf,
+    process::{Command, Stdio},
     thread,
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use redirector_tests::{
     agent::{Agent, AgentOptions},
+    api::Api,
     bpffs::Bpffs,
     cgroup::Cgroup,
     dialer::{Client, Dial, Load, LoadRun},
@@ -23,9 +25,7 @@ use redirector_tests::{
 
 use super::{
     cast::{self, CLIENT_NODE, MEMBERS, PORT, RATE, SERVICE, SERVICE_ID, State, TIERS},
-    interrupts,
-    kube::{self, Kube},
-    screen,
+    interrupts, kube, screen,
     script::{Change, PATIENCE, policy_lines},
 };
 
@@ -33,6 +33,8 @@ use super::{
 const THREADS: u32 = 96;
 /// How soon a Ctrl-C is noticed during the set-up.
 const POLL: Duration = Duration::from_millis(20);
+/// The agent's file.
+pub(super) const CONFIG: &str = "redirector.yaml";
 
 /// Everything that is up. The fields drop from top to bottom.
 pub(super) struct Stage {
@@ -41,7 +43,7 @@ pub(super) struct Stage {
     /// Replicas that live and do not answer.
     mute: [bool; MEMBERS.len()],
     /// Where the agent's news come from, if not from its file.
-    pub(super) kube: Option<Kube>,
+    pub(super) api: Option<Api>,
     pub(super) cgroup: Cgroup,
     pub(super) bpffs: Bpffs,
     /// The agent's file, kubectl's files, and links: short names for the long paths of what is up.
@@ -52,7 +54,8 @@ pub(super) struct Stage {
 impl Stage {
     /// Sets up everything but the client. `None`: interrupted.
     pub(super) fn set_up(binary: PathBuf, is_kube: bool) -> Result<Option<Self>> {
-        let lab = Lab::new(&cast::nodes())?;
+        let nodes = MEMBERS.iter().map(|member| member.node);
+        let lab = Lab::new(&iter::once(CLIENT_NODE).chain(nodes).collect::<Vec<_>>())?;
         let mut replicas = Vec::new();
         for member in &MEMBERS {
             let node = lab.node(member.node).netns();
@@ -63,21 +66,21 @@ impl Stage {
         let cgroup = Cgroup::new("demo")?;
         let bpffs = Bpffs::mount()?;
         let node = lab.node(CLIENT_NODE);
-        let kube = is_kube.then(|| Kube::start(node, files.path())).transpose()?;
-        let options = if let Some(kube) = &kube {
-            let config = kube.kubeconfig();
+        let api = is_kube.then(|| kube::start(node, files.path())).transpose()?;
+        let options = if is_kube {
+            let config = files.path().join("kubeconfig");
             let place = (node, CLIENT_NODE);
             let mut options = AgentOptions::kube(binary, place, &cgroup, &bpffs, &config);
             options.arguments.extend(kube::ARGUMENTS.map(str::to_owned));
             options
         } else {
-            let config = files.path().join("redirector.yaml");
+            let config = files.path().join(CONFIG);
             fs::write(&config, config_text()).context("cannot write the agent's file")?;
             AgentOptions::new(binary, node, &cgroup, &bpffs, &config)
         };
         let agent = Agent::spawn(options)?;
         let mute = [false; MEMBERS.len()];
-        let mut stage = Self { agent, replicas, mute, kube, cgroup, bpffs, files, lab };
+        let mut stage = Self { agent, replicas, mute, api, cgroup, bpffs, files, lab };
         stage.link()?;
         while !stage.agent.is_ready()? {
             if interrupts::came() {
@@ -85,9 +88,13 @@ impl Stage {
             }
             thread::sleep(POLL);
         }
-        let print = |text: &str| println!("{}", screen::indented(text));
-        let is_told = stage.kube.as_ref().map_or(Ok(true), |kube| kube.set_up(print))?;
-        Ok(is_told.then_some(stage))
+        for command in kube::FIRST_DAY.into_iter().filter(|_| is_kube) {
+            if interrupts::came() {
+                return Ok(None);
+            }
+            println!("{}", screen::indented(&stage.run(command)?));
+        }
+        Ok(Some(stage))
     }
 
     /// A client in the cgroup on n1 begins to dial the Service.
@@ -114,9 +121,7 @@ impl Stage {
             Change::Thaw(name) => self.replicas[who(name)].thaw()?,
             Change::KillAgent => self.agent.kill9(),
             Change::StartAgent => self.agent.spawn_again()?,
-            Change::Run(command) => {
-                return self.kube.as_ref().context("no API server")?.run(command);
-            }
+            Change::Run(command) => return self.run(command),
         }
         match change {
             Change::DropPackets(name) | Change::Freeze(name) => self.mute[who(name)] = true,
@@ -126,18 +131,33 @@ impl Stage {
         Ok(String::new())
     }
 
+    /// Runs a shell's command in the client's network, among the files; returns the command and what
+    /// it prints: to stdout, or else to stderr, where otherwise there are only notes.
+    fn run(&self, command: &str) -> Result<String> {
+        let files = self.files.path();
+        let mut path = files.as_os_str().to_owned();
+        path.push(":");
+        path.push(env::var_os("PATH").unwrap_or_default());
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).current_dir(files).env("PATH", path);
+        // kubectl keeps a cache in its home.
+        shell.env("KUBECONFIG", files.join("kubeconfig")).env("HOME", files);
+        shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = Place::netns(self.lab.node(CLIENT_NODE).netns()).spawn(shell)?;
+        let output = child.wait_with_output().context("cannot wait for a command")?;
+        let (said, noted) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        ensure!(output.status.success(), "`{command}` failed: {}", noted.trim());
+        Ok(format!("$ {command}\n{}", if said.is_empty() { noted } else { said }))
+    }
+
     /// How each replica is.
     pub(super) fn states(&self) -> [State; MEMBERS.len()] {
-        std::array::from_fn(|who| match (self.replicas[who].is_running(), self.mute[who]) {
+        array::from_fn(|who| match (self.replicas[who].is_running(), self.mute[who]) {
             (true, false) => State::Well,
             (true, true) => State::Mute,
             (false, _) => State::Dead,
         })
-    }
-
-    /// The agent's file.
-    pub(super) fn config(&self) -> &Path {
-        self.agent.options().config.as_deref().unwrap_or(Path::new("-"))
     }
 
     fn link(&self) -> Result<()> {

@@ -1,12 +1,13 @@
 //! The image layout of the OCI: blobs by their digest, and an index that leads to them.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, io::Write as _};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use flate2::{Compression, GzBuilder};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{archive::Archive, layer::Layer};
+use super::archive::Archive;
 
 /// The tag that manifests name: the workspace's version.
 const TAG: &str = env!("CARGO_PKG_VERSION");
@@ -25,9 +26,12 @@ pub(super) struct Image {
 }
 
 /// Puts a layer into an archive of an image layout.
-pub(super) fn image(layer: &Layer, architecture: &str) -> Result<Image> {
+pub(super) fn image(layer: &[u8], architecture: &str) -> Result<Image> {
+    let mut gzip = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
+    let gzip = gzip.write_all(layer).and_then(|()| gzip.finish());
+    let gzip = gzip.context("cannot compress the layer")?;
     let mut blobs = Blobs::default();
-    let rootfs = blobs.put("application/vnd.oci.image.layer.v1.tar+gzip", layer.gzip.clone());
+    let rootfs = blobs.put("application/vnd.oci.image.layer.v1.tar+gzip", gzip);
     let config = json!({
         "architecture": architecture,
         "os": "linux",
@@ -37,7 +41,7 @@ pub(super) fn image(layer: &Layer, architecture: &str) -> Result<Image> {
             "User": USER,
             "WorkingDir": "/",
         },
-        "rootfs": {"type": "layers", "diff_ids": [digest(&layer.tar)]},
+        "rootfs": {"type": "layers", "diff_ids": [digest(layer)]},
         "history": [{"created_by": "cargo xtask image"}],
     });
     let config = blobs.put_json("application/vnd.oci.image.config.v1+json", &config)?;
@@ -99,9 +103,5 @@ impl Blobs {
 }
 
 pub(super) fn digest(bytes: &[u8]) -> String {
-    let mut text = "sha256:".to_owned();
-    for byte in Sha256::digest(bytes) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("sha256:{:x}", Sha256::digest(bytes))
 }

@@ -1,21 +1,43 @@
-//! The objects of the demo's cluster. Those of a cluster's own controllers, and those of a user.
+//! `--kube`: an API server with the objects of a cluster's own controllers, and those of a user.
 
-use redirector_tests::api::builders::{Endpoint, EndpointSlice, Node, Service};
+use std::{fs, path::Path};
+
+use anyhow::{Context as _, Result};
+use redirector_tests::{
+    api::{Api, Options, builders},
+    lab,
+};
 use serde_json::{Value, json};
 
-use super::super::{
+use super::{
     cast::{CLIENT_NODE, MEMBERS, Member, NAMESPACE, PORT, SERVICE, SERVICE_NAME, TIERS},
     script::policy_lines,
 };
 
 /// What a user writes: the replicas of another cluster as a Service of this one, without a selector.
-pub(super) const WEST: &str = include_str!("west.yaml");
+const WEST: &str = include_str!("west.yaml");
 /// Where the other cluster's replicas are: n6 and n7.
-pub(super) const WEST_CIDR: &str = "10.77.6.0/23";
+const WEST_CIDR: &str = "10.77.6.0/23";
+/// The agent's own namespace.
+const AGENT_NAMESPACE: &str = "redirector-system";
+/// Further arguments of the agent. A demo is too short to wait for a Lease of 15 s.
+pub(super) const ARGUMENTS: [&str; 6] =
+    ["--namespace", AGENT_NAMESPACE, "--trusted-cidr", WEST_CIDR, "--divide-timeouts", "10"];
+/// What a user does on the first day, before the client begins.
+pub(super) const FIRST_DAY: [&str; 8] = [
+    "redirector crd | kubectl apply -f -",
+    "kubectl get nodes -L topology.kubernetes.io/zone",
+    "kubectl get services,endpointslices",
+    "kubectl label service checkout redirector.dev/failover=true",
+    "kubectl apply -f west.yaml",
+    "cat policy.yaml",
+    "kubectl apply -f policy.yaml",
+    "kubectl wait --for=condition=Programmed failoverpolicy/checkout --timeout=60s",
+];
 
 /// How the only replica that the rolling update replaces stands in its slice.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Rolled {
+enum Rolled {
     /// It is ready, as all others.
     Ready,
     /// Its pod is being deleted, and still serves.
@@ -24,25 +46,51 @@ pub(super) enum Rolled {
     Gone,
 }
 
+/// An API server with the objects that a cluster has anyway, in the network of `node`, and files
+/// for kubectl in `directory`, among them `kubeconfig` for the namespace of the demo.
+pub(super) fn start(node: &lab::Node, directory: &Path) -> Result<Api> {
+    let options =
+        Options { netns: Some(node.netns().clone()), needs_crd: true, ..Options::default() };
+    let api = Api::start(options)?;
+    let text = fs::read_to_string(api.kubeconfig()).context("the API server's kubeconfig")?;
+    let mut kubeconfig: Value = serde_json::from_str(&text).context("a kubeconfig")?;
+    kubeconfig["contexts"][0]["context"]["namespace"] = NAMESPACE.into();
+    for object in cluster() {
+        api.put(object).context("the demo's cluster")?;
+    }
+    for (name, text) in [
+        ("kubeconfig", kubeconfig.to_string()),
+        ("west.yaml", WEST.to_owned()),
+        ("policy.yaml", policy()),
+        ("a1-terminating.json", format!("{:#}", slice(Rolled::Terminating))),
+        ("a1-gone.json", format!("{:#}", slice(Rolled::Gone))),
+        ("a1-ready.json", format!("{:#}", slice(Rolled::Ready))),
+    ] {
+        let path = directory.join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(api)
+}
+
 /// What there is before a user asks for Redirector: Nodes, a Service, and its slice as the
 /// endpoint slice controller makes it.
-pub(super) fn cluster() -> Vec<Value> {
+fn cluster() -> Vec<Value> {
     let namespace =
         |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-    let service = Service::new(NAMESPACE, SERVICE_NAME).port("", "TCP", SERVICE.port());
+    let service = builders::Service::new(NAMESPACE, SERVICE_NAME).port("", "TCP", SERVICE.port());
     let service = service.cluster_ips(&[&SERVICE.ip().to_string()]);
     let service = service.spec("selector", json!({"app": SERVICE_NAME})).into();
-    let node = |name: &str, zone: &str| Node::new(name).zone(zone).region("eu").into();
+    let node = |name: &str, zone: &str| builders::Node::new(name).zone(zone).region("eu").into();
     let nodes = own().map(|(member, zone)| node(member.node, zone));
-    let others = [namespace(NAMESPACE), namespace(super::NAMESPACE), node(CLIENT_NODE, "a")];
+    let others = [namespace(NAMESPACE), namespace(AGENT_NAMESPACE), node(CLIENT_NODE, "a")];
     others.into_iter().chain(nodes).chain([service, slice(Rolled::Ready)]).collect()
 }
 
 /// The slice of the Service with `a1` as it is.
-pub(super) fn slice(a1: Rolled) -> Value {
-    let slice = EndpointSlice::new(NAMESPACE, &format!("{SERVICE_NAME}-1"), SERVICE_NAME);
+fn slice(a1: Rolled) -> Value {
+    let slice = builders::EndpointSlice::new(NAMESPACE, &format!("{SERVICE_NAME}-1"), SERVICE_NAME);
     let slice = own().fold(slice.port("", "TCP", PORT), |slice, (member, zone)| {
-        let endpoint = Endpoint::new(&member.address.to_string()).node(member.node);
+        let endpoint = builders::Endpoint::new(&member.address.to_string()).node(member.node);
         let endpoint = endpoint.zone(zone).pod(NAMESPACE, member.name);
         match a1 {
             Rolled::Gone if member.name == "a1" => slice,
@@ -56,7 +104,7 @@ pub(super) fn slice(a1: Rolled) -> Value {
 }
 
 /// What a user writes: the tiers, from near to far, and how patient to be.
-pub(super) fn policy() -> String {
+fn policy() -> String {
     let patience = policy_lines("  ");
     format!(
         "apiVersion: redirector.dev/v1alpha1
@@ -81,8 +129,6 @@ fn own() -> impl Iterator<Item = (&'static Member, &'static str)> {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
-
-    use redirector_tests::api::{Api, Options};
 
     use super::*;
 
