@@ -34,16 +34,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut cargo = workspace::cargo(["bench", "--package", "redirector-tests"]);
     cargo.args(["--bench", "speed", "--"]);
     cargo.env("REDIRECTOR_BPF_OBJECT", workspace::bpf_object());
-    // Where Debian keeps iptables, nft and haproxy; `su` without `-` leaves it out.
-    let path = env::var_os("PATH").unwrap_or_default();
-    let path = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    cargo.env("PATH", env::join_paths(path)?);
-    if *quick {
-        cargo.arg("--quick");
-    }
-    if *strict {
-        cargo.arg("--strict");
-    }
+    cargo.env("PATH", env::join_paths(process::path())?);
+    cargo.args(quick.then_some("--quick")).args(strict.then_some("--strict"));
     if let Some(file) = json {
         // Cargo runs it in the folder of its package.
         let file = std::path::absolute(file).context("cannot tell where this is")?;

@@ -1,10 +1,6 @@
 //! Performs the story: lets the events happen, follows the client, judges each act.
 
-use std::{
-    sync::mpsc::TryRecvError,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{ops::Range, sync::mpsc::TryRecvError, thread, time::Duration};
 
 use anyhow::{Result, bail};
 use redirector_tests::dialer::{Line, LoadRun, now_us};
@@ -15,7 +11,7 @@ use super::{
     screen::{Screen, View},
     script::{Act, Change, story},
     stage::Stage,
-    tally::{Dial, Outcome, judge, micros},
+    tally::{Dial, Outcome, judge},
 };
 
 /// How long to let the client's reports gather before the screen is looked after.
@@ -26,7 +22,7 @@ const FORGOTTEN: usize = 10_000;
 /// A client under way and what became of it so far.
 pub(super) struct Play {
     client: LoadRun,
-    start: Instant,
+    start: Duration,
     dials: Vec<Dial>,
     /// The acts that are over.
     spans: Vec<Span>,
@@ -36,7 +32,7 @@ pub(super) struct Play {
 struct Span {
     act: &'static Act,
     /// The act's begin and its end, which is the next one's begin.
-    us: (u64, u64),
+    time: Range<Duration>,
     states: [State; MEMBERS.len()],
 }
 
@@ -44,38 +40,40 @@ impl Play {
     /// Starts the client.
     pub(super) fn begin(stage: &Stage) -> Result<Self> {
         let client = stage.start_client()?;
-        let start = Instant::now();
-        Ok(Self { client, start, dials: Vec::new(), spans: Vec::new(), outcomes: Vec::new() })
+        Ok(Self {
+            client,
+            start: now(),
+            dials: Vec::new(),
+            spans: Vec::new(),
+            outcomes: Vec::new(),
+        })
     }
 
-    /// Plays all acts. False: interrupted.
-    pub(super) fn perform(&mut self, stage: &mut Stage) -> Result<bool> {
+    /// Plays all acts; returns what came of each.
+    pub(super) fn perform(&mut self, stage: &mut Stage) -> Result<&[Outcome]> {
         let mut screen = Screen::open();
-        let mut start_us = now_us();
+        let mut start = now();
         for act in story(stage.api.is_some()) {
             let mut to_come = act.changes.iter().peekable();
             // The event is shown before its commands show what they print.
             screen.show(&self.view(stage, act.event));
-            while now_us() < start_us + micros(act.lasts) {
-                if interrupts::came() {
-                    return Ok(false);
-                }
-                let is_due = |(ms, _): &&(u64, Change)| start_us + ms * 1_000 <= now_us();
+            while now() < start + act.lasts {
+                let is_due = |(ms, _): &&(u64, Change)| start + Duration::from_millis(*ms) <= now();
                 while let Some((_, change)) = to_come.next_if(is_due) {
                     screen.say(&stage.apply(*change)?);
                 }
                 self.receive()?;
                 screen.show(&self.view(stage, act.event));
             }
-            let end_us = now_us();
-            self.spans.push(Span { act, us: (start_us, end_us), states: stage.states() });
+            let end = now();
+            self.spans.push(Span { act, time: start..end, states: stage.states() });
             self.judge();
-            start_us = end_us;
+            start = end;
         }
-        self.receive_the_rest(start_us)?;
+        self.receive_the_rest(start)?;
         self.judge();
         screen.show(&self.view(stage, "the end"));
-        Ok(true)
+        Ok(&self.outcomes)
     }
 
     /// Goes on without events, for a visitor who tries things. A terminal shows what they do.
@@ -94,31 +92,30 @@ impl Play {
         Ok(())
     }
 
-    pub(super) fn outcomes(&self) -> &[Outcome] {
-        &self.outcomes
-    }
-
     /// Judges all acts again: some dials are reported a moment after the end of their act.
     fn judge(&mut self) {
         let Self { spans, dials, .. } = self;
-        self.outcomes =
-            spans.iter().map(|Span { act, us, states }| judge(act, *us, states, dials)).collect();
+        self.outcomes = spans
+            .iter()
+            .map(|Span { act, time, states }| judge(act, time, states, dials))
+            .collect();
     }
 
     fn view<'a>(&'a self, stage: &Stage, event: &'a str) -> View<'a> {
         View {
-            elapsed: self.start.elapsed(),
+            start: self.start,
             event,
             states: stage.states(),
             dials: &self.dials,
-            now_us: now_us(),
+            now: now(),
             outcomes: &self.outcomes,
         }
     }
 
-    /// Receives until a dial is reported that has ended after `end_us`.
-    fn receive_the_rest(&mut self, end_us: u64) -> Result<()> {
-        while self.dials.last().is_none_or(|dial| dial.ended_us <= end_us) && !interrupts::came() {
+    /// Receives until a dial is reported that has ended after `end`.
+    fn receive_the_rest(&mut self, end: Duration) -> Result<()> {
+        while self.dials.last().is_none_or(|dial| dial.ended <= end) {
+            interrupts::check()?;
             self.receive()?;
         }
         Ok(())
@@ -136,4 +133,9 @@ impl Play {
             }
         }
     }
+}
+
+/// The clock of the client's reports.
+fn now() -> Duration {
+    Duration::from_micros(now_us())
 }

@@ -10,7 +10,7 @@ use super::{
     cast::{MEMBERS, RATE, SERVICE, State, TIERS},
     script::LONGEST_EVENT,
     summary,
-    tally::{self, Dial, Outcome, micros},
+    tally::{self, Dial, Outcome},
 };
 
 /// The table's rates are those of this last stretch.
@@ -30,14 +30,14 @@ const PLAIN: &str = "\x1b[0m";
 
 /// What there is to see at one moment.
 pub(super) struct View<'a> {
-    /// How long ago the client began.
-    pub(super) elapsed: Duration,
+    /// When the client began.
+    pub(super) start: Duration,
+    pub(super) now: Duration,
     /// What has happened last.
     pub(super) event: &'a str,
     pub(super) states: [State; MEMBERS.len()],
     /// All dials so far, roughly in order.
     pub(super) dials: &'a [Dial],
-    pub(super) now_us: u64,
     /// The acts that are over.
     pub(super) outcomes: &'a [Outcome],
 }
@@ -75,7 +75,8 @@ impl Screen {
                 print!("{top}{}\x1b[K\n\x1b[J", lines.join("\x1b[K\n"));
             }
             Self::Lines { next, event, told } => {
-                let time = format!("{:5.1} s", view.elapsed.as_secs_f64());
+                let elapsed = view.now - view.start;
+                let time = format!("{:5.1} s", elapsed.as_secs_f64());
                 for outcome in view.outcomes.iter().skip(*told) {
                     let mark = if outcome.faults.is_empty() { "ok" } else { "WRONG" };
                     println!("{time}  {mark}: {}, {}", outcome.act.event, summary::told(outcome));
@@ -84,9 +85,9 @@ impl Screen {
                 if event != view.event {
                     view.event.clone_into(event);
                     println!("{time}  == {event}");
-                    *next = view.elapsed + SECOND;
+                    *next = elapsed + SECOND;
                 }
-                if view.elapsed >= *next {
+                if elapsed >= *next {
                     println!("{time}  {}", progress(view));
                     *next += SECOND;
                 }
@@ -135,11 +136,11 @@ pub(super) fn indented(text: &str) -> String {
 
 /// Dials of the last `window`, per second, by replica; and the failed ones.
 fn rates(view: &View<'_>, window: Duration) -> ([usize; MEMBERS.len()], usize) {
-    let from = view.now_us.saturating_sub(micros(window));
+    let from = view.now.saturating_sub(window);
     let (mut served, mut failed) = ([0; MEMBERS.len()], 0);
     // Dials are reported a little out of order: more of them are read than fit into the window.
     let recent = view.dials.iter().rev().take(4 * RATE as usize);
-    for dial in recent.filter(|dial| dial.ended_us >= from) {
+    for dial in recent.filter(|dial| dial.ended >= from) {
         match dial.outcome {
             Ok(who) => served[who] += 1,
             Err(_) => failed += 1,
@@ -174,7 +175,7 @@ fn table(view: &View<'_>) -> Vec<String> {
         format!(
             "  n1 in zone a dials {BOLD}{SERVICE}{PLAIN}, an address that no machine has \
              {DIM}{:>7.1} s{PLAIN}",
-            view.elapsed.as_secs_f64()
+            (view.now - view.start).as_secs_f64()
         ),
         String::new(),
     ];
@@ -210,7 +211,7 @@ fn table(view: &View<'_>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::script::STORY, *};
+    use super::{super::script::STORY, tally::judge, *};
 
     const REFUSED: tally::Failure = tally::Failure { is_late: false, errno: 111 };
 
@@ -219,7 +220,8 @@ mod tests {
         let mut dials = Vec::new();
         for ms in (0..1_000).step_by(5) {
             let outcome = if ms % 20 == 0 { Err(REFUSED) } else { Ok(3) };
-            dials.push(Dial { ended_us: ms * 1_000, connect_us: 90, outcome });
+            let (ended, connect) = (Duration::from_millis(ms), Duration::ZERO);
+            dials.push(Dial { ended, connect, outcome });
         }
         let mut view = view(&dials, &[]);
         view.states[0] = State::Dead;
@@ -239,7 +241,7 @@ mod tests {
     #[test]
     fn it_fits_a_small_terminal_however_many_acts_are_over() {
         let outcomes: Vec<Outcome> =
-            STORY.iter().map(|act| tally::judge(act, (0, 1), &[State::Well; 6], &[])).collect();
+            STORY.iter().map(|act| judge(act, &(SECOND..SECOND), &[State::Well; 6], &[])).collect();
 
         let table = table(&view(&[], &outcomes));
 
@@ -249,8 +251,7 @@ mod tests {
     }
 
     fn view<'a>(dials: &'a [Dial], outcomes: &'a [Outcome]) -> View<'a> {
-        let elapsed = Duration::from_secs(1);
-        let (states, now_us) = ([State::Well; 6], 1_000_000);
-        View { elapsed, event: "a1 dies", states, dials, now_us, outcomes }
+        let (start, now, states) = (Duration::ZERO, SECOND, [State::Well; 6]);
+        View { start, now, event: "a1 dies", states, dials, outcomes }
     }
 }

@@ -44,8 +44,6 @@ pub(super) struct Act {
     /// Index of the tier that must serve at the end.
     pub(super) served_by: usize,
     pub(super) lasts: Duration,
-    /// Played with `--kube` only.
-    is_of_kube: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,8 +89,8 @@ const A2: &[&str] = &["a2"];
 
 pub(super) static STORY: [Act; 17] = [
     act("all replicas are up", &[], Course::Steady, 0, 1_500),
-    act("a1's pod is replaced", ROLLING_UPDATE, Course::Steady, 0, 5_000).of_kube(),
-    act("node n3 is drained", DRAIN, Course::Steady, 0, 3_500).of_kube(),
+    act("a1's pod is replaced", ROLLING_UPDATE, Course::Steady, 0, 5_000),
+    act("node n3 is drained", DRAIN, Course::Steady, 0, 3_500),
     act("a1 is killed: it refuses", &[(0, Change::Kill(A1))], Course::Refused(1), 0, 2_000),
     act("a1 is back", &[(0, Change::Start(A1))], Course::Return(A1), 0, 2_000),
     act("a2 is a black hole", &[(0, Change::DropPackets("a2"))], Course::Silent, 0, 3_000),
@@ -102,7 +100,7 @@ pub(super) static STORY: [Act; 17] = [
     act("zone a is down", &[(0, Change::Kill(A))], Course::Refused(2), 1, 2_000),
     act("zone a flaps", FLAPS, Course::Steady, 1, 6_000),
     act("the cluster is down", &[(0, Change::Kill(B))], Course::Refused(2), 2, 2_000),
-    act("the API tells of it", TOLD, Course::Steady, 2, 2_500).of_kube(),
+    act("the API tells of it", TOLD, Course::Steady, 2, 2_500),
     act(
         "all are back: a ramp",
         &[(0, Change::Start(A)), (0, Change::Start(B))],
@@ -152,25 +150,13 @@ const fn act(
     served_by: usize,
     lasts_ms: u64,
 ) -> Act {
-    Act {
-        event,
-        changes,
-        course,
-        served_by,
-        lasts: Duration::from_millis(lasts_ms),
-        is_of_kube: false,
-    }
+    Act { event, changes, course, served_by, lasts: Duration::from_millis(lasts_ms) }
 }
 
-impl Act {
-    const fn of_kube(self) -> Self {
-        Self { is_of_kube: true, ..self }
-    }
-}
-
-/// The acts that are played.
+/// The acts that are played: those with commands only with an API server.
 pub(super) fn story(is_kube: bool) -> impl Iterator<Item = &'static Act> {
-    STORY.iter().filter(move |act| is_kube || !act.is_of_kube)
+    let is_command = |(_, change): &(u64, Change)| matches!(change, Change::Run(_));
+    STORY.iter().filter(move |act| is_kube || !act.changes.iter().any(is_command))
 }
 
 /// A policy's patience, as lines of its spec with this indent.

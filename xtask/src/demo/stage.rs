@@ -6,8 +6,6 @@ use std::{
     os::unix::fs::symlink,
     path::PathBuf,
     process::{Command, Stdio},
-    thread,
-    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -31,8 +29,6 @@ use super::{
 
 /// Dials under way at the same time: enough that those that hang do not silence the rest.
 const THREADS: u32 = 96;
-/// How soon a Ctrl-C is noticed during the set-up.
-const POLL: Duration = Duration::from_millis(20);
 /// The agent's file.
 pub(super) const CONFIG: &str = "redirector.yaml";
 
@@ -52,8 +48,8 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Sets up everything but the client. `None`: interrupted.
-    pub(super) fn set_up(binary: PathBuf, is_kube: bool) -> Result<Option<Self>> {
+    /// Sets up everything but the client.
+    pub(super) fn set_up(binary: PathBuf, is_kube: bool) -> Result<Self> {
         let nodes = MEMBERS.iter().map(|member| member.node);
         let lab = Lab::new(&iter::once(CLIENT_NODE).chain(nodes).collect::<Vec<_>>())?;
         let mut replicas = Vec::new();
@@ -78,23 +74,16 @@ impl Stage {
             fs::write(&config, config_text()).context("cannot write the agent's file")?;
             AgentOptions::new(binary, node, &cgroup, &bpffs, &config)
         };
-        let agent = Agent::spawn(options)?;
+        interrupts::check()?;
+        let agent = Agent::start(options)?;
         let mute = [false; MEMBERS.len()];
-        let mut stage = Self { agent, replicas, mute, api, cgroup, bpffs, files, lab };
+        let stage = Self { agent, replicas, mute, api, cgroup, bpffs, files, lab };
         stage.link()?;
-        while !stage.agent.is_ready()? {
-            if interrupts::came() {
-                return Ok(None);
-            }
-            thread::sleep(POLL);
-        }
         for command in kube::FIRST_DAY.into_iter().filter(|_| is_kube) {
-            if interrupts::came() {
-                return Ok(None);
-            }
+            interrupts::check()?;
             println!("{}", screen::indented(&stage.run(command)?));
         }
-        Ok(Some(stage))
+        Ok(stage)
     }
 
     /// A client in the cgroup on n1 begins to dial the Service.

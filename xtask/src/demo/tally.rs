@@ -1,6 +1,10 @@
 //! Judges an act by its dials: who served, what failed, how long it took. Pure.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ops::{Range, RangeInclusive},
+    time::Duration,
+};
 
 use redirector_tests::dialer::{Dialled, Stage};
 
@@ -23,9 +27,9 @@ const FEWEST_BETWEEN: usize = 2;
 pub(super) struct Dial {
     /// When its outcome was there: the monotonic clock. A dial under way during an event, and
     /// ended by it, belongs to what comes after.
-    pub(super) ended_us: u64,
+    pub(super) ended: Duration,
     /// How long `connect` took, successful or not.
-    pub(super) connect_us: u64,
+    pub(super) connect: Duration,
     /// The replica that served, or why none did.
     pub(super) outcome: Result<usize, Failure>,
 }
@@ -68,7 +72,8 @@ impl From<&Dialled> for Dial {
                 errno: failure.errno.unwrap_or(0),
             }),
         };
-        Self { ended_us: at_us + total_us, connect_us: *connect_us, outcome }
+        let ended = Duration::from_micros(at_us + total_us);
+        Self { ended, connect: Duration::from_micros(*connect_us), outcome }
     }
 }
 
@@ -88,27 +93,27 @@ impl Dial {
     }
 }
 
-/// Judges `act`, which began at `start_us` and ended at `end_us`; `states` are the replicas' at its
-/// end. Of `dials` only those of the act count.
+/// Judges `act`, which lasted for `span`; `states` are the replicas' at its end. Of `dials` only
+/// those of the act count.
 pub(super) fn judge(
     act: &'static Act,
-    (start_us, end_us): (u64, u64),
+    span: &Range<Duration>,
     states: &[State; MEMBERS.len()],
     dials: &[Dial],
 ) -> Outcome {
     // From here on a dial's time is that since the act's begin.
     let dials: Vec<Dial> = dials
         .iter()
-        .filter(|dial| (start_us..end_us).contains(&dial.ended_us))
-        .map(|dial| Dial { ended_us: dial.ended_us - start_us, ..*dial })
+        .filter(|dial| span.contains(&dial.ended))
+        .map(|dial| Dial { ended: dial.ended - span.start, ..*dial })
         .collect();
     let mut failures = BTreeMap::new();
     for failure in dials.iter().filter_map(|dial| dial.outcome.err()) {
         *failures.entry(failure).or_default() += 1;
     }
     let failed = dials.iter().filter(|dial| dial.outcome.is_err());
-    let settled_us = (end_us - start_us).saturating_sub(micros(SETTLED));
-    let settled: Vec<&Dial> = dials.iter().filter(|dial| dial.ended_us >= settled_us).collect();
+    let from = (span.end - span.start).saturating_sub(SETTLED);
+    let settled: Vec<&Dial> = dials.iter().filter(|dial| dial.ended >= from).collect();
     let mut counts = [0; MEMBERS.len()];
     for who in settled.iter().filter_map(|dial| dial.outcome.ok()) {
         counts[who] += 1;
@@ -118,8 +123,8 @@ pub(super) fn judge(
         dials: dials.len(),
         failed: failures.values().sum(),
         failures,
-        last_failed: failed.map(since).max(),
-        longest: Duration::from_micros(dials.iter().map(|dial| dial.connect_us).max().unwrap_or(0)),
+        last_failed: failed.map(|dial| dial.ended).max(),
+        longest: dials.iter().map(|dial| dial.connect).max().unwrap_or_default(),
         returned: returned(act, &dials),
         shares: counts.map(|count| 100 * count / settled.len().max(1)),
         faults: Vec::new(),
@@ -143,9 +148,9 @@ fn returned(act: &Act, dials: &[Dial]) -> Option<(Duration, Duration)> {
         Course::Ramp => &|dial| dial.is_by_tier(act.served_by),
         _ => return None,
     };
-    let first = dials.iter().filter(|dial| is_back(dial)).map(since).min()?;
+    let first = dials.iter().filter(|dial| is_back(dial)).map(|dial| dial.ended).min()?;
     let others = dials.iter().filter(|dial| dial.outcome.is_ok() && !is_back(dial));
-    Some((first, others.map(since).max().unwrap_or_default()))
+    Some((first, others.map(|dial| dial.ended).max().unwrap_or_default()))
 }
 
 /// Checks that exactly the replicas of the right tier that are well serve.
@@ -231,7 +236,7 @@ fn wrong_course(outcome: &Outcome, dials: &[Dial]) -> Vec<String> {
 fn shares_by_second(act: &Act, dials: &[Dial]) -> Vec<usize> {
     let mut seconds = BTreeMap::<u64, (usize, usize)>::new();
     for dial in dials.iter().filter(|dial| dial.outcome.is_ok()) {
-        let (all, back) = seconds.entry(dial.ended_us / 1_000_000).or_default();
+        let (all, back) = seconds.entry(dial.ended.as_secs()).or_default();
         *all += 1;
         *back += usize::from(dial.is_by_tier(act.served_by));
     }
@@ -245,17 +250,8 @@ pub(super) fn serving(shares: &[usize; MEMBERS.len()]) -> String {
     if names.is_empty() { "nobody".to_owned() } else { names.join(" + ") }
 }
 
-pub(super) fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
 pub(super) fn ms(time: Duration) -> String {
     format!("{} ms", time.as_millis())
-}
-
-/// When a dial ended, since the act's begin.
-fn since(dial: &Dial) -> Duration {
-    Duration::from_micros(dial.ended_us)
 }
 
 #[cfg(test)]

@@ -121,13 +121,13 @@ fn connections_that_end_with_their_process_are_not_blamed_on_the_choice() {
 fn a_connect_that_takes_long_is_a_fault_also_when_it_succeeds() {
     let act = named("a2 is a black hole");
     let mut dials = dials(act, |ms| if ms < 300 { Err(SILENT) } else { Ok(0) });
-    dials[7].connect_us = 306_000;
+    dials[7].connect = Duration::from_millis(306);
     let states = without(&["a2"], State::Mute);
 
     let outcome = judged(act, &states, &dials);
     assert_eq!(outcome.faults, Vec::<String>::new());
     assert_eq!(outcome.longest, Duration::from_millis(306));
-    dials[300].connect_us = 1_001_000;
+    dials[300].connect = Duration::from_millis(1_001);
     let faults = judged(act, &states, &dials).faults;
     assert_eq!(faults, ["a connect took 1001 ms; at most 800 ms are allowed"]);
 }
@@ -183,8 +183,12 @@ fn without(names: &[&str], state: State) -> [State; 6] {
 
 /// One dial every 5 ms, each as `outcome` says for the milliseconds since the event.
 fn dials(act: &Act, outcome: impl Fn(u64) -> Result<usize, Failure>) -> Vec<Dial> {
-    let dial = |ms: u64| Dial { ended_us: ms * 1_000, connect_us: 90, outcome: outcome(ms) };
-    (0..micros(act.lasts) / 1_000).step_by(5).map(dial).collect()
+    let dial = |ms| Dial {
+        ended: Duration::from_millis(ms),
+        connect: Duration::from_micros(90),
+        outcome: outcome(ms),
+    };
+    (0..act.lasts.as_millis() as u64).step_by(5).map(dial).collect()
 }
 
 /// A dial served by the two replicas of a tier in turn.
@@ -193,5 +197,5 @@ fn by(tier: usize, ms: u64) -> Result<usize, Failure> {
 }
 
 fn judged(act: &'static Act, states: &[State; 6], dials: &[Dial]) -> Outcome {
-    judge(act, (0, micros(act.lasts)), states, dials)
+    judge(act, &(Duration::ZERO..act.lasts), states, dials)
 }
