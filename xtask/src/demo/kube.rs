@@ -10,7 +10,7 @@ use redirector_tests::{
 use serde_json::{Value, json};
 
 use super::{
-    cast::{CLIENT_NODE, MEMBERS, Member, NAMESPACE, PORT, SERVICE, SERVICE_NAME, TIERS},
+    cluster::{CLIENT_NODE, MEMBERS, Member, NAMESPACE, PORT, SERVICE, SERVICE_NAME, TIERS},
     script::policy_lines,
 };
 
@@ -105,7 +105,7 @@ fn slice(a1: Rolled) -> Value {
 
 /// What a user writes: the tiers, from near to far, and how patient to be.
 fn policy() -> String {
-    let patience = policy_lines("  ");
+    let lines = policy_lines("  ");
     format!(
         "apiVersion: redirector.dev/v1alpha1
 kind: FailoverPolicy
@@ -117,7 +117,7 @@ spec:
   - {{name: region, locality: Region}}
   - {{name: west, service: {{name: checkout-west}}}}
   mode: LastResort
-{patience}"
+{lines}"
     )
 }
 
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_other_cluster_and_nobody_else_is_in_the_trusted_range_and_in_its_file() {
+    fn only_the_other_cluster_is_in_the_trusted_range_and_in_its_file() {
         let (base, bits) = WEST_CIDR.split_once('/').expect("a CIDR");
         let base = u32::from(base.parse::<Ipv4Addr>().expect("an address"));
         let mask = u32::MAX << (32 - bits.parse::<u32>().expect("a length"));

@@ -3,23 +3,23 @@
 //! Nodes are network namespaces without a way out, replicas are processes, the agent is the real
 //! one. It attaches to one child cgroup and removes everything at the end.
 
-mod cast;
+mod cluster;
 mod interrupts;
-mod keep;
 mod kube;
-mod play;
+mod leave_up;
+mod run;
 mod screen;
 mod script;
-mod stage;
 mod summary;
 mod tally;
+mod testbed;
 
 use std::{fs, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use redirector_tests::programs;
 
-use self::{play::Play, stage::Stage};
+use self::{run::Run, testbed::Testbed};
 use crate::{
     build,
     setup::{self, Group, InstallArgs},
@@ -49,17 +49,17 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     programs::are_own_subcommands();
     interrupts::remember()?;
     println!("{}", introduction());
-    let mut stage = Stage::set_up(binary, args.kube)?;
-    let mut play = Play::begin(&stage)?;
-    let outcomes = play.perform(&mut stage)?;
+    let mut testbed = Testbed::set_up(binary, args.kube)?;
+    let mut run = Run::begin(&testbed)?;
+    let outcomes = run.perform(&mut testbed)?;
     println!("{}", summary::text(outcomes));
     let is_right = outcomes.iter().all(|outcome| outcome.faults.is_empty());
     if args.keep {
-        println!("{}", keep::offer(&stage)?);
-        play.go_on(&stage)?;
+        println!("{}", leave_up::offer(&testbed)?);
+        run.go_on(&testbed)?;
     }
-    drop(play);
-    stage.agent.finish()?;
+    drop(run);
+    testbed.agent.finish()?;
     Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -78,8 +78,8 @@ fn binary(args: &Args) -> Result<PathBuf> {
 }
 
 fn introduction() -> String {
-    let replicas = cast::MEMBERS.iter().map(|member| {
-        let tier = cast::TIERS[member.tier].name;
+    let replicas = cluster::MEMBERS.iter().map(|member| {
+        let tier = cluster::TIERS[member.tier].name;
         format!("  {tier:<14} {}  replica {}\n", member.node, member.name)
     });
     format!(
@@ -91,9 +91,9 @@ fn introduction() -> String {
   The client knows nothing of replicas: each connect() to the Service is
   rewritten in the kernel, to a healthy replica of the nearest zone or cluster.
 ",
-        cast::SERVICE,
-        cast::CLIENT_NODE,
-        cast::RATE,
+        cluster::SERVICE,
+        cluster::CLIENT_NODE,
+        cluster::RATE,
         replicas.collect::<String>()
     )
 }

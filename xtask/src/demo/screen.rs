@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    cast::{MEMBERS, RATE, SERVICE, State, TIERS},
+    cluster::{MEMBERS, RATE, ReplicaState, SERVICE, TIERS},
     script::LONGEST_EVENT,
     summary,
     tally::{self, Dial, Outcome},
@@ -35,7 +35,7 @@ pub(super) struct View<'a> {
     pub(super) now: Duration,
     /// What has happened last.
     pub(super) event: &'a str,
-    pub(super) states: [State; MEMBERS.len()],
+    pub(super) states: [ReplicaState; MEMBERS.len()],
     /// All dials so far, roughly in order.
     pub(super) dials: &'a [Dial],
     /// The acts that are over.
@@ -98,7 +98,7 @@ impl Screen {
     }
 
     /// Shows a command and what it printed, in place of a table; nothing, if there is nothing.
-    pub(super) fn say(&mut self, text: &str) {
+    pub(super) fn print_output(&mut self, text: &str) {
         if text.is_empty() {
             return;
         }
@@ -156,7 +156,7 @@ fn progress(view: &View<'_>) -> String {
     let replicas = MEMBERS.iter().zip(served).zip(view.states);
     let replicas: Vec<String> = replicas
         .map(|((member, rate), state)| match (state, rate) {
-            (State::Mute | State::Dead, 0) => format!("{}   -", member.name),
+            (ReplicaState::Mute | ReplicaState::Dead, 0) => format!("{}   -", member.name),
             _ => format!("{} {rate:3}", member.name),
         })
         .collect();
@@ -183,9 +183,9 @@ fn table(view: &View<'_>) -> Vec<String> {
         let is_first = who == 0 || MEMBERS[who - 1].tier != member.tier;
         let tier = if is_first { TIERS[member.tier].name } else { "" };
         let (colour, mark) = match view.states[who] {
-            State::Well => (GREEN, "●"),
-            State::Mute => (RED, "○"),
-            State::Dead => (RED, "✗"),
+            ReplicaState::Well => (GREEN, "●"),
+            ReplicaState::Mute => (RED, "○"),
+            ReplicaState::Dead => (RED, "✗"),
         };
         let (rate, bar) = (served[who], bar(served[who]));
         let rate = if rate > 0 { format!("{rate:4}/s") } else { String::new() };
@@ -224,8 +224,8 @@ mod tests {
             dials.push(Dial { ended, connect, outcome });
         }
         let mut view = view(&dials, &[]);
-        view.states[0] = State::Dead;
-        view.states[1] = State::Mute;
+        view.states[0] = ReplicaState::Dead;
+        view.states[1] = ReplicaState::Mute;
 
         assert_eq!(rates(&view, WINDOW), ([0, 0, 0, 150, 0, 0], 50));
         assert_eq!(
@@ -240,8 +240,10 @@ mod tests {
 
     #[test]
     fn it_fits_a_small_terminal_however_many_acts_are_over() {
-        let outcomes: Vec<Outcome> =
-            STORY.iter().map(|act| judge(act, &(SECOND..SECOND), &[State::Well; 6], &[])).collect();
+        let outcomes: Vec<Outcome> = STORY
+            .iter()
+            .map(|act| judge(act, &(SECOND..SECOND), &[ReplicaState::Well; 6], &[]))
+            .collect();
 
         let table = table(&view(&[], &outcomes));
 
@@ -251,7 +253,7 @@ mod tests {
     }
 
     fn view<'a>(dials: &'a [Dial], outcomes: &'a [Outcome]) -> View<'a> {
-        let (start, now, states) = (Duration::ZERO, SECOND, [State::Well; 6]);
+        let (start, now, states) = (Duration::ZERO, SECOND, [ReplicaState::Well; 6]);
         View { start, now, event: "a1 dies", states, dials, outcomes }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::cast::RATE;
+use super::cluster::RATE;
 
 /// Probes of the demo's file, as quick as they may be on a machine that is busy otherwise.
 pub(super) const PROBE_INTERVAL: Duration = Duration::from_millis(200);
@@ -20,7 +20,7 @@ pub(super) const HOLD_DOWN: Duration = Duration::from_secs(2);
 /// In how long its share then grows to all of it.
 pub(super) const RAMP: Duration = Duration::from_secs(4);
 /// How long the client waits for a connection, and then for an answer, before it gives up.
-pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a client avoids at first what has failed.
 const RETRY: Duration = Duration::from_secs(1);
@@ -159,7 +159,7 @@ pub(super) fn story(is_kube: bool) -> impl Iterator<Item = &'static Act> {
     STORY.iter().filter(move |act| is_kube || !act.changes.iter().any(is_command))
 }
 
-/// A policy's patience, as lines of its spec with this indent.
+/// A policy's times and counts, as lines of its spec with this indent.
 pub(super) fn policy_lines(indent: &str) -> String {
     let (interval, timeout) = (PROBE_INTERVAL.as_millis(), PROBE_TIMEOUT.as_millis());
     let (hold_down, ramp) = (HOLD_DOWN.as_secs(), RAMP.as_secs());
@@ -186,9 +186,9 @@ impl Course {
             Self::Refused(replicas) => (RETRY + SLACK / 2, REFUSED * replicas),
             // So many dials are under way when the first of them is not answered in time; and some
             // had a connection, and wait for the answer.
-            Self::Silent => (PATIENCE + SLACK, TIMEOUTS + dials(CONNECT_TIMEOUT + SLACK / 2)),
+            Self::Silent => (DIAL_TIMEOUT + SLACK, TIMEOUTS + dials(CONNECT_TIMEOUT + SLACK / 2)),
             // A connection is no failure to the kernel: here the probes decide.
-            Self::Hung => (by_probes + PATIENCE + SLACK, dials(by_probes + SLACK)),
+            Self::Hung => (by_probes + DIAL_TIMEOUT + SLACK, dials(by_probes + SLACK)),
         };
         (within, at_most + UNDER_WAY)
     }

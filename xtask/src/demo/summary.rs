@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use nix::errno::Errno;
 
 use super::{
-    cast::{MEMBERS, RATE},
+    cluster::{MEMBERS, RATE},
     script::{
-        CONNECT_TIMEOUT, Course, HOLD_DOWN, PATIENCE, PROBE_COUNT, PROBE_INTERVAL, PROBE_TIMEOUT,
-        RAMP, REFUSED, TIMEOUTS,
+        CONNECT_TIMEOUT, Course, DIAL_TIMEOUT, HOLD_DOWN, PROBE_COUNT, PROBE_INTERVAL,
+        PROBE_TIMEOUT, RAMP, REFUSED, TIMEOUTS,
     },
     tally::{Failure, Outcome, ms, serving},
 };
@@ -91,7 +91,7 @@ fn verdict(outcomes: &[Outcome]) -> String {
 /// Why the numbers are what they are.
 fn meaning() -> String {
     let (interval, timeout) = (ms(PROBE_INTERVAL), ms(PROBE_TIMEOUT));
-    let (bound, patience) = (ms(CONNECT_TIMEOUT), ms(PATIENCE));
+    let (bound, dial_timeout) = (ms(CONNECT_TIMEOUT), ms(DIAL_TIMEOUT));
     let (soonest, latest) = (PROBE_INTERVAL * (PROBE_COUNT - 1), PROBE_INTERVAL * PROBE_COUNT);
     let (soonest, latest) = (soonest.as_millis(), ms(latest));
     let (hold_down, ramp) = (HOLD_DOWN.as_secs(), RAMP.as_secs());
@@ -106,7 +106,7 @@ fn meaning() -> String {
              longer than {bound}
  hung        the system accepts for the process, so connects succeed; only HTTP
              probes (every {interval}, {PROBE_COUNT} failures of {timeout}) see it. What failed
-             are the answers, after the {patience} that the client waits for one
+             are the answers, after the {dial_timeout} that the client waits for one
  return      {PROBE_COUNT} probes must succeed; a zone or cluster that has lost its traffic
              must then be well for {hold_down} s, and its share grows over {ramp} s
 "

@@ -9,7 +9,7 @@ use std::{
 use redirector_tests::dialer::{Dialled, Stage};
 
 use super::{
-    cast::{self, MEMBERS, State, TIERS},
+    cluster::{self, MEMBERS, ReplicaState, TIERS},
     script::{Act, CONNECT_TIMEOUT, Course, HOLD_DOWN, SETTLED, SLACK},
 };
 
@@ -66,7 +66,7 @@ impl From<&Dialled> for Dial {
     fn from(dialled: &Dialled) -> Self {
         let Dialled { at_us, connect_us, total_us, outcome, peer: _, source: _ } = dialled;
         let outcome = match outcome {
-            Ok(answer) => cast::member(answer).ok_or(Failure { is_late: true, errno: 0 }),
+            Ok(answer) => cluster::member(answer).ok_or(Failure { is_late: true, errno: 0 }),
             Err(failure) => Err(Failure {
                 is_late: failure.stage == Stage::Answer,
                 errno: failure.errno.unwrap_or(0),
@@ -98,7 +98,7 @@ impl Dial {
 pub(super) fn judge(
     act: &'static Act,
     span: &Range<Duration>,
-    states: &[State; MEMBERS.len()],
+    states: &[ReplicaState; MEMBERS.len()],
     dials: &[Dial],
 ) -> Outcome {
     // From here on a dial's time is that since the act's begin.
@@ -156,12 +156,12 @@ fn returned(act: &Act, dials: &[Dial]) -> Option<(Duration, Duration)> {
 /// Checks that exactly the replicas of the right tier that are well serve.
 fn wrong_at_the_end(
     act: &Act,
-    states: &[State; MEMBERS.len()],
+    states: &[ReplicaState; MEMBERS.len()],
     counts: &[usize; MEMBERS.len()],
 ) -> Vec<String> {
     let mut faults = Vec::new();
     for ((member, &count), state) in MEMBERS.iter().zip(counts).zip(states) {
-        let should_serve = member.tier == act.served_by && *state == State::Well;
+        let should_serve = member.tier == act.served_by && *state == ReplicaState::Well;
         if should_serve && count == 0 {
             faults.push(format!("{} does not serve at the end", member.name));
         }

@@ -39,7 +39,7 @@ pub(super) struct Member {
 
 /// How a replica is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum ReplicaState {
     Well,
     /// It lives, and clients hear nothing of it.
     Mute,

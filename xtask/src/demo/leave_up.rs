@@ -12,22 +12,22 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use redirector_tests::lab::BLACK_HOLE;
 
 use super::{
-    cast::{CLIENT_NODE, MEMBERS, SERVICE, SERVICE_ID, SERVICE_NAME},
+    cluster::{CLIENT_NODE, MEMBERS, SERVICE, SERVICE_ID, SERVICE_NAME},
     interrupts,
-    stage::{CONFIG, Stage},
+    testbed::{CONFIG, Testbed},
 };
 
 /// What the visitor can do, in words that work as they stand.
-pub(super) fn offer(stage: &Stage) -> Result<String> {
-    let directory = stage.files.path();
-    write_entrance(stage)?;
+pub(super) fn offer(testbed: &Testbed) -> Result<String> {
+    let directory = testbed.files.path();
+    write_entrance(testbed)?;
     fs::write(directory.join("black-hole"), BLACK_HOLE).context("cannot write black-hole")?;
-    let pids = MEMBERS.iter().zip(&stage.replicas).filter_map(|(member, replica)| {
+    let pids = MEMBERS.iter().zip(&testbed.replicas).filter_map(|(member, replica)| {
         Some(format!("kill -9 {:<8} # {}", replica.pid()?, member.answer()))
     });
     let pids = pids.collect::<Vec<_>>().join("\n    ");
     let hole = MEMBERS[0].node;
-    let (last_tier, source) = match stage.api {
+    let (last_tier, source) = match testbed.api {
         Some(_) => ("west", with_kubectl(&directory.join("kubeconfig"))),
         None => ("remote", format!("    $EDITOR {CONFIG}  # the agent's file\n")),
     };
@@ -66,7 +66,7 @@ pub(super) fn offer(stage: &Stage) -> Result<String> {
 {source}
   Enter or Ctrl-C ends the demo and removes everything.",
         directory.display(),
-        stage.agent.admin(),
+        testbed.agent.admin(),
     ))
 }
 
@@ -93,11 +93,11 @@ pub(super) fn is_over() -> bool {
 }
 
 /// A script that runs a command where the client runs: network of n1, redirected cgroup.
-fn write_entrance(stage: &Stage) -> Result<()> {
-    let path = stage.files.path().join(format!("on-{CLIENT_NODE}"));
-    let members = stage.cgroup.path().join("cgroup.procs");
-    let netns = stage.lab.node(CLIENT_NODE).netns().path();
-    let kubeconfig = stage.files.path().join("kubeconfig");
+fn write_entrance(testbed: &Testbed) -> Result<()> {
+    let path = testbed.files.path().join(format!("on-{CLIENT_NODE}"));
+    let members = testbed.cgroup.path().join("cgroup.procs");
+    let netns = testbed.lab.node(CLIENT_NODE).netns().path();
+    let kubeconfig = testbed.files.path().join("kubeconfig");
     let text = format!(
         "#!/bin/sh -e\n\
          # Runs a command on node {CLIENT_NODE}, in the cgroup whose connects are redirected.\n\

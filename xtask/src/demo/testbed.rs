@@ -22,9 +22,9 @@ use redirector_tests::{
 };
 
 use super::{
-    cast::{self, CLIENT_NODE, MEMBERS, PORT, RATE, SERVICE, SERVICE_ID, State, TIERS},
+    cluster::{self, CLIENT_NODE, MEMBERS, PORT, RATE, ReplicaState, SERVICE, SERVICE_ID, TIERS},
     interrupts, kube, screen,
-    script::{Change, PATIENCE, policy_lines},
+    script::{Change, DIAL_TIMEOUT, policy_lines},
 };
 
 /// Dials under way at the same time: enough that those that hang do not silence the rest.
@@ -33,7 +33,7 @@ const THREADS: u32 = 96;
 pub(super) const CONFIG: &str = "redirector.yaml";
 
 /// Everything that is up. The fields drop from top to bottom.
-pub(super) struct Stage {
+pub(super) struct Testbed {
     pub(super) agent: Agent,
     pub(super) replicas: Vec<Replica>,
     /// Replicas that live and do not answer.
@@ -47,7 +47,7 @@ pub(super) struct Stage {
     pub(super) lab: Lab,
 }
 
-impl Stage {
+impl Testbed {
     /// Sets up everything but the client.
     pub(super) fn set_up(binary: PathBuf, is_kube: bool) -> Result<Self> {
         let nodes = MEMBERS.iter().map(|member| member.node);
@@ -77,19 +77,19 @@ impl Stage {
         interrupts::check()?;
         let agent = Agent::start(options)?;
         let mute = [false; MEMBERS.len()];
-        let stage = Self { agent, replicas, mute, api, cgroup, bpffs, files, lab };
-        stage.link()?;
+        let testbed = Self { agent, replicas, mute, api, cgroup, bpffs, files, lab };
+        testbed.link()?;
         for command in kube::FIRST_DAY.into_iter().filter(|_| is_kube) {
             interrupts::check()?;
-            println!("{}", screen::indented(&stage.run(command)?));
+            println!("{}", screen::indented(&testbed.run(command)?));
         }
-        Ok(stage)
+        Ok(testbed)
     }
 
     /// A client in the cgroup on n1 begins to dial the Service.
     pub(super) fn start_client(&self) -> Result<LoadRun> {
         let place = Place::new(self.lab.node(CLIENT_NODE).netns(), &self.cgroup);
-        let timeout_ms = PATIENCE.as_millis() as u64;
+        let timeout_ms = DIAL_TIMEOUT.as_millis() as u64;
         let dial = Dial { timeout_ms, ..Dial::tcp(SERVICE) };
         let load = Load { dial, rate: RATE, threads: THREADS, duration_ms: None, every: true };
         Client::start(place)?.load(load)
@@ -141,11 +141,11 @@ impl Stage {
     }
 
     /// How each replica is.
-    pub(super) fn states(&self) -> [State; MEMBERS.len()] {
+    pub(super) fn states(&self) -> [ReplicaState; MEMBERS.len()] {
         array::from_fn(|who| match (self.replicas[who].is_running(), self.mute[who]) {
-            (true, false) => State::Well,
-            (true, true) => State::Mute,
-            (false, _) => State::Dead,
+            (true, false) => ReplicaState::Well,
+            (true, true) => ReplicaState::Mute,
+            (false, _) => ReplicaState::Dead,
         })
     }
 
@@ -172,7 +172,7 @@ impl Stage {
 
 /// Index of the replica of that name.
 fn who(name: &str) -> usize {
-    cast::member(name).unwrap_or_else(|| panic!("nobody plays {name}"))
+    cluster::member(name).unwrap_or_else(|| panic!("there is no replica {name}"))
 }
 
 fn config_text() -> String {

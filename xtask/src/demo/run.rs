@@ -6,21 +6,21 @@ use anyhow::{Result, bail};
 use redirector_tests::dialer::{Line, LoadRun, now_us};
 
 use super::{
-    cast::{MEMBERS, State},
-    interrupts, keep,
+    cluster::{MEMBERS, ReplicaState},
+    interrupts, leave_up,
     screen::{Screen, View},
     script::{Act, Change, story},
-    stage::Stage,
     tally::{Dial, Outcome, judge},
+    testbed::Testbed,
 };
 
 /// How long to let the client's reports gather before the screen is looked after.
-const PATIENCE: Duration = Duration::from_millis(50);
+const REPORT_WAIT: Duration = Duration::from_millis(50);
 /// A visitor may stay for hours: so many dials are kept, and then half of them.
-const FORGOTTEN: usize = 10_000;
+const MAX_DIALS: usize = 10_000;
 
 /// A client under way and what became of it so far.
-pub(super) struct Play {
+pub(super) struct Run {
     client: LoadRun,
     start: Duration,
     dials: Vec<Dial>,
@@ -33,13 +33,13 @@ struct Span {
     act: &'static Act,
     /// The act's begin and its end, which is the next one's begin.
     time: Range<Duration>,
-    states: [State; MEMBERS.len()],
+    states: [ReplicaState; MEMBERS.len()],
 }
 
-impl Play {
+impl Run {
     /// Starts the client.
-    pub(super) fn begin(stage: &Stage) -> Result<Self> {
-        let client = stage.start_client()?;
+    pub(super) fn begin(testbed: &Testbed) -> Result<Self> {
+        let client = testbed.start_client()?;
         Ok(Self {
             client,
             start: now(),
@@ -50,43 +50,43 @@ impl Play {
     }
 
     /// Plays all acts; returns what came of each.
-    pub(super) fn perform(&mut self, stage: &mut Stage) -> Result<&[Outcome]> {
+    pub(super) fn perform(&mut self, testbed: &mut Testbed) -> Result<&[Outcome]> {
         let mut screen = Screen::open();
         let mut start = now();
-        for act in story(stage.api.is_some()) {
+        for act in story(testbed.api.is_some()) {
             let mut to_come = act.changes.iter().peekable();
             // The event is shown before its commands show what they print.
-            screen.show(&self.view(stage, act.event));
+            screen.show(&self.view(testbed, act.event));
             while now() < start + act.lasts {
                 let is_due = |(ms, _): &&(u64, Change)| start + Duration::from_millis(*ms) <= now();
                 while let Some((_, change)) = to_come.next_if(is_due) {
-                    screen.say(&stage.apply(*change)?);
+                    screen.print_output(&testbed.apply(*change)?);
                 }
                 self.receive()?;
-                screen.show(&self.view(stage, act.event));
+                screen.show(&self.view(testbed, act.event));
             }
             let end = now();
-            self.spans.push(Span { act, time: start..end, states: stage.states() });
+            self.spans.push(Span { act, time: start..end, states: testbed.states() });
             self.judge();
             start = end;
         }
         self.receive_the_rest(start)?;
         self.judge();
-        screen.show(&self.view(stage, "the end"));
+        screen.show(&self.view(testbed, "the end"));
         Ok(&self.outcomes)
     }
 
     /// Goes on without events, for a visitor who tries things. A terminal shows what they do.
-    pub(super) fn go_on(&mut self, stage: &Stage) -> Result<()> {
+    pub(super) fn go_on(&mut self, testbed: &Testbed) -> Result<()> {
         let mut screen = Screen::open();
         self.outcomes.clear();
-        while !keep::is_over() {
+        while !leave_up::is_over() {
             self.receive()?;
-            if self.dials.len() > FORGOTTEN {
-                self.dials.drain(..FORGOTTEN / 2);
+            if self.dials.len() > MAX_DIALS {
+                self.dials.drain(..MAX_DIALS / 2);
             }
             if screen.is_table() {
-                screen.show(&self.view(stage, "it is your turn; Enter ends it"));
+                screen.show(&self.view(testbed, "it is your turn; Enter ends it"));
             }
         }
         Ok(())
@@ -101,11 +101,11 @@ impl Play {
             .collect();
     }
 
-    fn view<'a>(&'a self, stage: &Stage, event: &'a str) -> View<'a> {
+    fn view<'a>(&'a self, testbed: &Testbed, event: &'a str) -> View<'a> {
         View {
             start: self.start,
             event,
-            states: stage.states(),
+            states: testbed.states(),
             dials: &self.dials,
             now: now(),
             outcomes: &self.outcomes,
@@ -123,7 +123,7 @@ impl Play {
 
     /// Takes what the client has reported a moment later.
     fn receive(&mut self) -> Result<()> {
-        thread::sleep(PATIENCE);
+        thread::sleep(REPORT_WAIT);
         loop {
             match self.client.lines.try_recv() {
                 Ok(Line::Dialled(dialled)) => self.dials.push((&dialled).into()),
