@@ -22,12 +22,15 @@ pub(crate) struct Args {
     /// Write all numbers to this file as well, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write what was promised and what it costs into docs/performance.md
+    #[arg(long, conflicts_with = "quick")]
+    docs: bool,
     #[command(flatten)]
     install: InstallArgs,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let Args { quick, strict, json, install } = args;
+    let Args { quick, strict, json, docs, install } = args;
     setup::require_root("bench")?;
     setup::ensure(&[Group::Build, Group::Bench], *install)?;
     build_ebpf::run(&build_ebpf::Args { log: false, install: *install })?;
@@ -40,6 +43,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         // Cargo runs it in the folder of its package.
         let file = std::path::absolute(file).context("cannot tell where this is")?;
         cargo.arg("--json").arg(file);
+    }
+    if *docs {
+        cargo.arg("--page").arg(workspace::root().join("docs/performance.md"));
     }
     process::run(&mut cargo)
 }
