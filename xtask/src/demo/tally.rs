@@ -16,7 +16,8 @@ use super::{
 /// With fewer dials in the settled part there is nothing to judge.
 const FEWEST_DIALS: usize = 20;
 /// Percentage points by which a share may seem to shrink from one second to the next: each dial is
-/// drawn, and 200 of them have a standard deviation of 3.5 points, twice as rare in a difference.
+/// drawn. The share of 200 has a standard deviation of up to 3.5 points, the difference of two such
+/// shares of 5: a ramp that does not shrink is taken for one that does in 1 of 700 seconds at most.
 const NOISE: usize = 15;
 /// Shares that are neither nothing nor all are those of a ramp, which takes 4 seconds.
 const BETWEEN: RangeInclusive<usize> = 10..=90;
