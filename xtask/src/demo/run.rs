@@ -58,6 +58,7 @@ impl Run {
             // The event is shown before its commands show what they print.
             screen.show(&self.view(testbed, act.event));
             while now() < start + act.lasts {
+                interrupts::check()?;
                 let is_due = |(ms, _): &&(u64, Change)| start + Duration::from_millis(*ms) <= now();
                 while let Some((_, change)) = to_come.next_if(is_due) {
                     screen.print_output(&testbed.apply(*change)?);
