@@ -22,32 +22,30 @@ pub(crate) struct Args {
     /// Write all numbers to this file as well, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write what was promised and what it costs into docs/performance.md
+    #[arg(long, conflicts_with = "quick")]
+    docs: bool,
     #[command(flatten)]
     install: InstallArgs,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let Args { quick, strict, json, install } = args;
+    let Args { quick, strict, json, docs, install } = args;
     setup::require_root("bench")?;
     setup::ensure(&[Group::Build, Group::Bench], *install)?;
     build_ebpf::run(&build_ebpf::Args { log: false, install: *install })?;
     let mut cargo = workspace::cargo(["bench", "--package", "redirector-tests"]);
     cargo.args(["--bench", "speed", "--"]);
     cargo.env("REDIRECTOR_BPF_OBJECT", workspace::bpf_object());
-    // Where Debian keeps iptables, nft and haproxy; `su` without `-` leaves it out.
-    let path = env::var_os("PATH").unwrap_or_default();
-    let path = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    cargo.env("PATH", env::join_paths(path)?);
-    if *quick {
-        cargo.arg("--quick");
-    }
-    if *strict {
-        cargo.arg("--strict");
-    }
+    cargo.env("PATH", env::join_paths(process::path())?);
+    cargo.args(quick.then_some("--quick")).args(strict.then_some("--strict"));
     if let Some(file) = json {
         // Cargo runs it in the folder of its package.
         let file = std::path::absolute(file).context("cannot tell where this is")?;
         cargo.arg("--json").arg(file);
+    }
+    if *docs {
+        cargo.arg("--page").arg(workspace::root().join("docs/performance.md"));
     }
     process::run(&mut cargo)
 }

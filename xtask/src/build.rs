@@ -31,8 +31,6 @@ pub(crate) fn release(install: InstallArgs) -> Result<()> {
 
 fn binary(release: bool) -> Result<()> {
     let mut cargo = workspace::cargo(["build", "--package", "redirector"]);
-    if release {
-        cargo.arg("--release");
-    }
+    cargo.args(release.then_some("--release"));
     process::run(cargo.env("REDIRECTOR_BPF_OBJECT", workspace::bpf_object()))
 }

@@ -30,10 +30,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let toolchain = Toolchain::find().context("no Rust toolchain for eBPF")?;
     println!("building the eBPF object with {toolchain}");
     let mut cargo = cargo(&toolchain, "build");
-    cargo.arg("--release");
-    if args.log {
-        cargo.args(["--features", "log"]);
-    }
+    cargo.arg("--release").args(args.log.then_some("--features=log"));
     process::run(&mut cargo)?;
     let built = target_dir().join(toolchain::TRIPLE).join("release");
     let object = workspace::bpf_object();

@@ -55,23 +55,18 @@ fn clippy() -> Result<()> {
 fn clippy_for_bpf() -> Result<()> {
     let Some(toolchain) = Toolchain::find() else { bail!("no Rust toolchain for eBPF") };
     for features in ["", "log"] {
-        let mut cargo = match toolchain.clippy() {
+        let driver = toolchain.clippy();
+        let mut cargo =
+            build_ebpf::cargo(&toolchain, if driver.is_some() { "check" } else { "clippy" });
+        cargo.args(["--features", features]);
+        process::run(match driver {
             // `cargo clippy` would call the clippy of the cargo at hand, which cannot read the
             // libraries of another compiler. This is what it does, with the one that fits.
-            Some(driver) => {
-                let mut cargo = build_ebpf::cargo(&toolchain, "check");
-                cargo
-                    .env("RUSTC_WORKSPACE_WRAPPER", driver)
-                    .env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__");
-                cargo
-            }
-            None => build_ebpf::cargo(&toolchain, "clippy"),
-        };
-        cargo.args(["--features", features]);
-        if toolchain.clippy().is_none() {
-            cargo.args(["--", "-D", "warnings"]);
-        }
-        process::run(&mut cargo)?;
+            Some(driver) => cargo
+                .env("RUSTC_WORKSPACE_WRAPPER", driver)
+                .env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__"),
+            None => cargo.args(["--", "-D", "warnings"]),
+        })?;
     }
     Ok(())
 }

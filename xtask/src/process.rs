@@ -47,14 +47,15 @@ fn words(command: &Command) -> String {
     words.map(quoted).collect::<Vec<_>>().join(" ")
 }
 
-/// The program's path, looked for in PATH and where Debian keeps an administrator's programs
-/// (`su` without `-` leaves them out).
+/// The program's path.
 pub(crate) fn find(program: impl AsRef<Path>) -> Option<PathBuf> {
+    path().into_iter().map(|dir| dir.join(&program)).find(|candidate| candidate.is_file())
+}
+
+/// PATH, and where Debian keeps an administrator's programs (`su` without `-` leaves them out).
+pub(crate) fn path() -> Vec<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/sbin".into()])
-        .map(|dir| dir.join(&program))
-        .find(|candidate| candidate.is_file())
+    env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).collect()
 }
 
 fn quoted(word: &OsStr) -> String {

@@ -1,6 +1,8 @@
 //! What was promised, and whether it was kept.
 
-use anyhow::Result;
+use std::{fs, path::Path};
+
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use crate::report::say;
@@ -40,6 +42,32 @@ pub fn print(goals: &[Goal]) -> Result<bool> {
     }
     say(text.trim_end())?;
     Ok(goals.iter().all(|goal| goal.is_met))
+}
+
+/// Between these the page has the table, after the kernel's version.
+const BEGIN: &str = "<!-- begin: cargo xtask bench --docs -->\n";
+const END: &str = "<!-- end -->\n";
+
+/// Writes them into a page, in place of those that it has.
+pub fn write(goals: &[Goal], kernel: &str, page: &Path) -> Result<()> {
+    let text = fs::read_to_string(page).with_context(|| format!("no {}", page.display()))?;
+    let (before, rest) =
+        text.split_once(BEGIN).context("the page does not say where they begin")?;
+    let (_, after) = rest.split_once(END).context("the page does not say where they end")?;
+    let rows = goals.iter().map(|Goal { what, measured, at_most, is_met, remark }| {
+        let (measured, at_most) = (number(*measured), number(*at_most));
+        match (is_met, remark.as_str()) {
+            (true, remark) => format!("| {what} | {measured} | {at_most} | {remark} |\n"),
+            (false, "") => format!("| {what} | **{measured}** | {at_most} | missed |\n"),
+            (false, remark) => {
+                format!("| {what} | **{measured}** | {at_most} | missed; {remark} |\n")
+            }
+        }
+    });
+    let rows: String = rows.collect();
+    let head = format!("Linux {kernel}:\n\n| | measured | at most | |\n|---|---|---|---|\n");
+    fs::write(page, format!("{before}{BEGIN}{head}{rows}{END}{after}"))
+        .with_context(|| format!("cannot write {}", page.display()))
 }
 
 fn number(value: f64) -> String {

@@ -41,6 +41,9 @@ struct Args {
     /// Write all numbers to this file as well, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write the goals into this page of the documentation, where it has them
+    #[arg(long, value_name = "FILE")]
+    page: Option<PathBuf>,
     /// Passed by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
@@ -107,6 +110,9 @@ fn bench(args: &Args) -> Result<ExitCode> {
         let all = json!({ "kernel": kernel, "tables": tables, "goals": goals });
         fs::write(path, serde_json::to_string_pretty(&all)?)
             .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if let Some(page) = &args.page {
+        goals::write(&goals, kernel, page)?;
     }
     let is_failed = args.strict && !all_met;
     Ok(if is_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })

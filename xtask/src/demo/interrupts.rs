@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -16,6 +16,12 @@ pub(super) fn remember() -> Result<()> {
         // SAFETY: the handler only stores to an atomic, which is async-signal-safe.
         unsafe { sigaction(signal, &action) }.context("cannot catch signals")?;
     }
+    Ok(())
+}
+
+/// Fails once such a signal has come. Its message is printed after everything was dropped.
+pub(super) fn check() -> Result<()> {
+    ensure!(!came(), "interrupted; everything is removed");
     Ok(())
 }
 

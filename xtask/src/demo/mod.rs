@@ -3,24 +3,23 @@
 //! Nodes are network namespaces without a way out, replicas are processes, the agent is the real
 //! one. It attaches to one child cgroup and removes everything at the end.
 
-mod cast;
+mod cluster;
 mod interrupts;
-mod keep;
 mod kube;
-mod play;
-mod ramp;
+mod leave_up;
+mod run;
 mod screen;
 mod script;
-mod stage;
 mod summary;
 mod tally;
+mod testbed;
 
 use std::{fs, path::PathBuf, process::ExitCode};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use redirector_tests::programs;
 
-use self::{play::Play, stage::Stage};
+use self::{run::Run, testbed::Testbed};
 use crate::{
     build,
     setup::{self, Group, InstallArgs},
@@ -50,26 +49,18 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     programs::are_own_subcommands();
     interrupts::remember()?;
     println!("{}", introduction());
-    let Some(mut stage) = Stage::set_up(binary, args.kube)? else { bail!(INTERRUPTED) };
-    let mut play = Play::begin(&stage)?;
-    let is_complete = play.perform(&mut stage)?;
-    if is_complete {
-        println!("{}", summary::text(play.outcomes()));
-        if args.keep {
-            println!("{}", keep::offer(&stage)?);
-        }
+    let mut testbed = Testbed::set_up(binary, args.kube)?;
+    let mut run = Run::begin(&testbed)?;
+    let outcomes = run.perform(&mut testbed)?;
+    println!("{}", summary::text(outcomes));
+    let is_right = outcomes.iter().all(|outcome| outcome.faults.is_empty());
+    if args.keep {
+        println!("{}", leave_up::offer(&testbed)?);
+        run.go_on(&testbed)?;
     }
-    let is_right = play.outcomes().iter().all(|outcome| outcome.faults.is_empty());
-    if is_complete && args.keep {
-        play.go_on(&stage)?;
-    }
-    drop(play);
-    stage.agent.finish()?;
-    match (is_complete, is_right) {
-        (false, _) => bail!(INTERRUPTED),
-        (true, false) => Ok(ExitCode::FAILURE),
-        (true, true) => Ok(ExitCode::SUCCESS),
-    }
+    drop(run);
+    testbed.agent.finish()?;
+    Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Absolute, because the agent and the visitor's commands run elsewhere.
@@ -86,21 +77,23 @@ fn binary(args: &Args) -> Result<PathBuf> {
     fs::canonicalize(path).with_context(|| format!("there is no {}", path.display()))
 }
 
-const INTERRUPTED: &str = "interrupted; everything is removed";
-
 fn introduction() -> String {
-    let mut text = format!(
-        "\n  A Service at {}, and seven nodes (network namespaces):\n\n  \
-         {:<14} {}  the client, {} connects a second, and the agent\n",
-        cast::SERVICE,
-        "zone a",
-        cast::CLIENT_NODE,
-        cast::RATE
-    );
-    for member in &cast::MEMBERS {
-        let tier = cast::TIERS[member.tier].name;
-        text += &format!("  {tier:<14} {}  replica {}\n", member.node, member.name);
-    }
-    text + "\n  The client knows nothing of replicas: each connect() to the Service is\n  \
-            rewritten in the kernel, to a healthy replica of the nearest zone or cluster.\n"
+    let replicas = cluster::MEMBERS.iter().map(|member| {
+        let tier = cluster::TIERS[member.tier].name;
+        format!("  {tier:<14} {}  replica {}\n", member.node, member.name)
+    });
+    format!(
+        "
+  A Service at {}, and seven nodes (network namespaces):
+
+  zone a         {}  the client, {} connects a second, and the agent
+{}
+  The client knows nothing of replicas: each connect() to the Service is
+  rewritten in the kernel, to a healthy replica of the nearest zone or cluster.
+",
+        cluster::SERVICE,
+        cluster::CLIENT_NODE,
+        cluster::RATE,
+        replicas.collect::<String>()
+    )
 }

@@ -3,14 +3,14 @@
 use std::{
     env,
     io::{self, IsTerminal as _, Write as _},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::{
-    cast::{MEMBERS, RATE, SERVICE, State, TIERS},
+    cluster::{MEMBERS, RATE, ReplicaState, SERVICE, TIERS},
     script::LONGEST_EVENT,
     summary,
-    tally::{self, Dial, Outcome, micros},
+    tally::{self, Dial, Outcome},
 };
 
 /// The table's rates are those of this last stretch.
@@ -30,69 +30,98 @@ const PLAIN: &str = "\x1b[0m";
 
 /// What there is to see at one moment.
 pub(super) struct View<'a> {
-    /// How long ago the client began.
-    pub(super) elapsed: Duration,
+    /// When the client began.
+    pub(super) start: Duration,
+    pub(super) now: Duration,
     /// What has happened last.
     pub(super) event: &'a str,
-    pub(super) states: [State; MEMBERS.len()],
+    pub(super) states: [ReplicaState; MEMBERS.len()],
     /// All dials so far, roughly in order.
     pub(super) dials: &'a [Dial],
-    pub(super) now_us: u64,
     /// The acts that are over.
     pub(super) outcomes: &'a [Outcome],
 }
 
-/// Where the demo is shown.
+/// Where the demo is shown. Dropping it gives a terminal back as it was.
 pub(super) enum Screen {
-    Table(Table),
-    /// Prints one line a second, for logs and pipes.
-    Lines(Lines),
-}
-
-#[derive(Default)]
-pub(super) struct Lines {
-    next: Duration,
-    event: String,
-    told: usize,
-}
-
-/// The table on a terminal. Dropping it gives the terminal back as it was.
-pub(super) struct Table {
-    height: usize,
-    drawn: Option<Instant>,
-    event: String,
+    /// Redraws so many lines in place.
+    Table { height: usize },
+    /// Prints one line a second, for logs and pipes, and what is new: events and outcomes.
+    Lines { next: Duration, event: String, told: usize },
 }
 
 impl Screen {
+    /// A table, unless stdout is no terminal, or one that cannot move its cursor.
     pub(super) fn open() -> Self {
-        match Table::open() {
-            Some(table) => Self::Table(table),
-            None => Self::Lines(Lines::default()),
+        let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+        if is_dumb || !io::stdout().is_terminal() {
+            return Self::Lines { next: Duration::ZERO, event: String::new(), told: 0 };
         }
+        // No cursor, and long lines are cut instead of wrapped.
+        print!("\x1b[?25l\x1b[?7l");
+        Self::Table { height: 0 }
     }
 
-    /// Shows `view` if it is time to.
+    pub(super) fn is_table(&self) -> bool {
+        matches!(self, Self::Table { .. })
+    }
+
+    /// Shows `view`; as lines, if it is time to.
     pub(super) fn show(&mut self, view: &View<'_>) {
         match self {
-            Self::Table(table) => table.draw(view),
-            Self::Lines(lines) => lines.print(view),
+            Self::Table { height } => {
+                let (top, lines) = (top(*height), table(view));
+                *height = lines.len();
+                print!("{top}{}\x1b[K\n\x1b[J", lines.join("\x1b[K\n"));
+            }
+            Self::Lines { next, event, told } => {
+                let elapsed = view.now - view.start;
+                let time = format!("{:5.1} s", elapsed.as_secs_f64());
+                for outcome in view.outcomes.iter().skip(*told) {
+                    let mark = if outcome.faults.is_empty() { "ok" } else { "WRONG" };
+                    println!("{time}  {mark}: {}, {}", outcome.act.event, summary::told(outcome));
+                }
+                *told = view.outcomes.len();
+                if event != view.event {
+                    view.event.clone_into(event);
+                    println!("{time}  == {event}");
+                    *next = elapsed + SECOND;
+                }
+                if elapsed >= *next {
+                    println!("{time}  {}", progress(view));
+                    *next += SECOND;
+                }
+            }
         }
         // A closed pipe must not end the demo before its clean-up.
         let _ = io::stdout().flush();
     }
-}
 
-impl Screen {
-    /// Shows a command and what it printed; nothing, if there is nothing.
-    pub(super) fn say(&mut self, text: &str) {
+    /// Shows a command and what it printed, in place of a table; nothing, if there is nothing.
+    pub(super) fn print_output(&mut self, text: &str) {
         if text.is_empty() {
             return;
         }
-        if let Self::Table(table) = self {
-            table.clear();
+        if let Self::Table { height } = self {
+            print!("{}\x1b[J", top(*height));
+            *height = 0;
         }
         println!("{}", indented(text));
     }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if self.is_table() {
+            print!("\x1b[?7h\x1b[?25h");
+            let _ = io::stdout().flush();
+        }
+    }
+}
+
+/// Moves the cursor to the first line of a table of that height.
+fn top(height: usize) -> String {
+    if height > 0 { format!("\x1b[{height}A") } else { String::new() }
 }
 
 /// A text as a part of a page, with the commands in sight.
@@ -105,85 +134,13 @@ pub(super) fn indented(text: &str) -> String {
     text.lines().map(line).collect()
 }
 
-impl Lines {
-    fn print(&mut self, view: &View<'_>) {
-        let time = format!("{:5.1} s", view.elapsed.as_secs_f64());
-        for outcome in view.outcomes.iter().skip(self.told) {
-            let mark = if outcome.faults.is_empty() { "ok" } else { "WRONG" };
-            println!("{time}  {mark}: {}, {}", outcome.act.event, summary::told(outcome));
-        }
-        self.told = view.outcomes.len();
-        if self.event != view.event {
-            view.event.clone_into(&mut self.event);
-            println!("{time}  == {}", self.event);
-            self.next = view.elapsed + SECOND;
-        }
-        if view.elapsed >= self.next {
-            println!("{time}  {}", progress(view));
-            self.next += SECOND;
-        }
-    }
-}
-
-impl Table {
-    const PAUSE: Duration = Duration::from_millis(100);
-
-    /// `None` if stdout is no terminal, or one that cannot move its cursor.
-    pub(super) fn open() -> Option<Self> {
-        let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
-        if is_dumb || !io::stdout().is_terminal() {
-            return None;
-        }
-        // No cursor, and long lines are cut instead of wrapped.
-        print!("\x1b[?25l\x1b[?7l");
-        Some(Self { height: 0, drawn: None, event: String::new() })
-    }
-
-    /// Takes the table away until it is drawn next.
-    fn clear(&mut self) {
-        if self.height > 0 {
-            print!("\x1b[{}A\x1b[J", self.height);
-        }
-        self.height = 0;
-        self.drawn = None;
-    }
-
-    /// Draws `view` over the last one, a few times a second.
-    pub(super) fn draw(&mut self, view: &View<'_>) {
-        let is_soon = self.drawn.is_some_and(|drawn| drawn.elapsed() < Self::PAUSE);
-        if is_soon && self.event == view.event {
-            return;
-        }
-        self.drawn = Some(Instant::now());
-        view.event.clone_into(&mut self.event);
-        let mut text = String::new();
-        if self.height > 0 {
-            text = format!("\x1b[{}A", self.height);
-        }
-        let lines = lines(view);
-        self.height = lines.len();
-        for line in lines {
-            text += &line;
-            text += "\x1b[K\n";
-        }
-        print!("{text}\x1b[J");
-    }
-}
-
-impl Drop for Table {
-    fn drop(&mut self) {
-        print!("\x1b[?7h\x1b[?25h");
-        let _ = io::stdout().flush();
-    }
-}
-
 /// Dials of the last `window`, per second, by replica; and the failed ones.
 fn rates(view: &View<'_>, window: Duration) -> ([usize; MEMBERS.len()], usize) {
-    let from = view.now_us.saturating_sub(micros(window));
+    let from = view.now.saturating_sub(window);
     let (mut served, mut failed) = ([0; MEMBERS.len()], 0);
     // Dials are reported a little out of order: more of them are read than fit into the window.
     let recent = view.dials.iter().rev().take(4 * RATE as usize);
-    for dial in recent.filter(|dial| dial.ended_us >= from) {
+    for dial in recent.filter(|dial| dial.ended >= from) {
         match dial.outcome {
             Ok(who) => served[who] += 1,
             Err(_) => failed += 1,
@@ -199,7 +156,7 @@ fn progress(view: &View<'_>) -> String {
     let replicas = MEMBERS.iter().zip(served).zip(view.states);
     let replicas: Vec<String> = replicas
         .map(|((member, rate), state)| match (state, rate) {
-            (State::Mute | State::Dead, 0) => format!("{}   -", member.name),
+            (ReplicaState::Mute | ReplicaState::Dead, 0) => format!("{}   -", member.name),
             _ => format!("{} {rate:3}", member.name),
         })
         .collect();
@@ -209,15 +166,16 @@ fn progress(view: &View<'_>) -> String {
     format!("{tier:<13} {replicas}  failed {failed:3}")
 }
 
-fn lines(view: &View<'_>) -> Vec<String> {
+fn table(view: &View<'_>) -> Vec<String> {
     let (served, failed) = rates(view, WINDOW);
     let total: usize = served.iter().sum::<usize>() + failed;
+    let bar = |rate: usize| format!("{:<BAR$}", "█".repeat((BAR * rate).div_ceil(total.max(1))));
     let mut lines = vec![
         String::new(),
         format!(
             "  n1 in zone a dials {BOLD}{SERVICE}{PLAIN}, an address that no machine has \
              {DIM}{:>7.1} s{PLAIN}",
-            view.elapsed.as_secs_f64()
+            (view.now - view.start).as_secs_f64()
         ),
         String::new(),
     ];
@@ -225,21 +183,18 @@ fn lines(view: &View<'_>) -> Vec<String> {
         let is_first = who == 0 || MEMBERS[who - 1].tier != member.tier;
         let tier = if is_first { TIERS[member.tier].name } else { "" };
         let (colour, mark) = match view.states[who] {
-            State::Well => (GREEN, "●"),
-            State::Mute => (RED, "○"),
-            State::Dead => (RED, "✗"),
+            ReplicaState::Well => (GREEN, "●"),
+            ReplicaState::Mute => (RED, "○"),
+            ReplicaState::Dead => (RED, "✗"),
         };
-        let rate = served[who];
-        let cells = (BAR * rate).div_ceil(total.max(1));
-        let bar = "█".repeat(cells) + &" ".repeat(BAR.saturating_sub(cells));
+        let (rate, bar) = (served[who], bar(served[who]));
         let rate = if rate > 0 { format!("{rate:4}/s") } else { String::new() };
         lines.push(format!(
             "  {tier:<13} {colour}{mark}{PLAIN} {}  {DIM}{}{PLAIN}  {CYAN}{bar}{PLAIN} {rate}",
             member.name, member.node
         ));
     }
-    let cells = (BAR * failed).div_ceil(total.max(1));
-    let bar = "█".repeat(cells) + &" ".repeat(BAR.saturating_sub(cells));
+    let bar = bar(failed);
     let rate = if failed > 0 { format!("{RED}{failed:4}/s{PLAIN}") } else { String::new() };
     lines.push(format!("  {:<20}  {RED}{bar}{PLAIN} {rate}", "failed connects"));
     lines.push(String::new());
@@ -256,7 +211,7 @@ fn lines(view: &View<'_>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::script::STORY, *};
+    use super::{super::script::STORY, tally::judge, *};
 
     const REFUSED: tally::Failure = tally::Failure { is_late: false, errno: 111 };
 
@@ -265,18 +220,19 @@ mod tests {
         let mut dials = Vec::new();
         for ms in (0..1_000).step_by(5) {
             let outcome = if ms % 20 == 0 { Err(REFUSED) } else { Ok(3) };
-            dials.push(Dial { ended_us: ms * 1_000, connect_us: 90, outcome });
+            let (ended, connect) = (Duration::from_millis(ms), Duration::ZERO);
+            dials.push(Dial { ended, connect, outcome });
         }
         let mut view = view(&dials, &[]);
-        view.states[0] = State::Dead;
-        view.states[1] = State::Mute;
+        view.states[0] = ReplicaState::Dead;
+        view.states[1] = ReplicaState::Mute;
 
         assert_eq!(rates(&view, WINDOW), ([0, 0, 0, 150, 0, 0], 50));
         assert_eq!(
             progress(&view),
             "zone b        a1   -  a2   -  b1   0  b2 150  w1   0  w2   0  failed  50"
         );
-        let table = lines(&view);
+        let table = table(&view);
         assert!(table.iter().any(|line| line.contains("✗") && line.contains("a1")));
         assert!(table.iter().any(|line| line.contains("○") && line.contains("a2")));
         assert!(table.iter().any(|line| line.contains("b2") && line.contains("150/s")));
@@ -284,10 +240,12 @@ mod tests {
 
     #[test]
     fn it_fits_a_small_terminal_however_many_acts_are_over() {
-        let outcomes: Vec<Outcome> =
-            STORY.iter().map(|act| tally::judge(act, (0, 1), &[State::Well; 6], &[])).collect();
+        let outcomes: Vec<Outcome> = STORY
+            .iter()
+            .map(|act| judge(act, &(SECOND..SECOND), &[ReplicaState::Well; 6], &[]))
+            .collect();
 
-        let table = lines(&view(&[], &outcomes));
+        let table = table(&view(&[], &outcomes));
 
         assert!(table.len() < 24, "{} lines and the cursor's", table.len());
         let last = STORY[STORY.len() - 1].event;
@@ -295,8 +253,7 @@ mod tests {
     }
 
     fn view<'a>(dials: &'a [Dial], outcomes: &'a [Outcome]) -> View<'a> {
-        let elapsed = Duration::from_secs(1);
-        let (states, now_us) = ([State::Well; 6], 1_000_000);
-        View { elapsed, event: "a1 dies", states, dials, now_us, outcomes }
+        let (start, now, states) = (Duration::ZERO, SECOND, [ReplicaState::Well; 6]);
+        View { start, now, event: "a1 dies", states, dials, outcomes }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::cast::RATE;
+use super::cluster::RATE;
 
 /// Probes of the demo's file, as quick as they may be on a machine that is busy otherwise.
 pub(super) const PROBE_INTERVAL: Duration = Duration::from_millis(200);
@@ -20,7 +20,7 @@ pub(super) const HOLD_DOWN: Duration = Duration::from_secs(2);
 /// In how long its share then grows to all of it.
 pub(super) const RAMP: Duration = Duration::from_secs(4);
 /// How long the client waits for a connection, and then for an answer, before it gives up.
-pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a client avoids at first what has failed.
 const RETRY: Duration = Duration::from_secs(1);
@@ -28,6 +28,8 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(super) const SETTLED: Duration = Duration::from_millis(500);
 /// Characters of an event's name, at most.
 pub(super) const LONGEST_EVENT: usize = 24;
+/// Connects that are under way at any moment, on a busy machine.
+const UNDER_WAY: usize = 12;
 /// What a busy machine may add to any time.
 pub(super) const SLACK: Duration = Duration::from_millis(500);
 
@@ -42,8 +44,6 @@ pub(super) struct Act {
     /// Index of the tier that must serve at the end.
     pub(super) served_by: usize,
     pub(super) lasts: Duration,
-    /// Played with `--kube` only.
-    is_of_kube: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,10 +61,8 @@ pub(super) enum Change {
     /// SIGKILL to the agent.
     KillAgent,
     StartAgent,
-    /// `kubectl` with these words, as a user or a controller would. Only with `--kube`.
-    Kubectl(&'static str),
-    /// `redirector` with these words, as an operator would.
-    Redirector(&'static str),
+    /// This command of a shell, as a user, an operator or a controller would. Only with `--kube`.
+    Run(&'static str),
 }
 
 /// What clients may notice of an act.
@@ -72,23 +70,16 @@ pub(super) enum Change {
 pub(super) enum Course {
     /// Nothing: no connect fails, and the tier that serves does so all the time.
     Steady,
-    /// Some connects fail until others serve.
-    Loss(Fault),
+    /// So many replicas refuse, and some connects fail until others serve.
+    Refused(usize),
+    /// The same of one replica that says nothing at all.
+    Silent,
+    /// The same of one replica that accepts, and says nothing.
+    Hung,
     /// No connect fails, and these serve at last.
     Return(&'static [&'static str]),
     /// No connect fails. Nothing returns during the hold-down, then more and more.
     Ramp,
-}
-
-/// How a replica fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// So many replicas refuse.
-    Refused(usize),
-    /// One replica says nothing at all.
-    Silent,
-    /// One replica accepts, and says nothing.
-    Hung,
 }
 
 const A: &[&str] = &["a1", "a2"];
@@ -96,20 +87,20 @@ const B: &[&str] = &["b1", "b2"];
 const A1: &[&str] = &["a1"];
 const A2: &[&str] = &["a2"];
 
-pub(super) const STORY: [Act; 17] = [
+pub(super) static STORY: [Act; 17] = [
     act("all replicas are up", &[], Course::Steady, 0, 1_500),
-    act("a1's pod is replaced", ROLLING_UPDATE, Course::Steady, 0, 5_000).of_kube(),
-    act("node n3 is drained", DRAIN, Course::Steady, 0, 3_500).of_kube(),
-    act("a1 is killed: it refuses", &[(0, Change::Kill(A1))], refused(1), 0, 2_000),
+    act("a1's pod is replaced", ROLLING_UPDATE, Course::Steady, 0, 5_000),
+    act("node n3 is drained", DRAIN, Course::Steady, 0, 3_500),
+    act("a1 is killed: it refuses", &[(0, Change::Kill(A1))], Course::Refused(1), 0, 2_000),
     act("a1 is back", &[(0, Change::Start(A1))], Course::Return(A1), 0, 2_000),
-    act("a2 is a black hole", &[(0, Change::DropPackets("a2"))], SILENT, 0, 3_000),
+    act("a2 is a black hole", &[(0, Change::DropPackets("a2"))], Course::Silent, 0, 3_000),
     act("a2 is back", &[(0, Change::TakePackets("a2"))], Course::Return(A2), 0, 2_500),
-    act("a1 hangs, but accepts", &[(0, Change::Freeze("a1"))], HUNG, 0, 3_500),
+    act("a1 hangs, but accepts", &[(0, Change::Freeze("a1"))], Course::Hung, 0, 3_500),
     act("a1 goes on", &[(0, Change::Thaw("a1"))], Course::Return(A1), 0, 2_500),
-    act("zone a is down", &[(0, Change::Kill(A))], refused(2), 1, 2_000),
+    act("zone a is down", &[(0, Change::Kill(A))], Course::Refused(2), 1, 2_000),
     act("zone a flaps", FLAPS, Course::Steady, 1, 6_000),
-    act("the cluster is down", &[(0, Change::Kill(B))], refused(2), 2, 2_000),
-    act("the API tells of it", TOLD, Course::Steady, 2, 2_500).of_kube(),
+    act("the cluster is down", &[(0, Change::Kill(B))], Course::Refused(2), 2, 2_000),
+    act("the API tells of it", TOLD, Course::Steady, 2, 2_500),
     act(
         "all are back: a ramp",
         &[(0, Change::Start(A)), (0, Change::Start(B))],
@@ -118,7 +109,7 @@ pub(super) const STORY: [Act; 17] = [
         8_500,
     ),
     act("the agent is killed", &[(0, Change::KillAgent)], Course::Steady, 0, 1_000),
-    act("a1 is killed, no agent", &[(0, Change::Kill(A1))], refused(1), 0, 2_000),
+    act("a1 is killed, no agent", &[(0, Change::Kill(A1))], Course::Refused(1), 0, 2_000),
     act(
         "agent and a1 are back",
         &[(0, Change::Start(A1)), (0, Change::StartAgent)],
@@ -139,22 +130,18 @@ const FLAPS: &[(u64, Change)] = &[
 ];
 /// What the endpoint slice controller and kubelet do: the only act that changes endpoints.
 const ROLLING_UPDATE: &[(u64, Change)] = &[
-    (0, Change::Kubectl("replace -f a1-terminating.json")),
+    (0, Change::Run("kubectl replace -f a1-terminating.json")),
     (1_000, Change::Kill(A1)),
-    (1_200, Change::Kubectl("replace -f a1-gone.json")),
+    (1_200, Change::Run("kubectl replace -f a1-gone.json")),
     (2_000, Change::Start(A1)),
-    (2_200, Change::Kubectl("replace -f a1-ready.json")),
+    (2_200, Change::Run("kubectl replace -f a1-ready.json")),
 ];
-const DRAIN: &[(u64, Change)] =
-    &[(0, Change::Redirector("drain node=n3")), (1_500, Change::Redirector("undrain node=n3"))];
+const DRAIN: &[(u64, Change)] = &[
+    (0, Change::Run("redirector drain node=n3 --run-dir run")),
+    (1_500, Change::Run("redirector undrain node=n3 --run-dir run")),
+];
 const TOLD: &[(u64, Change)] =
-    &[(0, Change::Kubectl("get failoverpolicies")), (500, Change::Kubectl("get events"))];
-const SILENT: Course = Course::Loss(Fault::Silent);
-const HUNG: Course = Course::Loss(Fault::Hung);
-
-const fn refused(replicas: usize) -> Course {
-    Course::Loss(Fault::Refused(replicas))
-}
+    &[(0, Change::Run("kubectl get failoverpolicies")), (500, Change::Run("kubectl get events"))];
 
 const fn act(
     event: &'static str,
@@ -163,78 +150,47 @@ const fn act(
     served_by: usize,
     lasts_ms: u64,
 ) -> Act {
-    Act {
-        event,
-        changes,
-        course,
-        served_by,
-        lasts: Duration::from_millis(lasts_ms),
-        is_of_kube: false,
-    }
+    Act { event, changes, course, served_by, lasts: Duration::from_millis(lasts_ms) }
 }
 
-impl Act {
-    const fn of_kube(self) -> Self {
-        Self { is_of_kube: true, ..self }
-    }
-}
-
-/// The acts that are played.
+/// The acts that are played: those with commands only with an API server.
 pub(super) fn story(is_kube: bool) -> impl Iterator<Item = &'static Act> {
-    static ACTS: [Act; STORY.len()] = STORY;
-    ACTS.iter().filter(move |act| is_kube || !act.is_of_kube)
+    let is_command = |(_, change): &(u64, Change)| matches!(change, Change::Run(_));
+    STORY.iter().filter(move |act| is_kube || !act.changes.iter().any(is_command))
 }
 
-/// A policy's patience, as lines of its spec with this indent.
+/// A policy's times and counts, as lines of its spec with this indent.
 pub(super) fn policy_lines(indent: &str) -> String {
     let (interval, timeout) = (PROBE_INTERVAL.as_millis(), PROBE_TIMEOUT.as_millis());
     let (hold_down, ramp) = (HOLD_DOWN.as_secs(), RAMP.as_secs());
-    let connect_timeout = CONNECT_TIMEOUT.as_millis();
-    let lines = [
-        format!("failback: {{holdDown: {hold_down}s, ramp: {ramp}s}}"),
-        format!("connectTimeout: {connect_timeout}ms"),
-        format!(
-            "passive: {{refused: {REFUSED}, timeouts: {TIMEOUTS}, baseEjection: 1s, \
-             maxEjection: 2s}}"
-        ),
-        format!(
-            "probe: {{http: {{path: /}}, interval: {interval}ms, timeout: {timeout}ms, \
-             unhealthy: {PROBE_COUNT}, healthy: {PROBE_COUNT}}}"
-        ),
-    ];
-    lines.map(|line| format!("{indent}{line}\n")).concat()
+    let (connect_timeout, count) = (CONNECT_TIMEOUT.as_millis(), PROBE_COUNT);
+    format!(
+        "{indent}failback: {{holdDown: {hold_down}s, ramp: {ramp}s}}
+{indent}connectTimeout: {connect_timeout}ms
+{indent}passive: {{refused: {REFUSED}, timeouts: {TIMEOUTS}, baseEjection: 1s, maxEjection: 2s}}
+{indent}probe: {{http: {{path: /}}, interval: {interval}ms, timeout: {timeout}ms, \
+         unhealthy: {count}, healthy: {count}}}
+"
+    )
 }
 
 impl Course {
     /// How long after the begin connects may fail, and how many. Nothing but a loss may cost a
     /// connect.
     pub(super) fn may_fail(self) -> (Duration, usize) {
-        match self {
-            Self::Steady | Self::Return(_) | Self::Ramp => (Duration::ZERO, 0),
-            Self::Loss(fault) => {
-                let (within, at_most) = fault.may_fail();
-                (within, at_most + Fault::UNDER_WAY)
-            }
-        }
-    }
-}
-
-impl Fault {
-    /// Connects that are under way at any moment, on a busy machine.
-    const UNDER_WAY: usize = 12;
-
-    fn may_fail(self) -> (Duration, usize) {
         let by_probes = PROBE_INTERVAL * PROBE_COUNT + PROBE_TIMEOUT;
-        match self {
+        let (within, at_most) = match self {
+            Self::Steady | Self::Return(_) | Self::Ramp => return (Duration::ZERO, 0),
             // So many failures the kernel lets through; until the probes saw it, there would be 50
             // each. Without an agent the client tries again after a second.
             Self::Refused(replicas) => (RETRY + SLACK / 2, REFUSED * replicas),
             // So many dials are under way when the first of them is not answered in time; and some
             // had a connection, and wait for the answer.
-            Self::Silent => (PATIENCE + SLACK, TIMEOUTS + dials(CONNECT_TIMEOUT + SLACK / 2)),
+            Self::Silent => (DIAL_TIMEOUT + SLACK, TIMEOUTS + dials(CONNECT_TIMEOUT + SLACK / 2)),
             // A connection is no failure to the kernel: here the probes decide.
-            Self::Hung => (by_probes + PATIENCE + SLACK, dials(by_probes + SLACK)),
-        }
+            Self::Hung => (by_probes + DIAL_TIMEOUT + SLACK, dials(by_probes + SLACK)),
+        };
+        (within, at_most + UNDER_WAY)
     }
 }
 

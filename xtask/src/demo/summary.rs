@@ -5,33 +5,26 @@ use std::{collections::BTreeMap, time::Duration};
 use nix::errno::Errno;
 
 use super::{
-    cast::{MEMBERS, RATE},
+    cluster::{MEMBERS, RATE},
     script::{
-        CONNECT_TIMEOUT, Course, HOLD_DOWN, PATIENCE, PROBE_COUNT, PROBE_INTERVAL, PROBE_TIMEOUT,
-        RAMP, REFUSED, TIMEOUTS,
+        CONNECT_TIMEOUT, Course, DIAL_TIMEOUT, HOLD_DOWN, PROBE_COUNT, PROBE_INTERVAL,
+        PROBE_TIMEOUT, RAMP, REFUSED, TIMEOUTS,
     },
-    tally::{Failure, Outcome, serving},
+    tally::{Failure, Outcome, ms, serving},
 };
 
 const HEAD: [&str; 6] = ["event", "served by", "failed", "last after", "longest", "back after"];
+const RULE: [&str; 6] =
+    ["------------------------", "---------", "------", "----------", "-------", "------------"];
 
 /// The table and what it means.
 pub(super) fn text(outcomes: &[Outcome]) -> String {
-    let rows: Vec<[String; 6]> = outcomes.iter().map(row).collect();
-    let head = HEAD.map(str::to_owned);
-    let widths: [usize; 6] = std::array::from_fn(|column| {
-        let cells = rows.iter().chain([&head]).map(|row| row[column].chars().count());
-        cells.max().unwrap_or(0)
-    });
-    let line = |row: &[String; 6]| {
-        let [event, by, failed, last, longest, back] = row;
-        let [a, b, c, d, e, f] = widths;
-        format!(" {event:<a$}  {by:<b$} {failed:>c$}  {last:>d$}  {longest:>e$}  {back:>f$}\n")
+    let line = |[event, by, failed, last, longest, back]: [&str; 6]| {
+        format!(" {event:<24}  {by:<9} {failed:>6}  {last:>10}  {longest:>7}  {back:>12}\n")
     };
-    let mut text = format!("\n{}", line(&head));
-    text += &line(&widths.map(|width| "-".repeat(width)));
-    text.extend(rows.iter().map(line));
-    text + "\n" + &verdict(outcomes) + &meaning()
+    let rows = outcomes.iter().map(|outcome| line(row(outcome).each_ref().map(String::as_str)));
+    let rows: String = [line(HEAD), line(RULE)].into_iter().chain(rows).collect();
+    format!("\n{rows}\n{}{}", verdict(outcomes), meaning())
 }
 
 /// What came of an act, in a few words.
@@ -98,7 +91,7 @@ fn verdict(outcomes: &[Outcome]) -> String {
 /// Why the numbers are what they are.
 fn meaning() -> String {
     let (interval, timeout) = (ms(PROBE_INTERVAL), ms(PROBE_TIMEOUT));
-    let (bound, patience) = (ms(CONNECT_TIMEOUT), ms(PATIENCE));
+    let (bound, dial_timeout) = (ms(CONNECT_TIMEOUT), ms(DIAL_TIMEOUT));
     let (soonest, latest) = (PROBE_INTERVAL * (PROBE_COUNT - 1), PROBE_INTERVAL * PROBE_COUNT);
     let (soonest, latest) = (soonest.as_millis(), ms(latest));
     let (hold_down, ramp) = (HOLD_DOWN.as_secs(), RAMP.as_secs());
@@ -113,7 +106,7 @@ fn meaning() -> String {
              longer than {bound}
  hung        the system accepts for the process, so connects succeed; only HTTP
              probes (every {interval}, {PROBE_COUNT} failures of {timeout}) see it. What failed
-             are the answers, after the {patience} that the client waits for one
+             are the answers, after the {dial_timeout} that the client waits for one
  return      {PROBE_COUNT} probes must succeed; a zone or cluster that has lost its traffic
              must then be well for {hold_down} s, and its share grows over {ramp} s
 "
@@ -131,10 +124,6 @@ fn name(failure: Failure) -> String {
         }
         Failure { is_late: false, errno } => format!("{:?}", Errno::from_raw(errno)),
     }
-}
-
-fn ms(time: Duration) -> String {
-    format!("{} ms", time.as_millis())
 }
 
 #[cfg(test)]

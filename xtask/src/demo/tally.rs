@@ -1,26 +1,36 @@
 //! Judges an act by its dials: who served, what failed, how long it took. Pure.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ops::{Range, RangeInclusive},
+    time::Duration,
+};
 
 use redirector_tests::dialer::{Dialled, Stage};
 
 use super::{
-    cast::{self, MEMBERS, State, TIERS},
-    ramp,
-    script::{Act, CONNECT_TIMEOUT, Course, Fault, SETTLED, SLACK},
+    cluster::{self, MEMBERS, ReplicaState, TIERS},
+    script::{Act, CONNECT_TIMEOUT, Course, HOLD_DOWN, SETTLED, SLACK},
 };
 
 /// With fewer dials in the settled part there is nothing to judge.
 const FEWEST_DIALS: usize = 20;
+/// Percentage points by which a share may seem to shrink from one second to the next: each dial is
+/// drawn. The share of 200 has a standard deviation of up to 3.5 points, the difference of two such
+/// shares of 5: a ramp that does not shrink is taken for one that does in 1 of 700 seconds at most.
+const NOISE: usize = 15;
+/// Shares that are neither nothing nor all are those of a ramp, which takes 4 seconds.
+const BETWEEN: RangeInclusive<usize> = 10..=90;
+const FEWEST_BETWEEN: usize = 2;
 
 /// What one dial came to, as far as the demo cares.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Dial {
     /// When its outcome was there: the monotonic clock. A dial under way during an event, and
     /// ended by it, belongs to what comes after.
-    pub(super) ended_us: u64,
+    pub(super) ended: Duration,
     /// How long `connect` took, successful or not.
-    pub(super) connect_us: u64,
+    pub(super) connect: Duration,
     /// The replica that served, or why none did.
     pub(super) outcome: Result<usize, Failure>,
 }
@@ -57,13 +67,14 @@ impl From<&Dialled> for Dial {
     fn from(dialled: &Dialled) -> Self {
         let Dialled { at_us, connect_us, total_us, outcome, peer: _, source: _ } = dialled;
         let outcome = match outcome {
-            Ok(answer) => cast::member(answer).ok_or(Failure { is_late: true, errno: 0 }),
+            Ok(answer) => cluster::member(answer).ok_or(Failure { is_late: true, errno: 0 }),
             Err(failure) => Err(Failure {
                 is_late: failure.stage == Stage::Answer,
                 errno: failure.errno.unwrap_or(0),
             }),
         };
-        Self { ended_us: at_us + total_us, connect_us: *connect_us, outcome }
+        let ended = Duration::from_micros(at_us + total_us);
+        Self { ended, connect: Duration::from_micros(*connect_us), outcome }
     }
 }
 
@@ -71,7 +82,7 @@ impl Outcome {
     /// How many failures are to be blamed on the kernel's choice of the replica: not those of
     /// connections that it had when it was killed, many if the machine has stalled before.
     fn blamed(&self) -> usize {
-        let is_killed = matches!(self.act.course, Course::Loss(Fault::Refused(_)));
+        let is_killed = matches!(self.act.course, Course::Refused(_));
         let failures = self.failures.iter().filter(|(failure, _)| !(is_killed && failure.is_late));
         failures.map(|(_, count)| count).sum()
     }
@@ -83,27 +94,27 @@ impl Dial {
     }
 }
 
-/// Judges `act`, which began at `start_us` and ended at `end_us`; `states` are the replicas' at its
-/// end. Of `dials` only those of the act count.
+/// Judges `act`, which lasted for `span`; `states` are the replicas' at its end. Of `dials` only
+/// those of the act count.
 pub(super) fn judge(
     act: &'static Act,
-    (start_us, end_us): (u64, u64),
-    states: &[State; MEMBERS.len()],
+    span: &Range<Duration>,
+    states: &[ReplicaState; MEMBERS.len()],
     dials: &[Dial],
 ) -> Outcome {
     // From here on a dial's time is that since the act's begin.
     let dials: Vec<Dial> = dials
         .iter()
-        .filter(|dial| (start_us..end_us).contains(&dial.ended_us))
-        .map(|dial| Dial { ended_us: dial.ended_us - start_us, ..*dial })
+        .filter(|dial| span.contains(&dial.ended))
+        .map(|dial| Dial { ended: dial.ended - span.start, ..*dial })
         .collect();
     let mut failures = BTreeMap::new();
     for failure in dials.iter().filter_map(|dial| dial.outcome.err()) {
         *failures.entry(failure).or_default() += 1;
     }
     let failed = dials.iter().filter(|dial| dial.outcome.is_err());
-    let settled_us = (end_us - start_us).saturating_sub(micros(SETTLED));
-    let settled: Vec<&Dial> = dials.iter().filter(|dial| dial.ended_us >= settled_us).collect();
+    let from = (span.end - span.start).saturating_sub(SETTLED);
+    let settled: Vec<&Dial> = dials.iter().filter(|dial| dial.ended >= from).collect();
     let mut counts = [0; MEMBERS.len()];
     for who in settled.iter().filter_map(|dial| dial.outcome.ok()) {
         counts[who] += 1;
@@ -113,8 +124,8 @@ pub(super) fn judge(
         dials: dials.len(),
         failed: failures.values().sum(),
         failures,
-        last_failed: failed.map(since).max(),
-        longest: Duration::from_micros(dials.iter().map(|dial| dial.connect_us).max().unwrap_or(0)),
+        last_failed: failed.map(|dial| dial.ended).max(),
+        longest: dials.iter().map(|dial| dial.connect).max().unwrap_or_default(),
         returned: returned(act, &dials),
         shares: counts.map(|count| 100 * count / settled.len().max(1)),
         faults: Vec::new(),
@@ -125,33 +136,33 @@ pub(super) fn judge(
     }
     outcome.faults.extend(wrong_at_the_end(act, states, &counts));
     outcome.faults.extend(wrong_failures(&outcome));
-    outcome.faults.extend(wrong_course(act, &dials));
+    outcome.faults.extend(wrong_course(&outcome, &dials));
     outcome
 }
 
 /// When the replicas that the act brings back got their first dial, and the others their last.
 fn returned(act: &Act, dials: &[Dial]) -> Option<(Duration, Duration)> {
     let is_back: &dyn Fn(&Dial) -> bool = match act.course {
-        Course::Steady | Course::Loss(_) => return None,
         Course::Return(names) => {
             &move |dial| dial.outcome.is_ok_and(|who| names.contains(&MEMBERS[who].name))
         }
         Course::Ramp => &|dial| dial.is_by_tier(act.served_by),
+        _ => return None,
     };
-    let first = dials.iter().filter(|dial| is_back(dial)).map(since).min()?;
+    let first = dials.iter().filter(|dial| is_back(dial)).map(|dial| dial.ended).min()?;
     let others = dials.iter().filter(|dial| dial.outcome.is_ok() && !is_back(dial));
-    Some((first, others.map(since).max().unwrap_or_default()))
+    Some((first, others.map(|dial| dial.ended).max().unwrap_or_default()))
 }
 
 /// Checks that exactly the replicas of the right tier that are well serve.
 fn wrong_at_the_end(
     act: &Act,
-    states: &[State; MEMBERS.len()],
+    states: &[ReplicaState; MEMBERS.len()],
     counts: &[usize; MEMBERS.len()],
 ) -> Vec<String> {
     let mut faults = Vec::new();
     for ((member, &count), state) in MEMBERS.iter().zip(counts).zip(states) {
-        let should_serve = member.tier == act.served_by && *state == State::Well;
+        let should_serve = member.tier == act.served_by && *state == ReplicaState::Well;
         if should_serve && count == 0 {
             faults.push(format!("{} does not serve at the end", member.name));
         }
@@ -166,51 +177,71 @@ fn wrong_at_the_end(
 fn wrong_failures(outcome: &Outcome) -> Vec<String> {
     let mut faults = Vec::new();
     let (within, at_most) = outcome.act.course.may_fail();
+    let (within_ms, failed) = (ms(within), outcome.blamed());
     match outcome.last_failed {
         Some(last) if at_most == 0 => {
-            let last = last.as_millis();
-            let failed = outcome.failed;
-            faults.push(format!("connects failed, and none may: {failed}, the last at {last} ms"));
+            let (all, last) = (outcome.failed, ms(last));
+            faults.push(format!("connects failed, and none may: {all}, the last at {last}"));
         }
         Some(last) if last > within => faults.push(format!(
-            "a connect failed {} ms after the event; at most {} ms are allowed",
-            last.as_millis(),
-            within.as_millis()
+            "a connect failed {} after the event; at most {within_ms} are allowed",
+            ms(last)
         )),
         _ => {}
     }
-    let failed = outcome.blamed();
     if at_most > 0 && failed > at_most {
         faults.push(format!("{failed} connects failed; at most {at_most} are allowed"));
     }
-    let longest = CONNECT_TIMEOUT + SLACK;
-    if outcome.longest > longest {
-        faults.push(format!(
-            "a connect took {} ms; at most {} ms are allowed",
-            outcome.longest.as_millis(),
-            longest.as_millis()
-        ));
+    let (longest, at_most) = (outcome.longest, CONNECT_TIMEOUT + SLACK);
+    if longest > at_most {
+        let (longest, at_most) = (ms(longest), ms(at_most));
+        faults.push(format!("a connect took {longest}; at most {at_most} are allowed"));
     }
     faults
 }
 
 /// Checks that on the way to the end no replica serves that must not.
-fn wrong_course(act: &Act, dials: &[Dial]) -> Vec<String> {
+fn wrong_course(outcome: &Outcome, dials: &[Dial]) -> Vec<String> {
+    let Outcome { act, returned, .. } = outcome;
+    let mut faults = Vec::new();
     match act.course {
         Course::Steady => {
             let is_other = |dial: &&Dial| dial.outcome.is_ok() && !dial.is_by_tier(act.served_by);
             let others = dials.iter().filter(is_other).count();
-            let name = TIERS[act.served_by].name;
-            let fault = (others > 0).then(|| format!("{others} connects went beside {name}"));
-            fault.into_iter().collect()
+            if others > 0 {
+                faults.push(format!("{others} connects went beside {}", TIERS[act.served_by].name));
+            }
         }
-        Course::Loss(_) | Course::Return(_) => Vec::new(),
         Course::Ramp => {
-            let served = dials.iter().filter(|dial| dial.outcome.is_ok());
-            let served = served.map(|dial| (since(dial), dial.is_by_tier(act.served_by)));
-            ramp::faults(&served.collect::<Vec<_>>(), act.lasts)
+            if let Some((first, _)) = returned
+                && *first < HOLD_DOWN
+            {
+                let (first, hold_down) = (ms(*first), ms(HOLD_DOWN));
+                faults.push(format!("traffic returned after {first}, within {hold_down}"));
+            }
+            let shares = shares_by_second(act, dials);
+            if shares.windows(2).any(|pair| pair[1] + NOISE < pair[0]) {
+                faults.push(format!("the share shrank on its way: {shares:?} % by the second"));
+            }
+            if shares.iter().filter(|share| BETWEEN.contains(share)).count() < FEWEST_BETWEEN {
+                let how = "the share jumped instead of growing";
+                faults.push(format!("{how}: {shares:?} % by the second"));
+            }
         }
+        Course::Refused(_) | Course::Silent | Course::Hung | Course::Return(_) => {}
     }
+    faults
+}
+
+/// Percent of the dials that the act's tier served. Seconds without any are left out.
+fn shares_by_second(act: &Act, dials: &[Dial]) -> Vec<usize> {
+    let mut seconds = BTreeMap::<u64, (usize, usize)>::new();
+    for dial in dials.iter().filter(|dial| dial.outcome.is_ok()) {
+        let (all, back) = seconds.entry(dial.ended.as_secs()).or_default();
+        *all += 1;
+        *back += usize::from(dial.is_by_tier(act.served_by));
+    }
+    seconds.values().map(|(all, back)| 100 * back / all).collect()
 }
 
 /// Names of the tiers that serve at the end, or a word for none.
@@ -220,13 +251,8 @@ pub(super) fn serving(shares: &[usize; MEMBERS.len()]) -> String {
     if names.is_empty() { "nobody".to_owned() } else { names.join(" + ") }
 }
 
-pub(super) fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// When a dial ended, since the act's begin.
-fn since(dial: &Dial) -> Duration {
-    Duration::from_micros(dial.ended_us)
+pub(super) fn ms(time: Duration) -> String {
+    format!("{} ms", time.as_millis())
 }
 
 #[cfg(test)]

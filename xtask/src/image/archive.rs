@@ -11,14 +11,12 @@ impl Archive {
         Self(Builder::new(Vec::new()))
     }
 
-    pub(super) fn directory(&mut self, path: &str) -> Result<()> {
-        let mut header = header(EntryType::Directory, 0o755, 0);
-        self.append(&mut header, path, &[])
-    }
-
-    pub(super) fn file(&mut self, path: &str, mode: u32, contents: &[u8]) -> Result<()> {
-        let mut header = header(EntryType::Regular, mode, contents.len() as u64);
-        self.append(&mut header, path, contents)
+    /// Adds a file, or, where the path ends with a slash, a directory.
+    pub(super) fn add(&mut self, path: &str, mode: u32, contents: &[u8]) -> Result<()> {
+        let kind = if path.ends_with('/') { EntryType::Directory } else { EntryType::Regular };
+        let mut header = header(kind, mode, contents.len() as u64);
+        let done = self.0.append_data(&mut header, path, contents);
+        done.with_context(|| format!("cannot archive {path}"))
     }
 
     pub(super) fn symlink(&mut self, path: &str, to: &str) -> Result<()> {
@@ -29,11 +27,6 @@ impl Archive {
 
     pub(super) fn finish(self) -> Result<Vec<u8>> {
         self.0.into_inner().context("cannot end an archive")
-    }
-
-    fn append(&mut self, header: &mut Header, path: &str, contents: &[u8]) -> Result<()> {
-        let done = self.0.append_data(header, path, contents);
-        done.with_context(|| format!("cannot archive {path}"))
     }
 }
 

@@ -1,12 +1,14 @@
-//! The image layout of the OCI: blobs by their digest, and an index that leads to them.
+//! The image: the binary and the licences as one layer, in the layout of the OCI: blobs by their
+//! digest, and an index that leads to them.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::io::Write as _;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use flate2::{Compression, GzBuilder};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{archive::Archive, layer::Layer};
+use super::archive::Archive;
 
 /// The tag that manifests name: the workspace's version.
 const TAG: &str = env!("CARGO_PKG_VERSION");
@@ -16,6 +18,10 @@ pub(super) const NAME: &str = concat!("localhost/redirector:", env!("CARGO_PKG_V
 /// User and group of the agent, as the DaemonSet has them too.
 const USER: &str = "65532:65532";
 
+/// Where the binary is in the image; beside it, under its other name, is a link to it.
+pub(super) const BINARY: &str = "usr/bin/redirector";
+pub(super) const PLUGIN: &str = "usr/bin/kubectl-redirector";
+
 /// An image in one file.
 pub(super) struct Image {
     /// The archive.
@@ -24,10 +30,29 @@ pub(super) struct Image {
     pub(super) digest: String,
 }
 
+/// A tar archive of the binary, and of the name and text of each licence.
+pub(super) fn layer(binary: &[u8], licences: &[(&str, &[u8])]) -> Result<Vec<u8>> {
+    let mut archive = Archive::new();
+    archive.add("licenses/", 0o755, &[])?;
+    for (name, text) in licences {
+        archive.add(&format!("licenses/{name}"), 0o644, text)?;
+    }
+    archive.add("usr/", 0o755, &[])?;
+    archive.add("usr/bin/", 0o755, &[])?;
+    archive.symlink(PLUGIN, "redirector")?;
+    archive.add(BINARY, 0o755, binary)?;
+    archive.finish()
+}
+
 /// Puts a layer into an archive of an image layout.
-pub(super) fn image(layer: &Layer, architecture: &str) -> Result<Image> {
-    let mut blobs = Blobs::default();
-    let rootfs = blobs.put("application/vnd.oci.image.layer.v1.tar+gzip", layer.gzip.clone());
+pub(super) fn image(layer: &[u8], architecture: &str) -> Result<Image> {
+    let mut gzip = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
+    let gzip = gzip.write_all(layer).and_then(|()| gzip.finish());
+    let gzip = gzip.context("cannot compress the layer")?;
+    let mut archive = Archive::new();
+    archive.add("blobs/", 0o755, &[])?;
+    archive.add("blobs/sha256/", 0o755, &[])?;
+    let rootfs = put(&mut archive, "application/vnd.oci.image.layer.v1.tar+gzip", &gzip)?;
     let config = json!({
         "architecture": architecture,
         "os": "linux",
@@ -37,10 +62,11 @@ pub(super) fn image(layer: &Layer, architecture: &str) -> Result<Image> {
             "User": USER,
             "WorkingDir": "/",
         },
-        "rootfs": {"type": "layers", "diff_ids": [digest(&layer.tar)]},
+        "rootfs": {"type": "layers", "diff_ids": [digest(layer)]},
         "history": [{"created_by": "cargo xtask image"}],
     });
-    let config = blobs.put_json("application/vnd.oci.image.config.v1+json", &config)?;
+    let config = serde_json::to_vec(&config)?;
+    let config = put(&mut archive, "application/vnd.oci.image.config.v1+json", &config)?;
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST,
@@ -52,7 +78,7 @@ pub(super) fn image(layer: &Layer, architecture: &str) -> Result<Image> {
             "org.opencontainers.image.licenses": "MIT OR Apache-2.0",
         },
     });
-    let mut manifest = blobs.put_json(MANIFEST, &manifest)?;
+    let mut manifest = put(&mut archive, MANIFEST, &serde_json::to_vec(&manifest)?)?;
     let digest = manifest["digest"].as_str().unwrap_or_default().to_owned();
     manifest["platform"] = json!({"architecture": architecture, "os": "linux"});
     manifest["annotations"] = json!({
@@ -64,44 +90,20 @@ pub(super) fn image(layer: &Layer, architecture: &str) -> Result<Image> {
         "mediaType": "application/vnd.oci.image.index.v1+json",
         "manifests": [manifest],
     });
-    Ok(Image { archive: blobs.archive(&index)?, digest })
+    archive.add("index.json", 0o644, &serde_json::to_vec(&index)?)?;
+    archive.add("oci-layout", 0o644, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+    Ok(Image { archive: archive.finish()?, digest })
 }
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// Blobs by their digest in hexadecimal.
-#[derive(Default)]
-struct Blobs(BTreeMap<String, Vec<u8>>);
-
-impl Blobs {
-    /// Keeps a blob; the answer is its descriptor.
-    fn put(&mut self, media_type: &str, bytes: Vec<u8>) -> Value {
-        let (digest, size) = (digest(&bytes), bytes.len());
-        self.0.insert(digest["sha256:".len()..].to_owned(), bytes);
-        json!({"mediaType": media_type, "digest": digest, "size": size})
-    }
-
-    fn put_json(&mut self, media_type: &str, value: &Value) -> Result<Value> {
-        Ok(self.put(media_type, serde_json::to_vec(value)?))
-    }
-
-    fn archive(self, index: &Value) -> Result<Vec<u8>> {
-        let mut archive = Archive::new();
-        archive.directory("blobs/")?;
-        archive.directory("blobs/sha256/")?;
-        for (digest, bytes) in &self.0 {
-            archive.file(&format!("blobs/sha256/{digest}"), 0o644, bytes)?;
-        }
-        archive.file("index.json", 0o644, &serde_json::to_vec(index)?)?;
-        archive.file("oci-layout", 0o644, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
-        archive.finish()
-    }
+/// Adds a blob; the answer is its descriptor.
+fn put(archive: &mut Archive, media_type: &str, blob: &[u8]) -> Result<Value> {
+    let digest = digest(blob);
+    archive.add(&format!("blobs/{}", digest.replace(':', "/")), 0o644, blob)?;
+    Ok(json!({"mediaType": media_type, "digest": digest, "size": blob.len()}))
 }
 
 pub(super) fn digest(bytes: &[u8]) -> String {
-    let mut text = "sha256:".to_owned();
-    for byte in Sha256::digest(bytes) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("sha256:{:x}", Sha256::digest(bytes))
 }

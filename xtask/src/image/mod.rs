@@ -4,7 +4,6 @@
 
 mod archive;
 mod elf;
-mod layer;
 mod layout;
 #[cfg(test)]
 mod tests;
@@ -25,6 +24,12 @@ use crate::{
 
 /// What an image may take on a node's disk and on the way there, in bytes.
 const LARGEST: usize = 30_000_000;
+
+/// The texts that go with the binary.
+const LICENCES: [(&str, &[u8]); 2] = [
+    ("LICENSE-APACHE", include_bytes!("../../../LICENSE-APACHE")),
+    ("LICENSE-MIT", include_bytes!("../../../LICENSE-MIT")),
+];
 
 /// Build the container image as an OCI archive, without a container engine
 #[derive(Debug, clap::Args)]
@@ -47,7 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let bytes = fs::read(&binary).with_context(|| format!("cannot read {}", binary.display()))?;
     let architecture = elf::static_architecture(&bytes)
         .with_context(|| format!("{} cannot be put into an image", binary.display()))?;
-    let image = layout::image(&layer::layer(&bytes, &licences()?)?, architecture)?;
+    let image = layout::image(&layout::layer(&bytes, &LICENCES)?, architecture)?;
     ensure!(
         image.archive.len() <= LARGEST,
         "the image has {} bytes; it may have {LARGEST}",
@@ -81,16 +86,6 @@ fn build(install: InstallArgs) -> Result<PathBuf> {
         .env("REDIRECTOR_BPF_OBJECT", workspace::bpf_object());
     process::run(&mut cargo)?;
     Ok(workspace::target().join(triple).join("dist/redirector"))
-}
-
-/// The texts that go with the binary.
-fn licences() -> Result<Vec<(&'static str, Vec<u8>)>> {
-    let read = |name: &'static str| {
-        let path = workspace::root().join(name);
-        let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        Ok((name, text))
-    };
-    ["LICENSE-APACHE", "LICENSE-MIT"].into_iter().map(read).collect()
 }
 
 /// Lets skopeo read the archive, where it is installed.

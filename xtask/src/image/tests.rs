@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, io::Read as _};
 
 use serde_json::Value;
 
-use super::{elf, layer, layout};
+use super::{elf, layout};
 
 const MIT: &str = "LICENSE-MIT";
 
 fn image(binary: &[u8]) -> layout::Image {
-    let layer = layer::layer(binary, &[(MIT, b"text".to_vec())]).expect("a layer");
+    let layer = layout::layer(binary, &[(MIT, b"text")]).expect("a layer");
     layout::image(&layer, "amd64").expect("an image")
 }
 
@@ -66,7 +66,7 @@ fn an_index_leads_to_the_binary_under_both_its_names() {
     assert_eq!(config["rootfs"]["diff_ids"][0], layout::digest(&layer));
     let rootfs = read(&layer);
     assert_eq!(rootfs[entrypoint.trim_start_matches('/')], (0o755, b"binary".to_vec()));
-    assert_eq!(rootfs[layer::PLUGIN].1, b"redirector");
+    assert_eq!(rootfs[layout::PLUGIN].1, b"redirector");
     assert_eq!(rootfs[&format!("licenses/{MIT}")], (0o644, b"text".to_vec()));
 }
 

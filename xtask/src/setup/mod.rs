@@ -8,7 +8,7 @@ pub(crate) mod bpf_linker;
 mod needs;
 pub(crate) mod toolchain;
 
-use std::process::Command;
+use std::{fmt, process::Command};
 
 use anyhow::{Result, bail};
 
@@ -38,6 +38,17 @@ enum Fix {
     BpfLinker { llvm: u32 },
 }
 
+impl fmt::Display for Fix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Package(name) => write!(f, "{name} (Debian)"),
+            Self::Unpacked(name) => write!(f, "{name} (Debian, unpacked below target/tools)"),
+            Self::Component(name) => write!(f, "{name} (rustup component)"),
+            Self::BpfLinker { .. } => write!(f, "bpf-linker {}", bpf_linker::VERSION),
+        }
+    }
+}
+
 /// Which LLVM the linker needs is certain only once the compiler is there; then it shows what else
 /// is missing.
 const ROUNDS: usize = 2;
@@ -48,7 +59,10 @@ pub(crate) fn ensure(groups: &[Group], args: InstallArgs) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    announce(&missing);
+    println!("set-up: {} missing", missing.len());
+    for Missing { fix, why } in &missing {
+        println!("  {:<32} {why}", fix.to_string());
+    }
     let is_package = |need: &Missing| matches!(need.fix, Fix::Package(_) | Fix::Unpacked(_));
     let has_packages = missing.iter().any(is_package);
     let update = has_packages.then(apt::update);
@@ -58,7 +72,9 @@ pub(crate) fn ensure(groups: &[Group], args: InstallArgs) -> Result<()> {
         bail!("not installed because of --no-install; to do it by hand:\n{}", commands.join("\n"));
     }
     if let Some(mut update) = update {
-        require_root_to_install()?;
+        if !nix::unistd::geteuid().is_root() {
+            bail!("installing Debian packages takes root: run as root, or see --no-install");
+        }
         process::announce_and_run(&mut update)?;
     }
     for _ in 0..ROUNDS {
@@ -67,7 +83,8 @@ pub(crate) fn ensure(groups: &[Group], args: InstallArgs) -> Result<()> {
             process::announce_and_run(&mut command)?;
         }
     }
-    let missing: Vec<_> = needs::missing(groups)?.into_iter().map(|need| need.what).collect();
+    let missing = needs::missing(groups)?;
+    let missing: Vec<_> = missing.iter().map(|need| need.fix.to_string()).collect();
     if !missing.is_empty() {
         bail!("set-up has run and still misses: {}", missing.join(", "));
     }
@@ -82,20 +99,6 @@ pub(crate) fn require_root(subcommand: &str) -> Result<()> {
         );
     }
     Ok(())
-}
-
-fn require_root_to_install() -> Result<()> {
-    if !nix::unistd::geteuid().is_root() {
-        bail!("installing Debian packages takes root: run as root, or see --no-install");
-    }
-    Ok(())
-}
-
-fn announce(missing: &[Missing]) {
-    println!("set-up: {} missing", missing.len());
-    for Missing { what, why, fix: _ } in missing {
-        println!("  {what:<32} {why}");
-    }
 }
 
 /// The commands that install what is missing, in the order in which they depend on each other.

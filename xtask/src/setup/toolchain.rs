@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Result, bail};
 
 use super::{
-    apt,
+    Fix, apt,
     needs::{self, Missing},
 };
 use crate::{process, workspace};
@@ -28,13 +28,8 @@ pub(crate) struct Toolchain {
     rustc: PathBuf,
     release: String,
     llvm: u32,
-    core: Core,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Core {
-    Prebuilt,
-    FromSource,
+    /// Whether `core` for the target is there already; else it is built from its sources.
+    has_core: bool,
 }
 
 impl Toolchain {
@@ -42,10 +37,8 @@ impl Toolchain {
     /// Debian's before the one in PATH. Older ones than the workspace asks for do not count.
     pub(crate) fn find() -> Option<Self> {
         let compilers = [PathBuf::from(DEBIAN_RUSTC), host_rustc()];
-        [Core::Prebuilt, Core::FromSource]
-            .into_iter()
-            .flat_map(|core| compilers.iter().map(move |rustc| (rustc, core)))
-            .find_map(|(rustc, core)| Self::inspect(rustc, core))
+        let find = |has_core| compilers.iter().find_map(|rustc| Self::inspect(rustc, has_core));
+        find(true).or_else(|| find(false))
     }
 
     /// The major version of the LLVM inside the compiler.
@@ -61,81 +54,54 @@ impl Toolchain {
     pub(crate) fn cargo(&self, subcommand: &str) -> Command {
         let mut cargo = workspace::cargo([subcommand, "--target", TRIPLE]);
         cargo.env("RUSTC", &self.rustc).env("RUSTC_BOOTSTRAP", "1");
-        if self.core == Core::FromSource {
+        if !self.has_core {
             cargo.arg("-Zbuild-std=core");
         }
         cargo
     }
 
-    fn inspect(rustc: &Path, core: Core) -> Option<Self> {
-        let sysroot = sysroot(rustc)?;
-        let is_there = match core {
-            Core::Prebuilt => sysroot.join("lib/rustlib").join(TRIPLE).join("lib").is_dir(),
-            Core::FromSource => sysroot.join("lib/rustlib/src/rust/library/core").is_dir(),
-        };
-        if !is_there {
-            return None;
-        }
+    fn inspect(rustc: &Path, has_core: bool) -> Option<Self> {
+        let libraries = sysroot(rustc)?.join("lib/rustlib");
+        let (prebuilt, sources) = (libraries.join(TRIPLE).join("lib"), "src/rust/library/core");
+        let core = if has_core { prebuilt } else { libraries.join(sources) };
         let (release, llvm) = versions(rustc)?;
-        is_recent(&release).then(|| Self { rustc: rustc.to_owned(), release, llvm, core })
+        let is_usable = core.is_dir() && is_recent(&release);
+        is_usable.then(|| Self { rustc: rustc.to_owned(), release, llvm, has_core })
     }
 }
 
 impl fmt::Display for Toolchain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rustc, release, llvm, core } = self;
-        let core = match core {
-            Core::Prebuilt => "its prebuilt core",
-            Core::FromSource => "core built from source",
-        };
+        let Self { rustc, release, llvm, has_core } = self;
+        let core = if *has_core { "its prebuilt core" } else { "core built from source" };
         write!(f, "rustc {release} ({}), {core}, LLVM {llvm}", rustc.display())
     }
 }
 
-/// A way to a toolchain that this machine can be brought to.
-pub(super) enum Offer {
-    Debian,
-    RustSrc { llvm: u32 },
-}
-
-/// Debian's packages where they are recent enough, else the sources of rustup's compiler.
-pub(super) fn offer() -> Result<Offer> {
+/// What brings this machine to a toolchain, and the major version of its LLVM: Debian's packages
+/// where they are recent enough, else the sources of rustup's compiler.
+pub(super) fn offer() -> Result<(Vec<Missing>, u32)> {
     if apt::is_available() {
         let core = apt::candidate("libstd-rust-web-dev-bpf");
         // Without package lists apt cannot tell yet: fetching them comes first either way.
         if !apt::has_lists() || core.is_some_and(|version| is_recent(&version)) {
-            return Ok(Offer::Debian);
+            let packages = vec![
+                needs::package("rustc-web", "a stable compiler that knows the BPF target"),
+                needs::package("libstd-rust-web-dev-bpf", "its core library for the BPF target"),
+            ];
+            return Ok((packages, DEBIAN_LLVM));
         }
     }
-    let compiler = versions(&host_rustc());
-    match compiler {
-        Some((_, llvm)) if process::find("rustup").is_some() => Ok(Offer::RustSrc { llvm }),
+    match versions(&host_rustc()) {
+        Some((_, llvm)) if process::find("rustup").is_some() => {
+            let why = "the core library to build for the BPF target";
+            Ok((vec![Missing { fix: Fix::Component("rust-src"), why }], llvm))
+        }
         _ => bail!(
             "no way to compile eBPF: neither apt offers libstd-rust-web-dev-bpf {} or newer, nor \
              is there a rustup to add rust-src with",
             env!("CARGO_PKG_RUST_VERSION"),
         ),
-    }
-}
-
-impl Offer {
-    pub(super) fn needs(&self) -> Vec<Missing> {
-        match self {
-            Self::Debian => vec![
-                needs::package("rustc-web", "a stable compiler that knows the BPF target"),
-                needs::package("libstd-rust-web-dev-bpf", "its core library for the BPF target"),
-            ],
-            Self::RustSrc { .. } => {
-                vec![needs::component("rust-src", "the core library to build for the BPF target")]
-            }
-        }
-    }
-
-    pub(super) fn llvm(&self) -> u32 {
-        match self {
-            Self::Debian => DEBIAN_LLVM,
-            Self::RustSrc { llvm } => *llvm,
-        }
     }
 }
 

@@ -25,7 +25,8 @@ impl Report {
         self.suites.iter().all(|(_, outcome)| outcome.failed == 0)
     }
 
-    /// Prints the reasons of the skips, a row per suite, what failed, and a line of the sums.
+    /// Prints the reasons of the skips, a row per suite, what failed and how, and a line of the sums:
+    /// where a log keeps its end alone, that tells why.
     pub(crate) fn print(&self) {
         println!();
         for (test, why) in self.suites.iter().flat_map(|(_, outcome)| &outcome.skipped) {
@@ -38,10 +39,19 @@ impl Report {
             let (skipped, seconds) = (skipped.len(), time.as_secs_f64());
             println!("{name:<width$}  {passed:>6}  {failed:>6}  {skipped:>7}  {seconds:>7.1}");
         }
-        for test in self.suites.iter().flat_map(|(_, outcome)| &outcome.failures) {
-            println!("FAILED {test}");
-        }
+        print!("{}", self.failures());
         println!("{}", self.sums());
+    }
+
+    /// What each failed test printed last, and then their names.
+    fn failures(&self) -> String {
+        let failures = || self.suites.iter().flat_map(|(_, outcome)| &outcome.failures);
+        let mut text = String::new();
+        for (test, lines) in failures() {
+            text += &format!("\n---- {test}, its last lines ----\n{}\n", lines.trim_end());
+        }
+        failures().for_each(|(test, _)| text += &format!("FAILED {test}\n"));
+        text
     }
 
     fn sums(&self) -> String {
@@ -70,5 +80,15 @@ mod tests {
         report.add("sockets", skipping("sockets::udp"));
         assert!(!report.is_green());
         assert_eq!(report.sums(), "4 passed, 1 failed, 1 skipped");
+    }
+
+    #[test]
+    fn what_failed_is_told_with_its_last_lines_and_named_at_the_end() {
+        let mut report = Report::default();
+        let failures = [("kube::breaks".to_owned(), "it is wrong\n".to_owned())].into();
+        report.add("kube", Outcome { failed: 1, failures, ..Outcome::default() });
+        let text = report.failures();
+        assert!(text.contains("kube::breaks, its last lines ----\nit is wrong\n"), "{text}");
+        assert!(text.ends_with("\nFAILED kube::breaks\n"), "{text}");
     }
 }

@@ -16,8 +16,11 @@ pub(super) struct Phases {
     pub(super) discovery: Vec<Step>,
 }
 
-/// In order: re-admissions, so that there is always a usable backend; ejections that leave every
-/// table one; what nothing points to yet; the words; then whatever needs that no reader is left.
+/// In order: vetoes that are cleared, so that there is always a usable backend; vetoes that leave every
+/// table one; a barrier, if a reader may still hold what is to be used again; words that the start found
+/// without a frontend; what nothing points to yet; the words that point to it; frontends to insert, if
+/// none is to be removed; frontends to remove; a barrier, if anything was freed or waits for one; the
+/// bytes of discovery, the words of removed frontends, and the frontends to insert after all.
 pub(super) fn order(
     installed: &mut Installed,
     phases: Phases,

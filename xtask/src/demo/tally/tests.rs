@@ -1,6 +1,6 @@
 use super::{super::script::STORY, *};
 
-const ALL: [State; 6] = [State::Well; 6];
+const ALL: [ReplicaState; 6] = [ReplicaState::Well; 6];
 const REFUSED: Failure = Failure { is_late: false, errno: 111 };
 const SILENT: Failure = Failure { is_late: false, errno: 110 };
 const LATE: Failure = Failure { is_late: true, errno: 11 };
@@ -10,7 +10,7 @@ fn a_failover_within_its_window_is_right_and_timed_by_its_last_failure() {
     let act = named("the cluster is down");
     let dials = dials(act, |ms| if ms < 40 { Err(REFUSED) } else { by(2, ms) });
 
-    let outcome = judged(act, &without(&["b1", "b2"], State::Dead), &dials);
+    let outcome = judged(act, &without(&["b1", "b2"], ReplicaState::Dead), &dials);
 
     assert_eq!(outcome.faults, Vec::<String>::new());
     assert_eq!((outcome.dials, outcome.failed), (400, 8));
@@ -57,11 +57,25 @@ fn a_return_without_a_ramp_is_a_fault() {
 }
 
 #[test]
+fn a_return_during_the_hold_down_and_a_share_that_shrinks_are_faults() {
+    let act = named("all are back: a ramp");
+    let drawn = |share: u64, ms: u64| by(if ms / 5 * 61 % 100 < share { 0 } else { 2 }, ms);
+
+    let early = dials(act, |ms| drawn(ms.saturating_sub(1_500) / 40, ms));
+    let [early] = &judged(act, &ALL, &early).faults[..] else { panic!("one fault") };
+    assert!(early.starts_with("traffic returned after 1"), "{early}");
+    let share = |ms: u64| ms.saturating_sub(if ms < 5_000 { 2_000 } else { 3_900 }) / 40;
+    let back = dials(act, |ms| drawn(share(ms), ms));
+    let [shrank] = &judged(act, &ALL, &back).faults[..] else { panic!("one fault") };
+    assert!(shrank.starts_with("the share shrank on its way: [0, 0, "), "{shrank}");
+}
+
+#[test]
 fn a_fail_back_while_the_zone_flaps_is_a_fault() {
     let act = named("zone a flaps");
     let dials = dials(act, |ms| by(usize::from(!(1_500..1_600).contains(&ms)), ms));
 
-    let faults = judged(act, &without(&["a1", "a2"], State::Dead), &dials).faults;
+    let faults = judged(act, &without(&["a1", "a2"], ReplicaState::Dead), &dials).faults;
 
     assert_eq!(faults, ["20 connects went beside zone b"]);
 }
@@ -81,7 +95,7 @@ fn a_failure_where_nothing_was_lost_is_a_fault() {
 #[test]
 fn a_late_failure_and_too_many_of_them_are_faults() {
     let act = named("a1 is killed: it refuses");
-    let states = without(&["a1"], State::Dead);
+    let states = without(&["a1"], ReplicaState::Dead);
 
     let late = dials(act, |ms| if ms == 1_300 { Err(REFUSED) } else { Ok(1) });
     let faults = judged(act, &states, &late).faults;
@@ -97,7 +111,7 @@ fn connections_that_end_with_their_process_are_not_blamed_on_the_choice() {
     let reset = Failure { is_late: true, errno: 104 };
     let dials = dials(act, |ms| if ms < 100 { Err(reset) } else { Ok(1) });
 
-    let outcome = judged(act, &without(&["a1"], State::Dead), &dials);
+    let outcome = judged(act, &without(&["a1"], ReplicaState::Dead), &dials);
 
     assert_eq!(outcome.faults, Vec::<String>::new());
     assert_eq!(outcome.failed, 20);
@@ -107,13 +121,13 @@ fn connections_that_end_with_their_process_are_not_blamed_on_the_choice() {
 fn a_connect_that_takes_long_is_a_fault_also_when_it_succeeds() {
     let act = named("a2 is a black hole");
     let mut dials = dials(act, |ms| if ms < 300 { Err(SILENT) } else { Ok(0) });
-    dials[7].connect_us = 306_000;
-    let states = without(&["a2"], State::Mute);
+    dials[7].connect = Duration::from_millis(306);
+    let states = without(&["a2"], ReplicaState::Mute);
 
     let outcome = judged(act, &states, &dials);
     assert_eq!(outcome.faults, Vec::<String>::new());
     assert_eq!(outcome.longest, Duration::from_millis(306));
-    dials[300].connect_us = 1_001_000;
+    dials[300].connect = Duration::from_millis(1_001);
     let faults = judged(act, &states, &dials).faults;
     assert_eq!(faults, ["a connect took 1001 ms; at most 800 ms are allowed"]);
 }
@@ -124,7 +138,7 @@ fn answers_that_do_not_come_are_failures_of_their_own_kind() {
     let is_lost = |ms| (1_000..1_500).contains(&ms) && ms % 10 == 0;
     let dials = dials(act, |ms| if is_lost(ms) { Err(LATE) } else { Ok(1) });
 
-    let outcome = judged(act, &without(&["a1"], State::Mute), &dials);
+    let outcome = judged(act, &without(&["a1"], ReplicaState::Mute), &dials);
 
     assert_eq!(outcome.faults, Vec::<String>::new());
     assert_eq!(outcome.failures, BTreeMap::from([(LATE, 50)]));
@@ -134,7 +148,7 @@ fn answers_that_do_not_come_are_failures_of_their_own_kind() {
 #[test]
 fn the_wrong_tier_and_an_idle_replica_are_faults() {
     let act = named("the cluster is down");
-    let states = without(&["b1", "b2"], State::Dead);
+    let states = without(&["b1", "b2"], ReplicaState::Dead);
 
     let faults = judged(act, &states, &dials(act, |ms| by(0, ms))).faults;
     assert_eq!(
@@ -163,14 +177,20 @@ fn named(event: &str) -> &'static Act {
     STORY.iter().find(|act| act.event == event).expect("an act of the story")
 }
 
-fn without(names: &[&str], state: State) -> [State; 6] {
-    std::array::from_fn(|who| if names.contains(&MEMBERS[who].name) { state } else { State::Well })
+fn without(names: &[&str], state: ReplicaState) -> [ReplicaState; 6] {
+    std::array::from_fn(
+        |who| if names.contains(&MEMBERS[who].name) { state } else { ReplicaState::Well },
+    )
 }
 
 /// One dial every 5 ms, each as `outcome` says for the milliseconds since the event.
 fn dials(act: &Act, outcome: impl Fn(u64) -> Result<usize, Failure>) -> Vec<Dial> {
-    let dial = |ms: u64| Dial { ended_us: ms * 1_000, connect_us: 90, outcome: outcome(ms) };
-    (0..micros(act.lasts) / 1_000).step_by(5).map(dial).collect()
+    let dial = |ms| Dial {
+        ended: Duration::from_millis(ms),
+        connect: Duration::from_micros(90),
+        outcome: outcome(ms),
+    };
+    (0..act.lasts.as_millis() as u64).step_by(5).map(dial).collect()
 }
 
 /// A dial served by the two replicas of a tier in turn.
@@ -178,6 +198,6 @@ fn by(tier: usize, ms: u64) -> Result<usize, Failure> {
     Ok(2 * tier + usize::from(ms % 10 == 5))
 }
 
-fn judged(act: &'static Act, states: &[State; 6], dials: &[Dial]) -> Outcome {
-    judge(act, (0, micros(act.lasts)), states, dials)
+fn judged(act: &'static Act, states: &[ReplicaState; 6], dials: &[Dial]) -> Outcome {
+    judge(act, &(Duration::ZERO..act.lasts), states, dials)
 }

@@ -1,14 +1,16 @@
 //! Who takes part: the tiers as n1 sees them, their replicas, and the address that is dialled.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Where the client and the agent run.
 pub(super) const CLIENT_NODE: &str = "n1";
 /// The Service's address. No machine has it.
 pub(super) const SERVICE: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10)), 80);
-/// The Service's name as the agent calls it: namespace and name.
-pub(super) const SERVICE_NAME: &str = "demo/checkout";
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10)), 80);
+pub(super) const NAMESPACE: &str = "demo";
+pub(super) const SERVICE_NAME: &str = "checkout";
+/// The Service as the agent calls it: namespace and name.
+pub(super) const SERVICE_ID: &str = "demo/checkout";
 /// Where every replica listens, on its own node.
 pub(super) const PORT: u16 = 8080;
 /// Dials per second.
@@ -29,13 +31,15 @@ pub(super) struct Tier {
 pub(super) struct Member {
     pub(super) name: &'static str,
     pub(super) node: &'static str,
+    /// The lab's address of that node.
+    pub(super) address: Ipv4Addr,
     /// Index into `TIERS`.
     pub(super) tier: usize,
 }
 
 /// How a replica is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum ReplicaState {
     Well,
     /// It lives, and clients hear nothing of it.
     Mute,
@@ -50,28 +54,13 @@ pub(super) const TIERS: [Tier; 3] = [
 ];
 
 pub(super) const MEMBERS: [Member; 6] = [
-    Member { name: "a1", node: "n2", tier: 0 },
-    Member { name: "a2", node: "n3", tier: 0 },
-    Member { name: "b1", node: "n4", tier: 1 },
-    Member { name: "b2", node: "n5", tier: 1 },
-    Member { name: "w1", node: "n6", tier: 2 },
-    Member { name: "w2", node: "n7", tier: 2 },
+    Member { name: "a1", node: "n2", address: Ipv4Addr::new(10, 77, 2, 1), tier: 0 },
+    Member { name: "a2", node: "n3", address: Ipv4Addr::new(10, 77, 3, 1), tier: 0 },
+    Member { name: "b1", node: "n4", address: Ipv4Addr::new(10, 77, 4, 1), tier: 1 },
+    Member { name: "b2", node: "n5", address: Ipv4Addr::new(10, 77, 5, 1), tier: 1 },
+    Member { name: "w1", node: "n6", address: Ipv4Addr::new(10, 77, 6, 1), tier: 2 },
+    Member { name: "w2", node: "n7", address: Ipv4Addr::new(10, 77, 7, 1), tier: 2 },
 ];
-
-/// All nodes, the client's first.
-pub(super) fn nodes() -> Vec<&'static str> {
-    [CLIENT_NODE].into_iter().chain(MEMBERS.iter().map(|member| member.node)).collect()
-}
-
-/// The first half of [`SERVICE_NAME`].
-pub(super) fn namespace() -> &'static str {
-    SERVICE_NAME.split_once('/').map_or("", |(namespace, _)| namespace)
-}
-
-/// The second half of [`SERVICE_NAME`].
-pub(super) fn service() -> &'static str {
-    SERVICE_NAME.split_once('/').map_or(SERVICE_NAME, |(_, name)| name)
-}
 
 /// Index of the replica that an answer names.
 pub(super) fn member(answer: &str) -> Option<usize> {
@@ -80,12 +69,6 @@ pub(super) fn member(answer: &str) -> Option<usize> {
 }
 
 impl Member {
-    /// The address of its node: the lab numbers nodes from 1.
-    pub(super) fn address(&self) -> Ipv4Addr {
-        let number = nodes().iter().position(|node| *node == self.node).unwrap_or(0) + 1;
-        Ipv4Addr::new(10, 77, number as u8, 1)
-    }
-
     /// What it answers, for people with curl. The first word is its name.
     pub(super) fn answer(&self) -> String {
         format!("{} in {}, on node {}", self.name, TIERS[self.tier].name, self.node)
