@@ -18,7 +18,7 @@ use std::{
     time::Instant,
 };
 
-pub(crate) use error::Status;
+pub(crate) use error::{Effect, read_status, retry_after};
 pub use error::{Error, ErrorKind, SetupError};
 pub use options::{Options, Timeouts};
 pub use request::Answer;

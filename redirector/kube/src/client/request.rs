@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use serde::Serialize;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Access, Client, Connection, Error, Status};
+use super::{Access, Client, Connection, Error, error};
 
 /// Bytes that are read of an answer that is no success, at most.
 const MOST_OF_A_REFUSAL: usize = 64 << 10;
@@ -201,8 +201,8 @@ impl Client {
             // The status alone says enough.
             Ok(Err(_)) | Err(_) => Bytes::new(),
         };
-        let status = Status::read(&body);
-        let retry_after = retry_after(&head.headers).or_else(|| status.retry_after());
+        let status = error::read_status(&body);
+        let retry_after = retry_after(&head.headers).or_else(|| error::retry_after(&status));
         let error = Error::of_status(head.status, path, retry_after, &status);
         self.doubt(&error);
         Err(error)

@@ -8,10 +8,9 @@ use k8s_openapi::{
 use super::{
     Shared,
     election::{Action, Claim, Election, Held, Written},
-    text::wall,
-    wire::{Effect, decoded, effect, within},
+    wire::{decoded, wall, within},
 };
-use crate::client::Error;
+use crate::client::{Effect, Error};
 
 /// Name of the Lease, which is in the agent's namespace.
 pub const LEASE: &str = "redirector-report";
@@ -71,7 +70,7 @@ async fn write(shared: &Shared, claim: &Claim, old: Option<&Lease>) -> (Written,
         Err(Error::Conflict { .. } | Error::NotFound { .. }) => (Written::Refused, None),
         Err(error) => {
             shared.failed("cannot write the Lease", &error);
-            let written = match effect(&error) {
+            let written = match error.kind().effect() {
                 Effect::Never => Written::Failed,
                 Effect::NotYet | Effect::Unknown => Written::Unknown,
             };

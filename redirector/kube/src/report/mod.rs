@@ -10,7 +10,6 @@ mod lease;
 pub mod owner;
 mod stats;
 mod status;
-mod text;
 mod timing;
 mod wire;
 
@@ -29,7 +28,7 @@ use redirector_core::{Moment, Transition};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
-use self::{events::Ledger, status::Pending, text::bounded};
+use self::{events::Ledger, status::Pending};
 pub use self::{
     events::{EventReport, Regarding, event_of},
     lease::LEASE,
@@ -40,6 +39,7 @@ use crate::{
     api::ObjectRef,
     client::{Client, Error},
     policies::PolicyStatus,
+    text::bounded,
 };
 
 /// Reports that wait to be looked at; looking takes no request.
@@ -158,7 +158,7 @@ impl Handle {
     /// As [`Handle::happened`], for what only the caller can say: another object, a conflict of
     /// policies.
     pub fn reported(&self, reports: impl IntoIterator<Item = EventReport>) {
-        let (now, wall) = (self.shared.now(), text::wall());
+        let (now, wall) = (self.shared.now(), wire::wall());
         for report in reports {
             let EventReport { template, note, .. } = &report;
             let (template, note) = (bounded(template, 1_024), bounded(note, 1_024));
@@ -307,7 +307,7 @@ async fn tell(shared: &Shared, reports: &mut mpsc::Receiver<Report>) {
         }
         let mut due = None;
         if is_leader {
-            if let Some(job) = ledger.take(shared.now(), text::wall()) {
+            if let Some(job) = ledger.take(shared.now(), wire::wall()) {
                 let outcome = events::write(shared, &job).await;
                 ledger.done(&job, &outcome, shared.now());
                 continue;

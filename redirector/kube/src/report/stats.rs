@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
-use super::text::bounded;
+use crate::text::bounded;
 
 /// Counters since the start, each exact by itself.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::text::hash;
+use super::wire::hash;
 
 /// All intervals and deadlines; the default is what a cluster wants.
 #[derive(Clone, Debug, PartialEq, Eq)]

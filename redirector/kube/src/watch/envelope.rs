@@ -4,6 +4,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
+use kube::core::Status;
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
@@ -11,7 +12,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::version::Version;
-use crate::{api::ObjectRef, client::Status};
+use crate::{api::ObjectRef, client::read_status};
 
 /// One page of a list.
 #[derive(Debug)]
@@ -120,7 +121,7 @@ impl<'a> Event<'a> {
             "ADDED" | "MODIFIED" => Self::Put(event.object),
             "DELETED" => Self::Remove(event.object),
             "BOOKMARK" => Self::Bookmark(event.object),
-            "ERROR" => Self::Error(Status::read(event.object.get().as_bytes())),
+            "ERROR" => Self::Error(read_status(event.object.get().as_bytes())),
             other => return Err(format!("an event of the type {other:.64?}")),
         })
     }

@@ -1,6 +1,7 @@
 //! What one line of a watch says.
 
 use http::StatusCode;
+use kube::core::Status;
 use tracing::debug;
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::{
     api::{Change, Object},
-    client::{Error, Status},
+    client::{Error, retry_after},
 };
 
 /// What has been heard of a kind.
@@ -113,5 +114,5 @@ impl Heard {
 
 fn error_event<T: Object>(status: &Status) -> Error {
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Error::of_status(code, T::PATH, status.retry_after(), status)
+    Error::of_status(code, T::PATH, retry_after(status), status)
 }

@@ -313,7 +313,7 @@ impl<T: Object> Task<T> {
         } else {
             self.was_away |= error.kind() != ErrorKind::TimedOut;
             self.is_consistent |= error.kind() == ErrorKind::Behind;
-            self.must_list |= needs_a_relist(error.kind());
+            self.must_list |= error.kind().needs_a_relist();
         }
         let is_missing = was_list && error.kind() == ErrorKind::NotFound;
         let state = if is_missing { State::Missing } else { State::Waiting };
@@ -393,30 +393,6 @@ impl<T: Object> Task<T> {
             query.append_pair("resourceVersion", &version.to_string());
         }
         format!("{}?{}", T::PATH, query.finish())
-    }
-}
-
-/// Whether the watch cannot be resumed from where it was: not because of load, outages or
-/// credentials, but because this very question gets no useful answer.
-fn needs_a_relist(kind: ErrorKind) -> bool {
-    match kind {
-        ErrorKind::Gone
-        | ErrorKind::Behind
-        | ErrorKind::Malformed
-        | ErrorKind::TooLarge
-        | ErrorKind::Refused
-        | ErrorKind::NotFound
-        | ErrorKind::Conflict => true,
-        ErrorKind::Unreachable
-        | ErrorKind::Tls
-        | ErrorKind::Credentials
-        | ErrorKind::Unauthorized
-        | ErrorKind::Forbidden
-        | ErrorKind::TooManyRequests
-        | ErrorKind::Server
-        | ErrorKind::Encoded
-        | ErrorKind::TimedOut
-        | ErrorKind::Interrupted => false,
     }
 }
 

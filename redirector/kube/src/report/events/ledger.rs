@@ -9,7 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use redirector_core::Moment;
 
 use super::{EventReport, Regarding};
-use crate::report::text::hash;
+use crate::report::wire::hash;
 
 /// Events that are known at most, written or not.
 const MOST: usize = 1_024;
@@ -51,6 +51,8 @@ struct Event {
     tried: Option<u32>,
     /// Occurrences that the leader before may have reported too.
     inherited: u32,
+    /// The leader before has an Event of the name that this one would have.
+    is_apart: bool,
     is_queued: bool,
 }
 
@@ -77,8 +79,8 @@ pub(in crate::report) struct Job {
 pub(in crate::report) enum Outcome {
     /// The Event says so now.
     Written,
-    /// An Event of that name is there, with that count: an earlier attempt's, or another agent's.
-    Exists(u32),
+    /// An Event of that name is there: an earlier attempt's, or another agent's.
+    Exists,
     /// The Event whose count was to change is gone.
     Missing,
     /// The API server has refused it for good.
@@ -180,7 +182,10 @@ impl Ledger {
             Regarding::Policy(object) => ("FailoverPolicy", &*object.namespace, &*object.name),
             Regarding::Node => ("Node", "", ""),
         };
-        let parts = [kind, namespace, name, key.1, key.2.as_str(), &bucket.to_string()];
+        // Beside another agent's Event, whose count is not known, there is one of this agent's own.
+        let own = event.is_apart.then(|| event.first.as_microsecond().to_string());
+        let bucket = own.unwrap_or_else(|| bucket.to_string());
+        let parts = [kind, namespace, name, key.1, key.2.as_str(), &bucket];
         Some(Job {
             suffix: format!("{:016x}", hash(&parts)),
             report: event.report.clone(),
@@ -203,13 +208,15 @@ impl Ledger {
         let Some(event) = self.events.get_mut(&job.key) else { return };
         match outcome {
             Outcome::Written => event.said = job.count,
-            Outcome::Exists(count) => {
-                if let Some(tried) = event.tried.take() {
-                    event.said = tried;
-                } else {
-                    // That count is another agent's: what happened here since comes on top of it.
-                    event.count = count.saturating_add(event.count - event.inherited);
-                    event.said = *count;
+            Outcome::Exists => {
+                match event.tried.take() {
+                    Some(tried) => event.said = tried,
+                    None if event.is_apart => event.said = job.count,
+                    // What was inherited is in it, and what happened here since is not.
+                    None => {
+                        event.count -= event.inherited;
+                        event.is_apart = true;
+                    }
                 }
                 event.inherited = 0;
             }
@@ -260,6 +267,7 @@ impl Ledger {
             said: 0,
             tried: None,
             inherited: 0,
+            is_apart: false,
             is_queued: false,
         });
         event.count = event.count.saturating_add(1);
