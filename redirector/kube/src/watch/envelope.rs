@@ -35,7 +35,7 @@ pub(super) enum Event<'a> {
     /// Everything up to here has been said.
     Bookmark(&'a RawValue),
     /// The watch is over.
-    Error(Status),
+    Error(Box<Status>),
 }
 
 /// Which object it is, and in which version.
@@ -121,7 +121,7 @@ impl<'a> Event<'a> {
             "ADDED" | "MODIFIED" => Self::Put(event.object),
             "DELETED" => Self::Remove(event.object),
             "BOOKMARK" => Self::Bookmark(event.object),
-            "ERROR" => Self::Error(read_status(event.object.get().as_bytes())),
+            "ERROR" => Self::Error(Box::new(read_status(event.object.get().as_bytes()))),
             other => return Err(format!("an event of the type {other:.64?}")),
         })
     }

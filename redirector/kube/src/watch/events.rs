@@ -53,24 +53,7 @@ impl Heard {
             Event::Error(status) => return Err(error_event::<T>(&status)),
         };
         let head = Head::read(object).map_err(malformed)?;
-        let is_news = if is_put {
-            self.known.put(&head, self.version.as_ref())
-        } else {
-            self.known.remove(&head)
-        };
-        self.advance(head.version);
-        if !is_news {
-            debug!(kind = T::KIND, object = %head.object, "an event that is no news is ignored");
-            return Ok(Line::Ignored);
-        }
-        if !is_put {
-            return Ok(Line::Change(Change::Remove(head.object)));
-        }
-        let change = change(head.object, T::decode(object.get().as_bytes()));
-        if matches!(change, Change::Rejected { .. }) {
-            stats.rejected();
-        }
-        Ok(Line::Change(change))
+        Ok(self.object(head, is_put, || T::decode(object.get().as_bytes()), stats))
     }
 
     /// Takes in an event that is too long to be read, of that length. Its object keeps its last
@@ -84,23 +67,37 @@ impl Heard {
     ) -> Line<T> {
         let beginning = Beginning::read(beginning);
         let Some(head) = beginning.head() else { return Line::Unnamed };
-        let object = head.object.clone();
-        let is_removal = beginning.kind == "DELETED";
-        let is_news = if is_removal {
-            self.known.remove(&head)
-        } else {
+        let why = || Err(format!("too long to be read: {length} bytes, of at most {limit}"));
+        self.object(head, beginning.kind != "DELETED", why, stats)
+    }
+
+    /// Takes in what an event says of one object.
+    fn object<T: Object>(
+        &mut self,
+        head: Head,
+        is_put: bool,
+        decode: impl FnOnce() -> Result<T, String>,
+        stats: &Stats,
+    ) -> Line<T> {
+        let is_news = if is_put {
             self.known.put(&head, self.version.as_ref())
+        } else {
+            self.known.remove(&head)
         };
         self.advance(head.version);
+        let object = head.object;
         if !is_news {
+            debug!(kind = T::KIND, %object, "an event that is no news is ignored");
             return Line::Ignored;
         }
-        if is_removal {
+        if !is_put {
             return Line::Change(Change::Remove(object));
         }
-        stats.rejected();
-        let why = format!("too long to be read: {length} bytes, of at most {limit}");
-        Line::Change(Change::Rejected { object, why })
+        let change = change(object, decode());
+        if matches!(change, Change::Rejected { .. }) {
+            stats.rejected();
+        }
+        Line::Change(change)
     }
 
     /// Moves the version on, never back: a replica that is behind repeats what is long known.

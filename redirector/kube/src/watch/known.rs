@@ -1,6 +1,6 @@
 //! What has been said of every object, so that only differences are said again.
 
-use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::{
     envelope::Head,
@@ -13,8 +13,6 @@ use crate::api::{Change, ObjectRef};
 #[derive(Debug, Default)]
 pub(super) struct Known {
     objects: BTreeMap<ObjectRef, Said>,
-    /// Removals since a relist began beside the watch: the list may still have them.
-    removed: Option<BTreeMap<ObjectRef, Option<Version>>>,
 }
 
 #[derive(Debug)]
@@ -49,9 +47,6 @@ impl Known {
         {
             return false;
         }
-        if let Some(removed) = &mut self.removed {
-            removed.remove(&head.object);
-        }
         self.remember(head.clone());
         true
     }
@@ -59,9 +54,6 @@ impl Known {
     /// An object was removed. Returns whether that is news: not so for one that is not known, nor
     /// for an earlier one of that name.
     pub(super) fn remove(&mut self, head: &Head) -> bool {
-        if let Some(removed) = &mut self.removed {
-            removed.insert(head.object.clone(), head.version.clone());
-        }
         let Entry::Occupied(said) = self.objects.entry(head.object.clone()) else { return false };
         if let (Some(version), Some(before)) = (&head.version, &said.get().version)
             && version.is_older_than(before)
@@ -72,70 +64,37 @@ impl Known {
         true
     }
 
-    /// A list is being read beside the watch.
-    pub(super) fn begin_beside(&mut self) {
-        self.removed = Some(BTreeMap::new());
-    }
-
-    /// No list is being read beside the watch any more.
-    pub(super) fn end_beside(&mut self) {
-        self.removed = None;
-    }
-
-    /// Takes in a complete list. `began` and `now` are what the watch had said when the list was
-    /// asked for and what it has said by now.
-    ///
-    /// Of a list that was read beside the watch, what the watch has said since is newer. Nothing
-    /// vanishes by a list in which an object could not be named.
-    pub(super) fn replace<T>(
-        &mut self,
-        list: List<T>,
-        began: Option<&Version>,
-        now: Option<&Version>,
-    ) -> Differences<T> {
+    /// Takes in a complete list; `heard` is what the watches have said until then. Nothing vanishes by
+    /// a list in which an object could not be named.
+    pub(super) fn replace<T>(&mut self, list: List<T>, heard: Option<&Version>) -> Differences<T> {
         let List { version, items, unnamed, .. } = list;
-        let removed = self.removed.take();
+        // A list that is older, of a state that was restored, shows nothing that a watch has missed.
+        let heard = heard.filter(|heard| !version.is_older_than(heard));
+        let was_due = |of: Option<&Version>| {
+            usize::from(of.zip(heard).is_some_and(|(of, heard)| of.is_not_newer_than(heard)))
+        };
         let mut differences = Differences { changes: Vec::new(), missed: 0 };
         if unnamed == 0 {
-            let has_watch_seen_all = now.is_some_and(|now| version.is_not_newer_than(now));
-            let listed: BTreeSet<&ObjectRef> = items.keys().collect();
-            let is_later =
-                |said: &Said| said.version.as_ref().is_some_and(|v| version.is_older_than(v));
-            let vanished = self.objects.iter().filter(|(object, said)| {
-                !(listed.contains(object) || removed.is_some() && is_later(said))
-            });
-            let vanished: Vec<ObjectRef> = vanished.map(|(object, _)| object.clone()).collect();
-            for object in vanished {
-                self.objects.remove(&object);
-                differences.missed += usize::from(has_watch_seen_all);
+            let vanished = self.objects.extract_if(.., |object, _| !items.contains_key(object));
+            for (object, _) in vanished {
+                differences.missed += was_due(Some(&version));
                 differences.changes.push(Change::Remove(object));
             }
         }
         for Listed { head, decoded } in items.into_values() {
-            if self.is_said(&head, removed.as_ref()) {
+            let said = self.objects.get(&head.object);
+            let is_same = said.is_some_and(|said| {
+                head.version.is_some() && head.version == said.version && head.uid == said.uid
+            });
+            if is_same {
                 continue;
             }
-            let was_due =
-                head.version.as_ref().zip(began).is_some_and(|(v, b)| v.is_not_newer_than(b));
-            differences.missed += usize::from(was_due);
+            differences.missed += was_due(head.version.as_ref());
             let object = head.object.clone();
             self.remember(head);
             differences.changes.push(change(object, decoded));
         }
         differences
-    }
-
-    /// Whether this version, or a later one, has been said, or its removal.
-    fn is_said(&self, head: &Head, removed: Option<&BTreeMap<ObjectRef, Option<Version>>>) -> bool {
-        let version = head.version.as_ref();
-        if let Some(removal) = removed.and_then(|removed| removed.get(&head.object)) {
-            let is_another = removal.as_ref().zip(version).is_some_and(|(r, v)| r.is_older_than(v));
-            return !is_another;
-        }
-        let Some(said) = self.objects.get(&head.object) else { return false };
-        let (Some(version), Some(before)) = (version, &said.version) else { return false };
-        let is_same = version == before && head.uid == said.uid;
-        is_same || (removed.is_some() && version.is_older_than(before))
     }
 
     fn remember(&mut self, head: Head) {
@@ -188,35 +147,16 @@ mod tests {
     }
 
     #[test]
-    fn what_the_watch_said_beside_a_list_is_newer_than_the_list() {
-        let mut known = Known::default();
-        for name in ["changed", "gone", "stays"] {
-            assert!(known.put(&head(name, "5"), None));
-        }
-        known.begin_beside();
-        assert!(known.put(&head("changed", "12"), None));
-        assert!(known.remove(&head("gone", "13")));
-        assert!(known.put(&head("new", "14"), None));
-        let old = [head("changed", "5"), head("gone", "5"), head("stays", "5")];
-        let differences =
-            known.replace(list("10", &old), Some(&version("5")), Some(&version("14")));
-        assert_eq!(differences.changes, []);
-        assert_eq!(known.len(), 3);
-    }
-
-    #[test]
     fn what_the_watch_should_have_said_is_counted() {
         let mut known = Known::default();
         for name in ["lost-change", "lost-removal"] {
             assert!(known.put(&head(name, "5"), None));
         }
-        known.begin_beside();
         let now = [head("lost-change", "7"), head("fresh", "11")];
         let heard = version("10");
-        let differences = known.replace(list("10", &now[..1]), Some(&heard), Some(&heard));
+        let differences = known.replace(list("10", &now[..1]), Some(&heard));
         assert_eq!((differences.changes.len(), differences.missed), (2, 2));
-        known.begin_beside();
-        let differences = known.replace(list("11", &now), Some(&heard), Some(&heard));
+        let differences = known.replace(list("11", &now), Some(&heard));
         assert_eq!((differences.changes.len(), differences.missed), (1, 0));
     }
 
@@ -225,7 +165,7 @@ mod tests {
         let mut known = Known::default();
         assert!(known.put(&head("a", "5"), None));
         let list = List { unnamed: 1, ..list("10", &[]) };
-        assert_eq!(known.replace(list, None, None).changes, []);
+        assert_eq!(known.replace(list, None).changes, []);
         assert_eq!(known.len(), 1);
     }
 
@@ -234,7 +174,8 @@ mod tests {
         let mut known = Known::default();
         assert!(known.put(&head("a", "50"), None));
         assert!(known.put(&head("b", "60"), None));
-        let differences = known.replace(list("10", &[head("a", "5")]), None, None);
+        let differences = known.replace(list("10", &[head("a", "5")]), Some(&version("60")));
         assert_eq!(differences.changes.len(), 2, "a in its old version, b gone");
+        assert_eq!(differences.missed, 0);
     }
 }

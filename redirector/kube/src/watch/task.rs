@@ -1,6 +1,6 @@
 //! The loop of one watch: list, watch, watch again, and what each error leads to.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::{
@@ -13,9 +13,9 @@ use super::{
     Limits, Selector, State, Stats,
     backoff::Backoff,
     events::{Heard, Line},
+    known::Differences,
     lines::{Found, Lines},
-    list::{Freshness, List, list},
-    version::Version,
+    list::{Freshness, list},
 };
 use crate::{
     api::{Batch, Change, Object},
@@ -24,9 +24,6 @@ use crate::{
 
 /// A list longer than this is asked for in pages.
 const MOST_IN_ONE_PAGE: usize = 16 << 20;
-
-/// A list that is being read beside the watch, and what had been heard when it began.
-type Beside<T> = (Option<Version>, Pin<Box<dyn Future<Output = Result<List<T>, Error>> + Send>>);
 
 /// One watch.
 pub(super) struct Task<T> {
@@ -86,18 +83,22 @@ impl<T: Object> Task<T> {
     pub(super) async fn run(mut self) {
         loop {
             let began = Instant::now();
-            // Due while the watch was down, or begun beside a watch that then ended.
             let is_list = self.must_list || began >= self.relist_at;
             let result = if is_list { self.relist().await } else { self.follow().await };
             let lasted = began.elapsed();
             match result {
                 Ok(()) if is_list => self.listing.reset(),
+                Ok(()) if Instant::now() >= self.relist_at => {}
                 // A server that ends every watch at once is not asked in a loop.
                 Ok(()) if lasted < self.limits.backoff * 2 => {
                     self.wait(State::Waiting, None, false).await;
                 }
                 Ok(()) => {}
+                Err(error) if is_list && !self.must_list && error.kind() != ErrorKind::Behind => {
+                    self.relist_later(&error);
+                }
                 Err(error) => {
+                    self.must_list |= is_list;
                     if !is_list && lasted >= self.limits.backoff * 2 {
                         self.watching.reset();
                     }
@@ -110,34 +111,17 @@ impl<T: Object> Task<T> {
     /// Reads everything; what differs from what has been said is said.
     async fn relist(&mut self) -> Result<(), Error> {
         self.stats.enter(State::Listing);
-        let list = self.list().await?;
-        self.take_in(list, None).await;
-        self.must_list = false;
-        Ok(())
-    }
-
-    fn list(&self) -> Pin<Box<dyn Future<Output = Result<List<T>, Error>> + Send>> {
-        let (client, selector) = (self.client.clone(), self.selector.clone());
-        let (limits, stats) = (self.limits.clone(), self.stats.clone());
-        let (freshness, page_size) = (self.freshness(), self.page_size);
-        Box::pin(
-            async move { list(&client, &selector, &limits, &stats, &freshness, page_size).await },
-        )
-    }
-
-    /// Takes in a complete list; `beside` is what had been heard when it began beside a watch.
-    async fn take_in(&mut self, list: List<T>, beside: Option<Option<Version>>) {
+        let Self { client, selector, limits, stats, page_size, .. } = &*self;
+        let list =
+            list::<T>(client, selector, limits, stats, &self.freshness(), *page_size).await?;
         let is_first = self.heard.version.is_none();
         let is_paged = list.bytes > MOST_IN_ONE_PAGE;
         self.page_size = is_paged.then_some(self.page_size.unwrap_or(self.limits.page_size));
         let version = list.version.clone();
-        let began = beside.as_ref().and_then(Option::as_ref);
-        let differences = self.heard.known.replace(list, began, self.heard.version.as_ref());
-        let (changes, missed) = (differences.changes, differences.missed);
-        // Beside a watch, the watch goes on from where it is.
-        if beside.is_none() {
-            self.heard.version = Some(version);
-        }
+        let Differences { changes, missed } =
+            self.heard.known.replace(list, self.heard.version.as_ref());
+        self.heard.version = Some(version);
+        self.must_list = false;
         self.is_consistent = false;
         self.was_away = false;
         let spread = self.rng.random_range(0.8..=1.2);
@@ -157,6 +141,7 @@ impl<T: Object> Task<T> {
         if is_first || !changes.is_empty() {
             self.say(changes).await;
         }
+        Ok(())
     }
 
     /// Follows one watch, from where the last one was, until it ends.
@@ -167,13 +152,11 @@ impl<T: Object> Task<T> {
         let path = self.watch_path(asked);
         let mut stream = self.client.open(&path, self.limits.first_byte).await?;
         self.stats.enter(State::Watching);
-        let result = self.hear(&mut stream, asked, has_its_end).await;
-        self.heard.known.end_beside();
-        result
+        self.hear(&mut stream, asked, has_its_end).await
     }
 
-    /// Hears a watch until the server ends it, as it was asked to do after `asked`; with
-    /// `has_its_end` that is before silence is too long, so that silence beyond is an error.
+    /// Hears a watch until a relist is due or the server ends it, as it was asked to do after `asked`;
+    /// with `has_its_end` that is before silence is too long, so that silence beyond is an error.
     async fn hear(
         &mut self,
         stream: &mut Stream,
@@ -185,7 +168,6 @@ impl<T: Object> Task<T> {
         let ends_at = began + self.limits.watch.mul_f64(1.1) + self.limits.silence;
         let mut silent_at = began + self.limits.silence;
         let mut has_heard = false;
-        let mut beside: Option<Beside<T>> = None;
         loop {
             tokio::select! {
                 chunk = stream.chunk() => {
@@ -213,24 +195,7 @@ impl<T: Object> Task<T> {
                     self.is_quiet = true;
                     return Ok(());
                 }
-                () = sleep_until(ends_at) => return Ok(()),
-                () = sleep_until(self.relist_at), if beside.is_none() => {
-                    self.heard.known.begin_beside();
-                    beside = Some((self.heard.version.clone(), self.list()));
-                }
-                list = finished(&mut beside) => {
-                    let (began, list) = list;
-                    beside = None;
-                    match list {
-                        Ok(list) => self.take_in(list, Some(began)).await,
-                        // What an older state holds counts only without a watch of a newer one.
-                        Err(error) if error.kind() == ErrorKind::Behind => return Err(error),
-                        Err(error) => {
-                            self.heard.known.end_beside();
-                            self.relist_later(&error);
-                        }
-                    }
-                }
+                () = sleep_until(ends_at.min(self.relist_at)) => return Ok(()),
             }
         }
     }
@@ -287,7 +252,7 @@ impl<T: Object> Task<T> {
         result.map(|()| has_heard)
     }
 
-    /// Lists beside the watch, which goes on, after the longest backoff, however often that is asked for.
+    /// Lists after the longest backoff, however often that is asked for; until then the watch goes on.
     fn list_soon(&mut self) {
         warn!(kind = T::KIND, "an event that is too long is passed over; its object is not known");
         let soon = Instant::now() + self.limits.longest_backoff;
@@ -349,7 +314,7 @@ impl<T: Object> Task<T> {
         }
     }
 
-    /// A relist beside the watch has failed; the watch goes on.
+    /// A relist that was due has failed; the watch goes on from where it was.
     fn relist_later(&mut self, error: &Error) {
         debug!(kind = T::KIND, %error, "a relist failed; it is tried again");
         self.stats.failed(error);
@@ -393,16 +358,5 @@ impl<T: Object> Task<T> {
             query.append_pair("resourceVersion", &version.to_string());
         }
         format!("{}?{}", T::PATH, query.finish())
-    }
-}
-
-/// Waits for the list beside the watch to be complete or to fail; for ever if there is none.
-async fn finished<T>(beside: &mut Option<Beside<T>>) -> (Option<Version>, Result<List<T>, Error>) {
-    match beside {
-        Some((began, list)) => {
-            let list = list.await;
-            (began.take(), list)
-        }
-        None => std::future::pending().await,
     }
 }
