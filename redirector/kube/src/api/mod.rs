@@ -10,10 +10,11 @@ mod slice;
 use std::{fmt, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
 
 pub use address::{Address, Family, Refused, Unusable};
 pub(crate) use names::Names;
-pub use node::{Node, NodePlace, regions};
+pub use node::{Node, regions};
 pub use policy::FailoverPolicy;
 pub use service::{Service, ServiceKind, ServicePort};
 pub use slice::{Endpoint, EndpointSlice, Hints, Maker, SlicePort};
@@ -77,6 +78,11 @@ pub struct Batch<T> {
     pub changes: Vec<Change<T>>,
     /// After these everything that there is has been said. Always so after the first batch.
     pub is_synced: bool,
+}
+
+/// Reads JSON.
+fn decode<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, String> {
+    serde_json::from_slice(json).map_err(|error| error.to_string())
 }
 
 /// Which object it is that has this metadata.

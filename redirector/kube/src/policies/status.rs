@@ -1,5 +1,7 @@
 //! The conditions of one policy.
 
+use std::sync::Arc;
+
 use redirector_core::failover::vacancies::{Vacancy, Vacant};
 
 use crate::api::ObjectRef;
@@ -103,23 +105,25 @@ impl Targets {
         if self.held.is_empty() {
             return not(reason::NOT_ACCEPTED, "holds for no Service".to_owned());
         }
-        let left = self.held.iter().filter_map(|(service, standing)| match standing {
-            Standing::LeftToKubeProxy(why) => Some(format!("{}: {why}", service.name)),
+        let out = |why: fn(&Standing) -> Option<&Arc<str>>| {
+            let out = self.held.iter().filter_map(|(service, standing)| {
+                Some(format!("{}: {}", service.name, why(standing)?))
+            });
+            out.collect::<Vec<_>>().join("; ")
+        };
+        let left = out(|standing| match standing {
+            Standing::LeftToKubeProxy(why) => Some(why),
             _ => None,
         });
-        let left: Vec<_> = left.collect();
         if !left.is_empty() {
-            let message = format!("left to kube-proxy: {}", left.join("; "));
-            return not(reason::LEFT_TO_KUBE_PROXY, message);
+            return not(reason::LEFT_TO_KUBE_PROXY, format!("left to kube-proxy: {left}"));
         }
-        let missing = self.held.iter().filter_map(|(service, standing)| match standing {
-            Standing::NotInstalled(why) => Some(format!("{}: {why}", service.name)),
+        let missing = out(|standing| match standing {
+            Standing::NotInstalled(why) => Some(why),
             _ => None,
         });
-        let missing: Vec<_> = missing.collect();
         if !missing.is_empty() {
-            let message = format!("not in the kernel: {}", missing.join("; "));
-            return not(reason::NOT_INSTALLED, message);
+            return not(reason::NOT_INSTALLED, format!("not in the kernel: {missing}"));
         }
         let pending = list(self.standing(&Standing::Pending));
         if !pending.is_empty() {
