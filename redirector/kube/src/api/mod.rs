@@ -10,6 +10,7 @@ mod slice;
 use std::{fmt, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use redirector_core::service::ServiceRef;
 use serde::Deserialize;
 
 pub use address::{Address, Family, Refused, Unusable};
@@ -34,6 +35,42 @@ impl fmt::Display for ObjectRef {
             return f.write_str(&self.name);
         }
         write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// A port of a Service. The core calls it `namespace/name:port`, without the colon where the port has
+/// no name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortRef {
+    /// The Service.
+    pub object: ObjectRef,
+    /// The port's name; empty is none.
+    pub port: Arc<str>,
+}
+
+impl PortRef {
+    /// The port that the core calls so; `None` is no name of Kubernetes.
+    #[must_use]
+    pub fn read(service: &ServiceRef) -> Option<Self> {
+        let is_label = |text: &str| {
+            let is_char =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            (1..=63).contains(&text.len()) && text.bytes().all(is_char)
+        };
+        let (namespace, rest) = service.0.split_once('/')?;
+        let (name, port) = rest.split_once(':').unwrap_or((rest, ""));
+        (is_label(namespace) && is_label(name)).then(|| Self {
+            object: ObjectRef { namespace: namespace.into(), name: name.into() },
+            port: port.into(),
+        })
+    }
+
+    /// How the core calls it.
+    #[must_use]
+    pub fn service(&self) -> ServiceRef {
+        let Self { object, port } = self;
+        let colon = if port.is_empty() { "" } else { ":" };
+        ServiceRef(format!("{object}{colon}{port}").into())
     }
 }
 

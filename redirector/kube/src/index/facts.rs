@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use redirector_core::{failover::vacancies::Vacancy, service::ServiceRef};
 use redirector_policy::TierServiceSpec;
 
-use super::{Index, said::Said};
+use super::{Index, ports::PublishedPort};
 use crate::{
     api::ObjectRef,
     policies::{Facts, PolicyStatus, PortHealth, Standing, TierStanding},
@@ -32,9 +32,9 @@ impl Index {
     /// The Service ports for which a policy holds.
     #[must_use]
     pub fn with_policy(&self) -> Vec<ServiceRef> {
-        let Some((_, said)) = &self.said else { return Vec::new() };
-        let governed = said.iter().filter(|(object, _)| self.has_policy(object));
-        governed.flat_map(|(_, ports)| ports).map(|port| port.name.clone()).collect()
+        let published = self.published.iter().flat_map(|(_, published)| published);
+        let governed = published.filter(|(object, _)| self.has_policy(object));
+        governed.flat_map(|(_, ports)| ports).map(|port| port.service.name.clone()).collect()
     }
 
     /// What is to be said about each policy. `states` are those of [`Index::with_policy`]; one that
@@ -54,13 +54,6 @@ struct Told<'a> {
     states: &'a BTreeMap<ServiceRef, PortState>,
 }
 
-impl Told<'_> {
-    fn ports(&self, service: &ObjectRef) -> &[Said] {
-        let said = self.index.said.as_ref().and_then(|(_, said)| said.get(service));
-        said.map_or(&[], Vec::as_slice)
-    }
-}
-
 impl Facts for Told<'_> {
     fn is_synced(&self) -> bool {
         self.index.is_synced()
@@ -75,13 +68,14 @@ impl Facts for Told<'_> {
             let why = notice.map_or("it has no address", |notice| &notice.message);
             return Standing::LeftToKubeProxy(why.into());
         }
-        let why = |port: &Said| self.states.get(&port.name)?.not_installed.clone();
-        if let Some(why) = self.ports(service).iter().find_map(why) {
+        let why = |port: &PublishedPort| self.states.get(&port.service.name)?.not_installed.clone();
+        if let Some(why) = self.index.ports(service).iter().find_map(why) {
             return Standing::NotInstalled(why);
         }
-        let is_programmed =
-            |port: &Said| self.states.get(&port.name).is_some_and(|state| state.is_programmed);
-        if self.ports(service).iter().all(is_programmed) {
+        let is_programmed = |port: &PublishedPort| {
+            self.states.get(&port.service.name).is_some_and(|state| state.is_programmed)
+        };
+        if self.index.ports(service).iter().all(is_programmed) {
             Standing::Programmed
         } else {
             Standing::Pending
@@ -89,14 +83,14 @@ impl Facts for Told<'_> {
     }
 
     fn health(&self, service: &ObjectRef) -> Vec<PortHealth> {
-        let health = |port: &Said| {
-            let state = self.states.get(&port.name)?;
+        let health = |PublishedPort { name, service }: &PublishedPort| {
+            let state = self.states.get(&service.name)?;
             let PortState { backends, healthy, away, vacancies, .. } = state.clone();
-            let name = port.name.0.rsplit_once(':').map(|(_, name)| Arc::from(name));
-            let number = || port.frontends.first().map(|frontend| frontend.port.to_string().into());
+            let name = (!name.is_empty()).then(|| Arc::clone(name));
+            let number = || Some(service.frontends.first()?.port.to_string().into());
             Some(PortHealth { port: name.or_else(number)?, backends, healthy, away, vacancies })
         };
-        self.ports(service).iter().filter_map(health).collect()
+        self.index.ports(service).iter().filter_map(health).collect()
     }
 
     fn tier(&self, namespace: &str, tier: &TierServiceSpec) -> TierStanding {

@@ -17,7 +17,6 @@ mod frontends;
 mod known;
 mod notice;
 mod ports;
-mod said;
 mod settings;
 mod settle;
 mod shares;
@@ -38,7 +37,7 @@ use self::{
     differences::Differences,
     frontends::{Claim, Claims},
     known::Known,
-    said::{Places, Said},
+    ports::PublishedPort,
     shares::Demand,
     standing::{Standing, is_api_server},
 };
@@ -50,7 +49,6 @@ use crate::{
 pub use self::{
     facts::PortState,
     notice::{Notice, reason},
-    said::{object_of, service_ref},
     settings::{Features, Quotas, Scope, Settings},
 };
 
@@ -95,9 +93,10 @@ pub struct Index {
     met: BTreeMap<ObjectRef, BTreeSet<IpAddr>>,
     /// Services over their namespace's share.
     left: BTreeSet<ObjectRef>,
-    places: Places,
+    /// Zones in no region that is known, and how many backends are told to be there.
+    unplaced: BTreeMap<Arc<str>, usize>,
     /// What the core knows; `None` is nothing yet.
-    said: Option<(Locality, BTreeMap<ObjectRef, Vec<Said>>)>,
+    published: Option<(Locality, BTreeMap<ObjectRef, Vec<PublishedPort>>)>,
     notices: BTreeMap<ObjectRef, Vec<Notice>>,
     unreadable: BTreeMap<(&'static str, ObjectRef), Box<str>>,
     api_servers: Vec<SocketAddr>,
@@ -130,8 +129,8 @@ impl Index {
             claims: Claims::default(),
             met: BTreeMap::new(),
             left: BTreeSet::new(),
-            places: Places::default(),
-            said: None,
+            unplaced: BTreeMap::new(),
+            published: None,
             notices: BTreeMap::new(),
             unreadable: BTreeMap::new(),
             api_servers: Vec::new(),
@@ -180,10 +179,8 @@ impl Index {
         };
         let Some(node) = self.node.clone() else { return Vec::new() };
         let place = ports::place(self, &node);
-        let (place_before, mut said) = match self.said.take() {
-            Some((place, said)) => (Some(place), said),
-            None => (None, BTreeMap::new()),
-        };
+        let (place_before, published) = self.published.take().unzip();
+        let mut published = published.unwrap_or_default();
         let mut inputs = Vec::new();
         if place_before.as_ref() != Some(&place) {
             inputs.push(Input::Node(place.clone()));
@@ -194,19 +191,20 @@ impl Index {
         for object in affected {
             let (now, notices) = self.answer(&object, &node);
             set(&mut self.notices, &object, notices);
-            let before = said.remove(&object).unwrap_or_default();
+            let before = published.remove(&object).unwrap_or_default();
+            self.count_unplaced(&before, &now);
             if !is_first {
                 differences.add(before, &now);
             }
-            set(&mut said, &object, now);
+            set(&mut published, &object, now);
         }
         if is_first {
-            let all = said.values().flatten().map(Said::service).collect();
+            let all = published.values().flatten().map(|port| port.service.clone()).collect();
             inputs.push(Input::Replace(all));
         } else {
             inputs.extend(differences.inputs());
         }
-        self.said = Some((place, said));
+        self.published = Some((place, published));
         inputs
     }
 
@@ -266,7 +264,7 @@ impl Index {
     /// been told.
     #[must_use]
     pub fn is_synced(&self) -> bool {
-        self.said.is_some()
+        self.published.is_some()
     }
 
     /// A Service as the API server has it, whether it is ours or not.
@@ -279,14 +277,13 @@ impl Index {
     /// [`Notice`] about it says why, or it was not asked for.
     #[must_use]
     pub fn is_ours(&self, object: &ObjectRef) -> bool {
-        let said = self.said.as_ref().and_then(|(_, said)| said.get(object));
-        said.is_some_and(|ports| ports.iter().any(|port| !port.frontends.is_empty()))
+        self.ports(object).iter().any(|port| !port.service.frontends.is_empty())
     }
 
     /// Zones of backends in no region that is known: a reason to look at the Nodes again.
     #[must_use]
     pub fn unknown_zones(&self) -> BTreeSet<Arc<str>> {
-        self.places.without_region()
+        self.unplaced.keys().cloned().collect()
     }
 
     /// Where the API server answers: the endpoints of `default/kubernetes`, the last ones if there
@@ -363,7 +360,6 @@ impl Index {
         if let Some(Node { zone: Some(zone), region: Some(region), .. }) = &self.node {
             self.regions.insert(zone.clone(), region.clone());
         }
-        self.places.forget();
         self.are_all_touched = true;
     }
 
@@ -384,9 +380,28 @@ impl Index {
         }
     }
 
+    /// The ports of a Service, as the core was told of them.
+    fn ports(&self, object: &ObjectRef) -> &[PublishedPort] {
+        let ports = self.published.as_ref().and_then(|(_, published)| published.get(object));
+        ports.map_or(&[], Vec::as_slice)
+    }
+
+    /// Counts the backends in zones of no region, of a Service as the core was told and is to be.
+    fn count_unplaced(&mut self, before: &[PublishedPort], now: &[PublishedPort]) {
+        for zone in now.iter().flat_map(unplaced) {
+            *self.unplaced.entry(Arc::clone(zone)).or_default() += 1;
+        }
+        for zone in before.iter().flat_map(unplaced) {
+            if let Some(count) = self.unplaced.get_mut(zone) {
+                *count -= 1;
+            }
+        }
+        self.unplaced.retain(|_, count| *count > 0);
+    }
+
     /// What the core and people are to be told of a Service.
-    fn answer(&mut self, object: &ObjectRef, node: &Node) -> (Vec<Said>, Vec<Notice>) {
-        let mut notices = self.notices.remove(object).unwrap_or_default();
+    fn answer(&mut self, object: &ObjectRef, node: &Node) -> (Vec<PublishedPort>, Vec<Notice>) {
+        let notices = self.notices.remove(object).unwrap_or_default();
         let Some(standing) = self.standings.get(object).cloned() else {
             // The notices that `stand` left about it.
             return (Vec::new(), notices);
@@ -403,9 +418,7 @@ impl Index {
         let Some(service) = self.known.services.get(object).cloned() else {
             return (Vec::new(), notices);
         };
-        let (said, found) = self.say(&service, &standing, node);
-        notices = found;
-        (said, notices)
+        self.publish(&service, &standing, node)
     }
 
     fn has_policy(&self, object: &ObjectRef) -> bool {
@@ -426,6 +439,12 @@ impl Index {
         let holder = self.holder(&Frontend { address, port, protocol })?;
         (!self.left.contains(&holder.object)).then_some(holder)
     }
+}
+
+/// The zone of each backend that is in no region.
+fn unplaced(port: &PublishedPort) -> impl Iterator<Item = &Arc<str>> {
+    let places = port.service.backends.iter().map(|backend| &backend.locality);
+    places.filter(|place| place.region.is_none()).filter_map(|place| place.zone.as_ref())
 }
 
 /// Sets the list of an object; an empty one is removed.
