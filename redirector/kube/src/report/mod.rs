@@ -298,12 +298,8 @@ async fn tell(shared: &Shared, reports: &mut mpsc::Receiver<Report>) {
             known.number = current.number;
         }
         known.led_by_other = current.led_by_other;
-        while let Ok((at, wall, report)) = reports.try_recv() {
-            if !is_leader {
-                ledger.remember(report, at, wall);
-            } else if !ledger.happened(report, at, wall) {
-                shared.stats.drop_one();
-            }
+        while let Ok(report) = reports.try_recv() {
+            note(shared, &mut ledger, report);
         }
         let mut due = None;
         if is_leader {
@@ -316,15 +312,19 @@ async fn tell(shared: &Shared, reports: &mut mpsc::Receiver<Report>) {
         }
         tokio::select! {
             report = reports.recv() => {
-                let Some((at, wall, report)) = report else { continue };
-                if !shared.is_leader() {
-                    ledger.remember(report, at, wall);
-                } else if !ledger.happened(report, at, wall) {
-                    shared.stats.drop_one();
-                }
+                report.into_iter().for_each(|report| note(shared, &mut ledger, report));
             }
             _ = term.changed() => {}
             () = shared.sleep_until_some(due) => {}
         }
+    }
+}
+
+/// Takes note of one report: to be written, or for when this agent leads next.
+fn note(shared: &Shared, ledger: &mut Ledger, (at, wall, report): Report) {
+    if !shared.is_leader() {
+        ledger.remember(report, at, wall);
+    } else if !ledger.happened(report, at, wall) {
+        shared.stats.drop_one();
     }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     api::{Change, Object},
-    client::{Error, retry_after},
+    client::{Error, read_status, retry_after},
 };
 
 /// What has been heard of a kind.
@@ -43,14 +43,17 @@ impl Heard {
     pub(super) fn line<T: Object>(&mut self, line: &[u8], stats: &Stats) -> Result<Line<T>, Error> {
         let malformed = |why| Error::Malformed { why };
         let line = String::from_utf8_lossy(line);
-        let (is_put, object) = match Event::read(&line).map_err(malformed)? {
-            Event::Put(object) => (true, object),
-            Event::Remove(object) => (false, object),
-            Event::Bookmark(object) => {
+        let Event { kind, object } =
+            serde_json::from_str(&line).map_err(|why| malformed(format!("no event: {why}")))?;
+        let is_put = match &*kind {
+            "ADDED" | "MODIFIED" => true,
+            "DELETED" => false,
+            "BOOKMARK" => {
                 self.advance(bookmark(object));
                 return Ok(Line::Bookmark);
             }
-            Event::Error(status) => return Err(error_event::<T>(&status)),
+            "ERROR" => return Err(error_event::<T>(&read_status(object.get().as_bytes()))),
+            other => return Err(malformed(format!("an event of the type {other:.64?}"))),
         };
         let head = Head::read(object).map_err(malformed)?;
         Ok(self.object(head, is_put, || T::decode(object.get().as_bytes()), stats))
