@@ -8,7 +8,7 @@ use kube::core::Status;
 use crate::text::bounded;
 
 /// Longest message of the server that is kept, in bytes.
-const LONGEST_MESSAGE: usize = 512;
+const MAX_MESSAGE: usize = 512;
 
 /// Why one request failed. Messages of the server are cut to 512 bytes.
 #[derive(Debug, thiserror::Error)]
@@ -232,7 +232,7 @@ impl Error {
         status: &Status,
     ) -> Self {
         let path = path.split('?').next().unwrap_or_default().to_owned();
-        let message = bounded(&status.message, LONGEST_MESSAGE);
+        let message = bounded(&status.message, MAX_MESSAGE);
         if is_too_large_a_version(status) {
             return Self::Behind { message };
         }
@@ -252,7 +252,7 @@ impl Error {
 /// Reads a `Status` object of the API; what is none is a message.
 pub(crate) fn read_status(body: &[u8]) -> Status {
     serde_json::from_slice(body).unwrap_or_else(|_| Status {
-        message: String::from_utf8_lossy(&body[..body.len().min(LONGEST_MESSAGE)]).into_owned(),
+        message: String::from_utf8_lossy(&body[..body.len().min(MAX_MESSAGE)]).into_owned(),
         ..Status::default()
     })
 }

@@ -28,7 +28,7 @@ use tracing::{info, warn};
 use self::{access::Access, alternatives::Alternatives, connect::Connection};
 
 /// Idle connections that are kept.
-const MOST_IDLE: usize = 4;
+const MAX_IDLE: usize = 4;
 
 /// A client of the API server. Clones share connections and credentials.
 #[derive(Clone)]
@@ -116,7 +116,7 @@ impl Client {
     /// Keeps a connection on which an answer has come to its end.
     fn keep(&self, connection: Connection) {
         let mut idle = lock(&self.shared.idle);
-        if idle.len() < MOST_IDLE {
+        if idle.len() < MAX_IDLE {
             idle.push((connection, Instant::now()));
         }
     }

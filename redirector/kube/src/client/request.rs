@@ -12,10 +12,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::{Access, Client, Connection, Error, error};
 
 /// Bytes that are read of an answer that is no success, at most.
-const MOST_OF_A_REFUSAL: usize = 64 << 10;
+const MAX_REFUSAL: usize = 64 << 10;
 
 /// Bytes of an answer to a single request, at most.
-const MOST_OF_AN_ANSWER: usize = 16 << 20;
+const MAX_ANSWER: usize = 16 << 20;
 
 /// An answer that is a success.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,7 +122,7 @@ impl Client {
         let ask = async {
             let question = Question { method, path, media, body };
             let stream = self.send(question, timeouts.first_byte).await?;
-            self.finish(stream, MOST_OF_AN_ANSWER, "answer").await
+            self.finish(stream, MAX_ANSWER, "answer").await
         };
         self.within(timeouts.request, ask).await
     }
@@ -195,7 +195,7 @@ impl Client {
         if head.status.is_success() {
             return Ok(stream);
         }
-        let read = self.finish(stream, MOST_OF_A_REFUSAL, "refusal");
+        let read = self.finish(stream, MAX_REFUSAL, "refusal");
         let body = match timeout_at(deadline, read).await {
             Ok(Ok(answer)) => answer.body,
             // The status alone says enough.

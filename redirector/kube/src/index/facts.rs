@@ -8,7 +8,7 @@ use redirector_policy::TierServiceSpec;
 use super::{Index, ports::PublishedPort};
 use crate::{
     api::ObjectRef,
-    policies::{Facts, PolicyStatus, PortHealth, Standing, TierStanding},
+    policies::{Facts, PolicyStatus, PortHealth, ServiceState, TierState},
 };
 
 /// What has become of a Service port in the core and in the kernel.
@@ -44,41 +44,41 @@ impl Index {
         &self,
         states: &BTreeMap<ServiceRef, PortState>,
     ) -> BTreeMap<ObjectRef, PolicyStatus> {
-        self.policies.statuses(&Told { index: self, states })
+        self.policies.statuses(&PublishedFacts { index: self, states })
     }
 }
 
 /// The index, and what the core and the kernel have made of what it said.
-struct Told<'a> {
+struct PublishedFacts<'a> {
     index: &'a Index,
     states: &'a BTreeMap<ServiceRef, PortState>,
 }
 
-impl Facts for Told<'_> {
+impl Facts for PublishedFacts<'_> {
     fn is_synced(&self) -> bool {
         self.index.is_synced()
     }
 
-    fn standing(&self, service: &ObjectRef) -> Standing {
+    fn service(&self, service: &ObjectRef) -> ServiceState {
         if self.index.service(service).is_none() {
-            return Standing::Missing;
+            return ServiceState::Missing;
         }
         if !self.index.is_ours(service) {
             let notice = self.index.notices.get(service).and_then(|notices| notices.first());
             let why = notice.map_or("it has no address", |notice| &notice.message);
-            return Standing::LeftToKubeProxy(why.into());
+            return ServiceState::LeftToKubeProxy(why.into());
         }
         let why = |port: &PublishedPort| self.states.get(&port.service.name)?.not_installed.clone();
         if let Some(why) = self.index.ports(service).iter().find_map(why) {
-            return Standing::NotInstalled(why);
+            return ServiceState::NotInstalled(why);
         }
         let is_programmed = |port: &PublishedPort| {
             self.states.get(&port.service.name).is_some_and(|state| state.is_programmed)
         };
         if self.index.ports(service).iter().all(is_programmed) {
-            Standing::Programmed
+            ServiceState::Programmed
         } else {
-            Standing::Pending
+            ServiceState::Pending
         }
     }
 
@@ -93,15 +93,15 @@ impl Facts for Told<'_> {
         self.index.ports(service).iter().filter_map(health).collect()
     }
 
-    fn tier(&self, namespace: &str, tier: &TierServiceSpec) -> TierStanding {
+    fn tier(&self, namespace: &str, tier: &TierServiceSpec) -> TierState {
         let object = ObjectRef { namespace: namespace.into(), name: tier.name.as_str().into() };
-        let Some(service) = self.index.service(&object) else { return TierStanding::NoService };
+        let Some(service) = self.index.service(&object) else { return TierState::NoService };
         let is_found = match &tier.port {
             None => service.ports.len() == 1,
             Some(port) => {
                 service.ports.iter().any(|of| *of.name == **port || of.port.to_string() == *port)
             }
         };
-        if is_found { TierStanding::Found } else { TierStanding::NoPort }
+        if is_found { TierState::Found } else { TierState::NoPort }
     }
 }

@@ -1,8 +1,8 @@
 //! From API objects to what the core is told, by kube-proxy's rules. Pure.
 //!
 //! The rules are kube-proxy's, each with its function, in `endpoints` (which endpoints),
-//! `frontends` (which addresses) and `standing` (which Services); who gets what when there is
-//! not enough is in `shares`. Only what a piece of news touches is looked at again, and only
+//! `frontends` (which addresses) and `adoption` (which Services); who gets what when there is
+//! not enough is in `quota`. Only what a piece of news touches is looked at again, and only
 //! Services whose value really changed are said again.
 //!
 //! UDP: kube-proxy (`conntrack.CleanStaleEntries`) lets a flow stay with an endpoint as long as
@@ -10,17 +10,17 @@
 //! the table: every endpoint that is ready, or serves and terminates, is listed, and nothing else.
 //! A socket's earlier choice that is still found in the table is kept, any other is made anew.
 
+mod adoption;
+mod cache;
 mod differences;
 mod endpoints;
 mod facts;
 mod frontends;
-mod known;
 mod notice;
 mod ports;
+mod quota;
+mod reconcile;
 mod settings;
-mod settle;
-mod shares;
-mod standing;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,12 +34,12 @@ use redirector_core::{
 };
 
 use self::{
+    adoption::{Adoption, is_api_server},
+    cache::Cache,
     differences::Differences,
     frontends::{Claim, Claims},
-    known::Known,
     ports::PublishedPort,
-    shares::Demand,
-    standing::{Standing, is_api_server},
+    quota::Demand,
 };
 use crate::{
     api::{Batch, Change, EndpointSlice, FailoverPolicy, Node, Object, ObjectRef, Service},
@@ -71,7 +71,7 @@ pub enum News {
 #[derive(Debug)]
 pub struct Index {
     settings: Settings,
-    known: Known,
+    cache: Cache,
     policies: Policies,
     node: Option<Node>,
     /// The regions of zones as they were told; `None` is not yet.
@@ -83,14 +83,14 @@ pub struct Index {
     touched: BTreeSet<ObjectRef>,
     are_all_touched: bool,
     /// Services that are ours, as far as they alone decide.
-    standings: BTreeMap<ObjectRef, Standing>,
+    adoptions: BTreeMap<ObjectRef, Adoption>,
     /// What those Services need in all, without tiers that are other Services.
     demanded: Demand,
     /// Services that tiers name, and the Services whose tiers they are.
     referrers: BTreeMap<ObjectRef, BTreeSet<ObjectRef>>,
     claims: Claims,
     /// The endpoints of each Service at addresses that a Service claims.
-    met: BTreeMap<ObjectRef, BTreeSet<IpAddr>>,
+    linked: BTreeMap<ObjectRef, BTreeSet<IpAddr>>,
     /// Services over their namespace's share.
     left: BTreeSet<ObjectRef>,
     /// Zones in no region that is known, and how many backends are told to be there.
@@ -115,7 +115,7 @@ impl Index {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            known: Known::default(),
+            cache: Cache::default(),
             policies: Policies::default(),
             node: None,
             told_regions: None,
@@ -123,11 +123,11 @@ impl Index {
             synced: Synced::default(),
             touched: BTreeSet::new(),
             are_all_touched: false,
-            standings: BTreeMap::new(),
+            adoptions: BTreeMap::new(),
             demanded: Demand::default(),
             referrers: BTreeMap::new(),
             claims: Claims::default(),
-            met: BTreeMap::new(),
+            linked: BTreeMap::new(),
             left: BTreeSet::new(),
             unplaced: BTreeMap::new(),
             published: None,
@@ -185,7 +185,7 @@ impl Index {
         if place_before.as_ref() != Some(&place) {
             inputs.push(Input::Node(place.clone()));
         }
-        let affected = self.settle(&node);
+        let affected = self.reconcile(&node);
         let is_first = place_before.is_none();
         let mut differences = Differences::default();
         for object in affected {
@@ -251,7 +251,7 @@ impl Index {
         let unreadable = self.unreadable.iter().filter_map(|((kind, object), why)| {
             let service = match *kind {
                 Service::KIND => Some(object),
-                EndpointSlice::KIND => self.known.home(object),
+                EndpointSlice::KIND => self.cache.home(object),
                 _ => None,
             };
             let service = service.filter(|service| self.is_ours(service))?;
@@ -270,7 +270,7 @@ impl Index {
     /// A Service as the API server has it, whether it is ours or not.
     #[must_use]
     pub fn service(&self, object: &ObjectRef) -> Option<&Service> {
-        self.known.services.get(object)
+        self.cache.services.get(object)
     }
 
     /// Whether a Service is redirected: by what was last told to the core. If it is not, a
@@ -298,12 +298,12 @@ impl Index {
             Change::Put(service) => {
                 self.unreadable.remove(&(Service::KIND, service.object.clone()));
                 let object = service.object.clone();
-                if self.known.put(service) {
+                if self.cache.put(service) {
                     self.touched.insert(object);
                 }
             }
             Change::Remove(object) => {
-                if self.known.services.remove(&object).is_some() {
+                if self.cache.services.remove(&object).is_some() {
                     self.touched.insert(object.clone());
                 }
                 self.unreadable.remove(&(Service::KIND, object));
@@ -316,10 +316,10 @@ impl Index {
         let touched = match change {
             Change::Put(slice) => {
                 self.unreadable.remove(&(EndpointSlice::KIND, slice.object.clone()));
-                self.known.put_slice(slice)
+                self.cache.put_slice(slice)
             }
             Change::Remove(object) => {
-                let home = self.known.remove_slice(&object);
+                let home = self.cache.remove_slice(&object);
                 self.unreadable.remove(&(EndpointSlice::KIND, object));
                 home.into_iter().collect()
             }
@@ -365,7 +365,7 @@ impl Index {
 
     fn remember_api_servers(&mut self, object: &ObjectRef) {
         let found: BTreeSet<SocketAddr> = self
-            .known
+            .cache
             .slices(object)
             .flat_map(|slice| {
                 let ports = slice.ports.iter().map(|port| port.port);
@@ -402,8 +402,8 @@ impl Index {
     /// What the core and people are to be told of a Service.
     fn answer(&mut self, object: &ObjectRef, node: &Node) -> (Vec<PublishedPort>, Vec<Notice>) {
         let notices = self.notices.remove(object).unwrap_or_default();
-        let Some(standing) = self.standings.get(object).cloned() else {
-            // The notices that `stand` left about it.
+        let Some(adoption) = self.adoptions.get(object).cloned() else {
+            // The notices that `adopt` left about it.
             return (Vec::new(), notices);
         };
         if self.left.contains(object) {
@@ -415,10 +415,10 @@ impl Index {
             let object = object.clone();
             return (Vec::new(), vec![Notice { object, reason: reason::OVER_SHARE, message }]);
         }
-        let Some(service) = self.known.services.get(object).cloned() else {
+        let Some(service) = self.cache.services.get(object).cloned() else {
             return (Vec::new(), notices);
         };
-        self.publish(&service, &standing, node)
+        self.publish(&service, &adoption, node)
     }
 
     fn has_policy(&self, object: &ObjectRef) -> bool {
@@ -429,7 +429,7 @@ impl Index {
     fn holder(&self, frontend: &Frontend) -> Option<&Claim> {
         self.claims.holder(frontend, |frontend| {
             let mut there = self.claims.endpoints_at(&frontend.address);
-            there.any(|object| self.known.has_pod_at(object, frontend))
+            there.any(|object| self.cache.has_pod_at(object, frontend))
         })
     }
 

@@ -12,10 +12,10 @@ use redirector_policy::TierServiceSpec;
 
 use super::{
     Index,
-    endpoints::{Answers, Here, answers, merge, rank},
+    adoption::Adoption,
+    endpoints::{Answers, NodeContext, answers, merge, rank},
     frontends::{Claim, Origin},
     notice::{Notice, reason},
-    standing::Standing,
 };
 use crate::{
     api::{Endpoint, Family, Node, ObjectRef, PortRef, Service},
@@ -34,7 +34,7 @@ pub(super) struct PublishedPort {
 struct Answer<'a> {
     index: &'a Index,
     service: &'a Service,
-    standing: &'a Standing,
+    adoption: &'a Adoption,
     notices: Vec<Notice>,
 }
 
@@ -43,13 +43,13 @@ impl Index {
     pub(super) fn publish(
         &self,
         service: &Service,
-        standing: &Standing,
+        adoption: &Adoption,
         node: &Node,
     ) -> (Vec<PublishedPort>, Vec<Notice>) {
-        let mut answer = Answer { index: self, service, standing, notices: Vec::new() };
+        let mut answer = Answer { index: self, service, adoption, notices: Vec::new() };
         answer.addresses();
-        let answers = answers(self.known.slices(&service.object));
-        let claims = claims_by_port(standing);
+        let answers = answers(self.cache.slices(&service.object));
+        let claims = claims_by_port(adoption);
         let mut ports = Vec::new();
         for port in &service.ports {
             let Some(protocol) = port.protocol else { continue };
@@ -57,7 +57,7 @@ impl Index {
             if frontends.is_empty() && !self.referrers.contains_key(&service.object) {
                 continue;
             }
-            let here = Here {
+            let here = NodeContext {
                 node: &self.settings.node,
                 zone: node.zone.as_deref(),
                 has_node_hints: self.settings.features.node_hints,
@@ -68,7 +68,7 @@ impl Index {
             let mut policy = self.policy(&service.object, &name, protocol);
             answer.leave_frontends_unprobed(&mut policy, &backends);
             // docs/adr/006: one refusal must not eject another namespace's backend. 0 is never.
-            if policy.limits.refused == 1 && self.known.has_others(service) {
+            if policy.limits.refused == 1 && self.cache.has_others(service) {
                 policy.limits.refused = 2;
             }
             let service = service::Service {
@@ -111,7 +111,7 @@ impl Index {
         let namespace = object.namespace.clone();
         let other = ObjectRef { namespace, name: name.as_str().into() };
         let wanted = wanted.as_deref();
-        let ports = self.known.services.get(&other).map(|other| &*other.ports).unwrap_or_default();
+        let ports = self.cache.services.get(&other).map(|other| &*other.ports).unwrap_or_default();
         let mut of_protocol = ports.iter().filter(|port| port.protocol == Some(protocol));
         let found = match wanted {
             Some(wanted) => {
@@ -137,13 +137,13 @@ impl<'a> Answer<'a> {
         let externals = self.index.settings.external_ips.then_some(external_ips);
         let all =
             cluster_ips.iter().chain(load_balancer_ips).chain(externals.into_iter().flatten());
-        if !self.standing.is_only_tier {
+        if !self.adoption.is_only_tier {
             for refused in all.filter_map(|address| address.as_ref().err()) {
                 self.note(reason::REFUSED_ADDRESS, format!("{refused}; it is left to kube-proxy"));
             }
             self.outer();
         }
-        for slice in self.index.known.slices(object) {
+        for slice in self.index.cache.slices(object) {
             let Some(first) = slice.refused.first() else { continue };
             let more = match slice.refused_count {
                 1 => String::new(),
@@ -205,7 +205,7 @@ impl<'a> Answer<'a> {
         &mut self,
         answers: &Answers<'a>,
         port: (&str, Protocol),
-        here: Here<'_>,
+        here: NodeContext<'_>,
     ) -> Vec<Backend> {
         let Self { index, service, .. } = *self;
         let (_, protocol) = port;
@@ -261,9 +261,9 @@ impl<'a> Answer<'a> {
 }
 
 /// The addresses that each port wants.
-fn claims_by_port(standing: &Standing) -> BTreeMap<&str, Vec<&(Frontend, Claim)>> {
+fn claims_by_port(adoption: &Adoption) -> BTreeMap<&str, Vec<&(Frontend, Claim)>> {
     let mut by_port: BTreeMap<&str, Vec<&(Frontend, Claim)>> = BTreeMap::new();
-    for wanted in &standing.claims {
+    for wanted in &adoption.claims {
         by_port.entry(&wanted.1.port).or_default().push(wanted);
     }
     by_port

@@ -24,12 +24,12 @@ pub struct Condition {
     pub status: Option<bool>,
     /// One word in CamelCase, for programs: one of [`reason`].
     pub reason: &'static str,
-    /// A sentence, for people, at most [`LONGEST_MESSAGE`] bytes.
+    /// A sentence, for people, at most [`MAX_MESSAGE`] bytes.
     pub message: String,
 }
 
 /// Bytes of a message, at most.
-pub const LONGEST_MESSAGE: usize = 1_024;
+pub const MAX_MESSAGE: usize = 1_024;
 
 /// Why a condition is as it is.
 pub mod reason {
@@ -64,14 +64,14 @@ pub mod reason {
 }
 
 impl Condition {
-    /// A condition with its message cut to [`LONGEST_MESSAGE`].
+    /// A condition with its message cut to [`MAX_MESSAGE`].
     pub(super) fn new(
         kind: ConditionKind,
         status: Option<bool>,
         reason: &'static str,
         message: String,
     ) -> Self {
-        Self { kind, status, reason, message: bounded(&message, LONGEST_MESSAGE) }
+        Self { kind, status, reason, message: bounded(&message, MAX_MESSAGE) }
     }
 }
 

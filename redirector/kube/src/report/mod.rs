@@ -136,8 +136,8 @@ impl Reporter {
         let shared = &*self.shared;
         tokio::join!(
             lease::elect(shared),
-            say(shared, self.inbox.statuses.subscribe()),
-            tell(shared, &mut self.reports),
+            write_statuses(shared, self.inbox.statuses.subscribe()),
+            write_events(shared, &mut self.reports),
         );
         unreachable!("none of them ends")
     }
@@ -176,7 +176,7 @@ impl Handle {
 
     /// The agents' DaemonSet: the Lease goes with it, by Kubernetes' garbage collection. Once said it
     /// stays.
-    pub fn set_owner(&self, daemonset: &owner::Known) {
+    pub fn set_owner(&self, daemonset: &owner::OwnerRef) {
         let owner = OwnerReference {
             api_version: "apps/v1".to_owned(),
             kind: "DaemonSet".to_owned(),
@@ -249,7 +249,10 @@ impl Shared {
 }
 
 /// Writes statuses while this agent leads.
-async fn say(shared: &Shared, mut wanted: watch::Receiver<BTreeMap<ObjectRef, PolicyStatus>>) {
+async fn write_statuses(
+    shared: &Shared,
+    mut wanted: watch::Receiver<BTreeMap<ObjectRef, PolicyStatus>>,
+) {
     let mut pending = Pending::new(shared.timing.status, shared.timing.backoff);
     let mut term = shared.term.subscribe();
     let (mut number, mut is_news) = (0, true);
@@ -280,7 +283,7 @@ async fn say(shared: &Shared, mut wanted: watch::Receiver<BTreeMap<ObjectRef, Po
 }
 
 /// Writes events while this agent leads.
-async fn tell(shared: &Shared, reports: &mut mpsc::Receiver<Report>) {
+async fn write_events(shared: &Shared, reports: &mut mpsc::Receiver<Report>) {
     let mut ledger = Ledger::new(shared.timing.series, shared.timing.backoff);
     let mut term = shared.term.subscribe();
     let mut known = Term::default();

@@ -95,12 +95,12 @@ pub struct Owner {
     client: Client,
     namespace: Arc<str>,
     origin: Origin,
-    known: OnceLock<Known>,
+    known: OnceLock<OwnerRef>,
 }
 
 /// What was learned at the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct OwnerRef {
     /// Name of the DaemonSet.
     pub name: String,
     /// Its `metadata.uid`.
@@ -119,7 +119,7 @@ impl Owner {
     }
 
     /// Asks until name and UID are known; for a task of its own, from the start on.
-    pub async fn learn(&self) -> &Known {
+    pub async fn learn(&self) -> &OwnerRef {
         let mut wait = LEARN_WITHIN;
         loop {
             match self.try_learn().await {
@@ -141,7 +141,7 @@ impl Owner {
         ask(&self.client, &self.namespace, name, uid).await
     }
 
-    async fn try_learn(&self) -> Result<Known, Error> {
+    async fn try_learn(&self) -> Result<OwnerRef, Error> {
         let namespace = &self.namespace;
         let (name, uid) = match &self.origin {
             Origin::Daemonset(name) => (name.to_string(), None),
@@ -164,7 +164,7 @@ impl Owner {
             return Err(Error::Malformed { why: format!("DaemonSet {name} has no UID") });
         };
         let nodes = status.map_or(0, |status| status.desired_number_scheduled);
-        Ok(Known { name, uid, nodes: nodes.try_into().unwrap_or_default() })
+        Ok(OwnerRef { name, uid, nodes: nodes.try_into().unwrap_or_default() })
     }
 }
 

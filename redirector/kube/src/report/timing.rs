@@ -49,7 +49,7 @@ impl Default for Timing {
 
 /// So many nodes are expected to look every [`Timing::look`]; all do while there are at most
 /// twice as many.
-const FRONT: u32 = 8;
+const EARLY_NODES: u32 = 8;
 /// What each node adds to the interval of the others: all of them together ask 20 times a second.
 const PER_NODE: Duration = Duration::from_millis(50);
 
@@ -77,8 +77,9 @@ impl Timing {
     /// renewal would be sent 5,000 times, 1,000 events a second, and 5,000 streams be held.
     #[must_use]
     pub fn poll(&self, node: &str, nodes: u32) -> Duration {
-        let is_front = nodes <= 2 * FRONT || hash(&[node]) % u64::from(nodes) < u64::from(FRONT);
-        if is_front { self.look } else { self.look.max(PER_NODE * nodes) }
+        let is_early =
+            nodes <= 2 * EARLY_NODES || hash(&[node]) % u64::from(nodes) < u64::from(EARLY_NODES);
+        if is_early { self.look } else { self.look.max(PER_NODE * nodes) }
     }
 }
 
@@ -90,13 +91,13 @@ mod tests {
     fn five_thousand_nodes_ask_21_times_a_second() {
         let timing = Timing::default();
         let intervals = (0..5_000).map(|node| timing.poll(&format!("ip-10-0-{node}"), 5_000));
-        let (mut load, mut front) = (0.0, 0);
+        let (mut load, mut early) = (0.0, 0);
         for interval in intervals {
             load += 1.0 / interval.as_secs_f64();
-            front += u32::from(interval == timing.look);
+            early += u32::from(interval == timing.look);
         }
         assert!((20.0..22.5).contains(&load), "{load} requests a second");
-        assert!((2..=20).contains(&front), "{front} nodes look every 10 s");
+        assert!((2..=20).contains(&early), "{early} nodes look every 10 s");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use tracing::debug;
 
 use super::{
     Stats,
+    cache::{ObjectCache, change},
     envelope::{Beginning, Event, Head, bookmark},
-    known::{Known, change},
     version::Version,
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     /// What has been said of each object.
-    pub(super) known: Known,
+    pub(super) cache: ObjectCache,
     /// Everything up to here has been heard.
     pub(super) version: Option<Version>,
 }
@@ -56,7 +56,7 @@ impl Heard {
             other => return Err(malformed(format!("an event of the type {other:.64?}"))),
         };
         let head = Head::read(object).map_err(malformed)?;
-        Ok(self.object(head, is_put, || T::decode(object.get().as_bytes()), stats))
+        Ok(self.apply(head, is_put, || T::decode(object.get().as_bytes()), stats))
     }
 
     /// Takes in an event that is too long to be read, of that length. Its object keeps its last
@@ -71,11 +71,11 @@ impl Heard {
         let beginning = Beginning::read(beginning);
         let Some(head) = beginning.head() else { return Line::Unnamed };
         let why = || Err(format!("too long to be read: {length} bytes, of at most {limit}"));
-        self.object(head, beginning.kind != "DELETED", why, stats)
+        self.apply(head, beginning.kind != "DELETED", why, stats)
     }
 
     /// Takes in what an event says of one object.
-    fn object<T: Object>(
+    fn apply<T: Object>(
         &mut self,
         head: Head,
         is_put: bool,
@@ -83,9 +83,9 @@ impl Heard {
         stats: &Stats,
     ) -> Line<T> {
         let is_news = if is_put {
-            self.known.put(&head, self.version.as_ref())
+            self.cache.put(&head, self.version.as_ref())
         } else {
-            self.known.remove(&head)
+            self.cache.remove(&head)
         };
         self.advance(head.version);
         let object = head.object;

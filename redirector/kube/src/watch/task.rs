@@ -12,8 +12,8 @@ use tracing::{debug, info, warn};
 use super::{
     Limits, Selector, State, Stats,
     backoff::Backoff,
+    cache::Differences,
     events::{Heard, Line},
-    known::Differences,
     lines::{Found, Lines},
     list::{Freshness, list},
 };
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// A list longer than this is asked for in pages.
-const MOST_IN_ONE_PAGE: usize = 16 << 20;
+const MAX_ONE_PAGE: usize = 16 << 20;
 
 /// One watch.
 pub(super) struct Task<T> {
@@ -115,11 +115,11 @@ impl<T: Object> Task<T> {
         let list =
             list::<T>(client, selector, limits, stats, &self.freshness(), *page_size).await?;
         let is_first = self.heard.version.is_none();
-        let is_paged = list.bytes > MOST_IN_ONE_PAGE;
+        let is_paged = list.bytes > MAX_ONE_PAGE;
         self.page_size = is_paged.then_some(self.page_size.unwrap_or(self.limits.page_size));
         let version = list.version.clone();
         let Differences { changes, missed } =
-            self.heard.known.replace(list, self.heard.version.as_ref());
+            self.heard.cache.replace(list, self.heard.version.as_ref());
         self.heard.version = Some(version);
         self.must_list = false;
         self.is_consistent = false;
@@ -139,7 +139,7 @@ impl<T: Object> Task<T> {
         }
         self.succeed();
         if is_first || !changes.is_empty() {
-            self.say(changes).await;
+            self.publish(changes).await;
         }
         Ok(())
     }
@@ -152,12 +152,12 @@ impl<T: Object> Task<T> {
         let path = self.watch_path(asked);
         let mut stream = self.client.open(&path, self.limits.first_byte).await?;
         self.stats.enter(State::Watching);
-        self.hear(&mut stream, asked, has_its_end).await
+        self.read_events(&mut stream, asked, has_its_end).await
     }
 
     /// Hears a watch until a relist is due or the server ends it, as it was asked to do after `asked`;
     /// with `has_its_end` that is before silence is too long, so that silence beyond is an error.
-    async fn hear(
+    async fn read_events(
         &mut self,
         stream: &mut Stream,
         asked: Duration,
@@ -235,7 +235,7 @@ impl<T: Object> Task<T> {
                 }
                 Err(error) => break Err(error),
             }
-            if self.heard.known.len() > self.limits.objects {
+            if self.heard.cache.len() > self.limits.objects {
                 let limit = self.limits.objects;
                 break Err(Error::TooLarge { what: "set of objects", limit });
             }
@@ -247,7 +247,7 @@ impl<T: Object> Task<T> {
         }
         if !changes.is_empty() {
             self.is_quiet = false;
-            self.say(changes).await;
+            self.publish(changes).await;
         }
         result.map(|()| has_heard)
     }
@@ -260,7 +260,7 @@ impl<T: Object> Task<T> {
     }
 
     /// Waits for room; once the receiver is gone, the whole task is dropped.
-    async fn say(&mut self, changes: Vec<Change<T>>) {
+    async fn publish(&mut self, changes: Vec<Change<T>>) {
         let _ = self.batches.send(Batch { changes, is_synced: true }).await;
     }
 

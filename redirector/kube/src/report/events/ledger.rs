@@ -12,9 +12,9 @@ use super::{EventReport, Regarding};
 use crate::report::wire::hash;
 
 /// Events that are known at most, written or not.
-const MOST: usize = 1_024;
+const MAX_EVENTS: usize = 1_024;
 /// Occurrences that are remembered while another agent leads, or none, for when this one leads next.
-const REMEMBERED: usize = 256;
+const MAX_REMEMBERED: usize = 256;
 /// So many Events are written at once, and then five a second.
 const BURST: f64 = 50.0;
 const PER_SECOND: f64 = 5.0;
@@ -46,7 +46,7 @@ struct Event {
     /// How often it has occurred.
     count: u32,
     /// The count that the API server knows; 0: it has no Event.
-    said: u32,
+    written: u32,
     /// The count in a creation whose fate is unknown.
     tried: Option<u32>,
     /// Occurrences that the leader before may have reported too.
@@ -124,7 +124,7 @@ impl Ledger {
         now: Moment,
         wall: Timestamp,
     ) {
-        if self.remembered.len() == REMEMBERED {
+        if self.remembered.len() == MAX_REMEMBERED {
             self.remembered.pop_front();
         }
         self.remembered.push_back((now, wall, report));
@@ -192,7 +192,7 @@ impl Ledger {
             first: event.first,
             last: event.last,
             count: event.count,
-            is_raise: event.said > 0,
+            is_raise: event.written > 0,
             key,
         })
     }
@@ -207,11 +207,11 @@ impl Ledger {
         }
         let Some(event) = self.events.get_mut(&job.key) else { return };
         match outcome {
-            Outcome::Written => event.said = job.count,
+            Outcome::Written => event.written = job.count,
             Outcome::Exists => {
                 match event.tried.take() {
-                    Some(tried) => event.said = tried,
-                    None if event.is_apart => event.said = job.count,
+                    Some(tried) => event.written = tried,
+                    None if event.is_apart => event.written = job.count,
                     // What was inherited is in it, and what happened here since is not.
                     None => {
                         event.count -= event.inherited;
@@ -221,7 +221,7 @@ impl Ledger {
                 event.inherited = 0;
             }
             Outcome::Missing => {
-                event.said = 0;
+                event.written = 0;
                 event.tried = None;
             }
             Outcome::Moot => {
@@ -231,7 +231,7 @@ impl Ledger {
             Outcome::Unknown if !job.is_raise => event.tried = event.tried.or(Some(job.count)),
             Outcome::Unknown | Outcome::NotYet => {}
         }
-        if event.said < event.count && !event.is_queued {
+        if event.written < event.count && !event.is_queued {
             event.is_queued = true;
             match outcome {
                 Outcome::Unknown | Outcome::NotYet => self.queue.push_front(job.key.clone()),
@@ -264,7 +264,7 @@ impl Ledger {
             last: wall,
             last_at: now,
             count: 0,
-            said: 0,
+            written: 0,
             tried: None,
             inherited: 0,
             is_apart: false,
@@ -282,12 +282,12 @@ impl Ledger {
     }
 
     fn has_room(&mut self, key: &Key, now: Moment) -> bool {
-        if self.events.len() < MOST || self.events.contains_key(key) {
+        if self.events.len() < MAX_EVENTS || self.events.contains_key(key) {
             return true;
         }
         let series = self.series;
         self.events.retain(|_, event| event.is_queued || now.0 <= event.last_at.0 + series);
-        self.events.len() < MOST
+        self.events.len() < MAX_EVENTS
     }
 
     fn has_token(&mut self, now: Moment) -> bool {

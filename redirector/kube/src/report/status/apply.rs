@@ -6,11 +6,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition as Written, Objec
 use serde::Deserialize;
 use serde_json::json;
 
-use super::Said;
+use super::WriteOutcome;
 use crate::{
     api::ObjectRef,
     client::Error,
-    policies::{Condition, LONGEST_MESSAGE, PolicyStatus},
+    policies::{Condition, MAX_MESSAGE, PolicyStatus},
     report::{
         Shared,
         wire::{decoded, policy_path, wall, within},
@@ -38,21 +38,23 @@ pub(in crate::report) async fn write(
     shared: &Shared,
     object: &ObjectRef,
     status: &PolicyStatus,
-) -> Said {
+) -> WriteOutcome {
     match try_write(shared, object, status).await {
-        Ok(said) => {
-            let counter = match said {
-                Said::Written => &shared.stats.statuses,
-                Said::Equal | Said::Moot | Said::Failed => &shared.stats.statuses_equal,
+        Ok(outcome) => {
+            let counter = match outcome {
+                WriteOutcome::Written => &shared.stats.statuses,
+                WriteOutcome::Equal | WriteOutcome::Moot | WriteOutcome::Failed => {
+                    &shared.stats.statuses_equal
+                }
             };
             counter.fetch_add(1, Relaxed);
-            said
+            outcome
         }
-        Err(Error::NotFound { .. }) => Said::Moot,
+        Err(Error::NotFound { .. }) => WriteOutcome::Moot,
         Err(error) => {
             shared.failed(&format!("cannot write the status of FailoverPolicy {object}"), &error);
             // Whatever refuses it may be mended: RBAC, a webhook, an older definition.
-            Said::Failed
+            WriteOutcome::Failed
         }
     }
 }
@@ -61,7 +63,7 @@ async fn try_write(
     shared: &Shared,
     object: &ObjectRef,
     status: &PolicyStatus,
-) -> Result<Said, Error> {
+) -> Result<WriteOutcome, Error> {
     let ObjectRef { namespace, name } = object;
     let path = policy_path(object);
     let deadline = shared.timing.request;
@@ -72,7 +74,7 @@ async fn try_write(
         && current.conditions.len() == conditions.len()
         && conditions.iter().all(|condition| current.conditions.contains(condition))
     {
-        return Ok(Said::Equal);
+        return Ok(WriteOutcome::Equal);
     }
     let body = json!({
         "apiVersion": "redirector.dev/v1alpha1",
@@ -82,11 +84,11 @@ async fn try_write(
         "status": { "observedGeneration": status.generation, "conditions": conditions },
     });
     if !shared.is_leader() {
-        return Ok(Said::Failed);
+        return Ok(WriteOutcome::Failed);
     }
     let path = format!("{path}/status?fieldManager=redirector&force=true");
     within(deadline, shared.client.apply(&path, &body)).await?;
-    Ok(Said::Written)
+    Ok(WriteOutcome::Written)
 }
 
 /// The wanted conditions as the API has them; a time stays while the condition's status does.
@@ -99,7 +101,7 @@ fn written(wanted: &PolicyStatus, current: &[Written]) -> Vec<Written> {
         Written {
             last_transition_time: before
                 .map_or_else(|| Time(wall()), |old| old.last_transition_time.clone()),
-            message: bounded(message, LONGEST_MESSAGE),
+            message: bounded(message, MAX_MESSAGE),
             observed_generation: Some(*generation),
             reason: (*reason).to_owned(),
             status: status.to_owned(),

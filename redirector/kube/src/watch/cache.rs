@@ -4,19 +4,19 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::{
     envelope::Head,
-    list::{List, Listed},
+    list::{List, ListItem},
     version::Version,
 };
 use crate::api::{Change, ObjectRef};
 
 /// The objects of which a version has been said, also one that could not be decoded.
 #[derive(Debug, Default)]
-pub(super) struct Known {
-    objects: BTreeMap<ObjectRef, Said>,
+pub(super) struct ObjectCache {
+    objects: BTreeMap<ObjectRef, SeenObject>,
 }
 
 #[derive(Debug)]
-struct Said {
+struct SeenObject {
     uid: Box<str>,
     version: Option<Version>,
 }
@@ -29,7 +29,7 @@ pub(super) struct Differences<T> {
     pub(super) missed: usize,
 }
 
-impl Known {
+impl ObjectCache {
     pub(super) fn len(&self) -> usize {
         self.objects.len()
     }
@@ -39,7 +39,7 @@ impl Known {
     /// newer than what has been heard, because then its removal has been heard too.
     pub(super) fn put(&mut self, head: &Head, heard: Option<&Version>) -> bool {
         let before = match self.objects.get(&head.object) {
-            Some(said) => said.version.as_ref(),
+            Some(seen) => seen.version.as_ref(),
             None => heard,
         };
         if let (Some(version), Some(before)) = (&head.version, before)
@@ -54,13 +54,13 @@ impl Known {
     /// An object was removed. Returns whether that is news: not so for one that is not known, nor
     /// for an earlier one of that name.
     pub(super) fn remove(&mut self, head: &Head) -> bool {
-        let Entry::Occupied(said) = self.objects.entry(head.object.clone()) else { return false };
-        if let (Some(version), Some(before)) = (&head.version, &said.get().version)
+        let Entry::Occupied(seen) = self.objects.entry(head.object.clone()) else { return false };
+        if let (Some(version), Some(before)) = (&head.version, &seen.get().version)
             && version.is_older_than(before)
         {
             return false;
         }
-        said.remove();
+        seen.remove();
         true
     }
 
@@ -81,10 +81,10 @@ impl Known {
                 differences.changes.push(Change::Remove(object));
             }
         }
-        for Listed { head, decoded } in items.into_values() {
-            let said = self.objects.get(&head.object);
-            let is_same = said.is_some_and(|said| {
-                head.version.is_some() && head.version == said.version && head.uid == said.uid
+        for ListItem { head, decoded } in items.into_values() {
+            let seen = self.objects.get(&head.object);
+            let is_same = seen.is_some_and(|seen| {
+                head.version.is_some() && head.version == seen.version && head.uid == seen.uid
             });
             if is_same {
                 continue;
@@ -99,7 +99,7 @@ impl Known {
 
     fn remember(&mut self, head: Head) {
         let Head { object, uid, version } = head;
-        self.objects.insert(object, Said { uid, version });
+        self.objects.insert(object, SeenObject { uid, version });
     }
 }
 
@@ -127,54 +127,54 @@ mod tests {
     }
 
     fn list(at: &str, heads: &[Head]) -> List<&'static str> {
-        let listed = |head: &Head| Listed { head: head.clone(), decoded: Ok("value") };
+        let listed = |head: &Head| ListItem { head: head.clone(), decoded: Ok("value") };
         let items = heads.iter().map(|head| (head.object.clone(), listed(head))).collect();
         List { version: version(at), items, unnamed: 0, bytes: 0 }
     }
 
     #[test]
     fn what_is_not_newer_is_no_news() {
-        let mut known = Known::default();
+        let mut cache = ObjectCache::default();
         let heard = version("5");
-        assert!(!known.put(&head("a", "4"), Some(&heard)), "a removed object came back");
-        assert!(known.put(&head("a", "6"), Some(&heard)));
-        assert!(!known.put(&head("a", "6"), Some(&heard)), "a duplicate");
-        assert!(known.put(&head("a", ""), Some(&heard)), "without a version: better said twice");
-        assert!(known.put(&head("a", "7"), Some(&heard)));
-        assert!(!known.remove(&head("a", "6")), "the removal of an earlier one");
-        assert!(known.remove(&head("a", "8")));
-        assert!(!known.remove(&head("a", "8")));
+        assert!(!cache.put(&head("a", "4"), Some(&heard)), "a removed object came back");
+        assert!(cache.put(&head("a", "6"), Some(&heard)));
+        assert!(!cache.put(&head("a", "6"), Some(&heard)), "a duplicate");
+        assert!(cache.put(&head("a", ""), Some(&heard)), "without a version: better said twice");
+        assert!(cache.put(&head("a", "7"), Some(&heard)));
+        assert!(!cache.remove(&head("a", "6")), "the removal of an earlier one");
+        assert!(cache.remove(&head("a", "8")));
+        assert!(!cache.remove(&head("a", "8")));
     }
 
     #[test]
     fn what_the_watch_should_have_said_is_counted() {
-        let mut known = Known::default();
+        let mut cache = ObjectCache::default();
         for name in ["lost-change", "lost-removal"] {
-            assert!(known.put(&head(name, "5"), None));
+            assert!(cache.put(&head(name, "5"), None));
         }
         let now = [head("lost-change", "7"), head("fresh", "11")];
         let heard = version("10");
-        let differences = known.replace(list("10", &now[..1]), Some(&heard));
+        let differences = cache.replace(list("10", &now[..1]), Some(&heard));
         assert_eq!((differences.changes.len(), differences.missed), (2, 2));
-        let differences = known.replace(list("11", &now), Some(&heard));
+        let differences = cache.replace(list("11", &now), Some(&heard));
         assert_eq!((differences.changes.len(), differences.missed), (1, 0));
     }
 
     #[test]
     fn a_list_with_an_unnamed_object_removes_nothing() {
-        let mut known = Known::default();
-        assert!(known.put(&head("a", "5"), None));
+        let mut cache = ObjectCache::default();
+        assert!(cache.put(&head("a", "5"), None));
         let list = List { unnamed: 1, ..list("10", &[]) };
-        assert_eq!(known.replace(list, None).changes, []);
-        assert_eq!(known.len(), 1);
+        assert_eq!(cache.replace(list, None).changes, []);
+        assert_eq!(cache.len(), 1);
     }
 
     #[test]
     fn after_a_restore_older_versions_are_taken() {
-        let mut known = Known::default();
-        assert!(known.put(&head("a", "50"), None));
-        assert!(known.put(&head("b", "60"), None));
-        let differences = known.replace(list("10", &[head("a", "5")]), Some(&version("60")));
+        let mut cache = ObjectCache::default();
+        assert!(cache.put(&head("a", "50"), None));
+        assert!(cache.put(&head("b", "60"), None));
+        let differences = cache.replace(list("10", &[head("a", "5")]), Some(&version("60")));
         assert_eq!(differences.changes.len(), 2, "a in its old version, b gone");
         assert_eq!(differences.missed, 0);
     }
