@@ -58,7 +58,6 @@ pub struct Identity {
 #[derive(Debug)]
 pub struct Reporter {
     shared: Arc<Shared>,
-    inbox: Arc<Inbox>,
     reports: mpsc::Receiver<Report>,
 }
 
@@ -66,7 +65,6 @@ pub struct Reporter {
 #[derive(Clone, Debug)]
 pub struct Handle {
     shared: Arc<Shared>,
-    inbox: Arc<Inbox>,
 }
 
 /// What all parts of the reporter know.
@@ -80,13 +78,9 @@ struct Shared {
     /// The DaemonSet that owns the Lease, once it is known.
     owner: OnceLock<OwnerReference>,
     term: watch::Sender<Term>,
-    origin: Instant,
-}
-
-#[derive(Debug)]
-struct Inbox {
     statuses: watch::Sender<BTreeMap<ObjectRef, PolicyStatus>>,
-    reports: mpsc::Sender<Report>,
+    inbox: mpsc::Sender<Report>,
+    origin: Instant,
 }
 
 /// When something happened, by both clocks, and what.
@@ -113,9 +107,7 @@ impl Reporter {
     /// As [`Reporter::new`], with other intervals and deadlines.
     #[must_use]
     pub fn with_timing(client: Client, identity: Identity, timing: Timing) -> (Self, Handle) {
-        let (sender, reports) = mpsc::channel(INBOX);
-        let statuses = watch::Sender::new(BTreeMap::new());
-        let inbox = Arc::new(Inbox { statuses, reports: sender });
+        let (inbox, reports) = mpsc::channel(INBOX);
         let shared = Arc::new(Shared {
             client,
             identity,
@@ -124,10 +116,11 @@ impl Reporter {
             nodes: AtomicU32::new(0),
             owner: OnceLock::new(),
             term: watch::Sender::new(Term::default()),
+            statuses: watch::Sender::new(BTreeMap::new()),
+            inbox,
             origin: Instant::now(),
         });
-        let handle = Handle { shared: shared.clone(), inbox: inbox.clone() };
-        (Self { shared, inbox, reports }, handle)
+        (Self { shared: shared.clone(), reports }, Handle { shared })
     }
 
     /// Stands for election and writes while it leads. Never returns; may be dropped at any time:
@@ -136,7 +129,7 @@ impl Reporter {
         let shared = &*self.shared;
         tokio::join!(
             lease::elect(shared),
-            write_statuses(shared, self.inbox.statuses.subscribe()),
+            write_statuses(shared, shared.statuses.subscribe()),
             write_events(shared, &mut self.reports),
         );
         unreachable!("none of them ends")
@@ -147,7 +140,7 @@ impl Handle {
     /// These are the statuses of all policies now; earlier ones that were not written yet are
     /// forgotten. At most 10,000; what is beyond is counted as dropped.
     pub fn statuses(&self, statuses: BTreeMap<ObjectRef, PolicyStatus>) {
-        self.inbox.statuses.send_replace(statuses);
+        self.shared.statuses.send_replace(statuses);
     }
 
     /// Takes note of transitions that have happened and are in force.
@@ -163,7 +156,7 @@ impl Handle {
             let EventReport { template, note, .. } = &report;
             let (template, note) = (bounded(template, 1_024), bounded(note, 1_024));
             let report = EventReport { template, note, ..report };
-            if self.inbox.reports.try_send((now, wall, report)).is_err() {
+            if self.shared.inbox.try_send((now, wall, report)).is_err() {
                 self.shared.stats.drop_one();
             }
         }

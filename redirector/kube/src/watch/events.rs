@@ -98,7 +98,7 @@ impl Heard {
         }
         let change = change(object, decode());
         if matches!(change, Change::Rejected { .. }) {
-            stats.rejected();
+            stats.note(|now| now.rejected += 1);
         }
         Line::Change(change)
     }

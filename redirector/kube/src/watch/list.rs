@@ -53,7 +53,7 @@ pub(super) async fn list<T: Object>(
     freshness: &Freshness,
     page_size: Option<usize>,
 ) -> Result<List<T>, Error> {
-    stats.listed();
+    stats.note(|now| now.lists += 1);
     let mut complete: Option<List<T>> = None;
     let mut next = None;
     // A server that sends empty pages for ever comes to an end too.

@@ -3,10 +3,10 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
-use crate::client::{Error, ErrorKind};
+use crate::client::ErrorKind;
 
 /// What a watch is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,46 +70,14 @@ impl Stats {
         now
     }
 
+    /// Notes what has happened.
+    pub(super) fn note(&self, change: impl FnOnce(&mut Snapshot)) {
+        change(&mut self.lock());
+    }
+
+    /// The watch does something else now.
     pub(super) fn enter(&self, state: State) {
-        self.lock().state = state;
-    }
-
-    pub(super) fn listed(&self) {
-        self.lock().lists += 1;
-    }
-
-    pub(super) fn watched(&self) {
-        self.lock().watches += 1;
-    }
-
-    pub(super) fn heard(&self, is_news: bool) {
-        let mut now = self.lock();
-        now.events += 1;
-        now.ignored += u64::from(!is_news);
-        now.last_success = Some(SystemTime::now());
-    }
-
-    pub(super) fn rejected(&self) {
-        self.lock().rejected += 1;
-    }
-
-    pub(super) fn relisted(&self, differences: usize, missed: usize) {
-        let mut now = self.lock();
-        now.relists += 1;
-        now.differences += differences as u64;
-        now.missed += missed as u64;
-    }
-
-    pub(super) fn succeeded(&self) {
-        self.lock().last_success = Some(SystemTime::now());
-    }
-
-    pub(super) fn failed(&self, error: &Error) {
-        *self.lock().errors.entry(error.kind()).or_default() += 1;
-    }
-
-    pub(super) fn throttled(&self, wait: Duration) {
-        self.lock().throttled_until = Some(SystemTime::now() + wait);
+        self.note(|now| now.state = state);
     }
 
     fn lock(&self) -> MutexGuard<'_, Snapshot> {
@@ -119,15 +87,17 @@ impl Stats {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn throttling_is_visible_until_it_is_over() {
         let stats = Stats::default();
         assert_eq!(stats.snapshot().throttled_until, None);
-        stats.throttled(Duration::from_secs(60));
+        stats.note(|now| now.throttled_until = Some(SystemTime::now() + Duration::from_secs(60)));
         assert!(stats.snapshot().throttled_until.is_some());
-        stats.throttled(Duration::ZERO);
+        stats.note(|now| now.throttled_until = Some(SystemTime::now()));
         assert_eq!(stats.snapshot().throttled_until, None);
     }
 }

@@ -1,6 +1,9 @@
 //! The loop of one watch: list, watch, watch again, and what each error leads to.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::{
@@ -126,14 +129,15 @@ impl<T: Object> Task<T> {
         self.was_away = false;
         let spread = self.rng.random_range(0.8..=1.2);
         self.relist_at = Instant::now() + self.limits.relist.mul_f64(spread);
-        for change in &changes {
-            if let Change::Rejected { .. } = change {
-                self.stats.rejected();
+        let is_rejected = |change: &&Change<T>| matches!(change, Change::Rejected { .. });
+        self.stats.note(|now| {
+            now.rejected += changes.iter().filter(is_rejected).count() as u64;
+            if !is_first {
+                now.relists += 1;
+                now.differences += changes.len() as u64;
+                now.missed += missed as u64;
             }
-        }
-        if !is_first {
-            self.stats.relisted(changes.len(), missed);
-        }
+        });
         if missed > 0 {
             warn!(kind = T::KIND, missed, "a relist found changes that the watch had not said");
         }
@@ -147,7 +151,7 @@ impl<T: Object> Task<T> {
     /// Follows one watch, from where the last one was, until it ends.
     async fn follow(&mut self) -> Result<(), Error> {
         self.stats.enter(State::Connecting);
-        self.stats.watched();
+        self.stats.note(|now| now.watches += 1);
         let (asked, has_its_end) = (self.asked_length(), self.is_quiet);
         let path = self.watch_path(asked);
         let mut stream = self.client.open(&path, self.limits.first_byte).await?;
@@ -225,7 +229,10 @@ impl<T: Object> Task<T> {
             };
             match line {
                 Ok(line) => {
-                    self.stats.heard(!matches!(line, Line::Ignored));
+                    self.stats.note(|now| {
+                        now.events += 1;
+                        now.ignored += u64::from(matches!(line, Line::Ignored));
+                    });
                     has_heard = true;
                     match line {
                         Line::Change(change) => changes.push(change),
@@ -266,7 +273,7 @@ impl<T: Object> Task<T> {
 
     /// What an error leads to.
     async fn fail(&mut self, error: &Error, was_list: bool) {
-        self.stats.failed(error);
+        self.stats.note(|now| *now.errors.entry(error.kind()).or_default() += 1);
         if self.is_failing {
             debug!(kind = T::KIND, %error, "still no news from the API server");
         } else {
@@ -317,7 +324,7 @@ impl<T: Object> Task<T> {
     /// A relist that was due has failed; the watch goes on from where it was.
     fn relist_later(&mut self, error: &Error) {
         debug!(kind = T::KIND, %error, "a relist failed; it is tried again");
-        self.stats.failed(error);
+        self.stats.note(|now| *now.errors.entry(error.kind()).or_default() += 1);
         self.ask_otherwise(error.kind());
         let asked = error.retry_after().unwrap_or_default();
         self.relist_at = Instant::now() + self.limits.longest_backoff.max(asked);
@@ -328,13 +335,13 @@ impl<T: Object> Task<T> {
         let backoff = if is_list { &mut self.listing } else { &mut self.watching };
         let wait = backoff.wait(asked, &mut self.rng);
         if asked.is_some() {
-            self.stats.throttled(wait);
+            self.stats.note(|now| now.throttled_until = Some(SystemTime::now() + wait));
         }
         sleep(wait).await;
     }
 
     fn succeed(&mut self) {
-        self.stats.succeeded();
+        self.stats.note(|now| now.last_success = Some(SystemTime::now()));
         if self.is_failing {
             info!(kind = T::KIND, "news from the API server again");
         }
