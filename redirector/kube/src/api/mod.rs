@@ -87,9 +87,6 @@ pub trait Object: Clone + fmt::Debug + Send + Sync + 'static {
     ///
     /// Why it is none, for people.
     fn decode(json: &[u8]) -> Result<Self, String>;
-
-    /// Which object it is.
-    fn object(&self) -> &ObjectRef;
 }
 
 /// One change of one object.

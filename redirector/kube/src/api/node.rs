@@ -46,10 +46,6 @@ impl Object for Node {
             addresses: addresses.into(),
         })
     }
-
-    fn object(&self) -> &ObjectRef {
-        &self.object
-    }
 }
 
 #[derive(Deserialize)]

@@ -42,10 +42,6 @@ impl Object for FailoverPolicy {
             spec: validated(&spec).map(Arc::new).map_err(Arc::from),
         })
     }
-
-    fn object(&self) -> &ObjectRef {
-        &self.object
-    }
 }
 
 #[derive(Deserialize)]
@@ -84,7 +80,7 @@ mod tests {
             "status": {"conditions": []},
         }))
         .expect("a policy");
-        assert_eq!(found.object().to_string(), "shop/checkout");
+        assert_eq!(found.object.to_string(), "shop/checkout");
         assert_eq!((&*found.uid, found.generation, found.created), ("u-1", 3, 1_795_374_000));
         let spec = found.spec.expect("a valid one");
         assert_eq!(spec.targets().collect::<Vec<_>>(), ["checkout"]);

@@ -122,10 +122,6 @@ impl Object for Service {
             is_internal_local: spec.internal_traffic_policy.as_deref() == Some("Local"),
         })
     }
-
-    fn object(&self) -> &ObjectRef {
-        &self.object
-    }
 }
 
 /// kube-proxy: `util.ShouldSkipService`, `helper.IsServiceIPSet`.

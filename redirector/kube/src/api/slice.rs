@@ -129,10 +129,6 @@ impl Object for EndpointSlice {
         }
         Ok(slice_of)
     }
-
-    fn object(&self) -> &ObjectRef {
-        &self.object
-    }
 }
 
 impl EndpointSlice {

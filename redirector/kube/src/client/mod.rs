@@ -15,7 +15,7 @@ use std::{
     fmt,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool, atomic::Ordering::Relaxed},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 pub(crate) use error::{Effect, read_status, retry_after};
@@ -34,6 +34,8 @@ const MAX_IDLE: usize = 4;
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    /// The longest time of one request as a whole, a watch excepted.
+    deadline: Duration,
 }
 
 struct Shared {
@@ -76,7 +78,13 @@ impl Client {
             alternatives,
             idle: Mutex::new(Vec::new()),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { deadline: shared.options.timeouts.request, shared: Arc::new(shared) })
+    }
+
+    /// The same client, whose requests take at most that long.
+    #[must_use]
+    pub fn with_deadline(&self, deadline: Duration) -> Self {
+        Self { shared: Arc::clone(&self.shared), deadline }
     }
 
     /// Other addresses of the same server, tried in turn when the first one does not answer: the

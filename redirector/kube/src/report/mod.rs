@@ -16,19 +16,16 @@ mod wire;
 use std::{
     collections::BTreeMap,
     convert::Infallible,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
+    sync::{Arc, OnceLock, atomic::Ordering::Relaxed},
     time::Instant,
 };
 
-use k8s_openapi::{apimachinery::pkg::apis::meta::v1::OwnerReference, jiff::Timestamp};
+use k8s_openapi::jiff::Timestamp;
 use redirector_core::{Moment, Transition};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
-use self::{events::Ledger, status::Pending};
+use self::{events::Ledger, owner::OwnerRef, status::Pending};
 pub use self::{
     events::{EventReport, Regarding, event_of},
     lease::LEASE,
@@ -74,9 +71,8 @@ struct Shared {
     identity: Identity,
     timing: Timing,
     stats: Arc<Stats>,
-    nodes: AtomicU32,
     /// The DaemonSet that owns the Lease, once it is known.
-    owner: OnceLock<OwnerReference>,
+    owner: OnceLock<OwnerRef>,
     term: watch::Sender<Term>,
     statuses: watch::Sender<BTreeMap<ObjectRef, PolicyStatus>>,
     inbox: mpsc::Sender<Report>,
@@ -100,20 +96,13 @@ struct Term {
 impl Reporter {
     /// A reporter, and where to tell it things. Nothing is sent before [`Reporter::run`].
     #[must_use]
-    pub fn new(client: Client, identity: Identity) -> (Self, Handle) {
-        Self::with_timing(client, identity, Timing::default())
-    }
-
-    /// As [`Reporter::new`], with other intervals and deadlines.
-    #[must_use]
     pub fn with_timing(client: Client, identity: Identity, timing: Timing) -> (Self, Handle) {
         let (inbox, reports) = mpsc::channel(INBOX);
         let shared = Arc::new(Shared {
-            client,
+            client: client.with_deadline(timing.request),
             identity,
             timing,
             stats: Arc::default(),
-            nodes: AtomicU32::new(0),
             owner: OnceLock::new(),
             term: watch::Sender::new(Term::default()),
             statuses: watch::Sender::new(BTreeMap::new()),
@@ -162,22 +151,10 @@ impl Handle {
         }
     }
 
-    /// The cluster has about that many nodes: see [`Timing::poll`].
-    pub fn set_nodes(&self, nodes: u32) {
-        self.shared.nodes.store(nodes, Relaxed);
-    }
-
-    /// The agents' DaemonSet: the Lease goes with it, by Kubernetes' garbage collection. Once said it
-    /// stays.
-    pub fn set_owner(&self, daemonset: &owner::OwnerRef) {
-        let owner = OwnerReference {
-            api_version: "apps/v1".to_owned(),
-            kind: "DaemonSet".to_owned(),
-            name: daemonset.name.clone(),
-            uid: daemonset.uid.clone(),
-            ..OwnerReference::default()
-        };
-        let _ = self.shared.owner.set(owner);
+    /// The agents' DaemonSet, which says how many nodes there are ([`Timing::poll`]): the Lease goes with
+    /// it, by Kubernetes' garbage collection. Once said it stays.
+    pub fn set_owner(&self, daemonset: &OwnerRef) {
+        let _ = self.shared.owner.set(daemonset.clone());
     }
 
     /// What was counted.
@@ -202,10 +179,6 @@ impl Shared {
             Some(until) => self.sleep_until(until).await,
             None => std::future::pending().await,
         }
-    }
-
-    fn nodes(&self) -> u32 {
-        self.nodes.load(Relaxed)
     }
 
     /// Whether this agent leads, by its own clock.

@@ -21,7 +21,7 @@ use k8s_openapi::{
 };
 use tracing::debug;
 
-use super::wire::{Object, decoded, within};
+use super::wire::Object;
 use crate::client::{Client, Error};
 
 /// The answer must have come within this time.
@@ -142,13 +142,13 @@ impl Owner {
     }
 
     async fn try_learn(&self) -> Result<OwnerRef, Error> {
-        let namespace = &self.namespace;
+        let (client, namespace) = (self.client.with_deadline(LEARN_WITHIN), &self.namespace);
         let (name, uid) = match &self.origin {
             Origin::Daemonset(name) => (name.to_string(), None),
             Origin::Pod(pod) => {
                 let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}");
-                let answer = within(LEARN_WITHIN, self.client.get(&path)).await?;
-                let references = decoded::<Object>(&answer)?.metadata.owner_references;
+                let answer = client.get(&path).await?;
+                let references = answer.object::<Object>()?.metadata.owner_references;
                 let is_owner =
                     |of: &OwnerReference| of.controller == Some(true) && of.kind == "DaemonSet";
                 let Some(owner) = references.into_iter().flatten().find(is_owner) else {
@@ -158,8 +158,8 @@ impl Owner {
                 (owner.name, Some(owner.uid))
             }
         };
-        let answer = within(LEARN_WITHIN, self.client.get(&path(namespace, &name))).await?;
-        let DaemonSet { metadata, status, .. } = decoded(&answer)?;
+        let answer = client.get(&path(namespace, &name)).await?;
+        let DaemonSet { metadata, status, .. } = answer.object()?;
         let Some(uid) = uid.or(metadata.uid) else {
             return Err(Error::Malformed { why: format!("DaemonSet {name} has no UID") });
         };
@@ -178,8 +178,8 @@ impl Owner {
 ///
 /// Without `uid`, the one seen at the start, only a 404 and a deletion timestamp count.
 pub async fn ask(client: &Client, namespace: &str, name: &str, uid: Option<&str>) -> Verdict {
-    let answer = within(ASK_WITHIN, client.get(&path(namespace, name))).await;
-    match answer.and_then(|answer| decoded::<Object>(&answer)).map(|object| object.metadata) {
+    let answer = client.with_deadline(ASK_WITHIN).get(&path(namespace, name)).await;
+    match answer.and_then(|answer| answer.object::<Object>()).map(|object| object.metadata) {
         Ok(ObjectMeta { uid: Some(found), .. }) if uid.is_some_and(|uid| uid != found) => {
             Verdict::Leaves(Leave::Replaced)
         }

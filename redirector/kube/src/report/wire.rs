@@ -1,13 +1,10 @@
-//! Requests with this module's own deadlines; times and names as all agents write them.
-
-use std::time::Duration;
+//! Times and names as all agents write them.
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::Timestamp};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 
 use crate::{
     api::ObjectRef,
-    client::{Answer, Error},
     policies::{GROUP, PLURAL, VERSION},
 };
 
@@ -15,29 +12,6 @@ use crate::{
 #[derive(Deserialize)]
 pub(super) struct Object {
     pub(super) metadata: ObjectMeta,
-}
-
-/// Waits for an answer that long at most.
-///
-/// # Errors
-///
-/// As the client's, or [`Error::TimedOut`].
-pub(super) async fn within(
-    after: Duration,
-    request: impl Future<Output = Result<Answer, Error>>,
-) -> Result<Answer, Error> {
-    let answer = tokio::time::timeout(after, request).await;
-    answer.unwrap_or(Err(Error::TimedOut { what: "no complete answer", after }))
-}
-
-/// The answer's body as an object.
-///
-/// # Errors
-///
-/// [`Error::Malformed`]: it is none of that kind.
-pub(super) fn decoded<T: DeserializeOwned>(answer: &Answer) -> Result<T, Error> {
-    let object = serde_json::from_slice(&answer.body);
-    object.map_err(|why| Error::Malformed { why: why.to_string() })
 }
 
 /// Where a policy is.

@@ -57,17 +57,13 @@ pub struct Snapshot {
     pub errors: BTreeMap<ErrorKind, u64>,
     /// When the server last said something useful.
     pub last_success: Option<SystemTime>,
-    /// Until when the server has asked to be left alone (`Retry-After`), if that is to come.
-    pub throttled_until: Option<SystemTime>,
 }
 
 impl Stats {
     /// All counters.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let mut now = self.lock().clone();
-        now.throttled_until = now.throttled_until.filter(|until| *until > SystemTime::now());
-        now
+        self.lock().clone()
     }
 
     /// Notes what has happened.
@@ -82,22 +78,5 @@ impl Stats {
 
     fn lock(&self) -> MutexGuard<'_, Snapshot> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn throttling_is_visible_until_it_is_over() {
-        let stats = Stats::default();
-        assert_eq!(stats.snapshot().throttled_until, None);
-        stats.note(|now| now.throttled_until = Some(SystemTime::now() + Duration::from_secs(60)));
-        assert!(stats.snapshot().throttled_until.is_some());
-        stats.note(|now| now.throttled_until = Some(SystemTime::now()));
-        assert_eq!(stats.snapshot().throttled_until, None);
     }
 }

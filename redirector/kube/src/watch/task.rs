@@ -334,9 +334,6 @@ impl<T: Object> Task<T> {
         self.stats.enter(state);
         let backoff = if is_list { &mut self.listing } else { &mut self.watching };
         let wait = backoff.wait(asked, &mut self.rng);
-        if asked.is_some() {
-            self.stats.note(|now| now.throttled_until = Some(SystemTime::now() + wait));
-        }
         sleep(wait).await;
     }
 

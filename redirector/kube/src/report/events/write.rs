@@ -13,13 +13,11 @@ use crate::{
     policies::{GROUP, KIND, VERSION},
     report::{
         Shared,
-        wire::{Object, decoded, policy_path, within},
+        wire::{Object, policy_path},
     },
     text::bounded,
 };
 
-/// Longest note that the API allows, in bytes.
-const NOTE: usize = 1_024;
 /// Bytes of an Event's name that come from its object's name, which may have 253.
 const NAME: usize = 200;
 
@@ -28,23 +26,20 @@ pub(in crate::report) async fn write(shared: &Shared, job: &Job) -> Outcome {
     let place = Place::of(shared, job);
     let collection = format!("/apis/events.k8s.io/v1/namespaces/{}/events", place.namespace);
     let path = format!("{collection}/{}", place.name);
-    let deadline = shared.timing.request;
     let client = &shared.client;
     let result = if job.is_raise {
         let patch = json!({ "series": series(job) });
-        within(deadline, client.patch(&path, &patch)).await
+        client.patch(&path, &patch).await
     } else {
         let event = event(shared, &place, uid(shared, &job.report.regarding).await, job);
         // Asking may have taken what was left of the Lease.
         if !shared.is_leader() {
             return Outcome::NotYet;
         }
-        within(deadline, client.post(&collection, &event)).await
+        client.post(&collection, &event).await
     };
     let Err(error) = result else {
-        let stats = &shared.stats;
-        let counter = if job.is_raise { &stats.events_counted } else { &stats.events };
-        counter.fetch_add(1, Relaxed);
+        shared.stats.events.fetch_add(u64::from(!job.is_raise), Relaxed);
         return Outcome::Written;
     };
     match (&error, job.is_raise) {
@@ -77,8 +72,7 @@ async fn uid(shared: &Shared, regarding: &Regarding) -> Option<String> {
         Regarding::Policy(policy) => policy_path(policy),
         Regarding::Node => return Some(shared.identity.node.to_string()),
     };
-    let answer = within(shared.timing.request, shared.client.get(&path)).await;
-    match answer.and_then(|answer| decoded::<Object>(&answer)) {
+    match shared.client.get(&path).await.and_then(|answer| answer.object::<Object>()) {
         Ok(object) => object.metadata.uid,
         Err(error) => {
             debug!(%error, path, "an event is written without the uid of its object");
@@ -128,7 +122,7 @@ fn event(shared: &Shared, place: &Place, uid: Option<String>, job: &Job) -> Valu
         "action": job.report.action,
         "reason": job.report.reason,
         "regarding": place.regarding,
-        "note": bounded(&job.report.note, NOTE),
+        "note": job.report.note,
         "type": if job.report.is_warning { "Warning" } else { "Normal" },
     });
     if let Some(uid) = uid {

@@ -13,7 +13,7 @@ use crate::{
     policies::{Condition, MAX_MESSAGE, PolicyStatus},
     report::{
         Shared,
-        wire::{decoded, policy_path, wall, within},
+        wire::{policy_path, wall},
     },
     text::bounded,
 };
@@ -66,9 +66,7 @@ async fn try_write(
 ) -> Result<WriteOutcome, Error> {
     let ObjectRef { namespace, name } = object;
     let path = policy_path(object);
-    let deadline = shared.timing.request;
-    let current = within(deadline, shared.client.get(&path)).await?;
-    let Current { metadata, status: current } = decoded(&current)?;
+    let Current { metadata, status: current } = shared.client.get(&path).await?.object()?;
     let conditions = written(status, &current.conditions);
     if current.observed_generation == status.generation
         && current.conditions.len() == conditions.len()
@@ -87,7 +85,7 @@ async fn try_write(
         return Ok(WriteOutcome::Failed);
     }
     let path = format!("{path}/status?fieldManager=redirector&force=true");
-    within(deadline, shared.client.apply(&path, &body)).await?;
+    shared.client.apply(&path, &body).await?;
     Ok(WriteOutcome::Written)
 }
 
