@@ -10,4 +10,5 @@ pub mod client;
 pub mod index;
 pub mod policies;
 pub mod report;
+mod text;
 pub mod watch;

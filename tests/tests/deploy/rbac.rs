@@ -13,7 +13,7 @@ const IN_THE_CLUSTER: &[Right] = &[
     ("discovery.k8s.io", &["endpointslices"], &[], &["get", "list", "watch"]),
     ("redirector.dev", &["failoverpolicies"], &[], &["get", "list", "watch"]),
     ("redirector.dev", &["failoverpolicies/status"], &[], &["patch"]),
-    ("events.k8s.io", &["events"], &[], &["create", "get", "patch"]),
+    ("events.k8s.io", &["events"], &[], &["create", "patch"]),
 ];
 
 const IN_ITS_NAMESPACE: &[Right] = &[

@@ -10,10 +10,12 @@ mod slice;
 use std::{fmt, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use redirector_core::service::ServiceRef;
+use serde::Deserialize;
 
 pub use address::{Address, Family, Refused, Unusable};
 pub(crate) use names::Names;
-pub use node::{Node, NodePlace, regions};
+pub use node::{Node, regions};
 pub use policy::FailoverPolicy;
 pub use service::{Service, ServiceKind, ServicePort};
 pub use slice::{Endpoint, EndpointSlice, Hints, Maker, SlicePort};
@@ -36,6 +38,42 @@ impl fmt::Display for ObjectRef {
     }
 }
 
+/// A port of a Service. The core calls it `namespace/name:port`, without the colon where the port has
+/// no name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortRef {
+    /// The Service.
+    pub object: ObjectRef,
+    /// The port's name; empty is none.
+    pub port: Arc<str>,
+}
+
+impl PortRef {
+    /// The port that the core calls so; `None` is no name of Kubernetes.
+    #[must_use]
+    pub fn read(service: &ServiceRef) -> Option<Self> {
+        let is_label = |text: &str| {
+            let is_char =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            (1..=63).contains(&text.len()) && text.bytes().all(is_char)
+        };
+        let (namespace, rest) = service.0.split_once('/')?;
+        let (name, port) = rest.split_once(':').unwrap_or((rest, ""));
+        (is_label(namespace) && is_label(name)).then(|| Self {
+            object: ObjectRef { namespace: namespace.into(), name: name.into() },
+            port: port.into(),
+        })
+    }
+
+    /// How the core calls it.
+    #[must_use]
+    pub fn service(&self) -> ServiceRef {
+        let Self { object, port } = self;
+        let colon = if port.is_empty() { "" } else { ":" };
+        ServiceRef(format!("{object}{colon}{port}").into())
+    }
+}
+
 /// What a watch keeps of the objects of one kind.
 pub trait Object: Clone + fmt::Debug + Send + Sync + 'static {
     /// Where they are listed, of all namespaces: `/api/v1/services`.
@@ -49,9 +87,6 @@ pub trait Object: Clone + fmt::Debug + Send + Sync + 'static {
     ///
     /// Why it is none, for people.
     fn decode(json: &[u8]) -> Result<Self, String>;
-
-    /// Which object it is.
-    fn object(&self) -> &ObjectRef;
 }
 
 /// One change of one object.
@@ -77,6 +112,11 @@ pub struct Batch<T> {
     pub changes: Vec<Change<T>>,
     /// After these everything that there is has been said. Always so after the first batch.
     pub is_synced: bool,
+}
+
+/// Reads JSON.
+fn decode<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, String> {
+    serde_json::from_slice(json).map_err(|error| error.to_string())
 }
 
 /// Which object it is that has this metadata.

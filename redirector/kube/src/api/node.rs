@@ -1,16 +1,16 @@
-//! What is kept of Nodes: where they are, and the addresses of our own.
+//! What is kept of Nodes: where they are, and their addresses.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::{api::core::v1::NodeAddress, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use serde::Deserialize;
 
-use super::{Object, ObjectRef, address::read, object_ref};
+use super::{Object, ObjectRef, address::read, decode, object_ref};
 
 const ZONE: &str = "topology.kubernetes.io/zone";
 const REGION: &str = "topology.kubernetes.io/region";
 
-/// What is kept of our own Node.
+/// What is kept of a Node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     /// Which Node it is; it has no namespace.
@@ -28,11 +28,12 @@ impl Object for Node {
     const KIND: &'static str = "Node";
 
     fn decode(json: &[u8]) -> Result<Self, String> {
-        let node: core::Node = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        let object = object_ref(&node.metadata)?;
-        let listed = node.status.and_then(|status| status.addresses).unwrap_or_default();
-        let mut addresses: Vec<IpAddr> = listed
+        // A Node lists all its images: they are not read.
+        let Partial { metadata, status } = decode(json)?;
+        let object = object_ref(&metadata)?;
+        let mut addresses: Vec<IpAddr> = status
             .iter()
+            .flat_map(|status| status.addresses.iter().flatten())
             .filter(|address| matches!(address.type_.as_str(), "InternalIP" | "ExternalIP"))
             .filter_map(|address| read(&address.address).ok())
             .collect();
@@ -40,51 +41,27 @@ impl Object for Node {
         addresses.dedup();
         Ok(Self {
             object,
-            zone: label(&node.metadata, ZONE),
-            region: label(&node.metadata, REGION),
+            zone: label(&metadata, ZONE),
+            region: label(&metadata, REGION),
             addresses: addresses.into(),
         })
     }
-
-    fn object(&self) -> &ObjectRef {
-        &self.object
-    }
 }
 
-/// What is kept of any Node: its metadata is enough.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodePlace {
-    /// Which Node it is; it has no namespace.
-    pub object: ObjectRef,
-    /// `topology.kubernetes.io/zone`.
-    pub zone: Option<Arc<str>>,
-    /// `topology.kubernetes.io/region`.
-    pub region: Option<Arc<str>>,
+#[derive(Deserialize)]
+struct Partial {
+    metadata: ObjectMeta,
+    status: Option<PartialStatus>,
 }
 
-impl Object for NodePlace {
-    const PATH: &'static str = "/api/v1/nodes";
-    const KIND: &'static str = "Node";
-
-    fn decode(json: &[u8]) -> Result<Self, String> {
-        #[derive(Deserialize)]
-        struct Partial {
-            metadata: ObjectMeta,
-        }
-        let Partial { metadata } =
-            serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        let object = object_ref(&metadata)?;
-        Ok(Self { object, zone: label(&metadata, ZONE), region: label(&metadata, REGION) })
-    }
-
-    fn object(&self) -> &ObjectRef {
-        &self.object
-    }
+#[derive(Deserialize)]
+struct PartialStatus {
+    addresses: Option<Vec<NodeAddress>>,
 }
 
 /// Which region each zone is in. A zone whose nodes disagree is in none that is known: names of
 /// zones may repeat.
-pub fn regions<'n>(nodes: impl IntoIterator<Item = &'n NodePlace>) -> BTreeMap<Arc<str>, Arc<str>> {
+pub fn regions<'n>(nodes: impl IntoIterator<Item = &'n Node>) -> BTreeMap<Arc<str>, Arc<str>> {
     let mut found: BTreeMap<Arc<str>, Option<Arc<str>>> = BTreeMap::new();
     for node in nodes {
         let (Some(zone), Some(region)) = (&node.zone, &node.region) else { continue };

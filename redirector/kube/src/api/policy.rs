@@ -7,7 +7,7 @@ use redirector_policy::{FailoverPolicyObjectSpec, ValidPolicy};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Object, ObjectRef};
+use super::{Object, ObjectRef, decode, object_ref};
 
 /// What is kept of a FailoverPolicy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,13 +32,8 @@ impl Object for FailoverPolicy {
     /// Only an object without a name, or with odd metadata, is an error: of any other it can be said
     /// in its status what is wrong with it.
     fn decode(json: &[u8]) -> Result<Self, String> {
-        let Written { metadata, spec } =
-            serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        let Some(name) = metadata.name.filter(|name| !name.is_empty()) else {
-            return Err("metadata.name is missing".to_owned());
-        };
-        let namespace = metadata.namespace.unwrap_or_default();
-        let object = ObjectRef { namespace: namespace.into(), name: name.into() };
+        let Written { metadata, spec } = decode(json)?;
+        let object = object_ref(&metadata)?;
         Ok(Self {
             object,
             uid: metadata.uid.unwrap_or_default().into(),
@@ -46,10 +41,6 @@ impl Object for FailoverPolicy {
             created: metadata.creation_timestamp.map_or(0, |time| time.0.as_second()),
             spec: validated(&spec).map(Arc::new).map_err(Arc::from),
         })
-    }
-
-    fn object(&self) -> &ObjectRef {
-        &self.object
     }
 }
 
@@ -71,13 +62,13 @@ mod tests {
 
     use super::*;
 
-    fn decode(object: &Value) -> Result<FailoverPolicy, String> {
+    fn read(object: &Value) -> Result<FailoverPolicy, String> {
         FailoverPolicy::decode(object.to_string().as_bytes())
     }
 
     #[test]
     fn a_policy_is_kept_with_what_decides_between_it_and_others() {
-        let found = decode(&json!({
+        let found = read(&json!({
             "apiVersion": "redirector.dev/v1alpha1",
             "kind": "FailoverPolicy",
             "metadata": {
@@ -89,7 +80,7 @@ mod tests {
             "status": {"conditions": []},
         }))
         .expect("a policy");
-        assert_eq!(found.object().to_string(), "shop/checkout");
+        assert_eq!(found.object.to_string(), "shop/checkout");
         assert_eq!((&*found.uid, found.generation, found.created), ("u-1", 3, 1_795_374_000));
         let spec = found.spec.expect("a valid one");
         assert_eq!(spec.targets().collect::<Vec<_>>(), ["checkout"]);
@@ -106,19 +97,19 @@ mod tests {
             ),
             (json!(null), "spec must be an object"),
         ] {
-            let found = decode(&json!({"metadata": metadata, "spec": spec})).expect("an object");
+            let found = read(&json!({"metadata": metadata, "spec": spec})).expect("an object");
             assert_eq!(found.generation, 2);
             assert_eq!(found.spec.expect_err("its problems").as_ref(), why);
         }
-        let none = decode(&json!({"metadata": metadata})).expect("an object without a spec");
+        let none = read(&json!({"metadata": metadata})).expect("an object without a spec");
         assert_eq!(none.spec.expect_err("its problem").as_ref(), "spec must be an object");
     }
 
     #[test]
     fn without_a_name_or_with_odd_metadata_it_is_none() {
-        assert_eq!(decode(&json!({"metadata": {}})), Err("metadata.name is missing".to_owned()));
+        assert_eq!(read(&json!({"metadata": {}})), Err("metadata.name is missing".to_owned()));
         let odd = json!({"metadata": {"name": "a", "creationTimestamp": "yesterday"}});
-        assert!(decode(&odd).is_err());
+        assert!(read(&odd).is_err());
         assert!(FailoverPolicy::decode(b"[").is_err());
     }
 }

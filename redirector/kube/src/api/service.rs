@@ -8,7 +8,7 @@ use redirector_core::service::Protocol;
 use super::{
     Object, ObjectRef,
     address::{Address, Family, read},
-    object_ref,
+    decode, object_ref,
 };
 
 /// The label of what another proxy than kube-proxy serves: a Service, or its slices.
@@ -83,8 +83,7 @@ impl Object for Service {
     const KIND: &'static str = "Service";
 
     fn decode(json: &[u8]) -> Result<Self, String> {
-        let core::Service { metadata, spec, status } =
-            serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let core::Service { metadata, spec, status } = decode(json)?;
         let object = object_ref(&metadata)?;
         let spec = spec.unwrap_or_default();
         let labels = metadata.labels.unwrap_or_default();
@@ -122,10 +121,6 @@ impl Object for Service {
             affinity_seconds: affinity(&spec)?,
             is_internal_local: spec.internal_traffic_policy.as_deref() == Some("Local"),
         })
-    }
-
-    fn object(&self) -> &ObjectRef {
-        &self.object
     }
 }
 

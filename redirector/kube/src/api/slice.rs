@@ -8,6 +8,7 @@ use redirector_core::service::Protocol;
 use super::{
     Object, ObjectRef,
     address::{Family, Refused, read_of},
+    decode,
     names::Names,
     object_ref,
     service::{HEADLESS, PROXY_NAME, protocol},
@@ -100,8 +101,7 @@ impl Object for EndpointSlice {
     const KIND: &'static str = "EndpointSlice";
 
     fn decode(json: &[u8]) -> Result<Self, String> {
-        let slice: discovery::EndpointSlice =
-            serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let slice: discovery::EndpointSlice = decode(json)?;
         let object = object_ref(&slice.metadata)?;
         let labels = slice.metadata.labels.unwrap_or_default();
         let family = Family::named(&slice.address_type);
@@ -128,10 +128,6 @@ impl Object for EndpointSlice {
             slice_of.fill(&slice.endpoints);
         }
         Ok(slice_of)
-    }
-
-    fn object(&self) -> &ObjectRef {
-        &self.object
     }
 }
 

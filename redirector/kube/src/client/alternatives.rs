@@ -13,7 +13,7 @@ use std::{
 use tracing::warn;
 
 /// More addresses are not tried: each may cost a connect deadline.
-const MOST: usize = 16;
+const MAX_ADDRESSES: usize = 16;
 
 /// The addresses, and which of them answered last.
 #[derive(Debug)]
@@ -37,7 +37,8 @@ impl Alternatives {
         }
         let text = file.as_ref().and_then(|path| fs::read_to_string(path).ok());
         let lines = text.as_deref().unwrap_or_default().lines();
-        let addresses = lines.filter_map(|line| line.trim().parse().ok()).take(MOST).collect();
+        let addresses =
+            lines.filter_map(|line| line.trim().parse().ok()).take(MAX_ADDRESSES).collect();
         Self { file, state: Mutex::new(State { addresses, preferred: None }) }
     }
 
@@ -45,7 +46,7 @@ impl Alternatives {
     pub(super) fn set(&self, mut addresses: Vec<SocketAddr>) {
         addresses.sort_unstable();
         addresses.dedup();
-        addresses.truncate(MOST);
+        addresses.truncate(MAX_ADDRESSES);
         let mut state = self.lock();
         if addresses.is_empty() || state.addresses == addresses {
             return;

@@ -57,7 +57,7 @@ pub(super) async fn connect(
             continue;
         }
         tried.push(address);
-        match timeout(deadline, dial(access, address)).await {
+        match timeout(deadline, connect_to(access, address)).await {
             Ok(Ok(connection)) => return Ok((connection, address)),
             Ok(Err(error)) => failure = Some(error),
             Err(_) => {
@@ -85,7 +85,7 @@ async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
-async fn dial(access: &Access, address: SocketAddr) -> Result<Connection, Error> {
+async fn connect_to(access: &Access, address: SocketAddr) -> Result<Connection, Error> {
     let failed = |source| unreachable(&address.to_string(), source);
     let stream = TcpStream::connect(address).await.map_err(failed)?;
     notice_silence(&stream).map_err(failed)?;

@@ -3,6 +3,12 @@
 use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use http::StatusCode;
+use kube::core::Status;
+
+use crate::text::bounded;
+
+/// Longest message of the server that is kept, in bytes.
+const MAX_MESSAGE: usize = 512;
 
 /// Why one request failed. Messages of the server are cut to 512 bytes.
 #[derive(Debug, thiserror::Error)]
@@ -128,101 +134,85 @@ pub enum Error {
     },
 }
 
-/// Which kind of failure, for counters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "one for each variant of `Error`, explained there")]
-pub enum ErrorKind {
-    Unreachable,
-    Tls,
-    Credentials,
-    Unauthorized,
-    Forbidden,
-    NotFound,
-    Conflict,
-    Gone,
-    TooManyRequests,
-    Behind,
-    Server,
-    Refused,
-    TooLarge,
-    Encoded,
-    TimedOut,
-    Interrupted,
-    Malformed,
+/// What a write that failed has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing, and it never will: the same request would fail again.
+    Never,
+    /// Nothing; later it may.
+    NotYet,
+    /// It may have been carried out, or may yet be.
+    Unknown,
 }
 
-impl ErrorKind {
-    /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 17] = [
-        Self::Unreachable,
-        Self::Tls,
-        Self::Credentials,
-        Self::Unauthorized,
-        Self::Forbidden,
-        Self::NotFound,
-        Self::Conflict,
-        Self::Gone,
-        Self::TooManyRequests,
-        Self::Behind,
-        Self::Server,
-        Self::Refused,
-        Self::TooLarge,
-        Self::Encoded,
-        Self::TimedOut,
-        Self::Interrupted,
-        Self::Malformed,
-    ];
+/// What a watch does that has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Again {
+    /// It goes on from where it was: load, outages and credentials pass.
+    Resume,
+    /// It lists again: this very question gets no useful answer.
+    Relist,
+}
 
-    /// Its name as a label of a metric.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Unreachable => "unreachable",
-            Self::Tls => "tls",
-            Self::Credentials => "credentials",
-            Self::Unauthorized => "unauthorized",
-            Self::Forbidden => "forbidden",
-            Self::NotFound => "not_found",
-            Self::Conflict => "conflict",
-            Self::Gone => "gone",
-            Self::TooManyRequests => "too_many_requests",
-            Self::Behind => "behind",
-            Self::Server => "server",
-            Self::Refused => "refused",
-            Self::TooLarge => "too_large",
-            Self::Encoded => "encoded",
-            Self::TimedOut => "timed_out",
-            Self::Interrupted => "interrupted",
-            Self::Malformed => "malformed",
+/// Makes [`ErrorKind`] of one table: the variant of [`Error`], its label, and what it means for a
+/// watch and for a write.
+macro_rules! kinds {
+    ($($kind:ident $name:literal $again:ident $effect:ident),+ $(,)?) => {
+        /// Which kind of failure, for counters.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[expect(missing_docs, reason = "one for each variant of `Error`, explained there")]
+        pub enum ErrorKind { $($kind),+ }
+
+        impl ErrorKind {
+            /// Its name as a label of a metric.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$kind => $name),+ }
+            }
+
+            /// Whether a watch cannot be resumed from where it was.
+            pub(crate) const fn needs_a_relist(self) -> bool {
+                let again = match self { $(Self::$kind => Again::$again),+ };
+                matches!(again, Again::Relist)
+            }
+
+            /// What the write that failed so has done.
+            pub(crate) const fn effect(self) -> Effect {
+                match self { $(Self::$kind => Effect::$effect),+ }
+            }
         }
-    }
+
+        impl Error {
+            /// Which kind of failure this is.
+            #[must_use]
+            pub const fn kind(&self) -> ErrorKind {
+                match self { $(Self::$kind { .. } => ErrorKind::$kind),+ }
+            }
+        }
+    };
+}
+
+kinds! {
+    Unreachable "unreachable" Resume NotYet,
+    Tls "tls" Resume NotYet,
+    Credentials "credentials" Resume NotYet,
+    Unauthorized "unauthorized" Resume NotYet,
+    Forbidden "forbidden" Resume Never,
+    NotFound "not_found" Relist Never,
+    Conflict "conflict" Relist NotYet,
+    Gone "gone" Relist Never,
+    TooManyRequests "too_many_requests" Resume NotYet,
+    Behind "behind" Relist Unknown,
+    Server "server" Resume Unknown,
+    Refused "refused" Relist Never,
+    TooLarge "too_large" Relist Unknown,
+    Encoded "encoded" Resume Unknown,
+    TimedOut "timed_out" Resume Unknown,
+    Interrupted "interrupted" Resume Unknown,
+    Malformed "malformed" Relist Unknown,
 }
 
 impl Error {
-    /// Which kind of failure this is.
-    #[must_use]
-    pub const fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Unreachable { .. } => ErrorKind::Unreachable,
-            Self::Tls { .. } => ErrorKind::Tls,
-            Self::Credentials(_) => ErrorKind::Credentials,
-            Self::Unauthorized { .. } => ErrorKind::Unauthorized,
-            Self::Forbidden { .. } => ErrorKind::Forbidden,
-            Self::NotFound { .. } => ErrorKind::NotFound,
-            Self::Conflict { .. } => ErrorKind::Conflict,
-            Self::Gone { .. } => ErrorKind::Gone,
-            Self::TooManyRequests { .. } => ErrorKind::TooManyRequests,
-            Self::Behind { .. } => ErrorKind::Behind,
-            Self::Server { .. } => ErrorKind::Server,
-            Self::Refused { .. } => ErrorKind::Refused,
-            Self::TooLarge { .. } => ErrorKind::TooLarge,
-            Self::Encoded { .. } => ErrorKind::Encoded,
-            Self::TimedOut { .. } => ErrorKind::TimedOut,
-            Self::Interrupted(_) => ErrorKind::Interrupted,
-            Self::Malformed { .. } => ErrorKind::Malformed,
-        }
-    }
-
     /// How long the server asks to wait.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
@@ -242,8 +232,8 @@ impl Error {
         status: &Status,
     ) -> Self {
         let path = path.split('?').next().unwrap_or_default().to_owned();
-        let message = shorten(&status.message);
-        if status.is_too_large_a_version() {
+        let message = bounded(&status.message, MAX_MESSAGE);
+        if is_too_large_a_version(status) {
             return Self::Behind { message };
         }
         match code.as_u16() {
@@ -259,50 +249,25 @@ impl Error {
     }
 }
 
-/// What is read of a `Status` object of the API.
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-pub(crate) struct Status {
-    /// An HTTP status.
-    pub(crate) code: u16,
-    message: String,
-    details: Option<Details>,
+/// Reads a `Status` object of the API; what is none is a message.
+pub(crate) fn read_status(body: &[u8]) -> Status {
+    serde_json::from_slice(body).unwrap_or_else(|_| Status {
+        message: String::from_utf8_lossy(&body[..body.len().min(MAX_MESSAGE)]).into_owned(),
+        ..Status::default()
+    })
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Details {
-    causes: Option<Vec<Cause>>,
-    retry_after_seconds: Option<u64>,
+/// How long the server asks to wait.
+pub(crate) fn retry_after(status: &Status) -> Option<Duration> {
+    let seconds = status.details.as_ref()?.retry_after_seconds;
+    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Cause {
-    reason: String,
-}
-
-impl Status {
-    /// Reads a `Status`; what is none is a message.
-    pub(crate) fn read(body: &[u8]) -> Self {
-        serde_json::from_slice(body).unwrap_or_else(|_| Self {
-            message: String::from_utf8_lossy(&body[..body.len().min(512)]).into_owned(),
-            ..Self::default()
-        })
-    }
-
-    /// How long the server asks to wait.
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
-        self.details.as_ref()?.retry_after_seconds.map(Duration::from_secs)
-    }
-
-    /// The same test as client-go's `IsTooLargeResourceVersion`, for servers with and without the cause.
-    fn is_too_large_a_version(&self) -> bool {
-        let causes = self.details.as_ref().and_then(|details| details.causes.as_deref());
-        let named =
-            causes.unwrap_or_default().iter().any(|c| c.reason == "ResourceVersionTooLarge");
-        named || self.message.contains("Too large resource version")
-    }
+/// The same test as client-go's `IsTooLargeResourceVersion`, for servers with and without the cause.
+fn is_too_large_a_version(status: &Status) -> bool {
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.any(|cause| cause.reason == "ResourceVersionTooLarge")
+        || status.message.contains("Too large resource version")
 }
 
 /// Why no client could be made.
@@ -352,44 +317,19 @@ pub enum SetupError {
     Credentials(#[from] Box<kube::Error>),
 }
 
-/// At most 512 bytes of a text that the server wrote.
-fn shorten(text: &str) -> String {
-    let mut end = text.len().min(512);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_server_that_is_behind_is_told_from_one_that_fails() {
-        let status = Status::read(
+        let status = read_status(
             br#"{"code":504,"message":"Timeout","details":{"causes":[{"reason":"ResourceVersionTooLarge"}]}}"#,
         );
         let error = Error::of_status(StatusCode::GATEWAY_TIMEOUT, "/api", None, &status);
         assert_eq!(error.kind(), ErrorKind::Behind);
-        let status = Status::read(b"<html>bad gateway</html>");
+        let status = read_status(b"<html>bad gateway</html>");
         let error = Error::of_status(StatusCode::BAD_GATEWAY, "/api", None, &status);
         assert_eq!(error.kind(), ErrorKind::Server);
-    }
-
-    #[test]
-    fn the_servers_words_are_cut_between_characters() {
-        assert_eq!(shorten(&"ü".repeat(300)).len(), 512);
-        assert_eq!(shorten(&format!("a{}", "ü".repeat(300))).len(), 511);
-    }
-
-    #[test]
-    fn every_kind_has_its_place_and_name() {
-        let names: std::collections::BTreeSet<_> =
-            ErrorKind::ALL.iter().map(|kind| kind.name()).collect();
-        assert_eq!(names.len(), ErrorKind::ALL.len());
-        for (index, kind) in ErrorKind::ALL.into_iter().enumerate() {
-            assert_eq!(kind as usize, index, "{}", kind.name());
-        }
     }
 }

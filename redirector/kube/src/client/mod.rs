@@ -15,10 +15,10 @@ use std::{
     fmt,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool, atomic::Ordering::Relaxed},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-pub(crate) use error::Status;
+pub(crate) use error::{Effect, read_status, retry_after};
 pub use error::{Error, ErrorKind, SetupError};
 pub use options::{Options, Timeouts};
 pub use request::Answer;
@@ -28,12 +28,14 @@ use tracing::{info, warn};
 use self::{access::Access, alternatives::Alternatives, connect::Connection};
 
 /// Idle connections that are kept.
-const MOST_IDLE: usize = 4;
+const MAX_IDLE: usize = 4;
 
 /// A client of the API server. Clones share connections and credentials.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    /// The longest time of one request as a whole, a watch excepted.
+    deadline: Duration,
 }
 
 struct Shared {
@@ -76,7 +78,13 @@ impl Client {
             alternatives,
             idle: Mutex::new(Vec::new()),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { deadline: shared.options.timeouts.request, shared: Arc::new(shared) })
+    }
+
+    /// The same client, whose requests take at most that long.
+    #[must_use]
+    pub fn with_deadline(&self, deadline: Duration) -> Self {
+        Self { shared: Arc::clone(&self.shared), deadline }
     }
 
     /// Other addresses of the same server, tried in turn when the first one does not answer: the
@@ -116,7 +124,7 @@ impl Client {
     /// Keeps a connection on which an answer has come to its end.
     fn keep(&self, connection: Connection) {
         let mut idle = lock(&self.shared.idle);
-        if idle.len() < MOST_IDLE {
+        if idle.len() < MAX_IDLE {
             idle.push((connection, Instant::now()));
         }
     }

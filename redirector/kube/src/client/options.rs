@@ -65,15 +65,11 @@ impl Default for Timeouts {
 impl Timeouts {
     /// Each divided by `divisor`, at least 1.
     #[must_use]
-    pub fn divided_by(self, divisor: u32) -> Self {
-        let Self { connect, first_byte, request, reread, prefer } = self;
-        let divisor = divisor.max(1);
-        Self {
-            connect: connect / divisor,
-            first_byte: first_byte / divisor,
-            request: request / divisor,
-            reread: reread / divisor,
-            prefer: prefer / divisor,
+    pub fn divided_by(mut self, divisor: u32) -> Self {
+        let Self { connect, first_byte, request, reread, prefer } = &mut self;
+        for time in [connect, first_byte, request, reread, prefer] {
+            *time /= divisor.max(1);
         }
+        self
     }
 }

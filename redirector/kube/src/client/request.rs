@@ -6,16 +6,16 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Access, Client, Connection, Error, Status};
+use super::{Access, Client, Connection, Error, error};
 
 /// Bytes that are read of an answer that is no success, at most.
-const MOST_OF_A_REFUSAL: usize = 64 << 10;
+const MAX_REFUSAL: usize = 64 << 10;
 
 /// Bytes of an answer to a single request, at most.
-const MOST_OF_AN_ANSWER: usize = 16 << 20;
+const MAX_ANSWER: usize = 16 << 20;
 
 /// An answer that is a success.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,18 @@ pub struct Answer {
     pub status: StatusCode,
     /// The body, of at most 16 MiB.
     pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as an object.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Malformed`]: it is none of that kind.
+    pub fn object<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        let object = serde_json::from_slice(&self.body);
+        object.map_err(|why| Error::Malformed { why: why.to_string() })
+    }
 }
 
 /// An answer that comes in pieces.
@@ -49,7 +61,8 @@ impl Client {
     ///
     /// Any [`Error`]; statuses that are no success are errors too.
     pub async fn get(&self, path: &str) -> Result<Answer, Error> {
-        self.ask(Method::GET, path, "application/json", Bytes::new()).await
+        let first_byte = self.shared.options.timeouts.first_byte;
+        self.whole(Question::get(path), MAX_ANSWER, first_byte, self.deadline).await
     }
 
     /// Creates an object in the collection `path`.
@@ -97,18 +110,12 @@ impl Client {
         first_byte: Duration,
         within: Duration,
     ) -> Result<Bytes, Error> {
-        let ask = async {
-            let stream = self.open(path, first_byte).await?;
-            Ok(self.finish(stream, limit, "answer").await?.body)
-        };
-        self.within(within, ask).await
+        Ok(self.whole(Question::get(path), limit, first_byte, within).await?.body)
     }
 
     /// Asks for `path` and leaves the answer's body to the caller, who has deadlines of his own.
     pub(crate) async fn open(&self, path: &str, first_byte: Duration) -> Result<Stream, Error> {
-        let media = "application/json";
-        self.send(Question { method: Method::GET, path, media, body: Bytes::new() }, first_byte)
-            .await
+        self.send(Question::get(path), first_byte).await
     }
 
     async fn ask(
@@ -118,23 +125,25 @@ impl Client {
         media: &'static str,
         body: Bytes,
     ) -> Result<Answer, Error> {
-        let timeouts = self.shared.options.timeouts;
-        let ask = async {
-            let question = Question { method, path, media, body };
-            let stream = self.send(question, timeouts.first_byte).await?;
-            self.finish(stream, MOST_OF_AN_ANSWER, "answer").await
-        };
-        self.within(timeouts.request, ask).await
+        let question = Question { method, path, media, body };
+        let first_byte = self.shared.options.timeouts.first_byte;
+        self.whole(question, MAX_ANSWER, first_byte, self.deadline).await
     }
 
-    async fn within<T>(
+    /// Reads all of an answer, at most `limit` bytes, within the deadlines.
+    async fn whole(
         &self,
+        question: Question<'_>,
+        limit: usize,
+        first_byte: Duration,
         after: Duration,
-        ask: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let what = "no complete answer";
-        let result = timeout(after, ask).await;
-        let result = result.unwrap_or(Err(Error::TimedOut { what, after }));
+    ) -> Result<Answer, Error> {
+        let ask = async {
+            let stream = self.send(question, first_byte).await?;
+            self.finish(stream, limit, "answer").await
+        };
+        let late = Err(Error::TimedOut { what: "no complete answer", after });
+        let result = timeout(after, ask).await.unwrap_or(late);
         if let Err(error) = &result {
             self.doubt(error);
         }
@@ -195,14 +204,14 @@ impl Client {
         if head.status.is_success() {
             return Ok(stream);
         }
-        let read = self.finish(stream, MOST_OF_A_REFUSAL, "refusal");
+        let read = self.finish(stream, MAX_REFUSAL, "refusal");
         let body = match timeout_at(deadline, read).await {
             Ok(Ok(answer)) => answer.body,
             // The status alone says enough.
             Ok(Err(_)) | Err(_) => Bytes::new(),
         };
-        let status = Status::read(&body);
-        let retry_after = retry_after(&head.headers).or_else(|| status.retry_after());
+        let status = error::read_status(&body);
+        let retry_after = retry_after(&head.headers).or_else(|| error::retry_after(&status));
         let error = Error::of_status(head.status, path, retry_after, &status);
         self.doubt(&error);
         Err(error)
@@ -240,7 +249,11 @@ impl Stream {
     }
 }
 
-impl Question<'_> {
+impl<'a> Question<'a> {
+    fn get(path: &'a str) -> Self {
+        Self { method: Method::GET, path, media: "application/json", body: Bytes::new() }
+    }
+
     fn request(
         self,
         access: &Access,

@@ -7,7 +7,7 @@ use redirector_core::{
     service::{BackendRef, Frontend, Service, ServiceRef},
 };
 
-use super::said::Said;
+use super::ports::PublishedPort;
 
 /// Differences of Services.
 ///
@@ -18,87 +18,73 @@ use super::said::Said;
 pub(super) struct Differences {
     removed: Vec<ServiceRef>,
     /// Services as the core knows them, and as they are now.
-    changed: Vec<(Option<Said>, Service)>,
+    changed: Vec<(Option<Service>, Service)>,
 }
 
 impl Differences {
     /// One Service with its ports, before and now.
-    pub fn add(&mut self, before: Vec<Said>, now: &[Said]) {
-        let mut old: BTreeMap<ServiceRef, Said> =
-            before.into_iter().map(|said| (said.name.clone(), said)).collect();
-        for said in now {
-            let old = old.remove(&said.name);
-            if old.as_ref() != Some(said) {
-                self.changed.push((old, said.service()));
+    pub fn add(&mut self, before: Vec<PublishedPort>, now: &[PublishedPort]) {
+        let mut before: BTreeMap<ServiceRef, Service> =
+            before.into_iter().map(|port| (port.service.name.clone(), port.service)).collect();
+        for PublishedPort { service, .. } in now {
+            let old = before.remove(&service.name);
+            if old.as_ref() != Some(service) {
+                self.changed.push((old, service.clone()));
             }
         }
-        self.removed.extend(old.into_keys());
+        self.removed.extend(before.into_keys());
     }
 
     /// What the core is to be told.
     pub fn inputs(self) -> impl Iterator<Item = Input> {
         let Self { removed, changed } = self;
-        let mut wanted = Wanted::default();
+        let mut gained = Addresses::default();
         for (old, new) in &changed {
-            wanted.add(old.as_ref(), new);
+            let mut new = Addresses::of(new);
+            new.lose(&old.as_ref().map(Addresses::of).unwrap_or_default());
+            gained.frontends.append(&mut new.frontends);
+            gained.backends.append(&mut new.backends);
         }
         let smaller: Vec<Service> =
-            changed.iter().filter_map(|(old, new)| wanted.way_for(old.as_ref()?, new)).collect();
+            changed.iter().filter_map(|(old, new)| gained.way_for(old.as_ref()?, new)).collect();
         let put = smaller.into_iter().chain(changed.into_iter().map(|(_, new)| new));
         removed.into_iter().map(Input::Remove).chain(put.map(Input::Put))
     }
 }
 
-/// What Services have now and did not have before.
+/// The addresses of Services.
 #[derive(Default)]
-struct Wanted {
+struct Addresses {
     frontends: BTreeSet<Frontend>,
     backends: BTreeSet<Frontend>,
 }
 
-impl Wanted {
-    fn add(&mut self, old: Option<&Said>, new: &Service) {
-        let had = old.map(Had::of).unwrap_or_default();
-        let frontends = new.frontends.iter().copied();
-        self.frontends.extend(frontends.filter(|one| !had.frontends.contains(one)));
-        let backends = new.backends.iter().map(|backend| as_frontend(&backend.backend));
-        self.backends.extend(backends.filter(|one| !had.backends.contains(one)));
+impl Addresses {
+    fn of(service: &Service) -> Self {
+        Self {
+            frontends: service.frontends.iter().copied().collect(),
+            backends: service.backends.iter().map(|one| as_frontend(&one.backend)).collect(),
+        }
     }
 
-    /// What is left of a Service that has something in another's way: what it had and still has.
-    fn way_for(&self, old: &Said, new: &Service) -> Option<Service> {
-        let had = Had::of(old);
-        let has = Had {
-            frontends: new.frontends.iter().copied().collect(),
-            backends: new.backends.iter().map(|backend| as_frontend(&backend.backend)).collect(),
-        };
-        let mut lost = had.frontends.difference(&has.frontends);
-        let mut gone = had.backends.difference(&has.backends);
-        let is_in_the_way = lost
-            .any(|one| self.frontends.contains(one) || self.backends.contains(one))
-            || gone.any(|one| self.frontends.contains(one));
+    fn lose(&mut self, other: &Self) {
+        self.frontends.retain(|one| !other.frontends.contains(one));
+        self.backends.retain(|one| !other.backends.contains(one));
+    }
+
+    /// What is left of a Service that has one of these in another's way: what it had and still has.
+    fn way_for(&self, old: &Service, new: &Service) -> Option<Service> {
+        let (had, mut lost) = (Self::of(old), Self::of(old));
+        lost.lose(&Self::of(new));
+        let is_in_the_way = !lost.frontends.is_disjoint(&self.frontends)
+            || !lost.frontends.is_disjoint(&self.backends)
+            || !lost.backends.is_disjoint(&self.frontends);
         is_in_the_way.then(|| {
             let mut smaller = new.clone();
             smaller.frontends.retain(|one| had.frontends.contains(one));
             smaller.backends.retain(|one| had.backends.contains(&as_frontend(&one.backend)));
             smaller
         })
-    }
-}
-
-/// The addresses of a Service.
-#[derive(Default)]
-struct Had {
-    frontends: BTreeSet<Frontend>,
-    backends: BTreeSet<Frontend>,
-}
-
-impl Had {
-    fn of(said: &Said) -> Self {
-        Self {
-            frontends: said.frontends.iter().copied().collect(),
-            backends: said.backends.iter().map(|listed| as_frontend(&listed.backend)).collect(),
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::api::{Endpoint, EndpointSlice, Family, Hints, Service, ServicePort};
 
 /// Where this agent runs and what its kube-proxy does.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Here<'a> {
+pub(super) struct NodeContext<'a> {
     /// Name of the node; empty is none.
     pub node: &'a str,
     /// Its zone, if it has one.
@@ -56,7 +56,7 @@ pub(super) fn merge<'a>(
     answers: &Answers<'a>,
     port: (&str, Protocol),
     family: Family,
-    here: Here<'_>,
+    here: NodeContext<'_>,
 ) -> Vec<Candidate<'a>> {
     let all = answers.get(&port).into_iter().flatten();
     let mut found: Vec<Candidate<'a>> = all
@@ -90,7 +90,7 @@ pub(super) fn merge<'a>(
 pub(super) fn rank<'a>(
     candidates: Vec<Candidate<'a>>,
     is_internal_local: bool,
-    here: Here<'_>,
+    here: NodeContext<'_>,
 ) -> Vec<(Candidate<'a>, Rank)> {
     let hinted = (!is_internal_local).then(|| hinted(&candidates, here)).flatten();
     let rank = |endpoint: &Endpoint| {
@@ -125,7 +125,7 @@ pub(super) fn count(answers: &Answers<'_>, service: &Service) -> Vec<[usize; 2]>
 }
 
 /// kube-proxy: `EndpointSliceCache.isLocal`.
-fn is_local(endpoint: &Endpoint, here: Here<'_>) -> bool {
+fn is_local(endpoint: &Endpoint, here: NodeContext<'_>) -> bool {
     !here.node.is_empty() && endpoint.node.as_deref() == Some(here.node)
 }
 
@@ -138,7 +138,7 @@ enum Hinted {
 
 impl Hinted {
     /// kube-proxy: `availableForTopology`.
-    fn is_for(self, endpoint: &Endpoint, here: Here<'_>) -> bool {
+    fn is_for(self, endpoint: &Endpoint, here: NodeContext<'_>) -> bool {
         let Some(hints) = &endpoint.hints else { return false };
         match self {
             Self::Node => is_listed(&hints.nodes, here.node),
@@ -150,7 +150,7 @@ impl Hinted {
 
 /// kube-proxy: `topologyModeFromHints`. Of the ready ones all must have a hint, and one must be for
 /// this node, or else for this zone.
-fn hinted(candidates: &[Candidate<'_>], here: Here<'_>) -> Option<Hinted> {
+fn hinted(candidates: &[Candidate<'_>], here: NodeContext<'_>) -> Option<Hinted> {
     let ready = || candidates.iter().map(|found| found.endpoint).filter(|found| found.is_ready);
     let holds = |mode: Hinted, names: fn(&Hints) -> &Vec<Arc<str>>| {
         let is_hinted =

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use redirector_core::{failover::vacancies::Vacancy, service::ServiceRef};
 use redirector_policy::TierServiceSpec;
 
-use super::{Index, said::Said};
+use super::{Index, ports::PublishedPort};
 use crate::{
     api::ObjectRef,
-    policies::{Facts, PolicyStatus, PortHealth, Standing, TierStanding},
+    policies::{Facts, PolicyStatus, PortHealth, ServiceState, TierState},
 };
 
 /// What has become of a Service port in the core and in the kernel.
@@ -32,9 +32,9 @@ impl Index {
     /// The Service ports for which a policy holds.
     #[must_use]
     pub fn with_policy(&self) -> Vec<ServiceRef> {
-        let Some((_, said)) = &self.said else { return Vec::new() };
-        let governed = said.iter().filter(|(object, _)| self.has_policy(object));
-        governed.flat_map(|(_, ports)| ports).map(|port| port.name.clone()).collect()
+        let published = self.published.iter().flat_map(|(_, published)| published);
+        let governed = published.filter(|(object, _)| self.has_policy(object));
+        governed.flat_map(|(_, ports)| ports).map(|port| port.service.name.clone()).collect()
     }
 
     /// What is to be said about each policy. `states` are those of [`Index::with_policy`]; one that
@@ -44,70 +44,64 @@ impl Index {
         &self,
         states: &BTreeMap<ServiceRef, PortState>,
     ) -> BTreeMap<ObjectRef, PolicyStatus> {
-        self.policies.statuses(&Told { index: self, states })
+        self.policies.statuses(&PublishedFacts { index: self, states })
     }
 }
 
 /// The index, and what the core and the kernel have made of what it said.
-struct Told<'a> {
+struct PublishedFacts<'a> {
     index: &'a Index,
     states: &'a BTreeMap<ServiceRef, PortState>,
 }
 
-impl Told<'_> {
-    fn ports(&self, service: &ObjectRef) -> &[Said] {
-        let said = self.index.said.as_ref().and_then(|(_, said)| said.get(service));
-        said.map_or(&[], Vec::as_slice)
-    }
-}
-
-impl Facts for Told<'_> {
+impl Facts for PublishedFacts<'_> {
     fn is_synced(&self) -> bool {
         self.index.is_synced()
     }
 
-    fn standing(&self, service: &ObjectRef) -> Standing {
+    fn service(&self, service: &ObjectRef) -> ServiceState {
         if self.index.service(service).is_none() {
-            return Standing::Missing;
+            return ServiceState::Missing;
         }
         if !self.index.is_ours(service) {
             let notice = self.index.notices.get(service).and_then(|notices| notices.first());
             let why = notice.map_or("it has no address", |notice| &notice.message);
-            return Standing::LeftToKubeProxy(why.into());
+            return ServiceState::LeftToKubeProxy(why.into());
         }
-        let why = |port: &Said| self.states.get(&port.name)?.not_installed.clone();
-        if let Some(why) = self.ports(service).iter().find_map(why) {
-            return Standing::NotInstalled(why);
+        let why = |port: &PublishedPort| self.states.get(&port.service.name)?.not_installed.clone();
+        if let Some(why) = self.index.ports(service).iter().find_map(why) {
+            return ServiceState::NotInstalled(why);
         }
-        let is_programmed =
-            |port: &Said| self.states.get(&port.name).is_some_and(|state| state.is_programmed);
-        if self.ports(service).iter().all(is_programmed) {
-            Standing::Programmed
+        let is_programmed = |port: &PublishedPort| {
+            self.states.get(&port.service.name).is_some_and(|state| state.is_programmed)
+        };
+        if self.index.ports(service).iter().all(is_programmed) {
+            ServiceState::Programmed
         } else {
-            Standing::Pending
+            ServiceState::Pending
         }
     }
 
     fn health(&self, service: &ObjectRef) -> Vec<PortHealth> {
-        let health = |port: &Said| {
-            let state = self.states.get(&port.name)?;
+        let health = |PublishedPort { name, service }: &PublishedPort| {
+            let state = self.states.get(&service.name)?;
             let PortState { backends, healthy, away, vacancies, .. } = state.clone();
-            let name = port.name.0.rsplit_once(':').map(|(_, name)| Arc::from(name));
-            let number = || port.frontends.first().map(|frontend| frontend.port.to_string().into());
+            let name = (!name.is_empty()).then(|| Arc::clone(name));
+            let number = || Some(service.frontends.first()?.port.to_string().into());
             Some(PortHealth { port: name.or_else(number)?, backends, healthy, away, vacancies })
         };
-        self.ports(service).iter().filter_map(health).collect()
+        self.index.ports(service).iter().filter_map(health).collect()
     }
 
-    fn tier(&self, namespace: &str, tier: &TierServiceSpec) -> TierStanding {
+    fn tier(&self, namespace: &str, tier: &TierServiceSpec) -> TierState {
         let object = ObjectRef { namespace: namespace.into(), name: tier.name.as_str().into() };
-        let Some(service) = self.index.service(&object) else { return TierStanding::NoService };
+        let Some(service) = self.index.service(&object) else { return TierState::NoService };
         let is_found = match &tier.port {
             None => service.ports.len() == 1,
             Some(port) => {
                 service.ports.iter().any(|of| *of.name == **port || of.port.to_string() == *port)
             }
         };
-        if is_found { TierStanding::Found } else { TierStanding::NoPort }
+        if is_found { TierState::Found } else { TierState::NoPort }
     }
 }

@@ -99,11 +99,11 @@ pub(super) struct Claims {
     by_frontend: BTreeMap<Frontend, Vec<Claim>>,
     /// Each address that is claimed, how often, and the Services with an endpoint there: hardly
     /// any.
-    addresses: BTreeMap<IpAddr, Meeting>,
+    addresses: BTreeMap<IpAddr, ClaimedAddress>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Meeting {
+struct ClaimedAddress {
     claims: usize,
     endpoints_of: BTreeSet<ObjectRef>,
 }
@@ -116,9 +116,9 @@ impl Claims {
         let Err(at) = claims.binary_search(&claim) else { return false };
         claims.reserve_exact(1);
         claims.insert(at, claim);
-        let meeting = self.addresses.entry(frontend.address).or_default();
-        meeting.claims += 1;
-        meeting.claims == 1
+        let claimed = self.addresses.entry(frontend.address).or_default();
+        claimed.claims += 1;
+        claimed.claims == 1
     }
 
     /// Withdraws a claim.
@@ -129,30 +129,30 @@ impl Claims {
         if claims.is_empty() {
             self.by_frontend.remove(frontend);
         }
-        if let Some(meeting) = self.addresses.get_mut(&frontend.address) {
-            meeting.claims -= 1;
-            if meeting.claims == 0 {
+        if let Some(claimed) = self.addresses.get_mut(&frontend.address) {
+            claimed.claims -= 1;
+            if claimed.claims == 0 {
                 self.addresses.remove(&frontend.address);
             }
         }
     }
 
     /// Notes that a Service has an endpoint at an address. Returns whether that is claimed, and new.
-    pub fn meet(&mut self, address: IpAddr, object: &ObjectRef) -> bool {
-        let Some(meeting) = self.addresses.get_mut(&address) else { return false };
-        meeting.endpoints_of.insert(object.clone())
+    pub fn link(&mut self, address: IpAddr, object: &ObjectRef) -> bool {
+        let Some(claimed) = self.addresses.get_mut(&address) else { return false };
+        claimed.endpoints_of.insert(object.clone())
     }
 
     /// Notes that a Service has no endpoint there any more.
-    pub fn part(&mut self, address: IpAddr, object: &ObjectRef) {
-        if let Some(meeting) = self.addresses.get_mut(&address) {
-            meeting.endpoints_of.remove(object);
+    pub fn unlink(&mut self, address: IpAddr, object: &ObjectRef) {
+        if let Some(claimed) = self.addresses.get_mut(&address) {
+            claimed.endpoints_of.remove(object);
         }
     }
 
     /// The Services with an endpoint at an address that is claimed.
     pub fn endpoints_at(&self, address: &IpAddr) -> impl Iterator<Item = &ObjectRef> {
-        self.addresses.get(address).into_iter().flat_map(|meeting| &meeting.endpoints_of)
+        self.addresses.get(address).into_iter().flat_map(|claimed| &claimed.endpoints_of)
     }
 
     /// The Services that claim any port of an address.

@@ -1,8 +1,8 @@
 //! From API objects to what the core is told, by kube-proxy's rules. Pure.
 //!
 //! The rules are kube-proxy's, each with its function, in `endpoints` (which endpoints),
-//! `frontends` (which addresses) and `standing` (which Services); who gets what when there is
-//! not enough is in `shares`. Only what a piece of news touches is looked at again, and only
+//! `frontends` (which addresses) and `adoption` (which Services); who gets what when there is
+//! not enough is in `quota`. Only what a piece of news touches is looked at again, and only
 //! Services whose value really changed are said again.
 //!
 //! UDP: kube-proxy (`conntrack.CleanStaleEntries`) lets a flow stay with an endpoint as long as
@@ -10,18 +10,17 @@
 //! the table: every endpoint that is ready, or serves and terminates, is listed, and nothing else.
 //! A socket's earlier choice that is still found in the table is kept, any other is made anew.
 
+mod adoption;
+mod cache;
 mod differences;
 mod endpoints;
 mod facts;
 mod frontends;
-mod known;
 mod notice;
 mod ports;
-mod said;
+mod quota;
+mod reconcile;
 mod settings;
-mod settle;
-mod shares;
-mod standing;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,12 +34,12 @@ use redirector_core::{
 };
 
 use self::{
+    adoption::{Adoption, is_api_server},
+    cache::Cache,
     differences::Differences,
     frontends::{Claim, Claims},
-    known::Known,
-    said::{Places, Said},
-    shares::Demand,
-    standing::{Standing, is_api_server},
+    ports::PublishedPort,
+    quota::Demand,
 };
 use crate::{
     api::{Batch, Change, EndpointSlice, FailoverPolicy, Node, Object, ObjectRef, Service},
@@ -50,7 +49,6 @@ use crate::{
 pub use self::{
     facts::PortState,
     notice::{Notice, reason},
-    said::{object_of, service_ref},
     settings::{Features, Quotas, Scope, Settings},
 };
 
@@ -73,7 +71,7 @@ pub enum News {
 #[derive(Debug)]
 pub struct Index {
     settings: Settings,
-    known: Known,
+    cache: Cache,
     policies: Policies,
     node: Option<Node>,
     /// The regions of zones as they were told; `None` is not yet.
@@ -85,19 +83,20 @@ pub struct Index {
     touched: BTreeSet<ObjectRef>,
     are_all_touched: bool,
     /// Services that are ours, as far as they alone decide.
-    standings: BTreeMap<ObjectRef, Standing>,
+    adoptions: BTreeMap<ObjectRef, Adoption>,
     /// What those Services need in all, without tiers that are other Services.
     demanded: Demand,
     /// Services that tiers name, and the Services whose tiers they are.
     referrers: BTreeMap<ObjectRef, BTreeSet<ObjectRef>>,
     claims: Claims,
     /// The endpoints of each Service at addresses that a Service claims.
-    met: BTreeMap<ObjectRef, BTreeSet<IpAddr>>,
+    linked: BTreeMap<ObjectRef, BTreeSet<IpAddr>>,
     /// Services over their namespace's share.
     left: BTreeSet<ObjectRef>,
-    places: Places,
+    /// Zones in no region that is known, and how many backends are told to be there.
+    unplaced: BTreeMap<Arc<str>, usize>,
     /// What the core knows; `None` is nothing yet.
-    said: Option<(Locality, BTreeMap<ObjectRef, Vec<Said>>)>,
+    published: Option<(Locality, BTreeMap<ObjectRef, Vec<PublishedPort>>)>,
     notices: BTreeMap<ObjectRef, Vec<Notice>>,
     unreadable: BTreeMap<(&'static str, ObjectRef), Box<str>>,
     api_servers: Vec<SocketAddr>,
@@ -116,7 +115,7 @@ impl Index {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            known: Known::default(),
+            cache: Cache::default(),
             policies: Policies::default(),
             node: None,
             told_regions: None,
@@ -124,14 +123,14 @@ impl Index {
             synced: Synced::default(),
             touched: BTreeSet::new(),
             are_all_touched: false,
-            standings: BTreeMap::new(),
+            adoptions: BTreeMap::new(),
             demanded: Demand::default(),
             referrers: BTreeMap::new(),
             claims: Claims::default(),
-            met: BTreeMap::new(),
+            linked: BTreeMap::new(),
             left: BTreeSet::new(),
-            places: Places::default(),
-            said: None,
+            unplaced: BTreeMap::new(),
+            published: None,
             notices: BTreeMap::new(),
             unreadable: BTreeMap::new(),
             api_servers: Vec::new(),
@@ -180,33 +179,32 @@ impl Index {
         };
         let Some(node) = self.node.clone() else { return Vec::new() };
         let place = ports::place(self, &node);
-        let (place_before, mut said) = match self.said.take() {
-            Some((place, said)) => (Some(place), said),
-            None => (None, BTreeMap::new()),
-        };
+        let (place_before, published) = self.published.take().unzip();
+        let mut published = published.unwrap_or_default();
         let mut inputs = Vec::new();
         if place_before.as_ref() != Some(&place) {
             inputs.push(Input::Node(place.clone()));
         }
-        let affected = self.settle(&node);
+        let affected = self.reconcile(&node);
         let is_first = place_before.is_none();
         let mut differences = Differences::default();
         for object in affected {
             let (now, notices) = self.answer(&object, &node);
             set(&mut self.notices, &object, notices);
-            let before = said.remove(&object).unwrap_or_default();
+            let before = published.remove(&object).unwrap_or_default();
+            self.count_unplaced(&before, &now);
             if !is_first {
                 differences.add(before, &now);
             }
-            set(&mut said, &object, now);
+            set(&mut published, &object, now);
         }
         if is_first {
-            let all = said.values().flatten().map(Said::service).collect();
+            let all = published.values().flatten().map(|port| port.service.clone()).collect();
             inputs.push(Input::Replace(all));
         } else {
             inputs.extend(differences.inputs());
         }
-        self.said = Some((place, said));
+        self.published = Some((place, published));
         inputs
     }
 
@@ -253,7 +251,7 @@ impl Index {
         let unreadable = self.unreadable.iter().filter_map(|((kind, object), why)| {
             let service = match *kind {
                 Service::KIND => Some(object),
-                EndpointSlice::KIND => self.known.home(object),
+                EndpointSlice::KIND => self.cache.home(object),
                 _ => None,
             };
             let service = service.filter(|service| self.is_ours(service))?;
@@ -266,27 +264,26 @@ impl Index {
     /// been told.
     #[must_use]
     pub fn is_synced(&self) -> bool {
-        self.said.is_some()
+        self.published.is_some()
     }
 
     /// A Service as the API server has it, whether it is ours or not.
     #[must_use]
     pub fn service(&self, object: &ObjectRef) -> Option<&Service> {
-        self.known.services.get(object)
+        self.cache.services.get(object)
     }
 
     /// Whether a Service is redirected: by what was last told to the core. If it is not, a
     /// [`Notice`] about it says why, or it was not asked for.
     #[must_use]
     pub fn is_ours(&self, object: &ObjectRef) -> bool {
-        let said = self.said.as_ref().and_then(|(_, said)| said.get(object));
-        said.is_some_and(|ports| ports.iter().any(|port| !port.frontends.is_empty()))
+        self.ports(object).iter().any(|port| !port.service.frontends.is_empty())
     }
 
     /// Zones of backends in no region that is known: a reason to look at the Nodes again.
     #[must_use]
     pub fn unknown_zones(&self) -> BTreeSet<Arc<str>> {
-        self.places.without_region()
+        self.unplaced.keys().cloned().collect()
     }
 
     /// Where the API server answers: the endpoints of `default/kubernetes`, the last ones if there
@@ -301,12 +298,12 @@ impl Index {
             Change::Put(service) => {
                 self.unreadable.remove(&(Service::KIND, service.object.clone()));
                 let object = service.object.clone();
-                if self.known.put(service) {
+                if self.cache.put(service) {
                     self.touched.insert(object);
                 }
             }
             Change::Remove(object) => {
-                if self.known.services.remove(&object).is_some() {
+                if self.cache.services.remove(&object).is_some() {
                     self.touched.insert(object.clone());
                 }
                 self.unreadable.remove(&(Service::KIND, object));
@@ -319,10 +316,10 @@ impl Index {
         let touched = match change {
             Change::Put(slice) => {
                 self.unreadable.remove(&(EndpointSlice::KIND, slice.object.clone()));
-                self.known.put_slice(slice)
+                self.cache.put_slice(slice)
             }
             Change::Remove(object) => {
-                let home = self.known.remove_slice(&object);
+                let home = self.cache.remove_slice(&object);
                 self.unreadable.remove(&(EndpointSlice::KIND, object));
                 home.into_iter().collect()
             }
@@ -363,13 +360,12 @@ impl Index {
         if let Some(Node { zone: Some(zone), region: Some(region), .. }) = &self.node {
             self.regions.insert(zone.clone(), region.clone());
         }
-        self.places.forget();
         self.are_all_touched = true;
     }
 
     fn remember_api_servers(&mut self, object: &ObjectRef) {
         let found: BTreeSet<SocketAddr> = self
-            .known
+            .cache
             .slices(object)
             .flat_map(|slice| {
                 let ports = slice.ports.iter().map(|port| port.port);
@@ -384,11 +380,30 @@ impl Index {
         }
     }
 
+    /// The ports of a Service, as the core was told of them.
+    fn ports(&self, object: &ObjectRef) -> &[PublishedPort] {
+        let ports = self.published.as_ref().and_then(|(_, published)| published.get(object));
+        ports.map_or(&[], Vec::as_slice)
+    }
+
+    /// Counts the backends in zones of no region, of a Service as the core was told and is to be.
+    fn count_unplaced(&mut self, before: &[PublishedPort], now: &[PublishedPort]) {
+        for zone in now.iter().flat_map(unplaced) {
+            *self.unplaced.entry(Arc::clone(zone)).or_default() += 1;
+        }
+        for zone in before.iter().flat_map(unplaced) {
+            if let Some(count) = self.unplaced.get_mut(zone) {
+                *count -= 1;
+            }
+        }
+        self.unplaced.retain(|_, count| *count > 0);
+    }
+
     /// What the core and people are to be told of a Service.
-    fn answer(&mut self, object: &ObjectRef, node: &Node) -> (Vec<Said>, Vec<Notice>) {
-        let mut notices = self.notices.remove(object).unwrap_or_default();
-        let Some(standing) = self.standings.get(object).cloned() else {
-            // The notices that `stand` left about it.
+    fn answer(&mut self, object: &ObjectRef, node: &Node) -> (Vec<PublishedPort>, Vec<Notice>) {
+        let notices = self.notices.remove(object).unwrap_or_default();
+        let Some(adoption) = self.adoptions.get(object).cloned() else {
+            // The notices that `adopt` left about it.
             return (Vec::new(), notices);
         };
         if self.left.contains(object) {
@@ -400,12 +415,10 @@ impl Index {
             let object = object.clone();
             return (Vec::new(), vec![Notice { object, reason: reason::OVER_SHARE, message }]);
         }
-        let Some(service) = self.known.services.get(object).cloned() else {
+        let Some(service) = self.cache.services.get(object).cloned() else {
             return (Vec::new(), notices);
         };
-        let (said, found) = self.say(&service, &standing, node);
-        notices = found;
-        (said, notices)
+        self.publish(&service, &adoption, node)
     }
 
     fn has_policy(&self, object: &ObjectRef) -> bool {
@@ -416,7 +429,7 @@ impl Index {
     fn holder(&self, frontend: &Frontend) -> Option<&Claim> {
         self.claims.holder(frontend, |frontend| {
             let mut there = self.claims.endpoints_at(&frontend.address);
-            there.any(|object| self.known.has_pod_at(object, frontend))
+            there.any(|object| self.cache.has_pod_at(object, frontend))
         })
     }
 
@@ -426,6 +439,12 @@ impl Index {
         let holder = self.holder(&Frontend { address, port, protocol })?;
         (!self.left.contains(&holder.object)).then_some(holder)
     }
+}
+
+/// The zone of each backend that is in no region.
+fn unplaced(port: &PublishedPort) -> impl Iterator<Item = &Arc<str>> {
+    let places = port.service.backends.iter().map(|backend| &backend.locality);
+    places.filter(|place| place.region.is_none()).filter_map(|place| place.zone.as_ref())
 }
 
 /// Sets the list of an object; an empty one is removed.

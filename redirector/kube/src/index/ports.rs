@@ -6,90 +6,84 @@ use std::{
 };
 
 use redirector_core::service::{
-    BackendRef, Frontend, Locality, Policy, Probe, Protocol, Rank, ServiceRef,
+    self, Backend, BackendRef, Frontend, Locality, Policy, Probe, Protocol, ServiceRef,
 };
 use redirector_policy::TierServiceSpec;
 
 use super::{
     Index,
-    endpoints::{Answers, Here, answers, merge, rank},
+    adoption::Adoption,
+    endpoints::{Answers, NodeContext, answers, merge, rank},
     frontends::{Claim, Origin},
     notice::{Notice, reason},
-    said::{Listed, Said, service_ref},
-    standing::Standing,
 };
 use crate::{
-    api::{Family, Node, ObjectRef, Service},
+    api::{Endpoint, Family, Node, ObjectRef, PortRef, Service},
     policies::Resolved,
 };
 
-/// One backend of a port, and where it is.
-struct Backend<'a> {
-    backend: BackendRef,
-    rank: Rank,
-    node: Option<&'a Arc<str>>,
-    zone: Option<&'a Arc<str>>,
+/// One port of a Service, as the core was told of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct PublishedPort {
+    /// The port's name; empty is none.
+    pub name: Arc<str>,
+    pub service: service::Service,
 }
 
 /// A Service that is ours, and what people are to be told of it.
 struct Answer<'a> {
     index: &'a Index,
     service: &'a Service,
-    standing: &'a Standing,
+    adoption: &'a Adoption,
     notices: Vec<Notice>,
 }
 
 impl Index {
     /// What the core is to be told of a Service that is ours, and what people are.
-    pub(super) fn say(
-        &mut self,
+    pub(super) fn publish(
+        &self,
         service: &Service,
-        standing: &Standing,
+        adoption: &Adoption,
         node: &Node,
-    ) -> (Vec<Said>, Vec<Notice>) {
-        let mut places = std::mem::take(&mut self.places);
-        let mut answer = Answer { index: self, service, standing, notices: Vec::new() };
+    ) -> (Vec<PublishedPort>, Vec<Notice>) {
+        let mut answer = Answer { index: self, service, adoption, notices: Vec::new() };
         answer.addresses();
-        let answers = answers(self.known.slices(&service.object));
-        let claims = claims_by_port(standing);
-        let mut said = Vec::new();
+        let answers = answers(self.cache.slices(&service.object));
+        let claims = claims_by_port(adoption);
+        let mut ports = Vec::new();
         for port in &service.ports {
             let Some(protocol) = port.protocol else { continue };
             let frontends = answer.frontends(claims.get(&*port.name).map_or(&[], Vec::as_slice));
             if frontends.is_empty() && !self.referrers.contains_key(&service.object) {
                 continue;
             }
-            let here = Here {
+            let here = NodeContext {
                 node: &self.settings.node,
                 zone: node.zone.as_deref(),
                 has_node_hints: self.settings.features.node_hints,
             };
-            let listed = answer.backends(&answers, (&port.name, protocol), here);
-            let name = service_ref(&service.object, &port.name);
+            let backends = answer.backends(&answers, (&port.name, protocol), here);
+            let of = PortRef { object: service.object.clone(), port: Arc::clone(&port.name) };
+            let name = of.service();
             let mut policy = self.policy(&service.object, &name, protocol);
-            answer.leave_frontends_unprobed(&mut policy, &listed);
+            answer.leave_frontends_unprobed(&mut policy, &backends);
             // docs/adr/006: one refusal must not eject another namespace's backend. 0 is never.
-            if policy.limits.refused == 1 && self.known.has_others(service) {
+            if policy.limits.refused == 1 && self.cache.has_others(service) {
                 policy.limits.refused = 2;
             }
-            let backends = listed.into_iter().map(|Backend { backend, rank, node, zone }| Listed {
-                backend,
-                rank,
-                locality: places.of(node, zone, &self.regions),
-            });
-            said.push(Said {
+            let service = service::Service {
+                name,
                 frontends,
                 virtual_addresses: service.cluster_ips.iter().flatten().copied().collect(),
                 affinity_seconds: service.affinity_seconds,
+                also_served: true,
                 unreachable: service.is_internal_local,
-                backends: backends.collect(),
+                backends,
                 policy,
-                name,
-            });
+            };
+            ports.push(PublishedPort { name: of.port, service });
         }
-        let notices = answer.notices;
-        self.places = places;
-        (said, notices)
+        (ports, answer.notices)
     }
 
     /// The other Services that the policy of a Service names.
@@ -117,7 +111,7 @@ impl Index {
         let namespace = object.namespace.clone();
         let other = ObjectRef { namespace, name: name.as_str().into() };
         let wanted = wanted.as_deref();
-        let ports = self.known.services.get(&other).map(|other| &*other.ports).unwrap_or_default();
+        let ports = self.cache.services.get(&other).map(|other| &*other.ports).unwrap_or_default();
         let mut of_protocol = ports.iter().filter(|port| port.protocol == Some(protocol));
         let found = match wanted {
             Some(wanted) => {
@@ -125,8 +119,9 @@ impl Index {
             }
             None => of_protocol.next().filter(|_| of_protocol.next().is_none()),
         };
-        let name = found.map_or(wanted.unwrap_or_default(), |port| &port.name);
-        service_ref(&other, name)
+        let port =
+            found.map_or_else(|| wanted.unwrap_or_default().into(), |port| port.name.clone());
+        PortRef { object: other, port }.service()
     }
 }
 
@@ -142,13 +137,13 @@ impl<'a> Answer<'a> {
         let externals = self.index.settings.external_ips.then_some(external_ips);
         let all =
             cluster_ips.iter().chain(load_balancer_ips).chain(externals.into_iter().flatten());
-        if !self.standing.is_only_tier {
+        if !self.adoption.is_only_tier {
             for refused in all.filter_map(|address| address.as_ref().err()) {
                 self.note(reason::REFUSED_ADDRESS, format!("{refused}; it is left to kube-proxy"));
             }
             self.outer();
         }
-        for slice in self.index.known.slices(object) {
+        for slice in self.index.cache.slices(object) {
             let Some(first) = slice.refused.first() else { continue };
             let more = match slice.refused_count {
                 1 => String::new(),
@@ -210,8 +205,8 @@ impl<'a> Answer<'a> {
         &mut self,
         answers: &Answers<'a>,
         port: (&str, Protocol),
-        here: Here<'_>,
-    ) -> Vec<Backend<'a>> {
+        here: NodeContext<'_>,
+    ) -> Vec<Backend> {
         let Self { index, service, .. } = *self;
         let (_, protocol) = port;
         let mut listed = Vec::new();
@@ -231,16 +226,18 @@ impl<'a> Answer<'a> {
                     );
                     continue;
                 }
-                let endpoint = candidate.endpoint;
-                let (node, zone) = (endpoint.node.as_ref(), endpoint.zone.as_ref());
-                listed.push(Backend { backend, rank, node, zone });
+                let Endpoint { node, zone, .. } = candidate.endpoint;
+                let region = zone.as_ref().and_then(|zone| index.regions.get(zone)).cloned();
+                let locality =
+                    Locality { node: node.clone(), zone: zone.clone(), region, cluster: None };
+                listed.push(Backend { backend, locality, weight: 1, rank });
             }
         }
         listed
     }
 
     /// A probe of a frontend would be redirected, and say nothing about the backend.
-    fn leave_frontends_unprobed(&mut self, policy: &mut Policy, listed: &[Backend<'_>]) {
+    fn leave_frontends_unprobed(&mut self, policy: &mut Policy, listed: &[Backend]) {
         let Some(Probe { port, .. }) = &policy.probe else { return };
         let dialled = |backend: &BackendRef| BackendRef {
             port: port.unwrap_or(backend.port),
@@ -264,9 +261,9 @@ impl<'a> Answer<'a> {
 }
 
 /// The addresses that each port wants.
-fn claims_by_port(standing: &Standing) -> BTreeMap<&str, Vec<&(Frontend, Claim)>> {
+fn claims_by_port(adoption: &Adoption) -> BTreeMap<&str, Vec<&(Frontend, Claim)>> {
     let mut by_port: BTreeMap<&str, Vec<&(Frontend, Claim)>> = BTreeMap::new();
-    for wanted in &standing.claims {
+    for wanted in &adoption.claims {
         by_port.entry(&wanted.1.port).or_default().push(wanted);
     }
     by_port

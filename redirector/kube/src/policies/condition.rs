@@ -4,6 +4,8 @@
 //! is at its second tier for ever. So a failover is a word here only where an earlier tier has
 //! backends, and the movement itself is an Event.
 
+use crate::text::bounded;
+
 /// `status` of a policy, without the times of its conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyStatus {
@@ -22,12 +24,12 @@ pub struct Condition {
     pub status: Option<bool>,
     /// One word in CamelCase, for programs: one of [`reason`].
     pub reason: &'static str,
-    /// A sentence, for people, at most [`LONGEST_MESSAGE`] bytes.
+    /// A sentence, for people, at most [`MAX_MESSAGE`] bytes.
     pub message: String,
 }
 
 /// Bytes of a message, at most.
-pub const LONGEST_MESSAGE: usize = 1_024;
+pub const MAX_MESSAGE: usize = 1_024;
 
 /// Why a condition is as it is.
 pub mod reason {
@@ -62,14 +64,14 @@ pub mod reason {
 }
 
 impl Condition {
-    /// A condition with its message cut to [`LONGEST_MESSAGE`].
+    /// A condition with its message cut to [`MAX_MESSAGE`].
     pub(super) fn new(
         kind: ConditionKind,
         status: Option<bool>,
         reason: &'static str,
         message: String,
     ) -> Self {
-        Self { kind, status, reason, message: cut(message) }
+        Self { kind, status, reason, message: bounded(&message, MAX_MESSAGE) }
     }
 }
 
@@ -106,28 +108,5 @@ impl ConditionKind {
                 "a tier is missing or empty, no backend is healthy, or traffic has failed over."
             }
         }
-    }
-}
-
-fn cut(mut message: String) -> String {
-    const ELLIPSIS: &str = "…";
-    if message.len() > LONGEST_MESSAGE {
-        let end = message.floor_char_boundary(LONGEST_MESSAGE - ELLIPSIS.len());
-        message.truncate(end);
-        message.push_str(ELLIPSIS);
-    }
-    message
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_message_is_cut_between_characters() {
-        assert_eq!(cut("é".repeat(512)), "é".repeat(512));
-        let long = cut("é".repeat(513));
-        assert_eq!(long, format!("{}…", "é".repeat(510)));
-        assert!(long.len() <= LONGEST_MESSAGE);
     }
 }

@@ -14,18 +14,18 @@ pub trait Facts {
     fn is_synced(&self) -> bool;
 
     /// What has become of a Service.
-    fn standing(&self, service: &ObjectRef) -> Standing;
+    fn service(&self, service: &ObjectRef) -> ServiceState;
 
     /// The health of each port of a Service that is redirected.
     fn health(&self, service: &ObjectRef) -> Vec<PortHealth>;
 
     /// What a tier of a policy in `namespace` is that names another Service.
-    fn tier(&self, namespace: &str, service: &TierServiceSpec) -> TierStanding;
+    fn tier(&self, namespace: &str, service: &TierServiceSpec) -> TierState;
 }
 
 /// What has become of a Service that a policy is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum ServiceState {
     /// There is none of that name.
     Missing,
     /// It will be in the kernel, but is not yet as the policy says.
@@ -56,7 +56,7 @@ pub struct PortHealth {
 
 /// What a tier is that names another Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TierStanding {
+pub enum TierState {
     /// The Service and its port are there.
     Found,
     /// There is no Service of that name.

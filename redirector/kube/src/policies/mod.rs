@@ -21,15 +21,15 @@ use std::{
 
 use crate::api::{Batch, Change, FailoverPolicy, ObjectRef};
 
-pub use condition::{Condition, ConditionKind, LONGEST_MESSAGE, PolicyStatus, reason};
+pub use condition::{Condition, ConditionKind, MAX_MESSAGE, PolicyStatus, reason};
 pub use crd::{GROUP, KIND, PLURAL, VERSION, crd, crd_yaml};
-pub use facts::{Facts, PortHealth, Standing, TierStanding};
+pub use facts::{Facts, PortHealth, ServiceState, TierState};
 pub use resolved::Resolved;
 
 /// Every policy that there is.
 #[derive(Clone, Debug, Default)]
 pub struct Policies {
-    known: BTreeMap<ObjectRef, Known>,
+    known: BTreeMap<ObjectRef, PolicyVersions>,
     /// The policies for a Service; the first one holds.
     claims: BTreeMap<ObjectRef, BTreeSet<Claim>>,
     is_synced: bool,
@@ -37,7 +37,7 @@ pub struct Policies {
 
 /// One policy.
 #[derive(Clone, Debug)]
-struct Known {
+struct PolicyVersions {
     /// `metadata.generation` of its newest version.
     generation: i64,
     /// What is wrong with its newest version.
@@ -125,17 +125,17 @@ impl Policies {
                 (last.filter(|last| last.uid == uid), Some(why))
             }
         };
-        self.replace(&object, Some(Known { generation, problem, good }), before);
+        self.replace(&object, Some(PolicyVersions { generation, problem, good }), before);
     }
 
     fn reject(&mut self, object: ObjectRef, why: Arc<str>) {
         // Of which generation that is cannot be read either.
-        let unheard = Known { generation: 0, problem: None, good: None };
+        let unheard = PolicyVersions { generation: 0, problem: None, good: None };
         self.known.entry(object).or_insert(unheard).problem = Some(why);
     }
 
     /// Everything that is known of one policy, `None` if it is gone.
-    fn replace(&mut self, policy: &ObjectRef, known: Option<Known>, before: &mut Before) {
+    fn replace(&mut self, policy: &ObjectRef, known: Option<PolicyVersions>, before: &mut Before) {
         let old = self.known.get(policy).and_then(|known| known.good.clone());
         let new = known.as_ref().and_then(|known| known.good.clone());
         for service in old.iter().chain(&new).flat_map(Resolved::targets) {

@@ -25,12 +25,6 @@ impl Resolved {
         &self.policy
     }
 
-    /// `metadata.generation` of this version.
-    #[must_use]
-    pub fn generation(&self) -> i64 {
-        self.generation
-    }
-
     /// The Services that its tiers name: in its own namespace, whether they are there or not.
     pub fn services(&self) -> impl Iterator<Item = (ObjectRef, &TierServiceSpec)> {
         self.valid.services().map(|(_, service)| (self.beside(&service.name), service))

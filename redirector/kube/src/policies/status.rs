@@ -1,5 +1,7 @@
 //! The conditions of one policy.
 
+use std::sync::Arc;
+
 use redirector_core::failover::vacancies::{Vacancy, Vacant};
 
 use crate::api::ObjectRef;
@@ -7,13 +9,18 @@ use crate::api::ObjectRef;
 use super::{
     Condition,
     ConditionKind::{Accepted, Degraded, Programmed},
-    Facts, Known, Policies, PolicyStatus, PortHealth, Resolved, Standing, TierStanding, reason,
+    Facts, Policies, PolicyStatus, PolicyVersions, PortHealth, Resolved, ServiceState, TierState,
+    reason,
 };
 
 /// In order: Accepted is about the newest version; Programmed and Degraded about what is in force
 /// of it, and about the Services for which it holds.
-pub(super) fn status(policies: &Policies, known: &Known, facts: &impl Facts) -> PolicyStatus {
-    let Known { generation, problem, good } = known;
+pub(super) fn status(
+    policies: &Policies,
+    known: &PolicyVersions,
+    facts: &impl Facts,
+) -> PolicyStatus {
+    let PolicyVersions { generation, problem, good } = known;
     let targets = Targets::of(policies, good.as_ref(), facts);
     let conditions = match problem {
         Some(problem) => refused(problem, good.as_ref(), &targets, facts),
@@ -49,7 +56,7 @@ fn refused(
 #[derive(Default)]
 struct Targets {
     /// The policy holds for these.
-    held: Vec<(ObjectRef, Standing)>,
+    held: Vec<(ObjectRef, ServiceState)>,
     /// It would hold for these, if they were there.
     missing: Vec<ObjectRef>,
     /// These have an older policy, which is the second one.
@@ -65,9 +72,9 @@ impl Targets {
                 Some(holder) if holder.policy != good.policy => {
                     targets.lost.push((service, holder.policy.clone()));
                 }
-                _ => match facts.standing(&service) {
-                    Standing::Missing => targets.missing.push(service),
-                    standing => targets.held.push((service, standing)),
+                _ => match facts.service(&service) {
+                    ServiceState::Missing => targets.missing.push(service),
+                    state => targets.held.push((service, state)),
                 },
             }
         }
@@ -103,25 +110,28 @@ impl Targets {
         if self.held.is_empty() {
             return not(reason::NOT_ACCEPTED, "holds for no Service".to_owned());
         }
-        let left = self.held.iter().filter_map(|(service, standing)| match standing {
-            Standing::LeftToKubeProxy(why) => Some(format!("{}: {why}", service.name)),
+        let out = |why: fn(&ServiceState) -> Option<&Arc<str>>| {
+            let out = self
+                .held
+                .iter()
+                .filter_map(|(service, state)| Some(format!("{}: {}", service.name, why(state)?)));
+            out.collect::<Vec<_>>().join("; ")
+        };
+        let left = out(|state| match state {
+            ServiceState::LeftToKubeProxy(why) => Some(why),
             _ => None,
         });
-        let left: Vec<_> = left.collect();
         if !left.is_empty() {
-            let message = format!("left to kube-proxy: {}", left.join("; "));
-            return not(reason::LEFT_TO_KUBE_PROXY, message);
+            return not(reason::LEFT_TO_KUBE_PROXY, format!("left to kube-proxy: {left}"));
         }
-        let missing = self.held.iter().filter_map(|(service, standing)| match standing {
-            Standing::NotInstalled(why) => Some(format!("{}: {why}", service.name)),
+        let missing = out(|state| match state {
+            ServiceState::NotInstalled(why) => Some(why),
             _ => None,
         });
-        let missing: Vec<_> = missing.collect();
         if !missing.is_empty() {
-            let message = format!("not in the kernel: {}", missing.join("; "));
-            return not(reason::NOT_INSTALLED, message);
+            return not(reason::NOT_INSTALLED, format!("not in the kernel: {missing}"));
         }
-        let pending = list(self.standing(&Standing::Pending));
+        let pending = list(self.in_state(&ServiceState::Pending));
         if !pending.is_empty() {
             return not(reason::PENDING, format!("not yet in the kernel: {pending}"));
         }
@@ -155,14 +165,14 @@ impl Targets {
 
     /// Nothing is wrong with what is in the kernel. What is not is not judged.
     fn as_expected(&self) -> Condition {
-        let is_out = |(_, standing): &&(ObjectRef, Standing)| {
-            matches!(standing, Standing::LeftToKubeProxy(_) | Standing::NotInstalled(_))
+        let is_out = |(_, state): &&(ObjectRef, ServiceState)| {
+            matches!(state, ServiceState::LeftToKubeProxy(_) | ServiceState::NotInstalled(_))
         };
         let out: Vec<_> = self.held.iter().filter(is_out).collect();
         let names = list(out.iter().map(|(service, _)| service));
         if out.len() == self.held.len() {
             let is_left =
-                out.iter().any(|(_, standing)| matches!(standing, Standing::LeftToKubeProxy(_)));
+                out.iter().any(|(_, state)| matches!(state, ServiceState::LeftToKubeProxy(_)));
             let reason = if is_left { reason::LEFT_TO_KUBE_PROXY } else { reason::NOT_INSTALLED };
             let message = format!("not judged, because it is not in the kernel: {names}");
             return Condition::new(Degraded, None, reason, message);
@@ -175,7 +185,7 @@ impl Targets {
         Condition::new(Degraded, Some(false), reason::AS_EXPECTED, message)
     }
 
-    fn standing(&self, wanted: &Standing) -> impl Iterator<Item = &ObjectRef> {
+    fn in_state(&self, wanted: &ServiceState) -> impl Iterator<Item = &ObjectRef> {
         self.held.iter().filter(move |(_, found)| found == wanted).map(|(service, _)| service)
     }
 
@@ -184,7 +194,7 @@ impl Targets {
         let ours = self
             .held
             .iter()
-            .filter(|(_, standing)| !matches!(standing, Standing::LeftToKubeProxy(_)));
+            .filter(|(_, state)| !matches!(state, ServiceState::LeftToKubeProxy(_)));
         ours.flat_map(|(service, _)| {
             facts.health(service).into_iter().map(move |health| (service, health))
         })
@@ -238,10 +248,10 @@ fn unresolved<'g>(good: &'g Resolved, facts: &impl Facts) -> Vec<(&'g str, Strin
     for (tier, service) in good.valid.services() {
         let (name, port) = (&service.name, service.port.as_deref());
         let why = match (facts.tier(&good.policy.namespace, service), port) {
-            (TierStanding::Found, _) => continue,
-            (TierStanding::NoService, _) => format!("there is no Service {name}"),
-            (TierStanding::NoPort, Some(port)) => format!("Service {name} has no port {port}"),
-            (TierStanding::NoPort, None) => {
+            (TierState::Found, _) => continue,
+            (TierState::NoService, _) => format!("there is no Service {name}"),
+            (TierState::NoPort, Some(port)) => format!("Service {name} has no port {port}"),
+            (TierState::NoPort, None) => {
                 format!("Service {name} has not one port only; name the one that is meant")
             }
         };

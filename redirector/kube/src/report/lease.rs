@@ -8,10 +8,10 @@ use k8s_openapi::{
 use super::{
     Shared,
     election::{Action, Claim, Election, Held, Written},
-    text::wall,
-    wire::{Effect, decoded, effect, within},
+    owner::OwnerRef,
+    wire::wall,
 };
-use crate::client::Error;
+use crate::client::{Effect, Error};
 
 /// Name of the Lease, which is in the agent's namespace.
 pub const LEASE: &str = "redirector-report";
@@ -23,7 +23,8 @@ pub(super) async fn elect(shared: &Shared) {
     // The last version read or written whole, so that nothing of it is lost in an update.
     let mut lease = None;
     loop {
-        election.set_poll(shared.timing.poll(&identity.node, shared.nodes()));
+        let nodes = shared.owner.get().map_or(0, |owner| owner.nodes);
+        election.set_poll(shared.timing.poll(&identity.node, nodes));
         match election.next(shared.now(), wall()) {
             Action::Wait(until) => shared.sleep_until(until).await,
             Action::Read { exact } => {
@@ -45,8 +46,7 @@ pub(super) async fn elect(shared: &Shared) {
 async fn read(shared: &Shared, exact: bool) -> Result<Option<Lease>, ()> {
     let query = if exact { "" } else { "?resourceVersion=0" };
     let path = format!("{}/{LEASE}{query}", collection(shared));
-    let answer = within(shared.timing.request, shared.client.get(&path)).await;
-    match answer.and_then(|answer| decoded(&answer)) {
+    match shared.client.get(&path).await.and_then(|answer| answer.object()) {
         Ok(lease) => Ok(Some(lease)),
         Err(Error::NotFound { .. }) => Ok(None),
         Err(error) => {
@@ -59,19 +59,16 @@ async fn read(shared: &Shared, exact: bool) -> Result<Option<Lease>, ()> {
 async fn write(shared: &Shared, claim: &Claim, old: Option<&Lease>) -> (Written, Option<Lease>) {
     let collection = collection(shared);
     let lease = claimed(shared, claim, old);
-    let write = async {
-        match &claim.over {
-            None => shared.client.post(&collection, &lease).await,
-            Some(_) => shared.client.put(&format!("{collection}/{LEASE}"), &lease).await,
-        }
+    let answer = match &claim.over {
+        None => shared.client.post(&collection, &lease).await,
+        Some(_) => shared.client.put(&format!("{collection}/{LEASE}"), &lease).await,
     };
-    let answer = within(shared.timing.request, write).await;
-    match answer.and_then(|answer| decoded::<Lease>(&answer)) {
+    match answer.and_then(|answer| answer.object::<Lease>()) {
         Ok(lease) => (Written::Done(held(&lease).version), Some(lease)),
         Err(Error::Conflict { .. } | Error::NotFound { .. }) => (Written::Refused, None),
         Err(error) => {
             shared.failed("cannot write the Lease", &error);
-            let written = match effect(&error) {
+            let written = match error.kind().effect() {
                 Effect::Never => Written::Failed,
                 Effect::NotYet | Effect::Unknown => Written::Unknown,
             };
@@ -111,13 +108,19 @@ fn claimed(shared: &Shared, claim: &Claim, old: Option<&Lease>) -> Lease {
 
 /// The agent's DaemonSet in the place of an earlier one, and owners of other kinds.
 fn owners(
-    ours: Option<&OwnerReference>,
+    ours: Option<&OwnerRef>,
     old: Option<Vec<OwnerReference>>,
 ) -> Option<Vec<OwnerReference>> {
     let Some(ours) = ours else { return old };
     let mut owners = old.unwrap_or_default();
-    owners.retain(|owner| owner.kind != ours.kind);
-    owners.push(ours.clone());
+    owners.retain(|owner| owner.kind != "DaemonSet");
+    owners.push(OwnerReference {
+        api_version: "apps/v1".to_owned(),
+        kind: "DaemonSet".to_owned(),
+        name: ours.name.clone(),
+        uid: ours.uid.clone(),
+        ..OwnerReference::default()
+    });
     Some(owners)
 }
 

@@ -10,26 +10,22 @@ mod lease;
 pub mod owner;
 mod stats;
 mod status;
-mod text;
 mod timing;
 mod wire;
 
 use std::{
     collections::BTreeMap,
     convert::Infallible,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
+    sync::{Arc, OnceLock, atomic::Ordering::Relaxed},
     time::Instant,
 };
 
-use k8s_openapi::{apimachinery::pkg::apis::meta::v1::OwnerReference, jiff::Timestamp};
+use k8s_openapi::jiff::Timestamp;
 use redirector_core::{Moment, Transition};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
-use self::{events::Ledger, status::Pending, text::bounded};
+use self::{events::Ledger, owner::OwnerRef, status::Pending};
 pub use self::{
     events::{EventReport, Regarding, event_of},
     lease::LEASE,
@@ -40,6 +36,7 @@ use crate::{
     api::ObjectRef,
     client::{Client, Error},
     policies::PolicyStatus,
+    text::bounded,
 };
 
 /// Reports that wait to be looked at; looking takes no request.
@@ -58,7 +55,6 @@ pub struct Identity {
 #[derive(Debug)]
 pub struct Reporter {
     shared: Arc<Shared>,
-    inbox: Arc<Inbox>,
     reports: mpsc::Receiver<Report>,
 }
 
@@ -66,7 +62,6 @@ pub struct Reporter {
 #[derive(Clone, Debug)]
 pub struct Handle {
     shared: Arc<Shared>,
-    inbox: Arc<Inbox>,
 }
 
 /// What all parts of the reporter know.
@@ -76,17 +71,12 @@ struct Shared {
     identity: Identity,
     timing: Timing,
     stats: Arc<Stats>,
-    nodes: AtomicU32,
     /// The DaemonSet that owns the Lease, once it is known.
-    owner: OnceLock<OwnerReference>,
+    owner: OnceLock<OwnerRef>,
     term: watch::Sender<Term>,
-    origin: Instant,
-}
-
-#[derive(Debug)]
-struct Inbox {
     statuses: watch::Sender<BTreeMap<ObjectRef, PolicyStatus>>,
-    reports: mpsc::Sender<Report>,
+    inbox: mpsc::Sender<Report>,
+    origin: Instant,
 }
 
 /// When something happened, by both clocks, and what.
@@ -106,28 +96,20 @@ struct Term {
 impl Reporter {
     /// A reporter, and where to tell it things. Nothing is sent before [`Reporter::run`].
     #[must_use]
-    pub fn new(client: Client, identity: Identity) -> (Self, Handle) {
-        Self::with_timing(client, identity, Timing::default())
-    }
-
-    /// As [`Reporter::new`], with other intervals and deadlines.
-    #[must_use]
     pub fn with_timing(client: Client, identity: Identity, timing: Timing) -> (Self, Handle) {
-        let (sender, reports) = mpsc::channel(INBOX);
-        let statuses = watch::Sender::new(BTreeMap::new());
-        let inbox = Arc::new(Inbox { statuses, reports: sender });
+        let (inbox, reports) = mpsc::channel(INBOX);
         let shared = Arc::new(Shared {
-            client,
+            client: client.with_deadline(timing.request),
             identity,
             timing,
             stats: Arc::default(),
-            nodes: AtomicU32::new(0),
             owner: OnceLock::new(),
             term: watch::Sender::new(Term::default()),
+            statuses: watch::Sender::new(BTreeMap::new()),
+            inbox,
             origin: Instant::now(),
         });
-        let handle = Handle { shared: shared.clone(), inbox: inbox.clone() };
-        (Self { shared, inbox, reports }, handle)
+        (Self { shared: shared.clone(), reports }, Handle { shared })
     }
 
     /// Stands for election and writes while it leads. Never returns; may be dropped at any time:
@@ -136,8 +118,8 @@ impl Reporter {
         let shared = &*self.shared;
         tokio::join!(
             lease::elect(shared),
-            say(shared, self.inbox.statuses.subscribe()),
-            tell(shared, &mut self.reports),
+            write_statuses(shared, shared.statuses.subscribe()),
+            write_events(shared, &mut self.reports),
         );
         unreachable!("none of them ends")
     }
@@ -147,7 +129,7 @@ impl Handle {
     /// These are the statuses of all policies now; earlier ones that were not written yet are
     /// forgotten. At most 10,000; what is beyond is counted as dropped.
     pub fn statuses(&self, statuses: BTreeMap<ObjectRef, PolicyStatus>) {
-        self.inbox.statuses.send_replace(statuses);
+        self.shared.statuses.send_replace(statuses);
     }
 
     /// Takes note of transitions that have happened and are in force.
@@ -158,33 +140,21 @@ impl Handle {
     /// As [`Handle::happened`], for what only the caller can say: another object, a conflict of
     /// policies.
     pub fn reported(&self, reports: impl IntoIterator<Item = EventReport>) {
-        let (now, wall) = (self.shared.now(), text::wall());
+        let (now, wall) = (self.shared.now(), wire::wall());
         for report in reports {
             let EventReport { template, note, .. } = &report;
             let (template, note) = (bounded(template, 1_024), bounded(note, 1_024));
             let report = EventReport { template, note, ..report };
-            if self.inbox.reports.try_send((now, wall, report)).is_err() {
+            if self.shared.inbox.try_send((now, wall, report)).is_err() {
                 self.shared.stats.drop_one();
             }
         }
     }
 
-    /// The cluster has about that many nodes: see [`Timing::poll`].
-    pub fn set_nodes(&self, nodes: u32) {
-        self.shared.nodes.store(nodes, Relaxed);
-    }
-
-    /// The agents' DaemonSet: the Lease goes with it, by Kubernetes' garbage collection. Once said it
-    /// stays.
-    pub fn set_owner(&self, daemonset: &owner::Known) {
-        let owner = OwnerReference {
-            api_version: "apps/v1".to_owned(),
-            kind: "DaemonSet".to_owned(),
-            name: daemonset.name.clone(),
-            uid: daemonset.uid.clone(),
-            ..OwnerReference::default()
-        };
-        let _ = self.shared.owner.set(owner);
+    /// The agents' DaemonSet, which says how many nodes there are ([`Timing::poll`]): the Lease goes with
+    /// it, by Kubernetes' garbage collection. Once said it stays.
+    pub fn set_owner(&self, daemonset: &OwnerRef) {
+        let _ = self.shared.owner.set(daemonset.clone());
     }
 
     /// What was counted.
@@ -209,10 +179,6 @@ impl Shared {
             Some(until) => self.sleep_until(until).await,
             None => std::future::pending().await,
         }
-    }
-
-    fn nodes(&self) -> u32 {
-        self.nodes.load(Relaxed)
     }
 
     /// Whether this agent leads, by its own clock.
@@ -249,7 +215,10 @@ impl Shared {
 }
 
 /// Writes statuses while this agent leads.
-async fn say(shared: &Shared, mut wanted: watch::Receiver<BTreeMap<ObjectRef, PolicyStatus>>) {
+async fn write_statuses(
+    shared: &Shared,
+    mut wanted: watch::Receiver<BTreeMap<ObjectRef, PolicyStatus>>,
+) {
     let mut pending = Pending::new(shared.timing.status, shared.timing.backoff);
     let mut term = shared.term.subscribe();
     let (mut number, mut is_news) = (0, true);
@@ -280,7 +249,7 @@ async fn say(shared: &Shared, mut wanted: watch::Receiver<BTreeMap<ObjectRef, Po
 }
 
 /// Writes events while this agent leads.
-async fn tell(shared: &Shared, reports: &mut mpsc::Receiver<Report>) {
+async fn write_events(shared: &Shared, reports: &mut mpsc::Receiver<Report>) {
     let mut ledger = Ledger::new(shared.timing.series, shared.timing.backoff);
     let mut term = shared.term.subscribe();
     let mut known = Term::default();
@@ -298,16 +267,12 @@ async fn tell(shared: &Shared, reports: &mut mpsc::Receiver<Report>) {
             known.number = current.number;
         }
         known.led_by_other = current.led_by_other;
-        while let Ok((at, wall, report)) = reports.try_recv() {
-            if !is_leader {
-                ledger.remember(report, at, wall);
-            } else if !ledger.happened(report, at, wall) {
-                shared.stats.drop_one();
-            }
+        while let Ok(report) = reports.try_recv() {
+            note(shared, &mut ledger, report);
         }
         let mut due = None;
         if is_leader {
-            if let Some(job) = ledger.take(shared.now(), text::wall()) {
+            if let Some(job) = ledger.take(shared.now(), wire::wall()) {
                 let outcome = events::write(shared, &job).await;
                 ledger.done(&job, &outcome, shared.now());
                 continue;
@@ -316,15 +281,19 @@ async fn tell(shared: &Shared, reports: &mut mpsc::Receiver<Report>) {
         }
         tokio::select! {
             report = reports.recv() => {
-                let Some((at, wall, report)) = report else { continue };
-                if !shared.is_leader() {
-                    ledger.remember(report, at, wall);
-                } else if !ledger.happened(report, at, wall) {
-                    shared.stats.drop_one();
-                }
+                report.into_iter().for_each(|report| note(shared, &mut ledger, report));
             }
             _ = term.changed() => {}
             () = shared.sleep_until_some(due) => {}
         }
+    }
+}
+
+/// Takes note of one report: to be written, or for when this agent leads next.
+fn note(shared: &Shared, ledger: &mut Ledger, (at, wall, report): Report) {
+    if !shared.is_leader() {
+        ledger.remember(report, at, wall);
+    } else if !ledger.happened(report, at, wall) {
+        shared.stats.drop_one();
     }
 }

@@ -15,10 +15,13 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize;
+use k8s_openapi::{
+    api::apps::v1::DaemonSet,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
 use tracing::debug;
 
-use super::wire::{decoded, within};
+use super::wire::Object;
 use crate::client::{Client, Error};
 
 /// The answer must have come within this time.
@@ -92,12 +95,12 @@ pub struct Owner {
     client: Client,
     namespace: Arc<str>,
     origin: Origin,
-    known: OnceLock<Known>,
+    known: OnceLock<OwnerRef>,
 }
 
 /// What was learned at the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct OwnerRef {
     /// Name of the DaemonSet.
     pub name: String,
     /// Its `metadata.uid`.
@@ -108,37 +111,6 @@ pub struct Known {
     pub nodes: u32,
 }
 
-#[derive(Deserialize)]
-struct Object {
-    metadata: Metadata,
-    #[serde(default)]
-    status: Status,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata {
-    uid: String,
-    deletion_timestamp: Option<String>,
-    #[serde(default)]
-    owner_references: Vec<OwnerReference>,
-}
-
-#[derive(Deserialize)]
-struct OwnerReference {
-    kind: String,
-    name: String,
-    uid: String,
-    #[serde(default)]
-    controller: bool,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Status {
-    desired_number_scheduled: u32,
-}
-
 impl Owner {
     /// The DaemonSet in that namespace, the agent's own. Nothing is sent yet.
     #[must_use]
@@ -147,7 +119,7 @@ impl Owner {
     }
 
     /// Asks until name and UID are known; for a task of its own, from the start on.
-    pub async fn learn(&self) -> &Known {
+    pub async fn learn(&self) -> &OwnerRef {
         let mut wait = LEARN_WITHIN;
         loop {
             match self.try_learn().await {
@@ -169,26 +141,30 @@ impl Owner {
         ask(&self.client, &self.namespace, name, uid).await
     }
 
-    async fn try_learn(&self) -> Result<Known, Error> {
-        let namespace = &self.namespace;
+    async fn try_learn(&self) -> Result<OwnerRef, Error> {
+        let (client, namespace) = (self.client.with_deadline(LEARN_WITHIN), &self.namespace);
         let (name, uid) = match &self.origin {
             Origin::Daemonset(name) => (name.to_string(), None),
             Origin::Pod(pod) => {
                 let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}");
-                let answer = within(LEARN_WITHIN, self.client.get(&path)).await?;
-                let references = decoded::<Object>(&answer)?.metadata.owner_references;
-                let is_owner = |of: &OwnerReference| of.controller && of.kind == "DaemonSet";
-                let Some(owner) = references.into_iter().find(is_owner) else {
+                let answer = client.get(&path).await?;
+                let references = answer.object::<Object>()?.metadata.owner_references;
+                let is_owner =
+                    |of: &OwnerReference| of.controller == Some(true) && of.kind == "DaemonSet";
+                let Some(owner) = references.into_iter().flatten().find(is_owner) else {
                     let why = format!("pod {namespace}/{pod} belongs to no DaemonSet");
                     return Err(Error::Malformed { why });
                 };
                 (owner.name, Some(owner.uid))
             }
         };
-        let answer = within(LEARN_WITHIN, self.client.get(&path(namespace, &name))).await?;
-        let Object { metadata, status } = decoded(&answer)?;
-        let uid = uid.unwrap_or(metadata.uid);
-        Ok(Known { name, uid, nodes: status.desired_number_scheduled })
+        let answer = client.get(&path(namespace, &name)).await?;
+        let DaemonSet { metadata, status, .. } = answer.object()?;
+        let Some(uid) = uid.or(metadata.uid) else {
+            return Err(Error::Malformed { why: format!("DaemonSet {name} has no UID") });
+        };
+        let nodes = status.map_or(0, |status| status.desired_number_scheduled);
+        Ok(OwnerRef { name, uid, nodes: nodes.try_into().unwrap_or_default() })
     }
 }
 
@@ -202,15 +178,17 @@ impl Owner {
 ///
 /// Without `uid`, the one seen at the start, only a 404 and a deletion timestamp count.
 pub async fn ask(client: &Client, namespace: &str, name: &str, uid: Option<&str>) -> Verdict {
-    let answer = within(ASK_WITHIN, client.get(&path(namespace, name))).await;
-    match answer.and_then(|answer| decoded::<Object>(&answer)) {
-        Ok(object) if uid.is_some_and(|uid| uid != object.metadata.uid) => {
+    let answer = client.with_deadline(ASK_WITHIN).get(&path(namespace, name)).await;
+    match answer.and_then(|answer| answer.object::<Object>()).map(|object| object.metadata) {
+        Ok(ObjectMeta { uid: Some(found), .. }) if uid.is_some_and(|uid| uid != found) => {
             Verdict::Leaves(Leave::Replaced)
         }
-        Ok(object) if object.metadata.deletion_timestamp.is_some() => {
+        Ok(ObjectMeta { uid: Some(_), deletion_timestamp: Some(_), .. }) => {
             Verdict::Leaves(Leave::Deleting)
         }
-        Ok(_) => Verdict::Stays(Stay::Lives),
+        Ok(ObjectMeta { uid: Some(_), .. }) => Verdict::Stays(Stay::Lives),
+        // Every object of the API has one.
+        Ok(_) => Verdict::Stays(Stay::Silent),
         // A proxy's 404, or that of a server without this API, does not name the object.
         Err(Error::NotFound { message, .. }) if message.contains(&format!("\"{name}\"")) => {
             Verdict::Leaves(Leave::Gone)

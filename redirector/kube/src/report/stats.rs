@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
-use super::text::bounded;
+use crate::text::bounded;
 
 /// Counters since the start, each exact by itself.
 #[derive(Debug, Default)]
@@ -20,8 +20,6 @@ pub struct Stats {
     pub statuses_equal: AtomicU64,
     /// Events created.
     pub events: AtomicU64,
-    /// Events whose count was raised instead.
-    pub events_counted: AtomicU64,
     /// Transitions and statuses that found no room, or were refused by the API server for good.
     pub dropped: AtomicU64,
     /// Requests that failed, those that were repeated included.

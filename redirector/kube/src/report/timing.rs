@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::text::hash;
+use super::wire::hash;
 
 /// All intervals and deadlines; the default is what a cluster wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,28 +49,21 @@ impl Default for Timing {
 
 /// So many nodes are expected to look every [`Timing::look`]; all do while there are at most
 /// twice as many.
-const FRONT: u32 = 8;
+const EARLY_NODES: u32 = 8;
 /// What each node adds to the interval of the others: all of them together ask 20 times a second.
 const PER_NODE: Duration = Duration::from_millis(50);
 
 impl Timing {
     /// Everything that many times as fast, for tests.
     #[must_use]
-    pub fn divided(&self, by: u32) -> Self {
+    pub fn divided(mut self, by: u32) -> Self {
         let Self { lease, lead, renew, retry, look, request, statuses, status, series, backoff } =
-            self;
-        Self {
-            lease: *lease / by,
-            lead: *lead / by,
-            renew: *renew / by,
-            retry: *retry / by,
-            look: *look / by,
-            request: *request / by,
-            statuses: *statuses / by,
-            status: *status / by,
-            series: *series / by,
-            backoff: *backoff / by,
+            &mut self;
+        let all = [lease, lead, renew, retry, look, request, statuses, status, series, backoff];
+        for time in all {
+            *time /= by.max(1);
         }
+        self
     }
 
     /// How often a node that does not lead looks at the Lease, in a cluster of so many nodes (0 is
@@ -84,8 +77,9 @@ impl Timing {
     /// renewal would be sent 5,000 times, 1,000 events a second, and 5,000 streams be held.
     #[must_use]
     pub fn poll(&self, node: &str, nodes: u32) -> Duration {
-        let is_front = nodes <= 2 * FRONT || hash(&[node]) % u64::from(nodes) < u64::from(FRONT);
-        if is_front { self.look } else { self.look.max(PER_NODE * nodes) }
+        let is_early =
+            nodes <= 2 * EARLY_NODES || hash(&[node]) % u64::from(nodes) < u64::from(EARLY_NODES);
+        if is_early { self.look } else { self.look.max(PER_NODE * nodes) }
     }
 }
 
@@ -97,13 +91,13 @@ mod tests {
     fn five_thousand_nodes_ask_21_times_a_second() {
         let timing = Timing::default();
         let intervals = (0..5_000).map(|node| timing.poll(&format!("ip-10-0-{node}"), 5_000));
-        let (mut load, mut front) = (0.0, 0);
+        let (mut load, mut early) = (0.0, 0);
         for interval in intervals {
             load += 1.0 / interval.as_secs_f64();
-            front += u32::from(interval == timing.look);
+            early += u32::from(interval == timing.look);
         }
         assert!((20.0..22.5).contains(&load), "{load} requests a second");
-        assert!((2..=20).contains(&front), "{front} nodes look every 10 s");
+        assert!((2..=20).contains(&early), "{early} nodes look every 10 s");
     }
 
     #[test]

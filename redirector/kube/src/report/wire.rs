@@ -1,63 +1,50 @@
-//! Requests with this module's own deadlines, and what their failures mean for a write.
+//! Times and names as all agents write them.
 
-use std::time::Duration;
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::Timestamp};
+use serde::Deserialize;
 
-use serde::de::DeserializeOwned;
+use crate::{
+    api::ObjectRef,
+    policies::{GROUP, PLURAL, VERSION},
+};
 
-use crate::client::{Answer, Error, ErrorKind};
-
-/// Waits for an answer that long at most.
-///
-/// # Errors
-///
-/// As the client's, or [`Error::TimedOut`].
-pub(super) async fn within(
-    after: Duration,
-    request: impl Future<Output = Result<Answer, Error>>,
-) -> Result<Answer, Error> {
-    let answer = tokio::time::timeout(after, request).await;
-    answer.unwrap_or(Err(Error::TimedOut { what: "no complete answer", after }))
+/// As much as is asked of most objects.
+#[derive(Deserialize)]
+pub(super) struct Object {
+    pub(super) metadata: ObjectMeta,
 }
 
-/// The answer's body as an object.
-///
-/// # Errors
-///
-/// [`Error::Malformed`]: it is none of that kind.
-pub(super) fn decoded<T: DeserializeOwned>(answer: &Answer) -> Result<T, Error> {
-    let object = serde_json::from_slice(&answer.body);
-    object.map_err(|why| Error::Malformed { why: why.to_string() })
+/// Where a policy is.
+pub(super) fn policy_path(policy: &ObjectRef) -> String {
+    let ObjectRef { namespace, name } = policy;
+    format!("/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}/{name}")
 }
 
-/// What a write that failed has done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// Nothing, and it never will: the same request would fail again.
-    Never,
-    /// Nothing; later it may.
-    NotYet,
-    /// It may have been carried out, or may yet be.
-    Unknown,
+/// Now by the wall clock, in the microseconds that the API keeps: for people, and to tell writes
+/// apart; never to decide who leads.
+pub(super) fn wall() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
 }
 
-/// What the write that failed so has done.
-pub(super) fn effect(error: &Error) -> Effect {
-    match error.kind() {
-        ErrorKind::Forbidden | ErrorKind::NotFound | ErrorKind::Gone | ErrorKind::Refused => {
-            Effect::Never
-        }
-        ErrorKind::Unreachable
-        | ErrorKind::Tls
-        | ErrorKind::Credentials
-        | ErrorKind::Unauthorized
-        | ErrorKind::Conflict
-        | ErrorKind::TooManyRequests => Effect::NotYet,
-        ErrorKind::Behind
-        | ErrorKind::Server
-        | ErrorKind::TooLarge
-        | ErrorKind::Encoded
-        | ErrorKind::TimedOut
-        | ErrorKind::Interrupted
-        | ErrorKind::Malformed => Effect::Unknown,
+/// FNV-1a, 64 bits, of the parts with a zero byte after each: the same in every version, because
+/// agents of different versions name the same event and share one election.
+pub(super) fn hash(parts: &[&str]) -> u64 {
+    let bytes = parts.iter().flat_map(|part| part.bytes().chain([0]));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_fnv_1a() {
+        // The published value of "a" without a terminator is the state before the zero byte.
+        let of_a = 0xaf63_dc4c_8601_ec8c_u64;
+        assert_eq!(hash(&["a"]), of_a.wrapping_mul(0x0100_0000_01b3));
+        assert_ne!(hash(&["a", "b"]), hash(&["ab", ""]));
     }
 }

@@ -4,6 +4,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
@@ -11,7 +12,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::version::Version;
-use crate::{api::ObjectRef, client::Status};
+use crate::api::ObjectRef;
 
 /// One page of a list.
 #[derive(Debug)]
@@ -25,16 +26,14 @@ pub(super) struct Page<'a> {
 }
 
 /// One event of a watch.
-#[derive(Debug)]
-pub(super) enum Event<'a> {
-    /// `ADDED` or `MODIFIED`.
-    Put(&'a RawValue),
-    /// `DELETED`.
-    Remove(&'a RawValue),
-    /// Everything up to here has been said.
-    Bookmark(&'a RawValue),
-    /// The watch is over.
-    Error(Status),
+#[derive(Debug, Deserialize)]
+pub(super) struct Event<'a> {
+    /// `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK` or `ERROR`.
+    #[serde(rename = "type", borrow)]
+    pub(super) kind: Cow<'a, str>,
+    /// What it is about.
+    #[serde(borrow)]
+    pub(super) object: &'a RawValue,
 }
 
 /// Which object it is, and in which version.
@@ -52,28 +51,10 @@ pub(super) struct Head {
 struct RawPage<'a> {
     #[serde(default, borrow)]
     kind: Cow<'a, str>,
-    #[serde(borrow)]
-    metadata: RawListMeta<'a>,
+    metadata: ListMeta,
     // Go writes an empty list as null; a missing one is no list.
     #[serde(borrow, deserialize_with = "nullable")]
     items: Vec<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawListMeta<'a> {
-    #[serde(default, borrow)]
-    resource_version: Cow<'a, str>,
-    #[serde(default, rename = "continue", borrow)]
-    next: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct RawEvent<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    object: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -103,26 +84,12 @@ impl<'a> Page<'a> {
         if page.kind.strip_suffix("List") != Some(kind) {
             return Err(format!("the kind is {:.64?} instead of {kind}List", page.kind));
         }
-        let Some(version) = Version::new(&page.metadata.resource_version) else {
+        let ListMeta { resource_version, continue_, .. } = page.metadata;
+        let Some(version) = Version::new(&resource_version.unwrap_or_default()) else {
             return Err(format!("a {kind}List without a resourceVersion"));
         };
-        let next = (!page.metadata.next.is_empty()).then(|| page.metadata.next.into_owned());
+        let next = continue_.filter(|next| !next.is_empty());
         Ok(Self { version, next, items: page.items })
-    }
-}
-
-impl<'a> Event<'a> {
-    /// Reads one line. Errors: what it is instead.
-    pub(super) fn read(line: &'a str) -> Result<Self, String> {
-        let event: RawEvent =
-            serde_json::from_str(line).map_err(|why| format!("no event: {why}"))?;
-        Ok(match &*event.kind {
-            "ADDED" | "MODIFIED" => Self::Put(event.object),
-            "DELETED" => Self::Remove(event.object),
-            "BOOKMARK" => Self::Bookmark(event.object),
-            "ERROR" => Self::Error(Status::read(event.object.get().as_bytes())),
-            other => return Err(format!("an event of the type {other:.64?}")),
-        })
     }
 }
 

@@ -1,24 +1,25 @@
 //! What one line of a watch says.
 
 use http::StatusCode;
+use kube::core::Status;
 use tracing::debug;
 
 use super::{
     Stats,
+    cache::{ObjectCache, change},
     envelope::{Beginning, Event, Head, bookmark},
-    known::{Known, change},
     version::Version,
 };
 use crate::{
     api::{Change, Object},
-    client::{Error, Status},
+    client::{Error, read_status, retry_after},
 };
 
 /// What has been heard of a kind.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     /// What has been said of each object.
-    pub(super) known: Known,
+    pub(super) cache: ObjectCache,
     /// Everything up to here has been heard.
     pub(super) version: Option<Version>,
 }
@@ -42,34 +43,20 @@ impl Heard {
     pub(super) fn line<T: Object>(&mut self, line: &[u8], stats: &Stats) -> Result<Line<T>, Error> {
         let malformed = |why| Error::Malformed { why };
         let line = String::from_utf8_lossy(line);
-        let (is_put, object) = match Event::read(&line).map_err(malformed)? {
-            Event::Put(object) => (true, object),
-            Event::Remove(object) => (false, object),
-            Event::Bookmark(object) => {
+        let Event { kind, object } =
+            serde_json::from_str(&line).map_err(|why| malformed(format!("no event: {why}")))?;
+        let is_put = match &*kind {
+            "ADDED" | "MODIFIED" => true,
+            "DELETED" => false,
+            "BOOKMARK" => {
                 self.advance(bookmark(object));
                 return Ok(Line::Bookmark);
             }
-            Event::Error(status) => return Err(error_event::<T>(&status)),
+            "ERROR" => return Err(error_event::<T>(&read_status(object.get().as_bytes()))),
+            other => return Err(malformed(format!("an event of the type {other:.64?}"))),
         };
         let head = Head::read(object).map_err(malformed)?;
-        let is_news = if is_put {
-            self.known.put(&head, self.version.as_ref())
-        } else {
-            self.known.remove(&head)
-        };
-        self.advance(head.version);
-        if !is_news {
-            debug!(kind = T::KIND, object = %head.object, "an event that is no news is ignored");
-            return Ok(Line::Ignored);
-        }
-        if !is_put {
-            return Ok(Line::Change(Change::Remove(head.object)));
-        }
-        let change = change(head.object, T::decode(object.get().as_bytes()));
-        if matches!(change, Change::Rejected { .. }) {
-            stats.rejected();
-        }
-        Ok(Line::Change(change))
+        Ok(self.apply(head, is_put, || T::decode(object.get().as_bytes()), stats))
     }
 
     /// Takes in an event that is too long to be read, of that length. Its object keeps its last
@@ -83,23 +70,37 @@ impl Heard {
     ) -> Line<T> {
         let beginning = Beginning::read(beginning);
         let Some(head) = beginning.head() else { return Line::Unnamed };
-        let object = head.object.clone();
-        let is_removal = beginning.kind == "DELETED";
-        let is_news = if is_removal {
-            self.known.remove(&head)
+        let why = || Err(format!("too long to be read: {length} bytes, of at most {limit}"));
+        self.apply(head, beginning.kind != "DELETED", why, stats)
+    }
+
+    /// Takes in what an event says of one object.
+    fn apply<T: Object>(
+        &mut self,
+        head: Head,
+        is_put: bool,
+        decode: impl FnOnce() -> Result<T, String>,
+        stats: &Stats,
+    ) -> Line<T> {
+        let is_news = if is_put {
+            self.cache.put(&head, self.version.as_ref())
         } else {
-            self.known.put(&head, self.version.as_ref())
+            self.cache.remove(&head)
         };
         self.advance(head.version);
+        let object = head.object;
         if !is_news {
+            debug!(kind = T::KIND, %object, "an event that is no news is ignored");
             return Line::Ignored;
         }
-        if is_removal {
+        if !is_put {
             return Line::Change(Change::Remove(object));
         }
-        stats.rejected();
-        let why = format!("too long to be read: {length} bytes, of at most {limit}");
-        Line::Change(Change::Rejected { object, why })
+        let change = change(object, decode());
+        if matches!(change, Change::Rejected { .. }) {
+            stats.note(|now| now.rejected += 1);
+        }
+        Line::Change(change)
     }
 
     /// Moves the version on, never back: a replica that is behind repeats what is long known.
@@ -113,5 +114,5 @@ impl Heard {
 
 fn error_event<T: Object>(status: &Status) -> Error {
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Error::of_status(code, T::PATH, status.retry_after(), status)
+    Error::of_status(code, T::PATH, retry_after(status), status)
 }

@@ -78,18 +78,12 @@ impl Default for Limits {
 impl Limits {
     /// Every time divided by `divisor`, at least 1; sizes stay.
     #[must_use]
-    pub fn divided_by(self, divisor: u32) -> Self {
-        let Self { first_byte, list, silence, watch, backoff, longest_backoff, relist, .. } = self;
-        let divisor = divisor.max(1);
-        Self {
-            first_byte: first_byte / divisor,
-            list: list / divisor,
-            silence: silence / divisor,
-            watch: watch / divisor,
-            backoff: backoff / divisor,
-            longest_backoff: longest_backoff / divisor,
-            relist: relist / divisor,
-            ..self
+    pub fn divided_by(mut self, divisor: u32) -> Self {
+        let Self { first_byte, list, silence, watch, backoff, longest_backoff, relist, .. } =
+            &mut self;
+        for time in [first_byte, list, silence, watch, backoff, longest_backoff, relist] {
+            *time /= divisor.max(1);
         }
+        self
     }
 }

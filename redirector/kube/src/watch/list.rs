@@ -19,7 +19,7 @@ use crate::{
 pub(super) struct List<T> {
     /// The version of the list; a watch from here misses nothing.
     pub(super) version: Version,
-    pub(super) items: BTreeMap<ObjectRef, Listed<T>>,
+    pub(super) items: BTreeMap<ObjectRef, ListItem<T>>,
     /// Objects whose metadata does not say which ones they are.
     pub(super) unnamed: usize,
     /// Length of all pages.
@@ -28,7 +28,7 @@ pub(super) struct List<T> {
 
 /// One object of a list.
 #[derive(Debug)]
-pub(super) struct Listed<T> {
+pub(super) struct ListItem<T> {
     pub(super) head: Head,
     pub(super) decoded: Result<T, String>,
 }
@@ -53,7 +53,7 @@ pub(super) async fn list<T: Object>(
     freshness: &Freshness,
     page_size: Option<usize>,
 ) -> Result<List<T>, Error> {
-    stats.listed();
+    stats.note(|now| now.lists += 1);
     let mut complete: Option<List<T>> = None;
     let mut next = None;
     // A server that sends empty pages for ever comes to an end too.
@@ -87,7 +87,7 @@ pub(super) async fn list<T: Object>(
                 }
             };
             let decoded = T::decode(item.get().as_bytes());
-            list.items.insert(head.object.clone(), Listed { head, decoded });
+            list.items.insert(head.object.clone(), ListItem { head, decoded });
         }
         if list.items.len() > limits.objects {
             return Err(Error::TooLarge { what: "set of objects", limit: limits.objects });

@@ -1,7 +1,7 @@
 //! Hears what the API server has to say of the objects of one kind, whatever happens on the way.
 //!
 //! A complete LIST, then a WATCH from its `resourceVersion`; when a watch ends, another one from
-//! where it was. Said are differences only (`Known` remembers what has been said), so a relist
+//! where it was. Said are differences only (`ObjectCache` remembers what has been said), so a relist
 //! is silent about what is as it was, and it says what has vanished.
 //!
 //! Which `resourceVersion` is asked for:
@@ -28,9 +28,9 @@
 //! without a line; and 10 minutes. Everything else resumes the watch.
 
 mod backoff;
+mod cache;
 mod envelope;
 mod events;
-mod known;
 mod limits;
 mod lines;
 mod list;

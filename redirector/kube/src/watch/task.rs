@@ -1,6 +1,9 @@
 //! The loop of one watch: list, watch, watch again, and what each error leads to.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::{
@@ -12,10 +15,10 @@ use tracing::{debug, info, warn};
 use super::{
     Limits, Selector, State, Stats,
     backoff::Backoff,
+    cache::Differences,
     events::{Heard, Line},
     lines::{Found, Lines},
-    list::{Freshness, List, list},
-    version::Version,
+    list::{Freshness, list},
 };
 use crate::{
     api::{Batch, Change, Object},
@@ -23,10 +26,7 @@ use crate::{
 };
 
 /// A list longer than this is asked for in pages.
-const MOST_IN_ONE_PAGE: usize = 16 << 20;
-
-/// A list that is being read beside the watch, and what had been heard when it began.
-type Beside<T> = (Option<Version>, Pin<Box<dyn Future<Output = Result<List<T>, Error>> + Send>>);
+const MAX_ONE_PAGE: usize = 16 << 20;
 
 /// One watch.
 pub(super) struct Task<T> {
@@ -86,18 +86,22 @@ impl<T: Object> Task<T> {
     pub(super) async fn run(mut self) {
         loop {
             let began = Instant::now();
-            // Due while the watch was down, or begun beside a watch that then ended.
             let is_list = self.must_list || began >= self.relist_at;
             let result = if is_list { self.relist().await } else { self.follow().await };
             let lasted = began.elapsed();
             match result {
                 Ok(()) if is_list => self.listing.reset(),
+                Ok(()) if Instant::now() >= self.relist_at => {}
                 // A server that ends every watch at once is not asked in a loop.
                 Ok(()) if lasted < self.limits.backoff * 2 => {
                     self.wait(State::Waiting, None, false).await;
                 }
                 Ok(()) => {}
+                Err(error) if is_list && !self.must_list && error.kind() != ErrorKind::Behind => {
+                    self.relist_later(&error);
+                }
                 Err(error) => {
+                    self.must_list |= is_list;
                     if !is_list && lasted >= self.limits.backoff * 2 {
                         self.watching.reset();
                     }
@@ -110,71 +114,54 @@ impl<T: Object> Task<T> {
     /// Reads everything; what differs from what has been said is said.
     async fn relist(&mut self) -> Result<(), Error> {
         self.stats.enter(State::Listing);
-        let list = self.list().await?;
-        self.take_in(list, None).await;
-        self.must_list = false;
-        Ok(())
-    }
-
-    fn list(&self) -> Pin<Box<dyn Future<Output = Result<List<T>, Error>> + Send>> {
-        let (client, selector) = (self.client.clone(), self.selector.clone());
-        let (limits, stats) = (self.limits.clone(), self.stats.clone());
-        let (freshness, page_size) = (self.freshness(), self.page_size);
-        Box::pin(
-            async move { list(&client, &selector, &limits, &stats, &freshness, page_size).await },
-        )
-    }
-
-    /// Takes in a complete list; `beside` is what had been heard when it began beside a watch.
-    async fn take_in(&mut self, list: List<T>, beside: Option<Option<Version>>) {
+        let Self { client, selector, limits, stats, page_size, .. } = &*self;
+        let list =
+            list::<T>(client, selector, limits, stats, &self.freshness(), *page_size).await?;
         let is_first = self.heard.version.is_none();
-        let is_paged = list.bytes > MOST_IN_ONE_PAGE;
+        let is_paged = list.bytes > MAX_ONE_PAGE;
         self.page_size = is_paged.then_some(self.page_size.unwrap_or(self.limits.page_size));
         let version = list.version.clone();
-        let began = beside.as_ref().and_then(Option::as_ref);
-        let differences = self.heard.known.replace(list, began, self.heard.version.as_ref());
-        let (changes, missed) = (differences.changes, differences.missed);
-        // Beside a watch, the watch goes on from where it is.
-        if beside.is_none() {
-            self.heard.version = Some(version);
-        }
+        let Differences { changes, missed } =
+            self.heard.cache.replace(list, self.heard.version.as_ref());
+        self.heard.version = Some(version);
+        self.must_list = false;
         self.is_consistent = false;
         self.was_away = false;
         let spread = self.rng.random_range(0.8..=1.2);
         self.relist_at = Instant::now() + self.limits.relist.mul_f64(spread);
-        for change in &changes {
-            if let Change::Rejected { .. } = change {
-                self.stats.rejected();
+        let is_rejected = |change: &&Change<T>| matches!(change, Change::Rejected { .. });
+        self.stats.note(|now| {
+            now.rejected += changes.iter().filter(is_rejected).count() as u64;
+            if !is_first {
+                now.relists += 1;
+                now.differences += changes.len() as u64;
+                now.missed += missed as u64;
             }
-        }
-        if !is_first {
-            self.stats.relisted(changes.len(), missed);
-        }
+        });
         if missed > 0 {
             warn!(kind = T::KIND, missed, "a relist found changes that the watch had not said");
         }
         self.succeed();
         if is_first || !changes.is_empty() {
-            self.say(changes).await;
+            self.publish(changes).await;
         }
+        Ok(())
     }
 
     /// Follows one watch, from where the last one was, until it ends.
     async fn follow(&mut self) -> Result<(), Error> {
         self.stats.enter(State::Connecting);
-        self.stats.watched();
+        self.stats.note(|now| now.watches += 1);
         let (asked, has_its_end) = (self.asked_length(), self.is_quiet);
         let path = self.watch_path(asked);
         let mut stream = self.client.open(&path, self.limits.first_byte).await?;
         self.stats.enter(State::Watching);
-        let result = self.hear(&mut stream, asked, has_its_end).await;
-        self.heard.known.end_beside();
-        result
+        self.read_events(&mut stream, asked, has_its_end).await
     }
 
-    /// Hears a watch until the server ends it, as it was asked to do after `asked`; with
-    /// `has_its_end` that is before silence is too long, so that silence beyond is an error.
-    async fn hear(
+    /// Hears a watch until a relist is due or the server ends it, as it was asked to do after `asked`;
+    /// with `has_its_end` that is before silence is too long, so that silence beyond is an error.
+    async fn read_events(
         &mut self,
         stream: &mut Stream,
         asked: Duration,
@@ -185,7 +172,6 @@ impl<T: Object> Task<T> {
         let ends_at = began + self.limits.watch.mul_f64(1.1) + self.limits.silence;
         let mut silent_at = began + self.limits.silence;
         let mut has_heard = false;
-        let mut beside: Option<Beside<T>> = None;
         loop {
             tokio::select! {
                 chunk = stream.chunk() => {
@@ -213,24 +199,7 @@ impl<T: Object> Task<T> {
                     self.is_quiet = true;
                     return Ok(());
                 }
-                () = sleep_until(ends_at) => return Ok(()),
-                () = sleep_until(self.relist_at), if beside.is_none() => {
-                    self.heard.known.begin_beside();
-                    beside = Some((self.heard.version.clone(), self.list()));
-                }
-                list = finished(&mut beside) => {
-                    let (began, list) = list;
-                    beside = None;
-                    match list {
-                        Ok(list) => self.take_in(list, Some(began)).await,
-                        // What an older state holds counts only without a watch of a newer one.
-                        Err(error) if error.kind() == ErrorKind::Behind => return Err(error),
-                        Err(error) => {
-                            self.heard.known.end_beside();
-                            self.relist_later(&error);
-                        }
-                    }
-                }
+                () = sleep_until(ends_at.min(self.relist_at)) => return Ok(()),
             }
         }
     }
@@ -260,7 +229,10 @@ impl<T: Object> Task<T> {
             };
             match line {
                 Ok(line) => {
-                    self.stats.heard(!matches!(line, Line::Ignored));
+                    self.stats.note(|now| {
+                        now.events += 1;
+                        now.ignored += u64::from(matches!(line, Line::Ignored));
+                    });
                     has_heard = true;
                     match line {
                         Line::Change(change) => changes.push(change),
@@ -270,7 +242,7 @@ impl<T: Object> Task<T> {
                 }
                 Err(error) => break Err(error),
             }
-            if self.heard.known.len() > self.limits.objects {
+            if self.heard.cache.len() > self.limits.objects {
                 let limit = self.limits.objects;
                 break Err(Error::TooLarge { what: "set of objects", limit });
             }
@@ -282,12 +254,12 @@ impl<T: Object> Task<T> {
         }
         if !changes.is_empty() {
             self.is_quiet = false;
-            self.say(changes).await;
+            self.publish(changes).await;
         }
         result.map(|()| has_heard)
     }
 
-    /// Lists beside the watch, which goes on, after the longest backoff, however often that is asked for.
+    /// Lists after the longest backoff, however often that is asked for; until then the watch goes on.
     fn list_soon(&mut self) {
         warn!(kind = T::KIND, "an event that is too long is passed over; its object is not known");
         let soon = Instant::now() + self.limits.longest_backoff;
@@ -295,13 +267,13 @@ impl<T: Object> Task<T> {
     }
 
     /// Waits for room; once the receiver is gone, the whole task is dropped.
-    async fn say(&mut self, changes: Vec<Change<T>>) {
+    async fn publish(&mut self, changes: Vec<Change<T>>) {
         let _ = self.batches.send(Batch { changes, is_synced: true }).await;
     }
 
     /// What an error leads to.
     async fn fail(&mut self, error: &Error, was_list: bool) {
-        self.stats.failed(error);
+        self.stats.note(|now| *now.errors.entry(error.kind()).or_default() += 1);
         if self.is_failing {
             debug!(kind = T::KIND, %error, "still no news from the API server");
         } else {
@@ -313,7 +285,7 @@ impl<T: Object> Task<T> {
         } else {
             self.was_away |= error.kind() != ErrorKind::TimedOut;
             self.is_consistent |= error.kind() == ErrorKind::Behind;
-            self.must_list |= needs_a_relist(error.kind());
+            self.must_list |= error.kind().needs_a_relist();
         }
         let is_missing = was_list && error.kind() == ErrorKind::NotFound;
         let state = if is_missing { State::Missing } else { State::Waiting };
@@ -349,10 +321,10 @@ impl<T: Object> Task<T> {
         }
     }
 
-    /// A relist beside the watch has failed; the watch goes on.
+    /// A relist that was due has failed; the watch goes on from where it was.
     fn relist_later(&mut self, error: &Error) {
         debug!(kind = T::KIND, %error, "a relist failed; it is tried again");
-        self.stats.failed(error);
+        self.stats.note(|now| *now.errors.entry(error.kind()).or_default() += 1);
         self.ask_otherwise(error.kind());
         let asked = error.retry_after().unwrap_or_default();
         self.relist_at = Instant::now() + self.limits.longest_backoff.max(asked);
@@ -362,14 +334,11 @@ impl<T: Object> Task<T> {
         self.stats.enter(state);
         let backoff = if is_list { &mut self.listing } else { &mut self.watching };
         let wait = backoff.wait(asked, &mut self.rng);
-        if asked.is_some() {
-            self.stats.throttled(wait);
-        }
         sleep(wait).await;
     }
 
     fn succeed(&mut self) {
-        self.stats.succeeded();
+        self.stats.note(|now| now.last_success = Some(SystemTime::now()));
         if self.is_failing {
             info!(kind = T::KIND, "news from the API server again");
         }
@@ -393,40 +362,5 @@ impl<T: Object> Task<T> {
             query.append_pair("resourceVersion", &version.to_string());
         }
         format!("{}?{}", T::PATH, query.finish())
-    }
-}
-
-/// Whether the watch cannot be resumed from where it was: not because of load, outages or
-/// credentials, but because this very question gets no useful answer.
-fn needs_a_relist(kind: ErrorKind) -> bool {
-    match kind {
-        ErrorKind::Gone
-        | ErrorKind::Behind
-        | ErrorKind::Malformed
-        | ErrorKind::TooLarge
-        | ErrorKind::Refused
-        | ErrorKind::NotFound
-        | ErrorKind::Conflict => true,
-        ErrorKind::Unreachable
-        | ErrorKind::Tls
-        | ErrorKind::Credentials
-        | ErrorKind::Unauthorized
-        | ErrorKind::Forbidden
-        | ErrorKind::TooManyRequests
-        | ErrorKind::Server
-        | ErrorKind::Encoded
-        | ErrorKind::TimedOut
-        | ErrorKind::Interrupted => false,
-    }
-}
-
-/// Waits for the list beside the watch to be complete or to fail; for ever if there is none.
-async fn finished<T>(beside: &mut Option<Beside<T>>) -> (Option<Version>, Result<List<T>, Error>) {
-    match beside {
-        Some((began, list)) => {
-            let list = list.await;
-            (began.take(), list)
-        }
-        None => std::future::pending().await,
     }
 }

@@ -6,8 +6,8 @@ use redirector_core::failover::vacancies::{Vacancy, Vacant};
 use redirector_kube::{
     api::{Batch, ObjectRef},
     policies::{
-        Condition, ConditionKind, Facts, LONGEST_MESSAGE, Policies, PolicyStatus, PortHealth,
-        Standing, TierStanding,
+        Condition, ConditionKind, Facts, MAX_MESSAGE, Policies, PolicyStatus, PortHealth,
+        ServiceState, TierState,
     },
 };
 use redirector_policy::TierServiceSpec;
@@ -20,14 +20,14 @@ use super::support::{Written, arc, of, policy, shop};
 #[derive(Default)]
 pub struct Ground {
     is_unsynced: bool,
-    standings: BTreeMap<ObjectRef, Standing>,
+    states: BTreeMap<ObjectRef, ServiceState>,
     health: BTreeMap<ObjectRef, Vec<PortHealth>>,
-    tiers: BTreeMap<String, TierStanding>,
+    tiers: BTreeMap<String, TierState>,
 }
 
 impl Ground {
-    fn with(mut self, service: &str, standing: Standing) -> Self {
-        self.standings.insert(shop(service), standing);
+    fn with(mut self, service: &str, state: ServiceState) -> Self {
+        self.states.insert(shop(service), state);
         self
     }
 
@@ -58,8 +58,8 @@ impl Ground {
         self
     }
 
-    fn tier(mut self, service: &str, standing: TierStanding) -> Self {
-        self.tiers.insert(service.to_owned(), standing);
+    fn tier(mut self, service: &str, state: TierState) -> Self {
+        self.tiers.insert(service.to_owned(), state);
         self
     }
 }
@@ -69,8 +69,8 @@ impl Facts for Ground {
         !self.is_unsynced
     }
 
-    fn standing(&self, service: &ObjectRef) -> Standing {
-        self.standings.get(service).cloned().unwrap_or(Standing::Programmed)
+    fn service(&self, service: &ObjectRef) -> ServiceState {
+        self.states.get(service).cloned().unwrap_or(ServiceState::Programmed)
     }
 
     fn health(&self, service: &ObjectRef) -> Vec<PortHealth> {
@@ -81,9 +81,9 @@ impl Facts for Ground {
         self.health.get(service).cloned().unwrap_or_else(well)
     }
 
-    fn tier(&self, namespace: &str, service: &TierServiceSpec) -> TierStanding {
+    fn tier(&self, namespace: &str, service: &TierServiceSpec) -> TierState {
         assert_eq!(namespace, "shop", "a tier is looked for beside its policy");
-        self.tiers.get(&service.name).copied().unwrap_or(TierStanding::Found)
+        self.tiers.get(&service.name).copied().unwrap_or(TierState::Found)
     }
 }
 
@@ -122,7 +122,7 @@ fn conditions_say_what_has_become_of_a_policy() {
     let one = policy("a", 5, 11, &["s"]);
     let two = policy("a", 5, 11, &["s", "t"]);
     let older = policy("old", 1, 12, &["s"]);
-    let left = |why: &str| Standing::LeftToKubeProxy(arc(why));
+    let left = |why: &str| ServiceState::LeftToKubeProxy(arc(why));
     let well = "-AsExpected: every Service has a healthy backend";
     let in_the_kernel =
         "-AsExpected: every Service in the kernel has a healthy backend; not judged: t";
@@ -154,13 +154,13 @@ fn conditions_say_what_has_become_of_a_policy() {
         (
             "there is no such Service",
             vec![one.clone()],
-            Ground::default().with("s", Standing::Missing),
+            Ground::default().with("s", ServiceState::Missing),
             ["-TargetNotFound: there is no Service s", nowhere, none],
         ),
         (
             "one of two is missing",
             vec![two.clone()],
-            Ground::default().with("s", Standing::Missing),
+            Ground::default().with("s", ServiceState::Missing),
             [
                 "+Accepted: holds for t; there is no Service s",
                 "+Programmed: in the kernel: t",
@@ -170,19 +170,19 @@ fn conditions_say_what_has_become_of_a_policy() {
         (
             "one is lost and the other one missing",
             vec![two.clone(), older],
-            Ground::default().with("t", Standing::Missing),
+            Ground::default().with("t", ServiceState::Missing),
             ["-Conflicted: s has the older policy old; there is no Service t", nowhere, none],
         ),
         (
             "not yet in the kernel",
             vec![two.clone()],
-            Ground::default().with("t", Standing::Pending),
+            Ground::default().with("t", ServiceState::Pending),
             ["+Accepted: holds for s, t", "-Pending: not yet in the kernel: t", well],
         ),
         (
             "left to kube-proxy, which counts more than what is still to come",
             vec![two.clone()],
-            Ground::default().with("s", Standing::Pending).with("t", left("it is headless")),
+            Ground::default().with("s", ServiceState::Pending).with("t", left("it is headless")),
             [
                 "+Accepted: holds for s, t",
                 "-LeftToKubeProxy: left to kube-proxy: t: it is headless",
@@ -202,9 +202,7 @@ fn conditions_say_what_has_become_of_a_policy() {
         (
             "a tier's Service is missing, and another one's port is not told",
             vec![tiers(&one)],
-            Ground::default()
-                .tier("spare", TierStanding::NoService)
-                .tier("rest", TierStanding::NoPort),
+            Ground::default().tier("spare", TierState::NoService).tier("rest", TierState::NoPort),
             [
                 "+Accepted: holds for s",
                 "+Programmed: in the kernel: s",
@@ -216,7 +214,7 @@ fn conditions_say_what_has_become_of_a_policy() {
             "a tier's port is missing and nobody is healthy",
             vec![tiers(&one)],
             Ground::default()
-                .tier("spare", TierStanding::NoPort)
+                .tier("spare", TierState::NoPort)
                 .healthy("s", &[("http", 0, 1), ("grpc", 1, 2)]),
             [
                 "+Accepted: holds for s",
@@ -229,8 +227,8 @@ fn conditions_say_what_has_become_of_a_policy() {
             "there is no room for it, which counts more than what is still to come",
             vec![two.clone()],
             Ground::default()
-                .with("s", Standing::Pending)
-                .with("t", Standing::NotInstalled(arc("needs 3 more backends"))),
+                .with("s", ServiceState::Pending)
+                .with("t", ServiceState::NotInstalled(arc("needs 3 more backends"))),
             [
                 "+Accepted: holds for s, t",
                 "-NotInstalled: not in the kernel: t: needs 3 more backends",
@@ -307,5 +305,5 @@ fn a_long_message_is_cut() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let statuses = of(&[policy("a", 1, 11, &names)]).statuses(&Ground::default());
     let message = &said(&statuses[&shop("a")], ConditionKind::Accepted).message;
-    assert!(message.len() <= LONGEST_MESSAGE && message.ends_with('…'), "{message}");
+    assert!(message.len() <= MAX_MESSAGE && message.ends_with('…'), "{message}");
 }

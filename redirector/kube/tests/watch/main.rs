@@ -134,7 +134,7 @@ async fn run(script: Script) -> Option<String> {
     let deadline = Instant::now() + DEADLINE;
     if is_late {
         // The server begins to listen after it has been refused twice.
-        while stats.snapshot().errors.iter().map(|(_, count)| count).sum::<u64>() < 2 {
+        while stats.snapshot().errors.values().sum::<u64>() < 2 {
             if Instant::now() > deadline {
                 return failed("the refused address was not dialled again".to_owned());
             }

@@ -25,10 +25,6 @@ impl Object for Thing {
         let object = ObjectRef { namespace: metadata.namespace.into(), name: metadata.name.into() };
         Ok(Self { object, value: spec.value })
     }
-
-    fn object(&self) -> &ObjectRef {
-        &self.object
-    }
 }
 
 #[derive(Deserialize)]

@@ -9,7 +9,7 @@ use std::{
 
 use redirector_core::Input;
 use redirector_kube::{
-    api::{Batch, Change, NodePlace, ObjectRef, regions},
+    api::{Batch, Change, Node, ObjectRef, regions},
     client::Client,
     index::{Index, News, Notice},
     report::Handle,
@@ -187,12 +187,12 @@ impl Feed {
             let task = watch(client, Selector::default(), limits, Arc::default(), batches);
             // The first batch is all there are; then the receiver is dropped, and the watch ends.
             let first = async { inbox.recv().await };
-            let batch: Option<Batch<NodePlace>> = tokio::select! {
+            let batch: Option<Batch<Node>> = tokio::select! {
                 () = task => None,
                 batch = first => batch,
             };
             let Some(batch) = batch else { return };
-            let nodes: Vec<NodePlace> = batch
+            let nodes: Vec<Node> = batch
                 .changes
                 .into_iter()
                 .filter_map(|change| match change {

@@ -157,7 +157,6 @@ impl Kube {
             tasks.spawn(async move {
                 let known = owner.learn().await;
                 if let Some(handle) = handle {
-                    handle.set_nodes(known.nodes);
                     handle.set_owner(known);
                 }
             });

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::condition::{ConditionKind, LONGEST_MESSAGE};
+use super::super::condition::{ConditionKind, MAX_MESSAGE};
 
 /// There are fewer kinds; other writers may add some of their own.
 const MAX_CONDITIONS: usize = 8;
@@ -60,7 +60,7 @@ pub(super) fn schema() -> Value {
                         "message": {
                             "type": "string",
                             "description": "Why, in a sentence.",
-                            "maxLength": LONGEST_MESSAGE,
+                            "maxLength": MAX_MESSAGE,
                         },
                     },
                 },

@@ -9,12 +9,12 @@ use k8s_openapi::jiff::Timestamp;
 use redirector_core::Moment;
 
 use super::{EventReport, Regarding};
-use crate::report::text::hash;
+use crate::report::wire::hash;
 
 /// Events that are known at most, written or not.
-const MOST: usize = 1_024;
+const MAX_EVENTS: usize = 1_024;
 /// Occurrences that are remembered while another agent leads, or none, for when this one leads next.
-const REMEMBERED: usize = 256;
+const MAX_REMEMBERED: usize = 256;
 /// So many Events are written at once, and then five a second.
 const BURST: f64 = 50.0;
 const PER_SECOND: f64 = 5.0;
@@ -46,11 +46,13 @@ struct Event {
     /// How often it has occurred.
     count: u32,
     /// The count that the API server knows; 0: it has no Event.
-    said: u32,
+    written: u32,
     /// The count in a creation whose fate is unknown.
     tried: Option<u32>,
     /// Occurrences that the leader before may have reported too.
     inherited: u32,
+    /// The leader before has an Event of the name that this one would have.
+    is_apart: bool,
     is_queued: bool,
 }
 
@@ -77,8 +79,8 @@ pub(in crate::report) struct Job {
 pub(in crate::report) enum Outcome {
     /// The Event says so now.
     Written,
-    /// An Event of that name is there, with that count: an earlier attempt's, or another agent's.
-    Exists(u32),
+    /// An Event of that name is there: an earlier attempt's, or another agent's.
+    Exists,
     /// The Event whose count was to change is gone.
     Missing,
     /// The API server has refused it for good.
@@ -122,7 +124,7 @@ impl Ledger {
         now: Moment,
         wall: Timestamp,
     ) {
-        if self.remembered.len() == REMEMBERED {
+        if self.remembered.len() == MAX_REMEMBERED {
             self.remembered.pop_front();
         }
         self.remembered.push_back((now, wall, report));
@@ -180,14 +182,17 @@ impl Ledger {
             Regarding::Policy(object) => ("FailoverPolicy", &*object.namespace, &*object.name),
             Regarding::Node => ("Node", "", ""),
         };
-        let parts = [kind, namespace, name, key.1, key.2.as_str(), &bucket.to_string()];
+        // Beside another agent's Event, whose count is not known, there is one of this agent's own.
+        let own = event.is_apart.then(|| event.first.as_microsecond().to_string());
+        let bucket = own.unwrap_or_else(|| bucket.to_string());
+        let parts = [kind, namespace, name, key.1, key.2.as_str(), &bucket];
         Some(Job {
             suffix: format!("{:016x}", hash(&parts)),
             report: event.report.clone(),
             first: event.first,
             last: event.last,
             count: event.count,
-            is_raise: event.said > 0,
+            is_raise: event.written > 0,
             key,
         })
     }
@@ -202,19 +207,21 @@ impl Ledger {
         }
         let Some(event) = self.events.get_mut(&job.key) else { return };
         match outcome {
-            Outcome::Written => event.said = job.count,
-            Outcome::Exists(count) => {
-                if let Some(tried) = event.tried.take() {
-                    event.said = tried;
-                } else {
-                    // That count is another agent's: what happened here since comes on top of it.
-                    event.count = count.saturating_add(event.count - event.inherited);
-                    event.said = *count;
+            Outcome::Written => event.written = job.count,
+            Outcome::Exists => {
+                match event.tried.take() {
+                    Some(tried) => event.written = tried,
+                    None if event.is_apart => event.written = job.count,
+                    // What was inherited is in it, and what happened here since is not.
+                    None => {
+                        event.count -= event.inherited;
+                        event.is_apart = true;
+                    }
                 }
                 event.inherited = 0;
             }
             Outcome::Missing => {
-                event.said = 0;
+                event.written = 0;
                 event.tried = None;
             }
             Outcome::Moot => {
@@ -224,7 +231,7 @@ impl Ledger {
             Outcome::Unknown if !job.is_raise => event.tried = event.tried.or(Some(job.count)),
             Outcome::Unknown | Outcome::NotYet => {}
         }
-        if event.said < event.count && !event.is_queued {
+        if event.written < event.count && !event.is_queued {
             event.is_queued = true;
             match outcome {
                 Outcome::Unknown | Outcome::NotYet => self.queue.push_front(job.key.clone()),
@@ -257,9 +264,10 @@ impl Ledger {
             last: wall,
             last_at: now,
             count: 0,
-            said: 0,
+            written: 0,
             tried: None,
             inherited: 0,
+            is_apart: false,
             is_queued: false,
         });
         event.count = event.count.saturating_add(1);
@@ -274,12 +282,12 @@ impl Ledger {
     }
 
     fn has_room(&mut self, key: &Key, now: Moment) -> bool {
-        if self.events.len() < MOST || self.events.contains_key(key) {
+        if self.events.len() < MAX_EVENTS || self.events.contains_key(key) {
             return true;
         }
         let series = self.series;
         self.events.retain(|_, event| event.is_queued || now.0 <= event.last_at.0 + series);
-        self.events.len() < MOST
+        self.events.len() < MAX_EVENTS
     }
 
     fn has_token(&mut self, now: Moment) -> bool {

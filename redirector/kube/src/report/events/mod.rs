@@ -14,7 +14,7 @@ use redirector_core::{
 };
 pub(super) use write::write;
 
-use crate::api::ObjectRef;
+use crate::api::{ObjectRef, PortRef};
 
 /// What an Event is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -162,25 +162,20 @@ fn movement(
     from: Option<&(u8, Arc<str>)>,
     to: Option<&(u8, Arc<str>)>,
 ) -> Option<(Regarding, String)> {
-    let regarding = regarding(service)?;
-    let port = service.0.split_once(':');
-    let port = port.map_or_else(String::new, |(_, port)| format!("port {port}: "));
+    let PortRef { object, port } = PortRef::read(service)?;
+    let port = if port.is_empty() { String::new() } else { format!("port {port}: ") };
     let name = |tier: Option<&(u8, Arc<str>)>| match tier {
         Some((number, name)) => format!("tier {number} ({name})"),
         None => "no tier".to_owned(),
     };
-    Some((regarding, format!("{port}traffic moved from {} to {}", name(from), name(to))))
+    Some((
+        Regarding::Service(object),
+        format!("{port}traffic moved from {} to {}", name(from), name(to)),
+    ))
 }
 
 fn regarding(service: &ServiceRef) -> Option<Regarding> {
-    let (namespace, rest) = service.0.split_once('/')?;
-    let name = rest.split(':').next().unwrap_or_default();
-    let is_label = |text: &str| {
-        let is_char = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        (1..=63).contains(&text.len()) && text.bytes().all(is_char)
-    };
-    (is_label(namespace) && is_label(name))
-        .then(|| Regarding::Service(ObjectRef { namespace: namespace.into(), name: name.into() }))
+    Some(Regarding::Service(PortRef::read(service)?.object))
 }
 
 fn normal(

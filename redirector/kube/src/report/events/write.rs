@@ -2,95 +2,53 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use serde::Deserialize;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use serde_json::{Value, json};
 use tracing::debug;
 
 use super::{Job, Outcome, Regarding};
 use crate::{
     api::ObjectRef,
-    client::Error,
+    client::{Effect, Error},
+    policies::{GROUP, KIND, VERSION},
     report::{
         Shared,
-        text::{bounded, micro_time},
-        wire::{Effect, decoded, effect, within},
+        wire::{Object, policy_path},
     },
+    text::bounded,
 };
 
-/// Longest note that the API allows, in bytes.
-const NOTE: usize = 1_024;
 /// Bytes of an Event's name that come from its object's name, which may have 253.
 const NAME: usize = 200;
-/// Group and version of FailoverPolicies.
-const POLICIES: &str = "redirector.dev/v1alpha1";
-
-#[derive(Deserialize)]
-struct Existing {
-    #[serde(default)]
-    series: Option<Series>,
-}
-
-#[derive(Deserialize)]
-struct Series {
-    count: u32,
-}
-
-/// As much as is asked of the object that an Event is about.
-#[derive(Deserialize)]
-struct Object {
-    metadata: Metadata,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    uid: String,
-}
 
 /// Writes it. What is created takes up to two requests: one asks for the object's UID.
 pub(in crate::report) async fn write(shared: &Shared, job: &Job) -> Outcome {
     let place = Place::of(shared, job);
     let collection = format!("/apis/events.k8s.io/v1/namespaces/{}/events", place.namespace);
     let path = format!("{collection}/{}", place.name);
-    let deadline = shared.timing.request;
     let client = &shared.client;
     let result = if job.is_raise {
         let patch = json!({ "series": series(job) });
-        within(deadline, client.patch(&path, &patch)).await
+        client.patch(&path, &patch).await
     } else {
         let event = event(shared, &place, uid(shared, &job.report.regarding).await, job);
         // Asking may have taken what was left of the Lease.
         if !shared.is_leader() {
             return Outcome::NotYet;
         }
-        within(deadline, client.post(&collection, &event)).await
+        client.post(&collection, &event).await
     };
     let Err(error) = result else {
-        let stats = &shared.stats;
-        let counter = if job.is_raise { &stats.events_counted } else { &stats.events };
-        counter.fetch_add(1, Relaxed);
+        shared.stats.events.fetch_add(u64::from(!job.is_raise), Relaxed);
         return Outcome::Written;
     };
     match (&error, job.is_raise) {
-        (Error::Conflict { .. }, false) => {
-            let existing = within(deadline, client.get(&path)).await;
-            return match existing.and_then(|answer| decoded::<Existing>(&answer)) {
-                Ok(existing) => Outcome::Exists(existing.series.map_or(1, |series| series.count)),
-                Err(error) => {
-                    shared.failed(&format!("cannot read Event {}", place.name), &error);
-                    // All others wait behind it.
-                    if matches!(error, Error::Forbidden { .. }) {
-                        shared.stats.drop_one();
-                        return Outcome::Moot;
-                    }
-                    Outcome::NotYet
-                }
-            };
-        }
+        (Error::Conflict { .. }, false) => return Outcome::Exists,
         (Error::NotFound { .. }, true) => return Outcome::Missing,
         _ => {}
     }
     shared.failed(&format!("cannot write Event {}/{}", place.namespace, place.name), &error);
-    match effect(&error) {
+    match error.kind().effect() {
         Effect::Never => {
             shared.stats.drop_one();
             Outcome::Moot
@@ -111,14 +69,11 @@ async fn uid(shared: &Shared, regarding: &Regarding) -> Option<String> {
         Regarding::Service(ObjectRef { namespace, name }) => {
             format!("/api/v1/namespaces/{namespace}/services/{name}")
         }
-        Regarding::Policy(ObjectRef { namespace, name }) => {
-            format!("/apis/{POLICIES}/namespaces/{namespace}/failoverpolicies/{name}")
-        }
+        Regarding::Policy(policy) => policy_path(policy),
         Regarding::Node => return Some(shared.identity.node.to_string()),
     };
-    let answer = within(shared.timing.request, shared.client.get(&path)).await;
-    match answer.and_then(|answer| decoded::<Object>(&answer)) {
-        Ok(object) => Some(object.metadata.uid),
+    match shared.client.get(&path).await.and_then(|answer| answer.object::<Object>()) {
+        Ok(object) => object.metadata.uid,
         Err(error) => {
             debug!(%error, path, "an event is written without the uid of its object");
             None
@@ -135,17 +90,16 @@ struct Place {
 
 impl Place {
     fn of(shared: &Shared, job: &Job) -> Self {
+        let node = &shared.identity.node;
         let (version, kind, namespace, object) = match &job.report.regarding {
-            Regarding::Service(object) => {
-                ("v1", "Service", Some(&*object.namespace), &*object.name)
+            Regarding::Service(of) => ("v1".to_owned(), "Service", Some(&*of.namespace), &of.name),
+            Regarding::Policy(of) => {
+                (format!("{GROUP}/{VERSION}"), KIND, Some(&*of.namespace), &of.name)
             }
-            Regarding::Policy(object) => {
-                (POLICIES, "FailoverPolicy", Some(&*object.namespace), &*object.name)
-            }
-            Regarding::Node => ("v1", "Node", None, &*shared.identity.node),
+            Regarding::Node => ("v1".to_owned(), "Node", None, node),
         };
         let stem = &object[..object.floor_char_boundary(NAME)];
-        let mut regarding = json!({ "apiVersion": version, "kind": kind, "name": object });
+        let mut regarding = json!({ "apiVersion": version, "kind": kind, "name": **object });
         if let Some(namespace) = namespace {
             regarding["namespace"] = namespace.into();
         }
@@ -162,13 +116,13 @@ fn event(shared: &Shared, place: &Place, uid: Option<String>, job: &Job) -> Valu
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
         "metadata": { "namespace": place.namespace, "name": place.name },
-        "eventTime": micro_time(job.first),
+        "eventTime": MicroTime(job.first),
         "reportingController": "redirector.dev/agent",
         "reportingInstance": bounded(&shared.identity.node, 128),
         "action": job.report.action,
         "reason": job.report.reason,
         "regarding": place.regarding,
-        "note": bounded(&job.report.note, NOTE),
+        "note": job.report.note,
         "type": if job.report.is_warning { "Warning" } else { "Normal" },
     });
     if let Some(uid) = uid {
@@ -181,5 +135,5 @@ fn event(shared: &Shared, place: &Place, uid: Option<String>, job: &Job) -> Valu
 }
 
 fn series(job: &Job) -> Value {
-    json!({ "count": job.count, "lastObservedTime": micro_time(job.last) })
+    json!({ "count": job.count, "lastObservedTime": MicroTime(job.last) })
 }

@@ -13,11 +13,11 @@ use redirector_core::Moment;
 use crate::{api::ObjectRef, policies::PolicyStatus};
 
 /// So many policies' statuses are kept; those after them, by name, have none.
-pub(super) const MOST: usize = 10_000;
+pub(super) const MAX_POLICIES: usize = 10_000;
 
 /// Doublings of the wait after a failure: some 4 minutes, since 10,000 policies may be refused
 /// alike. An agent that becomes the leader begins anew.
-const MOST_DOUBLINGS: u32 = 8;
+const MAX_DOUBLINGS: u32 = 8;
 
 /// The newest status of each policy, and when it may be written.
 ///
@@ -43,7 +43,7 @@ struct Wanted {
 
 /// What became of a status.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum WriteOutcome {
     /// Written.
     Written,
     /// It stood there already.
@@ -74,7 +74,7 @@ impl Pending {
             }
             is_kept
         });
-        for (object, status) in statuses.iter().take(MOST) {
+        for (object, status) in statuses.iter().take(MAX_POLICIES) {
             match self.wanted.get_mut(object) {
                 Some(wanted) if wanted.status == *status => {}
                 Some(wanted) => {
@@ -93,7 +93,7 @@ impl Pending {
                 }
             }
         }
-        statuses.len().saturating_sub(MOST)
+        statuses.len().saturating_sub(MAX_POLICIES)
     }
 
     /// Another agent may have written something else: everything is to be compared again.
@@ -124,16 +124,16 @@ impl Pending {
     }
 
     /// Notes what became of the status that was taken.
-    pub(super) fn done(&mut self, object: &ObjectRef, said: &Said, now: Moment) {
+    pub(super) fn done(&mut self, object: &ObjectRef, outcome: &WriteOutcome, now: Moment) {
         let Some(wanted) = self.wanted.get_mut(object) else { return };
-        match said {
-            Said::Written => {
+        match outcome {
+            WriteOutcome::Written => {
                 wanted.failures = 0;
                 wanted.not_before = Moment(now.0 + self.interval);
             }
-            Said::Equal | Said::Moot => wanted.failures = 0,
-            Said::Failed => {
-                let wait = self.backoff * 2_u32.pow(wanted.failures.min(MOST_DOUBLINGS));
+            WriteOutcome::Equal | WriteOutcome::Moot => wanted.failures = 0,
+            WriteOutcome::Failed => {
+                let wait = self.backoff * 2_u32.pow(wanted.failures.min(MAX_DOUBLINGS));
                 wanted.failures += 1;
                 let at = Moment(now.0 + wait).max(wanted.not_before);
                 wanted.at = Some(at);
@@ -159,7 +159,7 @@ mod tests {
             pending.want(&statuses([("a", change.into())]), now);
             while let Some((object, status)) = pending.take(now) {
                 written.push((now.0, status.generation));
-                pending.done(&object, &Said::Written, now);
+                pending.done(&object, &WriteOutcome::Written, now);
             }
         }
         assert_eq!(written, [(Duration::ZERO, 0), (5 * SECOND, 50)]);
@@ -174,7 +174,7 @@ mod tests {
         let now = Moment(SECOND);
         pending.want(&statuses([("a", 1)]), now);
         let (object, _) = pending.take(now).expect("new");
-        pending.done(&object, &Said::Equal, now);
+        pending.done(&object, &WriteOutcome::Equal, now);
         pending.want(&statuses([("a", 1)]), now);
         assert_eq!(pending.next_deadline(), None);
         pending.doubt_all(now);
@@ -189,7 +189,7 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..10 {
             let (object, _) = pending.take(now).expect("due");
-            pending.done(&object, &Said::Failed, now);
+            pending.done(&object, &WriteOutcome::Failed, now);
             let next = pending.next_deadline().expect("to be repeated");
             waits.push((next.0 - now.0).as_secs());
             now = next;
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(&*object.name, "b");
         assert_eq!(pending.take(now), None);
 
-        let names: Vec<String> = (0..MOST + 3).map(|number| format!("p{number}")).collect();
+        let names: Vec<String> = (0..MAX_POLICIES + 3).map(|number| format!("p{number}")).collect();
         let many = names.iter().map(|name| (object_ref(name), status(1))).collect();
         assert_eq!(pending.want(&many, now), 3);
     }

@@ -9,7 +9,7 @@ use crate::api::{Endpoint, EndpointSlice, Hints, Maker, Names, ObjectRef, Servic
 
 /// Services, and the slices of each, whether there is that Service or not.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Known {
+pub(super) struct Cache {
     pub services: BTreeMap<ObjectRef, Service>,
     /// Slices by Service, sorted by the name of the slice: mostly one, for which a map is too much.
     slices: BTreeMap<ObjectRef, Vec<EndpointSlice>>,
@@ -19,7 +19,7 @@ pub(super) struct Known {
     hints: BTreeMap<Arc<Hints>, ()>,
 }
 
-impl Known {
+impl Cache {
     /// Takes in a Service. Returns whether it is another than before.
     pub fn put(&mut self, mut service: Service) -> bool {
         self.share(&mut service.object);

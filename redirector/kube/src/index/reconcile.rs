@@ -3,15 +3,16 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use super::{
-    Index, set,
-    shares::{Demand, exceeding},
-    standing::Standing,
+    Index,
+    adoption::Adoption,
+    quota::{Demand, exceeding},
+    set,
 };
 use crate::api::{Node, ObjectRef};
 
 /// What a change of some Services may mean for others.
 #[derive(Default)]
-struct Moves {
+struct Changes {
     /// Services to be answered for again.
     affected: BTreeSet<ObjectRef>,
     /// Addresses whose claims or endpoints have changed.
@@ -22,22 +23,22 @@ struct Moves {
 
 impl Index {
     /// Looks again at what was touched, and says which Services are to be answered for again.
-    pub(super) fn settle(&mut self, node: &Node) -> BTreeSet<ObjectRef> {
+    pub(super) fn reconcile(&mut self, node: &Node) -> BTreeSet<ObjectRef> {
         let mut work = std::mem::take(&mut self.touched);
         if std::mem::take(&mut self.are_all_touched) {
-            work.extend(self.known.services.keys().cloned());
-            work.extend(self.known.with_slices().cloned());
-            work.extend(self.standings.keys().cloned());
+            work.extend(self.cache.services.keys().cloned());
+            work.extend(self.cache.with_slices().cloned());
+            work.extend(self.adoptions.keys().cloned());
         }
-        let mut moves = Moves::default();
+        let mut changes = Changes::default();
         while let Some(object) = work.pop_first() {
-            work.extend(self.stand(&object, node, &mut moves));
-            moves.affected.extend(self.referrers.get(&object).into_iter().flatten().cloned());
-            moves.affected.insert(object);
+            work.extend(self.adopt(&object, node, &mut changes));
+            changes.affected.extend(self.referrers.get(&object).into_iter().flatten().cloned());
+            changes.affected.insert(object);
         }
-        self.meet(&mut moves);
-        self.share_out(&mut moves);
-        let Moves { mut affected, addresses, .. } = moves;
+        self.link_endpoints(&mut changes);
+        self.share_out(&mut changes);
+        let Changes { mut affected, addresses, .. } = changes;
         for address in addresses {
             affected.extend(self.claims.claimants_of(address).cloned());
             affected.extend(self.claims.endpoints_at(&address).cloned());
@@ -47,17 +48,17 @@ impl Index {
 
     /// Decides anew about one Service. Returns those that its policy names now and did not before,
     /// or the other way round.
-    fn stand(&mut self, object: &ObjectRef, node: &Node, moves: &mut Moves) -> Vec<ObjectRef> {
-        let (now, notice) = self.standing(object, node);
+    fn adopt(&mut self, object: &ObjectRef, node: &Node, changes: &mut Changes) -> Vec<ObjectRef> {
+        let (now, notice) = self.adoption(object, node);
         set(&mut self.notices, object, notice.into_iter().collect());
-        let before = self.standings.remove(object);
+        let before = self.adoptions.remove(object);
         if before == now {
-            self.standings.extend(now.map(|now| (object.clone(), now)));
+            self.adoptions.extend(now.map(|now| (object.clone(), now)));
             return Vec::new();
         }
         let none = (Vec::new(), BTreeSet::new());
-        let of = |standing: &Option<Standing>| -> Demand {
-            standing.as_ref().map(|standing| standing.demand).unwrap_or_default()
+        let of = |adoption: &Option<Adoption>| -> Demand {
+            adoption.as_ref().map(|adoption| adoption.demand).unwrap_or_default()
         };
         self.demanded = self.demanded.without(of(&before)).with(of(&now));
         let (old, old_named) =
@@ -67,17 +68,17 @@ impl Index {
         for (frontend, claim) in old.iter().filter(|claim| new.binary_search(claim).is_err()) {
             // Before the last claim of an address takes what is known of it along.
             let endpoints_of = self.claims.endpoints_at(&frontend.address);
-            moves.affected.extend(endpoints_of.cloned());
+            changes.affected.extend(endpoints_of.cloned());
             self.claims.remove(frontend, claim);
-            moves.addresses.insert(frontend.address);
+            changes.addresses.insert(frontend.address);
         }
         for (frontend, claim) in new.iter().filter(|claim| old.binary_search(claim).is_err()) {
             if self.claims.add(*frontend, claim.clone()) {
-                moves.fresh.insert(frontend.address);
+                changes.fresh.insert(frontend.address);
             }
-            moves.addresses.insert(frontend.address);
+            changes.addresses.insert(frontend.address);
         }
-        self.standings.extend(now.map(|now| (object.clone(), now)));
+        self.adoptions.extend(now.map(|now| (object.clone(), now)));
         for gone in old_named.difference(&new_named) {
             if let Some(by) = self.referrers.get_mut(gone) {
                 by.remove(object);
@@ -94,23 +95,23 @@ impl Index {
 
     /// Finds the endpoints at addresses that are claimed: those of the Services that are affected,
     /// and those of all Services at addresses that none claimed before.
-    fn meet(&mut self, moves: &mut Moves) {
-        let Moves { affected, addresses, fresh } = moves;
+    fn link_endpoints(&mut self, changes: &mut Changes) {
+        let Changes { affected, addresses, fresh } = changes;
         for object in affected.iter() {
-            for address in self.met.remove(object).into_iter().flatten() {
-                self.claims.part(address, object);
+            for address in self.linked.remove(object).into_iter().flatten() {
+                self.claims.unlink(address, object);
                 addresses.insert(address);
             }
         }
         // All Services, which are many, are looked at only if an address is claimed anew.
         let some = affected.iter().take_while(|_| fresh.is_empty());
-        let all = self.known.with_slices().take_while(|_| !fresh.is_empty());
+        let all = self.cache.with_slices().take_while(|_| !fresh.is_empty());
         for object in some.chain(all) {
             let is_affected = affected.contains(object);
-            for endpoint in self.known.slices(object).flat_map(|slice| &slice.endpoints) {
+            for endpoint in self.cache.slices(object).flat_map(|slice| &slice.endpoints) {
                 let address = endpoint.address;
-                if (is_affected || fresh.contains(&address)) && self.claims.meet(address, object) {
-                    self.met.entry(object.clone()).or_default().insert(address);
+                if (is_affected || fresh.contains(&address)) && self.claims.link(address, object) {
+                    self.linked.entry(object.clone()).or_default().insert(address);
                     addresses.insert(address);
                 }
             }
@@ -119,24 +120,24 @@ impl Index {
 
     /// Finds who is over its share now, and who is no more. While there is enough for all, that is
     /// not a question for each of them.
-    fn share_out(&mut self, moves: &mut Moves) {
+    fn share_out(&mut self, changes: &mut Changes) {
         debug_assert_eq!(
             self.demanded,
-            self.standings.values().fold(Demand::default(), |sum, one| sum.with(one.demand)),
+            self.adoptions.values().fold(Demand::default(), |sum, one| sum.with(one.demand)),
             "what has changed was added up"
         );
         let left = if self.demanded.with(self.demanded_by_tiers()).fits(self.settings.quotas) {
             BTreeSet::new()
         } else {
             let demands =
-                self.standings.iter().map(|(object, standing)| (object, self.demand(standing)));
+                self.adoptions.iter().map(|(object, adoption)| (object, self.demand(adoption)));
             exceeding(demands, self.settings.quotas)
         };
         for object in left.symmetric_difference(&self.left) {
-            let claims = self.standings.get(object).map(|standing| &standing.claims);
+            let claims = self.adoptions.get(object).map(|adoption| &adoption.claims);
             let addresses = claims.into_iter().flatten().map(|(frontend, _)| frontend.address);
-            moves.addresses.extend(addresses);
-            moves.affected.insert(object.clone());
+            changes.addresses.extend(addresses);
+            changes.affected.insert(object.clone());
         }
         self.left = left;
     }
@@ -145,8 +146,8 @@ impl Index {
     fn demanded_by_tiers(&self) -> Demand {
         let mut slots = 0_u64;
         for (named, by) in &self.referrers {
-            let Some(named) = self.standings.get(named) else { continue };
-            let by = by.iter().filter_map(|by| self.standings.get(by));
+            let Some(named) = self.adoptions.get(named) else { continue };
+            let by = by.iter().filter_map(|by| self.adoptions.get(by));
             for by in by {
                 let more = named.demand.slots.saturating_mul(by.demand.services);
                 slots = slots.saturating_add(more);
@@ -157,10 +158,10 @@ impl Index {
 
     /// What a Service needs, with the tiers that are other Services: each of its ports could have
     /// all that they need.
-    fn demand(&self, standing: &Standing) -> Demand {
-        let named = standing.references.iter().filter_map(|named| self.standings.get(named));
+    fn demand(&self, adoption: &Adoption) -> Demand {
+        let named = adoption.references.iter().filter_map(|named| self.adoptions.get(named));
         let slots = named.map(|named| named.demand.slots).fold(0, u64::saturating_add);
-        let more = slots.saturating_mul(standing.demand.services);
-        Demand { slots: standing.demand.slots.saturating_add(more), ..standing.demand }
+        let more = slots.saturating_mul(adoption.demand.services);
+        Demand { slots: adoption.demand.slots.saturating_add(more), ..adoption.demand }
     }
 }

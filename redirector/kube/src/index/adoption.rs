@@ -10,8 +10,8 @@ use super::{
     endpoints::{answers, count},
     frontends::{Claim, claims},
     notice::{Notice, reason},
+    quota::Demand,
     settings::Scope,
-    shares::Demand,
 };
 use crate::api::{Family, Maker, Node, ObjectRef, Service, ServiceKind};
 
@@ -20,7 +20,7 @@ const TABLE_SLOTS: u64 = 10;
 
 /// A Service that is ours, as far as it alone decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct Adoption {
     /// It is not redirected itself: it is the tier of another Service.
     pub is_only_tier: bool,
     /// The addresses that it wants, sorted.
@@ -36,12 +36,12 @@ impl Index {
     /// for; what kube-proxy does not serve (its `util.ShouldSkipService` and the selector of its watches)
     /// is left alone; and a Service is left to kube-proxy as a whole when two of its ports have one name,
     /// when a slice of it is not trusted, or when a tier could not hold its endpoints.
-    pub(super) fn standing(
+    pub(super) fn adoption(
         &self,
         object: &ObjectRef,
         node: &Node,
-    ) -> (Option<Standing>, Option<Notice>) {
-        let Some(service) = self.known.services.get(object) else { return (None, None) };
+    ) -> (Option<Adoption>, Option<Notice>) {
+        let Some(service) = self.cache.services.get(object) else { return (None, None) };
         if is_api_server(object) {
             return (None, None);
         }
@@ -66,7 +66,7 @@ impl Index {
                 format!("two ports are called {name:?}; the Service is left to kube-proxy"),
             );
         }
-        if let Some(slice) = self.known.untrusted(service, &self.settings.trusted) {
+        if let Some(slice) = self.cache.untrusted(service, &self.settings.trusted) {
             let maker = match &slice.maker {
                 Maker::Controller => "its label, though the Service has no selector".to_owned(),
                 Maker::Other(Some(name)) => format!("{name:?}"),
@@ -81,7 +81,7 @@ impl Index {
                 ),
             );
         }
-        let counts = count(&answers(self.known.slices(object)), service);
+        let counts = count(&answers(self.cache.slices(object)), service);
         if let Some(most) = counts.iter().flatten().max().filter(|most| **most > MAX_TIER_ENTRIES) {
             return left(
                 reason::TOO_MANY_ENDPOINTS,
@@ -94,7 +94,7 @@ impl Index {
         let claims = if is_only_tier { Vec::new() } else { claims(service, node, &self.settings) };
         let demand = demand(service, &counts, &claims);
         let references = self.references(object);
-        (Some(Standing { is_only_tier, claims, references, demand }), None)
+        (Some(Adoption { is_only_tier, claims, references, demand }), None)
     }
 }
 
