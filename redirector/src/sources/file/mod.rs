@@ -24,19 +24,15 @@
 mod address;
 mod at;
 mod backends;
-#[cfg(test)]
-mod bad_inputs;
-#[cfg(test)]
-mod good_inputs;
 mod invalid;
 mod lenient;
 mod names;
 mod policy;
 mod read;
-#[cfg(test)]
-mod reloads;
 mod schema;
 mod signs;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod validate;
 mod warnings;

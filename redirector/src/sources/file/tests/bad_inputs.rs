@@ -1,7 +1,7 @@
 //! Bad files and the exact words they are refused with: a table in `bad_inputs.txt`, and what does
 //! not fit into a table.
 
-use super::{parse, read, read::Contents};
+use super::super::{parse, read, read::Contents};
 
 #[test]
 fn every_bad_file_is_refused_with_its_exact_message() {

@@ -13,7 +13,7 @@ use redirector_core::{
     },
 };
 
-use super::{Config, parse, read};
+use super::super::{Config, parse, read};
 use crate::control::{Order, Subject};
 
 const EVERYTHING: &str = r#"
@@ -245,7 +245,7 @@ services:
 
 #[test]
 fn the_example_in_the_documentation_is_valid() {
-    let source = include_str!("mod.rs");
+    let source = include_str!("../mod.rs");
     let (_, rest) = source.split_once("//! ```yaml\n").expect("an example");
     let (example, _) = rest.split_once("//! ```\n").expect("its end");
     let example = example.lines().map(|line| line.get(4..).unwrap_or_default());
