@@ -42,10 +42,8 @@ pub(super) struct Schedule {
     /// When those that rest are due.
     timers: BTreeSet<(Instant, BackendRef)>,
     places: Places,
-    /// Backends that wait for a place of each kind; an urgent one also for one of the others.
-    ordinary: Turns,
-    failing: Turns,
-    urgent: Turns,
+    /// Backends that wait for a place, by its [`Kind`]; an urgent one also for one of the others.
+    turns: [Turns; 3],
     /// Whether a backend that fails is to begin before one that does not, if both can.
     is_failing_next: bool,
     tickets: u64,
@@ -96,8 +94,14 @@ impl Known {
         Duration::from_millis(self.probe.interval_ms.into())
     }
 
-    fn is_failing(&self) -> bool {
-        self.failures >= SEVERAL
+    /// The kinds of places that it waits for, any of them.
+    fn waits_for(&self, due: &Due) -> &'static [Kind] {
+        match (self.failures >= SEVERAL, due.is_patient) {
+            (false, true) => &[Kind::Ordinary],
+            (false, false) => &[Kind::Ordinary, Kind::Urgent],
+            (true, true) => &[Kind::Failing],
+            (true, false) => &[Kind::Failing, Kind::Urgent],
+        }
     }
 }
 
@@ -109,9 +113,7 @@ impl Schedule {
             owners: BTreeMap::new(),
             timers: BTreeSet::new(),
             places: Places::new(at_once),
-            ordinary: Turns::default(),
-            failing: Turns::default(),
-            urgent: Turns::default(),
+            turns: Default::default(),
             is_failing_next: false,
             tickets: 0,
             answered: None,
@@ -232,8 +234,8 @@ impl Schedule {
         if again {
             self.wait(&backend, Due { is_patient: false, since: now, backend });
         } else {
-            known.stage = Stage::Resting;
-            self.timers.insert((known.next, backend));
+            let next = known.next;
+            self.rest(&backend, next);
         }
     }
 
@@ -243,15 +245,10 @@ impl Schedule {
     }
 
     fn next_of(&mut self, kind: Kind) -> Option<(Owner, Due)> {
-        let Self { places, owners, ordinary, failing, urgent, .. } = self;
+        let Self { places, owners, turns, .. } = self;
         let is_sole = owners.len() == 1;
-        let turns = match kind {
-            Kind::Ordinary => ordinary,
-            Kind::Failing => failing,
-            Kind::Urgent => urgent,
-        };
         places.is_any_free(kind).then_some(())?;
-        turns.next(|owner| places.has_room(kind, owner, is_sole))
+        turns[kind as usize].next(|owner| places.has_room(kind, owner, is_sole))
     }
 
     /// An urgent question is asked beside the interval; one that is being asked may have come too
@@ -315,11 +312,9 @@ impl Schedule {
     fn wait(&mut self, backend: &BackendRef, due: Due) {
         let Some(known) = self.backends.get_mut(backend) else { return };
         known.stage = Stage::Waiting(due);
-        let turns = if known.is_failing() { &mut self.failing } else { &mut self.ordinary };
-        for owner in &*known.owners {
-            turns.add(owner, due);
-            if !due.is_patient {
-                self.urgent.add(owner, due);
+        for kind in known.waits_for(&due) {
+            for owner in &*known.owners {
+                self.turns[*kind as usize].add(owner, due);
             }
         }
     }
@@ -332,10 +327,10 @@ impl Schedule {
                 self.timers.remove(&(known.next, *backend));
             }
             Stage::Waiting(due) => {
-                let turns = if known.is_failing() { &mut self.failing } else { &mut self.ordinary };
-                for owner in &*known.owners {
-                    turns.remove(owner, &due);
-                    self.urgent.remove(owner, &due);
+                for kind in known.waits_for(&due) {
+                    for owner in &*known.owners {
+                        self.turns[*kind as usize].remove(owner, &due);
+                    }
                 }
             }
             Stage::Asked { .. } => {}
