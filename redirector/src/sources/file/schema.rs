@@ -38,7 +38,7 @@ impl Reading<'_> {
         let scalar = "text or a number";
         let (expected, found) = match schema["type"].as_str() {
             Some("object") if tree.entries().is_none() => ("fields, each `name: value`", None),
-            Some("object") => ("", Some(self.object(tree, schema, field))),
+            Some("object") => ("", Some(self.fields(tree, schema, field))),
             Some("array") => ("a list", tree.list().map(|list| self.list(list, schema, field))),
             Some("integer") => (scalar, tree.text().map(|text| self.number(text, schema, field))),
             _ => (scalar, tree.text().map(|text| self.word(text, schema, field))),
@@ -49,7 +49,7 @@ impl Reading<'_> {
         })
     }
 
-    fn object(&mut self, tree: &Tree<'_>, schema: &'static Value, field: &Field) -> Option<Value> {
+    fn fields(&mut self, tree: &Tree<'_>, schema: &'static Value, field: &Field) -> Option<Value> {
         let known: Vec<_> = schema["properties"].as_object().into_iter().flatten().collect();
         let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
         let fields = Fields::of(tree, &names, self.problems)?;

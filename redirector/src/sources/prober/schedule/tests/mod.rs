@@ -1,7 +1,7 @@
 //! Schedules in virtual time: what is asked when, while others take what they can.
 
+mod backoff;
 mod fairness;
-mod patience;
 mod simulation;
 
 use std::time::Duration;
