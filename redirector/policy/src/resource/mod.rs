@@ -17,7 +17,7 @@ pub use valid::ValidPolicy;
 /// Which backends of the named Services receive new connections when some of them fail.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = rules::object()))]
+#[schemars(extend("x-kubernetes-validations" = rules::targets()))]
 pub struct FailoverPolicyObjectSpec {
     /// The Services that the policy is for, 1 to 16 of the same namespace. Of two policies for one
     /// Service the older one holds.

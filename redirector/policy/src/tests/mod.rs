@@ -1,5 +1,5 @@
 //! The schema, the rules and the validation of a policy.
 
-mod object;
+mod resource;
 mod structural;
 mod validation;
