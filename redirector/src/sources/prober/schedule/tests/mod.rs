@@ -3,6 +3,7 @@
 mod backoff;
 mod fairness;
 mod simulation;
+mod urgency;
 
 use std::time::Duration;
 
