@@ -1,9 +1,13 @@
-//! What numbers and durations a policy may hold: one place for the schema and for the validation.
+//! What numbers, durations and texts a policy may hold: one place for the schema and for the
+//! validation.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
+use regex::Regex;
 use schemars::{Schema, transform::Transform};
 use serde_json::json;
+
+use super::convert::cut;
 
 /// Both ends are allowed.
 #[derive(Clone, Copy)]
@@ -84,30 +88,10 @@ const PATTERN: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
 const LONGEST: usize = 28;
 
 /// The duration that a text says, if [`PATTERN`] allows it.
-fn parse(text: &str) -> Option<Duration> {
-    let (mut rest, mut sum) = (text, Duration::ZERO);
-    for _ in 0..4 {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        if !(1..=5).contains(&digits) {
-            return None;
-        }
-        let (number, after) = rest.split_at(digits);
-        let letters = after.bytes().take_while(u8::is_ascii_alphabetic).count();
-        let (unit, after) = after.split_at(letters);
-        let milliseconds = match unit {
-            "h" => 3_600_000,
-            "m" => 60_000,
-            "s" => 1_000,
-            "ms" => 1,
-            _ => return None,
-        };
-        sum += Duration::from_millis(number.parse::<u64>().ok()? * milliseconds);
-        rest = after;
-        if rest.is_empty() {
-            return Some(sum);
-        }
-    }
-    None
+pub(super) fn parse(text: &str) -> Option<Duration> {
+    static FORM: OnceLock<Regex> = OnceLock::new();
+    let is_one = matches(&FORM, PATTERN, text);
+    is_one.then(|| humantime::parse_duration(text).ok()).flatten()
 }
 
 /// A duration as a person would write it, in the units of [`PATTERN`].
@@ -125,69 +109,87 @@ pub(super) fn shown(duration: Duration) -> String {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Texts of one form, of ASCII characters.
+pub(super) struct Texts {
+    form: &'static str,
+    from: usize,
+    to: usize,
+    /// What a message says of any other text.
+    refusal: &'static str,
+    regex: OnceLock<Regex>,
+}
 
-    #[test]
-    fn durations_are_those_of_the_gateway_api() {
-        for (text, milliseconds) in [
-            ("0s", 0),
-            ("500ms", 500),
-            ("1s", 1_000),
-            ("90s", 90_000),
-            ("1m", 60_000),
-            ("1h30m", 5_400_000),
-            ("1h1m1s1ms", 3_661_001),
-            ("00001s", 1_000),
-            ("1s1s", 2_000),
-        ] {
-            assert_eq!(parse(text), Some(Duration::from_millis(milliseconds)), "{text}");
-        }
-        for text in [
-            "",
-            "1",
-            "s",
-            "1d",
-            "1.5s",
-            "-1s",
-            "+1s",
-            " 1s",
-            "1s ",
-            "1 s",
-            "1S",
-            "1us",
-            "123456s",
-            "1s1s1s1s1s",
-            "١s",
-            "1h-1m",
-            "1day",
-            "1min",
-            "∞",
-        ] {
-            assert_eq!(parse(text), None, "{text}");
-        }
+/// Names of Services, ports and tiers: a DNS label. That of a Service may begin with a digit from
+/// Kubernetes 1.34 on (`RelaxedServiceNameValidation`).
+pub(super) const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+
+pub(super) static TIER_NAME: Texts = Texts::of(
+    LABEL,
+    (1, 63),
+    "is none; use 1 to 63 lower-case letters, digits and, between them, dashes",
+);
+pub(super) static SERVICE_NAME: Texts = Texts::of(
+    LABEL,
+    (1, 63),
+    "is no name of a Service; use 1 to 63 lower-case letters, digits and, between them, dashes",
+);
+pub(super) static PORT_NAME: Texts = Texts::of(
+    LABEL,
+    (1, 63),
+    "is none; use the name or the number of a port, of 1 to 63 lower-case letters, digits and, \
+     between them, dashes",
+);
+pub(super) static PATH: Texts = Texts::of(
+    r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$",
+    (1, 1_024),
+    "is no path such as /healthz or /ready?full=1, of at most 1024 characters; write others as %20",
+);
+pub(super) static HOST: Texts = Texts::of(
+    r"^[A-Za-z0-9._:\[\]-]+$",
+    (1, 253),
+    "is no host such as shop.example or shop.example:8080",
+);
+pub(super) static STATUS: Texts = Texts::of(
+    "^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$",
+    (0, 7),
+    "is no status such as 204 and no range such as 200-399",
+);
+pub(super) static GRPC_SERVICE: Texts = Texts::of(
+    "^[!-~]*$",
+    (0, 253),
+    "is no service such as shop.Checkout, of at most 253 characters",
+);
+
+impl Texts {
+    const fn of(form: &'static str, (from, to): (usize, usize), refusal: &'static str) -> Self {
+        Self { form, from, to, refusal, regex: OnceLock::new() }
     }
 
-    #[test]
-    fn both_ends_are_allowed_and_shown_as_they_are_written() {
-        assert_eq!(CONNECT_TIMEOUT.check("300ms"), Ok(300));
-        assert_eq!(CONNECT_TIMEOUT.check("60s"), Ok(60_000));
-        assert_eq!(CONNECT_TIMEOUT.check("1m"), Ok(60_000));
-        assert_eq!(
-            CONNECT_TIMEOUT.check("299ms"),
-            Err("299ms is not between 300ms and 60s".to_owned())
-        );
-        assert_eq!(MAX_EJECTION.check("24h"), Ok(86_400_000));
-        assert_eq!(
-            MAX_EJECTION.check("24h1ms"),
-            Err("24h1ms is not between 1s and 24h".to_owned())
-        );
-        assert_eq!(HOLD_DOWN.check("0s"), Ok(0));
-        for (milliseconds, text) in
-            [(0, "0s"), (300, "300ms"), (60_000, "60s"), (90_000, "1m30s"), (3_600_000, "1h")]
-        {
-            assert_eq!(shown(Duration::from_millis(milliseconds)), text);
+    /// Errors: what is wrong with the text.
+    pub fn check(&self, text: &str) -> Result<(), String> {
+        let is_one =
+            (self.from..=self.to).contains(&text.len()) && matches(&self.regex, self.form, text);
+        if is_one { Ok(()) } else { Err(self.refuse(text)) }
+    }
+
+    /// What a message says of a text that is none of these.
+    pub fn refuse(&self, text: &str) -> String {
+        format!("{:?} {}", cut(text), self.refusal)
+    }
+
+    /// Says in a schema what [`Texts::check`] checks.
+    pub fn schema(&'static self) -> impl Transform {
+        |schema: &mut Schema| {
+            schema.insert("pattern".to_owned(), json!(self.form));
+            schema.insert("maxLength".to_owned(), json!(self.to));
+            if self.from > 0 {
+                schema.insert("minLength".to_owned(), json!(self.from));
+            }
         }
     }
+}
+
+fn matches(regex: &OnceLock<Regex>, pattern: &str, text: &str) -> bool {
+    let regex = regex.get_or_init(|| Regex::new(pattern).expect("patterns are valid"));
+    regex.is_match(text)
 }

@@ -7,9 +7,9 @@
 
 mod bounds;
 mod convert;
-mod object;
 mod probe;
 mod problem;
+mod resource;
 mod rules;
 mod schema;
 mod spec;
@@ -18,9 +18,9 @@ mod tests;
 mod tier;
 mod words;
 
-pub use object::{FailoverPolicyObjectSpec, TargetGroup, TargetKind, TargetRef, ValidPolicy};
 pub use probe::{GrpcProbe, HttpProbe, ProbeSpec, TcpProbe};
 pub use problem::{Field, Invalid, Problem, Segment};
+pub use resource::{FailoverPolicyObjectSpec, TargetGroup, TargetKind, TargetRef, ValidPolicy};
 pub use schema::{object_schema, schema};
 pub use spec::{FailbackSpec, FailoverPolicySpec, PassiveSpec};
 pub use tier::{TierServiceSpec, TierSpec};

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    bounds::{INTERVAL, PORT, THRESHOLD, TIMEOUT},
+    bounds::{GRPC_SERVICE, HOST, INTERVAL, PATH, PORT, STATUS, THRESHOLD, TIMEOUT},
     rules,
 };
 
@@ -56,13 +56,11 @@ pub struct TcpProbe {}
 pub struct HttpProbe {
     /// Path and query. Default `/`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1, max = 1024), extend("default" = "/"))]
-    #[schemars(regex(pattern = r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$"))]
+    #[schemars(with = "String", transform = PATH.schema(), extend("default" = "/"))]
     pub path: Option<String>,
     /// The Host header. Default: address and port of the backend.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1, max = 253))]
-    #[schemars(regex(pattern = r"^[A-Za-z0-9._:\[\]-]+$"))]
+    #[schemars(with = "String", transform = HOST.schema())]
     pub host: Option<String>,
     /// Another port than the backend's own, 1 to 65535.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,8 +68,7 @@ pub struct HttpProbe {
     pub port: Option<i32>,
     /// Which status is healthy: one, or the first and the last of a range. Default `200-399`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = 7), extend("default" = "200-399"))]
-    #[schemars(regex(pattern = "^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$"))]
+    #[schemars(with = "String", transform = STATUS.schema(), extend("default" = "200-399"))]
     #[schemars(extend("x-kubernetes-validations" = rules::status()))]
     pub status: Option<String>,
 }
@@ -82,7 +79,7 @@ pub struct HttpProbe {
 pub struct GrpcProbe {
     /// The service that is asked about. Omitted: the server as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = 253), regex(pattern = "^[!-~]*$"))]
+    #[schemars(with = "String", transform = GRPC_SERVICE.schema())]
     pub service: Option<String>,
     /// Another port than the backend's own, 1 to 65535.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -31,7 +31,7 @@ pub(super) fn tier_name() -> Value {
 }
 
 /// No target is named twice, and none is a tier of its own.
-pub(super) fn object() -> Value {
+pub(super) fn targets() -> Value {
     rules(&[
         (
             "self.targetRefs.all(one, self.targetRefs.exists_one(other, other.name == one.name))",

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Value, json};
 
-use super::{FailoverPolicyObjectSpec, FailoverPolicySpec, object::LABEL};
+use super::{FailoverPolicyObjectSpec, FailoverPolicySpec, bounds::LABEL};
 
 /// The OpenAPI v3 schema of [`FailoverPolicySpec`]: every bound that can be said, descriptions, and
 /// the rules in CEL (`x-kubernetes-validations`).

@@ -3,7 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{rules, words::LocalityWord};
+use super::{
+    bounds::{PORT_NAME, TIER_NAME},
+    rules,
+    words::LocalityWord,
+};
 
 /// The core's own tier, behind all that are declared.
 pub(super) const RESERVED: &str = "terminating";
@@ -17,7 +21,7 @@ pub struct TierSpec {
     /// Unique within the policy: 1 to 63 lower-case letters, digits and dashes, not `terminating`,
     /// which is the tier of backends that are about to end, behind all others.
     #[serde(skip_serializing_if = "String::is_empty")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(transform = TIER_NAME.schema())]
     #[schemars(extend("x-kubernetes-validations" = rules::tier_name()))]
     pub name: String,
     /// Backends at least as near to the client's node as this: `Node`, `Zone`, `Region` or
@@ -57,7 +61,6 @@ pub struct TierServiceSpec {
     pub name: String,
     /// Name or number of its port. Omitted: the only one it has.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1, max = 63))]
-    #[schemars(regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(with = "String", transform = PORT_NAME.schema())]
     pub port: Option<String>,
 }

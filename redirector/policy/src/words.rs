@@ -1,4 +1,4 @@
-//! The words of a policy, what the core calls them, and what a name may be.
+//! The words of a policy, and what the core calls them.
 
 use redirector_common::AllDown;
 use redirector_core::{
@@ -69,12 +69,4 @@ words! {
         Region => Place::Region,
         Cluster => Place::Cluster,
     }
-}
-
-/// Whether it is a name as ports and tiers have them (a DNS label): `^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
-/// and at most 63 characters.
-pub(super) fn is_label(name: &str) -> bool {
-    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_dashed = name.starts_with('-') || name.ends_with('-');
-    (1..=63).contains(&name.len()) && !is_dashed && name.bytes().all(is_inner)
 }

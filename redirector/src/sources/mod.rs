@@ -3,7 +3,7 @@
 //! No source knows another, and none knows what the core makes of its news.
 
 #[cfg(test)]
-mod addresses;
+mod addresses_tests;
 pub mod file;
 pub mod kube;
 pub mod prober;

@@ -9,10 +9,11 @@ use redirector_common::Limits;
 use redirector_core::service::{Failback, LIMITS, Policy, ServiceRef};
 
 use super::{
-    FailbackSpec, FailoverPolicySpec, Field, Invalid, PassiveSpec, Problem, TierServiceSpec,
+    FailbackSpec, FailoverPolicySpec, Field, Invalid, PassiveSpec, Problem, Segment,
+    TierServiceSpec,
     bounds::{
         BASE_EJECTION, CONNECT_TIMEOUT, Durations, HOLD_DOWN, MAX_EJECTION, MAX_FAILURES,
-        MIN_HEALTHY, Numbers, OVERPROVISIONING, RAMP, shown,
+        MIN_HEALTHY, Numbers, OVERPROVISIONING, RAMP, Texts, shown,
     },
 };
 
@@ -40,7 +41,7 @@ impl FailoverPolicySpec {
         own: &ServiceRef,
         refer: impl FnMut(&TierServiceSpec) -> Result<ServiceRef, String>,
     ) -> (Policy, Vec<Problem>) {
-        let mut checks = Checks { own, refer, problems: Vec::new() };
+        let mut checks = Checks { own, refer, field: Field::default(), problems: Vec::new() };
         let policy = checks.policy(self);
         (policy, checks.problems)
     }
@@ -50,6 +51,8 @@ impl FailoverPolicySpec {
 struct Checks<'a, R> {
     own: &'a ServiceRef,
     refer: R,
+    /// What is being checked.
+    field: Field,
     problems: Vec<Problem>,
 }
 
@@ -67,80 +70,58 @@ impl<R: FnMut(&TierServiceSpec) -> Result<ServiceRef, String>> Checks<'_, R> {
             passive,
             probe,
         } = spec;
-        let root = Field::default();
-        let Policy {
-            overprovisioning_percent: overprovisioning,
-            min_healthy_percent: min_healthy,
-            ..
-        } = Policy::default();
-        let passive_field = root.field("passive");
+        let default = Policy::default();
         Policy {
-            tiers: self.tiers(&root.field("tiers"), tiers.as_deref()),
+            tiers: self.of("tiers", tiers, |checks, tiers| checks.tiers(tiers)).unwrap_or_default(),
             mode: mode.map(Into::into).unwrap_or_default(),
             overprovisioning_percent: self
-                .number(
-                    &root.field("overprovisioningPercent"),
-                    *overprovisioning_percent,
-                    OVERPROVISIONING,
-                )
-                .unwrap_or(overprovisioning),
+                .number("overprovisioningPercent", *overprovisioning_percent, OVERPROVISIONING)
+                .unwrap_or(default.overprovisioning_percent),
             min_healthy_percent: self
-                .number(&root.field("minHealthyPercent"), *min_healthy_percent, MIN_HEALTHY)
-                .unwrap_or(min_healthy),
+                .number("minHealthyPercent", *min_healthy_percent, MIN_HEALTHY)
+                .unwrap_or(default.min_healthy_percent),
             // An owner who declares any policy declares fail-back.
-            failback: Some(self.failback(&root.field("failback"), failback.as_ref())),
+            failback: self.of("failback", failback, Self::failback).or(Some(Failback::default())),
             all_down: all_down.map(Into::into).unwrap_or_default(),
             on_backend_lost: on_backend_lost.map(Into::into).unwrap_or_default(),
             limits: Limits {
                 connect_timeout_ms: self
-                    .duration(
-                        &root.field("connectTimeout"),
-                        connect_timeout.as_deref(),
-                        CONNECT_TIMEOUT,
-                    )
+                    .duration("connectTimeout", connect_timeout, CONNECT_TIMEOUT)
                     .and_then(|ms| ms.try_into().ok())
                     .unwrap_or(LIMITS.connect_timeout_ms),
-                ..self.passive(&passive_field, passive.as_ref())
+                ..self.of("passive", passive, Self::passive).unwrap_or(LIMITS)
             },
-            probe: probe.as_ref().map(|probe| self.probe(&root.field("probe"), probe)),
+            probe: self.of("probe", probe, Self::probe),
         }
     }
 
-    fn failback(&mut self, field: &Field, failback: Option<&FailbackSpec>) -> Failback {
+    fn failback(&mut self, failback: &FailbackSpec) -> Failback {
+        let FailbackSpec { mode, hold_down, ramp } = failback;
         let default = Failback::default();
-        let Some(FailbackSpec { mode, hold_down, ramp }) = failback else { return default };
         Failback {
             mode: mode.map_or(default.mode, Into::into),
             hold_down_ms: self
-                .duration(&field.field("holdDown"), hold_down.as_deref(), HOLD_DOWN)
+                .duration("holdDown", hold_down, HOLD_DOWN)
                 .unwrap_or(default.hold_down_ms),
-            ramp_ms: self
-                .duration(&field.field("ramp"), ramp.as_deref(), RAMP)
-                .unwrap_or(default.ramp_ms),
+            ramp_ms: self.duration("ramp", ramp, RAMP).unwrap_or(default.ramp_ms),
         }
     }
 
-    fn passive(&mut self, field: &Field, passive: Option<&PassiveSpec>) -> Limits {
-        let Some(passive) = passive else { return LIMITS };
+    fn passive(&mut self, passive: &PassiveSpec) -> Limits {
         let PassiveSpec { refused, timeouts, base_ejection, max_ejection } = passive;
-        let base_field = field.field("baseEjection");
-        let base = self.duration(&base_field, base_ejection.as_deref(), BASE_EJECTION);
-        let max = self.duration(&field.field("maxEjection"), max_ejection.as_deref(), MAX_EJECTION);
+        let base = self.duration("baseEjection", base_ejection, BASE_EJECTION);
+        let max = self.duration("maxEjection", max_ejection, MAX_EJECTION);
         if let (Some(text), Some(base), Some(max)) = (base_ejection, base, max)
             && base > max
         {
             let max = shown(Duration::from_millis(max.into()));
-            self.add(&base_field, format!("{text} is above the maxEjection of {max}"));
+            self.add_at("baseEjection", format!("{text} is above the maxEjection of {max}"));
         }
         let base_ejection_ms =
             base.unwrap_or(LIMITS.base_ejection_ms.min(max.unwrap_or(LIMITS.max_ejection_ms)));
         Limits {
-            refused: self
-                .number(&field.field("refused"), *refused, MAX_FAILURES)
-                .unwrap_or(LIMITS.refused),
-            timeouts: self
-                .number(&field.field("timeouts"), *timeouts, MAX_FAILURES)
-                .unwrap_or(LIMITS.timeouts),
+            refused: self.number("refused", *refused, MAX_FAILURES).unwrap_or(LIMITS.refused),
+            timeouts: self.number("timeouts", *timeouts, MAX_FAILURES).unwrap_or(LIMITS.timeouts),
             connect_timeout_ms: LIMITS.connect_timeout_ms,
             base_ejection_ms,
             max_ejection_ms: max.unwrap_or(LIMITS.max_ejection_ms.max(base_ejection_ms)),
@@ -149,21 +130,58 @@ impl<R: FnMut(&TierServiceSpec) -> Result<ServiceRef, String>> Checks<'_, R> {
 }
 
 impl<R> Checks<'_, R> {
+    /// Checks a field, if it is there.
+    fn of<V, T>(
+        &mut self,
+        name: &'static str,
+        value: &Option<V>,
+        check: impl FnOnce(&mut Self, &V) -> T,
+    ) -> Option<T> {
+        let value = value.as_ref()?;
+        Some(self.within(Segment::Name(name), |checks| check(checks, value)))
+    }
+
+    /// Checks what stands at a step further in.
+    fn within<T>(&mut self, step: Segment, check: impl FnOnce(&mut Self) -> T) -> T {
+        self.field.0.push(step);
+        let found = check(self);
+        self.field.0.pop();
+        found
+    }
+
     fn number<N: TryFrom<i32>>(
         &mut self,
-        field: &Field,
+        name: &'static str,
         number: Option<i32>,
         bounds: Numbers,
     ) -> Option<N> {
-        bounds.check(number?).map_err(|why| self.add(field, why)).ok()
+        bounds.check(number?).map_err(|why| self.add_at(name, why)).ok()
     }
 
-    fn duration(&mut self, field: &Field, text: Option<&str>, bounds: Durations) -> Option<u32> {
-        bounds.check(text?).map_err(|why| self.add(field, why)).ok()
+    fn duration(
+        &mut self,
+        name: &'static str,
+        text: &Option<String>,
+        bounds: Durations,
+    ) -> Option<u32> {
+        bounds.check(text.as_ref()?).map_err(|why| self.add_at(name, why)).ok()
     }
 
-    fn add(&mut self, field: &Field, message: impl Into<String>) {
-        self.problems.push(Problem { field: field.clone(), message: message.into() });
+    fn text(&mut self, name: &'static str, text: &str, form: &Texts) {
+        if let Err(why) = form.check(text) {
+            self.add_at(name, why);
+        }
+    }
+
+    /// Adds a problem of a field of what is being checked.
+    fn add_at(&mut self, name: &'static str, message: impl Into<String>) {
+        self.within(Segment::Name(name), |checks| checks.add(message));
+    }
+
+    /// Adds a problem of what is being checked.
+    fn add(&mut self, message: impl Into<String>) {
+        let (field, message) = (self.field.clone(), message.into());
+        self.problems.push(Problem { field, message });
     }
 }
 

@@ -1,5 +1,6 @@
 //! The schema, the rules and the validation of a policy.
 
-mod object;
+mod bounds;
+mod resource;
 mod structural;
 mod validation;

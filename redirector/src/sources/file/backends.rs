@@ -1,19 +1,18 @@
 //! Reads the backends of one service.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
-};
+use std::collections::{HashMap, hash_map::Entry};
 
 use redirector_common::{MAX_TIER_ENTRIES, MAX_TIERS};
 use redirector_core::service::{Backend, BackendRef, Frontend, Locality, Protocol, Rank};
 
 use super::{
     address,
-    at::{At, Text},
-    schema,
+    fields::Fields,
+    tree::{Text, Tree},
     validate::Validation,
 };
+
+const FIELDS: &[&str] = &["address", "node", "zone", "region", "cluster", "weight"];
 
 /// The service whose backends are being read.
 pub(super) struct Backends<'a> {
@@ -28,28 +27,20 @@ pub(super) struct Backends<'a> {
 
 impl Backends<'_> {
     /// The valid ones; the others are problems of the file.
-    pub fn read(&mut self, list: &[At<schema::Backend>]) -> Vec<Backend> {
+    pub fn read(&mut self, list: &[Tree<'_>]) -> Vec<Backend> {
         let mut lines = HashMap::with_capacity(list.len());
         let mut places = HashMap::new();
         let mut backends = Vec::with_capacity(list.len());
-        for At { value: written, position } in list {
-            let Some(address) = &written.address else {
-                let message =
-                    format_args!("{}: a backend has no address; write ADDRESS:PORT", self.label);
-                self.validation.problems.missing(*position, "address", message);
-                continue;
-            };
-            let weight = self.weight(written, address);
-            let locality = self.locality(written, address);
-            let Some(backend) = self.backend(address) else { continue };
-            let position = address.position;
-            match lines.entry(backend) {
+        for tree in list {
+            let Some((address, found)) = self.one(tree) else { continue };
+            let Text { position, .. } = address;
+            match lines.entry(found.backend) {
                 Entry::Vacant(free) => _ = free.insert(position.line),
                 Entry::Occupied(taken) => {
                     let message = format_args!(
-                        "{}: backend {} is already at line {}; for a larger share give it a weight",
+                        "{}: backend {address} is already at line {}; for a larger share give it a \
+                         weight",
                         self.label,
-                        address,
                         taken.get()
                     );
                     self.validation.problems.add(position, message);
@@ -57,7 +48,7 @@ impl Backends<'_> {
                 }
             }
             // Backends of one place are certainly in one tier, however tiers are made.
-            let place = (locality.clone(), backend.address.is_ipv4());
+            let place = (found.locality.clone(), found.backend.address.is_ipv4());
             let count = places.entry(place).or_insert(0_usize);
             *count += 1;
             if *count == MAX_TIER_ENTRIES + 1 {
@@ -67,7 +58,7 @@ impl Backends<'_> {
                 );
                 self.validation.problems.add(position, message);
             }
-            backends.push(Backend { backend, locality, weight, rank: Rank::default() });
+            backends.push(found);
         }
         if let Some(first) = list.get(MAX_TIER_ENTRIES * MAX_TIERS) {
             let message = format_args!(
@@ -81,10 +72,26 @@ impl Backends<'_> {
         backends
     }
 
-    fn backend(&mut self, text: &Text) -> Option<BackendRef> {
+    /// A backend, with its address as it is written.
+    fn one<'t>(&mut self, tree: &'t Tree<'_>) -> Option<(Text<'t>, Backend)> {
+        let problems = &mut self.validation.problems;
+        let fields = Fields::of(tree, FIELDS, problems)?;
+        let Some(address) = fields.text("address", problems).ok()? else {
+            let message =
+                format_args!("{}: a backend has no address; write ADDRESS:PORT", self.label);
+            problems.add(tree.position, message);
+            return None;
+        };
+        let weight = self.weight(&fields, address);
+        let locality = self.locality(&fields, address);
+        let backend = self.backend(address)?;
+        Some((address, Backend { backend, locality, weight, rank: Rank::default() }))
+    }
+
+    fn backend(&mut self, text: Text<'_>) -> Option<BackendRef> {
         let Validation { allow_loopback, problems, frontends, .. } = &mut *self.validation;
         let (label, protocol) = (self.label, self.protocol);
-        let (address, port) = match address::backend(&text.value) {
+        let (address, port) = match address::backend(text.value) {
             Ok(found) => found,
             Err(why) => {
                 let message = format_args!("{label}: backend {text:?} {why}");
@@ -106,38 +113,26 @@ impl Backends<'_> {
         Some(BackendRef { address, port, protocol })
     }
 
-    fn weight(&mut self, written: &schema::Backend, address: &Text) -> u16 {
-        let Some(weight) = &written.weight else { return 1 };
+    fn weight(&mut self, fields: &Fields<'_>, address: Text<'_>) -> u16 {
+        let problems = &mut self.validation.problems;
+        let Ok(Some(weight)) = fields.text("weight", problems) else { return 1 };
         if let Ok(found @ 1..) = weight.value.parse() {
             return found;
         }
         let message = format_args!(
-            "{}: backend {}: weight {weight} is not between 1 and 65535; \
-             to give it nothing, leave it out",
-            self.label, address
+            "{}: backend {address}: weight {weight} is not between 1 and 65535; to give it \
+             nothing, leave it out",
+            self.label
         );
-        self.validation.problems.add(weight.position, message);
+        problems.add(weight.position, message);
         1
     }
 
-    fn locality(&mut self, written: &schema::Backend, address: &Text) -> Locality {
-        let schema::Backend { address: _, node, zone, region, cluster, weight: _ } = written;
-        let Validation { names, problems, .. } = &mut *self.validation;
-        let label = self.label;
-        let mut place = |field: &Option<Text>, what| -> Option<Arc<str>> {
-            names.place(
-                field.as_ref()?,
-                format_args!("{label}: backend {address}: {what}"),
-                problems,
-            )
-        };
-        Locality {
-            node: place(node, "node"),
-            zone: place(zone, "zone"),
-            region: place(region, "region"),
-            // The core knows the own cluster as `None`, whether it is written or not.
-            cluster: place(cluster, "cluster")
-                .filter(|name| self.node.cluster.as_ref() != Some(name)),
-        }
+    fn locality(&mut self, fields: &Fields<'_>, address: Text<'_>) -> Locality {
+        let of = format_args!("{}: backend {address}", self.label);
+        let found = self.validation.locality(fields, "node", of);
+        // The core knows the own cluster as `None`, whether it is written or not.
+        let cluster = found.cluster.filter(|name| self.node.cluster.as_ref() != Some(name));
+        Locality { cluster, ..found }
     }
 }

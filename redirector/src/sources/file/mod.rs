@@ -1,6 +1,6 @@
 //! The static file source: a YAML file with this node, the services and their backends.
 //!
-//! A file is used as a whole or not at all. What may stand in it is in the module `schema`:
+//! A file is used as a whole or not at all, and nothing in it is inherited. What may stand in it:
 //!
 //! ```yaml
 //! node: {name: n1, zone: a, region: eu, cluster: local}
@@ -20,34 +20,47 @@
 //!     allDown: Panic
 //!     probe: {tcp: {}, interval: 1s, timeout: 500ms, unhealthy: 2, healthy: 3}
 //! ```
+//!
+//! - `node`: where this node is, each field optional: unknown, and equal to nothing. Backends of the
+//!   same node come first, then those of the same zone, of the same region, of this cluster, and of
+//!   other clusters.
+//! - `allowLoopback`: `true` allows loopback addresses, for tries on one host.
+//! - `services`: every service there is; what is not listed is gone, and `[]` is none.
+//! - `name`: 1 to 253 bytes without spaces, `namespace/name` by convention; unique in the file.
+//! - `frontends`: at least one `ADDRESS:PORT/tcp` or `…/udp`, all of one protocol, of either family.
+//! - `affinity`: connections of one client stay at one backend until so long after the last one:
+//!   `timeout` in whole seconds, `1s` to `24h`, by default `3h`. Omitted: none.
+//! - `backends`: what answers; `[]` refuses every connection. `address` is `ADDRESS:PORT`, IPv6 in
+//!   brackets, and names are not resolved. An omitted `node`, `zone` or `region` is unknown, an
+//!   omitted `cluster` that of this node. `weight` is the share among the backends of a tier, 1 to
+//!   65535, by default 1.
+//! - `policy`: `FailoverPolicy.spec` without `targetRefs`, whose fields are those of
+//!   [`FailoverPolicySpec`](redirector_policy::FailoverPolicySpec); its probe may also be `off`.
+//!   Omitted: tiers by locality without fail-back, `Panic`, and the default probe where the protocol
+//!   is TCP.
 
 mod address;
-mod at;
 mod backends;
-#[cfg(test)]
-mod bad_inputs;
-#[cfg(test)]
-mod good_inputs;
-mod invalid;
-mod lenient;
+mod fields;
 mod names;
 mod policy;
+mod problems;
 mod read;
-#[cfg(test)]
-mod reloads;
 mod schema;
 mod signs;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod validate;
 mod warnings;
 mod watch;
 
-pub use at::Position;
-use invalid::Problems;
-pub use invalid::{Invalid, Problem};
+pub use problems::{Invalid, Problem};
 pub use read::read;
 use redirector_core::service::{Locality, Service};
-use serde_saphyr::Options;
+use serde_saphyr::{DuplicateKeyPolicy, NonFiniteFloatPolicy, Options};
+pub use tree::Position;
+use tree::Tree;
 pub use watch::watch;
 
 /// What a valid file says.
@@ -68,17 +81,14 @@ pub fn parse(path: &str, text: &str) -> Result<Config, Invalid> {
     if text.trim().is_empty() {
         return Err(Invalid::whole(path, "the file is empty; write `services: []` for none"));
     }
-    match serde_saphyr::from_str_with_options(text, options()) {
-        Ok(file) => validate::validate(path, text, &file, Problems::default()),
-        Err(error) => match lenient::read(text) {
-            Some((file, problems)) => validate::validate(path, text, &file, problems),
-            None => Err(Invalid::yaml(path, &error)),
-        },
-    }
+    let tree: Tree<'_> = serde_saphyr::from_str_with_options(text, options())
+        .map_err(|error| Invalid::yaml(path, &error))?;
+    validate::validate(path, &tree.with_plain_texts(text))
 }
 
 /// A file is as large as [`read()`] allows, so size needs no budget; repetition through aliases
-/// and depth do. Within that anchors are free: twenty thousand services may share a policy.
+/// and depth do. Within that anchors are free: twenty thousand services may share a policy. What is
+/// no mistake of YAML's is told with all the others.
 fn options() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -90,6 +100,8 @@ fn options() -> Options {
             enforce_alias_anchor_ratio: false,
         },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 250_000 },
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         strict_booleans: true,
         with_snippet: false,
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fmt, sync::Arc};
 
-use super::{at::Text, invalid::Problems};
+use super::{problems::Problems, tree::Text};
 
 /// Longest name in bytes: that of a DNS name, as Kubernetes' names are.
 const LONGEST: usize = 253;
@@ -15,11 +15,11 @@ impl Names {
     /// The name in `text`; `what` begins the message if it is none.
     pub fn name(
         &mut self,
-        text: &Text,
+        text: Text<'_>,
         what: impl fmt::Display,
         problems: &mut Problems,
     ) -> Option<Arc<str>> {
-        let name = text.value.as_str();
+        let name = text.value;
         if let Some(known) = self.0.get(name) {
             return Some(Arc::clone(known));
         }
@@ -35,7 +35,7 @@ impl Names {
     /// The name of a node, zone, region or cluster, which has no `/`.
     pub fn place(
         &mut self,
-        text: &Text,
+        text: Text<'_>,
         what: impl fmt::Display,
         problems: &mut Problems,
     ) -> Option<Arc<str>> {

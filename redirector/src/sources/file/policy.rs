@@ -1,14 +1,15 @@
 //! Validates what the owner of a service declared: policy, probe and affinity.
 
-use std::{collections::BTreeSet, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use redirector_core::service::{Backend, Frontend, Policy, Probe, Protocol, ServiceRef};
 
 use super::{
-    at::{Position, Text},
-    invalid::Problems,
-    names, schema,
-    tree::{Reading, Tree},
+    fields::Fields,
+    names,
+    problems::Problems,
+    schema::Reading,
+    tree::{Position, Text, Tree},
     validate::Validation,
 };
 use redirector_policy::{FailoverPolicySpec, Field, TierServiceSpec, schema as policy_schema};
@@ -24,19 +25,22 @@ pub(super) struct Owner<'a> {
     /// How messages name it.
     pub label: &'a str,
     pub protocol: Protocol,
-    /// The text of the file.
-    pub file: &'a str,
 }
 
 /// The policy of a service. Without a word about it, TCP is probed.
-pub(super) fn policy(written: Option<&Tree>, owner: &Owner<'_>, problems: &mut Problems) -> Policy {
+pub(super) fn policy(
+    written: Option<&Tree<'_>>,
+    owner: &Owner<'_>,
+    problems: &mut Problems,
+) -> Policy {
     let default_probe = (owner.protocol == Protocol::Tcp).then(Probe::default);
     let default = Policy { probe: default_probe.clone(), ..Policy::default() };
     let Some(written) = written else { return default };
     let choice = choice(written, owner, problems);
+    let skipped = matches!(choice, Choice::Off).then_some("probe");
     let before = problems.count();
-    let mut reading = Reading { file: owner.file, label: owner.label, problems };
-    let Some(spec) = spec(written, &choice, &mut reading) else { return default };
+    let mut reading = Reading { label: owner.label, skipped, problems };
+    let Some(spec) = spec(written, &mut reading) else { return default };
     // What is not of its form was left out, and that is a problem already, not another one.
     let misshapen: BTreeSet<Position> = reading.problems.since(before).collect();
     let (policy, wrong) = spec.convert(owner.name, refer);
@@ -55,7 +59,7 @@ pub(super) fn policy(written: Option<&Tree>, owner: &Owner<'_>, problems: &mut P
 /// backend, and count as a connect of an application.
 pub(super) fn refuse_redirected_probe(
     policy: &Policy,
-    written: Option<&Tree>,
+    written: Option<&Tree<'_>>,
     backends: &[Backend],
     label: &str,
     validation: &mut Validation,
@@ -93,10 +97,10 @@ enum Choice {
 }
 
 /// In the file, a probe may be `off` where a `FailoverPolicy` just has none.
-fn choice(written: &Tree, owner: &Owner<'_>, problems: &mut Problems) -> Choice {
-    let Owner { label, protocol, file, .. } = owner;
+fn choice(written: &Tree<'_>, owner: &Owner<'_>, problems: &mut Problems) -> Choice {
+    let Owner { label, protocol, .. } = owner;
     let Some(probe) = written.field("probe") else { return Choice::Default };
-    match (probe.text(file), protocol) {
+    match (probe.text(), protocol) {
         (Some(word), _) if word.value == "off" => Choice::Off,
         (Some(word), _) => {
             problems.add(
@@ -120,16 +124,16 @@ fn choice(written: &Tree, owner: &Owner<'_>, problems: &mut Problems) -> Choice 
 
 /// The fields as they are written, without those that are not of their form; `None` if it is no
 /// policy at all.
-fn spec(written: &Tree, choice: &Choice, reading: &mut Reading<'_>) -> Option<FailoverPolicySpec> {
+fn spec(written: &Tree<'_>, reading: &mut Reading<'_>) -> Option<FailoverPolicySpec> {
     let before = reading.problems.count();
-    let skipped = matches!(choice, Choice::Off).then_some("probe");
-    let value = reading.policy(written, policy_schema(), skipped)?;
+    let root = Field::default();
+    let value = reading.value(written, policy_schema(), &root)?;
     match serde_json::from_value(value) {
         Ok(spec) => Some(spec),
         // Because of what was left out.
         Err(_) if reading.problems.count() > before => None,
         Err(error) => {
-            reading.add(written.position, &Field::default(), format_args!("is none: {error}"));
+            reading.add(written.position, &root, format_args!("is none: {error}"));
             None
         }
     }
@@ -148,41 +152,28 @@ fn refer(service: &TierServiceSpec) -> Result<ServiceRef, String> {
 
 /// Seconds of session affinity of `service`.
 pub(super) fn affinity(
-    written: Option<&schema::Affinity>,
+    written: Option<&Tree<'_>>,
     service: &str,
     problems: &mut Problems,
 ) -> Option<u32> {
-    let timeout = &written?.timeout;
-    let Some(timeout) = timeout else { return Some(AFFINITY_SECONDS) };
-    let one = Duration::from_secs(1);
-    let found = duration(timeout, one..=MAX_AFFINITY, &format!("{service}: timeout"), problems)?;
-    if found.subsec_nanos() != 0 {
-        problems.add(
-            timeout.position,
-            format_args!("{service}: timeout {timeout} is not in whole seconds"),
-        );
-    }
-    u32::try_from(found.as_secs()).ok()
+    let fields = Fields::of(written?, &["timeout"], problems)?;
+    let Some(timeout) = fields.text("timeout", problems).ok()? else {
+        return Some(AFFINITY_SECONDS);
+    };
+    seconds(timeout)
+        .map_err(|why| problems.add(timeout.position, format_args!("{service}: timeout {why}")))
+        .ok()
 }
 
-fn duration(
-    text: &Text,
-    range: RangeInclusive<Duration>,
-    field: &str,
-    problems: &mut Problems,
-) -> Option<Duration> {
-    match humantime::parse_duration(&text.value) {
-        Ok(found) if range.contains(&found) => return Some(found),
-        Ok(_) => {
-            let [from, to] =
-                [range.start(), range.end()].map(|end| humantime::format_duration(*end));
-            problems
-                .add(text.position, format_args!("{field} {text} is not between {from} and {to}"));
-        }
-        Err(_) => problems.add(
-            text.position,
-            format_args!("{field} {text:?} is no duration such as 500ms, 1s or 3h"),
-        ),
+fn seconds(text: Text<'_>) -> Result<u32, String> {
+    let Ok(found) = humantime::parse_duration(text.value) else {
+        return Err(format!("{text:?} is no duration such as 500ms, 1s or 3h"));
+    };
+    if !(Duration::from_secs(1)..=MAX_AFFINITY).contains(&found) {
+        return Err(format!("{text} is not between 1s and 1day"));
     }
-    None
+    if found.subsec_nanos() != 0 {
+        return Err(format!("{text} is not in whole seconds"));
+    }
+    u32::try_from(found.as_secs()).map_err(|_| format!("{text} is too long"))
 }

@@ -1,83 +1,115 @@
-//! The file as it is written: which fields there are. What they may hold is validated elsewhere.
+//! Gives a policy the form that its schema demands.
 //!
-//! Every scalar is text and nearly everything optional here, so that one pass over the result finds
-//! every bad or missing value of a file, not only the first one.
+//! The fields are those of the policy's schema, so there is one list of them; unknown fields, wrong
+//! kinds and wrong words are found here. What the values mean is validated by the policy itself.
 
-use serde::Deserialize;
+use std::fmt;
+
+use redirector_policy::Field;
+use serde_json::{Value, json};
 
 use super::{
-    at::{At, Text},
-    tree::Tree,
+    fields::Fields,
+    problems::Problems,
+    tree::{Position, Text, Tree},
 };
 
-/// The whole file.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct File {
-    /// Where this node is. Omitted: unknown, no backend is nearer than another.
-    pub node: Option<Node>,
-    /// `true` allows loopback addresses, for tries on one host. Default `false`.
-    #[serde(default)]
-    pub allow_loopback: bool,
-    /// Every service there is: what is not listed is gone. `[]` is none.
-    pub services: Option<Vec<At<Service>>>,
+/// Reads one policy.
+pub(super) struct Reading<'a> {
+    /// How messages name the service.
+    pub label: &'a str,
+    /// The field of the policy that is not read.
+    pub skipped: Option<&'a str>,
+    pub problems: &'a mut Problems,
 }
 
-/// Where this node is. Each field may be omitted: unknown, and equal to nothing.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Node {
-    /// Backends of the same node come first.
-    pub name: Option<Text>,
-    /// Then those of the same zone.
-    pub zone: Option<Text>,
-    /// Then those of the same region.
-    pub region: Option<Text>,
-    /// Then the others of this cluster, then other clusters.
-    pub cluster: Option<Text>,
+impl Reading<'_> {
+    /// What `tree` says, as `schema` wants it, without what is wrong, which is added to the
+    /// problems.
+    pub fn value(
+        &mut self,
+        tree: &Tree<'_>,
+        schema: &'static Value,
+        field: &Field,
+    ) -> Option<Value> {
+        if tree.is_absent() {
+            return None;
+        }
+        let scalar = "text or a number";
+        let (expected, found) = match schema["type"].as_str() {
+            Some("object") if tree.entries().is_none() => ("fields, each `name: value`", None),
+            Some("object") => ("", Some(self.fields(tree, schema, field))),
+            Some("array") => ("a list", tree.list().map(|list| self.list(list, schema, field))),
+            Some("integer") => (scalar, tree.text().map(|text| self.number(text, schema, field))),
+            _ => (scalar, tree.text().map(|text| self.word(text, schema, field))),
+        };
+        found.unwrap_or_else(|| {
+            self.add(tree.position, field, format_args!("must be {expected}"));
+            None
+        })
+    }
+
+    fn fields(&mut self, tree: &Tree<'_>, schema: &'static Value, field: &Field) -> Option<Value> {
+        let known: Vec<_> = schema["properties"].as_object().into_iter().flatten().collect();
+        let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+        let fields = Fields::of(tree, &names, self.problems)?;
+        let skipped = if field.0.is_empty() { self.skipped } else { None };
+        let read = known.into_iter().filter(|(name, _)| skipped != Some(name.as_str()));
+        let values = read.filter_map(|(name, schema)| {
+            let value = self.value(fields.get(name)?, schema, &field.field(name))?;
+            Some((name.clone(), value))
+        });
+        Some(values.collect())
+    }
+
+    fn list(&mut self, list: &[Tree<'_>], schema: &'static Value, field: &Field) -> Option<Value> {
+        let schema = &schema["items"];
+        let values = list.iter().enumerate().map(|(index, inner)| {
+            // What is wrong has a place all the same, so that the others keep theirs.
+            self.value(inner, schema, &field.index(index)).unwrap_or_else(|| nothing(schema))
+        });
+        Some(values.collect())
+    }
+
+    fn word(&mut self, text: Text<'_>, schema: &Value, field: &Field) -> Option<Value> {
+        let words: Vec<_> =
+            schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if let Some((last, first)) = words.split_last()
+            && !words.contains(&text.value)
+        {
+            let message = format!("{text:?} is unknown; use {} or {last}", first.join(", "));
+            self.add(text.position, field, message);
+            return None;
+        }
+        Some(text.value.into())
+    }
+
+    /// Out of bounds is out of the policy's bounds, which says so itself, unless there is no such
+    /// number at all.
+    fn number(&mut self, text: Text<'_>, schema: &Value, field: &Field) -> Option<Value> {
+        let Ok(number) = text.value.parse::<i32>() else {
+            let [from, to] = ["minimum", "maximum"].map(|end| &schema[end]);
+            self.add(text.position, field, format_args!("{text} is not between {from} and {to}"));
+            return None;
+        };
+        Some(number.into())
+    }
+
+    /// Adds a problem of that field.
+    pub fn add(&mut self, position: Position, field: &Field, message: impl fmt::Display) {
+        let label = self.label;
+        // The policy as a whole has no field.
+        let name = if field.0.is_empty() { "policy".to_owned() } else { field.last().to_string() };
+        self.problems.add(position, format_args!("{label}: {name} {message}"));
+    }
 }
 
-/// One service: what applications dial, and what answers.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Service {
-    /// 1 to 253 bytes without spaces, `namespace/name` by convention; unique in the file.
-    pub name: Option<Text>,
-    /// At least one `ADDRESS:PORT/tcp` or `…/udp`, all of one protocol, of either family.
-    pub frontends: Option<Vec<Text>>,
-    /// Session affinity; omitted is none.
-    pub affinity: Option<Affinity>,
-    /// What answers; `[]` refuses every connection.
-    pub backends: Option<Vec<At<Backend>>>,
-    /// `FailoverPolicy.spec` without `targetRefs`, whose fields are those of
-    /// [`FailoverPolicySpec`](redirector_policy::FailoverPolicySpec); its probe may also be `off`.
-    /// Omitted: tiers by locality without fail-back, `Panic`, and the default probe where the
-    /// protocol is TCP.
-    pub policy: Option<Tree>,
-}
-
-/// Connections of one client stay at one backend.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Affinity {
-    /// How long after the last connection: whole seconds, `1s` to `24h`. Default `3h`.
-    pub timeout: Option<Text>,
-}
-
-/// One backend. It inherits nothing: an omitted node, zone or region is unknown.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Backend {
-    /// `ADDRESS:PORT`, IPv6 in brackets. Names are not resolved.
-    pub address: Option<Text>,
-    /// Name of its node, which is another one in each cluster.
-    pub node: Option<Text>,
-    /// Its zone.
-    pub zone: Option<Text>,
-    /// Its region.
-    pub region: Option<Text>,
-    /// Its cluster. Omitted: the cluster of this node.
-    pub cluster: Option<Text>,
-    /// Share among the backends of its tier, 1 to 65535. Default 1.
-    pub weight: Option<Text>,
+/// An empty value of that kind.
+fn nothing(schema: &Value) -> Value {
+    match schema["type"].as_str() {
+        Some("object") => json!({}),
+        Some("array") => json!([]),
+        Some("integer") => json!(0),
+        _ => json!(""),
+    }
 }

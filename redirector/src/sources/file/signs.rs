@@ -52,7 +52,7 @@ impl Signs {
     }
 
     /// Waits for a sign, then for the end of its burst. Cancel safe: a burst goes on.
-    pub async fn settled(&mut self) {
+    pub async fn burst_end(&mut self) {
         loop {
             let Some(begin) = self.burst else {
                 // Cannot fail: the sender is ours.
@@ -60,12 +60,12 @@ impl Signs {
                 self.burst = Some(Instant::now());
                 continue;
             };
-            let patience = if self.seen.borrow_and_update().being_written {
+            let quiet = if self.seen.borrow_and_update().being_written {
                 UNCLOSED
             } else {
                 QUIET.min(LONGEST.saturating_sub(begin.elapsed()))
             };
-            if timeout(patience, self.seen.changed()).await.is_err() {
+            if timeout(quiet, self.seen.changed()).await.is_err() {
                 self.burst = None;
                 return;
             }

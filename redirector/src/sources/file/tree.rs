@@ -1,73 +1,133 @@
-//! A policy as it stands in the file: every value with its position.
-//!
-//! The fields are those of the policy's schema, which says what each of them holds; so there is
-//! one list of them, and unknown fields, wrong kinds and wrong words are found here with line and
-//! column, all at once. What the values mean is validated by the policy itself.
+//! A file as a tree: every value with its position. What it should be is asked elsewhere.
 
-use std::{collections::BTreeSet, fmt, ops::Range};
+use std::{borrow::Cow, collections::BTreeSet, fmt, ops::Range};
 
+use redirector_policy::{Field, Segment};
 use serde::{
     Deserialize, Deserializer,
-    de::{self, MapAccess, SeqAccess, Visitor},
+    de::{Error, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::Value;
-use serde_saphyr::Spanned;
+use serde_saphyr::{Location, Spanned};
 
-use super::{
-    at::{Position, Text},
-    invalid::Problems,
-};
-use redirector_policy::{Field, Segment};
+/// Characters of a value that a message shows.
+const SHOWN: usize = 80;
+
+/// Line and column, both from 1, the column in characters. Line 0 is the file as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line, from 1; 0 is the file as a whole.
+    pub line: u32,
+    /// The column, from 1; 0 is the file as a whole.
+    pub column: u32,
+}
+
+impl Position {
+    /// The file as a whole: it cannot be read, or it is empty.
+    pub const FILE: Self = Self { line: 0, column: 0 };
+}
+
+impl From<Location> for Position {
+    fn from(location: Location) -> Self {
+        let clamp = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        Self { line: clamp(location.line()), column: clamp(location.column()) }
+    }
+}
+
+/// Text of a scalar, quoted or not: numbers are parsed by the validation, whose messages name the
+/// object they belong to.
+#[derive(Clone, Copy)]
+pub(super) struct Text<'t> {
+    pub value: &'t str,
+    pub position: Position,
+}
+
+/// The text as it is written, on one line and not too long for a message.
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.value.char_indices().nth(SHOWN).map_or(self.value.len(), |(end, _)| end);
+        write!(f, "{}", self.value[..shown].escape_debug())?;
+        if shown < self.value.len() { f.write_str("…") } else { Ok(()) }
+    }
+}
+
+/// The same text in quotes, for text that may be anything.
+impl fmt::Debug for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
 
 /// A value and where it is written. For a YAML alias that is where the alias stands.
-pub(super) struct Tree {
+///
+/// It borrows from the text of the file, of which a million backends may be read, and [`Spanned`]
+/// takes a hundred bytes more per value.
+pub(super) struct Tree<'a> {
     pub position: Position,
-    node: Node,
-    /// Where its text is, in bytes of the file.
-    bytes: Range<usize>,
+    node: Node<'a>,
 }
 
-enum Node {
+enum Node<'a> {
     /// `null`, `~` or nothing: as if the field were not there.
     Absent,
-    Text(String),
-    /// A number or a boolean; its text is what is meant.
-    Plain,
-    List(Vec<Tree>),
-    Fields(Vec<(Text, Tree)>),
+    Text(Cow<'a, str>),
+    /// A number or a boolean: its text, in these bytes of the file, is what is meant.
+    Plain(Range<usize>),
+    List(Vec<Tree<'a>>),
+    Fields(Vec<(Tree<'a>, Tree<'a>)>),
 }
 
-impl Tree {
-    /// The field of that name, unless it is absent.
-    pub fn field(&self, name: &str) -> Option<&Self> {
-        let Node::Fields(fields) = &self.node else { return None };
-        let (_, found) = fields.iter().find(|(key, _)| key.value == name)?;
-        (!matches!(found.node, Node::Absent)).then_some(found)
+impl<'a> Tree<'a> {
+    /// Takes the text of numbers and booleans from `file`, which the tree was read from.
+    pub fn with_plain_texts(mut self, file: &'a str) -> Self {
+        self.take_plain_texts(file);
+        self
     }
 
+    fn take_plain_texts(&mut self, file: &'a str) {
+        match &mut self.node {
+            Node::Absent | Node::Text(_) => {}
+            Node::Plain(bytes) => {
+                let text = file.get(bytes.clone()).unwrap_or_default();
+                self.node = Node::Text(text.trim().into());
+            }
+            Node::List(list) => list.iter_mut().for_each(|inner| inner.take_plain_texts(file)),
+            Node::Fields(fields) => {
+                for (key, inner) in fields {
+                    key.take_plain_texts(file);
+                    inner.take_plain_texts(file);
+                }
+            }
+        }
+    }
+}
+
+impl Tree<'_> {
     /// Whether nothing is written there.
     pub fn is_absent(&self) -> bool {
         matches!(self.node, Node::Absent)
     }
 
-    /// Its fields, if it has any; those that are absent too.
-    pub fn into_fields(self) -> Option<Vec<(Text, Self)>> {
-        if let Node::Fields(fields) = self.node { Some(fields) } else { None }
+    /// What is written, if it is a scalar.
+    pub fn text(&self) -> Option<Text<'_>> {
+        let Node::Text(text) = &self.node else { return None };
+        Some(Text { value: text, position: self.position })
     }
 
     /// Its elements, if it is a list.
-    pub fn into_list(self) -> Option<Vec<Self>> {
-        if let Node::List(list) = self.node { Some(list) } else { None }
+    pub fn list(&self) -> Option<&[Self]> {
+        if let Node::List(list) = &self.node { Some(list) } else { None }
     }
 
-    /// What is written, if it is a scalar. `file` is the text of the file.
-    pub fn text(&self, file: &str) -> Option<Text> {
-        let value = match &self.node {
-            Node::Text(text) => text.clone(),
-            Node::Plain => file.get(self.bytes.clone())?.trim().to_owned(),
-            Node::Absent | Node::List(_) | Node::Fields(_) => return None,
-        };
-        Some(Text { value, position: self.position })
+    /// Its keys and values as they are written, if it has any.
+    pub fn entries(&self) -> Option<&[(Self, Self)]> {
+        if let Node::Fields(fields) = &self.node { Some(fields) } else { None }
+    }
+
+    /// The field of that name, unless it is absent.
+    pub fn field(&self, name: &str) -> Option<&Self> {
+        let is_named = |key: &Self| key.text().is_some_and(|key| key.value == name);
+        let (_, found) = self.entries()?.iter().find(|(key, _)| is_named(key))?;
+        (!found.is_absent()).then_some(found)
     }
 
     /// Where `field` stands; of a field that is not there, what should hold it.
@@ -77,27 +137,24 @@ impl Tree {
 
     /// Whether any of these positions is there, where `field` stands, or in it.
     pub fn has(&self, field: &Field, positions: &BTreeSet<Position>) -> bool {
-        fn is_in(tree: &Tree, positions: &BTreeSet<Position>) -> bool {
-            positions.contains(&tree.position)
-                || match &tree.node {
-                    Node::Absent | Node::Text(_) | Node::Plain => false,
-                    Node::List(list) => list.iter().any(|inner| is_in(inner, positions)),
-                    Node::Fields(fields) => fields.iter().any(|(key, inner)| {
-                        positions.contains(&key.position) || is_in(inner, positions)
-                    }),
-                }
-        }
-        is_in(self.at(field), positions)
+        self.at(field).has_any(positions)
+    }
+
+    fn has_any(&self, positions: &BTreeSet<Position>) -> bool {
+        let lists = self.list().into_iter().flatten();
+        let mut entries = self.entries().into_iter().flatten();
+        positions.contains(&self.position)
+            || lists.into_iter().any(|inner| inner.has_any(positions))
+            || entries.any(|(key, inner)| key.has_any(positions) || inner.has_any(positions))
     }
 
     /// What stands where `field` is; of a field that is not there, what should hold it.
     fn at(&self, field: &Field) -> &Self {
         let mut found = self;
         for segment in &field.0 {
-            let inner = match (segment, &found.node) {
-                (Segment::Name(name), _) => found.field(name),
-                (Segment::Index(index), Node::List(list)) => list.get(*index),
-                (Segment::Index(_), _) => None,
+            let inner = match segment {
+                Segment::Name(name) => found.field(name),
+                Segment::Index(index) => found.list().and_then(|list| list.get(*index)),
             };
             let Some(inner) = inner else { break };
             found = inner;
@@ -106,155 +163,20 @@ impl Tree {
     }
 }
 
-/// Gives a tree the form that its schema demands.
-pub(super) struct Reading<'a> {
-    /// The text of the file.
-    pub file: &'a str,
-    /// How messages name the service.
-    pub label: &'a str,
-    pub problems: &'a mut Problems,
-}
-
-impl Reading<'_> {
-    /// The policy in `tree`, as `schema` wants it, without what is wrong, which is added to the
-    /// problems, and without the field `skipped`.
-    pub fn policy(
-        &mut self,
-        tree: &Tree,
-        schema: &'static Value,
-        skipped: Option<&str>,
-    ) -> Option<Value> {
-        let root = Field::default();
-        match &tree.node {
-            Node::Fields(fields) => {
-                let fields = fields.iter().filter(|(key, _)| Some(key.value.as_str()) != skipped);
-                Some(self.fields(fields, schema, &root))
-            }
-            _ => self.value(tree, schema, &root),
-        }
-    }
-
-    fn value(&mut self, tree: &Tree, schema: &'static Value, field: &Field) -> Option<Value> {
-        match (schema["type"].as_str(), &tree.node) {
-            (_, Node::Absent) => None,
-            (Some("object"), Node::Fields(fields)) => Some(self.fields(fields, schema, field)),
-            (Some("array"), Node::List(list)) => {
-                let schema = &schema["items"];
-                let values = list.iter().enumerate().map(|(index, inner)| {
-                    // What is wrong has a place all the same, so that the others keep theirs.
-                    self.value(inner, schema, &field.index(index))
-                        .unwrap_or_else(|| nothing(schema))
-                });
-                Some(Value::Array(values.collect()))
-            }
-            (Some("string"), Node::Text(_) | Node::Plain) => self.word(tree, schema, field),
-            (Some("integer"), Node::Text(_) | Node::Plain) => self.number(tree, schema, field),
-            (expected, _) => {
-                let expected = match expected {
-                    Some("object") => "fields, each `name: value`",
-                    Some("array") => "a list",
-                    _ => "text or a number",
-                };
-                self.add(tree.position, field, format_args!("must be {expected}"));
-                None
-            }
-        }
-    }
-
-    fn fields<'a>(
-        &mut self,
-        fields: impl IntoIterator<Item = &'a (Text, Tree)>,
-        schema: &'static Value,
-        field: &Field,
-    ) -> Value {
-        let mut values = serde_json::Map::new();
-        for (key, inner) in fields {
-            let known = schema["properties"].as_object();
-            let Some((name, schema)) = known.and_then(|known| known.get_key_value(&key.value))
-            else {
-                self.unknown(key, schema);
-                continue;
-            };
-            if let Some(value) = self.value(inner, schema, &field.field(name)) {
-                values.insert(name.clone(), value);
-            }
-        }
-        Value::Object(values)
-    }
-
-    fn unknown(&mut self, key: &Text, schema: &Value) {
-        let known = schema["properties"].as_object().into_iter().flatten();
-        let known = known.map(|(name, _)| name.as_str());
-        self.problems.add(key.position, unknown_field(key, known));
-    }
-
-    fn word(&mut self, tree: &Tree, schema: &Value, field: &Field) -> Option<Value> {
-        let text = tree.text(self.file)?;
-        let words: Vec<_> =
-            schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        if let Some((last, first)) = words.split_last()
-            && !words.contains(&text.value.as_str())
-        {
-            let message = format!("{text:?} is unknown; use {} or {last}", first.join(", "));
-            self.add(tree.position, field, message);
-            return None;
-        }
-        Some(text.value.into())
-    }
-
-    /// Out of bounds is out of the policy's bounds, which says so itself, unless there is no such
-    /// number at all.
-    fn number(&mut self, tree: &Tree, schema: &Value, field: &Field) -> Option<Value> {
-        let text = tree.text(self.file)?;
-        let Ok(number) = text.value.parse::<i32>() else {
-            let [from, to] = ["minimum", "maximum"].map(|end| &schema[end]);
-            self.add(tree.position, field, format_args!("{text} is not between {from} and {to}"));
-            return None;
-        };
-        Some(number.into())
-    }
-
-    /// Adds a problem of that field.
-    pub fn add(&mut self, position: Position, field: &Field, message: impl fmt::Display) {
-        let label = self.label;
-        // The policy as a whole has no field.
-        let name = if field.0.is_empty() { "policy".to_owned() } else { field.last().to_string() };
-        self.problems.add(position, format_args!("{label}: {name} {message}"));
-    }
-}
-
-/// Says that a field is not known, and which are known.
-pub(super) fn unknown_field<'k>(key: &Text, known: impl Iterator<Item = &'k str>) -> String {
-    let known = known.collect::<Vec<_>>().join(", ");
-    if known.is_empty() {
-        format!("unknown field `{key}`; none is expected here")
-    } else {
-        format!("unknown field `{key}`; expected one of {known}")
-    }
-}
-
-/// An empty value of that kind.
-fn nothing(schema: &Value) -> Value {
-    match schema["type"].as_str() {
-        Some("object") => Value::Object(serde_json::Map::new()),
-        Some("array") => Value::Array(Vec::new()),
-        Some("integer") => Value::from(0),
-        _ => Value::from(""),
-    }
-}
-
-impl<'de> Deserialize<'de> for Tree {
+impl<'de> Deserialize<'de> for Tree<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Spanned { value: node, referenced, defined } = Spanned::deserialize(deserializer)?;
-        let span = defined.span();
-        let byte = |offset: Option<u64>| usize::try_from(offset.unwrap_or(0)).unwrap_or(usize::MAX);
-        let begin = byte(span.byte_offset());
-        let bytes = begin..begin.saturating_add(byte(span.byte_len()));
-        Ok(Self { position: referenced.into(), node, bytes })
+        let Spanned { value: mut node, referenced, defined } = Spanned::deserialize(deserializer)?;
+        if let Node::Plain(bytes) = &mut node {
+            let span = defined.span();
+            let byte = |at: Option<u64>| at.and_then(|at| at.try_into().ok()).unwrap_or(0);
+            let begin: usize = byte(span.byte_offset());
+            *bytes = begin..begin + byte(span.byte_len());
+        }
+        Ok(Self { position: referenced.into(), node })
     }
 }
 
-impl<'de> Deserialize<'de> for Node {
+impl<'de> Deserialize<'de> for Node<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(NodeVisitor)
     }
@@ -263,37 +185,41 @@ impl<'de> Deserialize<'de> for Node {
 struct NodeVisitor;
 
 impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = Node;
+    type Value = Node<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a policy")
+        f.write_str("a value")
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<Node, E> {
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
         Ok(Node::Absent)
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Node, E> {
-        Ok(Node::Text(text.to_owned()))
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Node::Text(text.into()))
     }
 
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Node, E> {
-        Ok(Node::Plain)
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Node::Text(text.to_owned().into()))
     }
 
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Node, E> {
-        Ok(Node::Plain)
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Node::Plain(0..0))
     }
 
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Node, E> {
-        Ok(Node::Plain)
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Node::Plain(0..0))
     }
 
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Node, E> {
-        Ok(Node::Plain)
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(Node::Plain(0..0))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node, A::Error> {
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Node::Plain(0..0))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut found = Vec::new();
         while let Some(inner) = list.next_element()? {
             found.push(inner);
@@ -301,11 +227,12 @@ impl<'de> Visitor<'de> for NodeVisitor {
         Ok(Node::List(found))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut found = Vec::new();
         while let Some(entry) = map.next_entry()? {
             found.push(entry);
         }
+        found.shrink_to_fit();
         Ok(Node::Fields(found))
     }
 }

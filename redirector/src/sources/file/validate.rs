@@ -5,6 +5,7 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    fmt,
     sync::Arc,
 };
 
@@ -12,44 +13,28 @@ use redirector_core::service::{Frontend, Locality, Protocol, Service, ServiceRef
 
 use super::{
     Config, address,
-    at::{At, Position},
     backends::Backends,
-    invalid::{Invalid, Problems},
+    fields::{Fields, scalar},
     names::Names,
-    policy, schema, warnings,
+    policy,
+    problems::{Invalid, Problems},
+    tree::{Position, Tree},
+    warnings,
 };
 
-/// The whole file, or all of its problems, with those that were found in reading it.
-pub(super) fn validate(
-    path: &str,
-    text: &str,
-    file: &schema::File,
-    mut problems: Problems,
-) -> Result<Config, Invalid> {
-    let written = file.services.as_deref();
-    if written.is_none() {
-        let why = "services is missing; write `services: []` for none";
-        problems.add(Position::FILE, why);
-    }
-    let written = written.unwrap_or_default();
-    let mut validation = Validation {
-        allow_loopback: file.allow_loopback,
-        problems,
-        names: Names::default(),
-        frontends: HashMap::new(),
-    };
-    let node = validation.node(file.node.as_ref());
-    let headed: Vec<Headed<'_>> = validation.heads(written);
-    let services = headed
-        .into_iter()
-        .map(|headed| validation.service(headed, &node, text))
-        .collect::<Vec<_>>();
-    validation.problems.verdict(path)?;
-    let (warnings, unlisted_warnings) = warnings::of(written, &services, &node).listed();
-    Ok(Config { node, services, warnings, unlisted_warnings })
+const FILE: &[&str] = &["node", "allowLoopback", "services"];
+const NODE: &[&str] = &["name", "zone", "region", "cluster"];
+const SERVICE: &[&str] = &["name", "frontends", "affinity", "backends", "policy"];
+
+/// The whole file, or all of its problems.
+pub(super) fn validate(path: &str, file: &Tree<'_>) -> Result<Config, Invalid> {
+    let mut validation = Validation::default();
+    let config = validation.file(file);
+    validation.problems.verdict(path, config)
 }
 
 /// What is known of a file, and what is wrong with it.
+#[derive(Default)]
 pub(super) struct Validation {
     pub allow_loopback: bool,
     pub problems: Problems,
@@ -59,62 +44,86 @@ pub(super) struct Validation {
 }
 
 /// A service whose name and frontends have been read.
-struct Headed<'a> {
+pub(super) struct Headed<'t> {
     name: ServiceRef,
     /// How messages name it.
-    label: String,
+    pub label: String,
     frontends: Vec<Frontend>,
     protocol: Protocol,
-    rest: &'a At<schema::Service>,
+    pub fields: Fields<'t>,
 }
 
 impl Validation {
-    fn node(&mut self, written: Option<&schema::Node>) -> Locality {
-        let Some(schema::Node { name, zone, region, cluster }) = written else {
-            return Locality::default();
-        };
-        let mut place = |field: &Option<_>, what| {
-            self.names.place(field.as_ref()?, format_args!("node: {what}"), &mut self.problems)
+    /// What the file says; `None` if something is wrong.
+    fn file(&mut self, file: &Tree<'_>) -> Option<Config> {
+        let missing = "services is missing; write `services: []` for none";
+        if file.is_absent() {
+            self.problems.add(Position::FILE, missing);
+            return None;
+        }
+        let fields = Fields::of(file, FILE, &mut self.problems)?;
+        self.allow_loopback = fields.bool("allowLoopback", &mut self.problems);
+        let node = fields.get("node");
+        let node = node.and_then(|node| Fields::of(node, NODE, &mut self.problems));
+        let node = node.map_or_else(Locality::default, |node| self.locality(&node, "name", "node"));
+        let services = fields.list("services", &mut self.problems);
+        if let Ok(None) = services {
+            self.problems.add(Position::FILE, missing);
+        }
+        let mut lines = HashMap::new();
+        let services = services.ok().flatten().unwrap_or_default().iter();
+        let headed: Vec<Headed<'_>> =
+            services.filter_map(|service| self.head(service, &mut lines)).collect();
+        let services: Vec<_> = headed.iter().map(|headed| self.service(headed, &node)).collect();
+        if self.problems.count() > 0 {
+            return None;
+        }
+        let (warnings, unlisted_warnings) = warnings::of(&headed, &services, &node).listed();
+        Some(Config { node, services, warnings, unlisted_warnings })
+    }
+
+    /// A place, whose node is the field `node`; `of` is how messages name what is there.
+    pub fn locality(&mut self, fields: &Fields<'_>, node: &str, of: impl fmt::Display) -> Locality {
+        let Self { names, problems, .. } = self;
+        let mut place = |field| {
+            let name = fields.text(field, problems).ok()??;
+            names.place(name, format_args!("{of}: {field}"), problems)
         };
         Locality {
-            node: place(name, "name"),
-            zone: place(zone, "zone"),
-            region: place(region, "region"),
-            cluster: place(cluster, "cluster"),
+            node: place(node),
+            zone: place("zone"),
+            region: place("region"),
+            cluster: place("cluster"),
         }
     }
 
-    fn heads<'a>(&mut self, services: &'a [At<schema::Service>]) -> Vec<Headed<'a>> {
-        let mut lines = HashMap::new();
-        let mut heads = Vec::with_capacity(services.len());
-        for service in services {
-            let (name, label) = self.service_name(service, &mut lines);
-            let (frontends, protocol) = self.frontends(service, &name, &label);
-            heads.push(Headed {
-                name: ServiceRef(name),
-                label,
-                frontends,
-                protocol,
-                rest: service,
-            });
-        }
-        heads
+    fn head<'t>(
+        &mut self,
+        service: &'t Tree<'_>,
+        lines: &mut HashMap<&'t str, u32>,
+    ) -> Option<Headed<'t>> {
+        let fields = Fields::of(service, SERVICE, &mut self.problems)?;
+        let (name, label) = self.name(&fields, lines);
+        let (frontends, protocol) = self.frontends(&fields, &name, &label);
+        Some(Headed { name: ServiceRef(name), label, frontends, protocol, fields })
     }
 
     /// The name and how messages say it. Without a valid name a service is validated to the end,
     /// then refused with the file.
-    fn service_name<'a>(
+    fn name<'t>(
         &mut self,
-        service: &'a At<schema::Service>,
-        lines: &mut HashMap<&'a str, u32>,
+        service: &Fields<'t>,
+        lines: &mut HashMap<&'t str, u32>,
     ) -> (Arc<str>, String) {
-        let Some(written) = &service.value.name else {
-            let why = "a service has no name; give it one";
-            self.problems.missing(service.position, "name", why);
+        let written = service.text("name", &mut self.problems);
+        if let Ok(None) = written {
+            self.problems.add(service.position, "a service has no name; give it one");
+        }
+        let Ok(Some(written)) = written else {
             return (Arc::default(), "service without name".to_owned());
         };
         let label = format!("service {written:?}");
-        match lines.entry(written.value.as_str()) {
+        match lines.entry(written.value) {
             Entry::Vacant(free) => _ = free.insert(written.position.line),
             Entry::Occupied(taken) => self.problems.add(
                 written.position,
@@ -130,14 +139,20 @@ impl Validation {
 
     fn frontends(
         &mut self,
-        service: &At<schema::Service>,
+        service: &Fields<'_>,
         name: &Arc<str>,
         label: &str,
     ) -> (Vec<Frontend>, Protocol) {
+        let written = service.list("frontends", &mut self.problems);
+        if let Ok(None | Some([])) = written {
+            let why = "has no frontends; list at least one, or remove the service";
+            self.problems.add(service.position, format_args!("{label} {why}"));
+        }
         let mut frontends: Vec<Frontend> = Vec::new();
-        for text in service.value.frontends.iter().flatten() {
+        for tree in written.ok().flatten().unwrap_or_default() {
+            let Some(text) = scalar(tree, &mut self.problems) else { continue };
             let position = text.position;
-            let (address, port, protocol) = match address::frontend(&text.value) {
+            let (address, port, protocol) = match address::frontend(text.value) {
                 Ok(found) => found,
                 Err(why) => {
                     let message = format_args!("{label}: frontend {text:?} {why}");
@@ -176,42 +191,30 @@ impl Validation {
             }
             frontends.push(frontend);
         }
-        if service.value.frontends.as_ref().is_none_or(Vec::is_empty) {
-            self.problems.missing(
-                service.position,
-                "frontends",
-                format_args!("{label} has no frontends; list at least one, or remove the service"),
-            );
-        }
         let protocol = frontends.first().map_or(Protocol::Tcp, |first| first.protocol);
         (frontends, protocol)
     }
 
-    fn service(&mut self, headed: Headed<'_>, node: &Locality, file: &str) -> Service {
-        let Headed { name, label, frontends, protocol, rest } = headed;
-        let At { value: written, position } = rest;
-        let mut backends = Vec::new();
-        match &written.backends {
-            Some(list) => {
-                let mut reading = Backends { validation: self, label: &label, protocol, node };
-                backends = reading.read(list);
+    fn service(&mut self, headed: &Headed<'_>, node: &Locality) -> Service {
+        let Headed { name, label, frontends, protocol, fields } = headed;
+        let protocol = *protocol;
+        let backends = match fields.list("backends", &mut self.problems) {
+            Ok(Some(list)) => Backends { validation: self, label, protocol, node }.read(list),
+            Ok(None) => {
+                let why = "has no backends; write `backends: []` to refuse everyone";
+                self.problems.add(fields.position, format_args!("{label} {why}"));
+                Vec::new()
             }
-            None => self.problems.add(
-                *position,
-                format_args!("{label} has no backends; write `backends: []` to refuse everyone"),
-            ),
-        }
-        let owner = policy::Owner { name: &name, label: &label, protocol, file };
-        let policy = policy::policy(written.policy.as_ref(), &owner, &mut self.problems);
-        policy::refuse_redirected_probe(&policy, written.policy.as_ref(), &backends, &label, self);
+            Err(_) => Vec::new(),
+        };
+        let written = fields.get("policy");
+        let owner = policy::Owner { name, label, protocol };
+        let policy = policy::policy(written, &owner, &mut self.problems);
+        policy::refuse_redirected_probe(&policy, written, &backends, label, self);
         Service {
-            name,
-            frontends,
-            affinity_seconds: policy::affinity(
-                written.affinity.as_ref(),
-                &label,
-                &mut self.problems,
-            ),
+            name: name.clone(),
+            frontends: frontends.clone(),
+            affinity_seconds: policy::affinity(fields.get("affinity"), label, &mut self.problems),
             virtual_addresses: Vec::new(),
             also_served: false,
             unreachable: false,

@@ -10,41 +10,35 @@ use redirector_core::{
 use redirector_policy::Field;
 
 use super::{
-    at::{At, Position},
-    invalid::Problems,
-    schema,
-    tree::Tree,
+    problems::Problems,
+    tree::{Position, Tree},
+    validate::Headed,
 };
 
 /// Warnings about services that are valid, in the order in which they are written.
-pub(super) fn of(
-    written: &[At<schema::Service>],
-    services: &[Service],
-    node: &Locality,
-) -> Problems {
+pub(super) fn of(written: &[Headed<'_>], services: &[Service], node: &Locality) -> Problems {
     let mut warnings = Problems::default();
     let listed: HashMap<&ServiceRef, &Service> =
         services.iter().map(|service| (&service.name, service)).collect();
-    for (At { value: written, .. }, service) in written.iter().zip(services) {
-        let Some(tree) = &written.policy else { continue };
+    for (Headed { label, fields, .. }, service) in written.iter().zip(services) {
+        let Some(tree) = fields.get("policy") else { continue };
         if service.policy.tiers.is_empty() || service.backends.is_empty() {
             continue;
         }
-        let label = format!("service {:?}", &*service.name.0);
         let mut of = Of { label, tree, service, node, warnings: &mut warnings };
         for (number, rule) in service.policy.tiers.iter().enumerate() {
             of.tier(number, rule, |name| listed.get(name).map(|other| other.backends.len()));
         }
-        of.without_tier(written.backends.as_deref().unwrap_or_default());
+        of.without_tier(fields.get("backends").and_then(Tree::list).unwrap_or_default());
     }
     warnings
 }
 
 struct Of<'a> {
     /// How messages name the service.
-    label: String,
+    label: &'a str,
     /// Its policy.
-    tree: &'a Tree,
+    tree: &'a Tree<'a>,
     service: &'a Service,
     node: &'a Locality,
     warnings: &'a mut Problems,
@@ -124,7 +118,7 @@ impl<'a> Of<'a> {
     }
 
     /// Warns once about all backends that fit no tier.
-    fn without_tier(&mut self, written: &[At<schema::Backend>]) {
+    fn without_tier(&mut self, written: &[Tree<'_>]) {
         let Self { label, service, node, warnings, .. } = self;
         let has_none = |position: &usize| {
             let own = &service.backends[*position];

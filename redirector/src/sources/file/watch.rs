@@ -47,7 +47,7 @@ pub async fn watch(
         loop {
             tokio::select! {
                 () = state.sender.closed() => return,
-                () = signs.settled() => break,
+                () = signs.burst_end() => break,
                 _ = poll.tick() => {}
             }
             if state.is_touched() && !signs.in_burst() {

@@ -55,7 +55,7 @@ pub(super) struct Feed {
 
 /// What has been said and asked so far.
 #[derive(Default)]
-struct Said {
+struct FeedState {
     notices: BTreeSet<Notice>,
     quota: Quota,
     /// When notices were looked for, and when they are to be, if there may be new ones.
@@ -75,39 +75,39 @@ impl Feed {
         core: mpsc::Sender<Input>,
         asks: mpsc::Sender<Ask>,
     ) {
-        let mut said = Said::default();
+        let mut state = FeedState::default();
         let mut statuses = interval(self.statuses);
         statuses.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let notice_at = said.notice_at.unwrap_or_else(Instant::now);
+            let notice_at = state.notice_at.unwrap_or_else(Instant::now);
             tokio::select! {
                 news = inbox.recv() => {
                     let Some(news) = news else { break };
-                    said.has_policies |= matches!(&news, News::Policies(batch) if batch.is_synced);
+                    state.has_policies |= matches!(&news, News::Policies(batch) if batch.is_synced);
                     self.index.take(news);
                     // Bursts are one difference.
                     while let Ok(news) = inbox.try_recv() {
-                        said.has_policies |= matches!(&news, News::Policies(batch) if batch.is_synced);
+                        state.has_policies |= matches!(&news, News::Policies(batch) if batch.is_synced);
                         self.index.take(news);
                     }
                     if !self.tell(&core).await {
                         break;
                     }
-                    let at = said.noticed.map_or_else(Instant::now, |last| last + NOTICES);
-                    said.notice_at = Some(at);
-                    self.notice(&mut said);
+                    let at = state.noticed.map_or_else(Instant::now, |last| last + NOTICES);
+                    state.notice_at = Some(at);
+                    self.notice(&mut state);
                 }
-                () = sleep_until(notice_at.into()), if said.notice_at.is_some() => {
-                    self.notice(&mut said);
+                () = sleep_until(notice_at.into()), if state.notice_at.is_some() => {
+                    self.notice(&mut state);
                 }
                 _ = statuses.tick() => {
-                    said.quota.say_left_out(Instant::now());
-                    if self.lacks_policies(&mut said) {
+                    state.quota.say_left_out(Instant::now());
+                    if self.lacks_policies(&mut state) {
                         self.index.take(News::Policies(Batch { changes: Vec::new(), is_synced: true }));
                         if !self.tell(&core).await {
                             break;
                         }
-                        said.notice_at = Some(Instant::now());
+                        state.notice_at = Some(Instant::now());
                     }
                     if let Some(handle) = &self.handle {
                         status::tell(&self.index, handle, &asks).await;
@@ -132,20 +132,20 @@ impl Feed {
     }
 
     /// Says what is new, and asks for what is missing, if that is due.
-    fn notice(&self, said: &mut Said) {
+    fn notice(&self, state: &mut FeedState) {
         let now = Instant::now();
-        if said.notice_at.is_none_or(|at| now < at) {
+        if state.notice_at.is_none_or(|at| now < at) {
             return;
         }
-        said.notice_at = None;
-        said.noticed = Some(now);
-        self.say_notices(said);
-        self.ask_for_regions(said);
+        state.notice_at = None;
+        state.noticed = Some(now);
+        self.say_notices(state);
+        self.ask_for_regions(state);
     }
 
     /// Says once when something is so, and once when it no longer is.
-    fn say_notices(&self, said: &mut Said) {
-        if self.index.is_synced() && !mem::replace(&mut said.is_synced, true) {
+    fn say_notices(&self, state: &mut FeedState) {
+        if self.index.is_synced() && !mem::replace(&mut state.is_synced, true) {
             info!("heard everything; from now on the tables follow the API server");
         }
         let notices = self.index.notices();
@@ -153,33 +153,33 @@ impl Feed {
         // One whose message changes with every version of the object, or that comes and goes, is news
         // each time: its tenant does not fill the log by that.
         let mut allows =
-            |object: &ObjectRef| said.quota.allows(Subject::Object(object.to_string()), now);
-        for Notice { object, reason, message } in notices.difference(&said.notices) {
+            |object: &ObjectRef| state.quota.allows(Subject::Object(object.to_string()), now);
+        for Notice { object, reason, message } in notices.difference(&state.notices) {
             if allows(object) {
                 warn!(%object, reason, "{message}");
             }
         }
-        for Notice { object, reason, message } in said.notices.difference(&notices) {
+        for Notice { object, reason, message } in state.notices.difference(&notices) {
             if allows(object) {
                 info!(%object, reason, "no longer so: {message}");
             }
         }
-        said.notices = notices;
+        state.notices = notices;
         *self.left.write().unwrap_or_else(PoisonError::into_inner) =
             Shortfall { services: self.index.left(), newest: self.index.outdated(), file: None };
     }
 
     /// Where zones are is asked for once, and again when one turns up whose region is not known: to
     /// watch all Nodes from all nodes would be most of the API server's work.
-    fn ask_for_regions(&self, said: &mut Said) {
-        let is_due = match said.regions_asked {
+    fn ask_for_regions(&self, state: &mut FeedState) {
+        let is_due = match state.regions_asked {
             None => self.index.is_synced(),
             Some(asked) => asked.elapsed() > REGIONS && !self.index.unknown_zones().is_empty(),
         };
         if !is_due {
             return;
         }
-        said.regions_asked = Some(Instant::now());
+        state.regions_asked = Some(Instant::now());
         let (client, limits, heard) =
             (self.client.clone(), self.limits.clone(), self.heard.clone());
         tokio::spawn(async move {
@@ -207,12 +207,12 @@ impl Feed {
 
     /// A cluster that does not know FailoverPolicies has none. Only before any were heard of: a
     /// definition that is removed takes its objects with it, and the watch says so.
-    fn lacks_policies(&self, said: &mut Said) -> bool {
-        if said.has_policies || self.policies.snapshot().state != State::Missing {
-            said.missing_since = None;
+    fn lacks_policies(&self, state: &mut FeedState) -> bool {
+        if state.has_policies || self.policies.snapshot().state != State::Missing {
+            state.missing_since = None;
             return false;
         }
-        let since = *said.missing_since.get_or_insert_with(Instant::now);
+        let since = *state.missing_since.get_or_insert_with(Instant::now);
         if since.elapsed() < MISSING {
             return false;
         }
@@ -220,7 +220,7 @@ impl Feed {
             "this cluster does not know FailoverPolicies; `redirector crd | kubectl apply -f -` \
              teaches it"
         );
-        said.has_policies = true;
+        state.has_policies = true;
         true
     }
 }

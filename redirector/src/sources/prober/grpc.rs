@@ -6,26 +6,25 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError, Weak},
-    task::{Context, Poll},
 };
 
-use hyper::{Uri, body::Incoming, client::conn::http2, rt::Executor};
+use hyper::{Uri, client::conn::http2, rt::Executor};
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
-use tonic::{Code, Status, body::Body, codegen::Service};
+use tonic::{Code, Status};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
+use tower::service_fn;
 
 use super::{
-    ask::{shown, system_error},
-    dial::Failure,
-    frugal::{Frugal, READ},
+    failure::{Failure, causes, shown, system_error},
+    limited::{LimitedStream, MAX_READ},
 };
 
 /// Asks how `service` is; the empty name is the server as a whole.
 pub(super) async fn check(
-    connection: Frugal,
+    connection: LimitedStream,
     peer: SocketAddr,
     service: &str,
 ) -> Result<(), Failure> {
@@ -38,8 +37,9 @@ pub(super) async fn check(
     let origin: Uri = format!("http://{peer}")
         .parse()
         .map_err(|error| Failure::Local(std::io::Error::other(error)))?;
+    let sender = service_fn(move |request| sender.clone().send_request(request));
     let mut client =
-        HealthClient::with_origin(Sender(sender), origin).max_decoding_message_size(READ.into());
+        HealthClient::with_origin(sender, origin).max_decoding_message_size(MAX_READ.into());
     match client.check(HealthCheckRequest { service: service.to_owned() }).await {
         Ok(answer) => match answer.into_inner().status() {
             ServingStatus::Serving => Ok(()),
@@ -64,10 +64,7 @@ fn blame_transport(error: &(dyn std::error::Error + 'static)) -> Failure {
     if let Some(error) = system_error(error) {
         return error.into();
     }
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
+    let innermost = causes(error).last().unwrap_or(error);
     Failure::said(format!("does not answer in gRPC: {}", shown(&innermost.to_string())))
 }
 
@@ -90,24 +87,5 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Beside {
         if let Some(tasks) = self.0.upgrade() {
             tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(future);
         }
-    }
-}
-
-/// The client's way to the connection.
-struct Sender(http2::SendRequest<Body>);
-
-impl Service<hyper::Request<Body>> for Sender {
-    type Response = hyper::Response<Incoming>;
-    type Error = hyper::Error;
-    type Future = std::pin::Pin<
-        Box<dyn Future<Output = Result<hyper::Response<Incoming>, hyper::Error>> + Send>,
-    >;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, request: hyper::Request<Body>) -> Self::Future {
-        Box::pin(self.0.send_request(request))
     }
 }

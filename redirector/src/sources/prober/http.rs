@@ -14,9 +14,8 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 
 use super::{
-    ask::system_error,
-    dial::Failure,
-    frugal::{Frugal, READ},
+    failure::{Failure, system_error},
+    limited::{LimitedStream, MAX_READ},
 };
 
 /// What is asked of whom.
@@ -28,10 +27,10 @@ pub(super) struct Question<'a> {
     pub host: Option<&'a str>,
 }
 
-/// Asks, and reads the answer to its end or to [`READ`] bytes: `healthy` are the first and the last
+/// Asks, and reads the answer to its end or to [`MAX_READ`] bytes: `healthy` are the first and the last
 /// status that is a success.
 pub(super) async fn get(
-    connection: Frugal,
+    connection: LimitedStream,
     question: Question<'_>,
     healthy: (u16, u16),
 ) -> Result<(), Failure> {
@@ -62,7 +61,7 @@ pub(super) async fn get(
         (Ok(()), Some(status)) => judge(status, healthy),
         (Err(_), Some(status)) if is_all_read => judge(status, healthy),
         (Err(_), None) if is_all_read => {
-            Err(Failure::said(format!("the head of its answer is longer than {READ} bytes")))
+            Err(Failure::said(format!("the head of its answer is longer than {MAX_READ} bytes")))
         }
         (Err(error), Some(_)) if system_error(&error).is_none() => {
             Err(Failure::said("its answer breaks off"))

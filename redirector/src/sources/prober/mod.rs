@@ -5,10 +5,11 @@
 //! core's business: it counts, ejects and re-admits. UDP is never asked.
 
 mod ask;
-mod dial;
-mod frugal;
+mod connect;
+mod failure;
 mod grpc;
 mod http;
+mod limited;
 mod schedule;
 #[cfg(test)]
 mod tests;
@@ -35,19 +36,12 @@ use tracing::debug;
 
 use self::{
     ask::ask,
-    dial::Failure,
+    failure::Failure,
     schedule::{Begun, Schedule},
 };
 
 /// Which backends to ask, and how.
 type Wanted = Arc<BTreeMap<BackendRef, ProbeOrder>>;
-
-/// Probes what `wanted` says until its sender or the receiver of the results is gone; at most
-/// `at_once` probes, at least one, are under way at any moment. Dropping the future ends all of
-/// them.
-pub async fn run(wanted: watch::Receiver<Wanted>, results: mpsc::Sender<Input>, at_once: usize) {
-    Prober::new(results, at_once).run(wanted).await;
-}
 
 /// Runs the probes, and counts those that said nothing about their backend.
 #[derive(Debug)]
@@ -87,7 +81,8 @@ impl Prober {
         Arc::clone(&self.local_failures)
     }
 
-    /// Probes what `wanted` says, as [`run`] does.
+    /// Probes what `wanted` says until its sender or the receiver of the results is gone. Dropping
+    /// the future ends all probes.
     pub async fn run(self, mut wanted: watch::Receiver<Wanted>) {
         let mut running = Running {
             schedule: Schedule::new(self.at_once),

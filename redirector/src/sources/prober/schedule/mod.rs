@@ -4,8 +4,8 @@
 //! leaves the interval as it is. What is due begins when there is a [place](places) for one of
 //! the backend's owners, which take [turns](turns). A backend fails when its last two probes have.
 
+mod backoff;
 mod owners;
-mod patience;
 mod places;
 #[cfg(test)]
 mod tests;
@@ -32,20 +32,18 @@ use self::{
 /// The first probes of a set that appears at once are spread over at most this long.
 const SPREAD: Duration = Duration::from_millis(100);
 /// Failures in a row of a backend that fails.
-const SEVERAL: u32 = 2;
+const MIN_FAILURES: u32 = 2;
 
 /// Everything that is asked, and what has come of it.
 #[derive(Debug)]
 pub(super) struct Schedule {
-    backends: BTreeMap<BackendRef, Known>,
+    backends: BTreeMap<BackendRef, BackendState>,
     owners: BTreeMap<Owner, Owned>,
     /// When those that rest are due.
     timers: BTreeSet<(Instant, BackendRef)>,
     places: Places,
-    /// Backends that wait for a place of each kind; an urgent one also for one of the others.
-    ordinary: Turns,
-    failing: Turns,
-    urgent: Turns,
+    /// Backends that wait for a place, by its [`Kind`]; an urgent one also for one of the others.
+    turns: [Turns; 3],
     /// Whether a backend that fails is to begin before one that does not, if both can.
     is_failing_next: bool,
     tickets: u64,
@@ -54,11 +52,11 @@ pub(super) struct Schedule {
 }
 
 #[derive(Debug)]
-struct Known {
+struct BackendState {
     probe: Probe,
     owners: Arc<[Owner]>,
     urgency: u32,
-    stage: Stage,
+    phase: ProbePhase,
     /// When the interval is over.
     next: Instant,
     failures: u32,
@@ -67,8 +65,8 @@ struct Known {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Stage {
-    /// It rests until [`Known::next`].
+enum ProbePhase {
+    /// It rests until [`BackendState::next`].
     Resting,
     Waiting(Due),
     Asked {
@@ -91,13 +89,19 @@ pub(super) struct Begun {
     place: Place,
 }
 
-impl Known {
+impl BackendState {
     fn interval(&self) -> Duration {
         Duration::from_millis(self.probe.interval_ms.into())
     }
 
-    fn is_failing(&self) -> bool {
-        self.failures >= SEVERAL
+    /// The kinds of places that it waits for, any of them.
+    fn waits_for(&self, due: &Due) -> &'static [Kind] {
+        match (self.failures >= MIN_FAILURES, due.is_routine) {
+            (false, true) => &[Kind::Ordinary],
+            (false, false) => &[Kind::Ordinary, Kind::Urgent],
+            (true, true) => &[Kind::Failing],
+            (true, false) => &[Kind::Failing, Kind::Urgent],
+        }
     }
 }
 
@@ -109,9 +113,7 @@ impl Schedule {
             owners: BTreeMap::new(),
             timers: BTreeSet::new(),
             places: Places::new(at_once),
-            ordinary: Turns::default(),
-            failing: Turns::default(),
-            urgent: Turns::default(),
+            turns: Default::default(),
             is_failing_next: false,
             tickets: 0,
             answered: None,
@@ -126,8 +128,8 @@ impl Schedule {
         now: Instant,
         mut random: impl FnMut() -> f64,
     ) -> BTreeSet<u64> {
-        let is_other = |(backend, known): &(&BackendRef, &Known)| {
-            wanted.get(backend).is_none_or(|order| order.probe != known.probe)
+        let is_other = |(backend, state): &(&BackendRef, &BackendState)| {
+            wanted.get(backend).is_none_or(|order| order.probe != state.probe)
         };
         let others: Vec<_> = self.backends.iter().filter(is_other).map(|(it, _)| *it).collect();
         let mut stopped = BTreeSet::new();
@@ -135,22 +137,22 @@ impl Schedule {
         // number has changed.
         let mut earlier = BTreeMap::new();
         for backend in &others {
-            let Some(known) = self.forget(backend) else { continue };
-            if let Stage::Asked { ticket, .. } = known.stage {
+            let Some(state) = self.forget(backend) else { continue };
+            if let ProbePhase::Asked { ticket, .. } = state.phase {
                 stopped.insert(ticket);
             }
-            earlier.insert(*backend, known.urgency);
+            earlier.insert(*backend, state.urgency);
         }
         let askable = wanted.iter().filter(|(backend, _)| backend.protocol == Protocol::Tcp);
         for (backend, order) in askable {
-            let Some(known) = self.backends.get_mut(backend) else {
+            let Some(state) = self.backends.get_mut(backend) else {
                 let before = earlier.get(backend).copied().unwrap_or_default();
                 self.learn(*backend, order, before, now, &mut random);
                 continue;
             };
-            let is_urgent = known.urgency != order.urgency;
-            known.urgency = order.urgency;
-            if *known.owners != *order.owners {
+            let is_urgent = state.urgency != order.urgency;
+            state.urgency = order.urgency;
+            if *state.owners != *order.owners {
                 self.change_hands(backend, &order.owners, now);
             }
             if is_urgent {
@@ -166,7 +168,7 @@ impl Schedule {
             && at <= now
         {
             self.timers.pop_first();
-            self.wait(&backend, Due { is_patient: true, since: at, backend });
+            self.wait(&backend, Due { is_routine: true, since: at, backend });
         }
         let kinds = match self.is_failing_next {
             true => [Kind::Failing, Kind::Ordinary, Kind::Urgent],
@@ -179,13 +181,13 @@ impl Schedule {
         if kind != Kind::Urgent {
             self.is_failing_next = kind == Kind::Ordinary;
         }
-        self.leave(&backend);
+        self.dequeue(&backend);
         self.tickets += 1;
         let ticket = self.tickets;
-        let known = self.backends.get_mut(&backend)?;
-        let is_scheduled = known.next <= now;
-        known.stage = Stage::Asked { ticket, since: now, is_scheduled, again: false };
-        let probe = known.probe.clone();
+        let state = self.backends.get_mut(&backend)?;
+        let is_scheduled = state.next <= now;
+        state.phase = ProbePhase::Asked { ticket, since: now, is_scheduled, again: false };
+        let probe = state.probe.clone();
         Some(Begun { backend, probe, ticket, place: self.places.take(kind, &owner) })
     }
 
@@ -200,16 +202,16 @@ impl Schedule {
     ) {
         let Begun { backend, ticket: ended, place, .. } = begun;
         self.places.give_back(place);
-        let Some(known) = self.backends.get_mut(&backend) else { return };
-        let Stage::Asked { ticket, since, is_scheduled, again } = known.stage else { return };
+        let Some(state) = self.backends.get_mut(&backend) else { return };
+        let ProbePhase::Asked { ticket, since, is_scheduled, again } = state.phase else { return };
         if ticket != ended {
             return;
         }
         match answered {
             Some(true) => {
-                known.failures = 0;
-                let was_long = known.has_failed_for_long(now);
-                known.failing_since = None;
+                state.failures = 0;
+                let was_long = state.has_failed_for_long(now);
+                state.failing_since = None;
                 self.note_long(&backend, false);
                 let outage = now - self.answered.replace(now).unwrap_or(now);
                 if was_long {
@@ -218,22 +220,22 @@ impl Schedule {
             }
             Some(false) => {
                 self.answered.get_or_insert(now);
-                known.failures = known.failures.saturating_add(1);
-                known.failing_since.get_or_insert(now);
-                let is_long = known.has_failed_for_long(now);
+                state.failures = state.failures.saturating_add(1);
+                state.failing_since.get_or_insert(now);
+                let is_long = state.has_failed_for_long(now);
                 self.note_long(&backend, is_long);
             }
             None => {}
         }
         let jitter = 0.9 + 0.2 * random();
         let planned = since + self.interval(&backend, now).mul_f64(jitter);
-        let Some(known) = self.backends.get_mut(&backend) else { return };
-        known.next = if is_scheduled { planned } else { known.next.min(planned) };
+        let Some(state) = self.backends.get_mut(&backend) else { return };
+        state.next = if is_scheduled { planned } else { state.next.min(planned) };
         if again {
-            self.wait(&backend, Due { is_patient: false, since: now, backend });
+            self.wait(&backend, Due { is_routine: false, since: now, backend });
         } else {
-            known.stage = Stage::Resting;
-            self.timers.insert((known.next, backend));
+            let next = state.next;
+            self.rest(&backend, next);
         }
     }
 
@@ -243,28 +245,23 @@ impl Schedule {
     }
 
     fn next_of(&mut self, kind: Kind) -> Option<(Owner, Due)> {
-        let Self { places, owners, ordinary, failing, urgent, .. } = self;
+        let Self { places, owners, turns, .. } = self;
         let is_sole = owners.len() == 1;
-        let turns = match kind {
-            Kind::Ordinary => ordinary,
-            Kind::Failing => failing,
-            Kind::Urgent => urgent,
-        };
         places.is_any_free(kind).then_some(())?;
-        turns.next(|owner| places.has_room(kind, owner, is_sole))
+        turns[kind as usize].next(|owner| places.has_room(kind, owner, is_sole))
     }
 
     /// An urgent question is asked beside the interval; one that is being asked may have come too
     /// early to see what the question is about.
     fn hurry(&mut self, backend: &BackendRef, now: Instant) {
-        let Some(known) = self.backends.get_mut(backend) else { return };
-        known.failing_since = known.failing_since.map(|_| now);
-        match &mut known.stage {
-            Stage::Asked { again, .. } => *again = true,
-            Stage::Waiting(due) if !due.is_patient => {}
-            Stage::Waiting(_) | Stage::Resting => {
-                self.leave(backend);
-                self.wait(backend, Due { is_patient: false, since: now, backend: *backend });
+        let Some(state) = self.backends.get_mut(backend) else { return };
+        state.failing_since = state.failing_since.map(|_| now);
+        match &mut state.phase {
+            ProbePhase::Asked { again, .. } => *again = true,
+            ProbePhase::Waiting(due) if !due.is_routine => {}
+            ProbePhase::Waiting(_) | ProbePhase::Resting => {
+                self.dequeue(backend);
+                self.wait(backend, Due { is_routine: false, since: now, backend: *backend });
             }
         }
         self.note_long(backend, false);
@@ -278,68 +275,66 @@ impl Schedule {
         now: Instant,
         random: &mut impl FnMut() -> f64,
     ) {
-        let known = Known {
+        let state = BackendState {
             probe: order.probe.clone(),
             owners: Arc::clone(&order.owners),
             urgency: order.urgency,
-            stage: Stage::Resting,
+            phase: ProbePhase::Resting,
             next: now,
             failures: 0,
             failing_since: None,
         };
-        let spread = known.interval().min(SPREAD).mul_f64(random());
-        self.backends.insert(backend, known);
+        let spread = state.interval().min(SPREAD).mul_f64(random());
+        self.backends.insert(backend, state);
         self.own(&backend);
         if order.urgency == urgency {
             self.rest(&backend, now + spread);
         } else {
-            self.wait(&backend, Due { is_patient: false, since: now, backend });
+            self.wait(&backend, Due { is_routine: false, since: now, backend });
         }
     }
 
     fn rest(&mut self, backend: &BackendRef, until: Instant) {
-        if let Some(known) = self.backends.get_mut(backend) {
-            known.next = until;
-            known.stage = Stage::Resting;
+        if let Some(state) = self.backends.get_mut(backend) {
+            state.next = until;
+            state.phase = ProbePhase::Resting;
             self.timers.insert((until, *backend));
         }
     }
 
-    fn forget(&mut self, backend: &BackendRef) -> Option<Known> {
-        self.leave(backend);
+    fn forget(&mut self, backend: &BackendRef) -> Option<BackendState> {
+        self.dequeue(backend);
         self.disown(backend);
         self.backends.remove(backend)
     }
 
     /// Queues a backend that is in no queue.
     fn wait(&mut self, backend: &BackendRef, due: Due) {
-        let Some(known) = self.backends.get_mut(backend) else { return };
-        known.stage = Stage::Waiting(due);
-        let turns = if known.is_failing() { &mut self.failing } else { &mut self.ordinary };
-        for owner in &*known.owners {
-            turns.add(owner, due);
-            if !due.is_patient {
-                self.urgent.add(owner, due);
+        let Some(state) = self.backends.get_mut(backend) else { return };
+        state.phase = ProbePhase::Waiting(due);
+        for kind in state.waits_for(&due) {
+            for owner in &*state.owners {
+                self.turns[*kind as usize].add(owner, due);
             }
         }
     }
 
     /// Takes a backend out of its queues, or its timer; and says where it was.
-    fn leave(&mut self, backend: &BackendRef) -> Option<Stage> {
-        let known = self.backends.get(backend)?;
-        match known.stage {
-            Stage::Resting => {
-                self.timers.remove(&(known.next, *backend));
+    fn dequeue(&mut self, backend: &BackendRef) -> Option<ProbePhase> {
+        let state = self.backends.get(backend)?;
+        match state.phase {
+            ProbePhase::Resting => {
+                self.timers.remove(&(state.next, *backend));
             }
-            Stage::Waiting(due) => {
-                let turns = if known.is_failing() { &mut self.failing } else { &mut self.ordinary };
-                for owner in &*known.owners {
-                    turns.remove(owner, &due);
-                    self.urgent.remove(owner, &due);
+            ProbePhase::Waiting(due) => {
+                for kind in state.waits_for(&due) {
+                    for owner in &*state.owners {
+                        self.turns[*kind as usize].remove(owner, &due);
+                    }
                 }
             }
-            Stage::Asked { .. } => {}
+            ProbePhase::Asked { .. } => {}
         }
-        Some(known.stage)
+        Some(state.phase)
     }
 }

@@ -5,13 +5,13 @@ use std::{collections::BTreeSet, sync::Arc};
 use redirector_core::service::BackendRef;
 use tokio::time::Instant;
 
-use super::{Schedule, Stage, places::Owner};
+use super::{ProbePhase, Schedule, places::Owner};
 
 /// Backends of an owner.
 #[derive(Debug, Default)]
 pub(super) struct Owned {
     pub backends: usize,
-    /// Backends that have failed for [long](super::patience).
+    /// Backends that have failed for [long](super::backoff).
     pub long: BTreeSet<BackendRef>,
 }
 
@@ -22,33 +22,33 @@ impl Schedule {
         owners: &Arc<[Owner]>,
         now: Instant,
     ) {
-        let stage = self.leave(backend);
+        let phase = self.dequeue(backend);
         self.disown(backend);
-        let Some(known) = self.backends.get_mut(backend) else { return };
-        known.owners = Arc::clone(owners);
-        let is_long = known.has_failed_for_long(now);
+        let Some(state) = self.backends.get_mut(backend) else { return };
+        state.owners = Arc::clone(owners);
+        let is_long = state.has_failed_for_long(now);
         self.own(backend);
         self.note_long(backend, is_long);
-        match stage {
-            Some(Stage::Waiting(due)) => self.wait(backend, due),
-            Some(Stage::Resting) => {
-                let next = self.backends.get(backend).map_or(now, |known| known.next);
+        match phase {
+            Some(ProbePhase::Waiting(due)) => self.wait(backend, due),
+            Some(ProbePhase::Resting) => {
+                let next = self.backends.get(backend).map_or(now, |state| state.next);
                 self.rest(backend, next);
             }
-            Some(Stage::Asked { .. }) | None => {}
+            Some(ProbePhase::Asked { .. }) | None => {}
         }
     }
 
     pub(super) fn own(&mut self, backend: &BackendRef) {
-        let Some(known) = self.backends.get(backend) else { return };
-        for owner in &*known.owners {
+        let Some(state) = self.backends.get(backend) else { return };
+        for owner in &*state.owners {
             self.owners.entry(Arc::clone(owner)).or_default().backends += 1;
         }
     }
 
     pub(super) fn disown(&mut self, backend: &BackendRef) {
-        let Some(known) = self.backends.get(backend) else { return };
-        for owner in &*known.owners {
+        let Some(state) = self.backends.get(backend) else { return };
+        for owner in &*state.owners {
             let Some(owned) = self.owners.get_mut(owner) else { continue };
             owned.long.remove(backend);
             owned.backends -= 1;
@@ -59,8 +59,8 @@ impl Schedule {
     }
 
     pub(super) fn note_long(&mut self, backend: &BackendRef, is_long: bool) {
-        let Some(known) = self.backends.get(backend) else { return };
-        for owner in &*known.owners {
+        let Some(state) = self.backends.get(backend) else { return };
+        for owner in &*state.owners {
             let Some(owned) = self.owners.get_mut(owner) else { continue };
             if is_long {
                 owned.long.insert(*backend);

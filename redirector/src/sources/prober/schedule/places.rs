@@ -17,13 +17,11 @@ pub(super) type Owner = Arc<str>;
 /// One place in so many is kept for urgent probes.
 const URGENT_SHARE: usize = 8;
 
-/// The places of each kind that are free, and the owners that hold the others.
+/// The places that are free, and the owners that hold the others.
 #[derive(Debug)]
 pub(super) struct Places {
-    ordinary: Pool,
-    /// How many of the ordinary ones may be held by probes of backends that fail.
-    failing: Pool,
-    urgent: Pool,
+    /// By [`Kind`]. The pool of those that fail says how many of the ordinary places they may hold.
+    pools: [Pool; 3],
 }
 
 /// A place that is held. It must be [given back](Places::give_back).
@@ -50,61 +48,49 @@ struct Pool {
     held: BTreeMap<Owner, usize>,
 }
 
+impl Kind {
+    /// The pools from which a place of this kind is taken.
+    fn pools(self) -> &'static [Self] {
+        match self {
+            Self::Ordinary => &[Self::Ordinary],
+            Self::Failing => &[Self::Ordinary, Self::Failing],
+            Self::Urgent => &[Self::Urgent],
+        }
+    }
+}
+
 impl Places {
     /// `at_once` places in all, at least one.
     pub fn new(at_once: usize) -> Self {
         let at_once = at_once.max(1);
         let urgent = at_once / URGENT_SHARE;
         let failing = (at_once / 2 - urgent).max(1);
-        Self {
-            ordinary: Pool::new(at_once - urgent),
-            failing: Pool::new(failing),
-            urgent: Pool::new(urgent),
-        }
+        Self { pools: [at_once - urgent, failing, urgent].map(Pool::new) }
     }
 
     /// Whether any place of that kind is free.
     pub fn is_any_free(&self, kind: Kind) -> bool {
-        match kind {
-            Kind::Ordinary => self.ordinary.free > 0,
-            Kind::Failing => self.ordinary.free > 0 && self.failing.free > 0,
-            Kind::Urgent => self.urgent.free > 0,
-        }
+        kind.pools().iter().all(|pool| self.pools[*pool as usize].free > 0)
     }
 
     /// Whether an owner may take a place.
     pub fn has_room(&self, kind: Kind, owner: &Owner, is_sole: bool) -> bool {
-        let has_room = |pool: &Pool| pool.has_room(owner, is_sole);
-        match kind {
-            Kind::Ordinary => has_room(&self.ordinary),
-            Kind::Failing => has_room(&self.ordinary) && has_room(&self.failing),
-            Kind::Urgent => has_room(&self.urgent),
-        }
+        kind.pools().iter().all(|pool| self.pools[*pool as usize].has_room(owner, is_sole))
     }
 
     /// Takes a place; to be asked for only where there [is room](Self::has_room).
     pub fn take(&mut self, kind: Kind, owner: &Owner) -> Place {
-        for pool in self.pools(kind) {
-            pool.take(owner);
+        for pool in kind.pools() {
+            self.pools[*pool as usize].take(owner);
         }
         Place { owner: Arc::clone(owner), kind }
     }
 
     pub fn give_back(&mut self, place: Place) {
         let Place { owner, kind } = place;
-        for pool in self.pools(kind) {
-            pool.give_back(&owner);
+        for pool in kind.pools() {
+            self.pools[*pool as usize].give_back(&owner);
         }
-    }
-
-    fn pools(&mut self, kind: Kind) -> impl Iterator<Item = &mut Pool> {
-        let Self { ordinary, failing, urgent } = self;
-        let (first, second) = match kind {
-            Kind::Ordinary => (ordinary, None),
-            Kind::Failing => (ordinary, Some(failing)),
-            Kind::Urgent => (urgent, None),
-        };
-        std::iter::once(first).chain(second)
     }
 }
 

@@ -15,7 +15,7 @@ use super::places::Owner;
 /// Since when a backend waits for its place. The order is that within an owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Due {
-    pub is_patient: bool,
+    pub is_routine: bool,
     pub since: Instant,
     pub backend: BackendRef,
 }

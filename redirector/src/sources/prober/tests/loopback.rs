@@ -110,10 +110,10 @@ pub fn order(probe: Probe, urgency: u32) -> ProbeOrder {
     ProbeOrder { probe, owners: ["shop".into()].into(), urgency }
 }
 
-fn patiently(
+fn routine(
     wanted: impl IntoIterator<Item = (BackendRef, Probe)>,
-) -> impl Iterator<Item = (BackendRef, ProbeOrder)> {
-    wanted.into_iter().map(|(backend, probe)| (backend, order(probe, 0)))
+) -> BTreeMap<BackendRef, ProbeOrder> {
+    wanted.into_iter().map(|(backend, probe)| (backend, order(probe, 0))).collect()
 }
 
 /// A prober at work. Dropping it ends it.
@@ -127,14 +127,7 @@ pub struct Probes {
 
 impl Probes {
     pub fn start(wanted: impl IntoIterator<Item = (BackendRef, Probe)>, at_once: usize) -> Self {
-        Self::ordered(patiently(wanted), at_once)
-    }
-
-    pub fn ordered(
-        orders: impl IntoIterator<Item = (BackendRef, ProbeOrder)>,
-        at_once: usize,
-    ) -> Self {
-        let (wanted, wanted_probes) = watch::channel(Arc::new(orders.into_iter().collect()));
+        let (wanted, wanted_probes) = watch::channel(Arc::new(routine(wanted)));
         let (results, inbox) = mpsc::channel(64);
         let prober = Prober::new(results, at_once);
         let local_failures = Arc::downgrade(&prober.local_failures());
@@ -144,16 +137,11 @@ impl Probes {
     }
 
     pub fn want(&self, wanted: impl IntoIterator<Item = (BackendRef, Probe)>) {
-        self.order(patiently(wanted));
+        self.wanted.send_replace(Arc::new(routine(wanted)));
     }
 
     pub fn order(&self, orders: impl IntoIterator<Item = (BackendRef, ProbeOrder)>) {
         self.wanted.send_replace(Arc::new(orders.into_iter().collect()));
-    }
-
-    /// Whether no result comes in that time.
-    pub async fn is_quiet_for(&mut self, time: Duration) -> bool {
-        timeout(time, self.inbox.recv()).await.is_err()
     }
 
     pub async fn next(&mut self) -> (BackendRef, Result<(), ProbeFailure>) {

@@ -5,7 +5,6 @@ mod grpc;
 mod http;
 mod loopback;
 mod servers;
-mod urgency;
 
 use std::{
     collections::BTreeSet,
@@ -24,7 +23,8 @@ use tokio::{sync::mpsc, time::timeout};
 use super::Asking;
 
 use self::loopback::{
-    BlackHole, DEADLINE, PORT, Probes, accepting, at, connecting, eventually, failed, sockets,
+    BlackHole, DEADLINE, PORT, Probes, accepting, at, connecting, eventually, failed, order,
+    sockets,
 };
 
 const FAST: Probe = Probe {
@@ -113,6 +113,17 @@ async fn the_set_is_followed() {
     probes.want([(first, FAST)]);
     for _ in 0..3 {
         probes.until(first, failed(REFUSED)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_urgent_probe_does_not_wait_for_its_interval() {
+    let backend = at(51, 1);
+    let rare = Probe { interval_ms: 3_600_000, ..FAST };
+    let mut probes = Probes::start([(backend, rare.clone())], 8);
+    for urgency in 1..6 {
+        assert_eq!(probes.next().await, (backend, failed(REFUSED)));
+        probes.order([(backend, order(rare.clone(), urgency))]);
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     super::{
-        SEVERAL, Stage,
+        MIN_FAILURES, ProbePhase,
         places::{Kind, Owner},
     },
     Answer, PROBE, SILENT, Simulation, WELL, backend, order,
@@ -234,11 +234,11 @@ fn observe(simulation: &mut Simulation, at_once: usize, owners: u64, seed: u64) 
         let holders: BTreeSet<&Owner> =
             simulation.under_way.values().map(|begun| &begun.place.owner).collect();
         let mut starving: BTreeSet<(&Owner, Kind)> = BTreeSet::new();
-        for known in simulation.schedule.backends.values() {
-            if matches!(known.stage, Stage::Waiting(_)) {
-                let is_failing = known.failures >= SEVERAL;
+        for state in simulation.schedule.backends.values() {
+            if matches!(state.phase, ProbePhase::Waiting(_)) {
+                let is_failing = state.failures >= MIN_FAILURES;
                 let kind = if is_failing { Kind::Failing } else { Kind::Ordinary };
-                let without = known.owners.iter().filter(|owner| !holders.contains(owner));
+                let without = state.owners.iter().filter(|owner| !holders.contains(owner));
                 starving.extend(without.map(|owner| (owner, kind)));
             }
         }

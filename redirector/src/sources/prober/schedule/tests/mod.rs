@@ -1,8 +1,9 @@
 //! Schedules in virtual time: what is asked when, while others take what they can.
 
+mod backoff;
 mod fairness;
-mod patience;
 mod simulation;
+mod urgency;
 
 use std::time::Duration;
 

@@ -1,26 +1,29 @@
-//! Bad files and the exact words they are refused with: a table in `bad_inputs.txt`, and what does
-//! not fit into a table.
+//! Bad files, and where and why each is refused: a table in `bad_inputs.txt`, and what does not fit
+//! into a table.
 
-use super::{parse, read, read::Contents};
+use super::super::{Invalid, Position, Problem, parse, read, read::Contents};
 
 #[test]
-fn every_bad_file_is_refused_with_its_exact_message() {
+fn every_bad_file_is_refused_where_it_is_wrong() {
     let cases: Vec<_> = include_str!("bad_inputs.txt").split("\n=== ").skip(1).collect();
     assert!(cases.len() >= 30, "{} cases", cases.len());
-    let mut wrong = Vec::new();
     for case in cases {
         let (what, rest) = case.split_once('\n').expect("a line that says what is wrong");
         let end = if rest.starts_with("> ") { Some(0) } else { rest.find("\n> ").map(|at| at + 1) };
-        let (text, expected) = rest.split_at(end.expect("a message"));
-        let expected: Vec<_> =
-            expected.lines().filter_map(|line| line.strip_prefix("> ")).collect();
-        match parse("f", text) {
-            Ok(config) => panic!("{what}: accepted as {config:?}"),
-            Err(invalid) if invalid.to_string() == expected.join("\n") => {}
-            Err(invalid) => wrong.push(format!("=== {what}\n{invalid}\n")),
+        let (text, expected) = rest.split_at(end.expect("a problem"));
+        let expected = expected.lines().filter_map(|line| line.strip_prefix("> "));
+        let expected: Vec<_> = expected.filter_map(|line| line.split_once(' ')).collect();
+        let invalid = parse("f", text).expect_err(what);
+        let Invalid { path: _, problems, unlisted } = &invalid;
+        assert_eq!((problems.len(), *unlisted), (expected.len(), 0), "{what}: {invalid}");
+        for (Problem { position, message }, (place, words)) in problems.iter().zip(expected) {
+            let found = match *position {
+                Position::FILE => "file".to_owned(),
+                Position { line, column } => format!("{line}:{column}"),
+            };
+            assert!(found == place && message.contains(words), "{what}: {invalid}");
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.concat());
 }
 
 #[test]

@@ -15,8 +15,8 @@ impl FailoverPolicyObjectSpec {
     pub fn read(spec: &Value) -> Result<Self, String> {
         let spec = cleaned(object_schema(), spec, "spec")?;
         // Two reads: one type with a flattened other would not know in which field it went wrong.
-        let Targets { target_refs } = part(&spec)?;
-        Ok(Self { target_refs, policy: part(&spec)? })
+        let Targets { target_refs } = fields(&spec)?;
+        Ok(Self { target_refs, policy: fields(&spec)? })
     }
 }
 
@@ -49,7 +49,7 @@ fn cleaned(schema: &Value, value: &Value, path: &str) -> Result<Value, String> {
     }
 }
 
-fn part<T: DeserializeOwned>(spec: &Value) -> Result<T, String> {
+fn fields<T: DeserializeOwned>(spec: &Value) -> Result<T, String> {
     serde_path_to_error::deserialize(spec).map_err(|error: Error<serde_json::Error>| {
         let path = error.path().to_string();
         let path = if path == "." { "spec" } else { path.as_str() };

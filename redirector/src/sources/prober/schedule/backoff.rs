@@ -17,18 +17,18 @@ use std::{collections::BTreeSet, time::Duration};
 use redirector_core::service::BackendRef;
 use tokio::time::Instant;
 
-use super::{Known, Schedule, Stage, places::Owner};
+use super::{BackendState, ProbePhase, Schedule, places::Owner};
 
 /// A backend that has failed for so long may be asked less often.
 const LONG: Duration = Duration::from_secs(30);
 /// How many times less often.
-const MOST: u32 = 16;
+const MAX_TIMES: u32 = 16;
 /// No interval is made longer than this.
-const LONGEST: Duration = Duration::from_secs(30);
+const MAX_INTERVAL: Duration = Duration::from_secs(30);
 /// So many of an owner that have failed for long keep their interval.
 const FEW: usize = 16;
 
-impl Known {
+impl BackendState {
     pub(super) fn has_failed_for_long(&self, now: Instant) -> bool {
         self.failing_since.is_some_and(|since| now.duration_since(since) >= LONG)
     }
@@ -37,20 +37,20 @@ impl Known {
 impl Schedule {
     /// The time from one probe to the next.
     pub(super) fn interval(&self, backend: &BackendRef, now: Instant) -> Duration {
-        let Some(known) = self.backends.get(backend) else { return LONGEST };
-        let interval = known.interval();
-        let Some(since) = known.failing_since else { return interval };
+        let Some(state) = self.backends.get(backend) else { return MAX_INTERVAL };
+        let interval = state.interval();
+        let Some(since) = state.failing_since else { return interval };
         let Some(doublings) =
             (now.duration_since(since).as_secs() / LONG.as_secs()).checked_ilog2()
         else {
             return interval;
         };
-        let long = known.owners.iter().filter_map(|owner| self.owners.get(owner));
+        let long = state.owners.iter().filter_map(|owner| self.owners.get(owner));
         let fewest = long.map(|owned| owned.long.len()).min().unwrap_or_default();
-        let crowd = u32::try_from(fewest.div_ceil(FEW)).unwrap_or(MOST).max(1);
+        let crowd = u32::try_from(fewest.div_ceil(FEW)).unwrap_or(MAX_TIMES).max(1);
         let by_age = 2_u32.saturating_pow(doublings + 1);
-        let times = by_age.min(crowd).min(MOST);
-        interval.max(interval.saturating_mul(times).min(LONGEST))
+        let times = by_age.min(crowd).min(MAX_TIMES);
+        interval.max(interval.saturating_mul(times).min(MAX_INTERVAL))
     }
 
     /// A backend that had failed for long answers, and no other has for as long as `outage`: others
@@ -62,19 +62,19 @@ impl Schedule {
         now: Instant,
         random: &mut impl FnMut() -> f64,
     ) {
-        let Some(known) = self.backends.get(backend) else { return };
-        let is_meant = |owner: &Owner| outage >= LONG || known.owners.contains(owner);
+        let Some(state) = self.backends.get(backend) else { return };
+        let is_meant = |owner: &Owner| outage >= LONG || state.owners.contains(owner);
         let meant = self.owners.iter().filter(|(owner, _)| is_meant(owner));
         let others: BTreeSet<BackendRef> =
             meant.flat_map(|(_, owned)| &owned.long).copied().collect();
         for other in &others {
             self.note_long(other, false);
-            let Some(known) = self.backends.get_mut(other) else { continue };
-            known.failing_since = Some(now);
-            if matches!(known.stage, Stage::Resting) {
-                self.timers.remove(&(known.next, *other));
-                known.next = known.next.min(now + known.interval().mul_f64(random()));
-                self.timers.insert((known.next, *other));
+            let Some(state) = self.backends.get_mut(other) else { continue };
+            state.failing_since = Some(now);
+            if matches!(state.phase, ProbePhase::Resting) {
+                self.timers.remove(&(state.next, *other));
+                state.next = state.next.min(now + state.interval().mul_f64(random()));
+                self.timers.insert((state.next, *other));
             }
         }
     }

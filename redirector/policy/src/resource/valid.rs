@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use redirector_core::service::{Policy, ServiceRef};
 
 use super::{
-    super::{Field, Invalid, Problem, TierServiceSpec, convert::cut, words::is_label},
+    super::{Field, Invalid, Problem, TierServiceSpec, bounds::SERVICE_NAME},
     FailoverPolicyObjectSpec, MAX_TARGETS, TargetRef,
 };
 
@@ -78,8 +78,8 @@ impl FailoverPolicyObjectSpec {
         let mut names = HashMap::new();
         for (at, TargetRef { group: _, kind: _, name }) in self.target_refs.iter().enumerate() {
             let field = field.index(at).field("name");
-            if !is_label(name) {
-                add(field, not_a_service(name));
+            if let Err(why) = SERVICE_NAME.check(name) {
+                add(field, why);
             } else if let Some(first) = names.insert(name.as_str(), at) {
                 add(field, format!("{name:?} is already that of targetRefs[{first}]"));
             }
@@ -89,20 +89,10 @@ impl FailoverPolicyObjectSpec {
 
     /// What is wrong with the name of a tier's service.
     fn name_of(&self, TierServiceSpec { name, port: _ }: &TierServiceSpec) -> Result<(), String> {
-        if !is_label(name) {
-            return Err(not_a_service(name));
-        }
+        SERVICE_NAME.check(name)?;
         if self.target_refs.iter().any(|target| target.name == *name) {
             return Err(format!("{name:?} is one of targetRefs; name another Service"));
         }
         Ok(())
     }
-}
-
-fn not_a_service(name: &str) -> String {
-    format!(
-        "{:?} is no name of a Service; use 1 to 63 lower-case letters, digits and, between them, \
-         dashes",
-        cut(name)
-    )
 }

@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use redirector_common::{AllDown, Limits};
 use redirector_core::{
     Input, Moment, State,
     input::Verb,
-    locality::Place,
     service::{
-        Backend, BackendRef, Failback, FailbackMode, Frontend, Locality, Members, Mode,
-        OnBackendLost, Policy, Probe, ProbeKind, Protocol, Rank, Service, ServiceRef, TierRule,
+        Backend, BackendRef, Failback, Frontend, Locality, Members, Policy, Probe, Protocol, Rank,
+        Service, ServiceRef,
     },
 };
+use redirector_policy::{FailoverPolicySpec, TierServiceSpec};
 
-use super::{Config, parse, read};
+use super::super::{Config, parse, read};
 use crate::control::{Order, Subject};
 
 const EVERYTHING: &str = r#"
@@ -64,7 +63,22 @@ fn every_field_reaches_the_core() {
         port,
         protocol,
     };
-    let tier = |name: &str, members| TierRule { name: name.into(), members };
+    // What its fields mean is tested with the policy.
+    let (_, written) = EVERYTHING.split_once("  policy:\n").expect("a policy");
+    let (written, _) = written.split_once("- name: kube-system").expect("the next service");
+    let spec: FailoverPolicySpec = serde_saphyr::from_str(written).expect("its fields");
+    let own = ServiceRef("shop/checkout".into());
+    let refer = |tier: &TierServiceSpec| {
+        let port = tier.port.iter().map(|port| format!(":{port}"));
+        Ok(ServiceRef(format!("{}{}", tier.name, port.collect::<String>()).into()))
+    };
+    let policy = spec.policy(&own, refer).expect("a policy");
+    let numbers = Members::Named {
+        zones: Vec::new(),
+        regions: vec!["us".into()],
+        clusters: vec!["1.10".into(), "007".into()],
+    };
+    assert_eq!((policy.tiers.len(), &policy.tiers[1].members), (4, &numbers));
     let expected = Config {
         node: Locality {
             node: name("n1"),
@@ -113,50 +127,7 @@ fn every_field_reaches_the_core() {
                         rank: Rank::default(),
                     },
                 ],
-                policy: Policy {
-                    tiers: vec![
-                        tier("near", Members::Within(Place::Zone)),
-                        tier(
-                            "west",
-                            Members::Named {
-                                zones: Vec::new(),
-                                regions: vec!["us".into()],
-                                clusters: vec!["1.10".into(), "007".into()],
-                            },
-                        ),
-                        tier("backup", Members::Service(ServiceRef("shop/backup".into()))),
-                        tier("other", Members::Service(ServiceRef("shop/other:http".into()))),
-                    ],
-                    mode: Mode::Spill,
-                    overprovisioning_percent: 150,
-                    min_healthy_percent: 70,
-                    failback: Some(Failback {
-                        mode: FailbackMode::Manual,
-                        hold_down_ms: 90_000,
-                        ramp_ms: 0,
-                    }),
-                    all_down: AllDown::Refuse,
-                    on_backend_lost: OnBackendLost::Reset,
-                    limits: Limits {
-                        refused: 2,
-                        timeouts: 4,
-                        connect_timeout_ms: 500,
-                        base_ejection_ms: 5_000,
-                        max_ejection_ms: 60_000,
-                    },
-                    probe: Some(Probe {
-                        kind: ProbeKind::Http {
-                            path: "/healthz".into(),
-                            host: Some("shop.example".into()),
-                            status: (204, 204),
-                        },
-                        port: Some(8081),
-                        interval_ms: 2_000,
-                        timeout_ms: 250,
-                        unhealthy: 3,
-                        healthy: 4,
-                    }),
-                },
+                policy,
             },
             Service {
                 name: ServiceRef("kube-system/dns".into()),
@@ -245,7 +216,7 @@ services:
 
 #[test]
 fn the_example_in_the_documentation_is_valid() {
-    let source = include_str!("mod.rs");
+    let source = include_str!("../mod.rs");
     let (_, rest) = source.split_once("//! ```yaml\n").expect("an example");
     let (example, _) = rest.split_once("//! ```\n").expect("its end");
     let example = example.lines().map(|line| line.get(4..).unwrap_or_default());

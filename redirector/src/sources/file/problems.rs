@@ -1,10 +1,10 @@
 //! Why a file is refused: every problem found in it, each with its line and column.
 
-use std::{collections::BTreeSet, fmt};
+use std::fmt;
 
 use serde_saphyr::{Error as Yaml, MessageFormatter as _, UserMessageFormatter};
 
-use super::at::Position;
+use super::tree::Position;
 
 /// More problems than this are counted, not listed: they are usually one mistake repeated.
 const LISTED: usize = 20;
@@ -38,7 +38,7 @@ impl Invalid {
         Self::one(path, Position::FILE, message.to_string())
     }
 
-    /// A file that is no YAML, or has fields or nesting that the schema does not know.
+    /// A file that is no YAML, or nested or repeated too much.
     pub(super) fn yaml(path: &str, error: &Yaml) -> Self {
         let position = error.location().map_or(Position::FILE, Position::from);
         Self::one(path, position, explain(error))
@@ -64,8 +64,6 @@ impl Invalid {
 pub(super) struct Problems {
     found: Vec<Problem>,
     forgotten: usize,
-    /// Fields that are there and cannot be read, by the object that has them: they are not missing.
-    wrong: BTreeSet<(Position, &'static str)>,
 }
 
 impl Problems {
@@ -78,18 +76,6 @@ impl Problems {
         self.found.push(Problem { position, message: message.to_string() });
     }
 
-    /// Adds that a field of the object there is missing, unless it is only wrong.
-    pub fn missing(&mut self, object: Position, field: &'static str, message: impl fmt::Display) {
-        if !self.wrong.contains(&(object, field)) {
-            self.add(object, message);
-        }
-    }
-
-    /// A field of the object there cannot be read; that is a problem already.
-    pub fn is_wrong(&mut self, object: Position, field: &'static str) {
-        self.wrong.insert((object, field));
-    }
-
     /// Positions of the problems that were found after the first `count`.
     pub fn since(&self, count: usize) -> impl Iterator<Item = Position> {
         self.found.iter().skip(count).map(|problem| problem.position)
@@ -100,18 +86,18 @@ impl Problems {
         self.found.len() + self.forgotten
     }
 
-    /// Whether the file may be used.
-    pub fn verdict(self, path: &str) -> Result<(), Invalid> {
+    /// What was found, if nothing is wrong with it.
+    pub fn verdict<T>(self, path: &str, found: Option<T>) -> Result<T, Invalid> {
         let (problems, unlisted) = self.listed();
-        if problems.is_empty() {
-            return Ok(());
+        match found {
+            Some(found) if problems.is_empty() => Ok(found),
+            _ => Err(Invalid { path: path.to_owned(), problems, unlisted }),
         }
-        Err(Invalid { path: path.to_owned(), problems, unlisted })
     }
 
     /// The first ones, in the order of the file, and how many others there are.
     pub fn listed(self) -> (Vec<Problem>, usize) {
-        let Self { found: mut problems, forgotten, wrong: _ } = self;
+        let Self { found: mut problems, forgotten } = self;
         problems.sort_by_key(|problem| problem.position);
         let unlisted = problems.len().saturating_sub(LISTED) + forgotten;
         problems.truncate(LISTED);
@@ -142,23 +128,7 @@ impl fmt::Display for Invalid {
 fn explain(error: &Yaml) -> String {
     match error.without_snippet() {
         Yaml::AliasError { error, .. } => explain(error),
-        Yaml::SerdeUnknownField { field, expected, .. } if expected.is_empty() => {
-            format!("unknown field `{field}`; none is expected here")
-        }
-        Yaml::SerdeUnknownField { field, expected, .. } => {
-            format!("unknown field `{field}`; expected one of {}", expected.join(", "))
-        }
-        Yaml::Unexpected { expected: "mapping start", .. } => {
-            "expected fields, each `name: value`".to_owned()
-        }
-        Yaml::Unexpected { expected: "sequence start", .. } => "expected a list".to_owned(),
-        Yaml::Unexpected { expected: "string scalar", .. } => {
-            "expected text or a number".to_owned()
-        }
         Yaml::UnknownAnchor { .. } => "the alias names no anchor above it".to_owned(),
-        Yaml::DuplicateMappingKey { key: Some(key), .. } => format!("field `{key}` is given twice"),
-        Yaml::NullIntoString { .. } => "a value is missing".to_owned(),
-        Yaml::InvalidBooleanStrict { .. } => "expected true or false".to_owned(),
         Yaml::MultipleDocuments { .. } => {
             "a second YAML document begins; put everything into one".to_owned()
         }

@@ -10,14 +10,14 @@ mod valid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FailoverPolicySpec, rules};
+use super::{FailoverPolicySpec, bounds::SERVICE_NAME, rules};
 
 pub use valid::ValidPolicy;
 
 /// Which backends of the named Services receive new connections when some of them fail.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = rules::object()))]
+#[schemars(extend("x-kubernetes-validations" = rules::targets()))]
 pub struct FailoverPolicyObjectSpec {
     /// The Services that the policy is for, 1 to 16 of the same namespace. Of two policies for one
     /// Service the older one holds.
@@ -39,7 +39,7 @@ pub struct TargetRef {
     /// `Service`.
     pub kind: TargetKind,
     /// Its name.
-    #[schemars(length(min = 1, max = 63), regex(pattern = LABEL))]
+    #[schemars(transform = SERVICE_NAME.schema())]
     pub name: String,
 }
 
@@ -61,7 +61,3 @@ pub enum TargetKind {
 
 /// Most targets of one policy.
 const MAX_TARGETS: usize = 16;
-
-/// Names of Services: a DNS label, which may begin with a digit from Kubernetes 1.34 on
-/// (`RelaxedServiceNameValidation`).
-pub(super) const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";

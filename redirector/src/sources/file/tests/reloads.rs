@@ -16,7 +16,7 @@ use redirector_core::Input;
 use tempfile::TempDir;
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
-use super::watch;
+use super::super::watch;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_renamed_into_place_is_read() {

@@ -12,14 +12,14 @@ use tokio::{
 };
 
 /// Bytes that are read of an answer, at most: heads, bodies and framing together.
-pub(super) const READ: u16 = 4_096;
+pub(super) const MAX_READ: u16 = 4_096;
 
-/// A stream that is at its end after [`READ`] bytes.
-pub(super) struct Frugal(Take<TcpStream>);
+/// A stream that is at its end after [`MAX_READ`] bytes.
+pub(super) struct LimitedStream(Take<TcpStream>);
 
-impl Frugal {
+impl LimitedStream {
     pub fn new(stream: TcpStream) -> Self {
-        Self(stream.take(READ.into()))
+        Self(stream.take(MAX_READ.into()))
     }
 
     /// Whether nothing more can be read, whatever else the peer says.
@@ -28,7 +28,7 @@ impl Frugal {
     }
 }
 
-impl AsyncRead for Frugal {
+impl AsyncRead for LimitedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -38,7 +38,7 @@ impl AsyncRead for Frugal {
     }
 }
 
-impl AsyncWrite for Frugal {
+impl AsyncWrite for LimitedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
