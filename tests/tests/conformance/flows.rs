@@ -26,7 +26,7 @@ const UDP: Kind = Kind { domain: libc::AF_INET, kind: libc::SOCK_DGRAM, protocol
 /// A socket for each endpoint that there is at first.
 #[derive(Debug)]
 pub struct Flows {
-    rule: &'static str,
+    rule: String,
     told: Told,
     frontend: SocketAddr,
     sockets: BTreeMap<String, Scripter>,
@@ -52,7 +52,7 @@ impl Flows {
             }
         }
         assert_eq!(sockets.len(), wanted, "{}: who answers at first", case.case.rule);
-        Some(Self { rule: case.case.rule, told: told.clone(), frontend, sockets })
+        Some(Self { rule: case.case.rule.clone(), told: told.clone(), frontend, sockets })
     }
 
     /// Sends once more on each.

@@ -17,7 +17,7 @@ use crate::{
 /// A case with its objects in the lab.
 #[derive(Debug)]
 pub struct Placed {
-    pub case: &'static Case,
+    pub case: Case,
     pub places: Places,
     pub script: Script,
     pub told: Vec<Told>,
@@ -25,11 +25,12 @@ pub struct Placed {
 
 impl Placed {
     /// The case of that number.
-    pub fn new(number: u8, case: &'static Case) -> Self {
+    pub fn new(number: u8, case: Case) -> Self {
         let places = Places(number);
-        let mut script = Script::read(case.cluster);
+        let mut script = Script::read(&case.cluster);
         places.move_script(&mut script);
-        Self { case, places, script, told: expected::read(case, places) }
+        let told = expected::read(&case, places);
+        Self { case, places, script, told }
     }
 
     /// Cases that agree in these may share a wave: what the node is at each stage, and whose
@@ -51,7 +52,7 @@ impl Placed {
 
     /// Every endpoint that any slice lists, good or bad, in the lab and as the case writes it.
     pub fn endpoints(&self) -> Vec<(SocketAddr, String)> {
-        let original = Script::read(self.case.cluster);
+        let original = Script::read(&self.case.cluster);
         let slices = original.stages.iter().flat_map(|stage| &stage.slices);
         slices
             .flat_map(sockets)
