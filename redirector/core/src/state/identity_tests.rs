@@ -9,7 +9,7 @@ use super::{
     *,
 };
 use crate::{
-    input::{Drained, Network, ProbeFailure},
+    input::{Drained, Network},
     service::{Probe, Protocol, Service},
     tables::compile,
 };
@@ -367,8 +367,7 @@ fn on_nodes(name: &str, backends: &[&str]) -> Service {
 fn time_out(state: &mut State, seconds: std::ops::Range<u64>, addresses: &[&str]) {
     for second in seconds {
         for address in addresses {
-            let outcome = Err(ProbeFailure::TimedOut);
-            state.told(second, Input::Probed { backend: backend(address), outcome });
+            state.told(second, failure(address));
         }
     }
 }
