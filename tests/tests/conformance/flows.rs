@@ -35,10 +35,10 @@ pub struct Flows {
 impl Flows {
     /// If the case is about flows.
     pub fn open(cluster: &Cluster, case: &Placed) -> Option<Self> {
-        let is_about = case.case.source.starts_with(SOURCE) && case.script.stages.len() > 1;
+        let is_about = case.case.source.starts_with(SOURCE) && case.script.steps.len() > 1;
         let told = case.told.first().filter(|_| is_about)?;
         let (frontend, Protocol::Udp) = told.frontends.first().copied()? else { return None };
-        let first = &case.script.stages[0].slices[0];
+        let first = &case.script.steps[0].slices[0];
         let wanted = first["endpoints"].as_array().map_or(0, Vec::len);
         let place = || Place::new(cluster.lab.node("client").netns(), &cluster.cgroup);
         let mut sockets = BTreeMap::new();

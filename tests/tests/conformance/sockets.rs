@@ -105,11 +105,11 @@ fn run(arguments: &[String], cases: Vec<Placed>) -> Tally {
 
 /// What happens at first, what happens later, and what dials come to in the end.
 fn wave(world: &mut World, cases: &[Placed]) -> Tally {
-    let stages = cases.iter().map(|case| case.script.stages.len()).max().unwrap_or(0);
+    let steps = cases.iter().map(|case| case.script.steps.len()).max().unwrap_or(0);
     let mut flows = Vec::new();
-    for stage in 0..stages {
-        world.apply(cases, stage);
-        if stage == 0 {
+    for step in 0..steps {
+        world.apply(cases, step);
+        if step == 0 {
             flows = cases.iter().filter_map(|case| Flows::open(&world.cluster, case)).collect();
         }
     }

@@ -1,5 +1,5 @@
 //! The cases of `cases.yaml`: pure data, so that other suites can run them too
-//! ([`Script::run`](super::world::Script) reads their clusters).
+//! ([`Script::run`](super::told::Script) reads their clusters).
 
 use std::sync::LazyLock;
 

@@ -6,13 +6,13 @@ mod incremental;
 mod random;
 mod script;
 mod sync;
-mod world;
+mod told;
 
 use std::collections::BTreeSet;
 
 use self::{
     cases::{CASES, Case},
-    world::{Script, reasons},
+    told::{Script, reasons},
 };
 
 #[test]

@@ -10,7 +10,7 @@ use redirector_kube::{
 };
 use serde_json::json;
 
-use super::world::{Script, Told, batch, object};
+use super::told::{Script, Told, batch, object};
 
 const CLUSTER: &str = "
 service web ip=10.96.0.1 port=http:80/TCP
@@ -138,7 +138,7 @@ fn what_cannot_be_read_leaves_the_last_good_version_in_force() {
 fn affinity_beyond_what_the_api_allows_is_no_service() {
     for seconds in [0, -1, 86_401] {
         let text = format!("service web ip=10.96.0.1 port=http:80/TCP affinity={seconds}");
-        let service = &Script::read(&text).stages[0].services[0];
+        let service = &Script::read(&text).steps[0].services[0];
         let why = Service::decode(service.to_string().as_bytes()).expect_err("no service");
         assert!(why.contains("timeoutSeconds"), "{why}");
     }
@@ -148,7 +148,7 @@ fn affinity_beyond_what_the_api_allows_is_no_service() {
 fn a_port_beyond_65535_is_no_service() {
     for port in ["http:0/TCP", "http:65536/TCP", "http:-1/TCP", "http:80/TCP:65536"] {
         let text = format!("service web ip=10.96.0.1 port={port}");
-        let service = &Script::read(&text).stages[0].services[0];
+        let service = &Script::read(&text).steps[0].services[0];
         let why = Service::decode(service.to_string().as_bytes()).expect_err("no service");
         assert!(why.contains("outside 1 to 65535"), "{why}");
     }
@@ -202,12 +202,12 @@ fn a_policy_adopts_its_service_and_brings_its_tiers_along_without_their_addresse
     let tiers = &told.services.values().last().expect("web").policy.tiers;
     let Members::Service(other) = &tiers[1].members else { panic!("{tiers:?}") };
     assert_eq!(&*other.0, "shop/api:http");
-    let mut world = State::new();
+    let mut state = State::new();
     for input in told.inputs.clone() {
-        let happened = world.apply(input, Moment::default());
+        let happened = state.apply(input, Moment::default());
         assert!(happened.is_empty(), "{happened:?}");
     }
-    assert_eq!(world.services().count(), 2);
+    assert_eq!(state.services().count(), 2);
 
     index.take(News::Policies(Batch {
         changes: vec![Change::Remove(object("p"))],
@@ -302,11 +302,11 @@ fn settings() -> Settings {
 /// Services, slices, policies and the own node, complete.
 fn complete(text: &str) -> Vec<News> {
     let script = Script::read(text);
-    let stage = &script.stages[0];
-    let node = stage.node.clone().expect("a node");
+    let step = &script.steps[0];
+    let node = step.node.clone().expect("a node");
     vec![
-        News::Services(batch::<Service>(&stage.services, &[])),
-        News::Slices(batch::<EndpointSlice>(&stage.slices, &[])),
+        News::Services(batch::<Service>(&step.services, &[])),
+        News::Slices(batch::<EndpointSlice>(&step.slices, &[])),
         News::Policies(Batch { changes: Vec::new(), is_synced: true }),
         News::Node(batch::<Node>(&[node], &[])),
     ]
