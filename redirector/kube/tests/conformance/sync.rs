@@ -61,10 +61,7 @@ fn a_list_that_is_not_complete_yet_is_none() {
 
 #[test]
 fn another_node_is_not_the_own_one() {
-    let mut index = Index::new(Settings::new("n7"));
-    for news in complete(CLUSTER) {
-        index.take(news);
-    }
+    let mut index = heard(Settings::new("n7"), CLUSTER);
     assert!(index.inputs().is_empty(), "n7 has not been heard of");
 }
 
@@ -179,10 +176,8 @@ fn tcp_is_probed_and_udp_is_not() {
 
 #[test]
 fn a_policy_adopts_its_service_and_brings_its_tiers_along_without_their_addresses() {
-    let mut index = Index::new(settings());
-    for news in complete(&CLUSTER.replace("slice api-1", "service far ip=10.96.0.3\nslice api-1")) {
-        index.take(news);
-    }
+    let mut index =
+        heard(settings(), &CLUSTER.replace("slice api-1", "service far ip=10.96.0.3\nslice api-1"));
     let mut told = Told::default();
     told.take(index.inputs());
     assert!(told.services.is_empty(), "nobody has asked for any");
@@ -231,10 +226,7 @@ service one ip=10.96.0.3 port=only:9/TCP port=dns:53/UDP";
         (json!({"name": "one", "port": "dns"}), "shop/one:dns"),
         (json!({"name": "gone", "port": "http"}), "shop/gone:http"),
     ] {
-        let mut index = Index::new(settings());
-        for news in complete(cluster) {
-            index.take(news);
-        }
+        let mut index = heard(settings(), cluster);
         index.take(policies(std::slice::from_ref(&tier)));
         let mut told = Told::default();
         told.take(index.inputs());
@@ -257,10 +249,7 @@ slice web-1 of=web v4 port=http:8080/TCP{maker}
   10.1.0.1@n2/b"
         );
         let trusted = vec!["10.1.0.0/16".parse().expect("a network")];
-        let mut index = Index::new(Settings { trusted, ..settings() });
-        for news in complete(&text) {
-            index.take(news);
-        }
+        let mut index = heard(Settings { trusted, ..settings() }, &text);
         let policy = json!({
             "metadata": {"namespace": "shop", "name": "p", "uid": "u", "generation": 1},
             "spec": {
@@ -297,6 +286,15 @@ fn policies(others: &[serde_json::Value]) -> News {
 
 fn settings() -> Settings {
     Settings::new("n1")
+}
+
+/// An index that has heard of all of it.
+fn heard(settings: Settings, text: &str) -> Index {
+    let mut index = Index::new(settings);
+    for news in complete(text) {
+        index.take(news);
+    }
+    index
 }
 
 /// Services, slices, policies and the own node, complete.
