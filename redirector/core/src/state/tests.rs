@@ -83,9 +83,8 @@ fn a_backend_that_leaves_all_services_is_forgotten() {
     let mut state = State::new();
     let with = service("a", "10.96.0.1", &["10.1.0.1"]);
     apply(&mut state, Input::Replace(vec![with.clone()]));
-    apply(&mut state, success("10.1.0.1"));
-    for _ in 0..2 {
-        apply(&mut state, failure("10.1.0.1"));
+    for probed in [success, failure, failure] {
+        apply(&mut state, probed("10.1.0.1"));
     }
     assert!(state.is_ejected(&backend("10.1.0.1")));
     apply(&mut state, Input::Put(service("a", "10.96.0.1", &[])));
@@ -99,9 +98,8 @@ fn what_nobody_probes_any_more_is_readmitted() {
     let mut state = State::new();
     let mut a = service("a", "10.96.0.1", &["10.1.0.1"]);
     apply(&mut state, Input::Replace(vec![a.clone()]));
-    apply(&mut state, success("10.1.0.1"));
-    for _ in 0..2 {
-        apply(&mut state, failure("10.1.0.1"));
+    for probed in [success, failure, failure] {
+        apply(&mut state, probed("10.1.0.1"));
     }
     assert!(state.is_ejected(&backend("10.1.0.1")));
     a.policy.probe = None;
