@@ -5,6 +5,7 @@
 
 mod apt;
 pub(crate) mod bpf_linker;
+pub(crate) mod cargo_mutants;
 mod needs;
 pub(crate) mod toolchain;
 
@@ -35,7 +36,10 @@ enum Fix {
     /// A component of rustup's toolchain.
     Component(&'static str),
     /// bpf-linker, built against this major version of LLVM.
-    BpfLinker { llvm: u32 },
+    BpfLinker {
+        llvm: u32,
+    },
+    CargoMutants,
 }
 
 /// Which LLVM the linker needs is certain only once the compiler is there; then it shows what else
@@ -112,6 +116,7 @@ fn commands(missing: &[Missing]) -> Vec<Command> {
                 others.push(rustup);
             }
             Fix::BpfLinker { llvm } => others.push(bpf_linker::install(*llvm)),
+            Fix::CargoMutants => others.push(cargo_mutants::install()),
         }
     }
     let packages = (!packages.is_empty()).then(|| apt::install(&packages));
