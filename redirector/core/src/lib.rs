@@ -5,6 +5,9 @@
 //! and time come in as [`Input`] and [`Moment`], decisions go out as [`Transition`]s, [`Tables`]
 //! and [`Plan`](plan::Plan)s. The same inputs give the same bytes.
 
+#[cfg(test)]
+extern crate self as redirector_core;
+
 pub mod address;
 mod compile;
 pub mod explain;
@@ -17,6 +20,10 @@ pub mod plan;
 pub mod service;
 pub mod state;
 pub mod tables;
+
+#[cfg(test)]
+#[path = "../tests/support/by_name.rs"]
+mod by_name;
 
 pub use input::{Command, Input, Moment, Transition};
 pub use state::State;

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use redirector_common::{HealthByte, MAX_TIERS};
 use redirector_core::{
     Command, Input, Moment, State, Transition,
-    input::{ClientId, Drained, KernelEvent, ProbeFailure, Verb},
+    input::{ClientId, Drained, KernelEvent, Verb},
     service::{
         Backend, Failback, FailbackMode, Locality, Members, Mode, Policy, Probe, Service,
         ServiceRef, TierRule,
@@ -15,7 +15,7 @@ use redirector_core::{
     state::compile,
 };
 use support::{
-    by_name::{backend, service},
+    by_name::{self, backend, refusal, service, success},
     random::{Random, for_seeds},
     worlds,
 };
@@ -25,36 +25,33 @@ const FAR: &str = "10.1.0.2";
 
 #[test]
 fn a_tier_that_flaps_every_five_seconds_for_two_minutes_fails_over_once_and_never_back() {
-    let mut stage = Stage::new(two_zones(Failback::default()));
+    let mut fixture = Fixture::new(two_zones(Failback::default()));
     for number in 0..24 {
-        stage.until(f64::from(number) * 5.0);
-        stage.probed(NEAR, number % 2 == 1);
-        assert_eq!(stage.shares(), [0, 100], "at {number} times 5 s");
+        fixture.probed_at(f64::from(number) * 5.0, NEAR, number % 2 == 1);
+        assert_eq!(fixture.shares(), [0, 100], "at {number} times 5 s");
     }
-    stage.until(120.0);
-    assert_eq!(stage.failovers(), ["0.0: near to far"]);
-    assert_eq!(stage.ramps(), [] as [String; 0]);
+    fixture.until(120.0);
+    assert_eq!(fixture.failovers(), ["0.0: near to far"]);
+    assert_eq!(fixture.ramps(), [] as [String; 0]);
 
     // The last probe, at 115 s, succeeded.
-    stage.until(144.999);
-    assert_eq!(stage.shares(), [0, 100]);
-    stage.until(165.0);
-    assert_eq!(stage.shares(), [100, 0]);
-    assert_eq!(stage.failovers(), ["0.0: near to far", "165.0: far to near"]);
-    let ramps = stage.ramps();
+    assert_eq!(fixture.shares_at(144.999), [0, 100]);
+    assert_eq!(fixture.shares_at(165.0), [100, 0]);
+    assert_eq!(fixture.failovers(), ["0.0: near to far", "165.0: far to near"]);
+    let ramps = fixture.ramps();
     assert_eq!(ramps.len(), 21, "0 to 100 in steps of 5");
     assert_eq!((&*ramps[0], &*ramps[1], &*ramps[20]), ("145.0: 0", "146.0: 5", "165.0: 100"));
-    assert_eq!(stage.state.next_deadline(), None, "nothing is left to wait for");
+    assert_eq!(fixture.state.next_deadline(), None, "nothing is left to wait for");
 }
 
 #[test]
 fn the_share_only_grows_on_the_ramp_by_five_points_a_second() {
-    let mut stage = Stage::new(two_zones(Failback::default()));
-    stage.outage(1.0, 2.0);
+    let mut fixture = Fixture::new(two_zones(Failback::default()));
+    fixture.outage(1.0, 2.0);
     let mut before = 0;
     for tenth in 320..=520 {
-        stage.until(f64::from(tenth) / 10.0);
-        let [near, far] = stage.shares();
+        fixture.until(f64::from(tenth) / 10.0);
+        let [near, far] = fixture.shares();
         let exact = (f64::from(tenth) / 10.0 - 32.0) * 5.0;
         assert!((f64::from(near) - exact).abs() <= 5.0, "{near} at {tenth}");
         assert!(near >= before && near - before <= 5, "{before} to {near} at {tenth}");
@@ -66,52 +63,47 @@ fn the_share_only_grows_on_the_ramp_by_five_points_a_second() {
 
 #[test]
 fn an_interruption_starts_over_whenever_it_comes() {
-    let mut stage = Stage::new(two_zones(Failback::default()));
-    stage.outage(1.0, 2.0);
-    stage.until(40.0);
-    assert_eq!(stage.shares(), [40, 60]);
-    stage.outage(40.0, 40.5);
-    assert_eq!(stage.shares(), [0, 100]);
-    stage.until(70.4);
-    assert_eq!(stage.shares(), [0, 100]);
-    stage.until(71.5);
-    assert_eq!(stage.shares(), [5, 95]);
-    assert_eq!(stage.failovers(), ["1.0: near to far"], "40 % were not all of it, nor are 5 %");
-    stage.until(90.5);
-    assert_eq!(stage.shares(), [100, 0]);
-    assert_eq!(stage.failovers(), ["1.0: near to far", "90.5: far to near"]);
+    let mut fixture = Fixture::new(two_zones(Failback::default()));
+    fixture.outage(1.0, 2.0);
+    assert_eq!(fixture.shares_at(40.0), [40, 60]);
+    fixture.outage(40.0, 40.5);
+    assert_eq!(fixture.shares(), [0, 100]);
+    assert_eq!(fixture.shares_at(70.4), [0, 100]);
+    assert_eq!(fixture.shares_at(71.5), [5, 95]);
+    assert_eq!(fixture.failovers(), ["1.0: near to far"], "40 % were not all of it, nor are 5 %");
+    assert_eq!(fixture.shares_at(90.5), [100, 0]);
+    assert_eq!(fixture.failovers(), ["1.0: near to far", "90.5: far to near"]);
 }
 
 #[test]
 fn who_carries_the_load_of_a_ramp_may_fail_before_it_is_over() {
-    let mut stage = Stage::new(two_zones(Failback::default()));
-    stage.outage(1.0, 2.0);
-    stage.until(40.0);
-    assert_eq!(stage.shares(), [40, 60]);
-    stage.probed(FAR, false);
-    assert_eq!(stage.shares(), [100, 0], "nobody else is well");
-    assert_eq!(stage.failovers(), ["1.0: near to far", "40.0: far to near"]);
-    stage.until(100.0);
-    assert_eq!(stage.failovers().len(), 2);
+    let mut fixture = Fixture::new(two_zones(Failback::default()));
+    fixture.outage(1.0, 2.0);
+    assert_eq!(fixture.shares_at(40.0), [40, 60]);
+    fixture.probed(FAR, false);
+    assert_eq!(fixture.shares(), [100, 0], "nobody else is well");
+    assert_eq!(fixture.failovers(), ["1.0: near to far", "40.0: far to near"]);
+    fixture.until(100.0);
+    assert_eq!(fixture.failovers().len(), 2);
 }
 
 #[test]
 fn a_tier_that_was_down_for_no_time_has_not_been_down() {
-    let mut stage = Stage::new(two_zones(Failback::default()));
-    stage.outage(1.0, 1.0);
-    assert_eq!(stage.shares(), [100, 0]);
-    assert_eq!(stage.state.next_deadline(), None);
+    let mut fixture = Fixture::new(two_zones(Failback::default()));
+    fixture.outage(1.0, 1.0);
+    assert_eq!(fixture.shares(), [100, 0]);
+    assert_eq!(fixture.state.next_deadline(), None);
 }
 
 #[test]
 fn without_a_policy_traffic_returns_at_once() {
     let mut without = two_zones(Failback::default());
     without.policy.failback = None;
-    let mut stage = Stage::new(without);
-    stage.outage(1.0, 2.0);
-    assert_eq!(stage.shares(), [100, 0]);
-    assert_eq!(stage.failovers(), ["1.0: near to far", "2.0: far to near"]);
-    assert_eq!(stage.ramps(), [] as [String; 0]);
+    let mut fixture = Fixture::new(without);
+    fixture.outage(1.0, 2.0);
+    assert_eq!(fixture.shares(), [100, 0]);
+    assert_eq!(fixture.failovers(), ["1.0: near to far", "2.0: far to near"]);
+    assert_eq!(fixture.ramps(), [] as [String; 0]);
 }
 
 #[test]
@@ -119,68 +111,60 @@ fn what_discovery_took_it_gives_back_at_once() {
     let both = two_zones(Failback::default());
     let mut without = both.clone();
     without.backends.remove(0);
-    let mut stage = Stage::new(both.clone());
-    stage.at(1.0, Input::Put(without));
-    assert_eq!(stage.shares(), [0, 100]);
-    stage.at(2.0, Input::Put(both.clone()));
-    assert_eq!(stage.shares(), [100, 0]);
+    let mut fixture = Fixture::new(both.clone());
+    fixture.at(1.0, Input::Put(without));
+    assert_eq!(fixture.shares(), [0, 100]);
+    fixture.at(2.0, Input::Put(both.clone()));
+    assert_eq!(fixture.shares(), [100, 0]);
 
     // A backend that is already ejected joins, and leaves the tier without a healthy one.
     let mut other = service("other", &["10.96.0.2"], &["10.1.0.3"]);
-    stage.at(3.0, Input::Put(other.clone()));
-    stage.answered("10.1.0.3");
-    stage.probed("10.1.0.3", false);
+    fixture.at(3.0, Input::Put(other.clone()));
+    fixture.probed("10.1.0.3", true);
+    fixture.probed("10.1.0.3", false);
     let mut third = both;
     other.backends[0].locality = zone("a");
     third.backends[0] = other.backends[0].clone();
-    stage.at(4.0, Input::Put(third));
-    assert_eq!(stage.shares(), [0, 100]);
-    stage.until(5.0);
-    stage.probed("10.1.0.3", true);
-    assert_eq!(stage.shares(), [100, 0], "it had not lost anything by an ejection");
+    fixture.at(4.0, Input::Put(third));
+    assert_eq!(fixture.shares(), [0, 100]);
+    fixture.probed_at(5.0, "10.1.0.3", true);
+    assert_eq!(fixture.shares(), [100, 0], "it had not lost anything by an ejection");
 }
 
 #[test]
 fn nobody_waits_when_nobody_else_would_carry_the_load() {
     // No other tier is well when it falls.
-    let mut stage = Stage::new(two_zones(Failback::default()));
-    stage.until(1.0);
-    stage.probed(FAR, false);
-    stage.outage(2.0, 3.0);
-    assert_eq!(stage.shares(), [100, 0]);
-    stage.until(4.0);
-    stage.probed(FAR, true);
-    assert_eq!(stage.shares(), [100, 0]);
+    let mut fixture = Fixture::new(two_zones(Failback::default()));
+    fixture.probed_at(1.0, FAR, false);
+    fixture.outage(2.0, 3.0);
+    assert_eq!(fixture.shares(), [100, 0]);
+    fixture.probed_at(4.0, FAR, true);
+    assert_eq!(fixture.shares(), [100, 0]);
 
     // The other tier falls during the hold-down: that ends the hold-down for good.
-    stage.outage(5.0, 6.0);
-    assert_eq!(stage.shares(), [0, 100]);
-    stage.until(10.0);
-    stage.probed(FAR, false);
-    assert_eq!(stage.shares(), [100, 0]);
-    assert!(stage.ramps().contains(&"10.0: 100".into()), "{:?}", stage.ramps());
-    stage.until(11.0);
-    stage.probed(FAR, true);
-    assert_eq!(stage.shares(), [100, 0]);
+    fixture.outage(5.0, 6.0);
+    assert_eq!(fixture.shares(), [0, 100]);
+    fixture.probed_at(10.0, FAR, false);
+    assert_eq!(fixture.shares(), [100, 0]);
+    assert!(fixture.ramps().contains(&"10.0: 100".into()), "{:?}", fixture.ramps());
+    fixture.probed_at(11.0, FAR, true);
+    assert_eq!(fixture.shares(), [100, 0]);
 }
 
 #[test]
 fn a_manual_fail_back_waits_for_the_operator_and_an_automatic_one_need_not() {
     for mode in [FailbackMode::Manual, FailbackMode::Automatic] {
-        let mut stage = Stage::new(two_zones(Failback { mode, ..Failback::default() }));
-        stage.outage(1.0, 2.0);
+        let mut fixture = Fixture::new(two_zones(Failback { mode, ..Failback::default() }));
+        fixture.outage(1.0, 2.0);
         let until = if mode == FailbackMode::Manual { 100_000.0 } else { 10.0 };
-        stage.until(until);
-        assert_eq!(stage.shares(), [0, 100]);
+        assert_eq!(fixture.shares_at(until), [0, 100]);
         let verb = Verb::Failback(ServiceRef("s".into()));
-        stage.at(until, Input::Operator(verb.clone()));
-        assert_eq!(stage.shares(), [100, 0]);
+        fixture.at(until, Input::Operator(verb.clone()));
+        assert_eq!(fixture.shares(), [100, 0]);
         assert!(
-            stage.happened.iter().any(|(_, event)| *event == Transition::Ordered(verb.clone()))
+            fixture.happened.iter().any(|(_, event)| *event == Transition::Ordered(verb.clone()))
         );
-        let events = stage.happened.len();
-        stage.at(until, Input::Operator(verb));
-        assert_eq!(stage.happened.len(), events, "said twice is nothing");
+        fixture.says_nothing(until, Input::Operator(verb));
     }
 }
 
@@ -198,33 +182,28 @@ fn a_drain_moves_traffic_at_once_and_its_end_brings_it_back_at_once() {
         if let Members::Named { clusters, .. } = &mut two.policy.tiers[1].members {
             clusters.push("west".into());
         }
-        let mut stage = Stage::new(two);
-        stage.at(1.0, Input::Operator(Verb::Drain(what.clone())));
-        assert_eq!(stage.shares(), [0, 100], "{what:?}");
-        assert_eq!(stage.state.orders().len(), 1);
-        assert!(stage.state.is_ejected(&backend(NEAR)));
-        let events = stage.happened.len();
-        stage.at(1.5, Input::Operator(Verb::Drain(what.clone())));
-        assert_eq!(stage.happened.len(), events, "said twice is nothing");
-        stage.at(2.0, Input::Operator(Verb::Undrain(what.clone())));
-        assert_eq!(stage.shares(), [100, 0], "{what:?}");
-        assert!(stage.state.orders().is_empty());
-        let events = stage.happened.len();
-        stage.at(2.5, Input::Operator(Verb::Undrain(what)));
-        assert_eq!(stage.happened.len(), events, "said twice is nothing");
+        let mut fixture = Fixture::new(two);
+        fixture.at(1.0, Input::Operator(Verb::Drain(what.clone())));
+        assert_eq!(fixture.shares(), [0, 100], "{what:?}");
+        assert_eq!(fixture.state.orders().len(), 1);
+        assert!(fixture.state.is_ejected(&backend(NEAR)));
+        fixture.says_nothing(1.5, Input::Operator(Verb::Drain(what.clone())));
+        fixture.at(2.0, Input::Operator(Verb::Undrain(what.clone())));
+        assert_eq!(fixture.shares(), [100, 0], "{what:?}");
+        assert!(fixture.state.orders().is_empty());
+        fixture.says_nothing(2.5, Input::Operator(Verb::Undrain(what)));
     }
 }
 
 #[test]
 fn a_drain_is_no_interruption_and_shortens_nothing() {
-    let mut stage = Stage::new(two_zones(Failback::default()));
+    let mut fixture = Fixture::new(two_zones(Failback::default()));
     let zone = Drained::Zone("a".into());
-    stage.outage(1.0, 2.0);
-    stage.at(10.0, Input::Operator(Verb::Drain(zone.clone())));
-    stage.at(12.0, Input::Operator(Verb::Undrain(zone)));
-    assert_eq!(stage.shares(), [0, 100], "it has been well since 2 s");
-    stage.until(33.0);
-    assert_eq!(stage.shares(), [5, 95]);
+    fixture.outage(1.0, 2.0);
+    fixture.at(10.0, Input::Operator(Verb::Drain(zone.clone())));
+    fixture.at(12.0, Input::Operator(Verb::Undrain(zone)));
+    assert_eq!(fixture.shares(), [0, 100], "it has been well since 2 s");
+    assert_eq!(fixture.shares_at(33.0), [5, 95]);
 }
 
 #[test]
@@ -237,44 +216,42 @@ fn drains_hold_for_backends_that_appear_later_and_after_a_restart() {
     for verb in first.orders() {
         state.apply(Input::Operator(verb.clone()), at(0.0));
     }
-    let mut stage = Stage { state, now: at(0.0), happened: Vec::new() };
+    let mut fixture = Fixture { state, ..Fixture::default() };
     let both = two_zones(Failback::default());
-    stage.at(0.0, Input::Node(node()));
-    stage.at(0.0, Input::Replace(vec![both.clone()]));
-    assert_eq!(stage.shares(), [0, 100]);
+    fixture.at(0.0, Input::Node(node()));
+    fixture.at(0.0, Input::Replace(vec![both.clone()]));
+    assert_eq!(fixture.shares(), [0, 100]);
     let mut more = both;
     more.backends.push(Backend { backend: backend("10.1.0.3"), ..more.backends[0].clone() });
-    stage.at(1.0, Input::Put(more.clone()));
-    assert!(stage.state.is_ejected(&backend("10.1.0.3")));
-    assert_eq!(stage.shares(), [0, 100]);
+    fixture.at(1.0, Input::Put(more.clone()));
+    assert!(fixture.state.is_ejected(&backend("10.1.0.3")));
+    assert_eq!(fixture.shares(), [0, 100]);
     more.backends[2].locality = zone("b");
-    stage.at(2.0, Input::Put(more));
-    assert!(!stage.state.is_ejected(&backend("10.1.0.3")), "it is in another zone now");
-    stage.at(3.0, Input::Operator(Verb::Undrain(Drained::Zone("a".into()))));
-    assert_eq!(stage.shares(), [100, 0], "forced, and able");
-    assert_eq!(stage.state.orders().len(), 1);
+    fixture.at(2.0, Input::Put(more));
+    assert!(!fixture.state.is_ejected(&backend("10.1.0.3")), "it is in another zone now");
+    fixture.at(3.0, Input::Operator(Verb::Undrain(Drained::Zone("a".into()))));
+    assert_eq!(fixture.shares(), [100, 0], "forced, and able");
+    assert_eq!(fixture.state.orders().len(), 1);
 }
 
 #[test]
 fn a_forced_tier_carries_everything_while_it_has_a_healthy_backend() {
-    let mut stage = Stage::new(two_zones(Failback::default()));
-    stage.at(1.0, Input::Operator(force("far")));
-    assert_eq!(stage.shares(), [0, 100]);
-    assert_eq!(stage.failovers(), ["1.0: near to far by Operator"], "nothing has failed");
-    stage.until(2.0);
-    stage.probed(FAR, false);
-    assert_eq!(stage.shares(), [100, 0], "what health says");
-    stage.until(3.0);
-    stage.probed(FAR, true);
-    assert_eq!(stage.shares(), [0, 100], "an order has no hold-down");
-    stage.at(4.0, Input::Operator(Verb::Failback(ServiceRef("s".into()))));
-    assert_eq!(stage.shares(), [100, 0]);
-    assert!(stage.state.orders().is_empty());
+    let mut fixture = Fixture::new(two_zones(Failback::default()));
+    fixture.at(1.0, Input::Operator(force("far")));
+    assert_eq!(fixture.shares(), [0, 100]);
+    assert_eq!(fixture.failovers(), ["1.0: near to far by Operator"], "nothing has failed");
+    fixture.probed_at(2.0, FAR, false);
+    assert_eq!(fixture.shares(), [100, 0], "what health says");
+    fixture.probed_at(3.0, FAR, true);
+    assert_eq!(fixture.shares(), [0, 100], "an order has no hold-down");
+    fixture.at(4.0, Input::Operator(Verb::Failback(ServiceRef("s".into()))));
+    assert_eq!(fixture.shares(), [100, 0]);
+    assert!(fixture.state.orders().is_empty());
 }
 
 #[test]
 fn orders_for_what_is_not_there_are_rejected() {
-    let mut stage = Stage::new(two_zones(Failback::default()));
+    let mut fixture = Fixture::new(two_zones(Failback::default()));
     let other = ServiceRef("other".into());
     let none = Verb::Force { service: other.clone(), tier: "near".into() };
     for (verb, object, why) in [
@@ -282,27 +259,25 @@ fn orders_for_what_is_not_there_are_rejected() {
         (none, "other", "there is no such service"),
         (Verb::Failback(other), "other", "there is no such service"),
     ] {
-        stage.happened.clear();
-        stage.at(1.0, Input::Operator(verb));
+        fixture.happened.clear();
+        fixture.at(1.0, Input::Operator(verb));
         let object = ServiceRef(object.into());
         let rejected = Transition::Rejected { object, why: why.into() };
-        assert_eq!(stage.happened, [(at(1.0), rejected)]);
+        assert_eq!(fixture.happened, [(at(1.0), rejected)]);
     }
-    assert!(stage.state.orders().is_empty());
+    assert!(fixture.state.orders().is_empty());
 }
 
 #[test]
 fn what_is_found_ejected_after_a_restart_comes_back_after_a_hold_down() {
-    let mut stage = Stage { state: State::new(), now: at(0.0), happened: Vec::new() };
-    stage.at(0.0, Input::Restore(vec![(backend(NEAR), HealthByte::Prober, 1)]));
-    stage.at(0.0, Input::Node(node()));
-    stage.at(0.0, Input::Replace(vec![two_zones(Failback::default())]));
-    assert_eq!(stage.shares(), [0, 100]);
-    stage.until(5.0);
-    stage.probed(NEAR, true);
-    assert_eq!(stage.shares(), [0, 100]);
-    stage.until(55.0);
-    assert_eq!(stage.shares(), [100, 0]);
+    let mut fixture = Fixture::default();
+    fixture.at(0.0, Input::Restore(vec![(backend(NEAR), HealthByte::Prober, 1)]));
+    fixture.at(0.0, Input::Node(node()));
+    fixture.at(0.0, Input::Replace(vec![two_zones(Failback::default())]));
+    assert_eq!(fixture.shares(), [0, 100]);
+    fixture.probed_at(5.0, NEAR, true);
+    assert_eq!(fixture.shares(), [0, 100]);
+    assert_eq!(fixture.shares_at(55.0), [100, 0]);
 }
 
 #[test]
@@ -310,24 +285,18 @@ fn a_partial_loss_spills_over_and_comes_back_without_delay() {
     let mut spill = two_zones(Failback::default());
     spill.policy.mode = Mode::Spill;
     spill.backends.push(Backend { backend: backend("10.1.0.3"), ..spill.backends[0].clone() });
-    let mut stage = Stage::new(spill);
-    stage.until(1.0);
-    stage.probed(NEAR, false);
-    assert_eq!(stage.shares(), [70, 30]);
-    stage.until(2.0);
-    stage.probed(NEAR, true);
-    assert_eq!(stage.shares(), [100, 0]);
-    assert_eq!(stage.failovers(), [] as [String; 0]);
-    stage.until(3.0);
-    stage.probed(NEAR, false);
-    stage.until(4.0);
-    stage.probed("10.1.0.3", false);
-    assert_eq!(stage.shares(), [0, 100]);
-    stage.until(5.0);
-    stage.probed(NEAR, true);
-    assert_eq!(stage.shares(), [0, 100], "now it was lost");
-    stage.until(45.0);
-    assert_eq!(stage.shares(), [35, 65], "half of the 70 that it is due");
+    let mut fixture = Fixture::new(spill);
+    fixture.probed_at(1.0, NEAR, false);
+    assert_eq!(fixture.shares(), [70, 30]);
+    fixture.probed_at(2.0, NEAR, true);
+    assert_eq!(fixture.shares(), [100, 0]);
+    assert_eq!(fixture.failovers(), [] as [String; 0]);
+    fixture.probed_at(3.0, NEAR, false);
+    fixture.probed_at(4.0, "10.1.0.3", false);
+    assert_eq!(fixture.shares(), [0, 100]);
+    fixture.probed_at(5.0, NEAR, true);
+    assert_eq!(fixture.shares(), [0, 100], "now it was lost");
+    assert_eq!(fixture.shares_at(45.0), [35, 65], "half of the 70 that it is due");
 }
 
 #[test]
@@ -339,39 +308,36 @@ fn only_what_a_probe_has_confirmed_fails_over() {
     {
         let mut two = two_zones(Failback::default());
         two.policy.probe = Some(Probe { unhealthy: 100, ..Probe::default() });
-        let mut stage = Stage::new(two);
-        stage.at(1.0, Input::Kernel { backend: backend(NEAR), event });
-        assert_eq!(stage.shares(), [100, 0]);
-        stage.until(2.0);
-        stage.probed(NEAR, true);
+        let mut fixture = Fixture::new(two);
+        fixture.at(1.0, Input::Kernel { backend: backend(NEAR), event });
+        assert_eq!(fixture.shares(), [100, 0]);
+        fixture.probed_at(2.0, NEAR, true);
         assert_eq!(
-            (stage.shares(), stage.failovers().len(), stage.ramps().len()),
+            (fixture.shares(), fixture.failovers().len(), fixture.ramps().len()),
             ([100, 0], 0, 0)
         );
-        stage.at(30.0, Input::Kernel { backend: backend(NEAR), event });
-        stage.probed(NEAR, false);
-        assert_eq!(stage.shares(), [0, 100]);
+        fixture.at(30.0, Input::Kernel { backend: backend(NEAR), event });
+        fixture.probed(NEAR, false);
+        assert_eq!(fixture.shares(), [0, 100]);
         let back = match event {
             KernelEvent::ListenerGone => KernelEvent::ListenerBack,
             _ => KernelEvent::Readmitted,
         };
-        stage.at(32.0, Input::Kernel { backend: backend(NEAR), event: back });
-        assert_eq!(stage.shares(), [0, 100]);
-        stage.until(82.0);
-        assert_eq!(stage.shares(), [100, 0]);
-        assert_eq!(stage.failovers(), ["30.0: near to far", "82.0: far to near"]);
+        fixture.at(32.0, Input::Kernel { backend: backend(NEAR), event: back });
+        assert_eq!(fixture.shares(), [0, 100]);
+        assert_eq!(fixture.shares_at(82.0), [100, 0]);
+        assert_eq!(fixture.failovers(), ["30.0: near to far", "82.0: far to near"]);
     }
 }
 
 #[test]
 fn a_clock_that_steps_back_stands_still() {
-    let mut stage = Stage::new(two_zones(Failback::default()));
-    stage.outage(10.0, 11.0);
-    stage.state.apply(Input::Tick, at(0.0));
-    stage.state.apply(Input::Tick, at(5.0));
-    assert_eq!(stage.state.next_deadline(), Some(at(41.0)));
-    stage.until(61.0);
-    assert_eq!(stage.shares(), [100, 0]);
+    let mut fixture = Fixture::new(two_zones(Failback::default()));
+    fixture.outage(10.0, 11.0);
+    fixture.state.apply(Input::Tick, at(0.0));
+    fixture.state.apply(Input::Tick, at(5.0));
+    assert_eq!(fixture.state.next_deadline(), Some(at(41.0)));
+    assert_eq!(fixture.shares_at(61.0), [100, 0]);
 }
 
 #[test]
@@ -385,26 +351,25 @@ fn a_tier_of_another_service_follows_that_service() {
         },
         TierRule { name: "backup".into(), members },
     ];
-    let mut stage = Stage::new(one);
-    stage.until(1.0);
-    stage.probed(NEAR, false);
-    let carrying = |stage: &Stage| {
-        let tables = &stage.state.tables().services[&ServiceRef("s".into())].v4;
+    let mut fixture = Fixture::new(one);
+    fixture.probed_at(1.0, NEAR, false);
+    let carrying = |fixture: &Fixture| {
+        let tables = &fixture.state.tables().services[&ServiceRef("s".into())].v4;
         tables.carrying().map(|(number, name)| format!("{number} {name}"))
     };
-    assert_eq!(carrying(&stage), None);
-    stage.at(2.0, Input::Put(service("backup", &["10.96.0.2"], &[FAR])));
-    assert_eq!(carrying(&stage).as_deref(), Some("1 backup"));
-    stage.answered(FAR);
-    stage.probed(FAR, false);
-    assert_eq!(carrying(&stage), None);
-    stage.probed(FAR, true);
-    assert_eq!(carrying(&stage).as_deref(), Some("1 backup"));
-    stage.at(3.0, Input::Put(service("backup", &["10.96.0.2"], &["10.1.0.9"])));
-    let tables = &stage.state.tables().services[&ServiceRef("s".into())].v4;
+    assert_eq!(carrying(&fixture), None);
+    fixture.at(2.0, Input::Put(service("backup", &["10.96.0.2"], &[FAR])));
+    assert_eq!(carrying(&fixture).as_deref(), Some("1 backup"));
+    fixture.probed(FAR, true);
+    fixture.probed(FAR, false);
+    assert_eq!(carrying(&fixture), None);
+    fixture.probed(FAR, true);
+    assert_eq!(carrying(&fixture).as_deref(), Some("1 backup"));
+    fixture.at(3.0, Input::Put(service("backup", &["10.96.0.2"], &["10.1.0.9"])));
+    let tables = &fixture.state.tables().services[&ServiceRef("s".into())].v4;
     assert_eq!(tables.tiers[1].entries[0].backend, backend("10.1.0.9"));
-    stage.at(4.0, Input::Remove(ServiceRef("backup".into())));
-    assert_eq!(carrying(&stage), None);
+    fixture.at(4.0, Input::Remove(ServiceRef("backup".into())));
+    assert_eq!(carrying(&fixture), None);
 }
 
 #[test]
@@ -478,7 +443,7 @@ fn addresses() -> impl Iterator<Item = String> {
 /// Lets every backend answer: of one that never has, hearsay depends on which others are out.
 fn answer(state: &mut State, now: Moment) {
     for address in addresses() {
-        state.apply(Input::Probed { backend: backend(&address), outcome: Ok(()) }, now);
+        state.apply(success(&address), now);
     }
 }
 
@@ -503,11 +468,10 @@ fn news(random: &mut Random) -> Vec<Input> {
             8 => Some(KernelEvent::ListenerGone),
             _ => Some(*random.pick(&[KernelEvent::Readmitted, KernelEvent::ListenerBack])),
         };
-        let refused = || Err(ProbeFailure::Failed("refused".into()));
         news.push(match event {
             Some(event) => Input::Kernel { backend, event },
-            None if random.chance(60) => Input::Probed { backend, outcome: Ok(()) },
-            None => Input::Probed { backend, outcome: refused() },
+            None if random.chance(60) => success(&address),
+            None => refusal(&address),
         });
     }
     news.retain(|_| random.chance(60));
@@ -535,24 +499,26 @@ fn orders(random: &mut Random) -> Vec<Input> {
 }
 
 /// A state with one service `s`, and what happened in it.
-struct Stage {
+#[derive(Default)]
+struct Fixture {
     state: State,
     now: Moment,
     happened: Vec<(Moment, Transition)>,
 }
 
-impl Stage {
+impl Fixture {
     fn new(service: Service) -> Self {
-        let mut stage = Self { state: State::new(), now: at(0.0), happened: Vec::new() };
-        stage.at(0.0, Input::Node(node()));
+        let mut fixture = Self::default();
+        fixture.at(0.0, Input::Node(node()));
         let addresses: Vec<String> =
             service.backends.iter().map(|backend| backend.backend.address.to_string()).collect();
-        stage.at(0.0, Input::Replace(vec![service]));
+        fixture.at(0.0, Input::Replace(vec![service]));
+        // One that has never answered cannot be ejected by its probes.
         for address in addresses {
-            stage.answered(&address);
+            fixture.probed(&address, true);
         }
-        stage.happened.clear();
-        stage
+        fixture.happened.clear();
+        fixture
     }
 
     /// Lets time pass until then, with a tick at each deadline.
@@ -569,29 +535,37 @@ impl Stage {
         self.apply(input);
     }
 
+    /// Gives an order that is in force already.
+    fn says_nothing(&mut self, seconds: f64, order: Input) {
+        let events = self.happened.len();
+        self.at(seconds, order);
+        assert_eq!(self.happened.len(), events, "said twice is nothing");
+    }
+
     fn apply(&mut self, input: Input) {
         let happened = self.state.apply(input, self.now);
         self.happened.extend(happened.into_iter().map(|event| (self.now, event)));
         assert_eq!(*self.state.tables(), compile(&self.state));
     }
 
-    /// Lets a backend answer a probe: one that never has cannot be ejected by its probes.
-    fn answered(&mut self, address: &str) {
-        self.probed(address, true);
+    fn probed(&mut self, address: &str, success: bool) {
+        self.apply(if success { by_name::success(address) } else { refusal(address) });
     }
 
-    fn probed(&mut self, address: &str, success: bool) {
-        let refused = || Err(ProbeFailure::Failed("refused".into()));
-        let outcome = if success { Ok(()) } else { refused() };
-        self.apply(Input::Probed { backend: backend(address), outcome });
+    fn probed_at(&mut self, seconds: f64, address: &str, success: bool) {
+        self.until(seconds);
+        self.probed(address, success);
     }
 
     /// Lets the near zone be down between these seconds.
     fn outage(&mut self, from: f64, to: f64) {
-        self.until(from);
-        self.probed(NEAR, false);
-        self.until(to);
-        self.probed(NEAR, true);
+        self.probed_at(from, NEAR, false);
+        self.probed_at(to, NEAR, true);
+    }
+
+    fn shares_at(&mut self, seconds: f64) -> [u8; 2] {
+        self.until(seconds);
+        self.shares()
     }
 
     /// Percent of the near and of the far tier.

@@ -6,12 +6,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use redirector_core::{
     Input, Moment, State,
-    input::ProbeFailure,
     plan::{Capacities, Installed, plan},
     service::{Members, Mode, Policy, Service, TierRule},
 };
 use support::{
-    by_name::{backend, frontend, service},
+    by_name::{frontend, refusal, service, success},
     memory::Memory,
     random::Random,
     reader::Verdict,
@@ -90,9 +89,8 @@ fn assert_spread(policy: Policy, tiers: &[(u8, u8)], wanted: &[u8], off: f64) {
     state.apply(Input::Replace(vec![tiered(policy, tiers)]), NOW);
     for (tier, (total, healthy)) in (0..).zip(tiers) {
         for number in *healthy..*total {
-            let backend = backend(&address(tier, number));
-            for outcome in [Ok(()), Err(ProbeFailure::Failed("refused".into()))] {
-                state.apply(Input::Probed { backend, outcome }, NOW);
+            for input in [success, refusal].map(|probed| probed(&address(tier, number))) {
+                state.apply(input, NOW);
             }
         }
     }

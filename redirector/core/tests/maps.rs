@@ -7,12 +7,11 @@ use std::time::Duration;
 use redirector_common::{HealthByte, NodeWord, ServiceName, ServiceWord, Slot};
 use redirector_core::{
     Command, Input, Moment, State,
-    input::ProbeFailure,
     plan::{Capacities, Installed, Plan, Step, plan, plan_scope},
     service::{Locality, Service},
 };
 use support::{
-    by_name::{backend, frontend, service},
+    by_name::{failure, frontend, service, success},
     expect::{assert_installed, view},
     memory::Memory,
     random::{Random, for_seeds},
@@ -51,13 +50,10 @@ fn an_ejection_is_one_store() {
     let (mut state, mut maps) = begin(ROOMY);
     let list = vec![service("a", &["10.96.0.1"], &["10.1.0.1", "10.1.0.2"])];
     maps.follow(&mut state, Input::Replace(list));
-    let failed =
-        Input::Probed { backend: backend("10.1.0.2"), outcome: Err(ProbeFailure::TimedOut) };
-    let recovered = Input::Probed { backend: backend("10.1.0.2"), outcome: Ok(()) };
-    assert_eq!(maps.follow(&mut state, recovered.clone()).steps, []);
-    let plan = maps.follow(&mut state, failed);
+    assert_eq!(maps.follow(&mut state, success("10.1.0.2")).steps, []);
+    let plan = maps.follow(&mut state, failure("10.1.0.2"));
     assert_eq!(plan.steps, [Step::SetHealth { backend: 1, byte: HealthByte::Prober, value: 1 }]);
-    let plan = maps.follow(&mut state, recovered);
+    let plan = maps.follow(&mut state, success("10.1.0.2"));
     assert_eq!(plan.steps, [Step::SetHealth { backend: 1, byte: HealthByte::Prober, value: 0 }]);
 }
 
@@ -69,10 +65,9 @@ fn a_failover_ejects_first() {
     let node = Locality { zone: Some("b".into()), ..Locality::default() };
     state.apply(Input::Node(node), NOW);
     maps.follow(&mut state, Input::Replace(vec![near]));
-    state.apply(Input::Probed { backend: backend("10.1.0.1"), outcome: Ok(()) }, NOW);
-    let failed =
-        Input::Probed { backend: backend("10.1.0.1"), outcome: Err(ProbeFailure::TimedOut) };
-    assert_eq!(kinds(&maps.follow(&mut state, failed)), "health slots publish barrier");
+    state.apply(success("10.1.0.1"), NOW);
+    let steps = kinds(&maps.follow(&mut state, failure("10.1.0.1")));
+    assert_eq!(steps, "health slots publish barrier");
 }
 
 #[test]

@@ -7,12 +7,11 @@ use std::collections::BTreeMap;
 use redirector_common::HealthByte;
 use redirector_core::{
     Input, Moment, State,
-    input::ProbeFailure,
     plan::{Capacities, Installed, Step, plan},
     service::{BackendRef, Service},
 };
 use support::{
-    by_name::{backend, frontend, service},
+    by_name::{backend, failure, frontend, service, success},
     expect::view,
     memory::Memory,
     random::{Random, for_seeds},
@@ -181,9 +180,8 @@ fn assert_spread(weights: &[u16], ejected: &[usize]) {
     let mut state = State::new();
     state.apply(Input::Replace(vec![of_weights]), NOW);
     for number in ejected {
-        let backend = backend(&backends[*number]);
-        for outcome in [Ok(()), Err(ProbeFailure::TimedOut)] {
-            state.apply(Input::Probed { backend, outcome }, NOW);
+        for input in [success, failure].map(|probed| probed(&backends[*number])) {
+            state.apply(input, NOW);
         }
     }
     let mut memory = Memory::new(ROOMY);

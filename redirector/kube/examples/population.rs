@@ -1,9 +1,11 @@
 //! How long a cluster of full size takes, from objects to inputs, and what it costs:
 //! `cargo run --release -p redirector-kube --example population`.
 
+#[path = "../tests/support/allocations.rs"]
+mod allocations;
+
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    sync::atomic::Ordering::Relaxed,
     time::{Duration, Instant},
 };
 
@@ -118,28 +120,5 @@ fn slice(number: usize, version: usize) -> Value {
 
 /// Bytes that are allocated now.
 fn allocated() -> usize {
-    ALLOCATED.load(Relaxed)
+    allocations::NOW.load(Relaxed)
 }
-
-/// The system's allocator, with the bytes that are allocated.
-struct Counting;
-
-static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator as it came; the counter owns no memory.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATED.fetch_add(layout.size(), Relaxed);
-        // SAFETY: the caller keeps what `GlobalAlloc::alloc` asks of it.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        ALLOCATED.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the pointer came from `alloc` above with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;

@@ -1,9 +1,9 @@
 //! A Service that would have 20,000,000 entries costs little, and other Services nothing.
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
-};
+#[path = "support/allocations.rs"]
+mod allocations;
+
+use std::sync::atomic::Ordering::Relaxed;
 
 use redirector_core::Input;
 use redirector_kube::{
@@ -12,30 +12,7 @@ use redirector_kube::{
 };
 use serde_json::{Value, json};
 
-/// The system's allocator, with the bytes that are allocated now, and the most there ever were.
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator as it came; the counters own no memory.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = NOW.fetch_add(layout.size(), Relaxed) + layout.size();
-        MOST.fetch_max(now, Relaxed);
-        // SAFETY: the caller keeps what `GlobalAlloc::alloc` asks of it.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the pointer came from `alloc` above with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use self::allocations::{MOST, NOW};
 
 const PORTS: usize = 20_000;
 const ENDPOINTS: usize = 1_000;

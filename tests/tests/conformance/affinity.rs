@@ -21,27 +21,9 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// Ports that all find the same again by chance have 1 in 3^19.
 const PORTS: usize = 19;
 
-const ADDRESSES: Case = Case {
-    source: "serviceport.go newBaseServiceInfo",
-    rule: "session affinity is one over all addresses of a port",
-    cluster: "
-service web ip=10.96.0.1,fd00:96::1 port=http:80/TCP:30080 port=dns:53/UDP type=LoadBalancer vip=203.0.113.9 external=198.51.100.3 affinity=600
-slice web-1 of=web v4 port=http:8080/TCP port=dns:53/UDP
-  10.1.0.1@n2
-  10.1.0.2@n2
-  10.1.0.3@n2
-slice web-6 of=web v6 port=http:8080/TCP port=dns:53/UDP
-  fd00:1::1@n2
-  fd00:1::2@n2
-  fd00:1::3@n2",
-    told: "
-shop/web:dns 10.96.0.1:53/udp [fd00:96::1]:53/udp 203.0.113.9:53/udp 198.51.100.3:53/udp => P 10.1.0.1:53 10.1.0.2:53 10.1.0.3:53 [fd00:1::1]:53 [fd00:1::2]:53 [fd00:1::3]:53 affinity=600
-shop/web:http 10.96.0.1:80/tcp [fd00:96::1]:80/tcp 192.168.0.1:30080/tcp [fd00:a::1]:30080/tcp 203.0.113.9:80/tcp 198.51.100.3:80/tcp => P 10.1.0.1:8080 10.1.0.2:8080 10.1.0.3:8080 [fd00:1::1]:8080 [fd00:1::2]:8080 [fd00:1::3]:8080 affinity=600",
-};
-
 #[test]
 fn a_client_keeps_its_endpoint_over_all_addresses_of_a_port() {
-    let (world, cases) = world(&ADDRESSES);
+    let (world, cases) = world(addresses());
     let mut client = world.cluster.client().expect("an application");
     for told in &cases[0].told {
         for family in [true, false] {
@@ -82,13 +64,12 @@ slice web-1 of=web v4 {}
             )
         })
         .collect();
-    let case: &'static Case = Box::leak(Box::new(Case {
-        source: "iptables/proxier.go writeServiceToEndpointRules",
-        rule: "a client that has not dialled for the timeout may get another endpoint",
-        cluster: Box::leak(cluster.into_boxed_str()),
-        told: Box::leak(told.join("\n").into_boxed_str()),
-    }));
-    let (world, cases) = world(case);
+    let (world, cases) = world(Case {
+        source: "iptables/proxier.go writeServiceToEndpointRules".to_owned(),
+        rule: "a client that has not dialled for the timeout may get another endpoint".to_owned(),
+        cluster,
+        told: told.join("\n"),
+    });
     let mut client = world.cluster.client().expect("an application");
     let first = all(&mut client, &cases[0].told);
     // What is waited for is that nobody dials.
@@ -99,7 +80,30 @@ slice web-1 of=web v4 {}
     println!("conformance: affinity: {others} of {PORTS} ports had another endpoint after 1 s");
 }
 
-fn world(case: &'static Case) -> (World, Vec<Placed>) {
+/// A Service with addresses of every kind, in both families.
+fn addresses() -> Case {
+    Case {
+        source: "serviceport.go newBaseServiceInfo".to_owned(),
+        rule: "session affinity is one over all addresses of a port".to_owned(),
+        cluster: "
+service web ip=10.96.0.1,fd00:96::1 port=http:80/TCP:30080 port=dns:53/UDP type=LoadBalancer vip=203.0.113.9 external=198.51.100.3 affinity=600
+slice web-1 of=web v4 port=http:8080/TCP port=dns:53/UDP
+  10.1.0.1@n2
+  10.1.0.2@n2
+  10.1.0.3@n2
+slice web-6 of=web v6 port=http:8080/TCP port=dns:53/UDP
+  fd00:1::1@n2
+  fd00:1::2@n2
+  fd00:1::3@n2"
+        .to_owned(),
+        told: "
+shop/web:dns 10.96.0.1:53/udp [fd00:96::1]:53/udp 203.0.113.9:53/udp 198.51.100.3:53/udp => P 10.1.0.1:53 10.1.0.2:53 10.1.0.3:53 [fd00:1::1]:53 [fd00:1::2]:53 [fd00:1::3]:53 affinity=600
+shop/web:http 10.96.0.1:80/tcp [fd00:96::1]:80/tcp 192.168.0.1:30080/tcp [fd00:a::1]:30080/tcp 203.0.113.9:80/tcp 198.51.100.3:80/tcp => P 10.1.0.1:8080 10.1.0.2:8080 10.1.0.3:8080 [fd00:1::1]:8080 [fd00:1::2]:8080 [fd00:1::3]:8080 affinity=600"
+        .to_owned(),
+    }
+}
+
+fn world(case: Case) -> (World, Vec<Placed>) {
     let cases = vec![Placed::new(1, case)];
     let mut world = World::new(&["--scope", "all", "--external-ips"], &cases);
     world.apply(&cases, 0);

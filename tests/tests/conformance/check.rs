@@ -176,7 +176,7 @@ impl Check<'_> {
     }
 
     fn fail(&self, dial: Dial, dialled: &Dialled, expected: &str) -> ! {
-        let case = self.placed.case;
+        let case = &self.placed.case;
         panic!("{} ({}): {dial:?}: expected {expected}: {dialled:?}", case.rule, case.source)
     }
 }

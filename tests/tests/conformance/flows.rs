@@ -26,7 +26,7 @@ const UDP: Kind = Kind { domain: libc::AF_INET, kind: libc::SOCK_DGRAM, protocol
 /// A socket for each endpoint that there is at first.
 #[derive(Debug)]
 pub struct Flows {
-    rule: &'static str,
+    rule: String,
     told: Told,
     frontend: SocketAddr,
     sockets: BTreeMap<String, Scripter>,
@@ -35,10 +35,10 @@ pub struct Flows {
 impl Flows {
     /// If the case is about flows.
     pub fn open(cluster: &Cluster, case: &Placed) -> Option<Self> {
-        let is_about = case.case.source.starts_with(SOURCE) && case.script.stages.len() > 1;
+        let is_about = case.case.source.starts_with(SOURCE) && case.script.steps.len() > 1;
         let told = case.told.first().filter(|_| is_about)?;
         let (frontend, Protocol::Udp) = told.frontends.first().copied()? else { return None };
-        let first = &case.script.stages[0].slices[0];
+        let first = &case.script.steps[0].slices[0];
         let wanted = first["endpoints"].as_array().map_or(0, Vec::len);
         let place = || Place::new(cluster.lab.node("client").netns(), &cluster.cgroup);
         let mut sockets = BTreeMap::new();
@@ -52,7 +52,7 @@ impl Flows {
             }
         }
         assert_eq!(sockets.len(), wanted, "{}: who answers at first", case.case.rule);
-        Some(Self { rule: case.case.rule, told: told.clone(), frontend, sockets })
+        Some(Self { rule: case.case.rule.clone(), told: told.clone(), frontend, sockets })
     }
 
     /// Sends once more on each.

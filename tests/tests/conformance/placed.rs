@@ -17,7 +17,7 @@ use crate::{
 /// A case with its objects in the lab.
 #[derive(Debug)]
 pub struct Placed {
-    pub case: &'static Case,
+    pub case: Case,
     pub places: Places,
     pub script: Script,
     pub told: Vec<Told>,
@@ -25,17 +25,18 @@ pub struct Placed {
 
 impl Placed {
     /// The case of that number.
-    pub fn new(number: u8, case: &'static Case) -> Self {
+    pub fn new(number: u8, case: Case) -> Self {
         let places = Places(number);
-        let mut script = Script::read(case.cluster);
+        let mut script = Script::read(&case.cluster);
         places.move_script(&mut script);
-        Self { case, places, script, told: expected::read(case, places) }
+        let told = expected::read(&case, places);
+        Self { case, places, script, told }
     }
 
-    /// Cases that agree in these may share a wave: what the node is at each stage, and whose
+    /// Cases that agree in these may share a wave: what the node is at each step, and whose
     /// addresses are somebody else's elsewhere.
     pub fn wave(&self) -> String {
-        let nodes: Vec<_> = self.script.stages.iter().map(|stage| &stage.node).collect();
+        let nodes: Vec<_> = self.script.steps.iter().map(|step| &step.node).collect();
         let nodes = serde_json::to_string(&nodes).expect("JSON");
         if self.is_alone() { format!("{nodes} {:?}", self.places) } else { nodes }
     }
@@ -51,22 +52,22 @@ impl Placed {
 
     /// Every endpoint that any slice lists, good or bad, in the lab and as the case writes it.
     pub fn endpoints(&self) -> Vec<(SocketAddr, String)> {
-        let original = Script::read(self.case.cluster);
-        let slices = original.stages.iter().flat_map(|stage| &stage.slices);
+        let original = Script::read(&self.case.cluster);
+        let slices = original.steps.iter().flat_map(|step| &step.slices);
         slices
             .flat_map(sockets)
             .map(|socket| (self.places.socket(socket), socket.to_string()))
             .collect()
     }
 
-    /// Every address that any Service of any stage could be served at.
+    /// Every address that any Service of any step could be served at.
     pub fn claimed(&self) -> BTreeSet<(SocketAddr, Protocol)> {
-        let nodes = self.script.stages.iter().filter_map(|stage| stage.node.as_ref());
+        let nodes = self.script.steps.iter().filter_map(|step| step.node.as_ref());
         let nodes: Vec<_> = nodes
             .flat_map(|node| strings(&node["status"]["addresses"], "address"))
             .filter_map(|text| text.parse::<IpAddr>().ok())
             .collect();
-        let services = self.script.stages.iter().flat_map(|stage| &stage.services);
+        let services = self.script.steps.iter().flat_map(|step| &step.services);
         services.flat_map(|service| claimed(service, &nodes)).collect()
     }
 }

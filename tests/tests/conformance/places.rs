@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde_json::Value;
 
-use crate::script::{Name, Script, Stage};
+use crate::script::{Name, Script, Step};
 
 /// Of node ports: the API server gives out 30000 to 32767.
 const NODE_PORTS: u16 = 30_000;
@@ -19,9 +19,9 @@ pub struct Places(pub u8);
 impl Places {
     /// All objects of a script, where they are in the lab.
     pub fn move_script(self, script: &mut Script) {
-        for stage in &mut script.stages {
-            let Stage { node, regions: _, services, slices, removed_services, removed_slices } =
-                stage;
+        for step in &mut script.steps {
+            let Step { node, regions: _, services, slices, removed_services, removed_slices } =
+                step;
             let with_kinds = [
                 ("v1", "Node", node.as_mut_slice()),
                 ("v1", "Service", services.as_mut_slice()),

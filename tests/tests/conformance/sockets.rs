@@ -40,9 +40,9 @@ fn the_cases_hold_for_real_sockets() {
     let _alone = crate::alone();
     let begun = Instant::now();
     let mut clusters = BTreeMap::<Vec<String>, Vec<Placed>>::new();
-    for (number, case) in (1..).zip(CASES) {
+    for (number, case) in (1..).zip(CASES.iter()) {
         if !is_not_here(case) {
-            clusters.entry(arguments(case)).or_default().push(Placed::new(number, case));
+            clusters.entry(arguments(case)).or_default().push(Placed::new(number, case.clone()));
         }
     }
     assert!(NOT_HERE.iter().all(|(rule, _)| CASES.iter().any(|case| case.rule == *rule)));
@@ -71,7 +71,7 @@ fn is_not_here(case: &Case) -> bool {
 
 /// Of the agent for this case.
 fn arguments(case: &Case) -> Vec<String> {
-    let settings = Script::read(case.cluster).settings.unwrap_or_default();
+    let settings = Script::read(&case.cluster).settings.unwrap_or_default();
     let mut scope = "all";
     let mut arguments = Vec::new();
     for setting in &settings {
@@ -105,11 +105,11 @@ fn run(arguments: &[String], cases: Vec<Placed>) -> Tally {
 
 /// What happens at first, what happens later, and what dials come to in the end.
 fn wave(world: &mut World, cases: &[Placed]) -> Tally {
-    let stages = cases.iter().map(|case| case.script.stages.len()).max().unwrap_or(0);
+    let steps = cases.iter().map(|case| case.script.steps.len()).max().unwrap_or(0);
     let mut flows = Vec::new();
-    for stage in 0..stages {
-        world.apply(cases, stage);
-        if stage == 0 {
+    for step in 0..steps {
+        world.apply(cases, step);
+        if step == 0 {
             flows = cases.iter().filter_map(|case| Flows::open(&world.cluster, case)).collect();
         }
     }

@@ -1,4 +1,4 @@
-//! Cases that share a cluster: their objects given to the API server stage by stage, until the
+//! Cases that share a cluster: their objects given to the API server step by step, until the
 //! kernel holds what they promise.
 
 use std::{
@@ -16,7 +16,7 @@ use redirector_tests::{
 
 use crate::{
     placed::Placed,
-    script::{Name, Stage},
+    script::{Name, Step},
     tables::{Held, held, promised},
 };
 
@@ -32,7 +32,7 @@ const MARKER: &str = "marker/last";
 pub struct World {
     pub cluster: Cluster,
     _replicas: Vec<Replica>,
-    stages: u8,
+    steps: u8,
 }
 
 impl World {
@@ -53,15 +53,15 @@ impl World {
             Replica::start(node.netns(), name, &[*socket]).expect("a replica")
         };
         let replicas = endpoints.iter().filter(|(socket, _)| here(socket)).map(start).collect();
-        Self { cluster, _replicas: replicas, stages: 0 }
+        Self { cluster, _replicas: replicas, steps: 0 }
     }
 
-    /// Applies the stage of that number of all cases, and waits until the kernel has heard of it.
+    /// Applies the step of that number of all cases, and waits until the kernel has heard of it.
     pub fn apply(&mut self, cases: &[Placed], number: usize) {
         let api = &self.cluster.api;
-        for stage in cases.iter().filter_map(|case| case.script.stages.get(number)) {
-            let Stage { node, regions: _, services, slices, removed_services, removed_slices } =
-                stage;
+        for step in cases.iter().filter_map(|case| case.script.steps.get(number)) {
+            let Step { node, regions: _, services, slices, removed_services, removed_slices } =
+                step;
             for object in node.iter().chain(slices).chain(services) {
                 api.put(object.clone()).unwrap_or_else(|why| panic!("{object}: {why}"));
             }
@@ -73,10 +73,10 @@ impl World {
                 }
             }
         }
-        self.stages += 1;
-        mark(api, self.stages);
-        let (address, last) = (format!("10.96.255.{}", self.stages), self.stages);
-        self.wait("the last Service of a stage", |held| {
+        self.steps += 1;
+        mark(api, self.steps);
+        let (address, last) = (format!("10.96.255.{}", self.steps), self.steps);
+        self.wait("the last Service of a step", |held| {
             let marker = held.get(MARKER)?;
             let is_there = marker.frontends.iter().any(|frontend| frontend.starts_with(&address))
                 && marker.backends.contains(&format!("10.77.2.{last}:7"));

@@ -36,7 +36,7 @@ fn nothing_is_sent_to_a_forbidden_address_and_its_neighbours_serve() {
     let texts: Vec<&str> = TEXTS
         .iter()
         .filter(|(_, expected)| !matches!(expected, Used | Mapped))
-        .map(|(text, _)| *text)
+        .map(|(text, _)| text.as_str())
         .collect();
     assert!(texts.len() >= 150, "only {} forbidden texts", texts.len());
     fill(&cluster, &texts);

@@ -5,6 +5,7 @@
 
 mod apt;
 pub(crate) mod bpf_linker;
+pub(crate) mod cargo_mutants;
 mod needs;
 pub(crate) mod toolchain;
 
@@ -36,6 +37,8 @@ enum Fix {
     Component(&'static str),
     /// bpf-linker, built against this major version of LLVM.
     BpfLinker { llvm: u32 },
+    /// cargo-mutants.
+    CargoMutants,
 }
 
 impl fmt::Display for Fix {
@@ -45,6 +48,7 @@ impl fmt::Display for Fix {
             Self::Unpacked(name) => write!(f, "{name} (Debian, unpacked below target/tools)"),
             Self::Component(name) => write!(f, "{name} (rustup component)"),
             Self::BpfLinker { .. } => write!(f, "bpf-linker {}", bpf_linker::VERSION),
+            Self::CargoMutants => write!(f, "cargo-mutants {}", cargo_mutants::VERSION),
         }
     }
 }
@@ -115,6 +119,7 @@ fn commands(missing: &[Missing]) -> Vec<Command> {
                 others.push(rustup);
             }
             Fix::BpfLinker { llvm } => others.push(bpf_linker::install(*llvm)),
+            Fix::CargoMutants => others.push(cargo_mutants::install()),
         }
     }
     let packages = (!packages.is_empty()).then(|| apt::install(&packages));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Fix, apt, bpf_linker, toolchain, toolchain::Toolchain};
+use super::{Fix, apt, bpf_linker, cargo_mutants, toolchain, toolchain::Toolchain};
 use crate::{process, workspace};
 
 /// What a subcommand does with the machine; a subcommand names all that apply.
@@ -16,6 +16,8 @@ pub(crate) enum Group {
     Lint,
     /// Run the suites, here and on other kernels.
     Test,
+    /// Make mistakes that the tests should notice.
+    Mutants,
     /// Show it to a newcomer.
     Demo,
     /// Speak to an API server.
@@ -107,6 +109,10 @@ pub(super) fn missing(groups: &[Group]) -> Result<Vec<Missing>> {
         if groups.contains(&Group::Test) && !is_there {
             missing.push(Missing { fix: Fix::Unpacked(name), why });
         }
+    }
+    if groups.contains(&Group::Mutants) && !cargo_mutants::is_installed() {
+        let why = "makes mistakes that tests should notice; built below target/tools, 2 minutes";
+        missing.push(Missing { fix: Fix::CargoMutants, why });
     }
     Ok(missing)
 }

@@ -2,6 +2,7 @@
 
 mod earlier;
 mod lanes;
+mod mutants;
 mod outcome;
 mod report;
 mod skips;
@@ -13,7 +14,7 @@ use anyhow::Result;
 
 use earlier::Earlier;
 pub(crate) use report::Report;
-use suites::{Agents, Run};
+use suites::{Agents, Run, Suite};
 
 use crate::{
     build,
@@ -77,6 +78,9 @@ pub(crate) fn report(args: &Args) -> Result<Report> {
     let mut report = Report::default();
     for suite in &suites {
         report.add(suite.name(), outcomes.remove(suite.name()).unwrap_or_default());
+    }
+    if args.full && suites.contains(&Suite::Unit) {
+        report.add("mutants", mutants::run(args.install)?);
     }
     Ok(report)
 }

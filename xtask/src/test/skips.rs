@@ -12,7 +12,6 @@ const ALLOWED: &[(&str, &str)] = &[
     ("deploy::helm", "Debian has no helm"),
     ("deploy::kubectl", "Debian's kubectl knows no kustomize components"),
     ("fake_api::a_real_server_answers_the_same_handle", NO_REAL_SERVER),
-    ("unit::mutations", "only --full builds the core eleven times more"),
     ("kernels::linux_5_10", "Debian's mirrors may have dropped this kernel's packages"),
     (
         "kernels::linux_6_1",

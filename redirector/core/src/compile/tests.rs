@@ -3,7 +3,7 @@
 use redirector_common::MAX_TIERS;
 
 use super::*;
-use crate::service::{Frontend, Protocol, Rank};
+use crate::by_name::{self, backend, frontend};
 
 const NOBODY: BTreeMap<BackendRef, HealthWord> = BTreeMap::new();
 
@@ -80,32 +80,12 @@ fn compiled(service: &Service, objections: &BTreeMap<BackendRef, HealthWord>) ->
 }
 
 fn service(backends: &[(&str, &str)]) -> Service {
-    let backend = |(address, in_zone): &(&str, &str)| Backend {
-        backend: backend(address),
-        locality: zone(in_zone),
-        weight: 1,
-        rank: Rank::default(),
-    };
-    Service {
-        name: ServiceRef("shop/cart".into()),
-        frontends: vec![frontend("10.96.0.1")],
-        affinity_seconds: None,
-        virtual_addresses: Vec::new(),
-        also_served: false,
-        unreachable: false,
-        backends: backends.iter().map(backend).collect(),
-        policy: Policy::default(),
+    let addresses: Vec<&str> = backends.iter().map(|(address, _)| *address).collect();
+    let mut service = by_name::service("shop/cart", &["10.96.0.1"], &addresses);
+    for (listed, (_, in_zone)) in service.backends.iter_mut().zip(backends) {
+        listed.locality = zone(in_zone);
     }
-}
-
-fn frontend(address: &str) -> Frontend {
-    let BackendRef { address, port, protocol } = backend(address);
-    Frontend { address, port, protocol }
-}
-
-fn backend(address: &str) -> BackendRef {
-    let address = address.parse().expect("an address");
-    BackendRef { address, port: 80, protocol: Protocol::Tcp }
+    service
 }
 
 fn zone(name: &str) -> Locality {

@@ -3,9 +3,10 @@
 use super::*;
 use crate::{
     Input,
-    input::{Drained, ProbeFailure, Verb},
+    by_name::{self, refusal, service},
+    input::{Drained, Verb},
     locality::Place,
-    service::{Frontend, Members, Policy, Protocol, Rank, TierRule},
+    service::{Members, TierRule},
 };
 
 #[test]
@@ -17,7 +18,7 @@ fn every_tier_and_member_is_explained() {
         lines(&all),
         [
             "0 near: 70 of 70 %, 1/2 healthy",
-            "  10.1.0.1 weight 1: 0.0 %, prober: refused since 1s",
+            "  10.1.0.1 weight 1: 0.0 %, prober: connection refused since 1s",
             "  10.1.0.2 weight 1: 70.0 %",
             "1 empty: 0 of 0 %, 0/0 healthy",
             "2 backup: 30 of 30 %, 2/2 healthy, of backup",
@@ -123,14 +124,13 @@ fn explain(state: &State, seconds: f64) -> Explanation {
 }
 
 fn probed(state: &mut State, address: &str, seconds: f64, success: bool) {
-    let refused = || Err(ProbeFailure::Failed("refused".into()));
-    let outcome = if success { Ok(()) } else { refused() };
-    state.apply(Input::Probed { backend: backend(address), outcome }, at(seconds));
+    let input = if success { by_name::success(address) } else { refusal(address) };
+    state.apply(input, at(seconds));
 }
 
 /// A service with two backends in the zone; a tier is empty, one of another service, one of none.
 fn state() -> State {
-    let mut one = service("s", "10.96.0.1", &["10.1.0.1", "10.1.0.2", "10.1.0.9"]);
+    let mut one = service("s", &["10.96.0.1"], &["10.1.0.1", "10.1.0.2", "10.1.0.9"]);
     for number in 0..2 {
         one.backends[number].locality.zone = Some("a".into());
     }
@@ -150,7 +150,7 @@ fn state() -> State {
         rule("backup", Members::Service(ServiceRef("backup".into()))),
         rule("gone", Members::Service(ServiceRef("gone".into()))),
     ];
-    let mut backup = service("backup", "10.96.0.2", &["10.2.0.1", "10.2.0.2"]);
+    let mut backup = service("backup", &["10.96.0.2"], &["10.2.0.1", "10.2.0.2"]);
     backup.backends[1].weight = 3;
     let mut state = State::new();
     let node =
@@ -161,32 +161,6 @@ fn state() -> State {
         probed(&mut state, address, 0.0, true);
     }
     state
-}
-
-fn service(name: &str, frontend: &str, backends: &[&str]) -> Service {
-    let BackendRef { address, port, protocol } = backend(frontend);
-    let listed = |address: &&str| Backend {
-        backend: backend(address),
-        locality: Locality::default(),
-        weight: 1,
-        rank: Rank::default(),
-    };
-    let probe = crate::service::Probe { unhealthy: 1, healthy: 1, ..Default::default() };
-    Service {
-        name: ServiceRef(name.into()),
-        frontends: vec![Frontend { address, port, protocol }],
-        affinity_seconds: None,
-        virtual_addresses: Vec::new(),
-        also_served: false,
-        unreachable: false,
-        backends: backends.iter().map(listed).collect(),
-        policy: Policy { probe: Some(probe), ..Policy::default() },
-    }
-}
-
-fn backend(address: &str) -> BackendRef {
-    let address = address.parse().expect("an address");
-    BackendRef { address, port: 80, protocol: Protocol::Tcp }
 }
 
 fn at(seconds: f64) -> Moment {

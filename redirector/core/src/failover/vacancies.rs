@@ -140,8 +140,8 @@ fn covers(earlier: &Members, later: &Members) -> bool {
 mod tests {
     use super::*;
     use crate::{
+        by_name::service,
         input::{Input, Moment},
-        service::{BackendRef, Frontend, Policy, Protocol},
         state::State,
     };
 
@@ -175,7 +175,7 @@ mod tests {
                 ],
             ),
         ] {
-            let mut tried = service("s", "10.96.0.1", &["10.1.0.1", "10.1.0.2"]);
+            let mut tried = service("s", &["10.96.0.1"], &["10.1.0.1", "10.1.0.2"]);
             for (backend, zone) in tried.backends.iter_mut().zip(["a", "b"]) {
                 backend.locality = Locality {
                     zone: Some(zone.into()),
@@ -189,8 +189,10 @@ mod tests {
             let node = Locality { region: Some("eu".into()), ..Locality::default() };
             let now = Moment::default();
             state.apply(Input::Node(node), now);
-            let others =
-                [service("empty", "10.96.0.2", &[]), service("full", "10.96.0.3", &["10.1.0.9"])];
+            let others = [
+                service("empty", &["10.96.0.2"], &[""; 0]),
+                service("full", &["10.96.0.3"], &["10.1.0.9"]),
+            ];
             state.apply(Input::Replace([tried.clone()].into_iter().chain(others).collect()), now);
             let found: Vec<_> =
                 state.vacancies(&tried.name).into_iter().map(|it| (it.number, it.why)).collect();
@@ -200,32 +202,11 @@ mod tests {
 
     #[test]
     fn a_service_without_a_backend_has_no_vacant_tier() {
-        let mut tried = service("s", "10.96.0.1", &[]);
+        let mut tried = service("s", &["10.96.0.1"], &[""; 0]);
         let members = Members::Within(Place::Zone);
         tried.policy.tiers = vec![TierRule { name: "near".into(), members }];
         let mut state = State::new();
         state.apply(Input::Replace(vec![tried.clone()]), Moment::default());
         assert_eq!(state.vacancies(&tried.name), []);
-    }
-
-    fn service(name: &str, at: &str, backends: &[&str]) -> Service {
-        let (port, protocol) = (80, Protocol::Tcp);
-        let address = |text: &str| text.parse().expect("an address");
-        let listed = |text: &&str| Backend {
-            backend: BackendRef { address: address(text), port, protocol },
-            locality: Locality::default(),
-            weight: 1,
-            rank: Rank::default(),
-        };
-        Service {
-            name: ServiceRef(name.into()),
-            frontends: vec![Frontend { address: address(at), port, protocol }],
-            affinity_seconds: None,
-            virtual_addresses: Vec::new(),
-            also_served: false,
-            unreachable: false,
-            backends: backends.iter().map(listed).collect(),
-            policy: Policy::default(),
-        }
     }
 }

@@ -5,10 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 use redirector_common::HealthByte;
 
 use super::*;
-use crate::service::{Probe, ProbeKind};
+pub(super) use crate::by_name::{backend, failure, refusal, success};
 use crate::{
-    input::{ClientId, KernelEvent, ProbeFailure},
-    service::{Backend, Frontend, Policy, Protocol, Rank},
+    by_name,
+    input::{ClientId, KernelEvent},
+    service::{Probe, ProbeKind, Protocol},
 };
 
 const NOW: Moment = Moment(Duration::ZERO);
@@ -81,9 +82,8 @@ fn a_backend_that_leaves_all_services_is_forgotten() {
     let mut state = State::new();
     let with = service("a", "10.96.0.1", &["10.1.0.1"]);
     apply(&mut state, Input::Replace(vec![with.clone()]));
-    apply(&mut state, success("10.1.0.1"));
-    for _ in 0..2 {
-        apply(&mut state, failure("10.1.0.1"));
+    for probed in [success, failure, failure] {
+        apply(&mut state, probed("10.1.0.1"));
     }
     assert!(state.is_ejected(&backend("10.1.0.1")));
     apply(&mut state, Input::Put(service("a", "10.96.0.1", &[])));
@@ -97,9 +97,8 @@ fn what_nobody_probes_any_more_is_readmitted() {
     let mut state = State::new();
     let mut a = service("a", "10.96.0.1", &["10.1.0.1"]);
     apply(&mut state, Input::Replace(vec![a.clone()]));
-    apply(&mut state, success("10.1.0.1"));
-    for _ in 0..2 {
-        apply(&mut state, failure("10.1.0.1"));
+    for probed in [success, failure, failure] {
+        apply(&mut state, probed("10.1.0.1"));
     }
     assert!(state.is_ejected(&backend("10.1.0.1")));
     a.policy.probe = None;
@@ -278,42 +277,9 @@ fn apply(state: &mut State, input: Input) -> Vec<Transition> {
 }
 
 pub(super) fn service(name: &str, at: &str, backends: &[&str]) -> Service {
-    let BackendRef { address, port, protocol } = backend(at);
-    let listed = |address: &&str| Backend {
-        backend: backend(address),
-        locality: Locality::default(),
-        weight: 1,
-        rank: Rank::default(),
-    };
-    Service {
-        name: ServiceRef(name.into()),
-        frontends: vec![Frontend { address, port, protocol }],
-        affinity_seconds: None,
-        virtual_addresses: Vec::new(),
-        also_served: false,
-        unreachable: false,
-        backends: backends.iter().map(listed).collect(),
-        policy: Policy { probe: Some(PROBE), ..Policy::default() },
-    }
-}
-
-pub(super) fn backend(address: &str) -> BackendRef {
-    let address = address.parse().expect("an address");
-    BackendRef { address, port: 80, protocol: Protocol::Tcp }
-}
-
-pub(super) fn failure(address: &str) -> Input {
-    Input::Probed { backend: backend(address), outcome: Err(ProbeFailure::TimedOut) }
-}
-
-/// A probe that is refused: an answer, unlike [`failure`].
-pub(super) fn refusal(address: &str) -> Input {
-    let why = ProbeFailure::Failed("connection refused".into());
-    Input::Probed { backend: backend(address), outcome: Err(why) }
-}
-
-pub(super) fn success(address: &str) -> Input {
-    Input::Probed { backend: backend(address), outcome: Ok(()) }
+    let mut service = by_name::service(name, &[at], backends);
+    service.policy.probe = Some(PROBE);
+    service
 }
 
 fn rejected(name: &str, why: &str) -> Transition {

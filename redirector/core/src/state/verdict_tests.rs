@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     health::{ProbeHealth, TRIAL},
-    input::{ClientId, KernelEvent, Network, ProbeFailure, Verb},
+    input::{ClientId, KernelEvent, Network, Verb},
     service::{Backend, Failback, FailbackMode, OnBackendLost, Probe, Protocol, Service},
 };
 
@@ -529,8 +529,7 @@ fn a_node_that_refuses_is_alive() {
     state.at(1, Input::Put(other));
     for second in 10..20 {
         state.at(second, failure(&all[0]));
-        let outcome = Err(ProbeFailure::Failed("connection refused".into()));
-        state.at(second, Input::Probed { backend: backend(&all[1]), outcome });
+        state.at(second, refusal(&all[1]));
     }
     assert!(state.is_ejected(&backend(&all[0])) && state.is_ejected(&backend(&all[1])));
     assert!(!state.is_ejected(&backend("10.1.1.1")));
@@ -538,17 +537,15 @@ fn a_node_that_refuses_is_alive() {
 
 #[test]
 fn only_what_was_lost_without_a_word_is_reset_and_only_once() {
-    let refused = Err(ProbeFailure::Failed("connection refused".into()));
-    let refused = Input::Probed { backend: backend(A), outcome: refused };
     let without = Input::Put(resetting(&[B]));
     let drain = Input::Operator(Verb::Drain(crate::input::Drained::Backend(backend(A))));
     for (news, is_reset) in [
         (vec![failure(A), failure(A), failure(A), failure(A)], true),
-        (vec![refused.clone(), refused.clone(), failure(A), failure(A)], false),
+        (vec![refusal(A), refusal(A), failure(A), failure(A)], false),
         (vec![silent(A)], false),
         (vec![silent(A), failure(A)], true),
         (vec![avoided(A, false), failure(A), failure(A), failure(A)], true),
-        (vec![suspected(A, 1), failure(A), refused], false),
+        (vec![suspected(A, 1), failure(A), refusal(A)], false),
         (vec![silent(A), success(A)], false),
         (vec![kernel(A, KernelEvent::ListenerGone), failure(A), without.clone()], false),
         (vec![kernel(A, KernelEvent::ListenerGone), without.clone()], false),

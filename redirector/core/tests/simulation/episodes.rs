@@ -30,7 +30,7 @@ impl Run<'_> {
         while self.now < HOUR || self.inputs < INPUTS {
             let fault = Fault::ALL[self.random.below(Fault::ALL.len())];
             self.tally.met(fault);
-            self.say(|| format!("=== {fault:?}"));
+            self.log_line(|| format!("=== {fault:?}"));
             self.episode(fault);
             let quiet = 60 + self.random.below(800) as u64;
             self.pass(Duration::from_secs(quiet));
@@ -44,7 +44,7 @@ impl Run<'_> {
     fn episode(&mut self, fault: Fault) {
         let struck = self.some();
         for round in 0..3 + self.random.below(6) {
-            self.strike(fault, round, &struck);
+            self.inject(fault, round, &struck);
             self.round();
         }
         self.end(fault, &struck);
@@ -62,7 +62,7 @@ impl Run<'_> {
         (0..1 + self.random.below(3)).map(|_| self.random.below(count)).collect()
     }
 
-    fn strike(&mut self, fault: Fault, round: usize, struck: &[usize]) {
+    fn inject(&mut self, fault: Fault, round: usize, struck: &[usize]) {
         let is_first = round == 0;
         for number in struck.iter().copied() {
             let locality = self.fleet[number].locality.clone();
@@ -139,7 +139,7 @@ impl Run<'_> {
             }
             Fault::AgentStopped => {
                 self.stopped = None;
-                self.hear();
+                self.read_events();
                 self.tell(Input::Tick);
             }
             Fault::Drained => self.drain(struck, false),
@@ -171,9 +171,9 @@ impl Run<'_> {
     /// What the agent hears and asks at one moment.
     fn at_once(&mut self) {
         let urgent: Vec<BackendRef> = self.waiting.iter().map(|(news, _)| news.backend).collect();
-        self.hear();
+        self.read_events();
         self.assert_agreed();
-        let orders = self.world.probes();
+        let orders = self.state.probes();
         let urgent = urgent.into_iter().filter(|backend| orders.contains_key(backend));
         let mut asked: Vec<BackendRef> = urgent.collect();
         let mut rest: Vec<BackendRef> = orders.into_keys().collect();
@@ -251,14 +251,14 @@ impl Run<'_> {
     /// All is well and probed: in little more than the longest ejection every backend is back.
     fn recover(&mut self) {
         self.truth.heal();
-        self.hear();
+        self.read_events();
         let begin = self.now;
-        while !self.world.tables().objections.is_empty() || self.oracle.is_suspect {
-            for backend in self.world.probes().into_keys().collect::<Vec<_>>() {
+        while !self.state.tables().objections.is_empty() || self.oracle.is_suspect {
+            for backend in self.state.probes().into_keys().collect::<Vec<_>>() {
                 self.probe(backend);
             }
             self.pass(Duration::from_secs(10));
-            let objections = &self.world.tables().objections;
+            let objections = &self.state.tables().objections;
             let took = self.now - begin;
             let is_suspect = self.oracle.is_suspect;
             assert!(took < Duration::from_mins(6), "all is well; {is_suspect}, {objections:?}");

@@ -15,7 +15,7 @@ use super::truth::Condition;
 const AVOIDED: Duration = Duration::from_secs(1);
 const AVOIDED_AT_MOST: Duration = Duration::from_secs(60);
 /// Two witnesses within this time are several.
-const SEVERAL: Duration = Duration::from_mins(1);
+const WITNESS_WINDOW: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Debug, Default)]
 pub struct Kernel {
@@ -94,8 +94,8 @@ impl Kernel {
         let mut is_several = false;
         if client.netns != 0 {
             let earlier = passive.witness.replace((client.netns, now));
-            is_several =
-                earlier.is_some_and(|(netns, at)| netns != client.netns && now - at < SEVERAL);
+            is_several = earlier
+                .is_some_and(|(netns, at)| netns != client.netns && now - at < WITNESS_WINDOW);
         }
         if is_ejected {
             return None;

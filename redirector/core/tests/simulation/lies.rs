@@ -22,7 +22,7 @@ impl Run<'_> {
             self.probe(backend.backend);
         }
         self.log = Some(Default::default());
-        let tables = self.world.tables().clone();
+        let tables = self.state.tables().clone();
         let mut liars: Vec<ClientId> = (1..=self.random.below(6) as u64).map(client_of).collect();
         liars.push(HOSTILE);
         while self.now < 20 * MINUTE {
@@ -44,7 +44,7 @@ impl Run<'_> {
             }
             let pause = [10, 300, 2_000, 15_000][self.random.below(4)];
             self.pass(Duration::from_millis(pause));
-            assert_eq!(*self.world.tables(), tables, "nobody's tables have changed");
+            assert_eq!(*self.state.tables(), tables, "nobody's tables have changed");
         }
         self.assert_their_own_affair();
     }
@@ -65,14 +65,14 @@ impl Run<'_> {
     /// then the kernel holds nothing back.
     fn answer_after_a_round_trip(&mut self) {
         let heard: Vec<BackendRef> = self.waiting.iter().map(|(news, _)| news.backend).collect();
-        self.hear();
+        self.read_events();
         if heard.is_empty() {
             return;
         }
         let took = 1 + self.random.below(ROUND_TRIP as usize) as u64;
         self.pass(Duration::from_millis(took));
         for backend in heard {
-            assert!(self.world.probes().contains_key(&backend), "{backend} is to be asked");
+            assert!(self.state.probes().contains_key(&backend), "{backend} is to be asked");
             self.probe(backend);
             assert!(self.word(&backend).is_usable(), "{backend} answered after {took} ms");
         }
@@ -110,11 +110,11 @@ impl Run<'_> {
         }
         self.truth.states[number_of(&dead)] = super::truth::Condition::Silent;
         let died = self.now;
-        while !self.world.is_ejected(&dead) {
+        while !self.state.is_ejected(&dead) {
             let client = client_of(1 + self.random.below(4) as u64);
             self.connect(client);
             let heard: Vec<BackendRef> = self.waiting.iter().map(|(it, _)| it.backend).collect();
-            self.hear();
+            self.read_events();
             for backend in heard {
                 self.probe(backend);
                 let is_dead = backend == dead;

@@ -62,7 +62,7 @@ fn for_ten_minutes_nothing_reaches_an_ejected_backend_before_a_probe_has_succeed
             assert!(run.now < Duration::from_mins(1), "seed {seed}: it is well, and never used");
         }
         run.truth.states[0] = Condition::Silent;
-        while !run.world.is_ejected(&dead) {
+        while !run.state.is_ejected(&dead) {
             run.second();
         }
         run.forget_reached();

@@ -31,7 +31,7 @@ pub struct Run<'t> {
     pub fleet: Vec<Backend>,
     pub services: Vec<Service>,
     pub node: Locality,
-    pub world: State,
+    pub state: State,
     pub truth: Truth,
     pub tally: &'t mut Tally,
     pub oracle: Oracle,
@@ -87,7 +87,7 @@ impl<'t> Run<'t> {
             fleet,
             services,
             node: here(),
-            world: State::new(),
+            state: State::new(),
             truth: Truth::new(count),
             tally,
             oracle: Oracle::new(count),
@@ -112,7 +112,7 @@ impl<'t> Run<'t> {
         assert_eq!(self.stopped, None, "a stopped agent hears nothing");
         self.inputs += 1;
         self.tally.inputs += 1;
-        self.say(|| match &input {
+        self.log_line(|| match &input {
             Input::Put(service) => format!("Put {}", service.name),
             Input::Replace(list) => format!("Replace by {}", list.len()),
             other => format!("{other:?}"),
@@ -124,13 +124,13 @@ impl<'t> Run<'t> {
             _ => None,
         };
         let moment = Moment(self.now);
-        let happened = self.world.apply(input, moment);
+        let happened = self.state.apply(input, moment);
         for transition in &happened {
             self.note(transition);
         }
-        let due = self.world.next_deadline();
+        let due = self.state.next_deadline();
         assert!(due.is_none_or(|due| due > moment), "due at {due:?}, and it is {moment:?}");
-        self.settle();
+        self.apply_plan();
         self.carry_out();
         if let Some(backend) = failed.filter(|_| !self.oracle.is_suspect) {
             self.assert_blamed(&backend);
@@ -139,7 +139,7 @@ impl<'t> Run<'t> {
     }
 
     fn note(&mut self, transition: &Transition) {
-        self.say(|| format!("  {transition:?}"));
+        self.log_line(|| format!("  {transition:?}"));
         if let Some((happened, _)) = &mut self.log {
             happened.push(transition.clone());
         }
@@ -157,10 +157,10 @@ impl<'t> Run<'t> {
         }
     }
 
-    /// Brings the maps to what the world wants.
-    fn settle(&mut self) {
-        let scope = self.world.take_changes();
-        let plan = plan_scope(&mut self.installed, self.world.tables(), scope);
+    /// Brings the maps to what the state wants.
+    fn apply_plan(&mut self) {
+        let scope = self.state.take_changes();
+        let plan = plan_scope(&mut self.installed, self.state.tables(), scope);
         assert_eq!(plan.rejected, [], "there is room");
         for step in &plan.steps {
             if let Step::PutBackend { value, .. } = step {
@@ -172,8 +172,8 @@ impl<'t> Run<'t> {
 
     /// What the agent does to the kernel's own words.
     fn carry_out(&mut self) {
-        for command in self.world.take_commands() {
-            self.say(|| format!("  {command:?}"));
+        for command in self.state.take_commands() {
+            self.log_line(|| format!("  {command:?}"));
             if let Some((_, done)) = &mut self.log {
                 done.push(command.clone());
             }
@@ -202,7 +202,7 @@ impl<'t> Run<'t> {
     /// Lets time pass; what is due is done, if the agent runs.
     pub fn pass(&mut self, by: Duration) {
         let end = self.now + by;
-        while let Some(Moment(due)) = self.world.next_deadline().filter(|_| self.stopped.is_none())
+        while let Some(Moment(due)) = self.state.next_deadline().filter(|_| self.stopped.is_none())
             && due <= end
         {
             self.now = due.max(self.now);
@@ -241,7 +241,7 @@ impl<'t> Run<'t> {
         let limits = self.services[number].policy.limits;
         let ended = Ended { backend, client, state, is_ejected, is_vetoed, limits, now, stopped };
         if let Some(news) = self.kernel.ended(ended) {
-            self.say(|| format!("kernel: {news:?}"));
+            self.log_line(|| format!("kernel: {news:?}"));
             let byte = HealthByte::Passive;
             match news.event {
                 KernelEvent::Suspected { .. } => {
@@ -308,7 +308,7 @@ impl<'t> Run<'t> {
     }
 
     /// The agent hears what the kernel has said.
-    pub fn hear(&mut self) {
+    pub fn read_events(&mut self) {
         while !self.waiting.is_empty() {
             let (News { mut event, until, .. }, index) = self.waiting.remove(0);
             let named =
@@ -326,7 +326,7 @@ impl<'t> Run<'t> {
     pub fn restart(&mut self) {
         self.stopped = None;
         self.waiting.clear();
-        self.world = State::new();
+        self.state = State::new();
         self.installed = self.memory.adopt();
         self.oracle.restarted();
         self.restore();
@@ -336,13 +336,13 @@ impl<'t> Run<'t> {
 
     /// News was lost: takes from the maps what it was.
     pub fn restore(&mut self) {
-        self.kernel.answer_but(|backend| self.world.is_asked(backend));
+        self.kernel.answer_but(|backend| self.state.is_asked(backend));
         self.whisper(Input::Restore(self.objections()));
     }
 
     /// Tells the core something; what it wants is done with the next thing that it is told.
     pub fn whisper(&mut self, input: Input) {
-        for transition in self.world.apply(input, Moment(self.now)) {
+        for transition in self.state.apply(input, Moment(self.now)) {
             self.note(&transition);
         }
     }
@@ -373,10 +373,10 @@ impl<'t> Run<'t> {
     pub fn second(&mut self) {
         for client in 0..10 {
             self.connect(client_of(1 + client % 3));
-            self.hear();
+            self.read_events();
             self.pass(Duration::from_millis(100));
         }
-        for backend in self.world.probes().into_keys().collect::<Vec<_>>() {
+        for backend in self.state.probes().into_keys().collect::<Vec<_>>() {
             self.probe(backend);
         }
     }
@@ -390,7 +390,7 @@ impl<'t> Run<'t> {
         self.reached.clear();
     }
 
-    pub fn say(&self, what: impl FnOnce() -> String) {
+    pub fn log_line(&self, what: impl FnOnce() -> String) {
         if self.is_loud {
             say(&format!("{:>12?} {}", self.now, what()));
         }
@@ -423,7 +423,7 @@ impl<'t> Run<'t> {
             self.peek(number);
         }
         if self.random.chance(4) {
-            assert_eq!(*self.world.tables(), compile(&self.world), "what it keeps up to date");
+            assert_eq!(*self.state.tables(), compile(&self.state), "what it keeps up to date");
             self.assert_agreed();
         }
     }
@@ -443,7 +443,7 @@ impl<'t> Run<'t> {
         );
     }
 
-    /// Checks that the maps say what the world believes, once it has heard everything.
+    /// Checks that the maps say what the state believes, once it has heard everything.
     pub fn assert_agreed(&self) {
         if !self.waiting.is_empty() {
             return;
@@ -452,11 +452,11 @@ impl<'t> Run<'t> {
             if self.installed.backend(&backend).is_none() {
                 continue;
             }
-            let believed = self.world.tables().objections.get(&backend).copied();
+            let believed = self.state.tables().objections.get(&backend).copied();
             let (believed, word) = (believed.unwrap_or_default(), self.word(&backend));
             for byte in HealthByte::ALL {
                 let (is, says) = (word.byte(byte) != 0, believed.byte(byte) != 0);
-                let says = says || self.world.is_told(&backend, byte);
+                let says = says || self.state.is_told(&backend, byte);
                 let is_unlisted = !self.services.iter().any(|service| lists(service, &backend));
                 assert!(
                     is == says || is_unlisted,

@@ -1,7 +1,12 @@
-//! Short ways to say what a service is.
+//! Short ways to say what a service is, and what a probe of a backend has found. The tests inside the
+//! crate read this file, too.
 
-use redirector_core::service::{
-    Backend, BackendRef, Frontend, Locality, Policy, Probe, Protocol, Rank, Service, ServiceRef,
+use redirector_core::{
+    Input,
+    input::ProbeFailure,
+    service::{
+        Backend, BackendRef, Frontend, Locality, Policy, Probe, Protocol, Rank, Service, ServiceRef,
+    },
 };
 
 /// TCP port 80, probed; one failure ejects and one success re-admits.
@@ -33,4 +38,19 @@ pub fn frontend(address: &str) -> Frontend {
 pub fn backend(address: &str) -> BackendRef {
     let address = address.parse().expect("an address");
     BackendRef { address, port: 80, protocol: Protocol::Tcp }
+}
+
+pub fn success(address: &str) -> Input {
+    Input::Probed { backend: backend(address), outcome: Ok(()) }
+}
+
+/// A probe that nothing answers.
+pub fn failure(address: &str) -> Input {
+    Input::Probed { backend: backend(address), outcome: Err(ProbeFailure::TimedOut) }
+}
+
+/// A probe that is refused: an answer, unlike [`failure`].
+pub fn refusal(address: &str) -> Input {
+    let why = ProbeFailure::Failed("connection refused".into());
+    Input::Probed { backend: backend(address), outcome: Err(why) }
 }

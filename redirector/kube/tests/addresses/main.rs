@@ -32,7 +32,7 @@ fn there_are_enough_texts_of_either_kind() {
 
 #[test]
 fn as_an_endpoint_it_is_used_or_left_out_and_its_neighbours_stay() {
-    for (text, expected) in TEXTS {
+    for (text, expected) in TEXTS.iter() {
         let is_six = text.contains(':');
         let good = GOOD[usize::from(is_six)];
         let slice = slice(is_six, &[good, text]);
@@ -54,10 +54,10 @@ fn as_an_endpoint_it_is_used_or_left_out_and_its_neighbours_stay() {
 
 #[test]
 fn as_an_address_of_a_service_it_is_a_frontend_or_none_and_its_neighbours_stay() {
-    for (text, expected) in TEXTS {
+    for (text, expected) in TEXTS.iter() {
         // The API drops an empty load-balancer address; kube-proxy ignores it.
         let is_ignored = text.is_empty();
-        for (external, balanced) in [(vec![*text], vec![]), (vec![], vec![*text])] {
+        for (external, balanced) in [(vec![text.as_str()], vec![]), (vec![], vec![text.as_str()])] {
             let is_external = !external.is_empty();
             let with = |mut list: Vec<&'static str>| {
                 list.extend(GOOD);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     random::{Random, for_seeds},
-    world::{Script, Told, line},
+    told::{Script, Told, line},
 };
 
 /// Everything that the cluster has.
@@ -31,7 +31,7 @@ fn any_way_to_the_same_objects_tells_the_core_the_same() {
         let mut cluster = Cluster::default();
         let mut index = Index::new(settings.clone());
         let mut told = Told::default();
-        let mut world = State::new();
+        let mut state = State::new();
         cluster.node(&mut random);
         for news in cluster.all(&mut random) {
             index.take(news);
@@ -45,9 +45,9 @@ fn any_way_to_the_same_objects_tells_the_core_the_same() {
             assert_differ(&told, &inputs, step);
             told.take(inputs.clone());
             for input in inputs {
-                world.apply(input, Moment::default());
+                state.apply(input, Moment::default());
             }
-            let taken: Vec<String> = world.services().map(line).collect();
+            let taken: Vec<String> = state.services().map(line).collect();
             assert_eq!(taken, told.lines(), "step {step}: the core refuses some");
             assert!(index.inputs().is_empty(), "step {step}: nothing has happened");
         }
@@ -126,7 +126,7 @@ impl Cluster {
         let zone = random.pick(&["zone=a", "zone=b", ""]);
         let address = random.pick(&["192.168.0.1", "192.168.0.1,fd00:a::1", "192.168.0.2"]);
         let text = format!("node {zone} region=eu addresses={address}");
-        let node = Script::read(&text).stages[0].node.clone().expect("a node");
+        let node = Script::read(&text).steps[0].node.clone().expect("a node");
         self.objects.insert(("node", "n1".to_owned()), node.clone());
         News::Node(Batch { changes: vec![put::<Node>(&node)], is_synced: true })
     }
@@ -214,7 +214,7 @@ fn service(name: &str, random: &mut Random) -> Value {
     ]);
     let created = random.pick(&["2026-01-01", "2026-02-02"]);
     let text = format!("service {name} ip={ip} {ports} {more} {label} created={created}");
-    Script::read(&text).stages[0].services[0].clone()
+    Script::read(&text).steps[0].services[0].clone()
 }
 
 fn slice(name: &str, random: &mut Random) -> Value {
@@ -240,7 +240,7 @@ fn slice(name: &str, random: &mut Random) -> Value {
         let hints = random.pick(&["", "~a", "~b", "%n1 ~a", "%n2"]);
         text.push_str(&format!("\n  {address}{place} {conditions} {hints}"));
     }
-    Script::read(&text).stages[0].slices[0].clone()
+    Script::read(&text).steps[0].slices[0].clone()
 }
 
 fn policy(name: &str, random: &mut Random) -> Value {

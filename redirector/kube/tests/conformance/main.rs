@@ -6,19 +6,19 @@ mod incremental;
 mod random;
 mod script;
 mod sync;
-mod world;
+mod told;
 
 use std::collections::BTreeSet;
 
 use self::{
     cases::{CASES, Case},
-    world::{Script, reasons},
+    told::{Script, reasons},
 };
 
 #[test]
 fn every_case_gives_what_kube_proxy_would_choose_among() {
     let mut wrong = Vec::new();
-    for Case { source, rule, cluster, told } in CASES {
+    for Case { source, rule, cluster, told } in CASES.iter() {
         let (index, heard) = Script::read(cluster).run();
         let mut found = heard.lines();
         found.extend(reasons(&index).into_iter().map(|reason| format!("! {reason}")));
@@ -34,8 +34,8 @@ fn every_case_gives_what_kube_proxy_would_choose_among() {
 #[test]
 fn there_are_enough_cases_and_no_two_are_alike() {
     assert!(CASES.len() >= 150, "{} cases", CASES.len());
-    let rules: BTreeSet<_> = CASES.iter().map(|case| case.rule).collect();
+    let rules: BTreeSet<_> = CASES.iter().map(|case| &case.rule).collect();
     assert_eq!(rules.len(), CASES.len(), "two cases have one name");
-    let clusters: BTreeSet<_> = CASES.iter().map(|case| case.cluster).collect();
+    let clusters: BTreeSet<_> = CASES.iter().map(|case| &case.cluster).collect();
     assert_eq!(clusters.len(), CASES.len(), "two cases are the same");
 }

@@ -21,12 +21,12 @@ use serde_json::{Map, Value, json};
 pub struct Script {
     /// Words about how the agent is set up, if any.
     pub settings: Option<Vec<String>>,
-    pub stages: Vec<Stage>,
+    pub steps: Vec<Step>,
 }
 
 /// Objects that are put or removed at once.
 #[derive(Debug, Default)]
-pub struct Stage {
+pub struct Step {
     pub node: Option<Value>,
     pub regions: Option<BTreeMap<String, String>>,
     pub services: Vec<Value>,
@@ -54,31 +54,31 @@ impl Script {
     /// Reads a script.
     pub fn read(text: &str) -> Self {
         let mut script = Self::default();
-        script.stages.push(Stage::default());
+        script.steps.push(Step::default());
         for line in text.lines().map(str::trim_end).filter(|line| !line.trim().is_empty()) {
             let is_endpoint = line.trim_start().starts_with(|first: char| !first.is_alphabetic())
                 || line.trim_start().split(['@', '/', ' ', ',']).next().is_some_and(is_address);
-            let stage = script.stages.last_mut().expect("a stage");
+            let step = script.steps.last_mut().expect("a step");
             let words: Vec<&str> = line.split_whitespace().collect();
             match words[0] {
                 _ if is_endpoint => {
-                    let slice = stage.slices.last_mut().expect("a slice before its endpoints");
+                    let slice = step.slices.last_mut().expect("a slice before its endpoints");
                     slice["endpoints"].as_array_mut().expect("a list").push(endpoint(&words));
                 }
-                "later" => script.stages.push(Stage::default()),
+                "later" => script.steps.push(Step::default()),
                 "settings" => {
                     script.settings = Some(words[1..].iter().map(ToString::to_string).collect());
                 }
-                "node" => stage.node = Some(node(&words[1..])),
-                "regions" => stage.regions = Some(pairs(&words[1..])),
-                "service" => stage.services.push(service(words[1], &words[2..])),
-                "slice" => stage.slices.push(slice(words[1], &words[2..])),
-                "remove-service" => stage.removed_services.push(Name::read(words[1])),
-                "remove-slice" => stage.removed_slices.push(Name::read(words[1])),
+                "node" => step.node = Some(node(&words[1..])),
+                "regions" => step.regions = Some(pairs(&words[1..])),
+                "service" => step.services.push(service(words[1], &words[2..])),
+                "slice" => step.slices.push(slice(words[1], &words[2..])),
+                "remove-service" => step.removed_services.push(Name::read(words[1])),
+                "remove-slice" => step.removed_slices.push(Name::read(words[1])),
                 other => panic!("a script has no {other:?}: {line}"),
             }
         }
-        script.stages[0].node.get_or_insert_with(|| {
+        script.steps[0].node.get_or_insert_with(|| {
             node(&["zone=a", "region=eu", "addresses=192.168.0.1,fd00:a::1"])
         });
         script

@@ -10,7 +10,7 @@ use redirector_kube::{
 };
 use serde_json::json;
 
-use super::world::{Script, Told, batch, object};
+use super::told::{Script, Told, batch, object};
 
 const CLUSTER: &str = "
 service web ip=10.96.0.1 port=http:80/TCP
@@ -61,10 +61,7 @@ fn a_list_that_is_not_complete_yet_is_none() {
 
 #[test]
 fn another_node_is_not_the_own_one() {
-    let mut index = Index::new(Settings::new("n7"));
-    for news in complete(CLUSTER) {
-        index.take(news);
-    }
+    let mut index = heard(Settings::new("n7"), CLUSTER);
     assert!(index.inputs().is_empty(), "n7 has not been heard of");
 }
 
@@ -138,7 +135,7 @@ fn what_cannot_be_read_leaves_the_last_good_version_in_force() {
 fn affinity_beyond_what_the_api_allows_is_no_service() {
     for seconds in [0, -1, 86_401] {
         let text = format!("service web ip=10.96.0.1 port=http:80/TCP affinity={seconds}");
-        let service = &Script::read(&text).stages[0].services[0];
+        let service = &Script::read(&text).steps[0].services[0];
         let why = Service::decode(service.to_string().as_bytes()).expect_err("no service");
         assert!(why.contains("timeoutSeconds"), "{why}");
     }
@@ -148,7 +145,7 @@ fn affinity_beyond_what_the_api_allows_is_no_service() {
 fn a_port_beyond_65535_is_no_service() {
     for port in ["http:0/TCP", "http:65536/TCP", "http:-1/TCP", "http:80/TCP:65536"] {
         let text = format!("service web ip=10.96.0.1 port={port}");
-        let service = &Script::read(&text).stages[0].services[0];
+        let service = &Script::read(&text).steps[0].services[0];
         let why = Service::decode(service.to_string().as_bytes()).expect_err("no service");
         assert!(why.contains("outside 1 to 65535"), "{why}");
     }
@@ -179,10 +176,8 @@ fn tcp_is_probed_and_udp_is_not() {
 
 #[test]
 fn a_policy_adopts_its_service_and_brings_its_tiers_along_without_their_addresses() {
-    let mut index = Index::new(settings());
-    for news in complete(&CLUSTER.replace("slice api-1", "service far ip=10.96.0.3\nslice api-1")) {
-        index.take(news);
-    }
+    let mut index =
+        heard(settings(), &CLUSTER.replace("slice api-1", "service far ip=10.96.0.3\nslice api-1"));
     let mut told = Told::default();
     told.take(index.inputs());
     assert!(told.services.is_empty(), "nobody has asked for any");
@@ -202,12 +197,12 @@ fn a_policy_adopts_its_service_and_brings_its_tiers_along_without_their_addresse
     let tiers = &told.services.values().last().expect("web").policy.tiers;
     let Members::Service(other) = &tiers[1].members else { panic!("{tiers:?}") };
     assert_eq!(&*other.0, "shop/api:http");
-    let mut world = State::new();
+    let mut state = State::new();
     for input in told.inputs.clone() {
-        let happened = world.apply(input, Moment::default());
+        let happened = state.apply(input, Moment::default());
         assert!(happened.is_empty(), "{happened:?}");
     }
-    assert_eq!(world.services().count(), 2);
+    assert_eq!(state.services().count(), 2);
 
     index.take(News::Policies(Batch {
         changes: vec![Change::Remove(object("p"))],
@@ -231,10 +226,7 @@ service one ip=10.96.0.3 port=only:9/TCP port=dns:53/UDP";
         (json!({"name": "one", "port": "dns"}), "shop/one:dns"),
         (json!({"name": "gone", "port": "http"}), "shop/gone:http"),
     ] {
-        let mut index = Index::new(settings());
-        for news in complete(cluster) {
-            index.take(news);
-        }
+        let mut index = heard(settings(), cluster);
         index.take(policies(std::slice::from_ref(&tier)));
         let mut told = Told::default();
         told.take(index.inputs());
@@ -257,10 +249,7 @@ slice web-1 of=web v4 port=http:8080/TCP{maker}
   10.1.0.1@n2/b"
         );
         let trusted = vec!["10.1.0.0/16".parse().expect("a network")];
-        let mut index = Index::new(Settings { trusted, ..settings() });
-        for news in complete(&text) {
-            index.take(news);
-        }
+        let mut index = heard(Settings { trusted, ..settings() }, &text);
         let policy = json!({
             "metadata": {"namespace": "shop", "name": "p", "uid": "u", "generation": 1},
             "spec": {
@@ -299,14 +288,23 @@ fn settings() -> Settings {
     Settings::new("n1")
 }
 
+/// An index that has heard of all of it.
+fn heard(settings: Settings, text: &str) -> Index {
+    let mut index = Index::new(settings);
+    for news in complete(text) {
+        index.take(news);
+    }
+    index
+}
+
 /// Services, slices, policies and the own node, complete.
 fn complete(text: &str) -> Vec<News> {
     let script = Script::read(text);
-    let stage = &script.stages[0];
-    let node = stage.node.clone().expect("a node");
+    let step = &script.steps[0];
+    let node = step.node.clone().expect("a node");
     vec![
-        News::Services(batch::<Service>(&stage.services, &[])),
-        News::Slices(batch::<EndpointSlice>(&stage.slices, &[])),
+        News::Services(batch::<Service>(&step.services, &[])),
+        News::Slices(batch::<EndpointSlice>(&step.slices, &[])),
         News::Policies(Batch { changes: Vec::new(), is_synced: true }),
         News::Node(batch::<Node>(&[node], &[])),
     ]

@@ -128,13 +128,11 @@ fn conditions_say_what_has_become_of_a_policy() {
         "-AsExpected: every Service in the kernel has a healthy backend; not judged: t";
     let none = "?NotAccepted: holds for no Service";
     let nowhere = "-NotAccepted: holds for no Service";
+    let [holds_s, holds_both] = ["+Accepted: holds for s", "+Accepted: holds for s, t"];
+    let [in_s, in_t] = ["+Programmed: in the kernel: s", "+Programmed: in the kernel: t"];
+    let in_both = "+Programmed: in the kernel: s, t";
     let rows: Vec<(&str, Vec<Written>, Ground, [&str; 3])> = vec![
-        (
-            "all is well",
-            vec![two.clone()],
-            Ground::default(),
-            ["+Accepted: holds for s, t", "+Programmed: in the kernel: s, t", well],
-        ),
+        ("all is well", vec![two.clone()], Ground::default(), [holds_both, in_both, well]),
         (
             "an older policy holds",
             vec![one.clone(), older.clone()],
@@ -145,11 +143,7 @@ fn conditions_say_what_has_become_of_a_policy() {
             "an older policy holds for one of two",
             vec![two.clone(), older.clone()],
             Ground::default(),
-            [
-                "+Accepted: holds for t; s has the older policy old",
-                "+Programmed: in the kernel: t",
-                well,
-            ],
+            ["+Accepted: holds for t; s has the older policy old", in_t, well],
         ),
         (
             "there is no such Service",
@@ -161,11 +155,7 @@ fn conditions_say_what_has_become_of_a_policy() {
             "one of two is missing",
             vec![two.clone()],
             Ground::default().with("s", ServiceState::Missing),
-            [
-                "+Accepted: holds for t; there is no Service s",
-                "+Programmed: in the kernel: t",
-                well,
-            ],
+            ["+Accepted: holds for t; there is no Service s", in_t, well],
         ),
         (
             "one is lost and the other one missing",
@@ -177,24 +167,20 @@ fn conditions_say_what_has_become_of_a_policy() {
             "not yet in the kernel",
             vec![two.clone()],
             Ground::default().with("t", ServiceState::Pending),
-            ["+Accepted: holds for s, t", "-Pending: not yet in the kernel: t", well],
+            [holds_both, "-Pending: not yet in the kernel: t", well],
         ),
         (
             "left to kube-proxy, which counts more than what is still to come",
             vec![two.clone()],
             Ground::default().with("s", ServiceState::Pending).with("t", left("it is headless")),
-            [
-                "+Accepted: holds for s, t",
-                "-LeftToKubeProxy: left to kube-proxy: t: it is headless",
-                in_the_kernel,
-            ],
+            [holds_both, "-LeftToKubeProxy: left to kube-proxy: t: it is headless", in_the_kernel],
         ),
         (
             "nobody of a Service that is left to kube-proxy is ours to judge",
             vec![one.clone()],
             Ground::default().with("s", left("it is headless")).healthy("s", &[("http", 0, 3)]),
             [
-                "+Accepted: holds for s",
+                holds_s,
                 "-LeftToKubeProxy: left to kube-proxy: s: it is headless",
                 "?LeftToKubeProxy: not judged, because it is not in the kernel: s",
             ],
@@ -204,8 +190,8 @@ fn conditions_say_what_has_become_of_a_policy() {
             vec![tiers(&one)],
             Ground::default().tier("spare", TierState::NoService).tier("rest", TierState::NoPort),
             [
-                "+Accepted: holds for s",
-                "+Programmed: in the kernel: s",
+                holds_s,
+                in_s,
                 "+TierUnresolved: tier backup is out: there is no Service spare; tier last is out: \
                  Service rest has not one port only; name the one that is meant",
             ],
@@ -217,8 +203,8 @@ fn conditions_say_what_has_become_of_a_policy() {
                 .tier("spare", TierState::NoPort)
                 .healthy("s", &[("http", 0, 1), ("grpc", 1, 2)]),
             [
-                "+Accepted: holds for s",
-                "+Programmed: in the kernel: s",
+                holds_s,
+                in_s,
                 "+TierUnresolved: tier backup is out: Service spare has no port http; the only \
                  backend of s port http is not healthy",
             ],
@@ -230,7 +216,7 @@ fn conditions_say_what_has_become_of_a_policy() {
                 .with("s", ServiceState::Pending)
                 .with("t", ServiceState::NotInstalled(arc("needs 3 more backends"))),
             [
-                "+Accepted: holds for s, t",
+                holds_both,
                 "-NotInstalled: not in the kernel: t: needs 3 more backends",
                 in_the_kernel,
             ],
@@ -240,8 +226,8 @@ fn conditions_say_what_has_become_of_a_policy() {
             vec![one.clone()],
             Ground::default().moved("s", &[("west", "near")], &[]),
             [
-                "+Accepted: holds for s",
-                "+Programmed: in the kernel: s",
+                holds_s,
+                in_s,
                 "+FailedOver: all traffic of s port http is in tier west, not in near, as the node \
                  that writes this sees it",
             ],
@@ -250,7 +236,7 @@ fn conditions_say_what_has_become_of_a_policy() {
             "a tier by place has no backend near this node, which is no trouble",
             vec![one.clone()],
             Ground::default().moved("s", &[], &[("near", Vacant::NotHere), ("z", Vacant::Taken)]),
-            ["+Accepted: holds for s", "+Programmed: in the kernel: s", well],
+            [holds_s, in_s, well],
         ),
         (
             "tiers can have no backend, and traffic is in another tier",
@@ -261,8 +247,8 @@ fn conditions_say_what_has_become_of_a_policy() {
                 &[("far", Vacant::Nowhere), ("z", Vacant::Shadowed(arc("near")))],
             ),
             [
-                "+Accepted: holds for s",
-                "+Programmed: in the kernel: s",
+                holds_s,
+                in_s,
                 "+TierEmpty: tier far of s port http is empty: no backend is in the places that it \
                  names; tier z of s port http is empty: it can never have a backend: tier near \
                  takes all that it could have; all traffic of s port http is in tier west, not in \
@@ -274,8 +260,8 @@ fn conditions_say_what_has_become_of_a_policy() {
             vec![two],
             Ground::default().healthy("s", &[("http", 0, 3)]).healthy("t", &[("80", 0, 0)]),
             [
-                "+Accepted: holds for s, t",
-                "+Programmed: in the kernel: s, t",
+                holds_both,
+                in_both,
                 "+NoHealthyBackend: none of 3 backends of s port http is healthy; t port 80 has no \
                  backend",
             ],

@@ -9,8 +9,8 @@ mod model;
 mod requests;
 mod scripts;
 mod server;
+mod state;
 mod tls;
-mod world;
 
 use std::{
     net::SocketAddr,
@@ -29,7 +29,7 @@ use self::{
     model::Model,
     scripts::Script,
     server::{Server, bind},
-    world::World,
+    state::ServerState,
 };
 
 /// All times of the agent are divided by this.
@@ -92,7 +92,7 @@ async fn run(script: Script) -> Option<String> {
     std::fs::write(path.join("ca.crt"), &tls::PKI.ca).expect("a CA file");
     std::fs::write(path.join("token"), "first").expect("a token");
     let is_late = script.is_late;
-    let server = Server::new(World::new(script.steps, path.to_owned()), script.is_tls);
+    let server = Server::new(ServerState::new(script.steps, path.to_owned()), script.is_tls);
     let (socket, address) = bind();
     let mut options = Options {
         account: path.to_owned(),
@@ -142,19 +142,19 @@ async fn run(script: Script) -> Option<String> {
         }
         server.listen(late.take().expect("the socket"));
     }
-    while !server.world().steps.is_empty() {
+    while !server.state().steps.is_empty() {
         if Instant::now() > deadline {
-            let World { steps, disappointed, .. } = &*server.world();
-            let (left, state) = (steps.len(), stats.snapshot());
-            return failed(format!("{left} steps were never reached; {disappointed:?}; {state:?}"));
+            let ServerState { steps, disappointed, .. } = &*server.state();
+            let (left, seen) = (steps.len(), stats.snapshot());
+            return failed(format!("{left} steps were never reached; {disappointed:?}; {seen:?}"));
         }
         sleep(Duration::from_millis(5)).await;
     }
-    server.change(|world| {
-        world.put("final", "last");
+    server.change(|state| {
+        state.put("final", "last");
     });
     let said = loop {
-        let reference = server.world().reference.clone();
+        let reference = server.state().reference.clone();
         let said = model.objects();
         if said == reference {
             break None;
@@ -171,13 +171,13 @@ async fn run(script: Script) -> Option<String> {
     };
     drop(model);
     if let Some(why) = said {
-        let disappointed = &server.world().disappointed;
+        let disappointed = &server.state().disappointed;
         return failed(format!("{why}; {disappointed:?}; {snapshot:?}"));
     }
     // The receiver is gone: the watch has to end.
     watching.await.expect("the watch does not panic");
     wrong.extend(server.ended().await);
-    let (lists, most) = (server.world().lists, 1 + script.gone + script.forced);
+    let (lists, most) = (server.state().lists, 1 + script.gone + script.forced);
     if lists > most {
         wrong.push(format!("{lists} lists instead of at most {most}"));
     }

@@ -6,8 +6,8 @@ use serde_json::json;
 use crate::{
     DIVISOR, kubeconfig,
     server::{Server, bind},
+    state::{Act, On, Part, ServerState, answer, ok, refusal},
     tls::PKI,
-    world::{Act, On, Part, World, answer, ok, refusal},
 };
 
 /// Uses a client of a server that takes these steps, one for each request.
@@ -15,7 +15,7 @@ async fn scripted(steps: Vec<Act>, ask: impl AsyncFnOnce(&Client)) {
     let account = tempfile::tempdir().expect("a directory");
     std::fs::write(account.path().join("token"), "first").expect("a token");
     let steps = steps.into_iter().map(|act| (On::List, act)).collect();
-    let server = Server::new(World::new(steps, account.path().to_owned()), false);
+    let server = Server::new(ServerState::new(steps, account.path().to_owned()), false);
     let (socket, address) = bind();
     server.listen(socket);
     let options = Options {
@@ -27,7 +27,7 @@ async fn scripted(steps: Vec<Act>, ask: impl AsyncFnOnce(&Client)) {
     ask(&client).await;
     drop(client);
     assert_eq!(server.ended().await, [""; 0]);
-    assert!(server.world().steps.is_empty(), "steps were never reached");
+    assert!(server.state().steps.is_empty(), "steps were never reached");
 }
 
 fn says(parts: Vec<Part>) -> Act {
@@ -130,7 +130,7 @@ async fn alternatives_are_remembered_for_the_next_start() {
     let path = account.path();
     std::fs::write(path.join("token"), "first").expect("a token");
     std::fs::write(path.join("ca.crt"), &PKI.ca).expect("a CA file");
-    let server = Server::new(World::new([].into(), path.to_owned()), true);
+    let server = Server::new(ServerState::new([].into(), path.to_owned()), true);
     let ((socket, address), (_nobody, refused)) = (bind(), bind());
     server.listen(socket);
     let options = Options {

@@ -19,14 +19,14 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
+    state::{On, Part, Request, ServerState, end, head, line, ok, refusal},
     tls::PKI,
-    world::{On, Part, Request, World, end, head, line, ok, refusal},
 };
 
 /// The server; its tasks end with the runtime of the test.
 #[derive(Clone)]
 pub struct Server {
-    world: Arc<Mutex<World>>,
+    state: Arc<Mutex<ServerState>>,
     changed: watch::Sender<()>,
     is_tls: bool,
 }
@@ -43,9 +43,9 @@ pub fn bind() -> (TcpSocket, SocketAddr) {
 }
 
 impl Server {
-    pub fn new(world: World, is_tls: bool) -> Self {
+    pub fn new(state: ServerState, is_tls: bool) -> Self {
         let (changed, _) = watch::channel(());
-        Self { world: Arc::new(Mutex::new(world)), changed, is_tls }
+        Self { state: Arc::new(Mutex::new(state)), changed, is_tls }
     }
 
     /// Begins to listen.
@@ -54,13 +54,13 @@ impl Server {
         tokio::spawn(self.clone().accept(listener));
     }
 
-    pub fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn state(&self) -> MutexGuard<'_, ServerState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the world; a watch that is served honestly hears of it.
-    pub fn change(&self, change: impl FnOnce(&mut World)) {
-        change(&mut self.world());
+    /// Changes the state; a watch that is served honestly hears of it.
+    pub fn change(&self, change: impl FnOnce(&mut ServerState)) {
+        change(&mut self.state());
         self.changed.send_replace(());
     }
 
@@ -68,40 +68,40 @@ impl Server {
     /// what the script expected in vain.
     pub async fn ended(&self) -> Vec<String> {
         let deadline = Instant::now() + Duration::from_secs(15);
-        while self.world().connections > 0 {
+        while self.state().connections > 0 {
             assert!(Instant::now() < deadline, "the client has been dropped and stays connected");
             sleep(Duration::from_millis(5)).await;
         }
-        self.world().disappointed.clone()
+        self.state().disappointed.clone()
     }
 
     async fn accept(self, listener: TcpListener) {
         loop {
             let (stream, _) = listener.accept().await.expect("a connection");
-            self.world().connections += 1;
+            self.state().connections += 1;
             let server = self.clone();
             tokio::spawn(async move {
                 let serving = server.clone();
                 // The client may go at any time.
                 let task = tokio::spawn(async move { drop(serving.serve(stream).await) });
                 let panicked = task.await.err().map(|error| said(error.into_panic()));
-                let mut world = server.world();
-                world.disappointed.extend(panicked);
-                world.connections -= 1;
+                let mut state = server.state();
+                state.disappointed.extend(panicked);
+                state.connections -= 1;
             });
         }
     }
 
     /// The step for this, if it is due; another one that is due waits for its turn.
     fn step(&self, on: On, request: &Request) -> Option<Vec<Part>> {
-        let mut world = self.world();
-        let (due, _) = world.steps.front()?;
+        let mut state = self.state();
+        let (due, _) = state.steps.front()?;
         if *due != on {
             return None;
         }
-        let (_, act) = world.steps.pop_front()?;
-        let parts = act(&mut world, request);
-        drop(world);
+        let (_, act) = state.steps.pop_front()?;
+        let parts = act(&mut state, request);
+        drop(state);
         self.changed.send_replace(());
         Some(parts)
     }
@@ -115,7 +115,7 @@ impl Server {
             Some(Part::Close) => return Ok(()),
             Some(other) => panic!("{other:?} is for requests"),
         }
-        let identity = self.world().identity;
+        let identity = self.state().identity;
         let socket = nix::unistd::dup(&stream)?;
         let stream: Box<dyn Both> = if self.is_tls {
             Box::new(TlsAcceptor::from(PKI.server(identity)).accept(stream).await?)
@@ -132,8 +132,8 @@ impl Server {
                 () if request.path.contains("continue=") => On::Page,
                 () => On::List,
             };
-            self.world().lists += usize::from(on == On::List);
-            let token = self.world().token;
+            self.state().lists += usize::from(on == On::List);
+            let token = self.state().token;
             let parts = match token {
                 Some(token) if !request.has_token(token) => refusal(401, "", "expired"),
                 _ => self.step(on, &request).unwrap_or_else(|| vec![Part::Honest]),
@@ -165,7 +165,7 @@ impl Server {
     ) -> io::Result<()> {
         let mut changed = self.changed.subscribe();
         if on != On::Watch {
-            let answer = ok(&self.world().list());
+            let answer = ok(&self.state().list());
             return send(stream, answer).await;
         }
         let asked = request.path.split("resourceVersion=").nth(1).unwrap_or_default();
@@ -176,8 +176,8 @@ impl Server {
         send(stream, head()).await?;
         loop {
             let news: Vec<(u64, String)> = {
-                let world = self.world();
-                world.history.iter().filter(|(version, _)| *version > from).cloned().collect()
+                let state = self.state();
+                state.history.iter().filter(|(version, _)| *version > from).cloned().collect()
             };
             for (version, event) in news {
                 from = version;

@@ -1,7 +1,10 @@
 //! Who belongs to which tier.
 
 use super::*;
-use crate::service::{BackendRef, Frontend, Policy, Protocol, Rank};
+use crate::{
+    by_name,
+    service::{Policy, Protocol},
+};
 
 #[test]
 fn a_backend_belongs_to_the_first_rule_it_fits_and_to_none_otherwise() {
@@ -116,28 +119,13 @@ fn with_rules(service: Service, tiers: Vec<TierRule>) -> Service {
 }
 
 fn service(name: &str, backends: &[(&str, &str)]) -> Service {
-    let at = |address: &str| BackendRef {
-        address: address.parse().expect("an address"),
-        port: 80,
-        protocol: Protocol::Tcp,
-    };
-    let BackendRef { address, port, protocol } = at("10.96.0.1");
-    let listed = |(last, place): &(&str, &str)| Backend {
-        backend: at(&format!("10.1.0.{last}")),
-        locality: locality(place),
-        weight: 1,
-        rank: Rank::default(),
-    };
-    Service {
-        name: ServiceRef(name.into()),
-        frontends: vec![Frontend { address, port, protocol }],
-        affinity_seconds: None,
-        virtual_addresses: Vec::new(),
-        also_served: false,
-        unreachable: false,
-        backends: backends.iter().map(listed).collect(),
-        policy: Policy::default(),
+    let address = |(last, _): &(&str, &str)| format!("10.1.0.{last}");
+    let addresses: Vec<String> = backends.iter().map(address).collect();
+    let mut service = by_name::service(name, &["10.96.0.1"], &addresses);
+    for (listed, (_, place)) in service.backends.iter_mut().zip(backends) {
+        listed.locality = locality(place);
     }
+    service
 }
 
 /// Node, zone, region, cluster; `-` is unknown.

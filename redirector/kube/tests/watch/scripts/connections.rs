@@ -7,8 +7,8 @@ use redirector_kube::{
 
 use super::{Script, script};
 use crate::{
+    state::{On::*, Part, head, line, refusal},
     tls::Identity,
-    world::{On::*, Part, head, line, refusal},
 };
 
 pub(super) fn scripts() -> Vec<Script> {
@@ -31,15 +31,15 @@ pub(super) fn scripts() -> Vec<Script> {
         script("TLS without a fault").tls(),
         Script { is_elsewhere: true, ..script("an alternative, the first address refuses") }.tls(),
         script("the watch's connection is reset")
-            .on(Watch, |world, _| {
-                world.put("b", "2");
+            .on(Watch, |state, _| {
+                state.put("b", "2");
                 vec![head(), Part::Pause(20), Part::Reset]
             })
             .meets(&[Interrupted])
             .once(&["+b=2"]),
         script("the watch's connection is reset amid a line")
-            .on(Watch, |world, _| {
-                let event = world.put("b", "2");
+            .on(Watch, |state, _| {
+                let event = state.put("b", "2");
                 let half = format!("{:x}\r\n{}", event.len() + 1, &event[..event.len() / 2]);
                 vec![head(), Part::Send(half.into()), Part::Pause(20), Part::Reset]
             })
@@ -53,9 +53,9 @@ pub(super) fn scripts() -> Vec<Script> {
         script("the API server restarts: everything cut, then 503, then well")
             .does(Watch, vec![head(), Part::Reset])
             .does(Watch, refusal(503, "", "starting"))
-            .on(Watch, |world, _| {
-                world.remove("c");
-                vec![head(), line(&world.history.last().expect("an event").1), Part::Hang]
+            .on(Watch, |state, _| {
+                state.remove("c");
+                vec![head(), line(&state.history.last().expect("an event").1), Part::Hang]
             })
             .once(&["-c"]),
     ]
@@ -69,12 +69,12 @@ fn some_error(seen: &Snapshot) -> Option<String> {
 fn with_identity(name: &'static str, identity: Identity) -> Script {
     script(name)
         .tls()
-        .on(Connect, move |world, _| {
-            world.identity = identity;
+        .on(Connect, move |state, _| {
+            state.identity = identity;
             Vec::new()
         })
-        .on(Connect, |world, _| {
-            world.identity = Identity::Good;
+        .on(Connect, |state, _| {
+            state.identity = Identity::Good;
             Vec::new()
         })
         .meets(&[Tls])

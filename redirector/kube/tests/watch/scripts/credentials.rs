@@ -4,8 +4,8 @@ use redirector_kube::client::ErrorKind::{Forbidden, Tls, Unauthorized};
 
 use super::{Script, script};
 use crate::{
+    state::{On::*, Part, Request, ServerState, refusal},
     tls::{Identity, PKI},
-    world::{On::*, Part, Request, World, refusal},
 };
 
 pub(super) fn scripts() -> Vec<Script> {
@@ -22,9 +22,9 @@ pub(super) fn scripts() -> Vec<Script> {
             .on(Watch, new_token)
             .meets(&[Unauthorized]),
         script("a token with a line end")
-            .on(Watch, |world, _| {
-                world.token = Some("second");
-                std::fs::write(world.account.join("token"), "second\n").expect("a token");
+            .on(Watch, |state, _| {
+                state.token = Some("second");
+                std::fs::write(state.account.join("token"), "second\n").expect("a token");
                 refusal(401, "", "expired")
             })
             .meets(&[Unauthorized]),
@@ -38,31 +38,31 @@ pub(super) fn scripts() -> Vec<Script> {
         script("an authority that is rotated")
             .tls()
             .does(Watch, vec![Part::Close])
-            .on(Connect, |world, _| {
-                std::fs::write(world.account.join("ca.crt"), &PKI.next_ca).expect("a CA file");
-                world.identity = Identity::Rotated;
+            .on(Connect, |state, _| {
+                std::fs::write(state.account.join("ca.crt"), &PKI.next_ca).expect("a CA file");
+                state.identity = Identity::Rotated;
                 Vec::new()
             })
             .meets(&[Tls]),
         script("an authority that comes later, its file broken meanwhile")
             .tls()
             .does(Watch, vec![Part::Close])
-            .on(Connect, |world, _| {
-                std::fs::write(world.account.join("ca.crt"), "half a").expect("a CA file");
-                world.identity = Identity::Rotated;
+            .on(Connect, |state, _| {
+                std::fs::write(state.account.join("ca.crt"), "half a").expect("a CA file");
+                state.identity = Identity::Rotated;
                 Vec::new()
             })
-            .on(Connect, |world, _| {
-                std::fs::write(world.account.join("ca.crt"), &PKI.next_ca).expect("a CA file");
+            .on(Connect, |state, _| {
+                std::fs::write(state.account.join("ca.crt"), &PKI.next_ca).expect("a CA file");
                 Vec::new()
             })
             .meets(&[Tls]),
     ]
 }
 
-fn new_token(world: &mut World, request: &Request) -> Vec<Part> {
+fn new_token(state: &mut ServerState, request: &Request) -> Vec<Part> {
     assert!(request.has_token("first"), "{}", request.head);
-    world.token = Some("second");
-    std::fs::write(world.account.join("token"), "second").expect("a token");
+    state.token = Some("second");
+    std::fs::write(state.account.join("token"), "second").expect("a token");
     refusal(401, "", "expired")
 }

@@ -16,7 +16,7 @@ use redirector_kube::{
     watch::{Limits, Snapshot},
 };
 
-use crate::world::{Act, On, Part, Request, World};
+use crate::state::{Act, On, Part, Request, ServerState};
 
 /// What a server does, and what has to be true at the end.
 pub struct Script {
@@ -80,7 +80,7 @@ impl Script {
     fn on(
         mut self,
         on: On,
-        act: impl FnOnce(&mut World, &Request) -> Vec<Part> + Send + 'static,
+        act: impl FnOnce(&mut ServerState, &Request) -> Vec<Part> + Send + 'static,
     ) -> Self {
         self.steps.push_back((on, Box::new(act)));
         self
@@ -88,6 +88,25 @@ impl Script {
 
     fn does(self, on: On, parts: Vec<Part>) -> Self {
         self.on(on, |_, _| parts)
+    }
+
+    fn repeats(self, times: usize, on: On, parts: &[Part]) -> Self {
+        (0..times).fold(self, |script, _| script.does(on, parts.to_vec()))
+    }
+
+    /// A request whose path has this, and which is answered as a server should.
+    fn asks_with(self, on: On, part: &'static str) -> Self {
+        self.on(on, move |_, request| {
+            assert!(request.path.contains(part), "{}", request.path);
+            vec![Part::Honest]
+        })
+    }
+
+    fn asks_without(self, on: On, part: &'static str) -> Self {
+        self.on(on, move |_, request| {
+            assert!(!request.path.contains(part), "{}", request.path);
+            vec![Part::Honest]
+        })
     }
 
     fn tls(self) -> Self {

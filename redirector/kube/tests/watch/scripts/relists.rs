@@ -7,8 +7,9 @@ use redirector_kube::{
 };
 
 use super::{Script, quick, script};
-use crate::world::{
-    On::*, Part, World, bookmark, end, error_event, head, line, ok, page_of, refusal,
+use crate::state::{
+    On::*, Part, ServerState, bookmark, end, error_event, half, head, line, ok, page_of, refusal,
+    stream,
 };
 
 /// A relist is due after 48 to 72 ms instead of a minute.
@@ -21,18 +22,18 @@ pub(super) fn scripts() -> Vec<Script> {
         script("410 as a status").on(Watch, away(refusal(410, "", "too old"))).gone(1).meets(&[Gone])
             .once(&["-a", "+b=2", "+d=1"]),
         script("410 as an event")
-            .on(Watch, away(vec![head(), line(&error_event(410, "too old")), end()]))
+            .on(Watch, away(stream([error_event(410, "too old")])))
             .gone(1)
             .meets(&[Gone])
             .once(&["-a", "+b=2", "+d=1"]),
         script("410 for continue")
-            .on(List, |world, _| vec![ok(&world.page(&["a"], "more"))])
+            .on(List, |state, _| vec![ok(&state.page(&["a"], "more"))])
             .does(Page, refusal(410, "", "the continue token is too old"))
             .gone(1)
             .meets(&[Gone]),
         script("410 for continue of a relist")
             .on(Watch, away(refusal(410, "", "too old")))
-            .on(List, |world, _| vec![ok(&world.page(&["b"], "more"))])
+            .on(List, |state, _| vec![ok(&state.page(&["b"], "more"))])
             .does(Page, refusal(410, "", "the continue token is too old"))
             .gone(2)
             .never(&["-c", "-b"])
@@ -45,23 +46,23 @@ pub(super) fn scripts() -> Vec<Script> {
             .gone(3)
             .meets(&[Gone]),
         script("pages, the client asks for the next one by its token")
-            .on(List, |world, _| vec![ok(&world.page(&["a"], "to/ken="))])
-            .on(Page, |world, request| {
+            .on(List, |state, _| vec![ok(&state.page(&["a"], "to/ken="))])
+            .on(Page, |state, request| {
                 assert!(request.path.contains("continue=to%2Fken%3D"), "{}", request.path);
                 assert!(!request.path.contains("resourceVersion"), "{}", request.path);
-                vec![ok(&world.page(&["b"], "more"))]
+                vec![ok(&state.page(&["b"], "more"))]
             })
-            .on(Page, |world, _| vec![ok(&world.page(&["c"], ""))])
+            .on(Page, |state, _| vec![ok(&state.page(&["c"], ""))])
             .once(&["+a=1", "+b=1", "+c=1"]),
-        script("changes between the pages").on(List, |world, _| {
-            let page = world.page(&["a"], "more");
+        script("changes between the pages").on(List, |state, _| {
+            let page = state.page(&["a"], "more");
             vec![ok(&page)]
         })
-        .on(Page, |world, _| {
+        .on(Page, |state, _| {
             // The pages are of one version; what comes after it is for the watch.
-            let page = world.page(&["b", "c"], "");
-            world.put("a", "2");
-            world.remove("c");
+            let page = state.page(&["b", "c"], "");
+            state.put("a", "2");
+            state.remove("c");
             vec![ok(&page)]
         })
         .once(&["+a=2", "-c"]),
@@ -70,25 +71,25 @@ pub(super) fn scripts() -> Vec<Script> {
         cut_relist("a relist cut in its last page", 2),
         script("removals while away, the watch says them")
             .does(Watch, vec![head(), end()])
-            .on(Watch, |world, _| {
-                world.remove("a");
-                world.remove("c");
+            .on(Watch, |state, _| {
+                state.remove("a");
+                state.remove("c");
                 vec![Part::Replay]
             })
             .once(&["-a", "-c"]),
         script("removed and made anew while away")
-            .on(Watch, |world, _| {
-                world.remove("a");
-                world.put("a", "2");
+            .on(Watch, |state, _| {
+                state.remove("a");
+                state.put("a", "2");
                 refusal(410, "", "too old")
             })
             .gone(1)
             .never(&["-a"])
             .once(&["+a=2"]),
         script("everything removed while away")
-            .on(Watch, |world, _| {
+            .on(Watch, |state, _| {
                 for name in ["a", "b", "c"] {
-                    world.remove(name);
+                    state.remove(name);
                 }
                 refusal(410, "", "too old")
             })
@@ -99,21 +100,18 @@ pub(super) fn scripts() -> Vec<Script> {
             .does(Watch, vec![Part::Honest])
             .gone(1)
             .once(&["+a=1", "+b=1", "+c=1"])
-            .check(|seen| (seen.differences > 0).then(|| "differences in a quiet world".to_owned())),
+            .check(|seen| (seen.differences > 0).then(|| "differences in a quiet state".to_owned())),
         script("an older replica answers a relist")
-            .on(Watch, |world, _| {
-                let event = world.remove("a");
-                vec![head(), line(&event), line(&error_event(410, "too old")), end()]
+            .on(Watch, |state, _| {
+                let event = state.remove("a");
+                stream([event, error_event(410, "too old")])
             })
             .on(List, |_, request| {
                 assert!(request.path.contains("resourceVersionMatch=NotOlderThan"), "{}", request.path);
                 let ghost = r#"{"metadata":{"namespace":"n","name":"a","uid":"uid-a","resourceVersion":"101"},"spec":{"value":"ghost"}}"#;
                 vec![ok(&page_of(101, &[ghost.to_owned()], ""))]
             })
-            .on(List, |_, request| {
-                assert!(!request.path.contains("resourceVersion"), "{}", request.path);
-                vec![Part::Honest]
-            })
+            .asks_without(List, "resourceVersion")
             .gone(1)
             .forced(1)
             .never(&["+a=ghost", "-b", "-c"])
@@ -126,36 +124,30 @@ pub(super) fn scripts() -> Vec<Script> {
             .forced(1)
             .meets(&[Behind]),
         script("an older replica repeats old events")
-            .on(Watch, |world, _| {
-                let event = world.remove("a");
-                vec![head(), line(&event), end()]
-            })
-            .on(Watch, |world, _| {
-                let old: Vec<Part> = world.history.iter().map(|(_, event)| line(event)).collect();
+            .on(Watch, |state, _| stream([state.remove("a")]))
+            .on(Watch, |state, _| {
+                let old: Vec<Part> = state.history.iter().map(|(_, event)| line(event)).collect();
                 [vec![head()], old, vec![end()]].concat()
             })
             .once(&["+a=1", "+b=1", "-a"]),
         script("etcd restored from a snapshot: older versions are the truth")
-            .on(Watch, |world, _| {
-                restore(world);
+            .on(Watch, |state, _| {
+                restore(state);
                 vec![head(), line(&error_event(504, "Too large resource version: 103, current: 50"))]
             })
             .forced(1)
             .meets(&[Behind])
             .once(&["-c", "+b=restored"]),
         script("etcd restored from a snapshot, and the watch is silent, as the real server's is")
-            .on(Watch, |world, _| {
-                restore(world);
+            .on(Watch, |state, _| {
+                restore(state);
                 vec![head(), Part::Reset]
             })
             .does(Watch, vec![head(), Part::Hang])
             // Asked to end in time, it does.
             .does(Watch, vec![head(), Part::Pause(100), end()])
             .does(List, refusal(504, "", "Timeout: Too large resource version: 103, current: 50"))
-            .on(List, |_, request| {
-                assert!(!request.path.contains("resourceVersion"), "{}", request.path);
-                vec![Part::Honest]
-            })
+            .asks_without(List, "resourceVersion")
             .limits(quick)
             .forced(2)
             .meets(&[Interrupted, Behind])
@@ -164,10 +156,7 @@ pub(super) fn scripts() -> Vec<Script> {
             .does(Watch, vec![head(), Part::Reset])
             .does(Watch, vec![head(), Part::Hang])
             .does(Watch, vec![head(), Part::Pause(100), end()])
-            .on(List, |_, request| {
-                assert!(request.path.contains("NotOlderThan"), "{}", request.path);
-                vec![Part::Honest]
-            })
+            .asks_with(List, "NotOlderThan")
             .does(Watch, vec![head(), Part::Hang])
             .does(Watch, vec![head(), Part::Pause(100), end()])
             .does(Watch, vec![head(), Part::Pause(100), end()])
@@ -176,14 +165,11 @@ pub(super) fn scripts() -> Vec<Script> {
             .meets(&[Interrupted, TimedOut]),
         script("a relist that is due, of a server that knows less")
             .on(List, |_, _| vec![Part::Honest])
-            .on(List, |world, _| {
-                restore(world);
+            .on(List, |state, _| {
+                restore(state);
                 refusal(504, "", "Timeout: Too large resource version: 103, current: 50")
             })
-            .on(List, |_, request| {
-                assert!(!request.path.contains("resourceVersion"), "{}", request.path);
-                vec![Part::Honest]
-            })
+            .asks_without(List, "resourceVersion")
             .limits(soon)
             .forced(1_000)
             .once(&["-c", "+b=restored"]),
@@ -195,21 +181,21 @@ pub(super) fn scripts() -> Vec<Script> {
                 assert!(request.path.contains("resourceVersion=0"), "{}", request.path);
                 vec![ok(&" ".repeat(9_000))]
             })
-            .on(List, |world, request| {
+            .on(List, |state, request| {
                 assert!(!request.path.contains("resourceVersion"), "{}", request.path);
                 assert!(request.path.contains("limit="), "{}", request.path);
-                vec![ok(&world.page(&["a", "b"], "more"))]
+                vec![ok(&state.page(&["a", "b"], "more"))]
             })
-            .on(Page, |world, _| vec![ok(&world.page(&["c"], ""))])
+            .on(Page, |state, _| vec![ok(&state.page(&["c"], ""))])
             .limits(|limits| Limits { page: 8_000, ..limits })
             .forced(1)
             .meets(&[TooLarge]),
         script("pages without end")
-            .on(List, |world, _| vec![ok(&world.page(&["a"], "more"))])
-            .on(Page, |world, _| vec![ok(&world.page(&["a"], "more"))])
-            .on(Page, |world, _| vec![ok(&world.page(&["a"], "more"))])
-            .on(Page, |world, _| vec![ok(&world.page(&["a"], "more"))])
-            .on(Page, |world, _| vec![ok(&world.page(&["a"], "more"))])
+            .on(List, |state, _| vec![ok(&state.page(&["a"], "more"))])
+            .on(Page, |state, _| vec![ok(&state.page(&["a"], "more"))])
+            .on(Page, |state, _| vec![ok(&state.page(&["a"], "more"))])
+            .on(Page, |state, _| vec![ok(&state.page(&["a"], "more"))])
+            .on(Page, |state, _| vec![ok(&state.page(&["a"], "more"))])
             .limits(|limits| Limits { objects: 5, ..limits })
             .forced(1)
             .meets(&[Malformed]),
@@ -221,12 +207,12 @@ pub(super) fn scripts() -> Vec<Script> {
             .check(|seen| (seen.missed > 0).then(|| "it says that it missed something".to_owned())),
         script("a relist that is due finds what the watch has lost")
             .on(List, |_, _| vec![Part::Honest])
-            .on(List, |world, _| {
-                let lost = world.put("b", "2");
-                world.forget(&lost);
-                let lost = world.remove("c");
-                world.forget(&lost);
-                world.put("d", "1");
+            .on(List, |state, _| {
+                let lost = state.put("b", "2");
+                state.forget(&lost);
+                let lost = state.remove("c");
+                state.forget(&lost);
+                state.put("d", "1");
                 vec![Part::Honest]
             })
             .limits(soon)
@@ -239,47 +225,44 @@ pub(super) fn scripts() -> Vec<Script> {
             .forced(1_000),
         script("what the watch says while a relist is on its way")
             .on(List, |_, _| vec![Part::Honest])
-            .on(List, |world, _| {
-                let list = world.list();
-                world.put("a", "2");
-                world.remove("b");
-                world.put("d", "1");
+            .on(List, |state, _| {
+                let list = state.list();
+                state.put("a", "2");
+                state.remove("b");
+                state.put("d", "1");
                 vec![Part::Pause(100), ok(&list)]
             })
             .limits(soon)
             .forced(1_000)
             .once(&["+a=1", "+a=2", "+b=1", "-b", "+d=1"]),
         script("a bookmark moves the watch on")
-            .on(Watch, |world, _| {
-                world.version += 50;
-                vec![head(), line(&bookmark(world.version)), end()]
+            .on(Watch, |state, _| {
+                state.version += 50;
+                stream([bookmark(state.version)])
             })
-            .on(Watch, |_, request| {
-                assert!(request.path.contains("resourceVersion=153"), "{}", request.path);
-                vec![Part::Honest]
-            }),
+            .asks_with(Watch, "resourceVersion=153"),
     ]
 }
 
 /// An older state, in which no version after 50 was ever made.
-fn restore(world: &mut World) {
-    world.remove("c");
-    world.put("b", "restored");
-    world.version = 50;
-    for (version, stored) in (10..).zip(world.objects.values_mut()) {
+fn restore(state: &mut ServerState) {
+    state.remove("c");
+    state.put("b", "restored");
+    state.version = 50;
+    for (version, stored) in (10..).zip(state.objects.values_mut()) {
         stored.version = version;
     }
-    world.history.clear();
+    state.history.clear();
 }
 
 /// Something happens while the watch does not hear it.
 fn away(
     parts: Vec<Part>,
-) -> impl FnOnce(&mut World, &crate::world::Request) -> Vec<Part> + Send + 'static {
-    |world, _| {
-        world.remove("a");
-        world.put("b", "2");
-        world.put("d", "1");
+) -> impl FnOnce(&mut ServerState, &crate::state::Request) -> Vec<Part> + Send + 'static {
+    |state, _| {
+        state.remove("a");
+        state.put("b", "2");
+        state.put("d", "1");
         parts
     }
 }
@@ -290,15 +273,12 @@ fn cut_relist(name: &'static str, at: usize) -> Script {
     let mut script = script(name).on(Watch, away(refusal(410, "", "too old")));
     for (index, (object, next)) in pages.into_iter().enumerate().take(at + 1) {
         let on = if index == 0 { List } else { Page };
-        script = script.on(on, move |world, _| {
-            let page = world.page(&[object], next);
+        script = script.on(on, move |state, _| {
+            let page = state.page(&[object], next);
             if index < at {
                 return vec![ok(&page)];
             }
-            let length = page.len();
-            let half = &page[..length / 2];
-            let text = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{half}");
-            vec![Part::Send(text.into()), Part::Close]
+            half(&page)
         });
     }
     let never = &["-b", "-c", "-d"];

@@ -13,7 +13,7 @@ use redirector_kube::{
 use serde_json::Value;
 
 pub use super::script::Script;
-use super::script::{Name, Stage};
+use super::script::{Name, Step};
 
 impl Script {
     /// An index that has heard all of it, what the core was told, and how it was told.
@@ -21,8 +21,8 @@ impl Script {
         let settings = settings(self.settings.as_deref().unwrap_or_default());
         let mut index = Index::new(settings);
         let mut told = Told::default();
-        for (number, stage) in self.stages.iter().enumerate() {
-            for news in stage.news(number == 0) {
+        for (number, step) in self.steps.iter().enumerate() {
+            for news in step.news(number == 0) {
                 index.take(news);
             }
             told.take(index.inputs());
@@ -31,7 +31,7 @@ impl Script {
     }
 }
 
-impl Stage {
+impl Step {
     fn news(&self, is_first: bool) -> Vec<News> {
         let mut news = Vec::new();
         if let Some(node) = &self.node {

@@ -56,7 +56,7 @@ impl Request {
 }
 
 /// What is done at one step.
-pub type Act = Box<dyn FnOnce(&mut World, &Request) -> Vec<Part> + Send>;
+pub type Act = Box<dyn FnOnce(&mut ServerState, &Request) -> Vec<Part> + Send>;
 
 /// One version of an object; it has no spec that can be decoded when `value` is none.
 #[derive(Clone, Debug)]
@@ -66,7 +66,7 @@ pub struct Stored {
 }
 
 /// The server's state.
-pub struct World {
+pub struct ServerState {
     pub version: u64,
     pub objects: BTreeMap<String, Stored>,
     /// Version and line of each event.
@@ -86,9 +86,9 @@ pub struct World {
     pub disappointed: Vec<String>,
 }
 
-impl World {
+impl ServerState {
     pub fn new(steps: VecDeque<(On, Act)>, account: PathBuf) -> Self {
-        let mut world = Self {
+        let mut state = Self {
             version: 100,
             objects: BTreeMap::new(),
             history: Vec::new(),
@@ -102,9 +102,9 @@ impl World {
             disappointed: Vec::new(),
         };
         for (name, value) in [("a", "1"), ("b", "1"), ("c", "1")] {
-            world.put(name, value);
+            state.put(name, value);
         }
-        world
+        state
     }
 
     /// Adds or changes an object; returns the line of its event.
@@ -217,6 +217,20 @@ pub fn head() -> Part {
     let head =
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
     Part::Send(head.into())
+}
+
+/// A whole answer of these events.
+pub fn stream<const N: usize>(events: [impl AsRef<str>; N]) -> Vec<Part> {
+    let events = events.iter().map(|event| line(event.as_ref()));
+    [head()].into_iter().chain(events).chain([end()]).collect()
+}
+
+/// An answer that is cut in its middle.
+pub fn half(body: &str) -> Vec<Part> {
+    let length = body.len();
+    let half = &body[..length / 2];
+    let text = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{half}");
+    vec![Part::Send(text.into()), Part::Close]
 }
 
 /// One chunk that is a line.
