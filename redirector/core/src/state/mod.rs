@@ -72,16 +72,16 @@ impl State {
             self.failback.begin_window(self.tables.synced);
             self.now = now;
         }
-        self.take_in(input);
+        self.apply_one(input);
         std::mem::take(&mut self.happened)
     }
 
-    fn take_in(&mut self, input: Input) {
+    fn apply_one(&mut self, input: Input) {
         match input {
             Input::Node(node) => self.move_to(node),
-            Input::Change { put, remove } => self.change(put, remove.into_iter().collect()),
-            Input::Put(service) => self.change(vec![service], BTreeSet::new()),
-            Input::Remove(name) => self.change(Vec::new(), [name].into()),
+            Input::Change { put, remove } => self.change(put, &remove.into_iter().collect()),
+            Input::Put(service) => self.change(vec![service], &BTreeSet::new()),
+            Input::Remove(name) => self.change(Vec::new(), &[name].into()),
             Input::Replace(services) => self.replace(services),
             Input::Probed { backend, outcome } => self.probed(&backend, outcome),
             Input::Restore(found) => self.restore(&found),
@@ -92,7 +92,7 @@ impl State {
                 self.node_is_used(&used);
                 self.backends.use_from_here(&used, self.now);
             }
-            Input::All(inputs) => inputs.into_iter().for_each(|input| self.take_in(input)),
+            Input::All(inputs) => inputs.into_iter().for_each(|input| self.apply_one(input)),
             Input::Tick => {}
         }
         self.pass_time();

@@ -1,6 +1,6 @@
 //! Compiles the tables of services that something has changed for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, btree_map::Entry};
 
 use super::State;
 use crate::{
@@ -35,12 +35,16 @@ impl State {
         let Some(service) = self.services.get(name) else { return };
         let Tables { services: compiled, objections, .. } = &mut self.tables;
         let view = View { node: &self.node, services: self.services.all(), objections };
-        let old = compiled.get(name).map(AsRef::as_ref);
+        let mut entry = compiled.entry(name.clone());
+        let old = match &mut entry {
+            Entry::Occupied(old) => Some(&**old.get()),
+            Entry::Vacant(_) => None,
+        };
         let orders = (self.orders.forced(name), wanted);
         let new =
             self.failback.compile(service, old, (&view, self.now), orders, &mut self.happened);
         if let Some(new) = new {
-            compiled.insert(name.clone(), new);
+            entry.insert_entry(new);
             self.changed.insert(name.clone());
         }
     }

@@ -105,7 +105,9 @@ impl Backends {
         let groups = uses.chunk_by(|one, other| one.0 == other.0);
         if self.listed.is_empty() {
             // A map that is made of all at once costs a fraction of as many insertions.
-            self.listed = groups.map(|group| (group[0].0, new(group))).collect();
+            let mut listed = Vec::with_capacity(uses.len());
+            listed.extend(groups.map(|group| (group[0].0, new(group))));
+            self.listed = listed.into_iter().collect();
             return;
         }
         for group in groups {
@@ -239,16 +241,14 @@ impl Backends {
     }
 
     fn number(&mut self, user: &ServiceRef) -> u32 {
-        if let Some(number) = self.numbers.get(user) {
-            return *number;
-        }
-        let number = self.free.pop().unwrap_or(self.names.len() as u32);
-        match self.names.get_mut(number as usize) {
-            Some(name) => *name = user.clone(),
-            None => self.names.push(user.clone()),
-        }
-        self.numbers.insert(user.clone(), number);
-        number
+        *self.numbers.entry(user.clone()).or_insert_with(|| {
+            let number = self.free.pop().unwrap_or(self.names.len() as u32);
+            match self.names.get_mut(number as usize) {
+                Some(name) => *name = user.clone(),
+                None => self.names.push(user.clone()),
+            }
+            number
+        })
     }
 }
 

@@ -35,6 +35,13 @@ impl State {
     /// 3. When no other node seems to answer: a few backends that should.
     #[must_use]
     pub fn probes(&self) -> BTreeMap<BackendRef, ProbeOrder> {
+        self.with_doubted(self.regular_probes())
+    }
+
+    /// The first of [`probes`](Self::probes). They change with the services, with the node and with
+    /// what its sockets use, and cost as much as there are services.
+    #[must_use]
+    pub fn regular_probes(&self) -> BTreeMap<BackendRef, ProbeOrder> {
         let mut probes: BTreeMap<BackendRef, ProbeOrder> = BTreeMap::new();
         let mut owners = Owners { backends: &self.backends, shared: BTreeMap::new() };
         for (is_used, service) in self.asking() {
@@ -53,6 +60,16 @@ impl State {
                     });
             }
         }
+        probes
+    }
+
+    /// The regular probes, and the others, which change with each doubt.
+    #[must_use]
+    pub fn with_doubted(
+        &self,
+        mut probes: BTreeMap<BackendRef, ProbeOrder>,
+    ) -> BTreeMap<BackendRef, ProbeOrder> {
+        let mut owners = Owners { backends: &self.backends, shared: BTreeMap::new() };
         let doubted = self.tables.objections.keys().chain(self.backends.suspected.keys());
         for backend in doubted.filter(|backend| is_probed(backend)) {
             if self.backends.get(backend).is_some_and(BackendState::is_doubted) {

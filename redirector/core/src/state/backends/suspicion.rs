@@ -71,17 +71,13 @@ impl State {
         }
         self.pass_if_due(&backend);
         match event {
-            KernelEvent::Avoided { refused, client } => {
+            KernelEvent::Avoided { refused, client }
+            | KernelEvent::Suspected { refused, client, .. } => {
+                let is_held = matches!(event, KernelEvent::Suspected { .. });
                 let sight = Sight::Connects { refused, client: Some(client) };
-                self.suspects(&backend, sight, false);
+                self.suspects(&backend, sight, is_held);
             }
-            KernelEvent::Suspected { refused, client, .. } => {
-                let sight = Sight::Connects { refused, client: Some(client) };
-                self.suspects(&backend, sight, true);
-            }
-            KernelEvent::ListenerGone => {
-                self.suspects(&backend, Sight::ListenerGone, true);
-            }
+            KernelEvent::ListenerGone => self.suspects(&backend, Sight::ListenerGone, true),
             // Where a connect succeeds a process listens, too.
             KernelEvent::Readmitted => self.readmitted_by_kernel(&backend, &SEEN),
             KernelEvent::ListenerBack => {

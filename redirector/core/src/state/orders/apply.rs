@@ -100,6 +100,9 @@ impl State {
         name: &ServiceRef,
         before: &[BackendRef],
     ) -> Vec<BackendRef> {
+        if self.orders.drains.is_empty() && before.is_empty() {
+            return Vec::new();
+        }
         let drained = self.service(name).map(|service| self.drained_of(service));
         let drained = drained.unwrap_or_default();
         let is_elsewhere = |backend: &BackendRef| {

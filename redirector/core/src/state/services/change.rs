@@ -27,20 +27,31 @@ struct Batch {
 impl State {
     /// Takes in a list of all services: what is not in it is gone.
     pub(in crate::state) fn replace(&mut self, list: Vec<Service>) {
-        let listed: BTreeSet<&ServiceRef> = list.iter().map(|service| &service.name).collect();
+        let (services, twice) = by_name(list);
         let known = self.services.in_force.keys().chain(self.services.refused.keys());
-        let gone = known.filter(|name| !listed.contains(name)).cloned().collect();
+        let is_twice = |name: &ServiceRef| twice.iter().any(|service| service.name == *name);
+        let is_gone = |name: &&ServiceRef| !services.contains_key(*name) && !is_twice(name);
+        let gone = known.filter(is_gone).cloned().collect();
         self.tables.synced = true;
         self.nodes.unlearn();
-        self.change(list, gone);
+        self.take_set(services, twice, &gone);
         let doubted = self.tables.objections.keys().chain(self.backends.unjudged());
         let doubted: Vec<BackendRef> = doubted.copied().collect();
         self.reevaluate(doubted);
     }
 
     /// Takes in services that were added or changed, after those that are gone.
-    pub(in crate::state) fn change(&mut self, put: Vec<Service>, gone: BTreeSet<ServiceRef>) {
-        let (mut services, twice) = by_name(put);
+    pub(in crate::state) fn change(&mut self, put: Vec<Service>, gone: &BTreeSet<ServiceRef>) {
+        let (services, twice) = by_name(put);
+        self.take_set(services, twice, gone);
+    }
+
+    fn take_set(
+        &mut self,
+        mut services: BTreeMap<ServiceRef, Service>,
+        twice: Vec<Service>,
+        gone: &BTreeSet<ServiceRef>,
+    ) {
         services.retain(|name, service| {
             let is_new = self.services.get(name) != Some(service);
             if !is_new {
@@ -52,9 +63,9 @@ impl State {
         let gives_way = |by: &ServiceRef| batch.services.contains_key(by) || gone.contains(by);
         let is_good = |service| self.judge(service, gives_way).is_ok();
         if twice.is_empty() && batch.is_compatible() && batch.services.values().all(is_good) {
-            self.take(batch, &gone);
+            self.take(batch, gone);
         } else {
-            self.take(Batch::from(BTreeMap::new()), &gone);
+            self.take(Batch::from(BTreeMap::new()), gone);
             for service in twice {
                 self.rejected(service.name, &Rejection::Twice);
             }
@@ -133,12 +144,11 @@ impl State {
         let is_doubted = |it: &BackendRef| self.is_ejected(it) || self.backends.is_unjudged(it);
         touched.extend(uses.iter().map(|(backend, _)| *backend).filter(is_doubted));
 
-        let mut stale: BTreeMap<ServiceRef, Option<Rerouter>> = BTreeMap::new();
-        for (name, service) in services {
-            stale.insert(name.clone(), rerouter(earlier.get(&name), &service));
-            self.nodes.put(&service);
-            self.services.insert(service);
-        }
+        let wanted = services.values().map(|new| rerouter(earlier.get(&new.name), new));
+        let mut stale: BTreeMap<ServiceRef, Option<Rerouter>> =
+            services.keys().cloned().zip(wanted).collect();
+        services.values().for_each(|service| self.nodes.put(service));
+        self.services.insert(services);
         for name in gone {
             self.services.refused.remove(name);
             self.failback.forget(name);

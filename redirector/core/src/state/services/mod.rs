@@ -24,8 +24,9 @@ pub(super) struct Services {
 impl FromIterator<Service> for Services {
     /// These are in force, and no others.
     fn from_iter<I: IntoIterator<Item = Service>>(services: I) -> Self {
+        let named = services.into_iter().map(|service| (service.name.clone(), service));
         let mut all = Self::default();
-        services.into_iter().for_each(|service| all.insert(service));
+        all.insert(named.collect());
         all
     }
 }
@@ -56,15 +57,20 @@ impl Services {
         self.dependants.get(name).into_iter().flatten()
     }
 
-    /// A service is in force from now on.
-    fn insert(&mut self, service: Service) {
-        let name = &service.name;
-        self.refused.remove(name);
-        self.frontends.extend(service.frontends.iter().map(|frontend| (*frontend, name.clone())));
-        for (_, other) in others(&service) {
-            self.dependants.entry(other.clone()).or_default().insert(name.clone());
+    /// Services are in force from now on.
+    fn insert(&mut self, services: BTreeMap<ServiceRef, Service>) {
+        for (name, service) in &services {
+            self.refused.remove(name);
+            self.frontends.extend(service.frontends.iter().map(|one| (*one, name.clone())));
+            for (_, other) in others(service) {
+                self.dependants.entry(other.clone()).or_default().insert(name.clone());
+            }
         }
-        self.in_force.insert(name.clone(), service);
+        if self.in_force.is_empty() {
+            self.in_force = services;
+        } else {
+            self.in_force.extend(services);
+        }
     }
 
     /// A service is not in force any more. Returns what it was.
