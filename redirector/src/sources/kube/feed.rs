@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    mem,
+    iter, mem,
     sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
@@ -83,10 +83,8 @@ impl Feed {
             tokio::select! {
                 news = inbox.recv() => {
                     let Some(news) = news else { break };
-                    state.has_policies |= matches!(&news, News::Policies(batch) if batch.is_synced);
-                    self.index.take(news);
                     // Bursts are one difference.
-                    while let Ok(news) = inbox.try_recv() {
+                    for news in iter::once(news).chain(iter::from_fn(|| inbox.try_recv().ok())) {
                         state.has_policies |= matches!(&news, News::Policies(batch) if batch.is_synced);
                         self.index.take(news);
                     }

@@ -50,19 +50,12 @@ pub struct Options {
 pub struct Kube {
     client: Client,
     options: Options,
-    watches: Watches,
+    /// Counters of the watches for Services, slices, policies and the own Node, by kind.
+    watches: [(&'static str, Arc<Stats>); 4],
     reporter: Option<Reporter>,
     handle: Option<Handle>,
     owner: Option<Arc<Owner>>,
     left: Left,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Watches {
-    services: Arc<Stats>,
-    slices: Arc<Stats>,
-    policies: Arc<Stats>,
-    node: Arc<Stats>,
 }
 
 impl Kube {
@@ -83,8 +76,9 @@ impl Kube {
         let owner = options.namespace.clone().zip(options.origin.clone());
         let owner = owner
             .map(|(namespace, origin)| Arc::new(Owner::new(client.clone(), namespace, origin)));
-        let (watches, left) = (Watches::default(), Left::default());
-        Ok(Self { client, options, watches, reporter, handle, owner, left })
+        let kinds = [Service::KIND, EndpointSlice::KIND, FailoverPolicy::KIND, Node::KIND];
+        let watches = kinds.map(|kind| (kind, Arc::default()));
+        Ok(Self { client, options, watches, reporter, handle, owner, left: Left::default() })
     }
 
     /// Where the agent tells what has happened.
@@ -96,14 +90,7 @@ impl Kube {
     /// What is counted.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let Watches { services, slices, policies, node } = &self.watches;
-        let watches = [
-            ("Service", services),
-            ("EndpointSlice", slices),
-            ("FailoverPolicy", policies),
-            ("Node", node),
-        ];
-        let watches = watches.map(|(kind, stats)| (kind, Arc::clone(stats)));
+        let watches = self.watches.clone();
         Counts { watches, reports: self.handle.as_ref().map(Handle::stats) }
     }
 
@@ -133,17 +120,17 @@ impl Kube {
             labels: String::new(),
         };
         let all = Selector::default;
-        let Watches { services, slices, policies, node: own } = &watches;
+        let [services, slices, policies, own] = watches.map(|(_, stats)| stats);
         let start = Start { client: &client, limits: &options.limits, heard: &heard };
-        start.watch::<Service>(all(), services, News::Services, tasks);
-        start.watch::<EndpointSlice>(all(), slices, News::Slices, tasks);
-        start.watch::<FailoverPolicy>(all(), policies, News::Policies, tasks);
-        start.watch::<Node>(node, own, News::Node, tasks);
+        start.watch::<Service>(all(), &services, News::Services, tasks);
+        start.watch::<EndpointSlice>(all(), &slices, News::Slices, tasks);
+        start.watch::<FailoverPolicy>(all(), &policies, News::Policies, tasks);
+        start.watch::<Node>(node, &own, News::Node, tasks);
         let feed = feed::Feed {
             index: Index::new(options.settings),
             client,
             limits: options.limits,
-            policies: Arc::clone(policies),
+            policies,
             heard,
             handle: handle.clone(),
             statuses: options.timing.statuses,
