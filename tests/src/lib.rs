@@ -1,6 +1,7 @@
 //! Guards and tests on real kernels with real sockets.
 
 pub mod agent;
+pub mod alone;
 pub mod api;
 pub mod bpffs;
 pub mod bpftool;
@@ -8,6 +9,7 @@ pub mod cgroup;
 pub mod cluster;
 pub mod crash;
 pub mod dialer;
+pub mod fixture;
 pub mod lab;
 pub mod memory;
 pub mod names;
@@ -19,6 +21,7 @@ pub mod replica;
 pub mod script;
 pub mod server;
 pub mod size;
+pub mod tables;
 pub mod tenant;
 pub mod traces;
 pub mod vm;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use redirector_tests::dialer::{Dialled, Stage};
+use redirector_tests::dialer::{ConnectPhase, Dialled};
 
 use super::{
     cast::{self, MEMBERS, State, TIERS},
@@ -59,7 +59,7 @@ impl From<&Dialled> for Dial {
         let outcome = match outcome {
             Ok(answer) => cast::member(answer).ok_or(Failure { is_late: true, errno: 0 }),
             Err(failure) => Err(Failure {
-                is_late: failure.stage == Stage::Answer,
+                is_late: failure.phase == ConnectPhase::Answer,
                 errno: failure.errno.unwrap_or(0),
             }),
         };

@@ -1,0 +1,26 @@
+//! What kube-proxy would do, with real sockets: the cases that the index is tested with are given
+//! to an API server, the real agent hears of them, and applications dial.
+
+mod affinity;
+#[path = "../../../../redirector/kube/tests/conformance/cases.rs"]
+mod cases;
+mod check;
+mod expected;
+mod flows;
+mod placed;
+mod places;
+mod readiness;
+mod rolling;
+#[path = "../../../../redirector/kube/tests/conformance/script.rs"]
+mod script;
+mod socket_kinds;
+mod tables;
+mod waves;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What measures time, and what keeps the machine busy, waits for its turn.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}

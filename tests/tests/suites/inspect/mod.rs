@@ -1,0 +1,14 @@
+//! What an operator sees and is told: pins, maps by bpftool, status, errors, logs, the admin endpoint.
+
+mod agree;
+mod attached;
+pub(crate) mod bpf;
+mod descriptors;
+mod flood;
+mod foreign;
+mod impostors;
+mod outputs;
+mod pins;
+mod refusals;
+mod stage;
+mod two_agents;

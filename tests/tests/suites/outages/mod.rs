@@ -1,0 +1,15 @@
+//! What happens when somebody is not there: the API server, the agent, honest objects, or the
+//! DaemonSet.
+
+mod away;
+mod bomb;
+mod chatty;
+mod daemonset;
+mod forbidden;
+mod healed;
+mod left;
+mod operated;
+mod real;
+mod remembered;
+mod stage;
+mod stale;

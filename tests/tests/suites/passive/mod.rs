@@ -1,0 +1,14 @@
+//! Passive health: the kernel sees connects fail, moves who sees it at once, and bounds what swallows
+//! them, also while the agent stands still or is dead.
+
+mod all_down;
+mod alone;
+mod black_hole;
+mod denied;
+mod far;
+mod hostile;
+mod refused;
+mod stage;
+mod stolen;
+mod unseen;
+mod user_timeout;

@@ -1,0 +1,93 @@
+//! Another program on the same cgroup that switches the callbacks of sockets off: connects are judged
+//! when they are closed, their seats are given back, and the agent says it.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+    path::Path,
+};
+
+use redirector_tests::{dialer::Dial, lab::Lab, replica::Replica};
+
+use crate::passive::stage::{
+    REPLICA, Stage, address, backend, failed, service, swallow, tcp, wait_until,
+};
+
+const POLICY: &str = "probe: off";
+const DIALS: u32 = 60;
+/// Seats that a leak would fill.
+const SEATS: [&str; 2] = ["--max-seats", "16"];
+
+/// `sock_ops_cb_flags_set(context, 0); return 1;` as `struct bpf_insn`: code, registers, offset, number.
+const PROGRAM: [[u8; 8]; 4] = [
+    [0xb7, 2, 0, 0, 0, 0, 0, 0],
+    [0x85, 0, 0, 0, 59, 0, 0, 0],
+    [0xb7, 0, 0, 0, 1, 0, 0, 0],
+    [0x95, 0, 0, 0, 0, 0, 0, 0],
+];
+
+/// Attached for as long as the cgroup lives.
+fn attach_thief(cgroup: &Path) -> io::Result<()> {
+    const PROG_LOAD: i64 = 5;
+    const PROG_ATTACH: i64 = 8;
+    const SOCK_OPS: u32 = 13;
+    const CGROUP_SOCK_OPS: u32 = 3;
+    const ALLOW_MULTI: u32 = 2;
+    let license = c"GPL";
+    let mut load = [0_u64; 16];
+    load[0] = u64::from(SOCK_OPS) | (PROGRAM.len() as u64) << 32;
+    load[1] = PROGRAM.as_ptr() as u64;
+    load[2] = license.as_ptr() as u64;
+    let program = bpf(PROG_LOAD, &load)?;
+    // SAFETY: the kernel has just made this descriptor, and nobody else has it.
+    let program = unsafe { OwnedFd::from_raw_fd(program) };
+    let directory = File::open(cgroup)?;
+    let mut attach = [0_u64; 16];
+    let [target, program] =
+        [directory.as_raw_fd(), program.as_raw_fd()].map(|fd| u64::from(fd.cast_unsigned()));
+    attach[0] = target | program << 32;
+    attach[1] = u64::from(CGROUP_SOCK_OPS) | u64::from(ALLOW_MULTI) << 32;
+    bpf(PROG_ATTACH, &attach).map(drop)
+}
+
+fn bpf(command: i64, attributes: &[u64; 16]) -> io::Result<i32> {
+    let (pointer, size) = (attributes.as_ptr(), size_of_val(attributes));
+    // SAFETY: the kernel reads so many bytes, which is more than these commands have members.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, pointer, size) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }
+}
+
+#[test]
+fn whoever_takes_the_callbacks_away_takes_neither_seats_nor_judgement() {
+    let lab = Lab::new(&["n1", "n2", "n3"]).expect("a lab");
+    let node = lab.node("n2");
+    let replica = Replica::start(node.netns(), "alive", &[node.socket4(REPLICA)]);
+    let _replica = replica.expect("a replica");
+    swallow(&lab, "n3", REPLICA);
+    let [alive, refusing, hole] = [backend(2, REPLICA), backend(2, 1), backend(3, REPLICA)];
+    let services = service("refused", 1, &[alive.clone(), refusing], POLICY)
+        + &service("hole", 2, &[alive.clone(), hole], POLICY)
+        + &service("alive", 3, &[alive], POLICY);
+    let stage = Stage::with(lab, &services, &SEATS);
+    attach_thief(stage.cgroup()).expect("a thief");
+    let mut client = stage.client("client");
+
+    let refused = failed(&client.dial(tcp(1), DIALS).expect("dials")).len();
+    assert!((1..=5).contains(&refused), "{refused} of {DIALS} were refused");
+    let impatient = Dial { timeout_ms: 200, ..Dial::tcp(address(2)) };
+    let unanswered = failed(&client.dial(impatient, DIALS).expect("dials")).len();
+    assert!((1..=7).contains(&unanswered), "{unanswered} of {DIALS} were not answered");
+    println!("callbacks taken away: {refused} refused, {unanswered} unanswered of {DIALS} each");
+
+    let unseen = stage.counter("unseen");
+    assert!(unseen >= u64::from(DIALS), "{unseen} ends were not seen");
+    assert!(failed(&client.dial(tcp(3), DIALS).expect("dials")).is_empty());
+    assert_eq!(stage.held_seats(), 0, "seats of sockets that are gone");
+    let status = stage.status();
+    let line = " connects have ended unseen since the maps were made: another sock_ops program ";
+    assert!(status.contains(line), "{status}");
+    wait_until("the agent has said it", || {
+        stage.agent.log().contains("takes the callbacks of sockets away")
+    });
+}

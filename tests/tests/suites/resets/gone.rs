@@ -1,0 +1,92 @@
+//! Connected UDP sockets whose backend has left its service: they end by default, as soon as another
+//! backend serves, whatever else still lists the one that left.
+
+use std::time::Duration;
+
+use redirector_tests::wait::wait_until;
+use serde_json::Value;
+
+use crate::resets::{
+    held::{Held, Transport, all_failed},
+    pods::Family,
+    stage::Stage,
+};
+
+/// From the file to the socket.
+const PROMPT: Duration = Duration::from_secs(5);
+
+fn dial(stage: &Stage, service: usize) -> [Held; 3] {
+    let sockets = [Family::V4, Family::V6, Family::Mapped]
+        .map(|family| stage.dial(0, service, family, Transport::Udp));
+    sockets.iter().for_each(Held::works);
+    sockets
+}
+
+/// Waits until the kernel has that many backends, each as often as it is listed.
+fn wait_for(stage: &Stage, backends: usize) {
+    wait_until("the new file is in force", || {
+        let dump = stage.agent.command("dump", &["-o", "json"]).expect("redirector dump");
+        let output = dump.wait_with_output().expect("its output");
+        let dump: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let services = dump["services"].as_array().expect("services").iter();
+        let tiers = services.flat_map(|service| service["tiers"].as_array().expect("tiers"));
+        let all = tiers.flat_map(|tier| tier["backends"].as_array().expect("backends"));
+        all.count() == backends
+    });
+}
+
+fn all_end(sockets: &[Held]) {
+    all_failed(&sockets.iter().collect::<Vec<_>>(), PROMPT);
+}
+
+#[test]
+fn a_flow_waits_for_another_backend_and_then_ends() {
+    let stage = Stage::new("", "");
+    let _entered = stage.enter();
+    stage.list(&[(0, &[0]), (1, &[1])]);
+    wait_for(&stage, 4);
+    let (flows, others) = (dial(&stage, 0), dial(&stage, 1));
+    stage.list(&[(0, &[]), (1, &[1])]);
+    wait_for(&stage, 2);
+    flows.iter().for_each(Held::works);
+
+    stage.list(&[(0, &[2]), (1, &[1])]);
+
+    all_end(&flows);
+    others.iter().for_each(Held::works);
+    dial(&stage, 0);
+}
+
+#[test]
+fn a_flow_ends_though_another_service_still_lists_its_backend() {
+    let stage = Stage::new("", "");
+    let _entered = stage.enter();
+    stage.list(&[(0, &[0]), (1, &[0])]);
+    wait_for(&stage, 4);
+    let (flows, others) = (dial(&stage, 0), dial(&stage, 1));
+    let direct = stage.dial_directly(0, 0, Family::V4, Transport::Udp);
+    direct.works();
+
+    stage.list(&[(0, &[2]), (1, &[0])]);
+
+    all_end(&flows);
+    others.iter().for_each(Held::works);
+    direct.works();
+}
+
+#[test]
+fn a_flow_ends_whose_backend_left_while_no_agent_looked() {
+    let mut stage = Stage::new("", "");
+    let _entered = stage.enter();
+    stage.list(&[(0, &[0]), (1, &[1])]);
+    wait_for(&stage, 4);
+    let (flows, others) = (dial(&stage, 0), dial(&stage, 1));
+    stage.agent.kill9();
+    stage.list(&[(0, &[2]), (1, &[1])]);
+    flows.iter().for_each(Held::works);
+
+    stage.agent.restart().expect("another agent");
+
+    all_end(&flows);
+    others.iter().for_each(Held::works);
+}
