@@ -10,7 +10,7 @@
 //! What goes wrong here panics: a test has nothing to do about it.
 
 use std::{
-    fs,
+    fs, io,
     ops::{Deref, DerefMut},
     path::PathBuf,
 };
@@ -85,6 +85,12 @@ impl Site {
         self
     }
 
+    /// With one more replica on each of these nodes, called as the node.
+    #[must_use]
+    pub fn with_replicas(self, nodes: &[&str], port: u16) -> Self {
+        nodes.iter().fold(self, |site, node| site.with_replica(node, node, port))
+    }
+
     /// The agent gets these arguments in place of [`SMALL`].
     #[must_use]
     pub fn with_maps(mut self, arguments: &[&str]) -> Self {
@@ -139,6 +145,12 @@ impl Site {
         fs::rename(&beside, self.config()).expect("a file in place");
     }
 
+    /// TCP connections that a node has accepted.
+    #[must_use]
+    pub fn accepted(&self, node: &str) -> u64 {
+        self.lab.node(node).accepted().expect("counters of TCP")
+    }
+
     /// The node of the agent and of the applications.
     #[must_use]
     pub fn node(&self) -> &Node {
@@ -161,6 +173,19 @@ impl Site {
     #[must_use]
     pub fn client(&self) -> Client {
         Client::start(self.place()).expect("a client")
+    }
+
+    /// An application on that node, in a cgroup below the one that is served.
+    #[must_use]
+    pub fn client_in(&self, node: &str, cgroup: &str) -> Client {
+        let client = Client::start(self.place_on(node)).expect("a client");
+        let own = self.cgroup.path().join(cgroup);
+        match fs::create_dir(&own) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => panic!("{error}"),
+            _ => {}
+        }
+        fs::write(own.join("cgroup.procs"), client.pid().to_string()).expect("its cgroup");
+        client
     }
 
     /// The pin of a map.

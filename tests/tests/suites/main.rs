@@ -6,6 +6,7 @@
 
 mod agent_guard;
 mod clients;
+mod common;
 mod conformance;
 mod crashes;
 mod deploy;

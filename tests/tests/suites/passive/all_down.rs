@@ -1,8 +1,11 @@
 //! Most backends down, and all of them.
 
-use redirector_tests::{dialer::Failure, lab::Lab, replica::Replica};
+use redirector_tests::{dialer::Failure, replica::Replica, wait::wait_until};
 
-use crate::passive::stage::{REPLICA, Stage, accepted, backend, failed, service, tcp, wait_until};
+use crate::{
+    common::counter,
+    passive::fixture::{REPLICA, backend, failed, service, site, start, tcp},
+};
 
 const BACKENDS: u16 = 64;
 const DEAD: u16 = 60;
@@ -13,22 +16,22 @@ const REFUSED: &str = "probe: off, passive: {refused: 2, timeouts: 5, baseEjecti
 
 #[test]
 fn a_client_that_avoids_sixty_of_sixty_four_is_served_by_the_others() {
-    let lab = Lab::new(&["n1", "n2"]).expect("a lab");
-    let node = lab.node("n2");
+    let site = site(&["n1", "n2"]);
+    let node = site.lab.node("n2");
     let ports = REPLICA..REPLICA + BACKENDS;
     let alive: Vec<_> = ports.clone().skip(DEAD.into()).map(|port| node.socket4(port)).collect();
     let _alive = Replica::start(node.netns(), "alive", &alive).expect("a replica");
     let backends: Vec<_> = ports.map(|port| backend(2, port)).collect();
-    let stage = Stage::new(lab, &service("many", 1, &backends, REFUSED));
-    stage.agent.freeze().expect("a frozen agent");
-    let mut client = stage.client("client");
+    let site = start(site, &service("many", 1, &backends, REFUSED));
+    site.agent.freeze().expect("a frozen agent");
+    let mut client = site.client_in("n1", "client");
     let mut failures = 0;
     for _ in 0..40 {
         failures += failed(&client.dial(tcp(1), 50).expect("dials")).len() as u64;
     }
     // Two each to the limit; what is tried again later fails once each. Now and then (4 of 60 runs) both
     // places of a backend are taken by others' that this client avoids: each failure of that one counts.
-    let counted = || (stage.counter("avoid_begun"), stage.counter("avoid_full"));
+    let counted = || (counter(&site, "avoid_begun"), counter(&site, "avoid_full"));
     let (begun, full) = counted();
     println!(
         "{failures} of 2000 failed: {begun} times one of {DEAD} dead of {BACKENDS} was avoided, {full} \
@@ -42,13 +45,13 @@ fn a_client_that_avoids_sixty_of_sixty_four_is_served_by_the_others() {
     let failed = failed(&dialled);
     assert!(failed.len() as u64 <= tries + without + u64::from(DEAD), "{:?}", failed[0]);
     assert!((failed.len() as u64) < 40 + without, "{} of 200", failed.len());
-    stage.agent.thaw().expect("an agent that goes on");
+    site.agent.thaw().expect("an agent that goes on");
 }
 
 #[test]
 fn each_policy_does_its_thing_when_all_are_down() {
-    let lab = Lab::new(&["n1", "n2"]).expect("a lab");
-    let node = lab.node("n2");
+    let site = site(&["n1", "n2"]);
+    let node = site.lab.node("n2");
     let netns = node.netns().clone();
     let addresses = [1, 2, 3].map(|number| node.socket4(REPLICA + number));
     let mut replica = Replica::start(&netns, "all", &addresses).expect("a replica");
@@ -60,25 +63,25 @@ fn each_policy_does_its_thing_when_all_are_down() {
             service(policy, number, &backends, &format!("{PROBED}, allDown: {policy}"))
         })
         .collect();
-    let stage = Stage::new(lab, &services);
-    wait_until("they have answered probes", || accepted(&stage.lab, "n2") >= 9);
+    let site = start(site, &services);
+    wait_until("they have answered probes", || site.accepted("n2") >= 9);
     replica.kill();
-    let ejections = || stage.agent.log().matches(" ejected ").count();
+    let ejections = || site.agent.log().matches(" ejected ").count();
     wait_until("probes have ejected all three", || ejections() >= 3);
-    stage.agent.freeze().expect("a frozen agent");
-    let mut client = stage.client("client");
+    site.agent.freeze().expect("a frozen agent");
+    let mut client = site.client_in("n1", "client");
 
     let errno = |failure: &Result<String, Failure>| failure.as_ref().err().and_then(|f| f.errno);
     let panic = client.dial(tcp(1), 1).expect("a dial");
     assert_eq!(errno(&panic[0].outcome), Some(libc::ECONNREFUSED));
-    assert_eq!(stage.counter("all_down_panic"), 1, "it was asked all the same");
+    assert_eq!(counter(&site, "all_down_panic"), 1, "it was asked all the same");
     let _back = Replica::start(&netns, "back", &[addresses[0]]).expect("a replica");
     let panic = client.dial(tcp(1), 1).expect("a dial");
     assert_eq!(panic[0].outcome.as_deref(), Ok("back"));
 
     let mut refused = client.dial(tcp(2), 101).expect("dials");
     assert!(refused.iter().all(|one| errno(&one.outcome) == Some(libc::ECONNREFUSED)));
-    assert_eq!(stage.counter("all_down_refused"), 101, "by the kernel, not by a replica");
+    assert_eq!(counter(&site, "all_down_refused"), 101, "by the kernel, not by a replica");
     refused.sort_by_key(|one| one.connect_us);
     let (median, longest) = (refused[50].connect_us, refused[100].connect_us);
     println!("a refusal takes {median} µs, at most {longest} µs");
@@ -87,6 +90,6 @@ fn each_policy_does_its_thing_when_all_are_down() {
     let passed = client.dial(tcp(3), 1).expect("a dial");
     // Nobody else serves the address here, and there is no way to it.
     assert_eq!(errno(&passed[0].outcome), Some(libc::ENETUNREACH));
-    assert_eq!(stage.counter("all_down_passed"), 1);
-    stage.agent.thaw().expect("an agent that goes on");
+    assert_eq!(counter(&site, "all_down_passed"), 1);
+    site.agent.thaw().expect("an agent that goes on");
 }

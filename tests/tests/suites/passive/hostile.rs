@@ -5,9 +5,13 @@ use std::time::{Duration, Instant};
 use redirector_tests::{
     dialer::{Dial, Line, Load},
     size::sized,
+    wait::wait_until,
 };
 
-use crate::passive::stage::{Stage, accepted, tcp, wait_until};
+use crate::{
+    common::counter,
+    passive::fixture::{hostile, tcp},
+};
 
 /// A connect that is swallowed takes 300 ms.
 const POLICY: &str = "connectTimeout: 300ms, probe: {interval: 1s, timeout: 500ms}";
@@ -21,15 +25,14 @@ const LONGEST: Duration = Duration::from_secs(110);
 
 #[test]
 fn a_client_in_a_network_that_swallows_everything_ejects_nothing() {
-    let (stage, _replica) = Stage::hostile("drop", POLICY);
-    wait_until("probes were answered", || accepted(&stage.lab, "n2") >= 2);
-    let load =
-        |rate, threads| Load { dial: tcp(1), rate, threads, duration_ms: None, every: false };
-    let good = stage.client("good").load(load(200, 8)).expect("a load");
+    let site = hostile("drop", POLICY);
+    wait_until("probes were answered", || site.accepted("n2") >= 2);
+    let load = |dial, rate, threads| Load { threads, ..Load::new(dial, rate) };
+    let good = site.client_in("n1", "good").load(load(tcp(1), 200, 8)).expect("a load");
     let begin = Instant::now();
     let impatient = Dial { timeout_ms: 2_000, ..tcp(1) };
-    let hostile = Load { dial: impatient, ..load(10_000, AT_ONCE) };
-    let hostile = stage.client_on("n3", "hostile").load(hostile).expect("a load");
+    let hostile = load(impatient, 10_000, AT_ONCE);
+    let hostile = site.client_in("n3", "hostile").load(hostile).expect("a load");
 
     let mut failures = 0;
     while failures < sized(FAILURES, FEW_FAILURES) {
@@ -46,7 +49,7 @@ fn a_client_in_a_network_that_swallows_everything_ejects_nothing() {
     let took = begin.elapsed();
     hostile.stop().expect("its end");
     let (lines, sums) = good.stop().expect("its end");
-    let log = stage.agent.log();
+    let log = site.agent.log();
     println!(
         "{failures} failed connects in {took:.1?}; the other client: {} of {} failed, the longest \
          took {} ms",
@@ -54,9 +57,9 @@ fn a_client_in_a_network_that_swallows_everything_ejects_nothing() {
         sums.dials,
         sums.slowest_us / 1_000
     );
-    assert!(stage.counter("avoid_begun") > 0, "nothing was seen: the test is blind");
+    assert!(counter(&site, "avoid_begun") > 0, "nothing was seen: the test is blind");
     assert!(log.contains("a client cannot reach it"), "it is reported");
-    assert_eq!((stage.counter("ejected"), log.matches(" ejected ").count()), (0, 0));
+    assert_eq!((counter(&site, "ejected"), log.matches(" ejected ").count()), (0, 0));
     assert_eq!(sums.failed, 0, "{lines:?}");
     assert!(sums.dials > sized(1_000, 200), "{}", sums.dials);
 }

@@ -1,8 +1,11 @@
 //! Backends that refuse.
 
-use redirector_tests::{lab::Lab, replica::Replica};
+use redirector_tests::{fixture::Fixture, wait::wait_until};
 
-use crate::passive::stage::{REPLICA, Stage, accepted, backend, failed, service, tcp, wait_until};
+use crate::{
+    common::counter,
+    passive::fixture::{REPLICA, backend, failed, service, site, start, tcp},
+};
 
 const LIMIT: usize = 3;
 /// Asked by urgent questions alone for as long as a test takes.
@@ -10,29 +13,26 @@ const PROBED: &str = "probe: {interval: 60s, timeout: 300ms}, passive: {refused:
 const POLICY: &str = "probe: off, passive: {refused: 3, timeouts: 5, baseEjection: 300s}";
 
 /// Whose replica on `n3` is alive and that on `n2` is not, through three services.
-fn half_dead(policy: &str) -> (Stage, Replica) {
-    let lab = Lab::new(&["n1", "n2", "n3"]).expect("a lab");
-    let alive = lab.node("n3");
-    let replica =
-        Replica::start(alive.netns(), "alive", &[alive.socket4(REPLICA)]).expect("a replica");
+fn half_dead(policy: &str) -> Fixture {
+    let site = site(&["n1", "n2", "n3"]).with_replica("n3", "alive", REPLICA);
     let backends = [backend(2, REPLICA), backend(3, REPLICA)];
     let services: String =
         [1, 2, 3].map(|number| service(&format!("s{number}"), number, &backends, policy)).concat();
-    (Stage::new(lab, &services), replica)
+    start(site, &services)
 }
 
 #[test]
 fn three_refusals_move_the_client_that_met_them_through_all_services() {
-    let (stage, _alive) = half_dead(POLICY);
-    stage.agent.freeze().expect("a frozen agent");
+    let site = half_dead(POLICY);
+    site.agent.freeze().expect("a frozen agent");
     // Of one network, so that they are one witness; each learns for itself.
     for name in ["first", "second"] {
-        let begun = stage.counter("avoid_begun");
-        let mut client = stage.client(name);
+        let begun = counter(&site, "avoid_begun");
+        let mut client = site.client_in("n1", name);
         let mut seen = 0;
         for _ in 0..20 {
             seen += failed(&client.dial(tcp(1), 20).expect("dials")).len();
-            if stage.counter("avoid_begun") > begun {
+            if counter(&site, "avoid_begun") > begun {
                 break;
             }
         }
@@ -42,52 +42,48 @@ fn three_refusals_move_the_client_that_met_them_through_all_services() {
             let dialled = client.dial(tcp(number), 200).expect("dials");
             later += failed(&dialled).len();
         }
-        let tries = (stage.counter("avoid_begun") - begun) as usize - 1;
+        let tries = (counter(&site, "avoid_begun") - begun) as usize - 1;
         println!("refused: {seen} failed connects of {name}, then {later} of 600, {tries} tries");
         assert!(later <= tries, "{later} failures, {tries} tries");
     }
-    assert_eq!(stage.counter("ejected"), 0, "one network is one witness");
-    stage.agent.thaw().expect("an agent that goes on");
+    assert_eq!(counter(&site, "ejected"), 0, "one network is one witness");
+    site.agent.thaw().expect("an agent that goes on");
 }
 
 #[test]
 fn two_networks_eject_for_everybody_while_the_agent_stands_still() {
-    let (stage, _alive) = half_dead(POLICY);
-    stage.agent.freeze().expect("a frozen agent");
-    let mut witnesses = [stage.client("one"), stage.client_on("n3", "other")];
+    let site = half_dead(POLICY);
+    site.agent.freeze().expect("a frozen agent");
+    let mut witnesses = [site.client_in("n1", "one"), site.client_in("n3", "other")];
     let mut seen = 0;
     for _ in 0..20 {
         for witness in &mut witnesses {
             seen += failed(&witness.dial(tcp(1), 10).expect("dials")).len();
         }
-        if stage.counter("ejected") > 0 {
+        if counter(&site, "ejected") > 0 {
             break;
         }
     }
-    assert_eq!((stage.counter("ejected"), seen), (1, 2 * LIMIT));
+    assert_eq!((counter(&site, "ejected"), seen), (1, 2 * LIMIT));
     let mut later = 0;
     for number in [1, 2, 3] {
-        let mut client = stage.client(&format!("later{number}"));
+        let mut client = site.client_in("n1", &format!("later{number}"));
         let dialled = client.dial(tcp(number), 3_400).expect("dials");
         assert!(failed(&dialled).is_empty(), "{:?}", failed(&dialled)[0]);
         later += dialled.len();
     }
     println!("refused: {seen} failed connects of two networks, then 0 of {later}");
-    stage.agent.thaw().expect("an agent that goes on");
+    site.agent.thaw().expect("an agent that goes on");
 }
 
 #[test]
 fn a_probe_that_fails_too_makes_it_everybodys() {
-    let lab = Lab::new(&["n1", "n2", "n3"]).expect("a lab");
-    let mut replicas = ["n2", "n3"].map(|name| {
-        let node = lab.node(name);
-        Replica::start(node.netns(), name, &[node.socket4(REPLICA)]).expect("a replica")
-    });
+    let site = site(&["n1", "n2", "n3"]).with_replicas(&["n2", "n3"], REPLICA);
     let backends = [backend(2, REPLICA), backend(3, REPLICA)];
-    let stage = Stage::new(lab, &service("two", 1, &backends, PROBED));
-    wait_until("it has answered a probe", || accepted(&stage.lab, "n2") >= 1);
-    replicas[0].kill();
-    let mut client = stage.client("client");
+    let mut site = start(site, &service("two", 1, &backends, PROBED));
+    wait_until("it has answered a probe", || site.accepted("n2") >= 1);
+    site.replicas[0].kill();
+    let mut client = site.client_in("n1", "client");
     let mut seen = 0;
     for _ in 0..40 {
         seen += failed(&client.dial(tcp(1), 5).expect("dials")).len();
@@ -96,27 +92,24 @@ fn a_probe_that_fails_too_makes_it_everybodys() {
         }
     }
     assert_eq!(seen, LIMIT);
-    wait_until("the agent has said so", || stage.agent.log().contains(" ejected "));
-    let dialled = stage.client("later").dial(tcp(1), 1_000).expect("dials");
+    wait_until("the agent has said so", || site.agent.log().contains(" ejected "));
+    let dialled = site.client_in("n1", "later").dial(tcp(1), 1_000).expect("dials");
     assert!(failed(&dialled).is_empty(), "{:?}", failed(&dialled)[0]);
 }
 
 #[test]
 fn a_success_between_failures_begins_the_count_again() {
-    let lab = Lab::new(&["n1", "n2"]).expect("a lab");
-    let node = lab.node("n2");
-    let mut replica =
-        Replica::start(node.netns(), "flaky", &[node.socket4(REPLICA)]).expect("a replica");
-    let stage = Stage::new(lab, &service("one", 1, &[backend(2, REPLICA)], POLICY));
-    stage.agent.freeze().expect("a frozen agent");
-    let mut client = stage.client("client");
+    let site = site(&["n1", "n2"]).with_replica("n2", "flaky", REPLICA);
+    let mut site = start(site, &service("one", 1, &[backend(2, REPLICA)], POLICY));
+    site.agent.freeze().expect("a frozen agent");
+    let mut client = site.client_in("n1", "client");
     for _ in 0..3 {
-        replica.kill();
+        site.replicas[0].kill();
         assert_eq!(failed(&client.dial(tcp(1), 2).expect("dials")).len(), 2);
-        replica.restart().expect("the replica");
+        site.replicas[0].restart().expect("the replica");
         assert!(failed(&client.dial(tcp(1), 1).expect("dials")).is_empty());
     }
-    assert_eq!(stage.counter("ejected"), 0);
-    assert_eq!(stage.counter("connect_failed"), 6);
-    stage.agent.thaw().expect("an agent that goes on");
+    assert_eq!(counter(&site, "ejected"), 0);
+    assert_eq!(counter(&site, "connect_failed"), 6);
+    site.agent.thaw().expect("an agent that goes on");
 }

@@ -8,10 +8,11 @@ use std::{
     path::Path,
 };
 
-use redirector_tests::{dialer::Dial, lab::Lab, replica::Replica};
+use redirector_tests::{dialer::Dial, wait::wait_until};
 
-use crate::passive::stage::{
-    REPLICA, Stage, address, backend, failed, service, swallow, tcp, wait_until,
+use crate::{
+    common::counter,
+    passive::fixture::{REPLICA, address, backend, failed, held_seats, service, site, start, tcp},
 };
 
 const POLICY: &str = "probe: off";
@@ -60,18 +61,15 @@ fn bpf(command: i64, attributes: &[u64; 16]) -> io::Result<i32> {
 
 #[test]
 fn whoever_takes_the_callbacks_away_takes_neither_seats_nor_judgement() {
-    let lab = Lab::new(&["n1", "n2", "n3"]).expect("a lab");
-    let node = lab.node("n2");
-    let replica = Replica::start(node.netns(), "alive", &[node.socket4(REPLICA)]);
-    let _replica = replica.expect("a replica");
-    swallow(&lab, "n3", REPLICA);
+    let site = site(&["n1", "n2", "n3"]).with_replica("n2", "alive", REPLICA);
+    site.lab.node("n3").swallow(REPLICA).expect("a black hole");
     let [alive, refusing, hole] = [backend(2, REPLICA), backend(2, 1), backend(3, REPLICA)];
     let services = service("refused", 1, &[alive.clone(), refusing], POLICY)
         + &service("hole", 2, &[alive.clone(), hole], POLICY)
         + &service("alive", 3, &[alive], POLICY);
-    let stage = Stage::with(lab, &services, &SEATS);
-    attach_thief(stage.cgroup()).expect("a thief");
-    let mut client = stage.client("client");
+    let site = start(site.with_arguments(&SEATS), &services);
+    attach_thief(site.cgroup.path()).expect("a thief");
+    let mut client = site.client_in("n1", "client");
 
     let refused = failed(&client.dial(tcp(1), DIALS).expect("dials")).len();
     assert!((1..=5).contains(&refused), "{refused} of {DIALS} were refused");
@@ -80,14 +78,15 @@ fn whoever_takes_the_callbacks_away_takes_neither_seats_nor_judgement() {
     assert!((1..=7).contains(&unanswered), "{unanswered} of {DIALS} were not answered");
     println!("callbacks taken away: {refused} refused, {unanswered} unanswered of {DIALS} each");
 
-    let unseen = stage.counter("unseen");
+    let unseen = counter(&site, "unseen");
     assert!(unseen >= u64::from(DIALS), "{unseen} ends were not seen");
     assert!(failed(&client.dial(tcp(3), DIALS).expect("dials")).is_empty());
-    assert_eq!(stage.held_seats(), 0, "seats of sockets that are gone");
-    let status = stage.status();
+    assert_eq!(held_seats(&site), 0, "seats of sockets that are gone");
+    let run = site.agent.run_directory().display().to_string();
+    let status = site.agent.say_of_pins("status", &["--run-dir", &run]);
     let line = " connects have ended unseen since the maps were made: another sock_ops program ";
     assert!(status.contains(line), "{status}");
     wait_until("the agent has said it", || {
-        stage.agent.log().contains("takes the callbacks of sockets away")
+        site.agent.log().contains("takes the callbacks of sockets away")
     });
 }

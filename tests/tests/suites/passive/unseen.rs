@@ -6,12 +6,14 @@ use std::{fs, net::SocketAddr, thread, time::Duration};
 
 use redirector_tests::{
     dialer::Dial,
-    lab::Lab,
-    replica::Replica,
+    fixture::{Fixture, Site},
     script::{Kind, Outcome, RawAddress, Scripter, Step},
 };
 
-use crate::passive::stage::{REPLICA, Stage, answer_again, failed, swallow};
+use crate::{
+    common::counter,
+    passive::fixture::{self, REPLICA, failed, start},
+};
 
 const POLICY: &str = "probe: off";
 const DIALS: u32 = 60;
@@ -43,40 +45,36 @@ fn frontends() -> [SocketAddr; 2] {
 }
 
 /// Dials both families; how many fail of each.
-fn dial(stage: &Stage, timeout_ms: u64) -> [usize; 2] {
+fn dial(site: &Fixture, timeout_ms: u64) -> [usize; 2] {
     frontends().map(|address| {
-        let mut client = stage.client(if address.is_ipv4() { "four" } else { "six" });
+        let mut client = site.client_in("n1", if address.is_ipv4() { "four" } else { "six" });
         let dialled = client.dial(Dial { timeout_ms, ..Dial::tcp(address) }, DIALS).expect("dials");
         failed(&dialled).len()
     })
 }
 
-fn lab() -> (Lab, Replica) {
-    let lab = Lab::new(&["n1", "n2", "n3"]).expect("a lab");
-    let node = lab.node("n2");
-    let addresses = [node.socket4(REPLICA), node.socket6(REPLICA)];
-    let replica = Replica::start(node.netns(), "alive", &addresses).expect("a replica");
-    (lab, replica)
+fn site() -> Site {
+    fixture::site(&["n1", "n2", "n3"]).with_replica("n2", "alive", REPLICA)
 }
 
 #[test]
 fn a_backend_without_a_route_is_avoided_whatever_the_error() {
     let with_seats = ["", "unreachable", "prohibit", "blackhole"].map(|kind| (kind, &[][..]));
     for (kind, arguments) in with_seats.into_iter().chain([("", STORED)]) {
-        let (lab, _replica) = lab();
+        let site = site();
         if !kind.is_empty() {
             let routes = format!("route add {kind} 10.99.0.1\nroute add {kind} fd99::1");
-            lab.node("n1").netns().ip(&routes).expect("routes");
+            site.lab.node("n1").netns().ip(&routes).expect("routes");
         }
         let lost = ["10.99.0.1:8080", "[fd99::1]:8080"].map(|one| one.parse().expect("an address"));
-        let stage = Stage::with(lab, &services(&lost, POLICY), arguments);
-        let failed = dial(&stage, 2_000);
+        let site = start(site.with_arguments(arguments), &services(&lost, POLICY));
+        let failed = dial(&site, 2_000);
         println!("route {kind:?}: {failed:?} of {DIALS} failed");
         assert!(
             failed.iter().all(|failed| (1..=HARD + TRIES).contains(failed)),
             "{kind}: {failed:?}"
         );
-        let text = stage.agent.log();
+        let text = site.agent.log();
         assert!(!text.contains(" ejected "), "one client has moved all:\n{text}");
     }
 }
@@ -88,8 +86,8 @@ fn a_refusal_that_comes_while_the_application_connects_is_a_refusal() {
         ("icmp admin-prohibited", "icmpv6 admin-prohibited"),
         ("icmp prot-unreachable", "icmpv6 port-unreachable"),
     ] {
-        let (lab, _replica) = lab();
-        let node = lab.node("n3");
+        let site = site();
+        let node = site.lab.node("n3");
         let denied = [node.socket4(REPLICA), node.socket6(REPLICA)];
         let rules = format!(
             "table inet denied {{\n chain out {{\n type filter hook output priority 0\n \
@@ -98,27 +96,27 @@ fn a_refusal_that_comes_while_the_application_connects_is_a_refusal() {
             denied[0].ip(),
             denied[1].ip(),
         );
-        lab.node("n1").netns().nft(&rules).expect("rules");
-        let stage = Stage::new(lab, &services(&denied, POLICY));
-        let failed = dial(&stage, 2_000);
+        site.lab.node("n1").netns().nft(&rules).expect("rules");
+        let site = start(site, &services(&denied, POLICY));
+        let failed = dial(&site, 2_000);
         println!("{four}, {six}: {failed:?} of {DIALS} failed");
         assert!(
             failed.iter().all(|failed| (1..=HARD + TRIES).contains(failed)),
             "{four}: {failed:?}"
         );
-        assert_eq!(stage.counter("connect_unanswered"), 0, "{four}: it was refused");
+        assert_eq!(counter(&site, "connect_unanswered"), 0, "{four}: it was refused");
     }
 }
 
 #[test]
 fn a_client_that_gives_up_soon_goes_elsewhere_soon() {
     for (timeout_ms, arguments) in [(100, &[][..]), (250, &[]), (100, STORED)] {
-        let (lab, _replica) = lab();
-        swallow(&lab, "n3", REPLICA);
-        let node = lab.node("n3");
+        let site = site();
+        site.lab.node("n3").swallow(REPLICA).expect("a black hole");
+        let node = site.lab.node("n3");
         let holes = [node.socket4(REPLICA), node.socket6(REPLICA)];
-        let stage = Stage::with(lab, &services(&holes, POLICY), arguments);
-        let failed = dial(&stage, timeout_ms);
+        let site = start(site.with_arguments(arguments), &services(&holes, POLICY));
+        let failed = dial(&site, timeout_ms);
         println!("given up after {timeout_ms} ms: {failed:?} of {DIALS} failed");
         assert!(failed.iter().all(|failed| (1..=SOFT + TRIES).contains(failed)), "{failed:?}");
     }
@@ -127,11 +125,11 @@ fn a_client_that_gives_up_soon_goes_elsewhere_soon() {
 #[test]
 fn a_connect_takes_as_long_as_its_count_of_syns_says() {
     const SYNCNT: i32 = libc::TCP_SYNCNT;
-    let (lab, _replica) = lab();
-    swallow(&lab, "n3", REPLICA);
-    let node = lab.node("n3");
+    let site = site();
+    site.lab.node("n3").swallow(REPLICA).expect("a black hole");
+    let node = site.lab.node("n3");
     let holes = [node.socket4(REPLICA), node.socket6(REPLICA)];
-    lab.node("n1").netns().run(|| {
+    site.lab.node("n1").netns().run(|| {
         let set = |name: &str, value: &str| {
             fs::write(format!("/proc/sys/net/ipv4/tcp_syn_{name}"), value)
         };
@@ -142,9 +140,9 @@ fn a_connect_takes_as_long_as_its_count_of_syns_says() {
     let text =
         services(&holes, "probe: off, connectTimeout: 60s, passive: {refused: 0, timeouts: 0}");
     let text = text.lines().filter(|line| !line.contains("77.2.1") && !line.contains("77::2:1"));
-    let stage = Stage::new(lab, &text.map(|line| format!("{line}\n")).collect::<String>());
+    let site = start(site, &text.map(|line| format!("{line}\n")).collect::<String>());
     let take = |address: SocketAddr, own: Option<i32>| {
-        let mut client = Scripter::start(stage.place()).expect("a client");
+        let mut client = Scripter::start(site.place()).expect("a client");
         let domain = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
         let mut script = vec![Step::Socket(Kind { domain, kind: libc::SOCK_STREAM, protocol: 0 })];
         script.extend(own.map(|own| Step::Set(libc::IPPROTO_TCP, SYNCNT, own)));
@@ -173,5 +171,5 @@ fn a_connect_takes_as_long_as_its_count_of_syns_says() {
             assert!(times[0] <= times[1] + Duration::from_millis(500), "longer: {times:?}");
         }
     });
-    answer_again(&stage.lab, "n3");
+    site.lab.node("n3").answer_again().expect("no black hole");
 }

@@ -3,12 +3,11 @@
 use std::net::SocketAddr;
 
 use redirector_tests::{
-    lab::Lab,
-    replica::Replica,
+    fixture::Fixture,
     script::{Kind, Outcome, RawAddress, Scripter, Step},
 };
 
-use crate::passive::stage::{REPLICA, Stage, address, backend, service, swallow};
+use crate::passive::fixture::{REPLICA, address, backend, service, site, start};
 
 /// Nobody is ejected here: each connect meets what it shall.
 const POLICY: &str = "probe: off, passive: {refused: 0, timeouts: 0}";
@@ -26,28 +25,17 @@ const GOOD: u8 = 1;
 const REFUSED: u8 = 2;
 const HOLE: u8 = 3;
 
-struct Scene {
-    stage: Stage,
-    _replica: Replica,
+fn scene() -> Fixture {
+    let site = site(&["n1", "n2"]).with_replica("n2", "good", REPLICA);
+    site.lab.node("n2").swallow(REPLICA + 2).expect("a black hole");
+    let services: String = [(GOOD, REPLICA), (REFUSED, REPLICA + 1), (HOLE, REPLICA + 2)]
+        .map(|(number, port)| service(&format!("s{number}"), number, &[backend(2, port)], POLICY))
+        .concat();
+    start(site, &services)
 }
 
-impl Scene {
-    fn new() -> Self {
-        let lab = Lab::new(&["n1", "n2"]).expect("a lab");
-        let node = lab.node("n2");
-        let replica = Replica::start(node.netns(), "good", &[node.socket4(REPLICA)]);
-        swallow(&lab, "n2", REPLICA + 2);
-        let services: String = [(GOOD, REPLICA), (REFUSED, REPLICA + 1), (HOLE, REPLICA + 2)]
-            .map(|(number, port)| {
-                service(&format!("s{number}"), number, &[backend(2, port)], POLICY)
-            })
-            .concat();
-        Self { _replica: replica.expect("a replica"), stage: Stage::new(lab, &services) }
-    }
-
-    fn scripter(&self) -> Scripter {
-        Scripter::start(self.stage.place()).expect("a scripter")
-    }
+fn scripter(site: &Fixture) -> Scripter {
+    Scripter::start(site.place()).expect("a scripter")
 }
 
 fn socket() -> Step {
@@ -69,8 +57,8 @@ fn outcomes(scripter: &mut Scripter, script: &[Step]) -> Vec<Outcome> {
 
 #[test]
 fn it_reads_back_unchanged_after_success_failure_and_another_attempt() {
-    let scene = Scene::new();
-    let mut scripter = scene.scripter();
+    let site = scene();
+    let mut scripter = scripter(&site);
     let ends = [
         (GOOD, Outcome::Done),
         (REFUSED, Outcome::Failed(libc::ECONNREFUSED)),
@@ -103,10 +91,10 @@ fn it_reads_back_unchanged_after_success_failure_and_another_attempt() {
 
 #[test]
 fn of_a_thousand_mixed_sockets_only_redirected_connects_are_touched() {
-    let scene = Scene::new();
-    let mut scripter = scene.scripter();
-    let hole: SocketAddr = scene.stage.lab.node("n2").socket4(REPLICA + 2);
-    let good: SocketAddr = scene.stage.lab.node("n2").socket4(REPLICA);
+    let site = scene();
+    let mut scripter = scripter(&site);
+    let hole: SocketAddr = site.lab.node("n2").socket4(REPLICA + 2);
+    let good: SocketAddr = site.lab.node("n2").socket4(REPLICA);
     let disconnect = || Step::Connect(RawAddress::unspecified());
     for number in 0..MIXED {
         let own = OWN[number % OWN.len()];
@@ -146,8 +134,8 @@ fn of_a_thousand_mixed_sockets_only_redirected_connects_are_touched() {
 #[test]
 fn an_unload_in_the_middle_of_a_connect_leaves_nothing_of_ours() {
     const OWN: i32 = 7_777;
-    let mut scene = Scene::new();
-    let mut scripter = scene.scripter();
+    let mut site = scene();
+    let mut scripter = scripter(&site);
     let begin = [
         socket(),
         Step::Set(SOL_TCP, OPTION, OWN),
@@ -157,10 +145,8 @@ fn an_unload_in_the_middle_of_a_connect_leaves_nothing_of_ours() {
     ];
     let all = outcomes(&mut scripter, &begin);
     assert_eq!(all[4], Outcome::Value(BOUND), "{all:?}");
-    scene.stage.agent.kill9();
-    let unload = scene.stage.agent.command("unload", &[]).expect("redirector unload");
-    let output = unload.wait_with_output().expect("its output");
-    assert!(output.status.success(), "{output:?}");
+    site.agent.kill9();
+    let _ = site.agent.say_of_pins("unload", &[]);
     let all = outcomes(&mut scripter, &[Step::Await, GET]);
     assert_eq!(all, [Outcome::Failed(libc::ETIMEDOUT), Outcome::Value(OWN)]);
 }

@@ -1,0 +1,12 @@
+//! What several suites need of the product in their own process.
+
+use redirector::datapath::{Counters, Pins};
+use redirector_tests::fixture::Site;
+
+/// One of the kernel's counters, read from the pins.
+pub(crate) fn counter(site: &Site, name: &str) -> u64 {
+    let pins = Pins::new(site.bpffs.pin_path());
+    let all = Counters::open(&pins).and_then(|counters| counters.named());
+    let found = all.expect("the counters").into_iter().find(|(counter, _)| counter == name);
+    found.unwrap_or_else(|| panic!("no counter {name}")).1
+}
