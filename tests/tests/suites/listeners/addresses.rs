@@ -5,100 +5,100 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use redirector_common::HealthByte;
 use redirector_tests::{bpftool, server::Listen};
 
-use crate::listeners::stage::{
-    LOCAL, PORT, REMOTE, Stage, frontend_second, frontend4, frontend6, pod_second,
+use crate::listeners::fixture::{
+    Fixture, LOCAL, PORT, REMOTE, frontend_second, frontend4, frontend6, pod_second,
 };
 
 #[test]
 fn a_listener_on_every_address_serves_both_families() {
-    let mut stage = Stage::new();
-    let mut server = stage.server(Listen::on((Ipv6Addr::UNSPECIFIED, PORT).into()));
-    stage.learn(frontend4());
-    stage.learn(frontend6());
+    let mut site = Fixture::new();
+    let mut server = site.server(Listen::on((Ipv6Addr::UNSPECIFIED, PORT).into()));
+    site.learn(frontend4());
+    site.learn(frontend6());
 
     server.kill();
-    stage.assert_ejected(stage.local4(), "a kill");
-    stage.assert_ejected(stage.local6(), "a kill");
-    let _server = stage.server(Listen::on((Ipv6Addr::UNSPECIFIED, PORT).into()));
-    stage.assert_usable(stage.local4(), "a new listener");
-    stage.assert_usable(stage.local6(), "a new listener");
-    stage.finish();
+    site.assert_ejected(site.local4(), "a kill");
+    site.assert_ejected(site.local6(), "a kill");
+    let _server = site.server(Listen::on((Ipv6Addr::UNSPECIFIED, PORT).into()));
+    site.assert_usable(site.local4(), "a new listener");
+    site.assert_usable(site.local6(), "a new listener");
+    site.finish();
 }
 
 #[test]
 fn a_listener_for_ipv6_alone_serves_no_ipv4() {
-    let mut stage = Stage::new();
-    let mut server = stage.server(Listen::on((Ipv4Addr::UNSPECIFIED, PORT).into()));
+    let mut site = Fixture::new();
+    let mut server = site.server(Listen::on((Ipv4Addr::UNSPECIFIED, PORT).into()));
     let only_six = Listen { is_v6_only: true, ..Listen::on((Ipv6Addr::UNSPECIFIED, PORT).into()) };
     let six = server.open(only_six).expect("a listener");
-    stage.learn(frontend4());
-    stage.learn(frontend6());
+    site.learn(frontend4());
+    site.learn(frontend6());
 
     server.close(six).expect("it closes");
-    stage.assert_ejected(stage.local6(), "the close of IPv6");
-    stage.assert_usable(stage.local4(), "the close of IPv6");
+    site.assert_ejected(site.local6(), "the close of IPv6");
+    site.assert_usable(site.local4(), "the close of IPv6");
     server.open(only_six).expect("a listener");
     server.close(0).expect("it closes");
-    stage.assert_usable(stage.local6(), "the close of IPv4");
-    stage.assert_ejected(stage.local4(), "the close of IPv4");
-    stage.finish();
+    site.assert_usable(site.local6(), "the close of IPv4");
+    site.assert_ejected(site.local4(), "the close of IPv4");
+    site.finish();
 }
 
 #[test]
 fn each_address_of_a_pod_has_a_backend_and_perhaps_a_listener_of_its_own() {
-    let mut stage = Stage::new();
-    stage.lab().node("pod").add_address(pod_second().ip()).expect("a second address");
-    let mut all = stage.server(Listen::on((Ipv4Addr::UNSPECIFIED, PORT).into()));
-    stage.learn(frontend4());
-    stage.learn(frontend_second());
+    let mut site = Fixture::new();
+    site.lab().node("pod").add_address(pod_second().ip()).expect("a second address");
+    let mut all = site.server(Listen::on((Ipv4Addr::UNSPECIFIED, PORT).into()));
+    site.learn(frontend4());
+    site.learn(frontend_second());
 
     all.kill();
-    stage.assert_ejected(stage.local4(), "the death of one for all");
-    stage.assert_ejected(pod_second(), "the death of one for all");
+    site.assert_ejected(site.local4(), "the death of one for all");
+    site.assert_ejected(pod_second(), "the death of one for all");
 
-    let mut server = stage.server(Listen::on(stage.local4()));
-    stage.assert_usable(stage.local4(), "a listener on it");
-    stage.assert_ejected(pod_second(), "a listener on the other");
+    let mut server = site.server(Listen::on(site.local4()));
+    site.assert_usable(site.local4(), "a listener on it");
+    site.assert_ejected(pod_second(), "a listener on the other");
     let second = server.open(Listen::on(pod_second())).expect("a second one");
-    stage.assert_usable(pod_second(), "a listener on it");
+    site.assert_usable(pod_second(), "a listener on it");
     server.close(0).expect("it closes");
-    stage.assert_ejected(stage.local4(), "its end");
-    stage.assert_usable(pod_second(), "the end of the other");
+    site.assert_ejected(site.local4(), "its end");
+    site.assert_usable(pod_second(), "the end of the other");
     server.close(second).expect("it closes");
-    stage.assert_ejected(pod_second(), "its end");
-    stage.finish();
+    site.assert_ejected(pod_second(), "its end");
+    site.finish();
 }
 
 #[test]
 fn who_binds_to_an_address_that_is_not_his_ejects_nobody() {
-    let mut stage = Stage::new();
-    let mut server = stage.server(Listen::on(stage.local4()));
-    stage.learn(frontend4());
-    let foreign = Listen { is_free: true, ..Listen::on(stage.far4()) };
+    let mut site = Fixture::new();
+    let mut server = site.server(Listen::on(site.local4()));
+    site.learn(frontend4());
+    let foreign = Listen { is_free: true, ..Listen::on(site.far4()) };
 
     let liar = server.open(foreign).expect("anybody may");
     server.close(liar).expect("it closes");
-    stage.assert_usable(stage.far4(), "the end of a listener on its address elsewhere");
+    site.assert_usable(site.far4(), "the end of a listener on its address elsewhere");
     server.kill();
-    stage.assert_usable(stage.far4(), "the death of the pod");
-    assert_eq!(stage.dial(frontend4()).as_deref(), Ok(REMOTE));
-    stage.finish();
+    site.assert_usable(site.far4(), "the death of the pod");
+    assert_eq!(site.dial(frontend4()).as_deref(), Ok(REMOTE));
+    site.finish();
 }
 
 #[test]
 fn a_connection_that_is_accepted_ends_an_ejection_that_was_wrong() {
-    let mut stage = Stage::new();
-    let _server = stage.server(Listen::on(stage.local4()));
-    stage.learn(frontend4());
-    stage.set_listener_byte(stage.local4(), 1);
-    stage.assert_ejected(stage.local4(), "a byte from nowhere");
+    let mut site = Fixture::new();
+    let _server = site.server(Listen::on(site.local4()));
+    site.learn(frontend4());
+    site.set_listener_byte(site.local4(), 1);
+    site.assert_ejected(site.local4(), "a byte from nowhere");
 
-    assert_eq!(stage.dial(stage.local4()).as_deref(), Ok(LOCAL));
-    stage.assert_usable(stage.local4(), "an accepted connection");
-    stage.finish();
+    assert_eq!(site.dial(site.local4()).as_deref(), Ok(LOCAL));
+    site.assert_usable(site.local4(), "an accepted connection");
+    site.finish();
 }
 
-impl Stage {
+impl Fixture {
     /// As if the kernel had stored it.
     fn set_listener_byte(&self, backend: std::net::SocketAddr, value: u8) {
         let entries = bpftool::dump(&self.map("BACKENDS")).expect("the backends");

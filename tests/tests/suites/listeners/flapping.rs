@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use redirector_tests::server::Listen;
 
-use crate::listeners::stage::{Stage, frontend4};
+use crate::listeners::fixture::{Fixture, frontend4};
 
 /// Each is an ejection, which a probe confirms, and its end.
 const TIMES: usize = 40;
@@ -15,8 +15,8 @@ const MOST: usize = 12;
 
 #[test]
 fn a_listener_that_comes_and_goes_without_end_has_a_bounded_number_of_lines() {
-    let mut stage = Stage::without_agent();
-    let (local, remote) = (stage.local4(), stage.far4());
+    let mut site = Fixture::without_agent();
+    let (local, remote) = (site.local4(), site.far4());
     let config = format!(
         "node: {{name: n1, zone: a, region: eu, cluster: local}}\nservices:\n- name: shop/four\n  \
          frontends: [\"{}/tcp\"]\n  backends:\n  - {{address: \"{local}\", node: n1}}\n  \
@@ -24,10 +24,10 @@ fn a_listener_that_comes_and_goes_without_end_has_a_bounded_number_of_lines() {
          100ms, unhealthy: 1, healthy: 1}}\n    passive: {{baseEjection: 1s, maxEjection: 1s}}\n",
         frontend4()
     );
-    stage.start_agent_with(&config, &[]);
-    stage.thaw();
-    let mut server = stage.server(Listen::on(local));
-    stage.learn(frontend4());
+    site.start_agent_with(&config, &[]);
+    site.thaw();
+    let mut server = site.server(Listen::on(local));
+    site.learn(frontend4());
     let mut listener = 0;
     for _ in 0..TIMES {
         server.close(listener).expect("it closes");
@@ -35,12 +35,12 @@ fn a_listener_that_comes_and_goes_without_end_has_a_bounded_number_of_lines() {
         listener = server.open(Listen::on(local)).expect("a new one");
         thread::sleep(WHILE);
     }
-    stage.wait_for("it is usable again", |stage| stage.objections(local).is_empty());
-    let log = stage.log();
+    site.wait_for("it is usable again", |site| site.objections(local).is_empty());
+    let log = site.log();
     let backend = format!("{local}/tcp");
     let said = log.lines().filter(|line| line.contains(&backend)).count();
     println!("{TIMES} ejections of a listener and their ends: {said} lines");
     assert!(said > 0, "the agent has heard of none:\n{log}");
     assert!(said <= MOST, "{said} lines:\n{log}");
-    stage.finish();
+    site.finish();
 }

@@ -9,7 +9,7 @@ use redirector_common::{
     identity_of, mix,
 };
 
-use crate::listeners::stage::Stage;
+use crate::listeners::fixture::Fixture;
 
 /// With as many elsewhere half of what the maps have room for: all are replaced while they serve.
 const BACKENDS: u32 = 2_000;
@@ -19,31 +19,31 @@ const ELSEWHERE: u32 = 1 << 16;
 
 #[test]
 fn every_backend_of_this_node_is_found_by_its_address_and_none_that_is_gone() {
-    let mut stage = Stage::without_agent();
-    stage.start_agent_with(&config(0), &ROOM);
-    assert_found(&stage, 0);
+    let mut site = Fixture::without_agent();
+    site.start_agent_with(&config(0), &ROOM);
+    assert_found(&site, 0);
 
     // Half of them go, as many come, and their indices are used again.
-    stage.thaw();
+    site.thaw();
     for first in [BACKENDS / 2, BACKENDS, 0] {
-        stage.write(&config(first));
-        stage.wait_for("the new backends", |stage| found(stage).0 == expected(first));
-        assert_found(&stage, first);
+        site.write(&config(first));
+        site.wait_for("the new backends", |site| found(site).0 == expected(first));
+        assert_found(&site, first);
     }
-    stage.finish();
+    site.finish();
 }
 
-fn assert_found(stage: &Stage, first: u32) {
-    let (found, words) = found(stage);
+fn assert_found(site: &Fixture, first: u32) {
+    let (found, words) = found(site);
     assert_eq!(found, expected(first));
     assert_eq!(words, found.len(), "words for {} backends", found.len());
 }
 
 /// Backends in use that the index leads to, sorted; and all of its words.
-fn found(stage: &Stage) -> (Vec<[u8; 16]>, usize) {
-    let backends: Mapped<BackendValue> = open(stage, "BACKENDS");
-    let health: Mapped<HealthWord> = open(stage, "HEALTH");
-    let buckets = open::<IdBucket>(stage, "BACKEND_IDS").read_all();
+fn found(site: &Fixture) -> (Vec<[u8; 16]>, usize) {
+    let backends: Mapped<BackendValue> = open(site, "BACKENDS");
+    let health: Mapped<HealthWord> = open(site, "HEALTH");
+    let buckets = open::<IdBucket>(site, "BACKEND_IDS").read_all();
     let count = buckets[0].0[0].0 as u32;
     assert_eq!(count as usize, buckets.len() - 1, "the first word says how many buckets follow");
     let mut found = Vec::new();
@@ -70,8 +70,8 @@ fn found(stage: &Stage) -> (Vec<[u8; 16]>, usize) {
     (found, words)
 }
 
-fn open<T: bytemuck::Pod>(stage: &Stage, name: &str) -> Mapped<T> {
-    let map = MapData::from_pin(stage.map(name)).expect("a pinned map");
+fn open<T: bytemuck::Pod>(site: &Fixture, name: &str) -> Mapped<T> {
+    let map = MapData::from_pin(site.map(name)).expect("a pinned map");
     Mapped::new(name, map.fd()).expect("its memory")
 }
 

@@ -2,8 +2,8 @@
 
 mod addresses;
 mod deaths;
+mod fixture;
 mod flapping;
 mod index;
 mod older;
-mod stage;
 mod under_load;

@@ -7,7 +7,7 @@ use redirector_tests::{
     server::Listen,
 };
 
-use crate::listeners::stage::{LOCAL, Stage, frontend4};
+use crate::listeners::fixture::{Fixture, LOCAL, frontend4};
 
 /// Connects per second.
 const RATE: u32 = 2_000;
@@ -19,12 +19,12 @@ const AROUND: Duration = Duration::from_millis(600);
 
 #[test]
 fn a_kill_at_2000_connects_per_second_fails_at_most_two() {
-    let mut stage = Stage::new();
-    let mut server = stage.server(Listen::on(stage.local4()));
-    stage.learn(frontend4());
+    let mut site = Fixture::new();
+    let mut server = site.server(Listen::on(site.local4()));
+    site.learn(frontend4());
     let dial = Dial { timeout_ms: 2_000, ..Dial::tcp(frontend4()) };
     let load = Load { dial, rate: RATE, threads: 32, duration_ms: None, every: false };
-    let client = Client::start(stage.client_place()).expect("a client");
+    let client = Client::start(site.client_place()).expect("a client");
     let run = client.load(load).expect("a load");
 
     let mut failed = Vec::new();
@@ -32,7 +32,7 @@ fn a_kill_at_2000_connects_per_second_fails_at_most_two() {
     for _ in 0..KILLS {
         thread::sleep(AROUND);
         server.kill();
-        stage.assert_ejected(stage.local4(), "a kill under load");
+        site.assert_ejected(site.local4(), "a kill under load");
         thread::sleep(AROUND);
         let mut failures = 0;
         for line in run.lines.try_iter() {
@@ -44,8 +44,8 @@ fn a_kill_at_2000_connects_per_second_fails_at_most_two() {
             }
         }
         failed.push(failures);
-        server = stage.server(Listen::on(stage.local4()));
-        stage.assert_usable(stage.local4(), "a new listener");
+        server = site.server(Listen::on(site.local4()));
+        site.assert_usable(site.local4(), "a new listener");
     }
     let (_, sums) = run.stop().expect("the end of a load");
 
@@ -58,5 +58,5 @@ fn a_kill_at_2000_connects_per_second_fails_at_most_two() {
     assert!(failed.iter().all(|failures| *failures <= MOST_FAILED), "{failed:?}");
     let seconds = AROUND.as_secs_f64() * 2.0 * KILLS as f64;
     assert!(sums.dials as f64 >= 0.8 * seconds * f64::from(RATE), "only {} connects", sums.dials);
-    stage.finish();
+    site.finish();
 }

@@ -4,53 +4,53 @@ use std::{fs, path::Path};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use crate::lost::stage::{Stage, detach, wait_until};
+use crate::lost::fixture::{Fixture, detach, wait_until};
 
-type Taking = fn(&Stage);
+type Taking = fn(&Fixture);
 
 #[test]
 fn what_is_taken_from_an_agent_that_may_load_is_loaded_again_by_it() {
     let takings: [(&str, Taking); 4] = [
-        ("not attached: connect4", |stage| detach(&stage.bpffs, "connect4")),
-        ("emptied: NEXT_RELEASE", |stage| {
-            for entry in fs::read_dir(stage.bpffs.pin_path()).expect("the pins") {
+        ("not attached: connect4", |site| detach(&site.bpffs, "connect4")),
+        ("emptied: NEXT_RELEASE", |site| {
+            for entry in fs::read_dir(site.bpffs.pin_path()).expect("the pins") {
                 let path = entry.expect("an entry").path();
                 if path.display().to_string().contains("/steps-") {
                     fs::remove_dir_all(path).expect("removed");
                 }
             }
         }),
-        ("not pinned: SERVICES", |stage| {
-            fs::remove_file(stage.bpffs.maps_path().join("SERVICES")).expect("removed");
+        ("not pinned: SERVICES", |site| {
+            fs::remove_file(site.bpffs.maps_path().join("SERVICES")).expect("removed");
         }),
-        ("not pinned: FRONTENDS4", |stage| {
-            fs::remove_dir_all(stage.bpffs.pin_path()).expect("removed");
+        ("not pinned: FRONTENDS4", |site| {
+            fs::remove_dir_all(site.bpffs.pin_path()).expect("removed");
         }),
     ];
-    let mut stage = Stage::privileged();
-    let pid = stage.agent.pid();
+    let mut site = Fixture::privileged();
+    let pid = site.agent.pid();
     for (times, (what, take)) in (1..).zip(takings) {
-        take(&stage);
-        wait_until("the log says what is lost", || stage.logged(what) > 0);
-        stage.wait_until_healed();
-        assert_eq!(stage.logged("pins or programs are gone"), times, "{}", stage.agent.log());
+        take(&site);
+        wait_until("the log says what is lost", || site.logged(what) > 0);
+        site.wait_until_healed();
+        assert_eq!(site.logged("pins or programs are gone"), times, "{}", site.agent.log());
     }
-    assert_eq!(stage.agent.pid(), pid, "the process is still the same");
-    stage.agent.wait_until_ready().expect("it runs");
+    assert_eq!(site.agent.pid(), pid, "the process is still the same");
+    site.agent.wait_until_ready().expect("it runs");
 }
 
 #[test]
 fn an_unmounted_bpf_file_system_is_missed_until_it_is_there_again() {
-    let mut stage = Stage::privileged();
-    let path = stage.bpffs.path().to_owned();
+    let mut site = Fixture::privileged();
+    let path = site.bpffs.path().to_owned();
     umount2(&path, MntFlags::MNT_DETACH).expect("unmounted");
-    let said = stage.wait_for_loss("not pinned: FRONTENDS4");
-    let complete = || stage.wait_for_loss("is not a BPF file system; mount one");
+    let said = site.wait_for_loss("not pinned: FRONTENDS4");
+    let complete = || site.wait_for_loss("is not a BPF file system; mount one");
     let said = if said.contains("mount one") { said } else { complete() };
     assert!(said.contains("`redirector load` as root loads again"), "{said}");
-    assert!(stage.explain().contains("not in force on this node: not pinned: FRONTENDS4"));
+    assert!(site.explain().contains("not in force on this node: not pinned: FRONTENDS4"));
     mount_bpffs(&path);
-    stage.wait_until_healed();
+    site.wait_until_healed();
 }
 
 fn mount_bpffs(path: &Path) {

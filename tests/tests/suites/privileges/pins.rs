@@ -8,15 +8,15 @@ use std::{
 
 use redirector_tests::privileges::{AGENT, LOADER, LOADING, STRANGER, User};
 
-use crate::privileges::stage::{PROBED, Stage};
+use crate::privileges::fixture::{PROBED, start};
 
 #[test]
 fn another_user_can_open_no_pin() {
-    let stage = Stage::new(PROBED, true);
+    let site = start(PROBED, true);
     // So that it is the modes of ours that keep it out, and not those of the mount.
     let open_to_all = fs::Permissions::from_mode(0o777);
-    fs::set_permissions(stage.bpffs.path(), open_to_all).expect("a mode");
-    let root = stage.bpffs.pin_path();
+    fs::set_permissions(site.bpffs.path(), open_to_all).expect("a mode");
+    let root = site.bpffs.pin_path();
     let mut pins = Vec::new();
     for directory in entries(&root) {
         pins.extend(entries(&directory));

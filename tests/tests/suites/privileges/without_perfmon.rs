@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
-use redirector_tests::privileges::{LOADER, WITHOUT_PERFMON};
+use redirector_tests::{
+    privileges::{LOADER, WITHOUT_PERFMON},
+    wait::wait_until,
+};
 
-use crate::privileges::stage::{
-    Stage, answered_by, assert_redirected, kinds, redirector_binary, tcp, wait_until,
+use crate::{
+    common::counter,
+    privileges::fixture::{
+        answered_by, assert_redirected, kinds, list, redirector_binary, start, tcp,
+    },
 };
 
 /// A connect may take that long at most, where it can be bounded.
@@ -14,25 +20,23 @@ const POLICY: &str = "probe: off, connectTimeout: 500ms, \
 
 #[test]
 fn without_perfmon_sockets_are_redirected_and_silence_moves_a_client_but_refusals_do_not() {
-    let mut stage = Stage::new(POLICY, false);
-    let log = stage.agent.log();
+    let mut site = start(POLICY, false);
+    let log = site.agent.log();
     let warnings = log.lines().filter(|line| line.contains("CAP_PERFMON is not held")).count();
     assert_eq!(warnings, 1, "{log}");
-    let mut client = stage.client();
+    let mut client = site.client();
     assert_redirected(&mut client, &["n2", "n3"]);
 
     // Refused connects fail, and count for nothing.
-    stage.replicas[1].kill();
+    site.replicas[1].kill();
     let dialled = client.dial(tcp(), 200).expect("dials");
     let failed = dialled.iter().filter(|one| one.outcome.is_err()).count();
     assert!((50..150).contains(&failed), "{failed} of 200 met the dead replica");
-    assert_eq!((stage.counter("connect_failed"), stage.counter("avoid_begun")), (0, 0));
-    stage.replicas[1].restart().expect("the replica");
+    assert_eq!((counter(&site, "connect_failed"), counter(&site, "avoid_begun")), (0, 0));
+    site.replicas[1].restart().expect("the replica");
 
     // Unanswered ones move it. They are not bounded: the dialer gives up by itself.
-    let hole = "table inet hole {\n chain in {\n type filter hook input priority 0\n \
-                tcp dport 8080 drop\n }\n }";
-    stage.lab.node("n3").netns().nft(hole).expect("a black hole");
+    site.lab.node("n3").swallow(8080).expect("a black hole");
     let dial = redirector_tests::dialer::Dial { timeout_ms: 1_500, ..tcp() };
     wait_until("the client avoids what does not answer", || {
         for dialled in client.dial(dial, 1).expect("a dial") {
@@ -42,19 +46,19 @@ fn without_perfmon_sockets_are_redirected_and_silence_moves_a_client_but_refusal
                 "a connect was bounded: {dialled:?}"
             );
         }
-        stage.counter("avoid_begun") == 1
+        counter(&site, "avoid_begun") == 1
     });
     // A try takes all of the dialer's patience here, and by then the next one may be due.
     let dialled = client.dial(dial, 50).expect("dials");
     assert!(answered_by(&dialled, "n2") >= 42, "{dialled:?}");
-    assert_eq!(stage.counter("ejected"), 0, "there are no witnesses");
+    assert_eq!(counter(&site, "ejected"), 0, "there are no witnesses");
 
     // A change of the file, while UDP sockets go on.
-    stage.list(POLICY, 1);
+    list(&site, POLICY, 1);
     wait_until("the backend that is not listed any more gets nothing", || {
         kinds().all(|dial| answered_by(&client.dial(dial, 20).expect("dials"), "n2") == 20)
     });
-    stage.agent.restart().expect("an agent");
+    site.agent.restart().expect("an agent");
     assert_redirected(&mut client, &["n2"]);
 
     // What is missing is what `check` says.
@@ -71,5 +75,5 @@ fn without_perfmon_sockets_are_redirected_and_silence_moves_a_client_but_refusal
     {
         assert!(detail.contains(part), "{detail}");
     }
-    stage.agent.finish().expect("an agent that unloads, without errors");
+    site.agent.finish().expect("an agent that unloads, without errors");
 }

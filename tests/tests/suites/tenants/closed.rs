@@ -11,8 +11,8 @@ use redirector_tests::{
 };
 
 use crate::tenants::{
+    fixture::{AgentIs, DROP, Fixture},
     services::{Family, PORT, PROBED, TIERS, backend, near, service, west},
-    stage::{AgentIs, DROP, Stage},
     watch::{Victim, assert_served_by},
 };
 
@@ -22,14 +22,14 @@ const HERE: &str = "node: host, zone: a, region: eu, cluster: home";
 
 /// A pod with NET_ADMIN in a network of its own that the system has made for it: it takes the
 /// addresses of `node`, accepts a connection of its own at each, and closes.
-fn lie(stage: &Stage, node: &str) {
+fn lie(site: &Fixture, node: &str) {
     let netns = Netns::new().expect("a namespace");
-    let addresses = stage.addresses(node);
+    let addresses = site.addresses(node);
     for address in addresses {
         let length = if address.is_ipv4() { 32 } else { 128 };
         netns.ip(&format!("addr add {address}/{length} dev lo")).expect("an address");
     }
-    let place = stage.place_in(&netns);
+    let place = Place::new(&netns, &site.cgroup);
     let mut client = Client::start(place).expect("a client");
     for address in addresses.map(|address| SocketAddr::new(address, PORT)) {
         let mut liar = Server::listening(place, "liar", Listen::on(address)).expect("a listener");
@@ -43,17 +43,17 @@ fn lie(stage: &Stage, node: &str) {
 fn elsewhere(agent: AgentIs) {
     let policy = format!("{TIERS}, {PROBED}");
     let services = service(SERVICE, &policy, &[near(PORT), west(PORT)]);
-    let mut stage = Stage::new(&[("near", PORT), ("west", PORT)], &services);
-    stage.wait_for_probes(&[SERVICE]);
-    stage.let_agent_be(agent);
-    let victim = Victim::start(&stage, SERVICE, 150);
-    lie(&stage, "near");
+    let mut site = Fixture::new(&[("near", PORT), ("west", PORT)], &services);
+    site.wait_for_probes(&[SERVICE]);
+    site.let_agent_be(agent);
+    let victim = Victim::start(&site, SERVICE, 150);
+    lie(&site, "near");
     // Dials that come after the lie.
-    let dialled = crate::tenants::watch::dial_many(&stage, SERVICE, 150);
+    let dialled = crate::tenants::watch::dial_many(&site, SERVICE, 150);
     println!("a listener at another node's address closed, agent {agent:?}: {:?}", dialled.by);
     assert_served_by("near", &dialled);
     assert_served_by("near", &victim.end());
-    stage.assert_unmoved(&[SERVICE], agent);
+    site.assert_unmoved(&[SERVICE], agent);
 }
 
 #[test]
@@ -67,24 +67,24 @@ fn a_listener_at_another_nodes_address_moves_nobody_while_the_agent_is_dead() {
 }
 
 /// A service with a replica in `pod1`, on this node, and one in west.
-fn with_own(probe: &str) -> Stage {
+fn with_own(probe: &str) -> Fixture {
     let policy = format!("{TIERS}, passive: {{baseEjection: 1s, maxEjection: 4s}}, {probe}");
     let services = service(SERVICE, &policy, &[backend("pod1", PORT, HERE), west(PORT)]);
-    Stage::new(&[("west", PORT)], &services)
+    Fixture::new(&[("west", PORT)], &services)
 }
 
 /// A server at both addresses of `pod1`.
-fn server(stage: &Stage, place: Place<'_>, name: &str) -> Server {
+fn server(site: &Fixture, place: Place<'_>, name: &str) -> Server {
     let mut server = Server::start(place, name).expect("a server");
-    for address in stage.addresses("pod1") {
+    for address in site.addresses("pod1") {
         server.open(Listen::sharing(SocketAddr::new(address, PORT))).expect("a listener");
     }
     server
 }
 
 /// Dials until the kernel has seen who serves.
-fn learn(stage: &Stage, name: &str) {
-    let mut client = stage.client("victim", "victim");
+fn learn(site: &Fixture, name: &str) {
+    let mut client = site.client("victim", "victim");
     for family in Family::ALL {
         wait_until("an answer of the pod", || {
             let dialled = client.dial(family.dial(SERVICE), 1).expect("a dial");
@@ -94,21 +94,21 @@ fn learn(stage: &Stage, name: &str) {
 }
 
 fn here(agent: AgentIs) {
-    let mut stage = with_own(PROBED);
-    let mut owner = server(&stage, stage.place("pod1"), "owner");
-    stage.wait_for_probes(&[SERVICE]);
-    learn(&stage, "owner");
-    stage.let_agent_be(agent);
-    lie(&stage, "pod1");
-    let dialled = crate::tenants::watch::dial_many(&stage, SERVICE, 150);
+    let mut site = with_own(PROBED);
+    let mut owner = server(&site, site.place_on("pod1"), "owner");
+    site.wait_for_probes(&[SERVICE]);
+    learn(&site, "owner");
+    site.let_agent_be(agent);
+    lie(&site, "pod1");
+    let dialled = crate::tenants::watch::dial_many(&site, SERVICE, 150);
     println!("a listener at a neighbour's address closed, agent {agent:?}: {:?}", dialled.by);
     assert_served_by("owner", &dialled);
-    stage.assert_unmoved(&[], agent);
+    site.assert_unmoved(&[], agent);
 
     owner.kill();
-    let out = stage.objections();
+    let out = site.objections();
     assert_eq!(out.len(), 2, "the owner's death is seen at once: {out:?}");
-    assert_served_by("west", &crate::tenants::watch::dial_many(&stage, SERVICE, 50));
+    assert_served_by("west", &crate::tenants::watch::dial_many(&site, SERVICE, 50));
 }
 
 #[test]
@@ -123,16 +123,16 @@ fn a_second_namespace_moves_nobody_while_the_owner_listens_and_the_agent_is_stop
 
 /// Where no probe says otherwise.
 fn ends(agent: AgentIs) {
-    let mut stage = with_own("probe: off, failback: {holdDown: 2s, ramp: 2s}");
-    stage.rule("host", "pod1", &[PORT], "", DROP);
-    let mut seen = server(&stage, stage.place("pod1"), "seen");
-    learn(&stage, "seen");
+    let mut site = with_own("probe: off, failback: {holdDown: 2s, ramp: 2s}");
+    site.rule("host", "pod1", &[PORT], "", DROP);
+    let mut seen = server(&site, site.place_on("pod1"), "seen");
+    learn(&site, "seen");
     // Out of the cgroup that the agent serves: nobody sees its listeners.
-    let _unseen = server(&stage, Place::netns(stage.lab.node("pod1").netns()), "unseen");
-    stage.let_agent_be(agent);
+    let _unseen = server(&site, Place::netns(site.lab.node("pod1").netns()), "unseen");
+    site.let_agent_be(agent);
     seen.kill();
-    assert_eq!(stage.objections().len(), 2, "{:?}", stage.objections());
-    learn(&stage, "unseen");
+    assert_eq!(site.objections().len(), 2, "{:?}", site.objections());
+    learn(&site, "unseen");
 }
 
 #[test]

@@ -3,14 +3,15 @@
 use std::thread;
 
 use redirector_tests::{
+    dialer::Second,
     size::sized,
     tenant::{Attempt, Tally},
 };
 
 use crate::tenants::{
+    fixture::{AgentIs, Fixture, REJECT},
     services::{Family, PORT, PROBED, TIERS, frontends, near, service, west},
-    stage::{AgentIs, REJECT, Stage},
-    watch::{Victim, assert_served_by, count},
+    watch::{Victim, assert_served_by},
 };
 
 /// Each has a backend of its own.
@@ -28,14 +29,14 @@ const OF_HOST: u16 = 2;
 
 /// Every client has failed at every backend so often that it avoids it; 100,000 at those of one
 /// service.
-fn flood(stage: &Stage) -> Tally {
+fn flood(site: &Fixture) -> Tally {
     let clients = sized(CLIENTS, FEW_CLIENTS);
     let services = sized(2 * OF_HOST..=2 * OF_HOST, SERVICES);
     let attempt = Attempt { timeout_ms: 20, ..Attempt::new(&frontends(services), REFUSED) };
-    let mut user = stage.tenant("pod2", "user");
-    let below = stage.cgroup("user");
+    let mut user = site.tenant("pod2", "user");
+    let below = site.cgroup_of("user");
     // Whatever is chosen refuses at once.
-    let own = [stage.addresses("near"), stage.addresses("west")].concat();
+    let own = [site.addresses("near"), site.addresses("west")].concat();
     user.own(&own).expect("a network of its own");
     let mut tally = user.swarm(&below, clients, attempt.clone()).expect("many clients");
     for _ in 0..NETWORKS {
@@ -47,11 +48,11 @@ fn flood(stage: &Stage) -> Tally {
 }
 
 /// How often this pod fails before another backend serves it: once per backend at the limit.
-fn assert_avoids(stage: &Stage, cgroup: &str) {
-    let mut pod = stage.client("pod1", cgroup);
+fn assert_avoids(site: &Fixture, cgroup: &str) {
+    let mut pod = site.client("pod1", cgroup);
     for service in [*SERVICES.start(), *SERVICES.end()] {
         for family in Family::ALL {
-            let sums = count(&pod.dial(family.dial(service), 40).expect("dials"));
+            let sums = Second::of(&pod.dial(family.dial(service), 40).expect("dials"));
             assert!(sums.failed <= REFUSED.into(), "service {service}, {family:?}: {sums:?}");
             assert_eq!(sums.by.keys().collect::<Vec<_>>(), ["west"], "{sums:?}");
         }
@@ -59,8 +60,8 @@ fn assert_avoids(stage: &Stage, cgroup: &str) {
 }
 
 /// The same for a process of the host without rights.
-fn assert_host_avoids(stage: &Stage, cgroup: &str) {
-    let mut process = stage.tenant("host", cgroup);
+fn assert_host_avoids(site: &Fixture, cgroup: &str) {
+    let mut process = site.tenant("host", cgroup);
     let tally = process.attempt(Attempt::new(&frontends([OF_HOST]), 40)).expect("connects");
     assert!(tally.failed() <= 2 * REFUSED, "{tally:?}");
 }
@@ -72,29 +73,29 @@ fn flooded(agent: AgentIs) {
     let services: String = SERVICES
         .map(|number| service(number, &policy, &[near(PORT + number - 1), west(PORT)]))
         .collect();
-    let mut stage = Stage::new(&replicas, &services);
-    stage.wait_for_probes(&SERVICES.collect::<Vec<_>>());
-    stage.let_agent_be(agent);
+    let mut site = Fixture::new(&replicas, &services);
+    site.wait_for_probes(&SERVICES.collect::<Vec<_>>());
+    site.let_agent_be(agent);
     let port = |service| PORT + service - 1;
     let of_pod: Vec<_> = SERVICES.filter(|service| *service != OF_HOST).map(port).collect();
-    stage.deny("pod1", "near", &of_pod, REJECT);
+    site.deny("pod1", "near", &of_pod, REJECT);
     // The agent, who is root, reaches it.
-    stage.rule("host", "near", &[port(OF_HOST)], "meta skuid 65534", REJECT);
+    site.rule("host", "near", &[port(OF_HOST)], "meta skuid 65534", REJECT);
 
-    let victim = Victim::start(&stage, 1, 100);
+    let victim = Victim::start(&site, 1, 100);
     let tally = thread::scope(|scope| {
-        let flood = scope.spawn(|| flood(&stage));
-        assert_avoids(&stage, "during");
-        assert_host_avoids(&stage, "host-during");
+        let flood = scope.spawn(|| flood(&site));
+        assert_avoids(&site, "during");
+        assert_host_avoids(&site, "host-during");
         flood.join().expect("a flood")
     });
-    assert_avoids(&stage, "after");
-    assert_host_avoids(&stage, "host-after");
+    assert_avoids(&site, "after");
+    assert_host_avoids(&site, "host-after");
     let sums = victim.end();
     println!("{} refused by a flood, agent {agent:?}: the victim {:?}", tally.refused, sums.by);
     assert!(tally.refused >= sized(CLIENTS, FEW_CLIENTS) * 5, "the flood is none: {tally:?}");
     assert_served_by("near", &sums);
-    stage.assert_unmoved(&[1], agent);
+    site.assert_unmoved(&[1], agent);
 }
 
 #[test]

@@ -7,14 +7,14 @@ use std::{
 };
 
 use redirector_tests::{
-    lab::Lab,
+    fixture::Site,
     netns::Netns,
     tenant::{Attempt, Tenant},
 };
 
 use crate::tenants::{
+    fixture::{AgentIs, DROP, Fixture},
     services::{NODES, PORT, PROBED, frontends, near, service},
-    stage::{AgentIs, DROP, Stage},
 };
 
 const SERVICE: u16 = 1;
@@ -55,23 +55,23 @@ fn attack(attackers: Vec<(Tenant, Attempt)>) -> u32 {
 
 #[test]
 fn timeouts_that_no_probe_confirms_reset_no_connection() {
-    let lab = Lab::new(&NODES).expect("a lab");
-    let node = lab.node("near");
+    let site = Site::new("tenants", &NODES);
+    let node = site.lab.node("near");
     for address in [node.socket4(PORT), node.socket6(PORT)] {
         serve_echo(node.netns(), address);
     }
     let policy = format!("onBackendLost: Reset, {PROBED}");
-    let mut stage = Stage::on(lab, &[], &service(SERVICE, &policy, &[near(PORT)]));
-    stage.wait_for_probes(&[SERVICE]);
-    let mut victim = stage.tenant("victim", "victim");
+    let mut site = Fixture::on(site, &service(SERVICE, &policy, &[near(PORT)]));
+    site.wait_for_probes(&[SERVICE]);
+    let mut victim = site.tenant("victim", "victim");
     let held = victim.hold(&frontends([SERVICE]), HELD).expect("connections").connected;
     assert_eq!(held, 2 * HELD);
 
     let attempt = || Attempt::new(&frontends([SERVICE]), CONNECTS);
     // A user in a network of its own, who moves between two cgroups.
-    let cgroups = ["user/one", "user/two"].map(|name| stage.cgroup(name));
+    let cgroups = ["user/one", "user/two"].map(|name| site.cgroup_of(name));
     let users = ["user/one", "user/two"].map(|cgroup| {
-        let mut user = stage.tenant("pod1", cgroup);
+        let mut user = site.tenant("pod1", cgroup);
         user.own(&[]).expect("a network of its own");
         (user, attempt().from(&cgroups))
     });
@@ -80,19 +80,19 @@ fn timeouts_that_no_probe_confirms_reset_no_connection() {
 
     // Two pods whose own network swallows what they send.
     let pods =
-        |stage: &Stage| ["pod1", "pod2"].map(|pod| (stage.tenant(pod, pod), attempt())).into();
+        |site: &Fixture| ["pod1", "pod2"].map(|pod| (site.tenant(pod, pod), attempt())).into();
     for pod in ["pod1", "pod2"] {
-        stage.deny(pod, "near", &[PORT], DROP);
+        site.deny(pod, "near", &[PORT], DROP);
     }
-    let by_pods = attack(pods(&stage));
+    let by_pods = attack(pods(&site));
     let after_pods = victim.ask().expect("answers").connected;
 
     // What they say while there is no agent is all that the next one finds.
-    stage.let_agent_be(AgentIs::Killed);
-    let without_agent = attack(pods(&stage));
-    stage.agent.spawn_again().expect("an agent");
-    stage.agent.wait_until_ready().expect("it is ready");
-    stage.wait_for_probes(&[SERVICE]);
+    site.let_agent_be(AgentIs::Killed);
+    let without_agent = attack(pods(&site));
+    site.agent.spawn_again().expect("an agent");
+    site.agent.wait_until_ready().expect("it is ready");
+    site.wait_for_probes(&[SERVICE]);
     let after_restart = victim.ask().expect("answers").connected;
 
     println!(
@@ -101,5 +101,5 @@ fn timeouts_that_no_probe_confirms_reset_no_connection() {
     );
     assert!(by_users >= 10 && by_pods >= 10 && without_agent >= 10, "the attack is none");
     assert_eq!([after_users, after_pods, after_restart], [held; 3]);
-    assert!(!stage.agent.log().contains("reset the connections"), "{}", stage.agent.log());
+    assert!(!site.agent.log().contains("reset the connections"), "{}", site.agent.log());
 }

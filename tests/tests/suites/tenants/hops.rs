@@ -5,11 +5,13 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use redirector_tests::{dialer::Second, lab::Lab, netns::Netns, replica::Replica, tenant::Attempt};
+use redirector_tests::{
+    dialer::Second, fixture::Site, lab::Lab, netns::Netns, replica::Replica, tenant::Attempt,
+};
 
 use crate::tenants::{
+    fixture::{AgentIs, Fixture},
     services::{NODES, PORT, PROBED, frontends, service},
-    stage::{AgentIs, Stage},
     watch::Victim,
 };
 
@@ -63,8 +65,8 @@ fn behind_a_router(lab: &Lab) -> Netns {
 }
 
 fn short_lived(agent: AgentIs) {
-    let lab = Lab::new(&NODES).expect("a lab");
-    let behind = behind_a_router(&lab);
+    let mut site = Site::new("tenants", &NODES);
+    let behind = behind_a_router(&site.lab);
     let mut lines = String::new();
     let replicas = [PORT, PORT + 1].map(|port| {
         let sockets = BEHIND.map(|address| {
@@ -79,15 +81,15 @@ fn short_lived(agent: AgentIs) {
         Replica::start(&behind, &format!("far-{port}"), &sockets).expect("a replica")
     });
     let policy = format!("allDown: Refuse, {PROBED}");
-    let mut stage = Stage::on(lab, &[], &service(SERVICE, &policy, &[lines]));
-    stage.replicas.extend(replicas);
-    stage.wait_for_probes(&[SERVICE]);
-    stage.let_agent_be(agent);
+    site.replicas.extend(replicas);
+    let mut site = Fixture::on(site, &service(SERVICE, &policy, &[lines]));
+    site.wait_for_probes(&[SERVICE]);
+    site.let_agent_be(agent);
 
     // A user of the host, in two cgroups that were given to it.
     let mut user: Vec<_> =
-        (0..AT_ONCE).map(|number| stage.tenant("host", &format!("user/{}", number % 2))).collect();
-    let victim = Victim::start(&stage, SERVICE, 150);
+        (0..AT_ONCE).map(|number| site.tenant("host", &format!("user/{}", number % 2))).collect();
+    let victim = Victim::start(&site, SERVICE, 150);
     let mut unreachable = 0;
     for _ in 0..ROUNDS {
         for frontend in frontends([SERVICE]) {
@@ -106,7 +108,7 @@ fn short_lived(agent: AgentIs) {
     assert!(unreachable as usize >= AT_ONCE, "the attack is none: {unreachable}");
     assert_eq!(failed, 0, "of {dials}");
     assert_eq!(by.len(), 2, "both replicas serve: {by:?}");
-    stage.assert_unmoved(&[SERVICE], agent);
+    site.assert_unmoved(&[SERVICE], agent);
 }
 
 #[test]

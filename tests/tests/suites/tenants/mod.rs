@@ -2,6 +2,7 @@
 
 mod closed;
 mod clusters;
+mod fixture;
 mod flood;
 mod held;
 mod hops;
@@ -10,7 +11,6 @@ mod pods;
 mod questions;
 mod real;
 mod services;
-mod stage;
 mod starvation;
 mod success;
 mod suspicion;

@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use redirector_tests::wait::wait_until;
+use redirector_tests::{dialer::Second, wait::wait_until};
 
 use crate::tenants::{
+    fixture::{AgentIs, Fixture},
     services::{Family, PORT, PROBED, TIERS, near, service, west},
-    stage::{AgentIs, Stage},
-    watch::{assert_served_by, count},
+    watch::assert_served_by,
 };
 
 /// One drained, one killed.
@@ -16,11 +16,11 @@ const MIXED: u16 = 1;
 const TIERED: u16 = 2;
 const DIALS: u32 = 40;
 
-fn assert_drained_serve(stage: &Stage) {
-    let mut client = stage.client("victim", "victim");
+fn assert_drained_serve(site: &Fixture) {
+    let mut client = site.client("victim", "victim");
     for family in Family::ALL {
         for (service, drained) in [(MIXED, "near"), (TIERED, "west")] {
-            let sums = count(&client.dial(family.dial(service), DIALS).expect("dials"));
+            let sums = Second::of(&client.dial(family.dial(service), DIALS).expect("dials"));
             assert_served_by(drained, &sums);
         }
     }
@@ -33,17 +33,18 @@ fn drained_backends_of_any_tier_serve_before_dead_ones() {
         service(MIXED, PROBED, &[near(PORT), near(PORT + 1)]),
         service(TIERED, &format!("{TIERS}, {PROBED}"), &[near(PORT + 2), west(PORT)]),
     ];
-    let mut stage = Stage::new(&replicas, &services.concat());
-    stage.wait_for_probes(&[MIXED, TIERED]);
+    let mut site = Fixture::new(&replicas, &services.concat());
+    site.wait_for_probes(&[MIXED, TIERED]);
     for node in ["near", "west"] {
-        for address in stage.addresses(node) {
-            stage.order("drain", &format!("backend={}", SocketAddr::new(address, PORT)));
+        for address in site.addresses(node) {
+            let _ =
+                site.agent.say("drain", &[&format!("backend={}", SocketAddr::new(address, PORT))]);
         }
     }
-    stage.replicas[1].kill();
-    stage.replicas[2].kill();
-    wait_until("all are out", || stage.objections().len() == 8);
-    assert_drained_serve(&stage);
-    stage.let_agent_be(AgentIs::Killed);
-    assert_drained_serve(&stage);
+    site.replicas[1].kill();
+    site.replicas[2].kill();
+    wait_until("all are out", || site.objections().len() == 8);
+    assert_drained_serve(&site);
+    site.let_agent_be(AgentIs::Killed);
+    assert_drained_serve(&site);
 }

@@ -13,8 +13,8 @@ use redirector_tests::{
 };
 
 use crate::tenants::{
+    fixture::{AgentIs, Fixture, REJECT},
     services::{PORT, PROBED, TIERS, backend, frontends, near, service, west},
-    stage::{AgentIs, REJECT, Stage},
     watch::{Victim, Watch, assert_served_by, dial_many},
 };
 
@@ -45,13 +45,13 @@ struct Denied {
 }
 
 impl Denied {
-    fn new(stage: &Stage) -> Self {
+    fn new(site: &Fixture) -> Self {
         let one = |pod: &str| {
-            stage.deny(pod, "near", &[PORT], REJECT);
+            site.deny(pod, "near", &[PORT], REJECT);
             let cgroups: Vec<_> =
-                (0..CGROUPS).map(|number| stage.cgroup(&format!("{pod}/{number}"))).collect();
+                (0..CGROUPS).map(|number| site.cgroup_of(&format!("{pod}/{number}"))).collect();
             let attempt = Attempt::new(&frontends([SERVICE]), ROUND).every(PAUSE).from(&cgroups);
-            (stage.tenant(pod, &format!("{pod}/0")), attempt)
+            (site.tenant(pod, &format!("{pod}/0")), attempt)
         };
         Self { pods: PODS.map(one).into(), failed: 0 }
     }
@@ -91,14 +91,14 @@ fn two_denied_pods_leave_the_shares_of_a_third_as_they_are() {
     let replicas = [("near", PORT), ("near", PORT + 1), ("west", PORT)];
     let policy = format!("{TIERS}, {PROBED}");
     let services = service(SERVICE, &policy, &[heavy, near(PORT + 1), west(PORT)]);
-    let stage = Stage::new(&replicas, &services);
-    stage.wait_for_probes(&[SERVICE]);
+    let site = Fixture::new(&replicas, &services);
+    site.wait_for_probes(&[SERVICE]);
 
-    let without = dial_many(&stage, SERVICE, DIALS);
-    let mut pods = Denied::new(&stage);
-    let watch = Watch::start(&stage);
+    let without = dial_many(&site, SERVICE, DIALS);
+    let mut pods = Denied::new(&site);
+    let watch = Watch::start(&site);
     let with = thread::scope(|scope| {
-        let victim = scope.spawn(|| dial_many(&stage, SERVICE, DIALS));
+        let victim = scope.spawn(|| dial_many(&site, SERVICE, DIALS));
         while !victim.is_finished() {
             pods.dial();
         }
@@ -108,7 +108,7 @@ fn two_denied_pods_leave_the_shares_of_a_third_as_they_are() {
     let mut ejections = watch.end();
     ejections.sort_by_key(|(_, lasted)| *lasted);
     let longest = ejections.last().map_or(Duration::ZERO, |(_, lasted)| *lasted);
-    let contradicted = stage.transitions("contradicted");
+    let contradicted = site.transitions("contradicted");
     println!(
         "{denied} connects of denied pods failed: shares {:?} without, {:?} with; {} ejections, p99 \
          {longest:?}; {contradicted} contradicted",
@@ -127,9 +127,9 @@ fn two_denied_pods_leave_the_shares_of_a_third_as_they_are() {
     }
     assert_brief(&ejections);
     assert!(contradicted > 0, "what a probe contradicts is counted");
-    let log = stage.agent.log();
+    let log = site.agent.log();
     assert!(!log.contains("failed over") && !log.contains("reset the connections"), "{log}");
-    stage.assert_no_hold(SERVICE);
+    site.assert_no_hold(SERVICE);
 }
 
 /// Nobody's success speaks against them, and there is no other backend near.
@@ -137,25 +137,25 @@ fn two_denied_pods_leave_the_shares_of_a_third_as_they_are() {
 fn two_denied_pods_alone_keep_a_backend_out_for_no_longer_than_a_probe_takes() {
     let policy = format!("{TIERS}, failback: {{mode: Manual}}, {PROBED}");
     let services = service(SERVICE, &policy, &[near(PORT), west(PORT)]);
-    let stage = Stage::new(&[("near", PORT), ("west", PORT)], &services);
-    stage.wait_for_probes(&[SERVICE]);
-    let watch = Watch::start(&stage);
-    let mut pods = Denied::new(&stage);
+    let site = Fixture::new(&[("near", PORT), ("west", PORT)], &services);
+    site.wait_for_probes(&[SERVICE]);
+    let watch = Watch::start(&site);
+    let mut pods = Denied::new(&site);
     for _ in 0..ROUNDS {
         pods.dial();
     }
     let ejections = watch.end();
-    let contradicted = stage.transitions("contradicted");
+    let contradicted = site.transitions("contradicted");
     println!(
         "{} failed, nobody else dials: {ejections:?}; {contradicted} contradicted",
         pods.failed
     );
     assert_brief(&ejections);
     assert!(contradicted > 0, "what a probe contradicts is counted");
-    let log = stage.agent.log();
+    let log = site.agent.log();
     assert!(!log.contains("failed over"), "{log}");
-    stage.assert_no_hold(SERVICE);
-    assert_served_by("near", &dial_many(&stage, SERVICE, 50));
+    site.assert_no_hold(SERVICE);
+    assert_served_by("near", &dial_many(&site, SERVICE, 50));
 }
 
 #[test]
@@ -164,26 +164,26 @@ fn without_an_agent_two_pods_eject_for_a_bounded_time_and_an_answer_readmits() {
     let passive = "passive: {refused: 3, timeouts: 5, baseEjection: 1s, maxEjection: 2s}";
     let policy = format!("allDown: Refuse, {passive}, {PROBED}");
     let services = service(SERVICE, &policy, &[near(PORT), near(PORT + 1)]);
-    let mut stage = Stage::new(&replicas, &services);
-    stage.wait_for_probes(&[SERVICE]);
-    stage.let_agent_be(AgentIs::Killed);
+    let mut site = Fixture::new(&replicas, &services);
+    site.wait_for_probes(&[SERVICE]);
+    site.let_agent_be(AgentIs::Killed);
 
-    let mut pods = Denied::new(&stage);
-    let watch = Watch::start(&stage);
+    let mut pods = Denied::new(&site);
+    let watch = Watch::start(&site);
     let begun = Instant::now();
     // As long as nobody's success speaks against them.
     wait_until("both pods' word counts", || {
         pods.dial();
-        !stage.objections().is_empty()
+        !site.objections().is_empty()
     });
-    let victim = Victim::start(&stage, SERVICE, 100);
+    let victim = Victim::start(&site, SERVICE, 100);
     for _ in 0..ROUNDS {
         pods.dial();
     }
     let longest = begun.elapsed() + LONGEST_ALONE;
     let denied = pods.failed;
-    wait_until("the backend is back", || stage.objections().is_empty());
-    let after = dial_many(&stage, SERVICE, 200);
+    wait_until("the backend is back", || site.objections().is_empty());
+    let after = dial_many(&site, SERVICE, 200);
     let ejections = watch.end();
     let sums = victim.end();
     println!(

@@ -8,8 +8,8 @@ use std::{
 use redirector_tests::tenant::Attempt;
 
 use crate::tenants::{
+    fixture::{AgentIs, Fixture},
     services::{Family, PORT, PROBED, near, service},
-    stage::{AgentIs, Stage},
 };
 
 const SERVICE: u16 = 1;
@@ -21,10 +21,10 @@ const QUESTIONS: u32 = 20;
 
 #[test]
 fn a_client_that_fails_and_succeeds_in_turn_is_asked_about_once_a_second() {
-    let stage = Stage::new(&[("near", PORT)], &service(SERVICE, PROBED, &[near(PORT)]));
-    stage.wait_for_probes(&[SERVICE]);
-    let mut attacker = stage.tenant("pod1", "attacker");
-    let addresses = stage.addresses("near");
+    let site = Fixture::new(&[("near", PORT)], &service(SERVICE, PROBED, &[near(PORT)]));
+    site.wait_for_probes(&[SERVICE]);
+    let mut attacker = site.tenant("pod1", "attacker");
+    let addresses = site.addresses("near");
     let own = SocketAddr::new(addresses[0], PORT);
     let frontend = [Family::V4.frontend(SERVICE)];
     let begin = Instant::now();
@@ -37,10 +37,10 @@ fn a_client_that_fails_and_succeeds_in_turn_is_asked_about_once_a_second() {
         let succeeded = attacker.attempt(Attempt::new(&frontend, 1)).expect("a success");
         questions += u32::from(failed.refused == REFUSED && succeeded.connected == 1);
     }
-    let asked = stage.transitions("contradicted");
+    let asked = site.transitions("contradicted");
     println!("{questions} times a question in {:?}: asked {asked} times", begin.elapsed());
     assert!(questions >= QUESTIONS, "the attack is none: {questions}");
     let most = begin.elapsed().as_secs() + 2;
     assert!((1..=most).contains(&asked), "asked {asked} times");
-    stage.assert_unmoved(&[SERVICE], AgentIs::Alive);
+    site.assert_unmoved(&[SERVICE], AgentIs::Alive);
 }

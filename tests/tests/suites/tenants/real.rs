@@ -5,9 +5,8 @@ use std::{collections::BTreeSet, thread};
 use redirector_tests::{dialer::Second, wait::wait_until};
 
 use crate::tenants::{
+    fixture::{AgentIs, Fixture},
     services::{Family, PORT, PROBED, near, service},
-    stage::{AgentIs, Stage},
-    watch::count,
 };
 
 const SERVICE: u16 = 1;
@@ -23,10 +22,10 @@ enum End {
 }
 
 /// One pod alone on the node, in both families at once.
-fn dial(stage: &Stage, pod: &str) -> Vec<Second> {
+fn dial(site: &Fixture, pod: &str) -> Vec<Second> {
     let one = |family: Family| {
-        let mut client = stage.client(pod, pod);
-        thread::spawn(move || count(&client.dial(family.dial(SERVICE), DIALS).expect("dials")))
+        let mut client = site.client(pod, pod);
+        thread::spawn(move || Second::of(&client.dial(family.dial(SERVICE), DIALS).expect("dials")))
     };
     Family::ALL.map(one).into_iter().map(|thread| thread.join().expect("dials")).collect()
 }
@@ -34,28 +33,26 @@ fn dial(stage: &Stage, pod: &str) -> Vec<Second> {
 fn alone(end: End, agent: AgentIs) {
     let replicas = [("near", PORT), ("near", PORT + 1)];
     let services = service(SERVICE, PROBED, &[near(PORT), near(PORT + 1)]);
-    let mut stage = Stage::new(&replicas, &services);
-    stage.wait_for_probes(&[SERVICE]);
-    stage.let_agent_be(agent);
+    let mut site = Fixture::new(&replicas, &services);
+    site.wait_for_probes(&[SERVICE]);
+    site.let_agent_be(agent);
     match end {
-        End::Killed => stage.replicas[0].kill(),
-        End::BlackHole => stage.swallow("near", PORT),
+        End::Killed => site.replicas[0].kill(),
+        End::BlackHole => site.lab.node("near").swallow(PORT).expect("a black hole"),
     }
-    let sums = dial(&stage, "victim");
+    let sums = dial(&site, "victim");
     let failed: Vec<_> = sums.iter().map(|sums| sums.failed).collect();
     println!("{end:?}, agent {agent:?}: {failed:?} of {DIALS} dials of one pod failed");
     let most = if end == End::Killed { REFUSED } else { UNANSWERED };
     assert!(failed.iter().all(|failed| *failed <= most), "{sums:?}");
     if agent == AgentIs::Alive {
-        let dead: BTreeSet<_> = stage
-            .addresses("near")
-            .map(|ip| std::net::SocketAddr::new(ip, PORT).to_string())
-            .into();
+        let dead: BTreeSet<_> =
+            site.addresses("near").map(|ip| std::net::SocketAddr::new(ip, PORT).to_string()).into();
         wait_until("the probe's verdict", || {
-            let out = stage.objections();
+            let out = site.objections();
             dead.iter().all(|dead| out.iter().any(|out| out.starts_with(dead.as_str())))
         });
-        let second = dial(&stage, "pod1");
+        let second = dial(&site, "pod1");
         assert!(second.iter().all(|sums| sums.failed == 0), "a second pod: {second:?}");
     }
 }

@@ -2,15 +2,14 @@
 
 use std::{
     fmt::Write as _,
-    fs,
     time::{Duration, Instant},
 };
 
 use redirector_tests::wait::wait_until;
 
 use crate::tenants::{
+    fixture::Fixture,
     services::{PORT, near, service},
-    stage::Stage,
 };
 
 const SERVICE: u16 = 1;
@@ -43,60 +42,50 @@ fn silent() -> String {
     SILENT.map(one).collect()
 }
 
-fn swallow(stage: &Stage) {
-    let hole = stage.lab.node("pod2");
+fn swallow(site: &Fixture) {
+    let hole = site.lab.node("pod2");
     let rules = "table inet hole {\n chain in {\n type filter hook prerouting priority -200\n \
                  ip daddr 10.78.0.0/16 drop\n ip6 daddr fd78::/64 drop\n }\n }";
     hole.netns().nft(rules).expect("a black hole");
-    let [v4, v6] = stage.addresses("pod2");
+    let [v4, v6] = site.addresses("pod2");
     let routes = format!("route add 10.78.0.0/16 via {v4}\nroute add fd78::/64 via {v6}");
-    stage.lab.node("host").netns().ip(&routes).expect("routes");
-}
-
-/// Connections that the victim's replica has accepted, both families together.
-fn accepted(stage: &Stage) -> u64 {
-    let read = || fs::read_to_string("/proc/thread-self/net/snmp").expect("counters of TCP");
-    let snmp = stage.lab.node("near").netns().run(read);
-    let mut rows = snmp.lines().filter(|line| line.starts_with("Tcp:")).map(|row| row.split(' '));
-    let (names, values) = (rows.next().expect("names"), rows.next().expect("values"));
-    let found = names.zip(values).find(|(name, _)| *name == "PassiveOpens");
-    found.expect("a counter").1.parse().expect("a number")
+    site.lab.node("host").netns().ip(&routes).expect("routes");
 }
 
 /// Mean time between two probes of one backend.
-fn interval(stage: &Stage) -> Duration {
-    let (begin, before) = (Instant::now(), accepted(stage));
+fn interval(site: &Fixture) -> Duration {
+    let (begin, before) = (Instant::now(), site.accepted("near"));
     std::thread::sleep(COUNTED);
-    let probes = u32::try_from(accepted(stage) - before).expect("few probes").max(1);
+    let probes = u32::try_from(site.accepted("near") - before).expect("few probes").max(1);
     2 * begin.elapsed() / probes
 }
 
 /// From the death of the victim's replica to the verdict; it lives again afterwards.
-fn ejection(stage: &mut Stage) -> Duration {
-    let is_out = |stage: &Stage| {
-        let mut out = stage.objections();
+fn ejection(site: &mut Fixture) -> Duration {
+    let is_out = |site: &Fixture| {
+        let mut out = site.objections();
         out.retain(|one| !one.starts_with("10.78.") && !one.starts_with("[fd78:"));
         out.len()
     };
-    stage.replicas[0].kill();
+    site.replicas[0].kill();
     let begin = Instant::now();
-    wait_until("the verdict", || is_out(stage) == 2);
+    wait_until("the verdict", || is_out(site) == 2);
     let took = begin.elapsed();
-    stage.replicas[0].restart().expect("the replica");
-    wait_until("it is back", || is_out(stage) == 0);
+    site.replicas[0].restart().expect("the replica");
+    wait_until("it is back", || is_out(site) == 0);
     took
 }
 
 #[test]
 fn two_thousand_silent_backends_do_not_slow_the_probes_of_another_tenant() {
     let own = service(SERVICE, PROBES, &[near(PORT)]);
-    let mut stage = Stage::new(&[("near", PORT)], &own);
-    swallow(&stage);
-    stage.wait_for_probes(&[SERVICE]);
-    let without = (interval(&stage), ejection(&mut stage));
-    stage.write(&[own, silent()].concat());
+    let mut site = Fixture::new(&[("near", PORT)], &own);
+    swallow(&site);
+    site.wait_for_probes(&[SERVICE]);
+    let without = (interval(&site), ejection(&mut site));
+    site.list(&[own, silent()].concat());
     std::thread::sleep(SETTLED);
-    let with = (interval(&stage), ejection(&mut stage));
+    let with = (interval(&site), ejection(&mut site));
     println!(
         "probes every {:?} without, {:?} with {} silent backends; ejected after {:?} and {:?}",
         without.0,

@@ -3,12 +3,14 @@
 use std::{net::SocketAddr, thread};
 
 use redirector_core::input::Network;
-use redirector_tests::tenant::{Attempt, Tenant};
+use redirector_tests::{
+    dialer::Second,
+    tenant::{Attempt, Tenant},
+};
 
 use crate::tenants::{
+    fixture::{AgentIs, Fixture},
     services::{Family, PORT, PROBED, frontends, near, service},
-    stage::{AgentIs, Stage},
-    watch::count,
 };
 
 const SERVICE: u16 = 1;
@@ -17,9 +19,9 @@ const DIALS: u32 = 110;
 const MOST_FAILED: u64 = 5 + 1;
 
 /// Somebody who has the addresses of the node near in a network of his own, and listens there.
-fn pretender(stage: &Stage) -> Tenant {
-    let mut attacker = stage.tenant("pod1", "attacker");
-    let addresses = stage.addresses("near");
+fn pretender(site: &Fixture) -> Tenant {
+    let mut attacker = site.tenant("pod1", "attacker");
+    let addresses = site.addresses("near");
     attacker.own(&addresses).expect("a network of its own");
     for address in addresses {
         attacker.listen(SocketAddr::new(address, PORT)).expect("a listener");
@@ -29,18 +31,18 @@ fn pretender(stage: &Stage) -> Tenant {
 
 fn pretends(policy: &str, agent: AgentIs) {
     let services = service(SERVICE, policy, &[near(PORT), near(PORT + 1)]);
-    let mut stage = Stage::new(&[("near", PORT), ("near", PORT + 1)], &services);
+    let mut site = Fixture::new(&[("near", PORT), ("near", PORT + 1)], &services);
     if agent != AgentIs::Alive {
-        stage.wait_for_probes(&[SERVICE]);
+        site.wait_for_probes(&[SERVICE]);
     }
-    stage.let_agent_be(agent);
-    stage.swallow("near", PORT);
-    let mut attacker = pretender(&stage);
+    site.let_agent_be(agent);
+    site.lab.node("near").swallow(PORT).expect("a black hole");
+    let mut attacker = pretender(&site);
     let attempt = Attempt { timeout_ms: 50, ..Attempt::new(&frontends([SERVICE]), 400).every(2) };
     attacker.begin(attempt).expect("an attack");
     let one = |family: Family| {
-        let mut client = stage.client("victim", "victim");
-        thread::spawn(move || count(&client.dial(family.dial(SERVICE), DIALS).expect("dials")))
+        let mut client = site.client("victim", "victim");
+        thread::spawn(move || Second::of(&client.dial(family.dial(SERVICE), DIALS).expect("dials")))
     };
     let victims = Family::ALL.map(one).map(|thread| thread.join().expect("a victim"));
     let tally = attacker.end().expect("the end of the attack");
@@ -63,24 +65,24 @@ fn false_success_keeps_nobody_at_a_black_hole_while_the_agent_is_dead() {
 #[test]
 fn a_false_success_does_not_count_as_use() {
     let services = service(SERVICE, PROBED, &[near(PORT)]);
-    let mut stage = Stage::new(&[("near", PORT)], &services);
-    stage.wait_for_probes(&[SERVICE]);
-    stage.let_agent_be(AgentIs::Stopped);
-    let datapath = stage.datapath();
+    let mut site = Fixture::new(&[("near", PORT)], &services);
+    site.wait_for_probes(&[SERVICE]);
+    site.let_agent_be(AgentIs::Stopped);
+    let datapath = site.datapath();
     let used = || -> Vec<Network> {
         (0..64).filter_map(|index| datapath.take_seen(index).used_from).collect()
     };
     used();
-    let mut attacker = pretender(&stage);
+    let mut attacker = pretender(&site);
     attacker.begin(Attempt::new(&frontends([SERVICE]), 400).every(2)).expect("an attack");
     let tally = attacker.end().expect("the end of the attack");
     assert!(tally.connected >= 20, "the attack is none: {tally:?}");
     assert_eq!(used(), [Network::OfProcess; 2], "worth a probe, and no more");
-    let mut client = stage.client("victim", "victim");
+    let mut client = site.client("victim", "victim");
     for family in Family::ALL {
         client.dial(family.dial(SERVICE), 1).expect("dials");
     }
-    let mut attacker = pretender(&stage);
+    let mut attacker = pretender(&site);
     attacker.begin(Attempt::new(&frontends([SERVICE]), 400).every(2)).expect("an attack");
     attacker.end().expect("the end of the attack");
     assert_eq!(used(), [Network::OfSystem; 2], "what the system's networks said stays said");

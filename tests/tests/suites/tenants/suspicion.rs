@@ -3,14 +3,14 @@
 use std::{thread, time::Duration};
 
 use redirector_tests::{
-    dialer::{Line, Load},
+    dialer::{Line, Load, Second},
     tenant::Attempt,
 };
 
 use crate::tenants::{
+    fixture::{AgentIs, Fixture, REJECT},
     services::{Family, PORT, PROBED, TIERS, frontends, near, service, west},
-    stage::{AgentIs, REJECT, Stage},
-    watch::{Victim, assert_served_by, count},
+    watch::{Victim, assert_served_by},
 };
 
 /// Services with these fail-backs: one tier comes back by itself, the other waits for an operator.
@@ -25,23 +25,23 @@ const ROUNDS: u32 = 2;
 const LATER: Duration = Duration::from_secs(4);
 const TRIALS: u64 = 3;
 
-fn stage(agent: AgentIs) -> Stage {
+fn site(agent: AgentIs) -> Fixture {
     let replicas = [("near", PORT), ("near", PORT + 1), ("west", PORT)];
     let services = [(AUTOMATIC, "Automatic"), (MANUAL, "Manual")].map(|(number, mode)| {
         let policy = format!("{TIERS}, failback: {{mode: {mode}}}, {PROBED}");
         service(number, &policy, &[near(PORT + number - 1), west(PORT)])
     });
-    let mut stage = Stage::new(&replicas, &services.concat());
-    stage.wait_for_probes(&BOTH);
-    stage.let_agent_be(agent);
-    stage
+    let mut site = Fixture::new(&replicas, &services.concat());
+    site.wait_for_probes(&BOTH);
+    site.let_agent_be(agent);
+    site
 }
 
 fn refuses_itself(agent: AgentIs) {
-    let stage = stage(agent);
-    let victims = BOTH.map(|service| Victim::start(&stage, service, 100));
-    let mut attacker = stage.tenant("pod1", "attacker");
-    attacker.own(&stage.addresses("near")).expect("a network of its own");
+    let site = site(agent);
+    let victims = BOTH.map(|service| Victim::start(&site, service, 100));
+    let mut attacker = site.tenant("pod1", "attacker");
+    attacker.own(&site.addresses("near")).expect("a network of its own");
     let mut refused = 0;
     for _ in 0..ROUNDS {
         for frontend in frontends(BOTH) {
@@ -60,7 +60,7 @@ fn refuses_itself(agent: AgentIs) {
     );
     assert_served_by("near", &automatic);
     assert_served_by("near-1", &manual);
-    stage.assert_unmoved(&BOTH, agent);
+    site.assert_unmoved(&BOTH, agent);
 }
 
 #[test]
@@ -74,10 +74,10 @@ fn a_process_that_refuses_itself_moves_nobody_else_while_the_agent_is_stopped() 
 }
 
 fn denied(agent: AgentIs) {
-    let stage = stage(agent);
-    stage.deny("pod1", "near", &[PORT, PORT + 1], REJECT);
-    let victims = BOTH.map(|service| Victim::start(&stage, service, 50));
-    let mut pod = stage.client("pod1", "denied");
+    let site = site(agent);
+    site.deny("pod1", "near", &[PORT, PORT + 1], REJECT);
+    let victims = BOTH.map(|service| Victim::start(&site, service, 50));
+    let mut pod = site.client("pod1", "denied");
     for service in BOTH {
         for family in Family::ALL {
             let dialled = pod.dial(family.dial(service), 30).expect("dials");
@@ -87,18 +87,15 @@ fn denied(agent: AgentIs) {
     }
     // Now and then it tries again, with one connect at a time.
     let load = |family: Family| {
-        let dial = family.dial(AUTOMATIC);
         let duration_ms = Some(LATER.as_millis() as u64);
-        let load = Load { dial, rate: 100, threads: 1, duration_ms, every: true };
-        stage.client("pod1", "denied").load(load).expect("a load")
+        let load = Load::new(family.dial(AUTOMATIC), 100);
+        let load = Load { threads: 1, duration_ms, every: true, ..load };
+        site.client("pod1", "denied").load(load).expect("a load")
     };
     for load in Family::ALL.map(load) {
         let (lines, _) = load.wait().expect("the end of a load");
-        let dialled = lines.into_iter().filter_map(|line| match line {
-            Line::Dialled(dialled) => Some(dialled),
-            Line::Second(_) | Line::Ended(_) => None,
-        });
-        let sums = count(&dialled.collect::<Vec<_>>());
+        let dialled: Vec<_> = lines.into_iter().filter_map(Line::dialled).collect();
+        let sums = Second::of(&dialled);
         println!(
             "a denied pod, agent {agent:?}: {} of {} failed in {LATER:?}",
             sums.failed, sums.dials
@@ -108,7 +105,7 @@ fn denied(agent: AgentIs) {
     let [automatic, manual] = victims.map(Victim::end);
     assert_served_by("near", &automatic);
     assert_served_by("near-1", &manual);
-    stage.assert_unmoved(&BOTH, agent);
+    site.assert_unmoved(&BOTH, agent);
 }
 
 #[test]

@@ -11,11 +11,11 @@ use std::{
 };
 
 use redirector::datapath::View;
-use redirector_tests::dialer::{Dialled, Load, LoadRun, Second};
+use redirector_tests::dialer::{Load, LoadRun, Second};
 
 use crate::tenants::{
+    fixture::{Fixture, unusable},
     services::Family,
-    stage::{Stage, unusable},
 };
 
 /// How exactly the length of an ejection is known.
@@ -32,25 +32,23 @@ pub(crate) struct Watch {
 
 impl Victim {
     /// So many dials a second in each family.
-    pub(crate) fn start(stage: &Stage, service: u16, rate: u32) -> Self {
+    pub(crate) fn start(site: &Fixture, service: u16, rate: u32) -> Self {
         let load = |family: Family| {
-            let dial = family.dial(service);
-            let load = Load { dial, rate, threads: 8, duration_ms: None, every: false };
-            stage.client("victim", "victim").load(load).expect("a load")
+            let load = Load { threads: 8, ..Load::new(family.dial(service), rate) };
+            site.client("victim", "victim").load(load).expect("a load")
         };
         Self(Family::ALL.map(load).into())
     }
 
     /// Stops it; how its dials ended, both families together.
     pub(crate) fn end(self) -> Second {
-        let sums = self.0.into_iter().map(|load| load.stop().expect("the end of a load").1);
-        sum(sums)
+        Second::sum(self.0.into_iter().map(|load| load.stop().expect("the end of a load").1))
     }
 }
 
 impl Watch {
-    pub(crate) fn start(stage: &Stage) -> Self {
-        let datapath = stage.datapath();
+    pub(crate) fn start(site: &Fixture) -> Self {
+        let datapath = site.datapath();
         let stop = Arc::new(AtomicBool::new(false));
         let is_over = Arc::clone(&stop);
         let thread = thread::spawn(move || {
@@ -94,39 +92,11 @@ pub(crate) fn assert_served_by(replica: &str, sums: &Second) {
 }
 
 /// As many dials in each family, by several clients at once.
-pub(crate) fn dial_many(stage: &Stage, service: u16, each: u32) -> Second {
+pub(crate) fn dial_many(site: &Fixture, service: u16, each: u32) -> Second {
     let one = |family: Family| {
-        let mut client = stage.client("victim", "victim");
-        thread::spawn(move || {
-            let dialled = client.dial(family.dial(service), each).expect("dials");
-            count(&dialled)
-        })
+        let mut client = site.client("victim", "victim");
+        thread::spawn(move || client.dial(family.dial(service), each).expect("dials"))
     };
     let threads = Family::ALL.map(one);
-    sum(threads.map(|thread| thread.join().expect("a dialling thread")))
-}
-
-/// How many failed, and who answered.
-pub(crate) fn count(dialled: &[Dialled]) -> Second {
-    let mut sums = Second { dials: dialled.len() as u64, ..Second::default() };
-    for one in dialled {
-        match &one.outcome {
-            Ok(name) => *sums.by.entry(name.clone()).or_default() += 1,
-            Err(_) => sums.failed += 1,
-        }
-    }
-    sums
-}
-
-fn sum(all: impl IntoIterator<Item = Second>) -> Second {
-    let mut total = Second::default();
-    for Second { dials, failed, by, slowest_us, .. } in all {
-        total.dials += dials;
-        total.failed += failed;
-        total.slowest_us = total.slowest_us.max(slowest_us);
-        for (name, times) in by {
-            *total.by.entry(name).or_default() += times;
-        }
-    }
-    total
+    Second::of(&threads.map(|thread| thread.join().expect("a dialling thread")).concat())
 }

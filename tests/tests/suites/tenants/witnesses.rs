@@ -8,8 +8,8 @@ use redirector_tests::{
 };
 
 use crate::tenants::{
+    fixture::{AgentIs, Fixture, REJECT},
     services::{PORT, PROBED, frontends, near, service},
-    stage::{AgentIs, REJECT, Stage},
     watch::Victim,
 };
 
@@ -22,19 +22,19 @@ const BURST: u32 = 11;
 const ROUNDS: usize = 10;
 const PAUSE: Duration = Duration::from_millis(200);
 
-fn stage(agent: AgentIs) -> Stage {
+fn site(agent: AgentIs) -> Fixture {
     let replicas = [("near", PORT), ("near", PORT + 1)];
     let policy = format!("allDown: Refuse, {PROBED}");
-    let mut stage =
-        Stage::new(&replicas, &service(SERVICE, &policy, &[near(PORT), near(PORT + 1)]));
-    stage.wait_for_probes(&[SERVICE]);
-    stage.let_agent_be(agent);
-    stage
+    let mut site =
+        Fixture::new(&replicas, &service(SERVICE, &policy, &[near(PORT), near(PORT + 1)]));
+    site.wait_for_probes(&[SERVICE]);
+    site.let_agent_be(agent);
+    site
 }
 
 /// All attackers at once, again and again, and what becomes of the victim.
-fn attacked(stage: &Stage, mut attackers: Vec<Tenant>, cgroups: &[PathBuf], agent: AgentIs) {
-    let victim = Victim::start(stage, SERVICE, GOOD / 2);
+fn attacked(site: &Fixture, mut attackers: Vec<Tenant>, cgroups: &[PathBuf], agent: AgentIs) {
+    let victim = Victim::start(site, SERVICE, GOOD / 2);
     let mut refused = 0;
     for _ in 0..ROUNDS {
         for frontend in frontends([SERVICE]) {
@@ -53,14 +53,14 @@ fn attacked(stage: &Stage, mut attackers: Vec<Tenant>, cgroups: &[PathBuf], agen
     assert!(refused >= 2 * 2 * BURST, "the attack is none: {refused}");
     assert_eq!(failed, 0, "of {dials}");
     assert_eq!(by.len(), 2, "both replicas serve: {by:?}");
-    stage.assert_unmoved(&[SERVICE], agent);
+    site.assert_unmoved(&[SERVICE], agent);
 }
 
 fn two_containers(agent: AgentIs) {
-    let stage = stage(agent);
-    stage.deny("pod1", "near", &[PORT, PORT + 1], REJECT);
-    let attackers = ["pod1/one", "pod1/two"].map(|container| stage.tenant("pod1", container));
-    attacked(&stage, attackers.into(), &[], agent);
+    let site = site(agent);
+    site.deny("pod1", "near", &[PORT, PORT + 1], REJECT);
+    let attackers = ["pod1/one", "pod1/two"].map(|container| site.tenant("pod1", container));
+    attacked(&site, attackers.into(), &[], agent);
 }
 
 #[test]
@@ -74,11 +74,11 @@ fn two_containers_of_one_pod_eject_nothing_while_the_agent_is_dead() {
 }
 
 fn moving(agent: AgentIs) {
-    let stage = stage(agent);
-    let cgroups = ["user/one", "user/two"].map(|name| stage.cgroup(name));
-    let mut user = stage.tenant("pod1", "user/one");
-    user.own(&stage.addresses("near")).expect("a network of its own");
-    attacked(&stage, vec![user], &cgroups, agent);
+    let site = site(agent);
+    let cgroups = ["user/one", "user/two"].map(|name| site.cgroup_of(name));
+    let mut user = site.tenant("pod1", "user/one");
+    user.own(&site.addresses("near")).expect("a network of its own");
+    attacked(&site, vec![user], &cgroups, agent);
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub(crate) const LOCAL: &str = "local";
 pub(crate) const REMOTE: &str = "remote";
 
 /// Everything but the pod's servers.
-pub(crate) struct Stage {
+pub(crate) struct Fixture {
     agent: Option<Agent>,
     client: Client,
     _remote: Replica,
@@ -43,7 +43,7 @@ pub(crate) struct Stage {
     lab: Lab,
 }
 
-impl Stage {
+impl Fixture {
     /// Without agent: what listens now is older than its programs.
     pub(crate) fn without_agent() -> Self {
         let lab = Lab::new(&["client", "pod", "far"]).expect("a lab");
@@ -64,9 +64,9 @@ impl Stage {
     }
 
     pub(crate) fn new() -> Self {
-        let mut stage = Self::without_agent();
-        stage.start_agent();
-        stage
+        let mut site = Self::without_agent();
+        site.start_agent();
+        site
     }
 
     /// Starts the agent, waits until the services are there, and freezes it.
@@ -180,8 +180,8 @@ impl Stage {
 
     /// Dials until everybody has been told to that serves: the kernel has seen who lives where.
     pub(crate) fn learn(&mut self, frontend: SocketAddr) {
-        self.wait_for(&format!("a connection to the pod by {frontend}"), |stage| {
-            stage.dial(frontend).as_deref() == Ok(LOCAL)
+        self.wait_for(&format!("a connection to the pod by {frontend}"), |site| {
+            site.dial(frontend).as_deref() == Ok(LOCAL)
         });
     }
 

@@ -31,7 +31,7 @@ const PORT: u16 = 8080;
 const SERVICES: [&str; 2] = ["10.96.0.1:80", "[fd00:96::1]:80"];
 
 /// Fields drop in this order.
-pub struct Stage {
+pub struct Fixture {
     pub agent: Agent,
     /// Removes what is left, after the agent.
     _unload: Unload,
@@ -43,7 +43,7 @@ pub struct Stage {
     _lab: Lab,
 }
 
-impl Stage {
+impl Fixture {
     /// An agent of root, which may load.
     pub fn privileged() -> Self {
         Self::new(|_, _, _| programs::redirector().expect("the binary"), Bpffs::pin_path)
@@ -82,7 +82,7 @@ impl Stage {
         let agent = Agent::start(options).expect("an agent");
         let client = Client::start(Place::new(lab.node("n1").netns(), &cgroup)).expect("a client");
         let unload = Unload(bpffs.pin_path());
-        let mut stage = Self {
+        let mut site = Self {
             agent,
             _unload: unload,
             client,
@@ -92,8 +92,8 @@ impl Stage {
             directory,
             _lab: lab,
         };
-        assert!(stage.is_redirected(), "{}", stage.agent.log());
-        stage
+        assert!(site.is_redirected(), "{}", site.agent.log());
+        site
     }
 
     /// A loader that stands by, with the capabilities for it and none besides.

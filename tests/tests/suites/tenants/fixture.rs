@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     net::{IpAddr, SocketAddr},
+    ops::{Deref, DerefMut},
     path::PathBuf,
     thread,
     time::Duration,
@@ -11,17 +12,10 @@ use std::{
 use nix::unistd::{Gid, Uid, chown};
 use redirector::datapath::{Datapath, Pins, View};
 use redirector_tests::{
-    agent::{Agent, AgentOptions},
-    bpffs::Bpffs,
-    cgroup::Cgroup,
     dialer::Client,
-    lab::Lab,
-    names::Directory,
-    netns::Netns,
-    place::Place,
+    fixture::{self, Site},
     privileges::TENANT,
-    programs,
-    replica::Replica,
+    tables::list,
     tenant::Tenant,
     wait::wait_until,
 };
@@ -34,9 +28,7 @@ pub(crate) const REJECT: &str = "reject with tcp reset";
 pub(crate) const DROP: &str = "drop";
 /// After 5 s without a heartbeat the kernel takes the agent for dead.
 const SILENCE: Duration = Duration::from_millis(5_500);
-/// Small maps are soon read.
-const SMALL: [&str; 6] =
-    ["--max-slots", "16384", "--max-backends", "4096", "--max-services", "512"];
+const MAPS: [&str; 6] = ["--max-slots", "16384", "--max-backends", "4096", "--max-services", "512"];
 /// What the log says when something has moved that is not a client alone.
 const MOVEMENTS: [&str; 3] = ["failed over", " ejected ", "reset the connections"];
 
@@ -50,45 +42,27 @@ pub(crate) enum AgentIs {
     Killed,
 }
 
-/// Everything that tenants share. Fields drop in this order.
-pub(crate) struct Stage {
-    pub(crate) agent: Agent,
-    pub(crate) replicas: Vec<Replica>,
-    directory: Directory,
-    bpffs: Bpffs,
-    cgroup: Cgroup,
-    pub(crate) lab: Lab,
-}
+/// Everything that tenants share.
+pub(crate) struct Fixture(fixture::Fixture);
 
-impl Stage {
+impl Fixture {
     /// Replicas on these nodes and ports, and an agent that knows these services.
     pub(crate) fn new(replicas: &[(&str, u16)], services: &str) -> Self {
-        let lab = Lab::new(&NODES).expect("a lab");
-        Self::on(lab, replicas, services)
+        let site = Site::new("tenants", &NODES);
+        let with = |site: Site, (node, port): &(&str, u16)| {
+            site.with_replica(node, &answer(node, *port), *port)
+        };
+        Self::on(replicas.iter().fold(site, with), services)
     }
 
-    /// The same in a network that is there already.
-    pub(crate) fn on(lab: Lab, replicas: &[(&str, u16)], services: &str) -> Self {
-        let start = |(name, port): &(&str, u16)| {
-            let node = lab.node(name);
-            let addresses = [node.socket4(*port), node.socket6(*port)];
-            Replica::start(node.netns(), &answer(name, *port), &addresses).expect("a replica")
-        };
-        let replicas = replicas.iter().map(start).collect();
-        let cgroup = Cgroup::new("tenants").expect("a cgroup");
-        let bpffs = Bpffs::mount().expect("a bpffs");
-        let directory = Directory::new("tenants").expect("a directory");
-        let config = write(&directory, services);
-        let binary = programs::redirector().expect("the redirector");
-        let mut options = AgentOptions::new(binary, lab.node("host"), &cgroup, &bpffs, &config);
-        options.arguments = SMALL.map(str::to_owned).to_vec();
-        let agent = Agent::start(options).expect("an agent");
-        Self { agent, replicas, directory, bpffs, cgroup, lab }
+    /// The same with replicas and a network that are there already.
+    pub(crate) fn on(site: Site, services: &str) -> Self {
+        Self(site.with_maps(&MAPS).start(&file(services)))
     }
 
     /// Other services from now on; the agent hears of them soon.
-    pub(crate) fn write(&self, services: &str) {
-        write(&self.directory, services);
+    pub(crate) fn list(&self, services: &str) {
+        self.write(&file(services));
     }
 
     /// Waits until every backend of these services has answered a probe.
@@ -110,19 +84,9 @@ impl Stage {
         thread::sleep(SILENCE);
     }
 
-    /// A place on a node, in the cgroup that the agent serves.
-    pub(crate) fn place(&self, node: &str) -> Place<'_> {
-        Place::new(self.lab.node(node).netns(), &self.cgroup)
-    }
-
-    /// The same in a network that is none of the lab's.
-    pub(crate) fn place_in<'a>(&'a self, netns: &'a Netns) -> Place<'a> {
-        Place::new(netns, &self.cgroup)
-    }
-
     /// A cgroup, and those above it, that belong to the user of tenants.
-    pub(crate) fn cgroup(&self, name: &str) -> PathBuf {
-        let mut path = self.cgroup.path().to_owned();
+    pub(crate) fn cgroup_of(&self, name: &str) -> PathBuf {
+        let mut path = self.site.cgroup.path().to_owned();
         for part in name.split('/') {
             path.push(part);
             match fs::create_dir(&path) {
@@ -139,20 +103,20 @@ impl Stage {
 
     /// An application in this pod and cgroup.
     pub(crate) fn client(&self, pod: &str, cgroup: &str) -> Client {
-        let client = Client::start(self.place(pod)).expect("a client");
+        let client = Client::start(self.place_on(pod)).expect("a client");
         self.put(client.pid(), cgroup);
         client
     }
 
     /// A process without rights in this pod and cgroup.
     pub(crate) fn tenant(&self, pod: &str, cgroup: &str) -> Tenant {
-        let tenant = Tenant::start(self.place(pod)).expect("a tenant");
+        let tenant = Tenant::start(self.place_on(pod)).expect("a tenant");
         self.put(tenant.pid(), cgroup);
         tenant
     }
 
     fn put(&self, process: u32, cgroup: &str) {
-        let procs = self.cgroup(cgroup).join("cgroup.procs");
+        let procs = self.cgroup_of(cgroup).join("cgroup.procs");
         fs::write(procs, process.to_string()).expect("a process in its cgroup");
     }
 
@@ -180,26 +144,9 @@ impl Stage {
         self.lab.node(pod).netns().nft(&rules).expect("rules of a pod");
     }
 
-    /// Whatever comes to this port of a node is lost, and nothing says so.
-    pub(crate) fn swallow(&self, node: &str, port: u16) {
-        let rule = format!(
-            "table inet hole {{\n chain in {{\n type filter hook input priority 0\n \
-             tcp dport {port} drop\n }}\n }}"
-        );
-        self.lab.node(node).netns().nft(&rule).expect("a black hole");
-    }
-
     /// What `redirector explain` says of a service.
     pub(crate) fn explain(&self, service: u16) -> Value {
-        let output = self.agent.ask("explain", &[&name(service), "-o", "json"]).expect("explain");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).expect("JSON")
-    }
-
-    /// What `redirector` prints; it must succeed.
-    pub(crate) fn order(&self, verb: &str, subject: &str) {
-        let output = self.agent.ask(verb, &[subject]).expect("redirector");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        self.agent.say_json("explain", &[&name(service)])
     }
 
     /// The maps, opened beside the agent.
@@ -241,10 +188,22 @@ impl Stage {
 
     /// How often the agent counted transitions of that kind.
     pub(crate) fn transitions(&self, kind: &str) -> u64 {
-        let (_, text) = self.agent.get("/metrics").expect("metrics");
-        let name = format!("redirector_transitions_total{{kind=\"{kind}\"}} ");
-        let count = text.lines().find_map(|line| line.strip_prefix(name.as_str()));
-        count.map_or(0, |count| count.parse().expect("a number"))
+        let name = format!("redirector_transitions_total{{kind=\"{kind}\"}}");
+        self.agent.metrics().get(&name).map_or(0, |count| *count as u64)
+    }
+}
+
+impl Deref for Fixture {
+    type Target = fixture::Fixture;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Fixture {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
     }
 }
 
@@ -260,19 +219,14 @@ pub(crate) fn unusable(view: &View) -> impl Iterator<Item = String> {
 
 /// The members of all tiers of a service that was explained.
 pub(crate) fn members(explained: &Value) -> impl Iterator<Item = &Value> {
-    tiers(explained).flat_map(|tier| tier["backends"].as_array().into_iter().flatten())
+    tiers(explained).flat_map(|tier| list(&tier["backends"]))
 }
 
 fn tiers(explained: &Value) -> impl Iterator<Item = &Value> {
-    let families = explained["families"].as_array().into_iter().flatten();
-    families.flat_map(|family| family["tiers"].as_array().into_iter().flatten())
+    list(&explained["families"]).flat_map(|family| list(&family["tiers"]))
 }
 
-/// Puts the agent's file into place; returns its path.
-fn write(directory: &Directory, services: &str) -> PathBuf {
-    let (beside, path) = ["new", "services.yaml"].map(|name| directory.path().join(name)).into();
-    let head = "node: {name: host, zone: a, region: eu, cluster: home}\nservices:\n";
-    fs::write(&beside, format!("{head}{services}")).expect("a file");
-    fs::rename(&beside, &path).expect("a file in place");
-    path
+/// The agent's file.
+fn file(services: &str) -> String {
+    format!("node: {{name: host, zone: a, region: eu, cluster: home}}\nservices:\n{services}")
 }
