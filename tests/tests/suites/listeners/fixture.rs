@@ -1,30 +1,19 @@
 //! The world of these tests: a client, a pod whose sockets are watched, a replica elsewhere, and
 //! an agent that is frozen, because all of this is the kernel's.
 
-use std::{
-    fs,
-    net::SocketAddr,
-    path::PathBuf,
-    thread,
-    time::{Duration, Instant},
-};
+use std::net::SocketAddr;
 
 use redirector_tests::{
-    agent::{Agent, AgentOptions},
-    bpffs::Bpffs,
-    cgroup::Cgroup,
+    agent::Agent,
     dialer::{Client, Dial},
+    fixture::Site,
     lab::Lab,
-    names::Directory,
     place::Place,
-    programs,
-    replica::Replica,
     server::{Listen, Server},
+    tables,
+    wait::wait_until,
 };
-use serde_json::Value;
 
-/// How long anything may take that is not at once.
-const LONGEST: Duration = Duration::from_secs(10);
 /// Where every replica listens.
 pub(crate) const PORT: u16 = 8080;
 /// What the pod's replicas answer with.
@@ -36,37 +25,21 @@ pub(crate) const REMOTE: &str = "remote";
 pub(crate) struct Fixture {
     agent: Option<Agent>,
     client: Client,
-    _remote: Replica,
-    cgroup: Cgroup,
-    bpffs: Bpffs,
-    directory: Directory,
-    lab: Lab,
+    site: Site,
 }
 
 impl Fixture {
     /// Without agent: what listens now is older than its programs.
     pub(crate) fn without_agent() -> Self {
-        let lab = Lab::new(&["client", "pod", "far"]).expect("a lab");
-        let far = lab.node("far");
-        let addresses = [far.socket4(PORT), far.socket6(PORT)];
-        let remote = Replica::start(far.netns(), REMOTE, &addresses).expect("a replica");
-        let cgroup = Cgroup::new("listeners").expect("a cgroup");
-        let place = Place::new(lab.node("client").netns(), &cgroup);
-        Self {
-            agent: None,
-            client: Client::start(place).expect("a client"),
-            _remote: remote,
-            bpffs: Bpffs::mount().expect("a bpffs"),
-            directory: Directory::new("listeners").expect("a directory"),
-            cgroup,
-            lab,
-        }
+        let site = Site::new("listeners", &["client", "pod", "far"]);
+        let site = site.with_replica("far", REMOTE, PORT).with_maps(&[]);
+        Self { agent: None, client: site.client(), site }
     }
 
     pub(crate) fn new() -> Self {
-        let mut site = Self::without_agent();
-        site.start_agent();
-        site
+        let mut fixture = Self::without_agent();
+        fixture.start_agent();
+        fixture
     }
 
     /// Starts the agent, waits until the services are there, and freezes it.
@@ -76,11 +49,9 @@ impl Fixture {
 
     /// The same with another file, and more arguments.
     pub(crate) fn start_agent_with(&mut self, config: &str, arguments: &[&str]) {
-        let path = self.write(config);
-        let binary = programs::redirector().expect("the redirector");
-        let node = self.lab.node("client");
-        let mut options = AgentOptions::new(binary, node, &self.cgroup, &self.bpffs, &path);
-        options.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        self.write(config);
+        let mut options = self.site.options();
+        options.arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let agent = Agent::start(options).expect("an agent");
         agent.freeze().expect("it freezes");
         self.agent = Some(agent);
@@ -88,7 +59,7 @@ impl Fixture {
 
     /// One service per family, each with one backend here and one elsewhere, and none is probed.
     pub(crate) fn config(&self) -> String {
-        let (pod, far) = (self.lab.node("pod"), self.lab.node("far"));
+        let (pod, far) = (self.lab().node("pod"), self.lab().node("far"));
         let service = |name: &str, frontend: SocketAddr, local: SocketAddr, remote: SocketAddr| {
             format!(
                 "- name: shop/{name}\n  frontends: [\"{frontend}/tcp\"]\n  backends:\n  \
@@ -107,64 +78,57 @@ impl Fixture {
     }
 
     /// Puts a file into place.
-    pub(crate) fn write(&self, config: &str) -> PathBuf {
-        let (beside, path) =
-            ["new", "services.yaml"].map(|name| self.directory.path().join(name)).into();
-        fs::write(&beside, config).expect("a file");
-        fs::rename(&beside, &path).expect("a file in place");
-        path
+    pub(crate) fn write(&self, config: &str) {
+        self.site.write(config);
     }
 
     /// The agent goes on.
     pub(crate) fn thaw(&self) {
-        self.agent.as_ref().expect("an agent").thaw().expect("it thaws");
+        self.agent().thaw().expect("it thaws");
     }
 
     /// And stands still again.
     pub(crate) fn freeze(&self) {
-        self.agent.as_ref().expect("an agent").freeze().expect("it freezes");
+        self.agent().freeze().expect("it freezes");
     }
 
     /// Whether `explain` says nothing against the end of that backend's listener being seen.
     pub(crate) fn is_watched(&self, service: &str, backend: SocketAddr) -> bool {
-        let agent = self.agent.as_ref().expect("an agent");
-        let told = agent.ask("explain", &[service]).expect("redirector explain");
-        let told = String::from_utf8(told.stdout).expect("text");
+        let told = self.agent().say("explain", &[service]);
         let mut lines = told.lines().skip_while(|line| !line.contains(&backend.to_string()));
         assert!(lines.next().is_some(), "no {backend}: {told}");
         !lines.next().is_some_and(|line| line.contains("who listens there is not known"))
     }
 
-    /// What the agent has logged.
-    pub(crate) fn log(&self) -> String {
-        self.agent.as_ref().expect("an agent").log()
+    pub(crate) fn agent(&self) -> &Agent {
+        self.agent.as_ref().expect("an agent")
     }
 
     pub(crate) fn lab(&self) -> &Lab {
-        &self.lab
+        &self.site.lab
     }
 
     /// Where the pod's processes run.
     pub(crate) fn pod(&self) -> Place<'_> {
-        Place::new(self.lab.node("pod").netns(), &self.cgroup)
+        self.site.place_on("pod")
     }
 
     /// Where another client runs.
     pub(crate) fn client_place(&self) -> Place<'_> {
-        Place::new(self.lab.node("client").netns(), &self.cgroup)
+        self.site.place()
     }
 
     /// The pod's addresses with the replicas' port.
     pub(crate) fn local4(&self) -> SocketAddr {
-        self.lab.node("pod").socket4(PORT)
+        self.lab().node("pod").socket4(PORT)
     }
 
     pub(crate) fn local6(&self) -> SocketAddr {
-        self.lab.node("pod").socket6(PORT)
+        self.lab().node("pod").socket6(PORT)
     }
 
     pub(crate) fn far4(&self) -> SocketAddr {
-        self.lab.node("far").socket4(PORT)
+        self.lab().node("far").socket4(PORT)
     }
 
     /// A server in the pod.
@@ -187,20 +151,9 @@ impl Fixture {
 
     /// Who objects to a backend, by the maps alone.
     pub(crate) fn objections(&self, backend: SocketAddr) -> Vec<String> {
-        let agent = self.agent.as_ref().expect("an agent");
-        let output = agent
-            .command("status", &["-o", "json"])
-            .and_then(|child| Ok(child.wait_with_output()?))
-            .expect("a status");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let status: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        let of = |value: &Value, name: &str| value[name].as_array().cloned().unwrap_or_default();
-        let tiers = of(&status, "services").into_iter().flat_map(|service| of(&service, "tiers"));
-        let found = tiers.flat_map(|tier| of(&tier, "backends")).find(|shown| {
-            shown["address"] == backend.ip().to_string() && shown["port"] == backend.port()
-        });
-        let found = found.unwrap_or_else(|| panic!("no backend {backend} in {status:#}"));
-        of(&found, "objections").iter().filter_map(|one| Some(one.as_str()?.to_owned())).collect()
+        let status = self.agent().status();
+        let found = tables::backends(&status).find(|shown| tables::address(shown) == backend);
+        tables::objections(found.unwrap_or_else(|| panic!("no backend {backend} in {status:#}")))
     }
 
     /// Says at once, not in a while.
@@ -214,17 +167,12 @@ impl Fixture {
 
     /// Polls.
     pub(crate) fn wait_for(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> bool) {
-        let deadline = Instant::now() + LONGEST;
-        while !is_so(self) {
-            assert!(Instant::now() < deadline, "{what}: not within {LONGEST:?}");
-            thread::sleep(Duration::from_millis(1));
-        }
+        wait_until(what, || is_so(self));
     }
 
     /// The pin of a map.
-    pub(crate) fn map(&self, name: &str) -> PathBuf {
-        let layout = format!("v{}", redirector_common::LAYOUT);
-        self.bpffs.pin_path().join(layout).join(name)
+    pub(crate) fn map(&self, name: &str) -> std::path::PathBuf {
+        self.site.map(name)
     }
 
     /// Ends well: no error was logged, and nothing stays.

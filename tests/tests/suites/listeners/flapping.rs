@@ -36,7 +36,7 @@ fn a_listener_that_comes_and_goes_without_end_has_a_bounded_number_of_lines() {
         thread::sleep(WHILE);
     }
     site.wait_for("it is usable again", |site| site.objections(local).is_empty());
-    let log = site.log();
+    let log = site.agent().log();
     let backend = format!("{local}/tcp");
     let said = log.lines().filter(|line| line.contains(&backend)).count();
     println!("{TIMES} ejections of a listener and their ends: {said} lines");

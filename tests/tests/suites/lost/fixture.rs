@@ -2,8 +2,9 @@
 //! agent.
 
 use std::{
-    fs,
-    os::unix::fs::{PermissionsExt as _, chown},
+    fs::{self, File},
+    ops::{Deref, DerefMut},
+    os::unix::fs::chown,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -12,41 +13,30 @@ use std::{
 use redirector_tests::{
     agent::{Agent, AgentOptions},
     bpffs::Bpffs,
-    cgroup::Cgroup,
     dialer::{Client, Dial},
-    lab::Lab,
-    names::Directory,
-    place::Place,
+    fixture::{self, SMALL, Site},
     privileges::{AGENT, LOADER, LOADING, User},
     programs,
-    replica::Replica,
+    wait::wait_until,
 };
-
-pub use redirector_tests::wait::wait_until;
 
 /// What the agent says within.
 pub const SWEEP: Duration = Duration::from_secs(10);
-const SMALL: [&str; 6] = ["--max-slots", "4096", "--max-backends", "256", "--max-services", "256"];
 const PORT: u16 = 8080;
 const SERVICES: [&str; 2] = ["10.96.0.1:80", "[fd00:96::1]:80"];
 
 /// Fields drop in this order.
 pub struct Fixture {
-    pub agent: Agent,
+    fixture: fixture::Fixture,
     /// Removes what is left, after the agent.
     _unload: Unload,
     client: Client,
-    _replica: Replica,
-    pub bpffs: Bpffs,
-    cgroup: Cgroup,
-    directory: Directory,
-    _lab: Lab,
 }
 
 impl Fixture {
     /// An agent of root, which may load.
     pub fn privileged() -> Self {
-        Self::new(|_, _, _| programs::redirector().expect("the binary"), Bpffs::pin_path)
+        Self::new(|_| programs::redirector().expect("the binary"), Bpffs::pin_path)
     }
 
     /// A pod: a loader that has run once, then an agent without capabilities, in a mount namespace
@@ -56,51 +46,29 @@ impl Fixture {
         Self::new(container, |bpffs| seen_at(bpffs.path()))
     }
 
-    fn new(
-        binary: impl Fn(&Directory, &Cgroup, &Bpffs) -> PathBuf,
-        pin_path: impl Fn(&Bpffs) -> PathBuf,
-    ) -> Self {
-        let lab = Lab::new(&["n1", "n2"]).expect("a lab");
-        let far = lab.node("n2");
-        let addresses = [far.socket4(PORT), far.socket6(PORT)];
-        let replica = Replica::start(far.netns(), "r", &addresses).expect("a replica");
-        let directory = Directory::new("lost").expect("a directory");
-        let (cgroup, bpffs) =
-            (Cgroup::new("lost").expect("a cgroup"), Bpffs::mount().expect("a bpffs"));
-        let config = directory.path().join("services.yaml");
+    fn new(binary: impl Fn(&Site) -> PathBuf, pin_path: impl Fn(&Bpffs) -> PathBuf) -> Self {
+        let site = Site::new("lost", &["n1", "n2"]).with_replica("n2", "r", PORT);
         let [service4, service6] = SERVICES;
-        let [replica4, replica6] = addresses;
-        let text = format!(
+        let [replica4, replica6] = site.replicas[0].addresses() else { panic!("two addresses") };
+        site.write(&format!(
             "node: {{name: n1}}\nservices:\n- name: shop/web\n  frontends: ['{service4}/tcp', \
              '{service6}/tcp']\n  backends: [{{address: '{replica4}'}}, {{address: '{replica6}'}}]\n"
-        );
-        fs::write(&config, text).expect("the config");
-        let binary = binary(&directory, &cgroup, &bpffs);
-        let mut options = AgentOptions::new(binary, lab.node("n1"), &cgroup, &bpffs, &config);
-        options.pin_path = pin_path(&bpffs);
-        options.arguments = SMALL.map(str::to_owned).into();
+        ));
+        let (binary, pin_path) = (binary(&site), pin_path(&site.bpffs));
+        let options = AgentOptions { binary, pin_path, ..site.options() };
         let agent = Agent::start(options).expect("an agent");
-        let client = Client::start(Place::new(lab.node("n1").netns(), &cgroup)).expect("a client");
-        let unload = Unload(bpffs.pin_path());
-        let mut site = Self {
-            agent,
-            _unload: unload,
-            client,
-            _replica: replica,
-            bpffs,
-            cgroup,
-            directory,
-            _lab: lab,
-        };
-        assert!(site.is_redirected(), "{}", site.agent.log());
-        site
+        let (client, unload) = (site.client(), Unload(site.bpffs.pin_path()));
+        let fixture = fixture::Fixture { agent, site };
+        let mut fixture = Self { fixture, _unload: unload, client };
+        assert!(fixture.is_redirected(), "{}", fixture.agent.log());
+        fixture
     }
 
     /// A loader that stands by, with the capabilities for it and none besides.
     pub fn loader(&self) -> Loader {
-        let log = fs::File::create(self.directory.path().join("loader.log")).expect("a log");
+        let log = File::create(self.directory.path().join("loader.log")).expect("a log");
         let mut command = LOADER.command(&real(), LOADING);
-        command.args(load(self.cgroup.path(), &self.bpffs.pin_path(), &self.agent.run_directory()));
+        command.args(load(&self.site, &self.agent.run_directory()));
         command.arg("--stand-by").stdin(Stdio::null());
         command.stdout(log.try_clone().expect("a log")).stderr(log);
         let loader = Loader(command.spawn().expect("a loader"));
@@ -138,15 +106,12 @@ impl Fixture {
         wait_until("all is whole again", || self.agent.is_ready().is_ok_and(|is_so| is_so));
         assert!(self.is_redirected(), "{}", self.agent.log());
         println!("ready again, and connects redirected, after {:.1?}", start.elapsed());
-        let (_, metrics) = self.agent.get("/metrics").expect("metrics");
-        assert!(metrics.lines().any(|line| line == "redirector_pins_lost 0"), "{metrics}");
+        assert_eq!(self.agent.metrics()["redirector_pins_lost"], 0.0);
     }
 
     /// What `explain` prints.
     pub fn explain(&self) -> String {
-        let output = self.agent.ask("explain", &["shop/web"]).expect("redirector");
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).expect("text")
+        self.agent.say("explain", &["shop/web"])
     }
 
     /// What `status` prints, of the pins as the node sees them.
@@ -163,10 +128,19 @@ impl Fixture {
     pub fn loader_log(&self) -> String {
         fs::read_to_string(self.directory.path().join("loader.log")).expect("a log")
     }
+}
 
-    /// How often the log says that.
-    pub fn logged(&self, what: &str) -> usize {
-        self.agent.log().lines().filter(|line| line.contains(what)).count()
+impl Deref for Fixture {
+    type Target = fixture::Fixture;
+
+    fn deref(&self) -> &Self::Target {
+        &self.fixture
+    }
+}
+
+impl DerefMut for Fixture {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.fixture
     }
 }
 
@@ -232,8 +206,9 @@ fn real() -> PathBuf {
     programs::redirector().expect("the binary")
 }
 
-fn load(cgroup: &Path, pins: &Path, run: &Path) -> Vec<String> {
-    let [cgroup, pins, run] = [cgroup, pins, run].map(|path| path.display().to_string());
+fn load(site: &Site, run: &Path) -> Vec<String> {
+    let (cgroup, pins) = (site.cgroup.path(), site.bpffs.pin_path());
+    let [cgroup, pins, run] = [cgroup, &pins, run].map(|path| path.display().to_string());
     let owner = LOADER.owner();
     let own = ["--cgroup", &cgroup, "--pin-path", &pins, "--run-dir", &run, "--owner", &owner];
     ["load"].iter().chain(&own).chain(&SMALL).map(|word| (*word).to_owned()).collect()
@@ -246,14 +221,15 @@ fn seen_at(bpffs: &Path) -> PathBuf {
 }
 
 /// A script that runs the loader the first time, and the agent as a container runtime would.
-fn container(directory: &Directory, cgroup: &Cgroup, bpffs: &Bpffs) -> PathBuf {
+fn container(site: &Site) -> PathBuf {
+    let Site { bpffs, directory, .. } = site;
     let (pins, seen) = (bpffs.pin_path(), seen_at(bpffs.path()));
     chown(bpffs.path(), Some(LOADER.user), Some(LOADER.group)).expect("the loader's");
     let loaded = directory.path().join("loaded");
     let run = Path::new("$run");
     let [pins, seen, loaded] = [&pins, &seen, &loaded].map(|path| path.display());
     let script = format!(
-        "#!/bin/sh\nset -e\n\
+        "set -e\n\
          [ \"$1\" = agent ] || exec {agent} \"$@\"\n\
          for word in \"$@\"; do [ \"$before\" = --run-dir ] && run=$word; before=$word; done\n\
          if [ ! -e {loaded} ]; then\n\
@@ -266,12 +242,9 @@ fn container(directory: &Directory, cgroup: &Cgroup, bpffs: &Bpffs) -> PathBuf {
         agent = words(AGENT, &[]),
         loader = words(LOADER, LOADING),
         owner = LOADER.owner(),
-        load = load(cgroup.path(), &bpffs.pin_path(), run).join(" "),
+        load = load(site, run).join(" "),
     );
-    let path = directory.path().join("redirector");
-    fs::write(&path, script).expect("a script");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("an executable script");
-    path
+    directory.script("redirector", &script).expect("a script")
 }
 
 /// The command line of the binary as that user.

@@ -3,9 +3,12 @@
 
 use std::{fs, os::unix::fs::MetadataExt as _, thread, time::Instant};
 
-use redirector_tests::privileges::{AGENT, LOADER};
+use redirector_tests::{
+    privileges::{AGENT, LOADER},
+    wait::wait_until,
+};
 
-use crate::lost::fixture::{Fixture, SWEEP, detach, wait_until};
+use crate::lost::fixture::{Fixture, SWEEP, detach};
 
 #[test]
 fn a_detached_link_is_attached_again_by_the_loader_while_the_agent_stays() {
@@ -19,8 +22,7 @@ fn a_detached_link_is_attached_again_by_the_loader_while_the_agent_stays() {
     assert!(said.contains("`redirector load` as root loads again"), "{said}");
     assert!(!site.is_redirected());
     assert!(site.explain().contains("  not in force on this node: not attached: connect6"));
-    let (_, metrics) = site.agent.get("/metrics").expect("metrics");
-    assert!(metrics.lines().any(|line| line == "redirector_pins_lost 1"), "{metrics}");
+    assert_eq!(site.agent.metrics()["redirector_pins_lost"], 1.0);
     let status = site.status();
     let line = "not in force on this node: not attached: connect6; `redirector load` loads again";
     assert!(status.lines().any(|other| other == line), "{status}");
@@ -30,14 +32,14 @@ fn a_detached_link_is_attached_again_by_the_loader_while_the_agent_stays() {
         thread::sleep(SWEEP / 20);
     }
     for once in ["pins or programs are gone", "cannot be loaded again yet"] {
-        assert_eq!(site.logged(once), 1, "{once}: {}", site.agent.log());
+        assert_eq!(site.agent.logged(once), 1, "{once}: {}", site.agent.log());
     }
 
     let mut loader = site.loader();
     site.wait_until_healed();
     loader.wait_for_end();
     assert_eq!(site.agent.pid(), pid, "another process");
-    assert_eq!(site.logged("pinned and attached again"), 1, "{}", site.agent.log());
+    assert_eq!(site.agent.logged("pinned and attached again"), 1, "{}", site.agent.log());
     assert!(!site.status().contains("not in force"));
 }
 
@@ -53,7 +55,7 @@ fn after_the_loss_of_the_pin_folder_the_pod_comes_back_by_itself() {
     loader.wait_for_end();
     assert!(start.elapsed() < 2 * SWEEP, "{:?}", start.elapsed());
     for said in ["pins or programs are gone", "ended, so that the next start sees"] {
-        assert_eq!(site.logged(said), 1, "{}", site.agent.log());
+        assert_eq!(site.agent.logged(said), 1, "{}", site.agent.log());
     }
     // As the kubelet does.
     site.agent.spawn_again().expect("the container again");

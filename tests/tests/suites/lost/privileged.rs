@@ -3,8 +3,9 @@
 use std::{fs, path::Path};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use redirector_tests::wait::wait_until;
 
-use crate::lost::fixture::{Fixture, detach, wait_until};
+use crate::lost::fixture::{Fixture, detach};
 
 type Taking = fn(&Fixture);
 
@@ -31,9 +32,9 @@ fn what_is_taken_from_an_agent_that_may_load_is_loaded_again_by_it() {
     let pid = site.agent.pid();
     for (times, (what, take)) in (1..).zip(takings) {
         take(&site);
-        wait_until("the log says what is lost", || site.logged(what) > 0);
+        wait_until("the log says what is lost", || site.agent.logged(what) > 0);
         site.wait_until_healed();
-        assert_eq!(site.logged("pins or programs are gone"), times, "{}", site.agent.log());
+        assert_eq!(site.agent.logged("pins or programs are gone"), times, "{}", site.agent.log());
     }
     assert_eq!(site.agent.pid(), pid, "the process is still the same");
     site.agent.wait_until_ready().expect("it runs");
