@@ -11,6 +11,7 @@
 
 use std::{
     fs, io,
+    net::SocketAddr,
     ops::{Deref, DerefMut},
     path::PathBuf,
 };
@@ -79,8 +80,16 @@ impl Site {
 
     /// With one more replica, at both addresses of that node.
     #[must_use]
-    pub fn with_replica(mut self, node: &str, name: &str, port: u16) -> Self {
-        let replica = Replica::on(self.lab.node(node), name, port);
+    pub fn with_replica(self, node: &str, name: &str, port: u16) -> Self {
+        let at = self.lab.node(node);
+        let addresses = [at.socket4(port), at.socket6(port)];
+        self.with_replica_at(node, name, &addresses)
+    }
+
+    /// With one more replica at these addresses of that node.
+    #[must_use]
+    pub fn with_replica_at(mut self, node: &str, name: &str, addresses: &[SocketAddr]) -> Self {
+        let replica = Replica::start(self.lab.node(node).netns(), name, addresses);
         self.replicas.push(replica.expect("a replica"));
         self
     }

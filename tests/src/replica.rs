@@ -23,7 +23,6 @@ use nix::{
 };
 
 use crate::{
-    lab::Node,
     netns::Netns,
     place::Place,
     programs::{self, Role},
@@ -56,11 +55,6 @@ impl Replica {
         };
         replica.restart()?;
         Ok(replica)
-    }
-
-    /// Starts one at both addresses of a node.
-    pub fn on(node: &Node, name: &str, port: u16) -> Result<Self> {
-        Self::start(node.netns(), name, &[node.socket4(port), node.socket6(port)])
     }
 
     /// What it answers with.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::clients::pod::Pod;
+use super::pod::Pod;
 
 /// From one dial to the next, unless the one takes longer.
 const PACE: Duration = Duration::from_millis(200);

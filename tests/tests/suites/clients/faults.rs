@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::clients::{
+use super::{
     pod::Pod,
     stage::{Listed, Stage},
 };

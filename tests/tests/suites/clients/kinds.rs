@@ -1,6 +1,6 @@
 //! The clients: what each dials, how it is started, and how its answer is recognised.
 
-use crate::clients::services::{DNS, HTTP, NTP, POSTGRES, REDIS, SIP, Service};
+use super::services::{DNS, HTTP, NTP, POSTGRES, REDIS, SIP, Service};
 
 /// A program that dials Services. Set in its command lines are IP and PORT, the Service's; HOST, its
 /// IP as in a URL; OWN_IP and OWN_HOST, the pod's; FAMILY, `four` or `six`; DIR, where the programs of

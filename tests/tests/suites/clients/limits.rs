@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use crate::clients::{
+use super::{
     dials::Dial,
     faults::{Fault, Window},
     kinds::Client,

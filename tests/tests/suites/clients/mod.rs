@@ -20,7 +20,7 @@ use std::{
 
 use redirector_tests::size::sized;
 
-use crate::clients::{
+use self::{
     faults::Fault,
     report::Row,
     stage::{Stage, World},

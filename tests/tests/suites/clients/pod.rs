@@ -14,7 +14,7 @@ use std::{
 
 use redirector_tests::{lab::Node, names::Directory, place::Place};
 
-use crate::clients::{
+use super::{
     kinds::{Answer, Client, Run},
     services::answerer,
     stage::World,

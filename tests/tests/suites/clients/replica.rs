@@ -15,7 +15,7 @@ use nix::{
 };
 use redirector_tests::{cgroup::Cgroup, names::Directory, place::Place};
 
-use crate::clients::{
+use super::{
     services::{self, Service},
     stage::World,
     tools,

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use crate::clients::{
+use super::{
     dials::Dial,
     faults::{FEWEST_DIALS, Fault, Window},
     kinds::{Answer, Client},

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::clients::tools;
+use super::tools;
 
 /// A Service at one address of each family.
 #[derive(Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use redirector_tests::{
 };
 use serde_json::Value;
 
-use crate::clients::{
+use super::{
     replica::Replica,
     services::{self, Service},
     tools,

@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use crate::clients::kinds::Client;
+use super::kinds::Client;
 
 /// Those whose packages are too large for every machine: how their clients' names begin, the programs,
 /// and the size.

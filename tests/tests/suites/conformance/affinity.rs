@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, net::SocketAddr, thread, time::Duration};
 
 use redirector_tests::dialer::{Client, Dial, Dialled};
 
-use crate::conformance::{
+use super::{
     cases::Case,
     check::enough,
     expected::{self, Told},

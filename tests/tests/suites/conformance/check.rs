@@ -7,7 +7,7 @@ use std::{
 
 use redirector_tests::dialer::{Client, ConnectPhase, Dial, Dialled, Failure, Transport};
 
-use crate::conformance::{
+use super::{
     expected::{Choice, Protocol, Told},
     placed::Placed,
 };

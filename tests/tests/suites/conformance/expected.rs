@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use crate::conformance::{cases::Case, places::Places};
+use super::{cases::Case, places::Places};
 
 /// A line about a Service port.
 #[derive(Debug, Clone)]

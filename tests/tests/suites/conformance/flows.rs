@@ -13,7 +13,7 @@ use redirector_tests::{
     script::{Kind, Outcome, RawAddress, Scripter, Step},
 };
 
-use crate::conformance::{
+use super::{
     check::enough,
     expected::{Choice, Protocol, Told},
     placed::Placed,

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::conformance::{
+use super::{
     cases::Case,
     expected::{self, Protocol, Told},
     places::Places,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde_json::Value;
 
-use crate::conformance::script::{Name, Script, Stage};
+use super::script::{Name, Script, Stage};
 
 /// Of node ports: the API server gives out 30000 to 32767.
 const NODE_PORTS: u16 = 30_000;

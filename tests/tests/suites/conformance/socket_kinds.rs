@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, thread, time::Instant};
 
-use crate::conformance::{
+use super::{
     cases::{CASES, Case},
     check::{Tally, check},
     flows::Flows,
@@ -37,7 +37,7 @@ const NO_NODES: &str = "what it is about is a notice";
 
 #[test]
 fn the_cases_hold_for_real_sockets() {
-    let _alone = crate::conformance::alone();
+    let _alone = super::alone();
     let begun = Instant::now();
     let mut clusters = BTreeMap::<Vec<String>, Vec<Placed>>::new();
     for (number, case) in (1..).zip(CASES) {

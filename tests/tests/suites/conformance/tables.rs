@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::conformance::{
+use super::{
     expected::{Protocol, Told},
     placed::Placed,
     places::Places,

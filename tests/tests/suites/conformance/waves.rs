@@ -14,7 +14,7 @@ use redirector_tests::{
     replica::Replica,
 };
 
-use crate::conformance::{
+use super::{
     placed::Placed,
     script::{Name, Stage},
     tables::{Held, held, promised},

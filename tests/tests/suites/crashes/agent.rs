@@ -2,12 +2,12 @@
 
 use redirector_tests::{agent::Agent, size::sized};
 
-use crate::crashes::{
+use super::{
     FIRST_START, NEXT_START,
     dials::{CONFIG, Dials, Programs},
+    fixture::Fixture,
     lives::{self, CONTROL, End},
     points,
-    stage::Stage,
     state::{HOOKS, assert_gone, assert_loaded, assert_no_hook_has_two, pins, programs, warnings},
 };
 
@@ -18,33 +18,33 @@ const OF_LOAD: usize = 7;
 
 #[test]
 fn a_first_start_that_ends_anywhere_leaves_what_the_next_one_makes_good() {
-    let stage = Stage::new();
-    stage.write(CONFIG);
-    let dials = Dials::start(&stage, Programs::ComeOrGo);
-    let (mut agent, calls) = lives::first(&stage);
-    let expected = pins(&stage);
-    let mut youngest = assert_loaded(&stage, &expected, 0, "a whole start");
+    let site = Fixture::new();
+    site.write(CONFIG);
+    let dials = Dials::start(&site, Programs::ComeOrGo);
+    let (mut agent, calls) = lives::first(&site);
+    let expected = pins(&site);
+    let mut youngest = assert_loaded(&site, &expected, 0, "a whole start");
     agent.kill9();
-    stage.unload();
+    site.unload();
 
     let mut points = 0;
     for number in numbers(&calls) {
         let after = format!("a start that ended before its call {number}, {}", calls[number - 1]);
-        if lives::start(&mut agent, &stage, number) == End::Ready {
+        if lives::start(&mut agent, &site, number) == End::Ready {
             // Its tasks are in no fixed order: this time it made fewer calls.
             agent.kill9();
         } else {
             points += 1;
         }
-        assert_no_hook_has_two(&stage, &after);
+        assert_no_hook_has_two(&site, &after);
         if points % sized(1, WHOLE) == 0 {
-            lives::start_whole(&mut agent, &stage);
+            lives::start_whole(&mut agent, &site);
             assert_eq!(lives::files(&agent), [CONTROL], "after {after}");
-            youngest = assert_loaded(&stage, &expected, youngest, &after);
+            youngest = assert_loaded(&site, &expected, youngest, &after);
             agent.kill9();
         }
-        stage.unload();
-        assert_gone(&stage, &after);
+        site.unload();
+        assert_gone(&site, &after);
     }
     assert!(points + 3 >= numbers(&calls).len(), "only {points} of {calls:?}");
     assert_eq!(warnings(&agent.log()), [""; 0]);
@@ -54,33 +54,33 @@ fn a_first_start_that_ends_anywhere_leaves_what_the_next_one_makes_good() {
 
 #[test]
 fn a_start_in_an_unchanged_world_that_ends_anywhere_is_not_noticed() {
-    let stage = Stage::new();
-    stage.write(CONFIG);
-    let (mut agent, _) = lives::first(&stage);
-    let expected = pins(&stage);
+    let site = Fixture::new();
+    site.write(CONFIG);
+    let (mut agent, _) = lives::first(&site);
+    let expected = pins(&site);
     let services = lives::services(&agent);
-    let dials = Dials::start(&stage, Programs::Serve);
+    let dials = Dials::start(&site, Programs::Serve);
     agent.kill9();
-    lives::start_whole(&mut agent, &stage);
-    let calls = stage.crasher.calls().expect("its calls");
-    let mut youngest = assert_loaded(&stage, &expected, 0, "a whole start");
+    lives::start_whole(&mut agent, &site);
+    let calls = site.crasher.calls().expect("its calls");
+    let mut youngest = assert_loaded(&site, &expected, 0, "a whole start");
     agent.kill9();
 
     let mut points = 0;
     for number in numbers(&calls) {
         let after = format!("a start that ended before its call {number}, {}", calls[number - 1]);
-        if lives::start(&mut agent, &stage, number) == End::Ready {
+        if lives::start(&mut agent, &site, number) == End::Ready {
             agent.kill9();
         } else {
             points += 1;
         }
-        assert_eq!(programs(&stage).len(), HOOKS, "{after}");
-        assert_no_hook_has_two(&stage, &after);
+        assert_eq!(programs(&site).len(), HOOKS, "{after}");
+        assert_no_hook_has_two(&site, &after);
         if points % sized(1, WHOLE) == 0 {
-            lives::start_whole(&mut agent, &stage);
+            lives::start_whole(&mut agent, &site);
             assert_eq!(lives::files(&agent), [CONTROL], "after {after}");
             assert_eq!(lives::services(&agent), services, "after {after}");
-            youngest = assert_loaded(&stage, &expected, youngest, &after);
+            youngest = assert_loaded(&site, &expected, youngest, &after);
             agent.kill9();
         }
     }
@@ -88,7 +88,7 @@ fn a_start_in_an_unchanged_world_that_ends_anywhere_is_not_noticed() {
     assert_eq!(warnings(&agent.log()), [""; 0]);
     assert!(points >= NEXT_START, "{points} crash points");
     println!("an agent's next start: {points} crash points under {} dials", dials.stop());
-    finish(agent, &stage);
+    finish(agent, &site);
 }
 
 /// Of the calls that are those of `load` some, of the others all.
@@ -99,8 +99,8 @@ fn numbers(calls: &[String]) -> Vec<usize> {
     points::of(calls).into_iter().filter(is_wanted).collect()
 }
 
-fn finish(mut agent: Agent, stage: &Stage) {
-    lives::start_whole(&mut agent, stage);
+fn finish(mut agent: Agent, site: &Fixture) {
+    lives::start_whole(&mut agent, site);
     agent.finish().expect("the agent");
-    assert_gone(stage, "unload");
+    assert_gone(site, "unload");
 }

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use redirector_tests::agent::{Agent, AgentOptions};
 
-use crate::crashes::{
+use super::{
+    fixture::{Fixture, LARGER},
     lives,
-    stage::{LARGER, Stage},
     state::{assert_gone, warnings},
 };
 
@@ -17,18 +17,18 @@ const SERVICES: u16 = 50;
 /// their end. The numbers of frontends and backends of each service need the larger one.
 #[test]
 fn maps_of_different_capacities_are_filled_up_to_the_smallest() {
-    let stage = Stage::new();
+    let site = Fixture::new();
     for (larger, frontends, backends) in [("HEALTH", 1, 2), ("SERVICES", 8, 1)] {
-        let calls = stage.calls_of_load(&[]);
-        stage.unload();
+        let calls = site.calls_of_load(&[]);
+        site.unload();
         let attaches = calls.iter().rposition(|call| call == "map update ").expect("updates") + 2;
-        assert!(stage.crash_load(attaches, &[]), "a load that has attached nothing yet");
+        assert!(site.crash_load(attaches, &[]), "a load that has attached nothing yet");
         // As it would be had it ended before this pin.
-        std::fs::remove_file(stage.bpffs.maps_path().join(larger)).expect("a pin");
+        std::fs::remove_file(site.bpffs.maps_path().join(larger)).expect("a pin");
 
-        stage.write(&config(frontends, backends));
+        site.write(&config(frontends, backends));
         let arguments = LARGER.iter().map(|argument| (*argument).to_owned()).collect();
-        let options = AgentOptions { arguments, ..stage.options(None) };
+        let options = AgentOptions { arguments, ..site.options(None) };
         let agent = Agent::start(options).expect("an agent");
         let installed = lives::services(&agent).len();
         let log = agent.log();
@@ -37,7 +37,7 @@ fn maps_of_different_capacities_are_filled_up_to_the_smallest() {
         assert!(installed > 0 && refused > 0, "{larger}: {installed} and {refused}");
         assert_eq!(installed + refused, usize::from(SERVICES), "{larger}");
         agent.finish().expect("an agent without an error");
-        assert_gone(&stage, larger);
+        assert_gone(&site, larger);
     }
 }
 

@@ -5,10 +5,10 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use redirector_tests::{agent::Agent, size::sized, wait::wait_until};
 use serde_json::{Value, json};
 
-use crate::crashes::{
+use super::{
     dials::{CONFIG, Dials, Programs},
+    fixture::Fixture,
     lives::{self, CONTROL, End, ORDERS, Services},
-    stage::Stage,
     state::{HOOKS, assert_gone, assert_no_hook_has_two, programs, warnings},
 };
 
@@ -40,30 +40,30 @@ const WORLDS: [Others; 5] = [
 
 #[test]
 fn a_change_that_ends_anywhere_is_completed_by_the_next_life_and_no_order_is_lost() {
-    let stage = Stage::new();
-    stage.write(&config(WORLDS[0]));
-    let (mut agent, _) = lives::first(&stage);
+    let site = Fixture::new();
+    site.write(&config(WORLDS[0]));
+    let (mut agent, _) = lives::first(&site);
     assert!(order(&agent, "drain", DRAINED), "the drain");
     lives::settle(&mut agent);
-    let dials = Dials::start(&stage, Programs::Serve).without("-n2");
+    let dials = Dials::start(&site, Programs::Serve).without("-n2");
 
     let mut kills = 0;
     let steps = WORLDS.windows(2).map(|pair| (pair[0], pair[1]));
     for (before, after) in steps.chain([(WORLDS[4], WORLDS[0])]) {
         for number in (1..).step_by(sized(1, EACH)) {
             // There and back: each way is ended before its call of that number.
-            let there = change(&mut agent, &stage, after, number);
-            let back = change(&mut agent, &stage, before, number);
+            let there = change(&mut agent, &site, after, number);
+            let back = change(&mut agent, &site, before, number);
             kills += usize::from(there) + usize::from(back);
             if !there && !back {
                 break;
             }
         }
-        assert!(!change(&mut agent, &stage, after, usize::MAX), "nothing ends it");
+        assert!(!change(&mut agent, &site, after, usize::MAX), "nothing ends it");
     }
     for number in 1.. {
-        let given = toggle(&mut agent, &stage, "drain", number);
-        let taken = toggle(&mut agent, &stage, "undrain", number);
+        let given = toggle(&mut agent, &site, "drain", number);
+        let taken = toggle(&mut agent, &site, "undrain", number);
         kills += usize::from(given) + usize::from(taken);
         if !given && !taken {
             break;
@@ -77,16 +77,16 @@ fn a_change_that_ends_anywhere_is_completed_by_the_next_life_and_no_order_is_los
     let is_strange = |line: &&str| !line.contains("failed over") && !line.contains("rerouted");
     let strange: Vec<_> = warnings(&log).into_iter().filter(is_strange).collect();
     assert_eq!(strange, [""; 0]);
-    stage.crasher.set_end(None).expect("no end");
+    site.crasher.set_end(None).expect("no end");
     agent.finish().expect("the agent");
-    assert_gone(&stage, "unload");
+    assert_gone(&site, "unload");
 }
 
 /// The file lists these from now on; the agent ends before its `number`-th call of what follows, if it
 /// makes so many, and the next life makes good. Whether it ended.
-fn change(agent: &mut Agent, stage: &Stage, others: Others, number: usize) -> bool {
-    stage.crasher.set_end(Some(number)).expect("an end");
-    stage.write(&config(others));
+fn change(agent: &mut Agent, site: &Fixture, others: Others, number: usize) -> bool {
+    site.crasher.set_end(Some(number)).expect("an end");
+    site.write(&config(others));
     let wanted = services(others);
     let has_crashed = loop {
         if agent.has_crashed().expect("no other end") {
@@ -97,19 +97,19 @@ fn change(agent: &mut Agent, stage: &Stage, others: Others, number: usize) -> bo
         }
     };
     if has_crashed {
-        let calls = stage.crasher.calls().expect("its calls");
-        begin_again(agent, stage);
+        let calls = site.crasher.calls().expect("its calls");
+        begin_again(agent, site);
         lives::wait_for_services(agent, &wanted);
         let after = format!("a change that ended before its call {number} of {calls:?}");
-        assert_sound(agent, stage, &after);
+        assert_sound(agent, site, &after);
         assert_eq!(lives::orders(agent), [json!({"drain": DRAINED})], "after {after}");
     }
     has_crashed
 }
 
 /// The same for an order. One that was said to be in force is; one that was not may be.
-fn toggle(agent: &mut Agent, stage: &Stage, command: &str, number: usize) -> bool {
-    stage.crasher.set_end(Some(number)).expect("an end");
+fn toggle(agent: &mut Agent, site: &Fixture, command: &str, number: usize) -> bool {
+    site.crasher.set_end(Some(number)).expect("an end");
     let is_said = order(agent, command, TOGGLED);
     if !is_said {
         // Nothing else keeps the answer back.
@@ -117,7 +117,7 @@ fn toggle(agent: &mut Agent, stage: &Stage, command: &str, number: usize) -> boo
     }
     let has_crashed = lives::settle(agent) == End::Crashed;
     if has_crashed {
-        begin_again(agent, stage);
+        begin_again(agent, site);
     }
     let after = format!("{command}, which ended before its call {number}");
     let orders: BTreeSet<String> = lives::orders(agent).iter().map(Value::to_string).collect();
@@ -127,25 +127,25 @@ fn toggle(agent: &mut Agent, stage: &Stage, command: &str, number: usize) -> boo
     assert!(is_kept && (is_done || !is_said), "after {after}: {orders:?}");
     assert_eq!(orders.len(), 1 + usize::from(is_there), "after {after}: {orders:?}");
     if has_crashed {
-        assert_sound(agent, stage, &after);
+        assert_sound(agent, site, &after);
     }
     if !is_done {
-        stage.crasher.set_end(None).expect("no end");
+        site.crasher.set_end(None).expect("no end");
         assert!(order(agent, command, TOGGLED), "after {after}");
     }
     has_crashed
 }
 
-fn begin_again(agent: &mut Agent, stage: &Stage) {
-    assert_eq!(programs(stage).len(), HOOKS);
-    assert_no_hook_has_two(stage, "a change");
-    lives::start_whole(agent, stage);
+fn begin_again(agent: &mut Agent, site: &Fixture) {
+    assert_eq!(programs(site).len(), HOOKS);
+    assert_no_hook_has_two(site, "a change");
+    lives::start_whole(agent, site);
 }
 
 /// There is nothing in its run directory that does not belong there.
-fn assert_sound(agent: &Agent, stage: &Stage, after: &str) {
+fn assert_sound(agent: &Agent, site: &Fixture, after: &str) {
     assert_eq!(lives::files(agent), [CONTROL, ORDERS], "after {after}");
-    assert_no_hook_has_two(stage, after);
+    assert_no_hook_has_two(site, after);
 }
 
 fn order(agent: &Agent, command: &str, subject: &str) -> bool {

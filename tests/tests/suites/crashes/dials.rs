@@ -7,7 +7,7 @@ use redirector_tests::{
     place::Place,
 };
 
-use crate::crashes::stage::{PLAIN, Stage};
+use super::fixture::{Fixture, PLAIN};
 
 /// Dials per second of each.
 const RATE: u32 = 25;
@@ -58,9 +58,9 @@ pub(crate) struct Dials {
 }
 
 impl Dials {
-    pub(crate) fn start(stage: &Stage, programs: Programs) -> Self {
+    pub(crate) fn start(site: &Fixture, programs: Programs) -> Self {
         let start = |(address, transport, name): &(&str, Transport, &'static str)| {
-            let place = Place::new(stage.lab.node("n1").netns(), &stage.cgroup);
+            let place = Place::new(site.lab.node("n1").netns(), &site.cgroup);
             let address: SocketAddr = address.parse().expect("an address");
             let dial = Dial { transport: *transport, ..Dial::tcp(address) };
             let load = Load { dial, rate: RATE, threads: 2, duration_ms: None, every: true };

@@ -9,7 +9,7 @@ use std::{
 use redirector_tests::{agent::Agent, wait::wait_until};
 use serde_json::Value;
 
-use crate::crashes::stage::Stage;
+use super::fixture::Fixture;
 
 /// The only file that an agent without orders keeps.
 pub(crate) const CONTROL: &str = "control.sock";
@@ -29,17 +29,17 @@ pub(crate) enum End {
 pub(crate) type Services = BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)>;
 
 /// A whole first life, which goes on, and the calls of its start.
-pub(crate) fn first(stage: &Stage) -> (Agent, Vec<String>) {
-    stage.crasher.set_end(None).expect("no end");
-    let options = stage.options(Some(stage.crasher.clone()));
+pub(crate) fn first(site: &Fixture) -> (Agent, Vec<String>) {
+    site.crasher.set_end(None).expect("no end");
+    let options = site.options(Some(site.crasher.clone()));
     let mut agent = Agent::start(options).expect("an agent");
     settle(&mut agent);
-    (agent, stage.crasher.calls().expect("its calls"))
+    (agent, site.crasher.calls().expect("its calls"))
 }
 
 /// A life that ends before this call, if it makes so many.
-pub(crate) fn start(agent: &mut Agent, stage: &Stage, number: usize) -> End {
-    stage.crasher.set_end(Some(number)).expect("an end");
+pub(crate) fn start(agent: &mut Agent, site: &Fixture, number: usize) -> End {
+    site.crasher.set_end(Some(number)).expect("an end");
     agent.spawn_again().expect("an agent");
     loop {
         if agent.has_crashed().expect("no other end") {
@@ -54,8 +54,8 @@ pub(crate) fn start(agent: &mut Agent, stage: &Stage, number: usize) -> End {
 }
 
 /// One that does not end.
-pub(crate) fn start_whole(agent: &mut Agent, stage: &Stage) {
-    stage.crasher.set_end(None).expect("no end");
+pub(crate) fn start_whole(agent: &mut Agent, site: &Fixture) {
+    site.crasher.set_end(None).expect("no end");
     agent.spawn_again().expect("an agent");
     agent.wait_until_ready().expect("it is ready");
     settle(agent);

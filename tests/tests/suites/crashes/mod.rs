@@ -6,10 +6,10 @@ mod agent;
 mod capacities;
 mod change;
 mod dials;
+mod fixture;
 mod lives;
 mod loading;
 mod points;
-mod stage;
 mod state;
 
 /// The least number of crash points of each test, at CI size.

@@ -9,15 +9,15 @@ use std::{
 
 use redirector_tests::bpftool;
 
-use crate::crashes::stage::Stage;
+use super::fixture::Fixture;
 
 /// Hooks with a program.
 pub(crate) const HOOKS: usize = 10;
 
 /// Everything below the pin path, the number of the load left out; empty if that is not there.
-pub(crate) fn pins(stage: &Stage) -> BTreeSet<String> {
+pub(crate) fn pins(site: &Fixture) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    walk(&stage.bpffs.pin_path(), "", &mut names);
+    walk(&site.bpffs.pin_path(), "", &mut names);
     names
 }
 
@@ -32,8 +32,8 @@ fn walk(directory: &Path, above: &str, names: &mut BTreeSet<String>) {
 }
 
 /// Ids of the programs at each hook of the cgroup, as the kernel has them.
-pub(crate) fn programs(stage: &Stage) -> BTreeMap<String, Vec<u64>> {
-    let arguments = ["cgroup".as_ref(), "show".as_ref(), stage.cgroup.path().as_os_str()];
+pub(crate) fn programs(site: &Fixture) -> BTreeMap<String, Vec<u64>> {
+    let arguments = ["cgroup".as_ref(), "show".as_ref(), site.cgroup.path().as_os_str()];
     let value = bpftool::json(&arguments.map(<&OsStr>::from)).expect("bpftool");
     let mut programs = BTreeMap::<String, Vec<u64>>::new();
     for program in value.as_array().into_iter().flatten() {
@@ -44,21 +44,21 @@ pub(crate) fn programs(stage: &Stage) -> BTreeMap<String, Vec<u64>> {
 }
 
 /// No hook has two programs: they would decide each dial twice.
-pub(crate) fn assert_no_hook_has_two(stage: &Stage, after: &str) {
-    let programs = programs(stage);
+pub(crate) fn assert_no_hook_has_two(site: &Fixture, after: &str) {
+    let programs = programs(site);
     assert!(programs.values().all(|ids| ids.len() == 1), "after {after}: {programs:?}");
 }
 
 /// A whole load is there, and nothing else: these pins, and at each hook one program, younger than
 /// `older`. Returns the youngest.
 pub(crate) fn assert_loaded(
-    stage: &Stage,
+    site: &Fixture,
     expected: &BTreeSet<String>,
     older: u64,
     after: &str,
 ) -> u64 {
-    assert_eq!(&pins(stage), expected, "after {after}");
-    let programs = programs(stage);
+    assert_eq!(&pins(site), expected, "after {after}");
+    let programs = programs(site);
     let ids: BTreeSet<u64> = programs.values().flatten().copied().collect();
     let is_whole = programs.len() == HOOKS && programs.values().all(|ids| ids.len() == 1);
     let is_one_generation = ids.first().is_some_and(|oldest| *oldest > older);
@@ -67,9 +67,9 @@ pub(crate) fn assert_loaded(
 }
 
 /// Nothing is there.
-pub(crate) fn assert_gone(stage: &Stage, after: &str) {
-    assert!(!stage.bpffs.pin_path().exists(), "after {after}: {:?}", pins(stage));
-    assert_eq!(programs(stage), BTreeMap::new(), "after {after}");
+pub(crate) fn assert_gone(site: &Fixture, after: &str) {
+    assert!(!site.bpffs.pin_path().exists(), "after {after}: {:?}", pins(site));
+    assert_eq!(programs(site), BTreeMap::new(), "after {after}");
 }
 
 /// What a log warns of. Nothing of what a run finds after a crash is worth a warning.

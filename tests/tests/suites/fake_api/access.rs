@@ -2,7 +2,7 @@
 
 use redirector_tests::api::{Options, Rule, Token, Verb, builders::Service};
 
-use crate::fake_api::client::{get, plain, try_call};
+use super::client::{get, plain, try_call};
 
 #[tokio::test]
 async fn a_stranger_is_401_and_a_limited_user_403_for_all_but_its_rules() {

@@ -6,7 +6,7 @@ use redirector_tests::api::{
 };
 use serde_json::{Value, json};
 
-use crate::fake_api::client::{patch, plain};
+use super::client::{patch, plain};
 
 const POLICY: &str = "/apis/redirector.dev/v1alpha1/namespaces/default/failoverpolicies/p";
 

@@ -10,7 +10,7 @@ use redirector_tests::api::{
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::fake_api::client::{Watch, call, get, plain, send, try_call};
+use super::client::{Watch, call, get, plain, send, try_call};
 
 const SERVICES: &str = "/api/v1/services";
 

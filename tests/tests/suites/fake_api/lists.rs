@@ -6,7 +6,7 @@ use redirector_tests::api::{
 };
 use serde_json::{Value, json};
 
-use crate::fake_api::client::{call, get, plain, try_call};
+use super::client::{call, get, plain, try_call};
 
 const ALL: &str = "/api/v1/services";
 

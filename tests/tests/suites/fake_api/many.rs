@@ -12,7 +12,7 @@ use redirector_tests::api::{
 };
 use serde_json::{Value, json};
 
-use crate::fake_api::client::{Watch, get, plain};
+use super::client::{Watch, get, plain};
 
 const SERVICES: usize = 10_000;
 /// Of 100 endpoints each.

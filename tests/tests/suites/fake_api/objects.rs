@@ -9,7 +9,7 @@ use redirector_tests::api::{
 };
 use serde_json::{Value, json};
 
-use crate::fake_api::client::{call, get, plain, try_call};
+use super::client::{call, get, plain, try_call};
 
 const SERVICES: &str = "/api/v1/namespaces/default/services";
 const POLICIES: &str = "/apis/redirector.dev/v1alpha1/namespaces/default/failoverpolicies";

@@ -6,7 +6,7 @@ use redirector_tests::api::{
 };
 use serde_json::json;
 
-use crate::fake_api::client::{patch, plain};
+use super::client::{patch, plain};
 
 #[tokio::test]
 async fn each_kind_of_patch_does_what_it_says() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use redirector_tests::api::{Options, builders::Service};
 use serde_json::json;
 
-use crate::fake_api::client::{Watch, get, plain};
+use super::client::{Watch, get, plain};
 
 const SERVICES: &str = "/api/v1/services?watch=true";
 

@@ -9,34 +9,34 @@ use redirector_common::{HOST_HAS_IT, HealthByte, HealthWord, ServiceWord};
 use redirector_tests::{agent::Agent, bpftool};
 use serde_json::Value;
 
-use crate::inspect::stage::{CONFIGURATION, Stage};
+use super::fixture::{CONFIGURATION, Fixture};
 
 /// Address, port, protocol and index.
 type Frontend = (IpAddr, u64, String, u64);
 
 #[test]
 fn bpftool_and_the_command_line_tell_the_same_story() {
-    let stage = Stage::new(CONFIGURATION);
-    let agent = Agent::start(stage.options()).expect("an agent");
+    let site = Fixture::new(CONFIGURATION);
+    let agent = Agent::start(site.options()).expect("an agent");
     // One backend is ejected, as by an operator.
-    let drained = backend_index(&stage.json("dump"), "10.77.2.3");
+    let drained = backend_index(&site.json("dump"), "10.77.2.3");
     let key = u32::try_from(drained).expect("an index").to_ne_bytes();
-    let mut word = bpftool::lookup(&stage.map("HEALTH"), &key).expect("its health");
+    let mut word = bpftool::lookup(&site.map("HEALTH"), &key).expect("its health");
     word[HealthByte::Operator as usize] = 1;
-    bpftool::update(&stage.map("HEALTH"), &key, &word).expect("one store");
+    bpftool::update(&site.map("HEALTH"), &key, &word).expect("one store");
 
-    let (dump, status) = (stage.json("dump"), stage.json("status"));
+    let (dump, status) = (site.json("dump"), site.json("status"));
 
     assert_eq!(dump["services"], status["services"]);
     assert_eq!(status["agent"], agent.pid().expect("it runs"));
-    assert_frontends(&stage, &dump);
-    assert_tables(&stage, &dump);
-    assert_health(&stage, &dump, drained);
-    assert_texts(&stage);
+    assert_frontends(&site, &dump);
+    assert_tables(&site, &dump);
+    assert_health(&site, &dump, drained);
+    assert_texts(&site);
 }
 
 /// What a person types: `bpftool map dump pinned <pin-path>/v1/FRONTENDS4`.
-fn assert_frontends(stage: &Stage, dump: &Value) {
+fn assert_frontends(site: &Fixture, dump: &Value) {
     let expected: BTreeSet<Frontend> = [
         ("10.96.0.10", 80, "tcp"),
         ("10.96.0.11", 8080, "tcp"),
@@ -60,7 +60,7 @@ fn assert_frontends(stage: &Stage, dump: &Value) {
 
     let by_bpftool: BTreeSet<Frontend> = ["FRONTENDS4", "FRONTENDS6"]
         .into_iter()
-        .flat_map(|map| stage.entries(map))
+        .flat_map(|map| site.entries(map))
         .map(|entry| {
             let key = &entry["key"];
             let protocol = match key["protocol"].as_u64() {
@@ -91,10 +91,10 @@ fn assert_frontends(stage: &Stage, dump: &Value) {
 }
 
 /// `SERVICES`, `TABLE` and `NAMES` for each service and family.
-fn assert_tables(stage: &Stage, dump: &Value) {
-    let words = stage.entries("SERVICES");
-    let table = stage.entries("TABLE");
-    let names = stage.entries("NAMES");
+fn assert_tables(site: &Fixture, dump: &Value) {
+    let words = site.entries("SERVICES");
+    let table = site.entries("TABLE");
+    let names = site.entries("NAMES");
     let at = |entries: &[Value], index: u64| {
         let found = entries.iter().find(|entry| entry["key"] == index);
         found.unwrap_or_else(|| panic!("no entry {index}"))["value"].clone()
@@ -145,9 +145,9 @@ fn assert_tables(stage: &Stage, dump: &Value) {
 }
 
 /// `HEALTH` and `BACKENDS` for each backend; all is well but one.
-fn assert_health(stage: &Stage, dump: &Value, drained: u64) {
-    let words = stage.entries("HEALTH");
-    let identities = stage.entries("BACKENDS");
+fn assert_health(site: &Fixture, dump: &Value, drained: u64) {
+    let words = site.entries("HEALTH");
+    let identities = site.entries("BACKENDS");
     let mut seen = 0;
     let tiers = services(dump).flat_map(|service| list(&service["tiers"]));
     for backend in tiers.flat_map(|tier| list(&tier["backends"])) {
@@ -175,14 +175,14 @@ fn assert_health(stage: &Stage, dump: &Value, drained: u64) {
 }
 
 /// The same for people.
-fn assert_texts(stage: &Stage) {
-    let output = stage.on_pins("dump", &[]);
+fn assert_texts(site: &Fixture) {
+    let output = site.on_pins("dump", &[]);
     let dump = String::from_utf8_lossy(&output.stdout);
     assert!(dump.contains("frontend address=10.96.0.10 port=80 protocol=tcp index="), "{dump}");
     assert!(dump.contains("objections=operator"), "{dump}");
     assert!(dump.contains("\ncounter not_service="), "{dump}");
 
-    let output = stage.on_pins("status", &["shop/web"]);
+    let output = site.on_pins("status", &["shop/web"]);
     let status = String::from_utf8_lossy(&output.stdout);
     for line in [
         "shop/web  10.96.0.10:80/tcp 10.96.0.11:8080/tcp",
@@ -194,7 +194,7 @@ fn assert_texts(stage: &Stage) {
         assert!(status.lines().any(|shown| shown == line), "{line:?} is not in\n{status}");
     }
     assert!(!status.contains("shop/dns"), "{status}");
-    let output = stage.on_pins("status", &["nobody"]);
+    let output = site.on_pins("status", &["nobody"]);
     let status = String::from_utf8_lossy(&output.stdout);
     assert!(status.contains("no backends: connects are refused"), "{status}");
 }

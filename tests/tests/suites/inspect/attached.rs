@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, ffi::OsStr, fs, path::Path};
 use redirector_tests::bpftool;
 use serde_json::Value;
 
-use crate::inspect::{
+use super::{
     bpf::{Kind, exists},
-    stage::Stage,
+    fixture::Fixture,
 };
 
 /// Ids, which the kernel never gives again.
@@ -20,8 +20,8 @@ pub struct Ids {
 
 impl Ids {
     /// Behind the pins; programs are also those that no link holds but a map of ours.
-    pub fn pinned(stage: &Stage) -> Self {
-        let pins = stage.bpffs.pin_path();
+    pub fn pinned(site: &Fixture) -> Self {
+        let pins = site.bpffs.pin_path();
         let links: Vec<_> = shown("link", &pins.join("links"));
         let directories =
             fs::read_dir(&pins).expect("pins").map(|entry| entry.expect("one").path());
@@ -57,10 +57,10 @@ impl Ids {
     }
 }
 
-/// The names of the programs attached to the stage's cgroup.
-pub fn attached(stage: &Stage) -> BTreeSet<String> {
+/// The names of the programs attached to the site's cgroup.
+pub fn attached(site: &Fixture) -> BTreeSet<String> {
     let arguments = ["cgroup", "show"].map(OsStr::new);
-    let shown = bpftool::json(&[&arguments[..], &[stage.cgroup.path().as_os_str()]].concat());
+    let shown = bpftool::json(&[&arguments[..], &[site.cgroup.path().as_os_str()]].concat());
     let shown = shown.expect("the cgroup's programs");
     let all = shown.as_array().into_iter().flatten();
     all.filter_map(|program| program["name"].as_str().map(str::to_owned)).collect()

@@ -17,7 +17,7 @@ use nix::sys::{
 };
 use redirector_tests::{agent::Agent, memory::Memory, programs};
 
-use crate::inspect::stage::{CONFIGURATION, Stage};
+use super::fixture::{CONFIGURATION, Fixture};
 
 /// What the agent may have.
 const LIMIT: u64 = 300 << 20;
@@ -33,18 +33,18 @@ const FLOOD: Duration = Duration::from_secs(2);
 
 #[test]
 fn unfinished_requests_cost_little_and_liveness_is_answered_among_them() {
-    let stage = Stage::new(CONFIGURATION);
+    let site = Fixture::new(CONFIGURATION);
     let Some(memory) = Memory::limited(LIMIT).expect("a limit of memory") else {
         println!("SKIP inspect::flood: no cgroup here has a controller of memory");
         return;
     };
     allow_descriptors();
-    let mut options = stage.options();
-    options.binary = within(&stage, &memory);
+    let mut options = site.options();
+    options.binary = within(&site, &memory);
     let mut agent = Agent::start(options).expect("an agent");
     let before = resident(&agent);
 
-    let netns = stage.lab.node("node").netns();
+    let netns = site.lab.node("node").netns();
     let connect = |request: &str| connect(POD, agent.admin(), request);
     let crowd: Vec<_> = netns.run(|| {
         let unfinished = |_| connect("GET /metrics HTTP/1.1\r\nx: ").expect("a connection");
@@ -117,8 +117,8 @@ fn assert_is_prompt(agent: &Agent, path: &str) -> Duration {
 }
 
 /// A script that starts the agent within that limit.
-fn within(stage: &Stage, memory: &Memory) -> PathBuf {
-    let script = stage.directory.path().join("within");
+fn within(site: &Fixture, memory: &Memory) -> PathBuf {
+    let script = site.directory.path().join("within");
     let binary = programs::redirector().expect("the redirector");
     let (procs, binary) = (memory.procs(), binary.display());
     let text = format!("#!/bin/sh\necho 0 >{}\nexec {binary} \"$@\"\n", procs.display());

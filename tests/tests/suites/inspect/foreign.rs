@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use crate::inspect::bpf::bpf;
+use super::bpf::bpf;
 
 /// `BPF_PROG_LOAD`, `BPF_PROG_ATTACH`, `BPF_PROG_DETACH` of `enum bpf_cmd`.
 const LOAD: libc::c_int = 5;

@@ -10,44 +10,44 @@ use std::{
 
 use redirector_tests::{bpffs::Bpffs, bpftool, cgroup::Cgroup};
 
-use crate::inspect::{
+use super::{
     attached::attached,
     bpf::bpf,
-    stage::{CONFIGURATION, Stage, complaint, errors},
+    fixture::{CONFIGURATION, Fixture, complaint, errors},
 };
 
 const OTHER: &str = "another redirector is attached";
 
 #[test]
 fn the_link_of_another_hook_is_not_attached_and_load_mends_it() {
-    let stage = Stage::new(CONFIGURATION);
-    assert!(stage.load(&[]).status.success());
-    let links = stage.bpffs.pin_path().join("links");
+    let site = Fixture::new(CONFIGURATION);
+    assert!(site.load(&[]).status.success());
+    let links = site.bpffs.pin_path().join("links");
     for (wrong, of) in [("connect4", "connect6"), ("recvmsg6", "sock_ops")] {
         pin_again(&links.join(of), &links.join(wrong)).expect("a pin");
-        assert!(!attached(&stage).contains(wrong), "its link is gone");
+        assert!(!attached(&site).contains(wrong), "its link is gone");
 
-        let lost = stage.json("status")["lost"].clone();
+        let lost = site.json("status")["lost"].clone();
         assert_eq!(lost, format!("not attached: {wrong}"));
 
-        let output = stage.load(&[]);
+        let output = site.load(&[]);
         assert!(output.status.success(), "{}", errors(&output));
-        assert_eq!(attached(&stage).len(), 10, "{:?}", attached(&stage));
-        assert!(stage.json("status")["lost"].is_null());
+        assert_eq!(attached(&site).len(), 10, "{:?}", attached(&site));
+        assert!(site.json("status")["lost"].is_null());
     }
     // A map is no link either.
-    pin_again(&stage.map("HEALTH"), &links.join("connect4")).expect("a pin");
-    assert_eq!(stage.json("status")["lost"], "not attached: connect4");
-    let output = stage.load(&[]);
+    pin_again(&site.map("HEALTH"), &links.join("connect4")).expect("a pin");
+    assert_eq!(site.json("status")["lost"], "not attached: connect4");
+    let output = site.load(&[]);
     assert!(output.status.success(), "{}", errors(&output));
-    assert_eq!(attached(&stage).len(), 10, "{:?}", attached(&stage));
-    unload(&stage);
+    assert_eq!(attached(&site).len(), 10, "{:?}", attached(&site));
+    unload(&site);
 }
 
 #[test]
 fn a_map_in_anothers_place_is_refused_by_whoever_would_use_it() {
-    let stage = Stage::new(CONFIGURATION);
-    assert!(stage.load(&[]).status.success());
+    let site = Fixture::new(CONFIGURATION);
+    assert!(site.load(&[]).status.success());
     for (place, is, what, wanted) in [
         // Of one shape: only the name tells them apart.
         (
@@ -60,83 +60,83 @@ fn a_map_in_anothers_place_is_refused_by_whoever_would_use_it() {
         ("BARRIER", "BARRIER_INNER", "ARRAY \"BARRIER_INNER\"", "ARRAY_OF_MAPS \"BARRIER\""),
         ("AFFINITY", "EVENTS", "a map of the type RINGBUF \"EVENTS\"", "\"AFFINITY\""),
     ] {
-        let aside = stage.bpffs.path().join("aside");
-        pin_again(&stage.map(place), &aside).expect("a pin");
-        pin_again(&stage.map(is), &stage.map(place)).expect("a pin");
+        let aside = site.bpffs.path().join("aside");
+        pin_again(&site.map(place), &aside).expect("a pin");
+        pin_again(&site.map(is), &site.map(place)).expect("a pin");
 
-        for output in [stage.load(&[]), stage.on_pins("status", &[])] {
+        for output in [site.load(&[]), site.on_pins("status", &[])] {
             let complaint = complaint(&output);
-            let begin = format!("error: {} is ", stage.map(place).display());
+            let begin = format!("error: {} is ", site.map(place).display());
             assert!(complaint.starts_with(&begin), "{complaint}");
             for part in [what, wanted, "; `redirector unload` removes all that is pinned"] {
                 assert!(complaint.contains(part), "{part:?} is not in {complaint}");
             }
         }
-        assert_eq!(attached(&stage).len(), 10, "what is attached serves on");
+        assert_eq!(attached(&site).len(), 10, "what is attached serves on");
 
-        fs::rename(&aside, stage.map(place)).expect("the right one in its place");
-        assert!(stage.load(&[]).status.success());
+        fs::rename(&aside, site.map(place)).expect("the right one in its place");
+        assert!(site.load(&[]).status.success());
     }
-    unload(&stage);
+    unload(&site);
 }
 
 #[test]
 fn a_program_array_in_anothers_place_is_told() {
-    let stage = Stage::new(CONFIGURATION);
-    assert!(stage.load(&[]).status.success());
-    let steps = stage.bpffs.pin_path().join("steps-0");
+    let site = Fixture::new(CONFIGURATION);
+    assert!(site.load(&[]).status.success());
+    let steps = site.bpffs.pin_path().join("steps-0");
     pin_again(&steps.join("NEXT_CONNECT6"), &steps.join("NEXT_CONNECT4")).expect("a pin");
-    assert_eq!(stage.json("status")["lost"], "emptied: NEXT_CONNECT4");
-    unload(&stage);
+    assert_eq!(site.json("status")["lost"], "emptied: NEXT_CONNECT4");
+    unload(&site);
 }
 
 #[test]
 fn another_redirector_on_the_same_cgroup_or_above_is_named() {
-    let stage = Stage::new(CONFIGURATION);
-    let first = stage.load(&[]);
+    let site = Fixture::new(CONFIGURATION);
+    let first = site.load(&[]);
     assert!(!errors(&first).contains(OTHER), "there is one: {}", errors(&first));
-    let again = stage.load(&[]);
+    let again = site.load(&[]);
     assert!(!errors(&again).contains(OTHER), "it is the same one: {}", errors(&again));
 
-    let below = stage.cgroup.path().join("below");
+    let below = site.cgroup.path().join("below");
     fs::create_dir(&below).expect("a cgroup");
     let elsewhere = Bpffs::mount().expect("a bpffs");
-    let beside = stage.bpffs.path().join("second");
+    let beside = site.bpffs.path().join("second");
     for (cgroup, pins, names) in [
-        (stage.cgroup.path(), &beside, true),
-        (stage.cgroup.path(), &elsewhere.pin_path(), false),
+        (site.cgroup.path(), &beside, true),
+        (site.cgroup.path(), &elsewhere.pin_path(), false),
         (&below, &elsewhere.pin_path(), false),
     ] {
-        let output = load(&stage, cgroup, pins);
+        let output = load(&site, cgroup, pins);
         let said = errors(&output);
         assert!(output.status.success(), "{said}");
         let line = said.lines().find(|line| line.contains(OTHER));
         let line = line.unwrap_or_else(|| panic!("nothing is said of the first one: {said}"));
-        let shown = format!("pins={}", stage.bpffs.pin_path().display());
+        let shown = format!("pins={}", site.bpffs.pin_path().display());
         assert_eq!(line.contains(&shown), names, "{line}");
         let arguments = ["unload".as_ref(), "--pin-path".as_ref(), pins.as_os_str()];
-        assert!(stage.redirector(&arguments).status.success());
+        assert!(site.redirector(&arguments).status.success());
     }
     let aside = Cgroup::new("aside").expect("a cgroup");
-    let output = load(&stage, aside.path(), &beside);
+    let output = load(&site, aside.path(), &beside);
     assert!(!errors(&output).contains(OTHER), "it sees other dials: {}", errors(&output));
     let arguments = ["unload".as_ref(), "--pin-path".as_ref(), beside.as_os_str()];
-    assert!(stage.redirector(&arguments).status.success());
-    unload(&stage);
+    assert!(site.redirector(&arguments).status.success());
+    unload(&site);
 }
 
-fn load(stage: &Stage, cgroup: &Path, pins: &Path) -> std::process::Output {
+fn load(site: &Fixture, cgroup: &Path, pins: &Path) -> std::process::Output {
     let arguments = ["load", "--max-slots", "256", "--max-backends", "16", "--cgroup"];
     let mut arguments: Vec<&OsStr> = arguments.map(OsStr::new).into();
     arguments.extend([cgroup.as_os_str(), "--pin-path".as_ref(), pins.as_os_str()]);
-    stage.redirector(&arguments)
+    site.redirector(&arguments)
 }
 
-fn unload(stage: &Stage) {
-    let output = stage.on_pins("unload", &[]);
+fn unload(site: &Fixture) {
+    let output = site.on_pins("unload", &[]);
     assert!(output.status.success(), "{}", errors(&output));
     let shown = ["cgroup", "show"].map(OsStr::new);
-    let shown = bpftool::json(&[&shown[..], &[stage.cgroup.path().as_os_str()]].concat());
+    let shown = bpftool::json(&[&shown[..], &[site.cgroup.path().as_os_str()]].concat());
     let left = shown.expect("the cgroup's programs").as_array().map_or(0, Vec::len);
     assert_eq!(left, 0, "a program stays attached");
 }

@@ -10,9 +10,9 @@ use redirector_tests::{
 };
 use serde_json::Value;
 
-use crate::inspect::{
+use super::{
     attached::attached,
-    stage::{CONFIGURATION, Stage, wait_until},
+    fixture::{CONFIGURATION, Fixture, wait_until},
 };
 
 /// A service with the one replica that there is.
@@ -26,16 +26,16 @@ services:
 
 #[test]
 fn the_admin_endpoint_says_how_things_are() {
-    let stage = Stage::new(ONE);
-    let far = stage.lab.node("far");
+    let site = Fixture::new(ONE);
+    let far = site.lab.node("far");
     let mut replica = Replica::start(far.netns(), "r", &[far.socket4(8080)]).expect("a replica");
-    let agent = Agent::start(stage.options()).expect("an agent");
+    let agent = Agent::start(site.options()).expect("an agent");
     let get = |path: &str| agent.get(path).expect("an answer");
     assert_eq!(get("/livez"), (200, "alive\n".to_owned()));
     assert_eq!(get("/readyz"), (200, "ready\n".to_owned()));
     assert_eq!(get("/nothing").0, 404);
 
-    let place = Place::new(stage.lab.node("node").netns(), &stage.cgroup);
+    let place = Place::new(site.lab.node("node").netns(), &site.cgroup);
     let mut client = Client::start(place).expect("a client");
     let service = "10.96.0.10:80".parse().expect("an address");
     for dialled in client.dial(Dial::tcp(service), 3).expect("dials") {
@@ -77,42 +77,42 @@ fn the_admin_endpoint_says_how_things_are() {
 
 #[test]
 fn sigterm_ends_the_agent_within_two_seconds_and_redirection_goes_on() {
-    let stage = Stage::new(ONE);
-    let far = stage.lab.node("far");
+    let site = Fixture::new(ONE);
+    let far = site.lab.node("far");
     let _replica = Replica::start(far.netns(), "r", &[far.socket4(8080)]).expect("a replica");
-    let mut agent = Agent::start(stage.options()).expect("an agent");
-    let programs = attached(&stage);
+    let mut agent = Agent::start(site.options()).expect("an agent");
+    let programs = attached(&site);
     assert_eq!(programs.len(), 10);
 
     let (status, took) = agent.stop().expect("its end");
 
     assert!(status.success(), "{status}");
     assert!(took < Duration::from_secs(2), "{took:?}");
-    assert_eq!(attached(&stage), programs);
-    let place = Place::new(stage.lab.node("node").netns(), &stage.cgroup);
+    assert_eq!(attached(&site), programs);
+    let place = Place::new(site.lab.node("node").netns(), &site.cgroup);
     let mut client = Client::start(place).expect("a client");
     let service = "10.96.0.10:80".parse().expect("an address");
     for dialled in client.dial(Dial::tcp(service), 10).expect("dials") {
         assert_eq!(dialled.outcome.as_deref(), Ok("r"));
         assert_eq!(dialled.peer, Some(service));
     }
-    let output = stage.on_pins("status", &[]);
+    let output = site.on_pins("status", &[]);
     let status = String::from_utf8_lossy(&output.stdout);
     assert!(status.starts_with("agent: none is running, for "), "{status}");
 }
 
 #[test]
 fn check_looks_where_the_pins_are() {
-    let stage = Stage::new(CONFIGURATION);
+    let site = Fixture::new(CONFIGURATION);
     let bpffs = |place: &str| {
         let arguments = ["check", "--pin-path", place, "-o", "json"].map(OsStr::new);
-        let output = stage.redirector(&arguments);
+        let output = site.redirector(&arguments);
         let findings: Value = serde_json::from_slice(&output.stdout).expect("findings");
         let found = findings.as_array().expect("a list").iter().find(|it| it["what"] == "bpffs");
         let found = found.expect("it looks for a BPF file system").clone();
         (output.status.success(), found)
     };
-    let (is_well, found) = bpffs(&stage.bpffs.pin_path().display().to_string());
+    let (is_well, found) = bpffs(&site.bpffs.pin_path().display().to_string());
     assert!(is_well && found["verdict"] == "ok", "{found}");
     let directory = tempfile::tempdir().expect("a directory");
     let elsewhere = directory.path().join("redirector").display().to_string();
@@ -124,8 +124,8 @@ fn check_looks_where_the_pins_are() {
 
 #[test]
 fn a_log_in_json_is_one_object_a_line() {
-    let stage = Stage::new(CONFIGURATION);
-    let mut options = stage.options();
+    let site = Fixture::new(CONFIGURATION);
+    let mut options = site.options();
     options.arguments.extend(["--log-format", "json"].map(str::to_owned));
     let mut agent = Agent::start(options).expect("an agent");
     agent.stop().expect("its end");
@@ -140,15 +140,15 @@ fn a_log_in_json_is_one_object_a_line() {
         assert_eq!(line["level"], "INFO", "{line}");
     }
     let loaded = lines.iter().find(|line| line["message"] == "loaded").expect("a line");
-    assert_eq!(loaded["cgroup"], stage.cgroup.path().display().to_string());
+    assert_eq!(loaded["cgroup"], site.cgroup.path().display().to_string());
     assert!(loaded["programs"].as_u64().is_some_and(|programs| programs > 8), "{loaded}");
     assert!(lines.iter().any(|line| line["message"] == "SIGTERM"), "{log}");
 }
 
 #[test]
 fn a_log_as_text_has_level_fields_and_message() {
-    let stage = Stage::new(CONFIGURATION);
-    let agent = Agent::start(stage.options()).expect("an agent");
+    let site = Fixture::new(CONFIGURATION);
+    let agent = Agent::start(site.options()).expect("an agent");
     let log = agent.log();
     let line = log.lines().find(|line| line.contains(": loaded ")).expect("a line");
     assert!(line.contains(" INFO redirector::datapath::load: loaded programs="), "{line}");
@@ -157,27 +157,27 @@ fn a_log_as_text_has_level_fields_and_message() {
 
 #[test]
 fn a_refused_file_is_told_until_it_is_mended() {
-    let stage = Stage::new(CONFIGURATION);
-    let agent = Agent::start(stage.options()).expect("an agent");
+    let site = Fixture::new(CONFIGURATION);
+    let agent = Agent::start(site.options()).expect("an agent");
     let directory = agent.run_directory().display().to_string();
     let status = || {
-        let output = stage.on_pins("status", &["--run-dir", &directory]);
+        let output = site.on_pins("status", &["--run-dir", &directory]);
         assert!(output.status.success(), "{output:?}");
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let ready = || agent.get("/readyz").expect("an answer");
     assert_eq!(ready(), (200, "ready\n".to_owned()));
-    let good = fs::read_to_string(stage.config()).expect("the file");
+    let good = fs::read_to_string(site.config()).expect("the file");
     let (bad, renamed) =
-        (good.replacen("frontends", "fronts", 1), stage.config().with_extension("new"));
+        (good.replacen("frontends", "fronts", 1), site.config().with_extension("new"));
     let put = |text: &str| {
         fs::write(&renamed, text).expect("a file");
-        fs::rename(&renamed, stage.config()).expect("a file in place");
+        fs::rename(&renamed, site.config()).expect("a file in place");
     };
 
     put(&bad);
 
-    let says = format!("{}: NOT INSTALLED: it is refused: ", stage.config().display());
+    let says = format!("{}: NOT INSTALLED: it is refused: ", site.config().display());
     wait_until("status tells of the file", || status().contains(&says));
     let told = status();
     assert!(told.contains("unknown field `fronts`"), "{told}");

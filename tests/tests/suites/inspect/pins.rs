@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use redirector_common::LAYOUT;
 use redirector_tests::agent::Agent;
 
-use crate::inspect::{
+use super::{
     attached::{Ids, attached},
-    stage::{CONFIGURATION, Stage, complaint, mode, wait_until},
+    fixture::{CONFIGURATION, Fixture, complaint, mode, wait_until},
 };
 
 /// The programs as the kernel lists them.
@@ -26,9 +26,9 @@ const HOOKS: [&str; 10] = [
 
 #[test]
 fn pins_are_for_their_owner_alone() {
-    let stage = Stage::new(CONFIGURATION);
-    let agent = Agent::start(stage.options()).expect("an agent");
-    let root = stage.bpffs.pin_path();
+    let site = Fixture::new(CONFIGURATION);
+    let agent = Agent::start(site.options()).expect("an agent");
+    let root = site.bpffs.pin_path();
     for directory in [root.clone(), root.join(format!("v{LAYOUT}")), root.join("links")] {
         assert_eq!(mode(&directory), 0o700, "{}", directory.display());
     }
@@ -46,44 +46,44 @@ fn pins_are_for_their_owner_alone() {
 
 #[test]
 fn unload_leaves_no_link_program_map_or_pin() {
-    let stage = Stage::new(CONFIGURATION);
+    let site = Fixture::new(CONFIGURATION);
     // A fresh bpffs has entries of the kernel's own.
     let listing = || -> BTreeSet<PathBuf> {
-        let entries = fs::read_dir(stage.bpffs.path()).expect("the bpffs");
+        let entries = fs::read_dir(site.bpffs.path()).expect("the bpffs");
         entries.map(|entry| entry.expect("an entry").path()).collect()
     };
     let before = listing();
-    let mut agent = Agent::start(stage.options()).expect("an agent");
-    let complaint = complaint(&stage.on_pins("unload", &[]));
+    let mut agent = Agent::start(site.options()).expect("an agent");
+    let complaint = complaint(&site.on_pins("unload", &[]));
     let expected = format!(
         "error: {} is in use by process {}; stop the agent first",
-        stage.bpffs.pin_path().display(),
+        site.bpffs.pin_path().display(),
         agent.pid().expect("it runs"),
     );
     assert_eq!(complaint, expected);
     agent.stop().expect("its end");
 
-    let ids = Ids::pinned(&stage);
+    let ids = Ids::pinned(&site);
     assert_eq!(ids.living(), ids);
     assert_eq!(ids.links.len(), HOOKS.len());
     assert!(ids.programs.len() > HOOKS.len(), "those called by others are missing: {ids:?}");
-    assert_eq!(attached(&stage), HOOKS.map(str::to_owned).into());
+    assert_eq!(attached(&site), HOOKS.map(str::to_owned).into());
 
-    let output = stage.on_pins("unload", &[]);
+    let output = site.on_pins("unload", &[]);
 
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8_lossy(&output.stdout);
     let expected =
         format!("detached {} programs and removed {} maps below", HOOKS.len(), ids.maps.len());
     assert!(said.starts_with(&expected), "{said}");
-    assert!(attached(&stage).is_empty());
-    assert!(!stage.bpffs.pin_path().exists());
+    assert!(attached(&site).is_empty());
+    assert!(!site.bpffs.pin_path().exists());
     assert_eq!(listing(), before);
     // The kernel frees them after a grace period.
     wait_until("everything is freed", || ids.living().is_empty());
 
-    let output = stage.on_pins("unload", &[]);
+    let output = site.on_pins("unload", &[]);
     assert!(output.status.success(), "a second time: {output:?}");
     let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(said, format!("nothing is pinned at {}\n", stage.bpffs.pin_path().display()));
+    assert_eq!(said, format!("nothing is pinned at {}\n", site.bpffs.pin_path().display()));
 }

@@ -10,20 +10,20 @@ use std::{
 
 use redirector_tests::{agent::Agent, bpftool, cgroup::Cgroup, programs};
 
-use crate::inspect::{
+use super::{
+    fixture::{CONFIGURATION, Fixture, complaint, errors},
     foreign::Foreign,
-    stage::{CONFIGURATION, Stage, complaint, errors},
 };
 
 #[test]
 fn pins_need_a_bpf_file_system() {
-    let stage = Stage::new(CONFIGURATION);
-    let directory = stage.directory.path();
+    let site = Fixture::new(CONFIGURATION);
+    let directory = site.directory.path();
     let load = |pin_path: &Path| {
-        stage.redirector(&[
+        site.redirector(&[
             OsStr::new("load"),
             "--cgroup".as_ref(),
-            stage.cgroup.path().as_os_str(),
+            site.cgroup.path().as_os_str(),
             "--pin-path".as_ref(),
             pin_path.as_os_str(),
         ])
@@ -53,10 +53,10 @@ fn pins_need_a_bpf_file_system() {
 
 #[test]
 fn the_cgroup_must_be_one_of_version_2() {
-    let stage = Stage::new(CONFIGURATION);
-    let pin_path = stage.bpffs.pin_path();
+    let site = Fixture::new(CONFIGURATION);
+    let pin_path = site.bpffs.pin_path();
     let load = |cgroup: &Path| {
-        stage.redirector(&[
+        site.redirector(&[
             OsStr::new("load"),
             "--cgroup".as_ref(),
             cgroup.as_os_str(),
@@ -64,7 +64,7 @@ fn the_cgroup_must_be_one_of_version_2() {
             pin_path.as_os_str(),
         ])
     };
-    let elsewhere = stage.directory.path();
+    let elsewhere = site.directory.path();
     let mount = redirector_tests::cgroup::mount_point().expect("cgroup2");
 
     assert_eq!(
@@ -76,7 +76,7 @@ fn the_cgroup_must_be_one_of_version_2() {
             mount.display()
         )
     );
-    let absent = stage.cgroup.path().join("absent");
+    let absent = site.cgroup.path().join("absent");
     assert_eq!(
         complaint(&load(&absent)),
         format!(
@@ -96,17 +96,17 @@ fn beside_version_1_the_cgroup_is_found_below() {
             nix::mount::umount(&self.0).expect("it is mounted");
         }
     }
-    let stage = Stage::new(CONFIGURATION);
-    let hierarchy = stage.directory.path().join("hierarchy");
+    let site = Fixture::new(CONFIGURATION);
+    let hierarchy = site.directory.path().join("hierarchy");
     let second = hierarchy.join("version 2");
     fs::create_dir_all(&second).expect("directories");
-    let (from, none) = (Some(stage.cgroup.path()), None::<&str>);
+    let (from, none) = (Some(site.cgroup.path()), None::<&str>);
     let bind = nix::mount::MsFlags::MS_BIND;
     nix::mount::mount(from, &second, none, bind, none).expect("a mount");
     let _bound = Bound(second);
-    let pin_path = stage.bpffs.pin_path();
+    let pin_path = site.bpffs.pin_path();
 
-    let output = stage.redirector(&[
+    let output = site.redirector(&[
         OsStr::new("load"),
         "--cgroup".as_ref(),
         hierarchy.as_os_str(),
@@ -115,23 +115,23 @@ fn beside_version_1_the_cgroup_is_found_below() {
     ]);
 
     assert!(output.status.success(), "{}", errors(&output));
-    let attached = crate::inspect::attached::attached(&stage);
+    let attached = super::attached::attached(&site);
     assert!(attached.contains("rdr_connect4"), "{attached:?}");
-    let output = stage.on_pins("unload", &[]);
+    let output = site.on_pins("unload", &[]);
     assert!(output.status.success(), "{}", errors(&output));
 }
 
 /// The parent allows nobody beside or below its program.
 #[test]
 fn an_exclusive_program_of_somebody_else_is_named() {
-    let stage = Stage::new(CONFIGURATION);
+    let site = Fixture::new(CONFIGURATION);
     let parent = Cgroup::new("exclusive").expect("a cgroup");
     let child = parent.path().join("child");
     fs::create_dir(&child).expect("a child cgroup");
     let foreign = Foreign::attach(parent.path()).expect("a foreign program");
-    let pin_path = stage.bpffs.pin_path();
+    let pin_path = site.bpffs.pin_path();
     let load = || {
-        stage.redirector(&[
+        site.redirector(&[
             OsStr::new("load"),
             "--cgroup".as_ref(),
             child.as_os_str(),
@@ -158,22 +158,22 @@ fn an_exclusive_program_of_somebody_else_is_named() {
     drop(foreign);
     let output = load();
     assert!(output.status.success(), "it is detached: {}", errors(&output));
-    let output = stage.on_pins("unload", &[]);
+    let output = site.on_pins("unload", &[]);
     assert!(output.status.success(), "{}", errors(&output));
 }
 
 /// Root is not enough: what counts is what the process may.
 #[test]
 fn missing_capabilities_are_named_and_only_load_needs_them() {
-    let stage = Stage::new(CONFIGURATION);
-    let pin_path = stage.bpffs.pin_path();
+    let site = Fixture::new(CONFIGURATION);
+    let pin_path = site.bpffs.pin_path();
     let load = |capabilities: &str| -> Output {
         let mut command = Command::new("setpriv");
         command.args(["--bounding-set", capabilities]);
         command.arg(programs::redirector().expect("the redirector"));
-        command.arg("load").arg("--cgroup").arg(stage.cgroup.path());
+        command.arg("load").arg("--cgroup").arg(site.cgroup.path());
         command.arg("--pin-path").arg(&pin_path);
-        stage.run(command)
+        site.run(command)
     };
     let needs = "; run `redirector load` as root or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
     for (taken, named) in [
@@ -189,31 +189,31 @@ fn missing_capabilities_are_named_and_only_load_needs_them() {
     }
 
     // What is loaded may be used by an agent that may do nothing. It needs 6.1 or later.
-    let output = stage.load(&[]);
+    let output = site.load(&[]);
     assert!(output.status.success(), "{}", errors(&output));
-    let script = stage.directory.path().join("powerless");
+    let script = site.directory.path().join("powerless");
     let binary = programs::redirector().expect("the redirector");
     let line = format!("#!/bin/sh\nexec setpriv --bounding-set -all {} \"$@\"\n", binary.display());
     fs::write(&script, line).expect("a script");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     fs::set_permissions(&script, mode).expect("an executable script");
-    let options = redirector_tests::agent::AgentOptions { binary: script, ..stage.options() };
+    let options = redirector_tests::agent::AgentOptions { binary: script, ..site.options() };
     let mut agent = Agent::start(options).expect("an agent without capabilities");
     assert!(agent.log().contains("no capability to load programs; using what is pinned"));
-    assert_eq!(stage.json("status")["services"].as_array().expect("services").len(), 5);
+    assert_eq!(site.json("status")["services"].as_array().expect("services").len(), 5);
     agent.stop().expect("its end");
-    let output = stage.on_pins("unload", &[]);
+    let output = site.on_pins("unload", &[]);
     assert!(output.status.success(), "{}", errors(&output));
 }
 
 #[test]
 fn commands_without_pins_say_what_makes_them() {
-    let stage = Stage::new(CONFIGURATION);
+    let site = Fixture::new(CONFIGURATION);
     for command in ["status", "dump"] {
-        let complaint = complaint(&stage.on_pins(command, &[]));
+        let complaint = complaint(&site.on_pins(command, &[]));
         let expected = format!(
             "error: cannot open the pinned map {}; `redirector load` makes it: ",
-            stage.map("SERVICES").display()
+            site.map("SERVICES").display()
         );
         assert!(complaint.starts_with(&expected), "{complaint}");
     }
@@ -221,27 +221,27 @@ fn commands_without_pins_say_what_makes_them() {
 
 #[test]
 fn an_admin_address_in_use_is_named() {
-    let stage = Stage::new(CONFIGURATION);
-    let netns = stage.lab.node("node").netns();
+    let site = Fixture::new(CONFIGURATION);
+    let netns = site.lab.node("node").netns();
     let taken = netns.run(|| TcpListener::bind("127.0.0.1:9648")).expect("the default address");
-    let pin_path = stage.bpffs.pin_path();
-    let output = stage.redirector(&[
+    let pin_path = site.bpffs.pin_path();
+    let output = site.redirector(&[
         OsStr::new("agent"),
         "--config".as_ref(),
-        stage.config().as_os_str(),
+        site.config().as_os_str(),
         "--cgroup".as_ref(),
-        stage.cgroup.path().as_os_str(),
+        site.cgroup.path().as_os_str(),
         "--pin-path".as_ref(),
         pin_path.as_os_str(),
     ]);
     drop(taken);
-    let attached = crate::inspect::attached::attached(&stage);
+    let attached = super::attached::attached(&site);
     assert!(attached.is_empty(), "an agent that did not start has left {attached:?}");
     assert_eq!(
         complaint(&output),
         "error: cannot listen on 127.0.0.1:9648; pass another --admin: Address already in use (os \
          error 98)"
     );
-    let output = stage.on_pins("unload", &[]);
+    let output = site.on_pins("unload", &[]);
     assert!(output.status.success(), "{}", errors(&output));
 }

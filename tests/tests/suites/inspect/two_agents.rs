@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redirector_tests::agent::Agent;
 
-use crate::inspect::stage::{CONFIGURATION, Stage, complaint, wait_until};
+use super::fixture::{CONFIGURATION, Fixture, complaint, wait_until};
 
 const WAITS: &str = "another agent is running; waiting for it to end";
 
@@ -21,24 +21,23 @@ fn a_second_agent_waits_and_takes_over_when_the_first_is_killed() {
 }
 
 fn take_over(end: impl Fn(&mut Agent)) {
-    let stage = Stage::new(CONFIGURATION);
-    let mut first = Agent::start(stage.options()).expect("an agent");
+    let site = Fixture::new(CONFIGURATION);
+    let mut first = Agent::start(site.options()).expect("an agent");
     let pid = first.pid().expect("it runs");
-    let mut second = Agent::spawn(stage.options()).expect("a second agent");
+    let mut second = Agent::spawn(site.options()).expect("a second agent");
     wait_until("the second one says that it waits", || second.log().contains(WAITS));
     let log = second.log();
     let line = log.lines().find(|line| line.contains(WAITS)).expect("a line");
-    for part in [" WARN ", &format!("holder={pid}"), &stage.bpffs.pin_path().display().to_string()]
-    {
+    for part in [" WARN ", &format!("holder={pid}"), &site.bpffs.pin_path().display().to_string()] {
         assert!(line.contains(part), "{part:?} is not in {line:?}");
     }
     assert!(!second.is_ready().expect("it runs"));
-    assert_eq!(stage.json("status")["agent"], pid);
+    assert_eq!(site.json("status")["agent"], pid);
 
     end(&mut first);
 
     second.wait_until_ready().expect("it takes over");
-    assert_eq!(stage.json("status")["agent"], second.pid().expect("it runs"));
+    assert_eq!(site.json("status")["agent"], second.pid().expect("it runs"));
     // Nothing had changed.
     let (status, metrics) = second.get("/metrics").expect("metrics");
     assert_eq!(status, 200);
@@ -48,9 +47,9 @@ fn take_over(end: impl Fn(&mut Agent)) {
 
 #[test]
 fn an_agent_that_waits_stops_when_it_is_told() {
-    let stage = Stage::new(CONFIGURATION);
-    let first = Agent::start(stage.options()).expect("an agent");
-    let mut second = Agent::spawn(stage.options()).expect("a second agent");
+    let site = Fixture::new(CONFIGURATION);
+    let first = Agent::start(site.options()).expect("an agent");
+    let mut second = Agent::spawn(site.options()).expect("a second agent");
     wait_until("the second one says that it waits", || second.log().contains(WAITS));
 
     let (status, took) = second.stop().expect("its end");
@@ -65,12 +64,12 @@ fn an_agent_that_waits_stops_when_it_is_told() {
 
 #[test]
 fn load_beside_an_agent_is_refused() {
-    let stage = Stage::new(CONFIGURATION);
-    let agent = Agent::start(stage.options()).expect("an agent");
+    let site = Fixture::new(CONFIGURATION);
+    let agent = Agent::start(site.options()).expect("an agent");
     let expected = format!(
         "error: {} is in use by process {}; an agent that may load does it itself, stop it to load by hand",
-        stage.bpffs.pin_path().display(),
+        site.bpffs.pin_path().display(),
         agent.pid().expect("it runs"),
     );
-    assert_eq!(complaint(&stage.load(&[])), expected);
+    assert_eq!(complaint(&site.load(&[])), expected);
 }

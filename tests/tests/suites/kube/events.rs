@@ -10,7 +10,7 @@ use redirector_tests::{
 };
 use serde_json::Value;
 
-use crate::kube::stage::{Stage, WEB};
+use super::stage::{Stage, WEB};
 
 const POLICY: &str = "
 targetRefs: [{kind: Service, name: web}]

@@ -11,7 +11,7 @@ use redirector_tests::{
 };
 use serde_json::Value;
 
-use crate::kube::stage::{Condition, Setup, Stage};
+use super::stage::{Condition, Setup, Stage};
 
 /// Everything goes to the Service `backup`, as no policy by locality would have it.
 const BACKUP_FIRST: &str = "

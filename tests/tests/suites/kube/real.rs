@@ -7,7 +7,7 @@ use redirector_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::kube::stage::{CRD, NAMESPACE, WEB};
+use super::stage::{CRD, NAMESPACE, WEB};
 
 const POLICY: &str = "
 targetRefs: [{kind: Service, name: web}]

@@ -5,7 +5,7 @@ use redirector_tests::{
     zones::wait_until,
 };
 
-use crate::kube::stage::{CRD, Setup, Stage, rights};
+use super::stage::{CRD, Setup, Stage, rights};
 
 const POLICY: &str = "
 targetRefs: [{kind: Service, name: web}]

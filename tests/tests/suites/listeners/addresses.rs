@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use redirector_common::HealthByte;
 use redirector_tests::{bpftool, server::Listen};
 
-use crate::listeners::fixture::{
+use super::fixture::{
     Fixture, LOCAL, PORT, REMOTE, frontend_second, frontend4, frontend6, pod_second,
 };
 

@@ -6,7 +6,7 @@ use nix::{
 };
 use redirector_tests::server::Listen;
 
-use crate::listeners::fixture::{Fixture, LOCAL, PORT, REMOTE, frontend4};
+use super::fixture::{Fixture, LOCAL, PORT, REMOTE, frontend4};
 
 #[test]
 fn a_killed_listener_ejects_before_anybody_dials_and_a_new_one_readmits_at_once() {

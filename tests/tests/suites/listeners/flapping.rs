@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use redirector_tests::server::Listen;
 
-use crate::listeners::fixture::{Fixture, frontend4};
+use super::fixture::{Fixture, frontend4};
 
 /// Each is an ejection, which a probe confirms, and its end.
 const TIMES: usize = 40;

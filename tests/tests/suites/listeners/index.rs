@@ -9,7 +9,7 @@ use redirector_common::{
     identity_of, mix,
 };
 
-use crate::listeners::fixture::Fixture;
+use super::fixture::Fixture;
 
 /// With as many elsewhere half of what the maps have room for: all are replaced while they serve.
 const BACKENDS: u32 = 2_000;

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use redirector_tests::server::{Listen, Server};
 
-use crate::listeners::fixture::{Fixture, PORT, frontend4};
+use super::fixture::{Fixture, PORT, frontend4};
 
 #[test]
 fn a_listener_older_than_the_programs_ejects_like_any_other() {

@@ -7,7 +7,7 @@ use redirector_tests::{
     server::Listen,
 };
 
-use crate::listeners::fixture::{Fixture, LOCAL, frontend4};
+use super::fixture::{Fixture, LOCAL, frontend4};
 
 /// Connects per second.
 const RATE: u32 = 2_000;

@@ -8,7 +8,7 @@ use redirector_tests::{
     wait::wait_until,
 };
 
-use crate::lost::fixture::{Fixture, SWEEP, detach};
+use super::fixture::{Fixture, SWEEP, detach};
 
 #[test]
 fn a_detached_link_is_attached_again_by_the_loader_while_the_agent_stays() {

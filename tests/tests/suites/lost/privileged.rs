@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use redirector_tests::wait::wait_until;
 
-use crate::lost::fixture::{Fixture, detach};
+use super::fixture::{Fixture, detach};
 
 type Taking = fn(&Fixture);
 

@@ -8,7 +8,7 @@ use redirector_tests::{
 };
 use serde_json::json;
 
-use crate::operator::stage::{FLAT, load, names, say, say_json, zones};
+use super::stage::{FLAT, load, names, say, say_json, zones};
 
 /// How soon connects must follow an operator.
 const PROMPT_US: u64 = 100_000;

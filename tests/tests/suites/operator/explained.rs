@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use redirector_tests::zones::{Zones, answers};
 use serde_json::Value;
 
-use crate::operator::stage::{FLAT, TIERED, say, say_json, wait_for, zones};
+use super::stage::{FLAT, TIERED, say, say_json, wait_for, zones};
 
 const DIALS: u32 = 20_000;
 /// In points: more than five standard deviations of so many dials, whatever the share.

@@ -8,7 +8,7 @@ use redirector_tests::{
 };
 use serde_json::json;
 
-use crate::operator::stage::{TIERED, load, names, say, say_json, wait_for, zones};
+use super::stage::{TIERED, load, names, say, say_json, wait_for, zones};
 
 /// How soon connects must follow an operator.
 const PROMPT_US: u64 = 100_000;

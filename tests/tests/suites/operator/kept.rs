@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::operator::stage::{say, say_json, zones};
+use super::stage::{say, say_json, zones};
 
 #[test]
 fn orders_of_another_version_survive_this_one_and_a_damaged_file_is_moved_aside() {

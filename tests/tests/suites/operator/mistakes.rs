@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 use redirector_tests::zones::Zones;
 use serde_json::json;
 
-use crate::operator::stage::{say_json, zones};
+use super::stage::{say_json, zones};
 
 #[test]
 fn a_mistake_is_named_and_changes_nothing() {

@@ -6,7 +6,7 @@ use std::fs;
 use redirector_tests::zones::{Group, Zones};
 use serde_json::Value;
 
-use crate::operator::stage::{groups, say, say_json};
+use super::stage::{groups, say, say_json};
 
 /// A namespace of 63 bytes, a Service of 63 and a port of 15.
 fn names() -> [String; 2] {

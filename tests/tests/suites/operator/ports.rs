@@ -3,7 +3,7 @@
 use redirector_tests::zones::{Group, Zones};
 use serde_json::json;
 
-use crate::operator::stage::{groups, names, say, say_json};
+use super::stage::{groups, names, say, say_json};
 
 const HTTP: &str = "10.96.0.20:80";
 const GRPC: &str = "10.96.0.20:81";

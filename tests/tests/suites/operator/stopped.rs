@@ -11,7 +11,7 @@ use std::{
 use redirector_tests::{wait::wait_until, zones::Zones};
 use serde_json::{Value, json};
 
-use crate::operator::stage::{say_json, zones};
+use super::stage::{say_json, zones};
 
 /// As the programs have it.
 const SILENT: f64 = 5.0;

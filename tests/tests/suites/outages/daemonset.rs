@@ -11,7 +11,7 @@ use redirector_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::outages::{
+use super::{
     left::{Ids, attached, is_unpinned},
     stage::{FAST, SMALL, answer, kube_proxy, load, none_failed, options, service, until},
 };

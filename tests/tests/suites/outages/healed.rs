@@ -8,7 +8,7 @@ use redirector_tests::{
     cluster::{Cluster, Options, slice},
 };
 
-use crate::outages::{
+use super::{
     operated::{KINDS, Stage, prepare, refusing},
     stage::{FAST, definition, options, service, until},
 };

@@ -9,7 +9,7 @@ use redirector_tests::{
     dialer::LoadRun,
 };
 
-use crate::outages::stage::{load, none_failed, objections, policy, service, until};
+use super::stage::{load, none_failed, objections, policy, service, until};
 
 /// What the agent watches.
 pub(crate) const KINDS: [&str; 4] = ["services", "endpointslices", "failoverpolicies", "nodes"];

@@ -9,7 +9,7 @@ use redirector_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::outages::{
+use super::{
     operated::{Stage, prepare, refusing},
     stage::{SMALL, service, until},
 };

@@ -19,7 +19,7 @@ use redirector_tests::{
     replica::Replica,
 };
 
-use crate::outages::stage::{
+use super::stage::{
     FAST, answer, counter, kube_proxy, load, none_failed, options, service, until, until_of,
 };
 

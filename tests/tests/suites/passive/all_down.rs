@@ -2,10 +2,8 @@
 
 use redirector_tests::{dialer::Failure, replica::Replica, wait::wait_until};
 
-use crate::{
-    common::counter,
-    passive::fixture::{REPLICA, backend, failed, service, site, start, tcp},
-};
+use super::fixture::{REPLICA, backend, failed, service, site, start, tcp};
+use crate::common::counter;
 
 const BACKENDS: u16 = 64;
 const DEAD: u16 = 60;

@@ -4,10 +4,8 @@ use std::time::{Duration, Instant};
 
 use redirector_tests::wait::wait_until;
 
-use crate::{
-    common::counter,
-    passive::fixture::{REPLICA, backend, failed, service, site, start, tcp},
-};
+use super::fixture::{REPLICA, backend, failed, service, site, start, tcp};
+use crate::common::counter;
 
 const POLICY: &str =
     "probe: off, passive: {refused: 2, timeouts: 2, baseEjection: 1s, maxEjection: 4s}";

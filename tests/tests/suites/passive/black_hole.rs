@@ -8,10 +8,8 @@ use redirector_tests::{
     wait::wait_until,
 };
 
-use crate::{
-    common::counter,
-    passive::fixture::{REPLICA, backend, failed, service, site, start, tcp},
-};
+use super::fixture::{REPLICA, backend, failed, service, site, start, tcp};
+use crate::common::counter;
 
 const DEFAULT: &str = "probe: {interval: 500ms, timeout: 300ms}, \
                        passive: {refused: 3, timeouts: 5, baseEjection: 1s, maxEjection: 2s}";

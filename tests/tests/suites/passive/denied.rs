@@ -2,12 +2,10 @@
 
 use redirector_tests::{dialer::Dial, wait::wait_until};
 
-use crate::{
-    common::counter,
-    passive::fixture::{
-        REPLICA, backend, failed, hostile, hostile_network, service, site, start, tcp,
-    },
+use super::fixture::{
+    REPLICA, backend, failed, hostile, hostile_network, service, site, start, tcp,
 };
+use crate::common::counter;
 
 const LIMIT: usize = 3;
 const POLICY: &str = "probe: {interval: 500ms, timeout: 300ms}, \

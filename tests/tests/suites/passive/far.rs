@@ -4,10 +4,8 @@ use std::thread;
 
 use redirector_tests::{fixture::Fixture, wait::wait_until};
 
-use crate::{
-    common::counter,
-    passive::fixture::{REPLICA, backend, failed, service, site, start, swallowed, tcp},
-};
+use super::fixture::{REPLICA, backend, failed, service, site, start, swallowed, tcp};
+use crate::common::counter;
 
 const POLICY: &str = "probe: off, passive: {refused: 3, timeouts: 5, baseEjection: 300s}";
 /// How many connects are under way at once: twice what moves a client.

@@ -8,10 +8,8 @@ use redirector_tests::{
     wait::wait_until,
 };
 
-use crate::{
-    common::counter,
-    passive::fixture::{hostile, tcp},
-};
+use super::fixture::{hostile, tcp};
+use crate::common::counter;
 
 /// A connect that is swallowed takes 300 ms.
 const POLICY: &str = "connectTimeout: 300ms, probe: {interval: 1s, timeout: 500ms}";

@@ -2,10 +2,8 @@
 
 use redirector_tests::{fixture::Fixture, wait::wait_until};
 
-use crate::{
-    common::counter,
-    passive::fixture::{REPLICA, backend, failed, service, site, start, tcp},
-};
+use super::fixture::{REPLICA, backend, failed, service, site, start, tcp};
+use crate::common::counter;
 
 const LIMIT: usize = 3;
 /// Asked by urgent questions alone for as long as a test takes.

@@ -10,10 +10,8 @@ use std::{
 
 use redirector_tests::{dialer::Dial, wait::wait_until};
 
-use crate::{
-    common::counter,
-    passive::fixture::{REPLICA, address, backend, failed, held_seats, service, site, start, tcp},
-};
+use super::fixture::{REPLICA, address, backend, failed, held_seats, service, site, start, tcp};
+use crate::common::counter;
 
 const POLICY: &str = "probe: off";
 const DIALS: u32 = 60;

@@ -10,10 +10,8 @@ use redirector_tests::{
     script::{Kind, Outcome, RawAddress, Scripter, Step},
 };
 
-use crate::{
-    common::counter,
-    passive::fixture::{self, REPLICA, failed, start},
-};
+use super::fixture::{self, REPLICA, failed, start};
+use crate::common::counter;
 
 const POLICY: &str = "probe: off";
 const DIALS: u32 = 60;

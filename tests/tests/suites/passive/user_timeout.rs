@@ -7,7 +7,7 @@ use redirector_tests::{
     script::{Kind, Outcome, RawAddress, Scripter, Step},
 };
 
-use crate::passive::fixture::{REPLICA, address, backend, service, site, start};
+use super::fixture::{REPLICA, address, backend, service, site, start};
 
 /// Nobody is ejected here: each connect meets what it shall.
 const POLICY: &str = "probe: off, passive: {refused: 0, timeouts: 0}";

@@ -8,7 +8,7 @@ use redirector_tests::{
 };
 use serde_json::Value;
 
-use crate::privileges::fixture::redirector_binary;
+use super::fixture::redirector_binary;
 
 /// Gives its words a mount namespace as a runtime's on a node with cgroup version 1: without cgroup2.
 const IN_A_POD: &str =

@@ -8,7 +8,7 @@ use std::{
 
 use redirector_tests::privileges::{AGENT, LOADER, LOADING, STRANGER, User};
 
-use crate::privileges::fixture::{PROBED, start};
+use super::fixture::{PROBED, start};
 
 #[test]
 fn another_user_can_open_no_pin() {

@@ -8,10 +8,8 @@ use redirector_tests::{
     wait::wait_until,
 };
 
-use crate::{
-    common::counter,
-    privileges::fixture::{PROBED, answered_by, assert_redirected, list, start, tcp},
-};
+use super::fixture::{PROBED, answered_by, assert_redirected, list, start, tcp};
+use crate::common::counter;
 
 #[test]
 fn an_agent_without_capabilities_does_all_that_one_of_root_does() {

@@ -7,12 +7,8 @@ use redirector_tests::{
     wait::wait_until,
 };
 
-use crate::{
-    common::counter,
-    privileges::fixture::{
-        answered_by, assert_redirected, kinds, list, redirector_binary, start, tcp,
-    },
-};
+use super::fixture::{answered_by, assert_redirected, kinds, list, redirector_binary, start, tcp};
+use crate::common::counter;
 
 /// A connect may take that long at most, where it can be bounded.
 const POLICY: &str = "probe: off, connectTimeout: 500ms, \

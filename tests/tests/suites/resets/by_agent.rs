@@ -6,10 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::resets::{
+use super::{
+    fixture::Fixture,
     held::{Held, Transport, all_failed},
     pods::{BACKENDS, Family, PODS, PORT},
-    stage::Stage,
 };
 
 const PROBE: &str = "probe: {tcp: {}, interval: 200ms, timeout: 200ms, unhealthy: 2, healthy: 2}";
@@ -24,16 +24,16 @@ const TEN: [Family; 10] = {
 };
 
 /// Every pod to every service, all working; every backend has answered the agent's probes.
-fn connections(stage: &Stage, families: &[Family], transport: Transport) -> Vec<Held> {
+fn connections(site: &Fixture, families: &[Family], transport: Transport) -> Vec<Held> {
     let mut all = Vec::new();
     for pod in 0..PODS {
         for service in 0..BACKENDS {
-            all.extend(families.iter().map(|family| stage.dial(pod, service, *family, transport)));
+            all.extend(families.iter().map(|family| site.dial(pod, service, *family, transport)));
         }
     }
     all.iter().for_each(Held::works);
-    let agent = stage.pods.lab.node("agent");
-    for backend in &stage.pods.backends {
+    let agent = site.pods.lab.node("agent");
+    for backend in &site.pods.backends {
         let has_answered = || {
             backend.accepted(agent.ipv4().into()) > 1 && backend.accepted(agent.ipv6().into()) > 1
         };
@@ -43,14 +43,14 @@ fn connections(stage: &Stage, families: &[Family], transport: Transport) -> Vec<
 }
 
 /// Waits until both addresses of the lost backend are ejected, and says when that was.
-fn ejected(stage: &Stage) -> Instant {
-    let node = stage.pods.backend(LOST);
+fn ejected(site: &Fixture) -> Instant {
+    let node = site.pods.backend(LOST);
     let names = [node.socket4(PORT), node.socket6(PORT)].map(|address| format!("{address}/tcp"));
     let is_ejected = |log: &str, name: &String| {
         log.lines().any(|line| line.contains(" ejected ") && line.contains(name.as_str()))
     };
     wait_until("the ejection", || {
-        let log = stage.agent.log();
+        let log = site.agent.log();
         names.iter().all(|name| is_ejected(&log, name))
     });
     Instant::now()
@@ -64,22 +64,22 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-fn has_reset(stage: &Stage) -> bool {
-    stage.agent.log().contains("reset the connections")
+fn has_reset(site: &Fixture) -> bool {
+    site.agent.log().contains("reset the connections")
 }
 
 #[test]
 fn connections_to_a_silent_backend_are_reset_within_a_second_of_its_ejection() {
-    let stage = Stage::new(&format!("{RESET}, {PROBE}"), RESET);
-    let _entered = stage.enter();
-    let tcp = connections(&stage, &TEN, Transport::Tcp);
-    let udp = connections(&stage, &[Family::V4, Family::V6, Family::Mapped], Transport::Udp);
-    let sending = connections(&stage, &[Family::V4], Transport::Sending);
+    let site = Fixture::new(&format!("{RESET}, {PROBE}"), RESET);
+    let _entered = site.enter();
+    let tcp = connections(&site, &TEN, Transport::Tcp);
+    let udp = connections(&site, &[Family::V4, Family::V6, Family::Mapped], Transport::Udp);
+    let sending = connections(&site, &[Family::V4], Transport::Sending);
     assert_eq!(tcp.len(), 200);
 
     let cut = Instant::now();
-    stage.pods.lab.cut("b2").expect("a cut cable");
-    let ejected = ejected(&stage);
+    site.pods.lab.cut("b2").expect("a cut cable");
+    let ejected = ejected(&site);
     let of_lost = |held: &&Held| held.backend == LOST;
     let lost: Vec<_> = tcp.iter().filter(of_lost).collect();
     let failed = all_failed(&lost, Duration::from_secs(1));
@@ -103,37 +103,37 @@ fn connections_to_a_silent_backend_are_reset_within_a_second_of_its_ejection() {
 
 #[test]
 fn with_keep_no_connection_is_reset() {
-    let stage = Stage::new(&format!("onBackendLost: Keep, {PROBE}"), "");
-    let _entered = stage.enter();
-    let tcp = connections(&stage, &TEN, Transport::Tcp);
+    let site = Fixture::new(&format!("onBackendLost: Keep, {PROBE}"), "");
+    let _entered = site.enter();
+    let tcp = connections(&site, &TEN, Transport::Tcp);
 
-    stage.pods.lab.cut("b2").expect("a cut cable");
-    ejected(&stage);
-    stage.pods.lab.heal("b2").expect("a cable");
+    site.pods.lab.cut("b2").expect("a cut cable");
+    ejected(&site);
+    site.pods.lab.heal("b2").expect("a cable");
 
     tcp.iter().for_each(Held::works);
-    assert!(!has_reset(&stage), "{}", stage.agent.log());
+    assert!(!has_reset(&site), "{}", site.agent.log());
 }
 
 /// A graceful shutdown: the listener first, and then what is under way.
 #[test]
 fn a_replica_that_closes_its_listener_finishes_its_requests() {
-    let stage = Stage::new(&format!("{RESET}, {PROBE}"), RESET);
-    let _entered = stage.enter();
-    let tcp = connections(&stage, &TEN, Transport::Tcp);
+    let site = Fixture::new(&format!("{RESET}, {PROBE}"), RESET);
+    let _entered = site.enter();
+    let tcp = connections(&site, &TEN, Transport::Tcp);
     let slow: Vec<_> = tcp.iter().filter(|held| held.backend == LOST).collect();
     assert_eq!(slow.len(), 50);
 
-    let replica = &stage.pods.backends[LOST];
+    let replica = &site.pods.backends[LOST];
     replica.be_slow(true);
     slow.iter().for_each(|held| held.ask().expect("a request"));
     replica.close_listeners();
-    ejected(&stage);
+    ejected(&site);
     replica.be_slow(false);
 
     for held in slow {
         held.hear().unwrap_or_else(|error| panic!("{held}: no answer: {error}"));
         held.works();
     }
-    assert!(!has_reset(&stage), "{}", stage.agent.log());
+    assert!(!has_reset(&site), "{}", site.agent.log());
 }

@@ -6,7 +6,7 @@ use redirector::datapath::{Destroyed, Resets};
 use redirector_core::service::{BackendRef, Protocol};
 use redirector_tests::netns::Netns;
 
-use crate::resets::{
+use super::{
     held::{Held, Transport, all_failed},
     pods::{BACKENDS, Family, PODS, PORT, Pods},
 };
@@ -177,7 +177,7 @@ fn the_cost_grows_by_namespace_and_by_connection() {
 
     let few = fastest();
     let more: Vec<Netns> = (0..NAMESPACES).map(|_| Netns::new().expect("a namespace")).collect();
-    let pauses: Vec<_> = more.iter().map(crate::resets::reach::pause).collect();
+    let pauses: Vec<_> = more.iter().map(super::reach::pause).collect();
     let many = fastest();
     drop(pauses);
     let open = |_| {

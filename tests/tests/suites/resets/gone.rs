@@ -6,26 +6,26 @@ use std::time::Duration;
 use redirector_tests::wait::wait_until;
 use serde_json::Value;
 
-use crate::resets::{
+use super::{
+    fixture::Fixture,
     held::{Held, Transport, all_failed},
     pods::Family,
-    stage::Stage,
 };
 
 /// From the file to the socket.
 const PROMPT: Duration = Duration::from_secs(5);
 
-fn dial(stage: &Stage, service: usize) -> [Held; 3] {
+fn dial(site: &Fixture, service: usize) -> [Held; 3] {
     let sockets = [Family::V4, Family::V6, Family::Mapped]
-        .map(|family| stage.dial(0, service, family, Transport::Udp));
+        .map(|family| site.dial(0, service, family, Transport::Udp));
     sockets.iter().for_each(Held::works);
     sockets
 }
 
 /// Waits until the kernel has that many backends, each as often as it is listed.
-fn wait_for(stage: &Stage, backends: usize) {
+fn wait_for(site: &Fixture, backends: usize) {
     wait_until("the new file is in force", || {
-        let dump = stage.agent.command("dump", &["-o", "json"]).expect("redirector dump");
+        let dump = site.agent.command("dump", &["-o", "json"]).expect("redirector dump");
         let output = dump.wait_with_output().expect("its output");
         let dump: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         let services = dump["services"].as_array().expect("services").iter();
@@ -41,33 +41,33 @@ fn all_end(sockets: &[Held]) {
 
 #[test]
 fn a_flow_waits_for_another_backend_and_then_ends() {
-    let stage = Stage::new("", "");
-    let _entered = stage.enter();
-    stage.list(&[(0, &[0]), (1, &[1])]);
-    wait_for(&stage, 4);
-    let (flows, others) = (dial(&stage, 0), dial(&stage, 1));
-    stage.list(&[(0, &[]), (1, &[1])]);
-    wait_for(&stage, 2);
+    let site = Fixture::new("", "");
+    let _entered = site.enter();
+    site.list(&[(0, &[0]), (1, &[1])]);
+    wait_for(&site, 4);
+    let (flows, others) = (dial(&site, 0), dial(&site, 1));
+    site.list(&[(0, &[]), (1, &[1])]);
+    wait_for(&site, 2);
     flows.iter().for_each(Held::works);
 
-    stage.list(&[(0, &[2]), (1, &[1])]);
+    site.list(&[(0, &[2]), (1, &[1])]);
 
     all_end(&flows);
     others.iter().for_each(Held::works);
-    dial(&stage, 0);
+    dial(&site, 0);
 }
 
 #[test]
 fn a_flow_ends_though_another_service_still_lists_its_backend() {
-    let stage = Stage::new("", "");
-    let _entered = stage.enter();
-    stage.list(&[(0, &[0]), (1, &[0])]);
-    wait_for(&stage, 4);
-    let (flows, others) = (dial(&stage, 0), dial(&stage, 1));
-    let direct = stage.dial_directly(0, 0, Family::V4, Transport::Udp);
+    let site = Fixture::new("", "");
+    let _entered = site.enter();
+    site.list(&[(0, &[0]), (1, &[0])]);
+    wait_for(&site, 4);
+    let (flows, others) = (dial(&site, 0), dial(&site, 1));
+    let direct = site.dial_directly(0, 0, Family::V4, Transport::Udp);
     direct.works();
 
-    stage.list(&[(0, &[2]), (1, &[0])]);
+    site.list(&[(0, &[2]), (1, &[0])]);
 
     all_end(&flows);
     others.iter().for_each(Held::works);
@@ -76,16 +76,16 @@ fn a_flow_ends_though_another_service_still_lists_its_backend() {
 
 #[test]
 fn a_flow_ends_whose_backend_left_while_no_agent_looked() {
-    let mut stage = Stage::new("", "");
-    let _entered = stage.enter();
-    stage.list(&[(0, &[0]), (1, &[1])]);
-    wait_for(&stage, 4);
-    let (flows, others) = (dial(&stage, 0), dial(&stage, 1));
-    stage.agent.kill9();
-    stage.list(&[(0, &[2]), (1, &[1])]);
+    let mut site = Fixture::new("", "");
+    let _entered = site.enter();
+    site.list(&[(0, &[0]), (1, &[1])]);
+    wait_for(&site, 4);
+    let (flows, others) = (dial(&site, 0), dial(&site, 1));
+    site.agent.kill9();
+    site.list(&[(0, &[2]), (1, &[1])]);
     flows.iter().for_each(Held::works);
 
-    stage.agent.restart().expect("another agent");
+    site.agent.restart().expect("another agent");
 
     all_end(&flows);
     others.iter().for_each(Held::works);

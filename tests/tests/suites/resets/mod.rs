@@ -3,9 +3,9 @@
 mod by_agent;
 mod direct;
 mod echo;
+mod fixture;
 mod gone;
 mod held;
 mod pods;
 mod reach;
 mod redirected;
-mod stage;

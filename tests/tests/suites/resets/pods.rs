@@ -10,7 +10,7 @@ use redirector_tests::{
     place::Place,
 };
 
-use crate::resets::echo::Echo;
+use super::echo::Echo;
 
 pub(crate) const PODS: usize = 5;
 pub(crate) const BACKENDS: usize = 4;

@@ -13,7 +13,7 @@ use redirector_core::service::{BackendRef, Protocol};
 use redirector_tests::{names::Directory, netns::Netns, place::Place, programs};
 use serde_json::Value;
 
-use crate::resets::{
+use super::{
     held::{Held, Transport, all_failed},
     pods::{Family, PORT, Pods},
 };

@@ -8,17 +8,17 @@ use redirector_core::{
     service::{BackendRef, Protocol},
 };
 
-use crate::resets::{
+use super::{
+    fixture::{DIALLED, Fixture, frontends},
     held::{Held, Transport, all_failed},
     pods::{BACKENDS, Family, PODS, PORT},
-    stage::{DIALLED, Stage, frontends},
 };
 
 const FAMILIES: [Family; 3] = [Family::V4, Family::V6, Family::Mapped];
 const LOST: usize = 1;
 
 /// As the agent loads by default, or with `--peer-name none`.
-fn resets(stage: &Stage, remembers: bool) -> Resets {
+fn resets(site: &Fixture, remembers: bool) -> Resets {
     let options = Options {
         capacities: Capacities { frontends: 0, services: 0, backends: 0, nodes: 0, slots: 0 },
         remember_tcp: remembers,
@@ -27,12 +27,12 @@ fn resets(stage: &Stage, remembers: bool) -> Resets {
         seats: SEATS,
         owner: None,
     };
-    let cgroup = Cgroup::open(Some(stage.cgroup.path())).expect("the cgroup");
-    Resets::open(&Pins::new(stage.bpffs.pin_path()), &options, &cgroup).expect("resets")
+    let cgroup = Cgroup::open(Some(site.cgroup.path())).expect("the cgroup");
+    Resets::open(&Pins::new(site.bpffs.pin_path()), &options, &cgroup).expect("resets")
 }
 
-fn lost(stage: &Stage) -> Vec<BackendRef> {
-    let node = stage.pods.backend(LOST);
+fn lost(site: &Fixture) -> Vec<BackendRef> {
+    let node = site.pods.backend(LOST);
     let addresses = [node.ipv4().into(), node.ipv6().into()];
     let protocols = [Protocol::Tcp, Protocol::Udp];
     addresses
@@ -52,25 +52,25 @@ fn everywhere(mut open: impl FnMut(usize, usize, Family)) {
 
 #[test]
 fn sockets_that_were_not_redirected_stay() {
-    let stage = Stage::new("", "");
+    let site = Fixture::new("", "");
     let mut foreign = Vec::new();
     everywhere(|pod, backend, family| {
-        let open = |transport| stage.dial_directly(pod, backend, family, transport);
+        let open = |transport| site.dial_directly(pod, backend, family, transport);
         foreign.extend([Transport::Tcp, Transport::Udp, Transport::Sending].map(open));
     });
-    let _entered = stage.enter();
+    let _entered = site.enter();
     let (mut redirected, mut direct) = (Vec::new(), Vec::new());
     everywhere(|pod, backend, family| {
-        let open = |transport| stage.dial(pod, backend, family, transport);
+        let open = |transport| site.dial(pod, backend, family, transport);
         redirected.extend([Transport::Tcp, Transport::Udp].map(open));
-        foreign.push(stage.dial(pod, backend, family, Transport::Sending));
-        direct.push(stage.dial_directly(pod, backend, family, Transport::Tcp));
+        foreign.push(site.dial(pod, backend, family, Transport::Sending));
+        direct.push(site.dial_directly(pod, backend, family, Transport::Tcp));
     });
     let all = || redirected.iter().chain(&foreign).chain(&direct);
     all().for_each(Held::works);
     let of_lost = |held: &&Held| held.backend == LOST;
 
-    let done = resets(&stage, true).destroy(&lost(&stage)).expect("a reset");
+    let done = resets(&site, true).destroy(&lost(&site)).expect("a reset");
 
     let lost_ones: Vec<_> = redirected.iter().filter(of_lost).collect();
     all_failed(&lost_ones, Duration::from_secs(1));
@@ -83,7 +83,7 @@ fn sockets_that_were_not_redirected_stay() {
     println!("reset {} + {} in {:?}, their storage read", done.tcp, done.udp, done.took);
 
     // Where sockets remember nothing, their cgroup is all there is to go by.
-    let done = resets(&stage, false).destroy(&lost(&stage)).expect("a reset");
+    let done = resets(&site, false).destroy(&lost(&site)).expect("a reset");
     assert_eq!((done.tcp, done.udp), (15, 0), "those that dialled it themselves");
     all_failed(&direct.iter().filter(of_lost).collect::<Vec<_>>(), Duration::from_secs(1));
     foreign.iter().for_each(Held::works);
@@ -92,15 +92,15 @@ fn sockets_that_were_not_redirected_stay() {
 /// As the agent asks when another service keeps its connections to the same backend.
 #[test]
 fn a_socket_that_dialled_a_service_which_keeps_its_connections_stays() {
-    let stage = Stage::new("", "");
-    let _entered = stage.enter();
-    let [v4, v6, mapped] = FAMILIES.map(|family| stage.dial(0, LOST, family, Transport::Tcp));
+    let site = Fixture::new("", "");
+    let _entered = site.enter();
+    let [v4, v6, mapped] = FAMILIES.map(|family| site.dial(0, LOST, family, Transport::Tcp));
     [&v4, &v6, &mapped].into_iter().for_each(Held::works);
     let (kept, _) = frontends(LOST);
     let tcp = BTreeSet::from([SocketAddr::new(kept.into(), DIALLED)]);
     let kept = Kept { tcp, ..Kept::default() };
 
-    let done = resets(&stage, true).destroy_but(&lost(&stage), &kept).expect("a reset");
+    let done = resets(&site, true).destroy_but(&lost(&site), &kept).expect("a reset");
 
     assert_eq!(done.tcp, 1);
     all_failed(&[&v6], Duration::from_secs(1));
@@ -110,14 +110,14 @@ fn a_socket_that_dialled_a_service_which_keeps_its_connections_stays() {
 /// The storage outlives a connection: a socket that went elsewhere since is not the backend's.
 #[test]
 fn a_socket_that_has_dialled_the_backend_itself_since_keeps_its_connection() {
-    let stage = Stage::new("", "");
-    let _entered = stage.enter();
-    let redirected = stage.dial(0, LOST, Family::V4, Transport::Tcp);
+    let site = Fixture::new("", "");
+    let _entered = site.enter();
+    let redirected = site.dial(0, LOST, Family::V4, Transport::Tcp);
     redirected.works();
-    let direct = redirected.connected_to(stage.pods.address(LOST, Family::V4));
+    let direct = redirected.connected_to(site.pods.address(LOST, Family::V4));
     direct.works();
 
-    let done = resets(&stage, true).destroy(&lost(&stage)).expect("a walk");
+    let done = resets(&site, true).destroy(&lost(&site)).expect("a walk");
 
     assert_eq!(done.tcp, 0, "it has dialled the backend itself");
     direct.works();

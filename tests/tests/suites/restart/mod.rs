@@ -1,7 +1,7 @@
 //! The agent dies and comes back, at any moment, while its file changes: connects do not notice, and
 //! nothing of what it was doing when it died stays behind.
 
-mod stage;
+mod fixture;
 mod state;
 
 use std::{
@@ -9,12 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use fixture::Fixture;
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 use redirector_tests::{
     dialer::{Line, Transport},
     size::sized,
 };
-use stage::Stage;
 
 /// The suite `crashes` ends lives at chosen points; this one at any, also between two stores.
 const FULL_SIZE: usize = 200;
@@ -34,10 +34,10 @@ fn no_connect_fails_while_the_agent_is_killed_and_its_file_changes() {
     println!("seed {seed:#x}");
     let mut random = SmallRng::seed_from_u64(seed);
     let lives = sized(FULL_SIZE, CI_SIZE);
-    let stage = Stage::new();
-    stage.write(&stage.any_config(&mut random));
-    let mut agent = stage.agent();
-    let loads = stage.dial(&[Transport::Tcp, Transport::UdpUnconnected]);
+    let site = Fixture::new();
+    site.write(&site.any_config(&mut random));
+    let mut agent = site.agent();
+    let loads = site.dial(&[Transport::Tcp, Transport::UdpUnconnected]);
 
     let (mut changes, mut ready) = (0, 0);
     let start = Instant::now();
@@ -49,7 +49,7 @@ fn no_connect_fails_while_the_agent_is_killed_and_its_file_changes() {
         }
         let end = Instant::now() + random.random_range(Duration::ZERO..LONGEST_LIFE);
         while Instant::now() < end {
-            stage.write(&stage.any_config(&mut random));
+            site.write(&site.any_config(&mut random));
             changes += 1;
             let pause = random.random_range(Duration::ZERO..LONGEST_PAUSE);
             thread::sleep(pause.min(end.saturating_duration_since(Instant::now())));
@@ -81,7 +81,7 @@ fn no_connect_fails_while_the_agent_is_killed_and_its_file_changes() {
     assert!(dials >= 10_000, "{dials} dials");
 
     // What all those lives have left is what an agent makes that never knew them.
-    let fresh = stage.fresh_agent();
+    let fresh = site.fresh_agent();
     let expected = state::services(&fresh);
     assert!(expected.as_array().is_some_and(|tables| tables.len() >= 6), "{expected}");
     state::wait_until("the maps are as if nothing had happened", || {
@@ -93,18 +93,18 @@ fn no_connect_fails_while_the_agent_is_killed_and_its_file_changes() {
 
 #[test]
 fn a_restart_in_an_unchanged_world_writes_nothing() {
-    let mut stage = Stage::new();
-    stage.write(&stage.whole_config());
-    let mut agent = stage.agent();
+    let mut site = Fixture::new();
+    site.write(&site.whole_config());
+    let mut agent = site.agent();
     // The death of one that has never answered a probe is not believed.
     state::wait_until("every replica has answered a probe", || state::are_probed(&agent));
-    stage.kill_one();
+    site.kill_one();
     // One backend of each family: an agent killed between the two would leave the other to be
     // ejected by the next one.
     state::wait_until("the prober ejects the dead replica", || state::ejected(&agent).len() == 2);
     let (before, ejected) = (state::services(&agent), state::ejected(&agent));
     // UDP is not probed: nobody would notice there.
-    let loads = stage.dial(&[Transport::Tcp]);
+    let loads = site.dial(&[Transport::Tcp]);
 
     for _ in 0..5 {
         agent.kill9();

@@ -6,17 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redirector_common::LAYOUT;
 use redirector_tests::{
     bpftool,
-    place::Place,
     script::{Outcome, Scripter, Step},
 };
 use serde_json::Value;
 
-use crate::sockets::{
+use super::{
     dialogue::answerer,
-    stage::{Family, PLAIN, Spot, Stage, backends, file, number, service_at},
+    fixture::{Family, Fixture, PLAIN, Spot, backends, file, number, service_at},
 };
 
 /// So often a client dials: with three replicas a chance hit has 1 in 3^19.
@@ -36,8 +34,8 @@ fn services(protocol: &str, backends: &[u8], timeout: &str) -> String {
 
 #[test]
 fn a_client_keeps_its_backend_when_others_come_and_loses_it_when_it_goes() {
-    let mut stage = Stage::new(&services("tcp", &[1, 2, 3], "3h"), &[]);
-    let mut client = stage.client();
+    let mut site = Fixture::new(&services("tcp", &[1, 2, 3], "3h"), &[]);
+    let mut client = site.client();
     let first = Family::ALL.map(|family| who_serves(&mut client, family, libc::SOCK_STREAM));
     let all_same = |client: &mut Scripter| {
         Family::ALL.map(|family| who_serves(client, family, libc::SOCK_STREAM))
@@ -47,23 +45,23 @@ fn a_client_keeps_its_backend_when_others_come_and_loses_it_when_it_goes() {
     assert_eq!(all_same(&mut client), first);
 
     let more = [1, 2, 3, PLAIN];
-    stage.change(&services("tcp", &more, "3h"), |dump| backends(dump, |_| true) == 8);
+    site.change(&services("tcp", &more, "3h"), |dump| backends(dump, |_| true) == 8);
     assert_eq!(all_same(&mut client), first, "one more backend");
 
     // An ejected one is left, and not gone back to.
     let lost = number(&first[0]);
-    stage.replicas[usize::from(lost) - 1].kill();
-    stage.wait_until("the ejection", |dump| backends(dump, is_usable) == 6);
+    site.replicas[usize::from(lost) - 1].kill();
+    site.wait_until("the ejection", |dump| backends(dump, is_usable) == 6);
     let second = all_same(&mut client);
     assert_ne!(second[0], first[0], "its backend is ejected");
-    stage.replicas[usize::from(lost) - 1].restart().expect("the replica is back");
-    stage.wait_until("the re-admission", |dump| backends(dump, is_usable) == 8);
+    site.replicas[usize::from(lost) - 1].restart().expect("the replica is back");
+    site.wait_until("the re-admission", |dump| backends(dump, is_usable) == 8);
     assert_eq!(all_same(&mut client), second, "its old one is back");
 
     // A removed one likewise.
     let lost = number(&second[0]);
     let rest: Vec<_> = more.into_iter().filter(|other| *other != lost).collect();
-    stage.change(&services("tcp", &rest, "3h"), |dump| backends(dump, |_| true) == 6);
+    site.change(&services("tcp", &rest, "3h"), |dump| backends(dump, |_| true) == 6);
     let third = all_same(&mut client);
     assert_ne!(third[0], second[0], "its backend is gone");
     assert_eq!(all_same(&mut client), third);
@@ -71,8 +69,8 @@ fn a_client_keeps_its_backend_when_others_come_and_loses_it_when_it_goes() {
 
 #[test]
 fn fresh_udp_sockets_of_one_client_share_a_backend() {
-    let stage = Stage::new(&services("udp", &[1, 2, 3], "3h"), &[]);
-    let mut client = stage.client();
+    let site = Fixture::new(&services("udp", &[1, 2, 3], "3h"), &[]);
+    let mut client = site.client();
     let first = Family::ALL.map(|family| who_serves(&mut client, family, libc::SOCK_DGRAM));
     let again = Family::ALL.map(|family| who_serves(&mut client, family, libc::SOCK_DGRAM));
     assert_eq!(first, again);
@@ -81,12 +79,12 @@ fn fresh_udp_sockets_of_one_client_share_a_backend() {
 #[test]
 fn affinity_ends_with_its_timeout_and_is_renewed_by_use() {
     const TIMEOUT: Duration = Duration::from_secs(2);
-    let stage = Stage::new(&services("tcp", &[1, 2, 3], "2s"), &[]);
-    let mut client = stage.client();
+    let site = Fixture::new(&services("tcp", &[1, 2, 3], "2s"), &[]);
+    let mut client = site.client();
     let mut dial = || {
-        let before = stage.counter("resumed");
+        let before = site.agent.counter("resumed");
         who_serves_once(&mut client, Family::Ipv4, libc::SOCK_STREAM);
-        (Instant::now(), stage.counter("resumed") > before)
+        (Instant::now(), site.agent.counter("resumed") > before)
     };
     let (first, _) = dial();
     // Used every half second, for longer than the timeout; the kernel counts whole seconds.
@@ -106,15 +104,13 @@ fn affinity_ends_with_its_timeout_and_is_renewed_by_use() {
 
 #[test]
 fn another_network_namespace_is_another_client() {
-    let stage = Stage::new(&services("tcp", &[1, 2, 3], "3h"), &[]);
-    let mut here = stage.client();
-    let place = Place::new(stage.lab.node("replicas").netns(), &stage.cgroup);
-    let mut there = Scripter::start(place).expect("a client");
+    let site = Fixture::new(&services("tcp", &[1, 2, 3], "3h"), &[]);
+    let mut here = site.client();
+    let mut there = Scripter::start(site.place_on("replicas")).expect("a client");
     for client in [&mut here, &mut there] {
         who_serves(client, Family::Ipv4, libc::SOCK_STREAM);
     }
-    let pin = stage.agent.options().pin_path.join(format!("v{LAYOUT}/AFFINITY"));
-    let entries = bpftool::dump(&pin).expect("the map");
+    let entries = bpftool::dump(&site.map("AFFINITY")).expect("the map");
     let clients: BTreeSet<_> =
         entries.iter().map(|entry| entry["key"]["client"].to_string()).collect();
     assert_eq!((entries.len(), clients.len()), (2, 2), "{entries:?}");

@@ -4,9 +4,9 @@ use std::fmt;
 
 use redirector_tests::script::{RawAddress, Step};
 
-use crate::sockets::{
+use super::{
     dialogue::Dialogue,
-    stage::{Family, PLAIN, Spot, name},
+    fixture::{Family, PLAIN, Spot, name},
 };
 
 /// How an application uses its socket.

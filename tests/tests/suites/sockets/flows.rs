@@ -9,9 +9,9 @@ use redirector_tests::{
 };
 use serde_json::Value;
 
-use crate::sockets::{
+use super::{
     dialogue::answerer,
-    stage::{Family, NO_PROBE, PLAIN, Spot, Stage, backends, file, name, service_at},
+    fixture::{Family, Fixture, NO_PROBE, PLAIN, Spot, backends, file, name, service_at},
 };
 
 /// An address that a host has and that is a service's, as of a node port.
@@ -31,7 +31,7 @@ fn services(frontend: Spot, backends: &[Spot]) -> String {
 }
 
 /// Makes these the backends of the service.
-fn serve(stage: &Stage, frontend: Spot, all: &[Spot]) {
+fn serve(site: &Fixture, frontend: Spot, all: &[Spot]) {
     let addresses: Vec<SocketAddr> = all.iter().flat_map(|spot| spot.addresses()).collect();
     let is_one = |found: &Value| {
         let is = |one: &SocketAddr| {
@@ -39,31 +39,31 @@ fn serve(stage: &Stage, frontend: Spot, all: &[Spot]) {
         };
         addresses.iter().any(is)
     };
-    stage.change(&services(frontend, all), |dump| {
+    site.change(&services(frontend, all), |dump| {
         backends(dump, |_| true) == addresses.len() && backends(dump, is_one) == addresses.len()
     });
 }
 
 /// An application of the client's node, bound there.
-fn bound(stage: &Stage, family: Family) -> (Scripter, RawAddress) {
-    let mut server = stage.client();
-    let here = here(stage).seen_by(family);
+fn bound(site: &Fixture, family: Family) -> (Scripter, RawAddress) {
+    let mut server = site.client();
+    let here = here(site).seen_by(family);
     let outcomes = run(&mut server, &[udp(family), Step::Bind(here.clone())]);
     assert_eq!(outcomes, [Outcome::Done, Outcome::Done], "{here:?}");
     (server, here)
 }
 
 /// A process on the host, bound to its address, which is not redirected.
-fn host(stage: &Stage, family: Family) -> Scripter {
-    let place = Place::netns(stage.lab.node("replicas").netns());
+fn host(site: &Fixture, family: Family) -> Scripter {
+    let place = Place::netns(site.lab.node("replicas").netns());
     let mut host = Scripter::start(place).expect("a host");
     let outcomes = run(&mut host, &[udp(family), Step::Bind(HOST().seen_by(family))]);
     assert_eq!(outcomes, [Outcome::Done, Outcome::Done]);
     host
 }
 
-fn here(stage: &Stage) -> Spot {
-    let node = stage.lab.node("client");
+fn here(site: &Fixture) -> Spot {
+    let node = site.lab.node("client");
     Spot { v4: node.ipv4(), v6: node.ipv6(), port: PORT }
 }
 
@@ -94,13 +94,13 @@ fn ask(socket: &mut Scripter, step: Step, from: &RawAddress) -> String {
 
 #[test]
 fn what_is_sent_to_a_host_that_wrote_first_is_an_answer() {
-    let stage = Stage::new(&services(HOST(), &[]), &[]);
+    let site = Fixture::new(&services(HOST(), &[]), &[]);
     // The server is a backend of the service, alone or not, as behind a node port.
-    for all in [&[here(&stage)][..], &[here(&stage), Spot::replica(1)]] {
-        serve(&stage, HOST(), all);
+    for all in [&[here(&site)][..], &[here(&site), Spot::replica(1)]] {
+        serve(&site, HOST(), all);
         for family in Family::ALL {
-            let (mut server, here) = bound(&stage, family);
-            let mut host = host(&stage, family);
+            let (mut server, here) = bound(&site, family);
+            let mut host = host(&site, family);
             let there = HOST().seen_by(family);
             for question in ["one", "two"] {
                 run(&mut host, &[send_to(&here, question)]);
@@ -116,17 +116,17 @@ fn what_is_sent_to_a_host_that_wrote_first_is_an_answer() {
 
 #[test]
 fn so_is_what_another_socket_of_that_port_sends_also_a_connected_one() {
-    let stage = Stage::new(&services(HOST(), &[Spot::replica(1)]), &[]);
+    let site = Fixture::new(&services(HOST(), &[Spot::replica(1)]), &[]);
     for family in Family::ALL {
         let there = HOST().seen_by(family);
         let reuse = Step::Set(libc::SOL_SOCKET, libc::SO_REUSEPORT, 1);
-        let here = here(&stage).seen_by(family);
-        let mut listener = stage.client();
+        let here = here(&site).seen_by(family);
+        let mut listener = site.client();
         run(&mut listener, &[udp(family), reuse.clone(), Step::Bind(here.clone())]);
-        let mut host = host(&stage, family);
+        let mut host = host(&site, family);
         run(&mut host, &[send_to(&here, "question")]);
         assert_eq!(run(&mut listener, &[Step::Receive]), [received("question", &there)]);
-        let mut worker = stage.client();
+        let mut worker = site.client();
         let connected = [
             udp(family),
             reuse,
@@ -141,13 +141,13 @@ fn so_is_what_another_socket_of_that_port_sends_also_a_connected_one() {
 
 #[test]
 fn a_first_contact_from_that_very_port_is_redirected_and_stays_so() {
-    let stage = Stage::new(&services(HOST(), &[Spot::replica(1)]), &[]);
+    let site = Fixture::new(&services(HOST(), &[Spot::replica(1)]), &[]);
     for family in Family::ALL {
-        let (mut dialler, here) = bound(&stage, family);
+        let (mut dialler, here) = bound(&site, family);
         let there = HOST().seen_by(family);
         assert_eq!(ask(&mut dialler, send_to(&there, "question"), &there), name(1), "{family:?}");
         // Anybody may forge that.
-        run(&mut host(&stage, family), &[send_to(&here, "forged")]);
+        run(&mut host(&site, family), &[send_to(&here, "forged")]);
         assert_eq!(run(&mut dialler, &[Step::Receive]), [received("forged", &there)]);
         assert_eq!(ask(&mut dialler, send_to(&there, "again"), &there), name(1), "{family:?}");
     }
@@ -156,25 +156,25 @@ fn a_first_contact_from_that_very_port_is_redirected_and_stays_so() {
 #[test]
 fn no_socket_is_redirected_to_itself() {
     const SOCKETS: usize = 12;
-    let stage = Stage::new(&services(HOST(), &[]), &[]);
+    let site = Fixture::new(&services(HOST(), &[]), &[]);
     let there = |family| HOST().seen_by(family);
-    serve(&stage, HOST(), &[here(&stage), Spot::replica(1)]);
+    serve(&site, HOST(), &[here(&site), Spot::replica(1)]);
     for family in Family::ALL {
         for _ in 0..SOCKETS {
-            let (mut server, _) = bound(&stage, family);
+            let (mut server, _) = bound(&site, family);
             let question = send_to(&there(family), "question");
             assert_eq!(ask(&mut server, question, &there(family)), name(1), "{family:?}");
             drop(server);
-            let (mut server, _) = bound(&stage, family);
+            let (mut server, _) = bound(&site, family);
             let connected = run(&mut server, &[Step::Connect(there(family))]);
             assert_eq!(connected, [Outcome::Done], "{family:?}");
             let question = Step::Send("question".to_owned());
             assert_eq!(ask(&mut server, question, &there(family)), name(1), "{family:?}");
         }
     }
-    serve(&stage, HOST(), &[here(&stage)]);
+    serve(&site, HOST(), &[here(&site)]);
     for family in Family::ALL {
-        let (mut server, _) = bound(&stage, family);
+        let (mut server, _) = bound(&site, family);
         let steps = [send_to(&there(family), "question"), Step::Silence(100)];
         assert_eq!(run(&mut server, &steps), [Outcome::Sent(8), Outcome::Done], "{family:?}");
     }
@@ -184,11 +184,11 @@ fn no_socket_is_redirected_to_itself() {
 fn a_connected_socket_that_names_its_destination_keeps_its_backend() {
     const SOCKETS: usize = 8;
     let spot = Spot::service(3, 30);
-    let stage = Stage::new(&services(spot, &[Spot::replica(1), Spot::replica(2)]), &[]);
+    let site = Fixture::new(&services(spot, &[Spot::replica(1), Spot::replica(2)]), &[]);
     let all = Family::ALL.into_iter().flat_map(|family| [family; SOCKETS]);
     let mut sockets: Vec<_> = all
         .map(|family| {
-            let (mut socket, there) = (stage.client(), spot.seen_by(family));
+            let (mut socket, there) = (site.client(), spot.seen_by(family));
             run(&mut socket, &[udp(family), Step::Connect(there.clone())]);
             let first = ask(&mut socket, Step::Send("question".to_owned()), &there);
             (socket, family, there, first)
@@ -203,12 +203,12 @@ fn a_connected_socket_that_names_its_destination_keeps_its_backend() {
         keep(socket, there, first, "nothing has changed");
     }
     for backend in Spot::replica(1).addresses() {
-        stage.drain(backend, true);
+        site.drain(backend, true);
     }
     for (socket, _, there, first) in &mut sockets {
         keep(socket, there, first, "one is drained");
     }
-    serve(&stage, spot, &[Spot::replica(2), Spot::replica(3)]);
+    serve(&site, spot, &[Spot::replica(2), Spot::replica(3)]);
     // Those of the one that is gone end where the agent may do that: suite `resets`.
     let kept = sockets.iter_mut().filter(|(.., first)| *first == name(2));
     for (socket, _, there, first) in kept {
@@ -219,15 +219,15 @@ fn a_connected_socket_that_names_its_destination_keeps_its_backend() {
 #[test]
 fn an_answer_under_way_comes_from_the_address_dialled() {
     let spot = Spot::service(3, 30);
-    let stage = Stage::new(&services(spot, &[]), &[]);
+    let site = Fixture::new(&services(spot, &[]), &[]);
     for family in Family::ALL {
         // It answers when this test wants it to.
-        serve(&stage, spot, &[HOST()]);
-        let (mut slow, there) = (host(&stage, family), spot.seen_by(family));
-        let (mut client, here) = bound(&stage, family);
+        serve(&site, spot, &[HOST()]);
+        let (mut slow, there) = (host(&site, family), spot.seen_by(family));
+        let (mut client, here) = bound(&site, family);
         run(&mut client, &[send_to(&there, "first")]);
         assert_eq!(run(&mut slow, &[Step::Receive]), [received("first", &here)]);
-        serve(&stage, spot, &[Spot::replica(1)]);
+        serve(&site, spot, &[Spot::replica(1)]);
         assert_eq!(ask(&mut client, send_to(&there, "second"), &there), name(1), "{family:?}");
         run(&mut slow, &[send_to(&here, "late")]);
         assert_eq!(run(&mut client, &[Step::Receive]), [received("late", &there)], "{family:?}");

@@ -4,16 +4,16 @@ use std::fs;
 
 use redirector_tests::script::{Kind, Outcome, RawAddress, Step};
 
-use crate::sockets::{
+use super::{
     dialogue::Dialogue,
-    stage::{Family, Spot, Stage, all_services, name},
+    fixture::{Family, Fixture, Spot, all_services, name},
 };
 
 /// `sendto` with `MSG_FASTOPEN` connects and sends at once.
 #[test]
 fn tcp_fast_open_is_redirected_and_shows_the_service() {
-    let stage = Stage::new(&all_services(), &[]);
-    let mut client = stage.client();
+    let site = Fixture::new(&all_services(), &[]);
+    let mut client = site.client();
     for family in Family::ALL {
         let service = Spot::service(1, 10).seen_by(family);
         let nobody = Spot::service(0, 10).seen_by(family);
@@ -37,8 +37,8 @@ fn multipath_tcp_is_redirected() {
         println!("SKIP kinds::multipath_tcp_is_redirected: this kernel has no MPTCP");
         return;
     }
-    let stage = Stage::new(&all_services(), &[]);
-    let mut client = stage.client();
+    let site = Fixture::new(&all_services(), &[]);
+    let mut client = site.client();
     for family in Family::ALL {
         let service = Spot::service(1, 10).seen_by(family);
         let nobody = Spot::service(0, 10).seen_by(family);
@@ -58,8 +58,8 @@ fn multipath_tcp_is_redirected() {
 /// Linux takes an IPv4 address on a UDP socket of IPv6, and shows it as v4-mapped.
 #[test]
 fn an_ipv4_address_through_an_ipv6_socket_is_redirected() {
-    let stage = Stage::new(&all_services(), &[]);
-    let mut client = stage.client();
+    let site = Fixture::new(&all_services(), &[]);
+    let mut client = site.client();
     for (backends, names) in [(1, vec![name(1)]), (3, (1..=3).map(name).collect())] {
         let service = Spot::service(backends, 10);
         let [plain, mapped] = [Family::Ipv4, Family::Mapped].map(|family| service.seen_by(family));

@@ -1,8 +1,8 @@
 //! The socket matrix: every family, way, matter and number of backends.
 
-use crate::sockets::{
+use super::{
     cell::Cell,
-    stage::{Stage, all_services},
+    fixture::{Fixture, all_services},
 };
 
 /// Promised.
@@ -10,8 +10,8 @@ const FEWEST_CELLS: usize = 80;
 
 #[test]
 fn every_cell_of_the_socket_matrix() {
-    let stage = Stage::new(&all_services(), &[]);
-    let mut client = stage.client();
+    let site = Fixture::new(&all_services(), &[]);
+    let mut client = site.client();
     let cells = Cell::all();
 
     let mut faults = Vec::new();

@@ -4,9 +4,9 @@
 
 use redirector_tests::script::Step;
 
-use crate::sockets::{
+use super::{
     dialogue::Dialogue,
-    stage::{Family, Spot, Stage, all_services, file, name, service_at},
+    fixture::{Family, Fixture, Spot, all_services, file, name, service_at},
 };
 
 /// The addresses A and B, and the backend behind both.
@@ -94,8 +94,8 @@ const TCP: &[(&str, &[Act])] = &[
 
 #[test]
 fn a_socket_shows_the_address_that_it_dialled_last() {
-    let stage = Stage::new(&all_services(), &[]);
-    let mut client = stage.client();
+    let site = Fixture::new(&all_services(), &[]);
+    let mut client = site.client();
     let mut faults = Vec::new();
     let mut stories = 0;
     for (kind, all) in [(libc::SOCK_DGRAM, UDP), (libc::SOCK_STREAM, TCP)] {
@@ -116,9 +116,9 @@ fn a_socket_shows_the_address_that_it_dialled_last() {
 #[test]
 fn two_frontends_of_one_service_are_told_apart() {
     let spots = [Spot::service(1, 20), Spot::service(1, 21)];
-    let services = service_at("test/two", "udp", &spots, &[1], crate::sockets::stage::NO_PROBE);
-    let stage = Stage::new(&file(&[services]), &[]);
-    let mut client = stage.client();
+    let services = service_at("test/two", "udp", &spots, &[1], super::fixture::NO_PROBE);
+    let site = Fixture::new(&file(&[services]), &[]);
+    let mut client = site.client();
     for family in Family::ALL {
         let mut dialogue = Dialogue::default();
         dialogue.socket(family.socket(libc::SOCK_DGRAM));
@@ -137,11 +137,11 @@ fn two_frontends_of_one_service_are_told_apart() {
 fn a_ninth_destination_takes_the_place_of_the_one_used_least_recently() {
     const REMEMBERED: usize = 8;
     let spots: Vec<_> = (20..32).map(|number| Spot::service(1, number)).collect();
-    let services = service_at("test/many", "udp", &spots, &[1], crate::sockets::stage::NO_PROBE);
-    let stage = Stage::new(&file(&[services]), &[]);
-    let mut client = stage.client();
+    let services = service_at("test/many", "udp", &spots, &[1], super::fixture::NO_PROBE);
+    let site = Fixture::new(&file(&[services]), &[]);
+    let mut client = site.client();
     for family in Family::ALL {
-        let before = stage.counter("forgotten");
+        let before = site.agent.counter("forgotten");
         let mut use_all = |is_new: bool, spots: &[Spot], forgotten: usize, when: &str| {
             let mut dialogue = Dialogue::default();
             if is_new {
@@ -153,7 +153,11 @@ fn a_ninth_destination_takes_the_place_of_the_one_used_least_recently() {
             }
             let replies = client.run(dialogue.steps()).expect("replies");
             assert_eq!(dialogue.faults(&replies), [""; 0], "{family:?}, {when}");
-            assert_eq!(stage.counter("forgotten"), before + forgotten as u64, "{family:?}, {when}");
+            assert_eq!(
+                site.agent.counter("forgotten"),
+                before + forgotten as u64,
+                "{family:?}, {when}"
+            );
         };
         let (first, others) = spots.split_at(REMEMBERED);
         use_all(true, first, 0, "eight are remembered");

@@ -3,12 +3,12 @@
 mod affinity;
 mod cell;
 mod dialogue;
+mod fixture;
 mod flows;
 mod kinds;
 mod matrix;
 mod memory;
 mod peer_name;
 mod seats;
-mod stage;
 mod sticky;
 mod untouched;

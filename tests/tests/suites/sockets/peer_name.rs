@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use redirector_tests::script::{Outcome, RawAddress, Scripter, Step};
 
-use crate::sockets::{
+use super::{
     dialogue::{Dialogue, answerer},
-    stage::{Family, Spot, Stage, all_services, name},
+    fixture::{Family, Fixture, Spot, all_services, name},
 };
 
 #[test]
@@ -25,8 +25,8 @@ fn with_peer_name_udp_only_tcp_shows_the_backend() {
 }
 
 fn assert_shown(protocols: &str, tcp_is_service: bool, udp_is_service: bool) {
-    let stage = Stage::new(&all_services(), &["--peer-name", protocols]);
-    let mut client = stage.client();
+    let site = Fixture::new(&all_services(), &["--peer-name", protocols]);
+    let mut client = site.client();
     for family in Family::ALL {
         let [service, other] = [10, 11].map(|number| Spot::service(1, number).seen_by(family));
         let backend = Spot::replica(1).seen_by(family);

@@ -2,33 +2,31 @@
 
 use std::thread;
 
-use redirector_common::LAYOUT;
 use redirector_tests::{
     bpftool,
-    dialer::{Client, Dial, Dialled, Transport},
-    place::Place,
+    dialer::{Dial, Dialled, Transport},
+    fixture::Site,
     script::{Outcome, RawAddress, Step},
 };
 
-use crate::sockets::{
+use super::{
     dialogue::Dialogue,
-    stage::{Family, Spot, Stage, all_services, name},
+    fixture::{Family, Fixture, Spot, all_services, name},
 };
 
 /// Who would miss what sits in each seat.
-fn refs(stage: &Stage) -> Vec<u64> {
-    let pin = stage.agent.options().pin_path.join(format!("v{LAYOUT}/SEATS"));
-    let entries = bpftool::dump(&pin).expect("the seats");
+fn refs(site: &Fixture) -> Vec<u64> {
+    let entries = bpftool::dump(&site.map("SEATS")).expect("the seats");
     let refs = entries.iter().map(|entry| entry["value"]["refs"].as_u64());
     refs.map(|refs| refs.expect("a number")).collect()
 }
 
 #[test]
 fn a_socket_whose_seat_is_taken_remembers_all_the_same() {
-    let stage = Stage::new(&all_services(), &["--max-seats", "1"]);
-    let mut holder = stage.client();
-    let mut other = stage.client();
-    assert_eq!(refs(&stage), [0]);
+    let site = Fixture::new(&all_services(), &["--max-seats", "1"]);
+    let mut holder = site.client();
+    let mut other = site.client();
+    assert_eq!(refs(&site), [0]);
     for family in Family::ALL {
         let [service, second] = [10, 11].map(|number| Spot::service(1, number).seen_by(family));
         let backend = Spot::replica(1).seen_by(family);
@@ -39,7 +37,7 @@ fn a_socket_whose_seat_is_taken_remembers_all_the_same() {
             held.peer_is(service.clone());
             let replies = holder.run(held.steps()).expect("replies");
             assert_eq!(held.faults(&replies), [""; 0], "{family:?}");
-            assert_eq!(refs(&stage), [1], "{family:?}: its descriptor, and no connect any more");
+            assert_eq!(refs(&site), [1], "{family:?}: its descriptor, and no connect any more");
 
             let mut dialogue = Dialogue::default();
             dialogue.socket(family.socket(libc::SOCK_STREAM));
@@ -63,25 +61,26 @@ fn a_socket_whose_seat_is_taken_remembers_all_the_same() {
         }
     }
     drop((holder, other));
-    stage.wait_until("the seat is free", |_| refs(&stage) == [0]);
+    site.wait_until("the seat is free", |_| refs(&site) == [0]);
 }
 
 /// Connects that succeed, are refused, and are given up while nobody has answered yet.
 #[test]
 fn no_seat_stays_taken_when_its_socket_is_gone() {
     const TIMES: u32 = 3_000;
-    let stage = Stage::new(&all_services(), &["--max-seats", "4"]);
-    let place = || Place::new(stage.lab.node("client").netns(), &stage.cgroup);
+    let site = Fixture::new(&all_services(), &["--max-seats", "4"]);
     let dial = |transport, number| Dial {
         address: (Spot::service(3, number).v4, 80).into(),
         transport,
         timeout_ms: 5_000,
     };
+    // Applications that dial, beside the one that runs scripts.
+    let dialers_of: &Site = &site;
     let done: Vec<Dialled> = thread::scope(|scope| {
         let dialers: Vec<_> = [(Transport::Tcp, 10), (Transport::Tcp, 11), (Transport::Udp, 10)]
             .map(|(transport, number)| {
                 scope.spawn(move || {
-                    let mut client = Client::start(place()).expect("a client");
+                    let mut client = dialers_of.client();
                     let dial = dial(transport, number);
                     let done = client.dial(dial, TIMES).expect("dials");
                     let strange = done.iter().find(|one| one.peer != Some(dial.address));
@@ -90,18 +89,18 @@ fn no_seat_stays_taken_when_its_socket_is_gone() {
                 })
             })
             .into();
-        scope.spawn(|| give_up(&stage, 300));
+        scope.spawn(|| give_up(&site, 300));
         dialers.into_iter().flat_map(|dialer| dialer.join().expect("a dialer")).collect()
     });
     let failed = done.iter().filter(|one| one.outcome.is_err()).count();
     println!("seats: {} dials over 4 seats, {failed} failed", done.len());
     assert_eq!((done.len(), failed), (3 * TIMES as usize, 0));
-    stage.wait_until("every seat is free", |_| refs(&stage) == [0; 4]);
+    site.wait_until("every seat is free", |_| refs(&site) == [0; 4]);
 }
 
 /// Non-blocking connects to a service, each closed at once by opening the next socket.
-fn give_up(stage: &Stage, times: usize) {
-    let mut client = stage.client();
+fn give_up(site: &Fixture, times: usize) {
+    let mut client = site.client();
     let service = Spot::service(3, 10).seen_by(Family::Ipv4);
     let kind = Family::Ipv4.socket(libc::SOCK_STREAM | libc::SOCK_NONBLOCK);
     let step = |_| [Step::Socket(kind), Step::Connect(service.clone())];

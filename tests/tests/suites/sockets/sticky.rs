@@ -4,9 +4,9 @@ use std::{collections::BTreeSet, net::SocketAddr};
 
 use redirector_tests::script::{Outcome, Scripter, Step};
 
-use crate::sockets::{
+use super::{
     dialogue::answerer,
-    stage::{Family, NO_PROBE, PLAIN, Spot, Stage, backends, file, name, number, service_at},
+    fixture::{Family, Fixture, NO_PROBE, PLAIN, Spot, backends, file, name, number, service_at},
 };
 
 /// So often a socket asks: with three replicas a chance hit has 1 in 3^19.
@@ -22,29 +22,29 @@ fn services(backends: &[u8]) -> String {
 
 #[test]
 fn an_unconnected_socket_stays_when_backends_come_and_moves_when_its_own_goes() {
-    let stage = Stage::new(&services(&[1, 2, 3]), &[]);
+    let site = Fixture::new(&services(&[1, 2, 3]), &[]);
     let mut sockets: Vec<_> = Family::ALL
         .into_iter()
         .map(|family| {
-            let mut client = stage.client();
+            let mut client = site.client();
             let first = who_serves(&mut client, family, true);
             (family, client, first)
         })
         .collect();
 
-    let resumed = stage.counter("resumed");
-    stage.change(&services(&[1, 2, 3, PLAIN]), |dump| backends(dump, |_| true) == 8);
+    let resumed = site.agent.counter("resumed");
+    site.change(&services(&[1, 2, 3, PLAIN]), |dump| backends(dump, |_| true) == 8);
     for (family, client, first) in &mut sockets {
         assert_eq!(who_serves(client, *family, false), *first, "{family:?}: one more backend");
     }
-    assert!(stage.counter("resumed") >= resumed + (QUESTIONS * sockets.len()) as u64);
+    assert!(site.agent.counter("resumed") >= resumed + (QUESTIONS * sockets.len()) as u64);
 
     for (family, client, first) in &mut sockets {
         let backend = backend_of(*family, number(first));
-        stage.drain(backend, true);
+        site.drain(backend, true);
         let second = who_serves(client, *family, false);
         assert_ne!(second, *first, "{family:?}: its backend is drained");
-        stage.drain(backend, false);
+        site.drain(backend, false);
         assert_eq!(who_serves(client, *family, false), second, "{family:?}: its old one is back");
         *first = second;
     }
@@ -52,16 +52,16 @@ fn an_unconnected_socket_stays_when_backends_come_and_moves_when_its_own_goes() 
     for (family, client, first) in &mut sockets {
         let lost = number(first);
         let rest: Vec<_> = [1, 2, 3, PLAIN].into_iter().filter(|other| *other != lost).collect();
-        stage.change(&services(&rest), |dump| backends(dump, |_| true) == 6);
+        site.change(&services(&rest), |dump| backends(dump, |_| true) == 6);
         assert_ne!(who_serves(client, *family, false), *first, "{family:?}: its backend is gone");
-        stage.change(&services(&[1, 2, 3, PLAIN]), |dump| backends(dump, |_| true) == 8);
+        site.change(&services(&[1, 2, 3, PLAIN]), |dump| backends(dump, |_| true) == 8);
     }
 }
 
 #[test]
 fn many_sockets_share_the_backends() {
-    let stage = Stage::new(&services(&[1, 2, 3]), &[]);
-    let mut client = stage.client();
+    let site = Fixture::new(&services(&[1, 2, 3]), &[]);
+    let mut client = site.client();
     for family in Family::ALL {
         let all: BTreeSet<_> = (0..60).map(|_| who_serves(&mut client, family, true)).collect();
         assert_eq!(all, (1..=3).map(name).collect(), "{family:?}");

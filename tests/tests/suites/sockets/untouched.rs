@@ -10,18 +10,18 @@ use redirector_tests::{
     script::{Kind, Outcome, RawAddress, Scripter, Step},
 };
 
-use crate::sockets::{
+use super::{
     cell::Cell,
-    stage::{Family, PLAIN, Spot, Stage, all_services},
+    fixture::{Family, Fixture, PLAIN, Spot, all_services},
 };
 
 #[test]
 fn addresses_that_are_no_service_behave_as_without_the_programs() {
-    let stage = Stage::new(&all_services(), &[]);
+    let site = Fixture::new(&all_services(), &[]);
     let beside = Cgroup::new("beside").expect("a cgroup");
-    let mut places = [stage.client(), stage.stranger(Some(&beside)), stage.stranger(None)];
+    let mut places = [site.client(), site.stranger(Some(&beside)), site.stranger(None)];
     let counters = ["translated", "tier_0", "no_backends", "inconsistent"];
-    let before = counters.map(|name| stage.counter(name));
+    let before = counters.map(|name| site.agent.counter(name));
     let scripts = scripts();
 
     let faults = differences(&mut places, &scripts);
@@ -29,14 +29,14 @@ fn addresses_that_are_no_service_behave_as_without_the_programs() {
     let steps: usize = scripts.iter().map(|(_, script)| script.len()).sum();
     println!("no services: {} scripts, {steps} steps, in 3 cgroups", scripts.len());
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
-    assert_eq!(counters.map(|name| stage.counter(name)), before, "{counters:?}");
+    assert_eq!(counters.map(|name| site.agent.counter(name)), before, "{counters:?}");
 }
 
 /// The kernel checks the family after the programs have run: they redirect, and yet it refuses.
 #[test]
 fn a_service_address_of_a_wrong_family_is_refused_as_without_the_programs() {
-    let stage = Stage::new(&all_services(), &[]);
-    let mut places = [stage.client(), stage.stranger(None), stage.stranger(None)];
+    let site = Fixture::new(&all_services(), &[]);
+    let mut places = [site.client(), site.stranger(None), site.stranger(None)];
     let mut scripts = Vec::new();
     for family in Family::ALL {
         let mut address = Spot::service(1, 10).seen_by(family);
@@ -53,10 +53,10 @@ fn a_service_address_of_a_wrong_family_is_refused_as_without_the_programs() {
 /// Service addresses exist nowhere: whoever is not redirected cannot reach them.
 #[test]
 fn a_cgroup_beside_ours_sees_nothing_of_it() {
-    let stage = Stage::new(&all_services(), &[]);
+    let site = Fixture::new(&all_services(), &[]);
     let beside = Cgroup::new("beside").expect("a cgroup");
-    let before = stage.dump()["counters"].clone();
-    let mut places = [stage.stranger(Some(&beside)), stage.stranger(None)];
+    let before = site.agent.dump()["counters"].clone();
+    let mut places = [site.stranger(Some(&beside)), site.stranger(None)];
     for cell in Cell::all() {
         let dialogue = cell.dialogue();
         // Each begins with a socket and its first use of a service.
@@ -74,7 +74,7 @@ fn a_cgroup_beside_ours_sees_nothing_of_it() {
             assert_eq!(outcomes(place, &script), unreachable, "{cell}");
         }
     }
-    assert_eq!(stage.dump()["counters"], before, "a program of ours has run");
+    assert_eq!(site.agent.dump()["counters"], before, "a program of ours has run");
 }
 
 /// Steps whose outcomes are not the same in our place, the first, and in the others.

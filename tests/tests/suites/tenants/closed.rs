@@ -10,7 +10,7 @@ use redirector_tests::{
     wait::wait_until,
 };
 
-use crate::tenants::{
+use super::{
     fixture::{AgentIs, DROP, Fixture},
     services::{Family, PORT, PROBED, TIERS, backend, near, service, west},
     watch::{Victim, assert_served_by},
@@ -49,7 +49,7 @@ fn elsewhere(agent: AgentIs) {
     let victim = Victim::start(&site, SERVICE, 150);
     lie(&site, "near");
     // Dials that come after the lie.
-    let dialled = crate::tenants::watch::dial_many(&site, SERVICE, 150);
+    let dialled = super::watch::dial_many(&site, SERVICE, 150);
     println!("a listener at another node's address closed, agent {agent:?}: {:?}", dialled.by);
     assert_served_by("near", &dialled);
     assert_served_by("near", &victim.end());
@@ -100,7 +100,7 @@ fn here(agent: AgentIs) {
     learn(&site, "owner");
     site.let_agent_be(agent);
     lie(&site, "pod1");
-    let dialled = crate::tenants::watch::dial_many(&site, SERVICE, 150);
+    let dialled = super::watch::dial_many(&site, SERVICE, 150);
     println!("a listener at a neighbour's address closed, agent {agent:?}: {:?}", dialled.by);
     assert_served_by("owner", &dialled);
     site.assert_unmoved(&[], agent);
@@ -108,7 +108,7 @@ fn here(agent: AgentIs) {
     owner.kill();
     let out = site.objections();
     assert_eq!(out.len(), 2, "the owner's death is seen at once: {out:?}");
-    assert_served_by("west", &crate::tenants::watch::dial_many(&site, SERVICE, 50));
+    assert_served_by("west", &super::watch::dial_many(&site, SERVICE, 50));
 }
 
 #[test]

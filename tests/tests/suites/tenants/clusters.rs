@@ -7,7 +7,7 @@ use redirector_tests::{
     wait::wait_until,
 };
 
-use crate::tenants::{
+use super::{
     fixture::{Fixture, members},
     services::{Family, PORT, PROBED, backend, service},
     watch::assert_served_by,

@@ -21,7 +21,7 @@ use redirector_tests::{
 };
 use serde_json::Value;
 
-use crate::tenants::services::{NODES, answer, name};
+use super::services::{NODES, answer, name};
 
 /// What a pod's own network does to packets for a backend.
 pub(crate) const REJECT: &str = "reject with tcp reset";

@@ -12,7 +12,7 @@ use redirector_tests::{
     tenant::{Attempt, Tenant},
 };
 
-use crate::tenants::{
+use super::{
     fixture::{AgentIs, DROP, Fixture},
     services::{NODES, PORT, PROBED, frontends, near, service},
 };

@@ -9,7 +9,7 @@ use redirector_tests::{
     dialer::Second, fixture::Site, lab::Lab, netns::Netns, replica::Replica, tenant::Attempt,
 };
 
-use crate::tenants::{
+use super::{
     fixture::{AgentIs, Fixture},
     services::{NODES, PORT, PROBED, frontends, service},
     watch::Victim,

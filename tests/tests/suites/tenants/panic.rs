@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use redirector_tests::{dialer::Second, wait::wait_until};
 
-use crate::tenants::{
+use super::{
     fixture::{AgentIs, Fixture},
     services::{Family, PORT, PROBED, TIERS, near, service, west},
     watch::assert_served_by,

@@ -12,7 +12,7 @@ use redirector_tests::{
     wait::wait_until,
 };
 
-use crate::tenants::{
+use super::{
     fixture::{AgentIs, Fixture, REJECT},
     services::{PORT, PROBED, TIERS, backend, frontends, near, service, west},
     watch::{Victim, Watch, assert_served_by, dial_many},

@@ -7,7 +7,7 @@ use std::{
 
 use redirector_tests::tenant::Attempt;
 
-use crate::tenants::{
+use super::{
     fixture::{AgentIs, Fixture},
     services::{Family, PORT, PROBED, near, service},
 };

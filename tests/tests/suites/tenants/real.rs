@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, thread};
 
 use redirector_tests::{dialer::Second, wait::wait_until};
 
-use crate::tenants::{
+use super::{
     fixture::{AgentIs, Fixture},
     services::{Family, PORT, PROBED, near, service},
 };

@@ -7,7 +7,7 @@ use std::{
 
 use redirector_tests::wait::wait_until;
 
-use crate::tenants::{
+use super::{
     fixture::Fixture,
     services::{PORT, near, service},
 };

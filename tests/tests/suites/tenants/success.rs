@@ -8,7 +8,7 @@ use redirector_tests::{
     tenant::{Attempt, Tenant},
 };
 
-use crate::tenants::{
+use super::{
     fixture::{AgentIs, Fixture},
     services::{Family, PORT, PROBED, frontends, near, service},
 };

@@ -7,7 +7,7 @@ use redirector_tests::{
     tenant::Attempt,
 };
 
-use crate::tenants::{
+use super::{
     fixture::{AgentIs, Fixture, REJECT},
     services::{Family, PORT, PROBED, TIERS, frontends, near, service, west},
     watch::{Victim, assert_served_by},

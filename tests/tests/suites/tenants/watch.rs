@@ -13,7 +13,7 @@ use std::{
 use redirector::datapath::View;
 use redirector_tests::dialer::{Load, LoadRun, Second};
 
-use crate::tenants::{
+use super::{
     fixture::{Fixture, unusable},
     services::Family,
 };

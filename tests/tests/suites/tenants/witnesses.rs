@@ -7,7 +7,7 @@ use redirector_tests::{
     tenant::{Attempt, Tenant},
 };
 
-use crate::tenants::{
+use super::{
     fixture::{AgentIs, Fixture, REJECT},
     services::{PORT, PROBED, frontends, near, service},
     watch::Victim,

@@ -2,7 +2,7 @@
 
 use aya::maps::{Array, HashMap, MapData};
 
-use crate::torn::{
+use super::{
     reader::Reader,
     stamp::{SERVICES, Stamp},
 };

@@ -13,7 +13,7 @@ use aya::{
 };
 use redirector::datapath::Pins;
 
-use crate::torn::stamp::{OUTCOMES, Outcome};
+use super::stamp::{OUTCOMES, Outcome};
 
 /// Reads of one system call: half a millisecond, all in one RCU section.
 const REPEAT: u32 = 4_096;

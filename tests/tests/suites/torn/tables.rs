@@ -4,7 +4,7 @@ use redirector::datapath::{self, Datapath, Options, Pins, SEATS, cgroup};
 use redirector_core::plan::Capacities;
 use redirector_tests::{bpffs::Bpffs, cgroup::Cgroup};
 
-use crate::torn::{
+use super::{
     reader::Reader,
     stamp::{FRONTENDS, NODES, SERVICES},
     writer::{Barriers, Writer},

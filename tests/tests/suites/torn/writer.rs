@@ -20,7 +20,7 @@ use redirector_core::{
     tables::{Entry, ServiceTables, Table, Tier},
 };
 
-use crate::torn::{
+use super::{
     done::Done,
     stamp::{
         ENTRIES_PER_TIER, FRONTENDS, FRONTENDS_PER_GROUP, GROUPS, PORT, SERVICES, Stamp,

@@ -8,8 +8,8 @@ use redirector_tests::{
     bpffs::Bpffs,
 };
 
-use crate::upgrade::{
-    stage::{Form, Stage},
+use super::{
+    fixture::{Fixture, Form},
     traffic::Traffic,
 };
 
@@ -17,21 +17,21 @@ use crate::upgrade::{
 const STAY: Duration = Duration::from_secs(2);
 
 pub(crate) fn beside([earlier, now]: [PathBuf; 2]) {
-    let mut stage = Stage::new(Form::Host, &now);
-    assert!(stage.pinned("v3").is_empty(), "nothing is kept where nothing was");
-    let traffic = Traffic::start(&stage);
+    let mut site = Fixture::new(Form::Host, &now);
+    assert!(site.pinned("v3").is_empty(), "nothing is kept where nothing was");
+    let traffic = Traffic::start(&site);
     thread::sleep(STAY);
-    stage.agent.stop().expect("the end of an agent");
+    site.agent.stop().expect("the end of an agent");
 
     let other = Bpffs::mount().expect("a bpffs");
     let options = AgentOptions {
         binary: earlier,
         pin_path: other.pin_path(),
-        ..stage.agent.options().clone()
+        ..site.agent.options().clone()
     };
     let successor = Agent::start(options).expect("the earlier version");
     thread::sleep(STAY);
-    let Stage { agent, replicas, bpffs, lab, cgroup, .. } = stage;
+    let Fixture { agent, replicas, bpffs, lab, cgroup, .. } = site;
     agent.finish().expect("this version unloads");
     thread::sleep(STAY);
 

@@ -13,8 +13,8 @@ use redirector_tests::{
 };
 use serde_json::Value;
 
-use crate::upgrade::{
-    stage::{Form, LATER, LATER_UDP, PLAIN4, PLAIN6, QUIET, STICKY, Stage, TIERS},
+use super::{
+    fixture::{Fixture, Form, LATER, LATER_UDP, PLAIN4, PLAIN6, QUIET, STICKY, TIERS},
     traffic::{Dials, Lasting, Traffic, dial},
 };
 
@@ -50,7 +50,7 @@ const LEFT: [&str; 10] = [
 
 /// One after the other.
 struct Journey {
-    stage: Stage,
+    site: Fixture,
     end: End,
     /// What came when, in microseconds of the monotonic clock.
     legs: Vec<(&'static str, u64)>,
@@ -58,10 +58,10 @@ struct Journey {
 
 pub(crate) fn journey(form: Form, end: End, [earlier, now]: [PathBuf; 2]) {
     let mut journey =
-        Journey { stage: Stage::new(form, &earlier), end, legs: vec![("before", now_us())] };
+        Journey { site: Fixture::new(form, &earlier), end, legs: vec![("before", now_us())] };
     journey.order();
-    let mut lasting = Lasting::connect(&journey.stage);
-    let mut traffic = Traffic::start(&journey.stage);
+    let mut lasting = Lasting::connect(&journey.site);
+    let mut traffic = Traffic::start(&journey.site);
     let since = now_us();
     thread::sleep(STAY);
     lasting.check("before", true);
@@ -69,16 +69,16 @@ pub(crate) fn journey(form: Form, end: End, [earlier, now]: [PathBuf; 2]) {
     journey.go("there", &now);
     lasting.check("there", true);
     journey.is_whole(&["drain node=n4", "force shop/tiers far"]);
-    journey.stage.write_later();
+    journey.site.write_later();
     journey.serves(LATER, Transport::Tcp);
     journey.serves(LATER_UDP, Transport::UdpUnconnected);
-    traffic.add(&journey.stage, LATER, Transport::Tcp);
-    traffic.add(&journey.stage, LATER_UDP, Transport::UdpUnconnected);
-    journey.stage.say("drain", &["backend=10.77.2.1:9000"]);
+    traffic.add(&journey.site, LATER, Transport::Tcp);
+    traffic.add(&journey.site, LATER_UDP, Transport::UdpUnconnected);
+    journey.site.say("drain", &["backend=10.77.2.1:9000"]);
     if end == End::Killed {
         // As if it had died between the two layouts.
-        journey.stage.forget_kept();
-        journey.stage.agent.restart().expect("it is ready");
+        journey.site.forget_kept();
+        journey.site.agent.restart().expect("it is ready");
     }
     thread::sleep(STAY);
 
@@ -94,12 +94,12 @@ pub(crate) fn journey(form: Form, end: End, [earlier, now]: [PathBuf; 2]) {
     journey.is_whole(&orders);
     thread::sleep(STAY);
 
-    journey.stage.say("undrain", &["backend=10.77.2.1:9000"]);
+    journey.site.say("undrain", &["backend=10.77.2.1:9000"]);
     let dials = traffic.stop();
     lasting.end();
     journey.account(&dials, since);
-    let Journey { stage, .. } = journey;
-    let Stage { agent, bpffs, .. } = stage;
+    let Journey { site, .. } = journey;
+    let Fixture { agent, bpffs, .. } = site;
     agent.finish().expect("an agent that unloads, without errors");
     assert!(std::fs::read_dir(bpffs.pin_path()).map_or(0, Iterator::count) == 0, "pins are left");
 }
@@ -109,9 +109,9 @@ impl Journey {
     fn order(&mut self) {
         // The death of one that has never answered a probe is not believed.
         wait_until("every replica has answered a probe", || self.healthy() == 8);
-        self.stage.kill_one();
-        self.stage.say("drain", &["node=n4"]);
-        self.stage.say("force", &["shop/tiers", "far"]);
+        self.site.kill_one();
+        self.site.say("drain", &["node=n4"]);
+        self.site.say("force", &["shop/tiers", "far"]);
         wait_until("the dead replica is ejected, and all orders are in force", || {
             if self.healthy() != 6 {
                 return false;
@@ -126,11 +126,11 @@ impl Journey {
 
     /// Addresses of `plain` that the agent's probes find well.
     fn healthy(&self) -> usize {
-        self.stage.say("explain", &["shop/plain"]).matches("probes: healthy").count()
+        self.site.say("explain", &["shop/plain"]).matches("probes: healthy").count()
     }
 
     fn answers(&self, address: &str) -> Vec<String> {
-        let mut client = Client::start(self.stage.place()).expect("a client");
+        let mut client = Client::start(self.site.place()).expect("a client");
         let dialled = client.dial(dial(address, Transport::Tcp), DIALS).expect("dials");
         dialled.into_iter().filter_map(|one| one.outcome.ok()).collect()
     }
@@ -139,20 +139,20 @@ impl Journey {
         self.legs.push((leg, now_us()));
         match self.end {
             End::Terminated => {
-                let (status, _) = self.stage.agent.stop().expect("the end of an agent");
+                let (status, _) = self.site.agent.stop().expect("the end of an agent");
                 assert!(status.success(), "{leg}: {status}");
             }
-            End::Killed => self.stage.agent.kill9(),
+            End::Killed => self.site.agent.kill9(),
         }
-        self.stage.set_binary(binary);
+        self.site.set_binary(binary);
         let start = Instant::now();
-        self.stage.agent.spawn_again().expect("an agent");
-        self.stage.agent.wait_until_ready().expect("it is ready");
+        self.site.agent.spawn_again().expect("an agent");
+        self.site.agent.wait_until_ready().expect("it is ready");
         println!("{leg}: ready after {:.2?}", start.elapsed());
     }
 
     fn serves(&self, address: &str, transport: Transport) {
-        let mut client = Client::start(self.stage.place()).expect("a client");
+        let mut client = Client::start(self.site.place()).expect("a client");
         wait_until("what is new in the file is served", || {
             let dialled = client.dial(dial(address, transport), 1).expect("a dial");
             dialled[0].outcome.is_ok()
@@ -160,7 +160,7 @@ impl Journey {
     }
 
     fn has_orders(&self, orders: &[&str]) {
-        let listed = self.stage.say("orders", &[]);
+        let listed = self.site.say("orders", &[]);
         for order in orders {
             let words: Vec<_> = order.split(' ').collect();
             let is_it = |line: &str| words.iter().all(|word| line.contains(word));
@@ -171,14 +171,14 @@ impl Journey {
     /// Of this version alone: nothing is left behind, and what it says is so.
     fn is_whole(&self, orders: &[&str]) {
         self.has_orders(orders);
-        let stage = &self.stage;
-        assert_eq!(stage.pinned("v3"), LEFT, "of the earlier layout");
-        assert_eq!(stage.pinned("links").len(), 10, "{:?}", stage.pinned("links"));
-        let mut others = stage.pinned("");
+        let site = &self.site;
+        assert_eq!(site.pinned("v3"), LEFT, "of the earlier layout");
+        assert_eq!(site.pinned("links").len(), 10, "{:?}", site.pinned("links"));
+        let mut others = site.pinned("");
         others.retain(|name| !name.starts_with("steps-"));
         assert_eq!(others, ["links", "v3", "v4"], "directories");
 
-        let status = stage.agent.command("status", &["-o", "json"]).expect("status");
+        let status = site.agent.command("status", &["-o", "json"]).expect("status");
         let status = status.wait_with_output().expect("status");
         assert!(status.status.success(), "{status:?}");
         let status: Value = serde_json::from_slice(&status.stdout).expect("JSON");
@@ -200,17 +200,17 @@ impl Journey {
         assert!(dead("10.77.3.1") && dead("fd77::3:1"), "the ejected replica: {objected:?}");
         let is_drained = |at: &str| objected.contains(&format!("{at} [\"operator\"]"));
         assert!(is_drained("10.77.4.1") && is_drained("fd77::4:1"), "the drain: {objected:?}");
-        let explained = stage.say("explain", &["shop/plain"]);
+        let explained = site.say("explain", &["shop/plain"]);
         assert_eq!(explained.matches("operator: node n4 is drained").count(), 2, "{explained}");
         assert_eq!(explained.matches("prober: ").count(), 2, "{explained}");
-        let explained = stage.say("explain", &["shop/tiers"]);
+        let explained = site.say("explain", &["shop/tiers"]);
         assert!(explained.contains("force"), "{explained}");
 
-        let check = stage.agent.command("check", &[]).expect("check");
+        let check = site.agent.command("check", &[]).expect("check");
         let check = check.wait_with_output().expect("check");
         let said = String::from_utf8_lossy(&check.stdout);
         // The stand-in of a node runs it without the capabilities of a loader.
-        assert!(check.status.success() || stage.form == Form::Node, "{said}");
+        assert!(check.status.success() || site.form == Form::Node, "{said}");
     }
 
     /// Nothing has failed, nothing went where it must not, and every peer was that dialled: but for dials

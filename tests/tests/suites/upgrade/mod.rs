@@ -3,18 +3,18 @@
 
 mod beside;
 mod broken_off;
+mod fixture;
 mod journey;
 mod objects;
 mod roll_out;
-mod stage;
 mod traffic;
 
 use std::path::PathBuf;
 
 use redirector_tests::programs::Earlier;
 
+use fixture::Form;
 use journey::{End, journey};
-use stage::Form;
 
 /// What to go from; says so where there is nothing.
 fn earlier(test: &str) -> Option<Earlier> {

@@ -13,8 +13,8 @@ use redirector_tests::{
     wait::wait_until,
 };
 
-use crate::upgrade::stage::{
-    LASTING, LASTING4, LASTING6, MAPPED, PLAIN4, PLAIN6, QUIET, STICKY, Stage, TIERS, UDP4, UDP6,
+use super::fixture::{
+    Fixture, LASTING, LASTING4, LASTING6, MAPPED, PLAIN4, PLAIN6, QUIET, STICKY, TIERS, UDP4, UDP6,
 };
 
 /// Dials per second of each load.
@@ -48,16 +48,16 @@ pub(crate) fn dial(address: &str, transport: Transport) -> Dial {
 }
 
 impl Traffic {
-    pub(crate) fn start(stage: &Stage) -> Self {
+    pub(crate) fn start(site: &Fixture) -> Self {
         let mut traffic = Self(Vec::new());
-        DIALS.iter().for_each(|(address, transport)| traffic.add(stage, address, *transport));
+        DIALS.iter().for_each(|(address, transport)| traffic.add(site, address, *transport));
         traffic
     }
 
-    pub(crate) fn add(&mut self, stage: &Stage, address: &str, transport: Transport) {
+    pub(crate) fn add(&mut self, site: &Fixture, address: &str, transport: Transport) {
         let dial = dial(address, transport);
         let load = Load { dial, rate: RATE, threads: 2, duration_ms: None, every: true };
-        let run = Client::start(stage.place()).and_then(|client| client.load(load));
+        let run = Client::start(site.place()).and_then(|client| client.load(load));
         self.0.push((dial, run.expect("a load")));
     }
 
@@ -88,8 +88,8 @@ const TEXT: &str = "still there;";
 
 impl Lasting {
     /// TCP and UDP in both families.
-    pub(crate) fn connect(stage: &Stage) -> Self {
-        let node = stage.lab.node("n2");
+    pub(crate) fn connect(site: &Fixture) -> Self {
+        let node = site.lab.node("n2");
         let brought = Brought::default();
         for address in [node.socket4(LASTING), node.socket6(LASTING)] {
             let listener = node.netns().run(move || TcpListener::bind(address));
@@ -102,7 +102,7 @@ impl Lasting {
                 kind: if is_tcp { libc::SOCK_STREAM } else { libc::SOCK_DGRAM },
                 protocol: 0,
             };
-            let mut scripter = Scripter::start(stage.place()).expect("a scripter");
+            let mut scripter = Scripter::start(site.place()).expect("a scripter");
             let script = [Step::Socket(kind), Step::Connect(address.into())];
             for reply in scripter.run(&script).expect("replies") {
                 assert_eq!(reply.outcome, Outcome::Done, "{address}");

@@ -38,7 +38,7 @@ const DIALS: [(&str, Transport); 4] = [
 ];
 
 /// Everything but the agent.
-pub(crate) struct Stage {
+pub(crate) struct Fixture {
     lab: Lab,
     replicas: Vec<Replica>,
     cgroup: Cgroup,
@@ -49,7 +49,7 @@ pub(crate) struct Stage {
     config: PathBuf,
 }
 
-impl Stage {
+impl Fixture {
     pub(crate) fn new() -> Self {
         let lab = Lab::new(&["n1", "n2", "n3", "n4"]).expect("a lab");
         let start = |node: &Node, port: u16| {

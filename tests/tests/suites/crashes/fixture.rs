@@ -41,7 +41,7 @@ pub(crate) const LARGER: &[&str] = &[
 pub(crate) const PLAIN: &str = "plain";
 
 /// Everything but who dials.
-pub(crate) struct Stage {
+pub(crate) struct Fixture {
     pub(crate) lab: Lab,
     _replicas: Vec<Replica>,
     pub(crate) cgroup: Cgroup,
@@ -50,7 +50,7 @@ pub(crate) struct Stage {
     pub(crate) crasher: Crasher,
 }
 
-impl Stage {
+impl Fixture {
     pub(crate) fn new() -> Self {
         let lab = Lab::new(&["n1", "n2", "n3", PLAIN]).expect("a lab");
         let start = |node: &str, name: &str, port| {

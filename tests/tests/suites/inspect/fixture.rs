@@ -33,7 +33,7 @@ const SMALL: [&str; 10] = [
 ];
 
 /// What the machine has before an agent comes.
-pub struct Stage {
+pub struct Fixture {
     pub bpffs: Bpffs,
     pub cgroup: Cgroup,
     pub directory: Directory,
@@ -41,18 +41,18 @@ pub struct Stage {
     _alone: MutexGuard<'static, ()>,
 }
 
-impl Stage {
+impl Fixture {
     /// With this configuration, in `services.yaml`.
     pub fn new(configuration: &str) -> Self {
-        let stage = Self {
+        let site = Self {
             _alone: alone(),
             lab: Lab::new(&["node", "far"]).expect("a lab"),
             directory: Directory::new("inspect").expect("a directory"),
             cgroup: Cgroup::new("inspect").expect("a cgroup"),
             bpffs: Bpffs::mount().expect("a bpffs"),
         };
-        fs::write(stage.config(), configuration).expect("a configuration");
-        stage
+        fs::write(site.config(), configuration).expect("a configuration");
+        site
     }
 
     pub fn config(&self) -> PathBuf {
@@ -83,7 +83,7 @@ impl Stage {
         child.wait_with_output().expect("its end")
     }
 
-    /// `load`, on this stage's cgroup and pins, with small maps.
+    /// `load`, on this site's cgroup and pins, with small maps.
     pub fn load(&self, more: &[&str]) -> Output {
         let pin_path = self.bpffs.pin_path();
         let mut arguments: Vec<&OsStr> = ["load", "--cgroup"].map(OsStr::new).into();

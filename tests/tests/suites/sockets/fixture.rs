@@ -2,26 +2,21 @@
 
 use std::{
     fmt::Write as _,
-    fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
-    thread,
-    time::{Duration, Instant},
+    ops::{Deref, DerefMut},
+    sync::MutexGuard,
+    time::Duration,
 };
 
-use redirector_common::{HealthByte, LAYOUT};
+use redirector_common::HealthByte;
 use redirector_tests::{
-    agent::{Agent, AgentOptions},
-    bpffs::Bpffs,
+    alone::alone,
     bpftool,
     cgroup::Cgroup,
-    lab::Lab,
-    names::Directory,
+    fixture::{self, Site},
     place::Place,
-    programs,
-    replica::Replica,
     script::{Kind, RawAddress, Scripter},
+    tables, wait,
 };
 use serde_json::Value;
 
@@ -29,11 +24,9 @@ use serde_json::Value;
 const SERVICE: u16 = 80;
 /// Port of every replica.
 const REPLICA: u16 = 8080;
+
 /// How long a change of the configuration may take to arrive in the kernel.
 const LONGEST_CHANGE: Duration = Duration::from_secs(10);
-
-/// Small maps, which are soon read: `dump` is asked again and again.
-const SMALL: [&str; 6] = ["--max-slots", "4096", "--max-backends", "256", "--max-services", "256"];
 
 /// A place with an address of each family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,117 +100,77 @@ pub fn number(name: &str) -> u8 {
     name.strip_prefix('r').and_then(|number| number.parse().ok()).expect("a replica's name")
 }
 
-/// Everything up. Fields are dropped in order: first whoever uses the others.
-pub struct Stage {
-    pub agent: Agent,
-    pub replicas: Vec<Replica>,
-    config: PathBuf,
-    _directory: Directory,
-    _bpffs: Bpffs,
-    pub cgroup: Cgroup,
-    pub lab: Lab,
+/// Everything up. These tests read counters and share two cores: one at a time.
+pub struct Fixture {
+    fixture: fixture::Fixture,
     _alone: MutexGuard<'static, ()>,
 }
 
-impl Stage {
+impl Fixture {
     /// Three replicas and the plain one; the agent has `services`, and `arguments`.
     pub fn new(services: &str, arguments: &[&str]) -> Self {
         let alone = alone();
-        let lab = Lab::new(&["client", "replicas"]).expect("a lab");
-        let node = lab.node("replicas");
-        let replicas = [1, 2, 3, PLAIN].map(|number| {
-            let spot = Spot::replica(number);
-            if number != 1 {
-                for address in spot.addresses() {
-                    node.add_address(address.ip()).expect("one more address");
-                }
-            }
-            Replica::start(node.netns(), &name(number), &spot.addresses()).expect("a replica")
-        });
-        let cgroup = Cgroup::new("client").expect("a cgroup");
-        let bpffs = Bpffs::mount().expect("a bpffs");
-        let directory = Directory::new("config").expect("a directory");
-        let config = directory.path().join("services.yaml");
-        fs::write(&config, services).expect("a configuration");
-        let binary = programs::redirector().expect("the redirector");
-        let mut options = AgentOptions::new(binary, lab.node("client"), &cgroup, &bpffs, &config);
-        options.arguments = SMALL.iter().chain(arguments).map(|&one| one.to_owned()).collect();
-        let agent = Agent::start(options).expect("an agent");
-        Self {
-            agent,
-            replicas: replicas.into(),
-            config,
-            _directory: directory,
-            _bpffs: bpffs,
-            cgroup,
-            lab,
-            _alone: alone,
+        let site = Site::new("client", &["client", "replicas"]).with_arguments(arguments);
+        let node = site.lab.node("replicas");
+        for address in [2, 3, PLAIN].iter().flat_map(|number| Spot::replica(*number).addresses()) {
+            node.add_address(address.ip()).expect("one more address");
         }
+        let with = |site: Site, number| {
+            site.with_replica_at("replicas", &name(number), &Spot::replica(number).addresses())
+        };
+        let site = [1, 2, 3, PLAIN].into_iter().fold(site, with);
+        Self { fixture: site.start(services), _alone: alone }
     }
 
     /// An application in the cgroup that is redirected.
     pub fn client(&self) -> Scripter {
-        let place = Place::new(self.lab.node("client").netns(), &self.cgroup);
-        Scripter::start(place).expect("a client")
+        Scripter::start(self.place()).expect("a client")
     }
 
     /// An application on the same node, in another cgroup: `None` is this process's.
     pub fn stranger(&self, cgroup: Option<&Cgroup>) -> Scripter {
-        let netns = Some(self.lab.node("client").netns());
+        let netns = Some(self.node().netns());
         Scripter::start(Place { netns, cgroup }).expect("a client")
     }
 
     /// Writes other services into the agent's file; returns once the kernel has them, as
     /// `arrived` can tell from `redirector dump`.
     pub fn change(&self, services: &str, arrived: impl Fn(&Value) -> bool) {
-        let beside = self.config.with_extension("new");
-        fs::write(&beside, services).expect("a configuration");
-        fs::rename(&beside, &self.config).expect("a configuration in place");
+        self.write(services);
         self.wait_until("the new configuration is in force", arrived);
     }
 
     /// Polls `redirector dump`.
     pub fn wait_until(&self, what: &str, is_so: impl Fn(&Value) -> bool) {
-        let deadline = Instant::now() + LONGEST_CHANGE;
-        loop {
-            let dump = self.dump();
-            if is_so(&dump) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "{what}: not within {LONGEST_CHANGE:?}: {dump:#}");
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    /// What `redirector dump -o json` prints.
-    pub fn dump(&self) -> Value {
-        let dump = self.agent.command("dump", &["-o", "json"]).expect("redirector dump");
-        let output = dump.wait_with_output().expect("its output");
-        assert!(output.status.success(), "{output:?}");
-        serde_json::from_slice(&output.stdout).expect("JSON")
+        let dump = || format!("{:#}", self.agent.dump());
+        wait::wait_within(LONGEST_CHANGE, what, || is_so(&self.agent.dump()), dump);
     }
 
     /// Stores the operator's byte in the health of a backend, as one who drains it would. There is
     /// no probe that could eject a UDP backend.
     pub fn drain(&self, backend: SocketAddr, is_drained: bool) {
-        let dump = self.dump();
-        let all = dump["services"].as_array().expect("services").iter();
-        let all = all.flat_map(|service| service["tiers"].as_array().expect("tiers"));
-        let mut all = all.flat_map(|tier| tier["backends"].as_array().expect("backends"));
-        let found = all.find(|found| {
-            found["address"] == backend.ip().to_string() && found["port"] == backend.port()
-        });
+        let dump = self.agent.dump();
+        let found = tables::backends(&dump).find(|found| tables::address(found) == backend);
         let index = found.unwrap_or_else(|| panic!("{backend} is no backend"))["index"].as_u64();
         let key = u32::try_from(index.expect("an index")).expect("an index").to_ne_bytes();
-        let pin = self.agent.options().pin_path.join(format!("v{LAYOUT}/HEALTH"));
+        let pin = self.map("HEALTH");
         let mut word = bpftool::lookup(&pin, &key).expect("its health");
         word[HealthByte::Operator as usize] = is_drained.into();
         bpftool::update(&pin, &key, &word).expect("one store");
     }
+}
 
-    /// One of the kernel's counters.
-    pub fn counter(&self, name: &str) -> u64 {
-        self.dump()["counters"][name].as_u64().expect("a counter")
+impl Deref for Fixture {
+    type Target = fixture::Fixture;
+
+    fn deref(&self) -> &Self::Target {
+        &self.fixture
+    }
+}
+
+impl DerefMut for Fixture {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.fixture
     }
 }
 
@@ -282,14 +235,5 @@ pub fn all_services() -> String {
 
 /// How many of the backends in a dump are so, in both families together.
 pub fn backends(dump: &Value, is_so: impl Fn(&Value) -> bool) -> usize {
-    let services = dump["services"].as_array().expect("services").iter();
-    let tiers = services.flat_map(|service| service["tiers"].as_array().expect("tiers"));
-    let all = tiers.flat_map(|tier| tier["backends"].as_array().expect("backends"));
-    all.filter(|backend| is_so(backend)).count()
-}
-
-/// These tests read counters and share two cores: one at a time, however they are run.
-fn alone() -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
-    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+    tables::backends(dump).filter(|backend| is_so(backend)).count()
 }

@@ -15,7 +15,7 @@ use redirector_tests::{
     programs,
 };
 
-use crate::resets::{
+use super::{
     held::{Held, Transport},
     pods::{BACKENDS, Family, PORT, Pods},
 };
@@ -24,7 +24,7 @@ use crate::resets::{
 pub(crate) const DIALLED: u16 = 80;
 
 /// Each backend is a service of its own, so that a test knows where a connection goes.
-pub(crate) struct Stage {
+pub(crate) struct Fixture {
     // The agent first: it unloads from what the others hold.
     pub(crate) agent: Agent,
     pub(crate) cgroup: Cgroup,
@@ -34,7 +34,7 @@ pub(crate) struct Stage {
     pub(crate) pods: Pods,
 }
 
-impl Stage {
+impl Fixture {
     /// With these policies for the services over TCP and over UDP.
     pub(crate) fn new(tcp: &str, udp: &str) -> Self {
         let pods = Pods::new();

@@ -50,7 +50,7 @@ pub(crate) enum Form {
 }
 
 /// Fields drop in this order.
-pub(crate) struct Stage {
+pub(crate) struct Fixture {
     pub(crate) agent: Agent,
     pub(crate) replicas: Vec<Replica>,
     pub(crate) bpffs: Bpffs,
@@ -60,7 +60,7 @@ pub(crate) struct Stage {
     pub(crate) form: Form,
 }
 
-impl Stage {
+impl Fixture {
     /// An agent of this binary, ready.
     pub(crate) fn new(form: Form, binary: &Path) -> Self {
         let lab = Lab::new(&["n1", "n2", "n3", "n4"]).expect("a lab");
