@@ -2,10 +2,7 @@
 
 use std::net::SocketAddr;
 
-use redirector_tests::{
-    dialer::{Client, Dial, Dialled, Line, Load, LoadRun, Transport},
-    place::Place,
-};
+use redirector_tests::dialer::{Dial, Dialled, Line, Load, LoadRun, Transport};
 
 use super::fixture::{Fixture, PLAIN};
 
@@ -60,11 +57,10 @@ pub(crate) struct Dials {
 impl Dials {
     pub(crate) fn start(site: &Fixture, programs: Programs) -> Self {
         let start = |(address, transport, name): &(&str, Transport, &'static str)| {
-            let place = Place::new(site.lab.node("n1").netns(), &site.cgroup);
             let address: SocketAddr = address.parse().expect("an address");
             let dial = Dial { transport: *transport, ..Dial::tcp(address) };
-            let load = Load { dial, rate: RATE, threads: 2, duration_ms: None, every: true };
-            let run = Client::start(place).and_then(|client| client.load(load)).expect("a load");
+            let load = Load { threads: 2, every: true, ..Load::new(dial, RATE) };
+            let run = site.client().load(load).expect("a load");
             (run, address, *name)
         };
         Self { loads: DIALS.iter().map(start).collect(), programs, without: None }

@@ -2,21 +2,17 @@
 
 use std::{
     ffi::OsString,
-    fs,
+    ops::Deref,
     path::PathBuf,
     process::{Command, Output, Stdio},
 };
 
 use redirector_tests::{
     agent::{Agent, AgentOptions},
-    bpffs::Bpffs,
-    cgroup::Cgroup,
     crash::{CRASHED, Crasher},
-    lab::Lab,
-    names::Directory,
+    fixture::Site,
     place::Place,
     programs,
-    replica::Replica,
 };
 
 /// Maps that are made quickly.
@@ -42,58 +38,29 @@ pub(crate) const PLAIN: &str = "plain";
 
 /// Everything but who dials.
 pub(crate) struct Fixture {
-    pub(crate) lab: Lab,
-    _replicas: Vec<Replica>,
-    pub(crate) cgroup: Cgroup,
-    pub(crate) bpffs: Bpffs,
-    directory: Directory,
+    site: Site,
     pub(crate) crasher: Crasher,
 }
 
 impl Fixture {
     pub(crate) fn new() -> Self {
-        let lab = Lab::new(&["n1", "n2", "n3", PLAIN]).expect("a lab");
-        let start = |node: &str, name: &str, port| {
-            let node = lab.node(node);
-            let addresses = [node.socket4(port), node.socket6(port)];
-            Replica::start(node.netns(), name, &addresses).expect("a replica")
-        };
-        let replicas = [
-            start("n2", "web-n2", 8081),
-            start("n3", "web-n3", 8081),
-            start("n2", "dns-n2", 8082),
-            start("n3", "dns-n3", 8082),
-            start(PLAIN, PLAIN, 80),
-            start(PLAIN, PLAIN, 53),
-        ];
-        Self {
-            lab,
-            _replicas: replicas.into(),
-            cgroup: Cgroup::new("crashes").expect("a cgroup"),
-            bpffs: Bpffs::mount().expect("a bpffs"),
-            directory: Directory::new("crashes").expect("a directory"),
-            crasher: Crasher::new().expect("a crasher"),
-        }
-    }
-
-    /// Puts a file into place.
-    pub(crate) fn write(&self, config: &str) {
-        let beside = self.directory.path().join("new");
-        fs::write(&beside, config).expect("a file");
-        fs::rename(&beside, self.config()).expect("the config");
-    }
-
-    fn config(&self) -> PathBuf {
-        self.directory.path().join("services.yaml")
+        let site = Site::new("crashes", &["n1", "n2", "n3", PLAIN]).with_maps(SMALL);
+        let site = [
+            ("n2", "web-n2", 8081),
+            ("n3", "web-n3", 8081),
+            ("n2", "dns-n2", 8082),
+            ("n3", "dns-n3", 8082),
+            (PLAIN, PLAIN, 80),
+            (PLAIN, PLAIN, 53),
+        ]
+        .into_iter()
+        .fold(site, |site, (node, name, port)| site.with_replica(node, name, port));
+        Self { site, crasher: Crasher::new().expect("a crasher") }
     }
 
     /// An agent that the crasher may end; it has not been started.
     pub(crate) fn options(&self, crasher: Option<Crasher>) -> AgentOptions {
-        let binary = programs::redirector().expect("the binary");
-        let node = self.lab.node("n1");
-        let options = AgentOptions::new(binary, node, &self.cgroup, &self.bpffs, &self.config());
-        let arguments = SMALL.iter().map(|argument| (*argument).to_owned()).collect();
-        AgentOptions { arguments, crasher, ..options }
+        AgentOptions { crasher, ..self.site.options() }
     }
 
     /// Fills the maps: an agent comes, and goes again.
@@ -145,7 +112,7 @@ impl Fixture {
     fn run(&self, mut command: Command, arguments: &[OsString]) -> Output {
         command.args(arguments).env("NO_COLOR", "1");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = Place::netns(self.lab.node("n1").netns()).spawn(command).expect("a process");
+        let child = Place::netns(self.node().netns()).spawn(command).expect("a process");
         child.wait_with_output().expect("its end")
     }
 
@@ -166,6 +133,14 @@ impl Fixture {
 
     fn with_pins(&self, subcommand: &str) -> Vec<OsString> {
         [subcommand.into(), "--pin-path".into(), self.bpffs.pin_path().into()].into()
+    }
+}
+
+impl Deref for Fixture {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.site
     }
 }
 

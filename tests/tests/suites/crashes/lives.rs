@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redirector_tests::{agent::Agent, wait::wait_until};
+use redirector_tests::{agent::Agent, tables, wait::wait_until};
 use serde_json::Value;
 
 use super::fixture::Fixture;
@@ -88,11 +88,9 @@ pub(crate) fn services(agent: &Agent) -> Services {
     for service in status(agent)["services"].as_array().expect("services") {
         let text = |value: &Value| value.as_str().expect("text").to_owned();
         let at = |of: &Value| format!("{}:{}", text(&of["address"]), of["port"]);
-        let list = |of: &Value| of.as_array().expect("a list").clone();
         let (frontends, backends) = services.entry(text(&service["name"])).or_default();
-        frontends.extend(list(&service["frontends"]).iter().map(at));
-        let tiers = list(&service["tiers"]).into_iter();
-        backends.extend(tiers.flat_map(|tier| list(&tier["backends"])).map(|of| at(&of)));
+        frontends.extend(tables::list(&service["frontends"]).map(at));
+        backends.extend(tables::backends_of(service).map(at));
     }
     services
 }
@@ -109,8 +107,6 @@ pub(crate) fn wait_for_services(agent: &Agent, wanted: &Services) {
 
 fn status(agent: &Agent) -> Value {
     let run = agent.run_directory().display().to_string();
-    let output = agent.command("status", &["--run-dir", &run, "-o", "json"]).expect("status");
-    let output = output.wait_with_output().expect("its end");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("JSON")
+    let text = agent.say_of_pins("status", &["--run-dir", &run, "-o", "json"]);
+    serde_json::from_str(&text).expect("JSON")
 }

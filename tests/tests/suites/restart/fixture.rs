@@ -1,19 +1,15 @@
 //! A network with twelve replicas that never die unless told to, files that list some of them, and
 //! the application.
 
-use std::{fmt::Write as _, fs, net::SocketAddr, path::PathBuf};
+use std::{fmt::Write as _, net::SocketAddr, ops::Deref};
 
 use rand::{Rng as _, rngs::SmallRng, seq::IndexedRandom as _};
 use redirector_tests::{
     agent::{Agent, AgentOptions},
     bpffs::Bpffs,
     cgroup::Cgroup,
-    dialer::{Client, Dial, Load, LoadRun, Transport},
-    lab::{Lab, Node},
-    names::Directory,
-    place::Place,
-    programs,
-    replica::Replica,
+    dialer::{Dial, Load, LoadRun, Transport},
+    fixture::Site,
 };
 
 /// Nodes with replicas, and where they are.
@@ -39,72 +35,48 @@ const DIALS: [(&str, Transport); 4] = [
 
 /// Everything but the agent.
 pub(crate) struct Fixture {
-    lab: Lab,
-    replicas: Vec<Replica>,
-    cgroup: Cgroup,
-    bpffs: Bpffs,
+    site: Site,
     /// Of an agent beside the first one.
     other: (Cgroup, Bpffs),
-    directory: Directory,
-    config: PathBuf,
 }
 
 impl Fixture {
     pub(crate) fn new() -> Self {
-        let lab = Lab::new(&["n1", "n2", "n3", "n4"]).expect("a lab");
-        let start = |node: &Node, port: u16| {
-            let addresses = [node.socket4(port), node.socket6(port)];
-            let name = format!("{}-{port}", node.name());
-            Replica::start(node.netns(), &name, &addresses).expect("a replica")
+        let site = Site::new("restart", &["n1", "n2", "n3", "n4"]).with_maps(&[]);
+        let all = NODES.iter().flat_map(|(node, _)| PORTS.map(|port| (node, port)));
+        let with = |site: Site, (node, port): (&&str, u16)| {
+            site.with_replica(node, &format!("{node}-{port}"), port)
         };
-        let nodes = NODES.iter().map(|(name, _)| lab.node(name));
-        let replicas = nodes.flat_map(|node| PORTS.map(|port| start(node, port))).collect();
-        let directory = Directory::new("restart").expect("a directory");
-        let place =
-            || (Cgroup::new("restart").expect("a cgroup"), Bpffs::mount().expect("a bpffs"));
-        let (cgroup, bpffs) = place();
-        let config = directory.path().join("services.yaml");
-        Self { lab, replicas, cgroup, bpffs, other: place(), directory, config }
-    }
-
-    /// Puts a file into place.
-    pub(crate) fn write(&self, config: &str) {
-        let beside = self.directory.path().join("new");
-        fs::write(&beside, config).expect("a file");
-        fs::rename(&beside, &self.config).expect("the config");
+        let other = (Cgroup::new("restart").expect("a cgroup"), Bpffs::mount().expect("a bpffs"));
+        Self { site: all.fold(site, with), other }
     }
 
     /// The agent under test, ready.
     pub(crate) fn agent(&self) -> Agent {
-        Agent::start(self.options(&self.cgroup, &self.bpffs)).expect("an agent")
+        Agent::start(self.options()).expect("an agent")
     }
 
     /// An agent on empty pins, on a cgroup without processes, ready.
     pub(crate) fn fresh_agent(&self) -> Agent {
         let (cgroup, bpffs) = &self.other;
-        Agent::start(self.options(cgroup, bpffs)).expect("a fresh agent")
-    }
-
-    fn options(&self, cgroup: &Cgroup, bpffs: &Bpffs) -> AgentOptions {
-        let binary = programs::redirector().expect("the binary");
-        AgentOptions::new(binary, self.lab.node("n1"), cgroup, bpffs, &self.config)
+        let (cgroup, pin_path) = (cgroup.path().to_owned(), bpffs.pin_path());
+        let options = AgentOptions { cgroup, pin_path, ..self.options() };
+        Agent::start(options).expect("a fresh agent")
     }
 
     /// Starts the loads over these transports.
     pub(crate) fn dial(&self, transports: &[Transport]) -> Vec<LoadRun> {
         let start = |(address, transport): &(&str, Transport)| {
-            let place = Place::new(self.lab.node("n1").netns(), &self.cgroup);
             let address: SocketAddr = address.parse().expect("an address");
             let dial = Dial { transport: *transport, ..Dial::tcp(address) };
-            let load = Load { dial, rate: RATE, threads: 4, duration_ms: None, every: false };
-            Client::start(place).and_then(|client| client.load(load)).expect("a load")
+            self.client().load(Load::new(dial, RATE)).expect("a load")
         };
         DIALS.iter().filter(|(_, dialled)| transports.contains(dialled)).map(start).collect()
     }
 
     /// Ends the first replica.
     pub(crate) fn kill_one(&mut self) {
-        self.replicas[0].kill();
+        self.site.replicas[0].kill();
     }
 
     /// Every service, with twelve backends: few enough that all of them are probed.
@@ -155,6 +127,14 @@ impl Fixture {
                 })
             },
         )
+    }
+}
+
+impl Deref for Fixture {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.site
     }
 }
 

@@ -14,6 +14,7 @@ use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 use redirector_tests::{
     dialer::{Line, Transport},
     size::sized,
+    wait::wait_until,
 };
 
 /// The suite `crashes` ends lives at chosen points; this one at any, also between two stores.
@@ -64,7 +65,7 @@ fn no_connect_fails_while_the_agent_is_killed_and_its_file_changes() {
         dials += sums.dials;
         failures.extend(lines.into_iter().filter(|line| matches!(line, Line::Dialled(_))));
     }
-    let metrics = state::metrics(&agent);
+    let metrics = agent.metrics();
 
     println!(
         "{lives} lives, {ready} of them ready when they were killed, and {changes} changes of the \
@@ -84,7 +85,7 @@ fn no_connect_fails_while_the_agent_is_killed_and_its_file_changes() {
     let fresh = site.fresh_agent();
     let expected = state::services(&fresh);
     assert!(expected.as_array().is_some_and(|tables| tables.len() >= 6), "{expected}");
-    state::wait_until("the maps are as if nothing had happened", || {
+    wait_until("the maps are as if nothing had happened", || {
         state::is_same(&state::services(&agent), &expected)
     });
     fresh.finish().expect("the fresh agent");
@@ -97,11 +98,11 @@ fn a_restart_in_an_unchanged_world_writes_nothing() {
     site.write(&site.whole_config());
     let mut agent = site.agent();
     // The death of one that has never answered a probe is not believed.
-    state::wait_until("every replica has answered a probe", || state::are_probed(&agent));
+    wait_until("every replica has answered a probe", || state::are_probed(&agent));
     site.kill_one();
     // One backend of each family: an agent killed between the two would leave the other to be
     // ejected by the next one.
-    state::wait_until("the prober ejects the dead replica", || state::ejected(&agent).len() == 2);
+    wait_until("the prober ejects the dead replica", || state::ejected(&agent).len() == 2);
     let (before, ejected) = (state::services(&agent), state::ejected(&agent));
     // UDP is not probed: nobody would notice there.
     let loads = site.dial(&[Transport::Tcp]);
@@ -114,7 +115,7 @@ fn a_restart_in_an_unchanged_world_writes_nothing() {
         let took = start.elapsed();
         let watched = Instant::now();
         while watched.elapsed() < WATCHED {
-            assert_eq!(state::metrics(&agent)["redirector_map_writes_total"], 0.0, "map writes");
+            assert_eq!(agent.metrics()["redirector_map_writes_total"], 0.0, "map writes");
             assert_eq!(state::ejected(&agent), ejected, "a dead backend was re-admitted");
         }
         println!("ready after {took:.0?}, with 0 map writes");

@@ -1,15 +1,13 @@
 //! What an agent has made of the maps, told without the indices that it chose.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use redirector_tests::agent::Agent;
+use redirector_tests::{agent::Agent, tables};
 use serde_json::Value;
-
-pub(crate) use redirector_tests::wait::wait_until;
 
 /// `redirector status`, sorted, without ids, slots, epochs and indices: they tell of the past.
 pub(crate) fn services(agent: &Agent) -> Value {
-    let mut services = status(agent)["services"].take();
+    let mut services = agent.status()["services"].take();
     strip(&mut services);
     services
 }
@@ -38,46 +36,16 @@ pub(crate) fn is_same(one: &Value, other: &Value) -> bool {
 
 /// The backends that are ejected, each as its address and port.
 pub(crate) fn ejected(agent: &Agent) -> BTreeSet<String> {
-    fn collect(value: &Value, ejected: &mut BTreeSet<String>) {
-        match value {
-            Value::Array(values) => values.iter().for_each(|value| collect(value, ejected)),
-            Value::Object(fields) => {
-                if fields.get("usable") == Some(&Value::Bool(false)) {
-                    ejected.insert(format!("{} {}", fields["address"], fields["port"]));
-                }
-                fields.values().for_each(|value| collect(value, ejected));
-            }
-            _ => {}
-        }
-    }
-    let mut ejected = BTreeSet::new();
-    collect(&status(agent)["services"], &mut ejected);
-    ejected
+    let status = agent.status();
+    let ejected = tables::backends(&status).filter(|backend| backend["usable"] == false);
+    ejected.map(|backend| format!("{} {}", backend["address"], backend["port"])).collect()
 }
 
 /// Whether every backend of the probed service has answered.
 pub(crate) fn are_probed(agent: &Agent) -> bool {
-    let output = agent.ask("explain", &["load/plain", "-o", "json"]).expect("redirector explain");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let explained = String::from_utf8_lossy(&output.stdout);
+    let explained = agent.say("explain", &["load/plain", "-o", "json"]);
     assert!(explained.contains("\"probes\""), "{explained}");
     !explained.contains("\"unknown\"")
-}
-
-/// What `/metrics` says, by name with labels.
-pub(crate) fn metrics(agent: &Agent) -> BTreeMap<String, f64> {
-    let (status, text) = agent.get("/metrics").expect("the metrics");
-    assert_eq!(status, 200, "{text}");
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
-    let pairs = lines.filter_map(|line| line.rsplit_once(' '));
-    pairs.map(|(name, value)| (name.to_owned(), value.parse().expect("a number"))).collect()
-}
-
-fn status(agent: &Agent) -> Value {
-    let output = agent.command("status", &["-o", "json"]).expect("redirector status");
-    let output = output.wait_with_output().expect("redirector status");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
 fn strip(value: &mut Value) {
