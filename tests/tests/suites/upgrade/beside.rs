@@ -6,6 +6,7 @@ use std::{path::PathBuf, thread, time::Duration};
 use redirector_tests::{
     agent::{Agent, AgentOptions},
     bpffs::Bpffs,
+    fixture,
 };
 
 use super::{
@@ -31,7 +32,7 @@ pub(crate) fn beside([earlier, now]: [PathBuf; 2]) {
     };
     let successor = Agent::start(options).expect("the earlier version");
     thread::sleep(STAY);
-    let Fixture { agent, replicas, bpffs, lab, cgroup, .. } = site;
+    let fixture::Fixture { agent, site } = site.fixture;
     agent.finish().expect("this version unloads");
     thread::sleep(STAY);
 
@@ -45,5 +46,5 @@ pub(crate) fn beside([earlier, now]: [PathBuf; 2]) {
     println!("{count} dials, {} failed", faults.len());
     assert!(faults.is_empty(), "{faults:?}");
     successor.finish().expect("the earlier version unloads");
-    drop((replicas, bpffs, lab, cgroup));
+    drop(site);
 }

@@ -2,23 +2,13 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
+    ops::{Deref, DerefMut},
     path::{Path, PathBuf},
     process::Command,
 };
 
-use redirector_tests::{
-    agent::{Agent, AgentOptions},
-    bpffs::Bpffs,
-    cgroup::Cgroup,
-    lab::Lab,
-    names::Directory,
-    place::Place,
-    replica::Replica,
-};
+use redirector_tests::fixture::{self, Site};
 
-/// Small maps are soon made.
-const SMALL: [&str; 6] = ["--max-slots", "8192", "--max-backends", "512", "--max-services", "256"];
 const PORT: u16 = 8081;
 /// Of the replica that is dead.
 const DEAD: u16 = 8082;
@@ -49,68 +39,34 @@ pub(crate) enum Form {
     Node,
 }
 
-/// Fields drop in this order.
 pub(crate) struct Fixture {
-    pub(crate) agent: Agent,
-    pub(crate) replicas: Vec<Replica>,
-    pub(crate) bpffs: Bpffs,
-    pub(crate) lab: Lab,
-    pub(crate) cgroup: Cgroup,
-    directory: Directory,
+    pub(crate) fixture: fixture::Fixture,
     pub(crate) form: Form,
 }
 
 impl Fixture {
     /// An agent of this binary, ready.
     pub(crate) fn new(form: Form, binary: &Path) -> Self {
-        let lab = Lab::new(&["n1", "n2", "n3", "n4"]).expect("a lab");
-        let replicas =
-            [("n2", PORT), ("n3", PORT), ("n4", PORT), ("n3", DEAD)].map(|(name, port)| {
-                let node = lab.node(name);
-                let addresses = [node.socket4(port), node.socket6(port)];
-                let name = if port == DEAD { "dead" } else { name };
-                Replica::start(node.netns(), name, &addresses).expect("a replica")
-            });
-        let directory = Directory::new("upgrade").expect("a directory");
-        let cgroup = Cgroup::new("upgrade").expect("a cgroup");
-        let bpffs = Bpffs::mount().expect("a bpffs");
-        let config = directory.path().join("services.yaml");
-        fs::write(&config, file(false)).expect("the config");
-        let program = program(&directory, form, binary);
-        let mut options = AgentOptions::new(program, lab.node("n1"), &cgroup, &bpffs, &config);
-        options.arguments = SMALL.map(str::to_owned).into();
-        let agent = Agent::start(options).expect("an agent");
-        Self { agent, replicas: replicas.into(), bpffs, lab, cgroup, directory, form }
+        let site = Site::new("upgrade", &["n1", "n2", "n3", "n4"]);
+        let site = site.with_replicas(&["n2", "n3", "n4"], PORT).with_replica("n3", "dead", DEAD);
+        let program = program(&site, form, binary);
+        Self { fixture: site.start_binary(program, &file(false)), form }
     }
 
     /// The agent is of this binary from its next start on.
     pub(crate) fn set_binary(&mut self, binary: &Path) {
-        self.agent.set_binary(program(&self.directory, self.form, binary));
+        let program = program(&self.fixture.site, self.form, binary);
+        self.agent.set_binary(program);
     }
 
     /// With the services that are only in the later file.
     pub(crate) fn write_later(&self) {
-        let beside = self.directory.path().join("new");
-        fs::write(&beside, file(true)).expect("a file");
-        fs::rename(beside, self.directory.path().join("services.yaml")).expect("the config");
+        self.write(&file(true));
     }
 
     /// Ends the replica that is to be ejected.
     pub(crate) fn kill_one(&mut self) {
         self.replicas[3].kill();
-    }
-
-    /// Where the applications are.
-    pub(crate) fn place(&self) -> Place<'_> {
-        Place::new(self.lab.node("n1").netns(), &self.cgroup)
-    }
-
-    /// What a verb prints. It must succeed.
-    pub(crate) fn say(&self, verb: &str, arguments: &[&str]) -> String {
-        let output = self.agent.ask(verb, arguments).expect("redirector");
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{verb} {arguments:?}: {errors}");
-        String::from_utf8(output.stdout).expect("text")
     }
 
     /// Removes the frontend `STICKY` from what is kept for the way back.
@@ -134,20 +90,31 @@ impl Fixture {
     }
 }
 
+impl Deref for Fixture {
+    type Target = fixture::Fixture;
+
+    fn deref(&self) -> &Self::Target {
+        &self.fixture
+    }
+}
+
+impl DerefMut for Fixture {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.fixture
+    }
+}
+
 /// The binary itself, or a stand-in that loads and then runs it without capabilities.
-fn program(directory: &Directory, form: Form, binary: &Path) -> PathBuf {
+fn program(site: &Site, form: Form, binary: &Path) -> PathBuf {
     if form == Form::Host {
         return binary.to_owned();
     }
     let line = format!(
-        "#!/bin/sh\nREDIRECTOR_UNPRIVILEGED_BIN={} exec {} \"$@\"\n",
+        "REDIRECTOR_UNPRIVILEGED_BIN={} exec {} \"$@\"\n",
         binary.display(),
         env!("CARGO_BIN_EXE_unprivileged"),
     );
-    let path = directory.path().join("redirector");
-    fs::write(&path, line).expect("a script");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("an executable script");
-    path
+    site.directory.script("redirector", &line).expect("a script")
 }
 
 fn file(is_later: bool) -> String {

@@ -8,10 +8,10 @@ use std::{
 };
 
 use redirector_tests::{
-    dialer::{Client, Transport, now_us},
+    dialer::{Transport, now_us},
+    fixture, tables,
     wait::wait_until,
 };
-use serde_json::Value;
 
 use super::{
     fixture::{Fixture, Form, LATER, LATER_UDP, PLAIN4, PLAIN6, QUIET, STICKY, TIERS},
@@ -74,7 +74,7 @@ pub(crate) fn journey(form: Form, end: End, [earlier, now]: [PathBuf; 2]) {
     journey.serves(LATER_UDP, Transport::UdpUnconnected);
     traffic.add(&journey.site, LATER, Transport::Tcp);
     traffic.add(&journey.site, LATER_UDP, Transport::UdpUnconnected);
-    journey.site.say("drain", &["backend=10.77.2.1:9000"]);
+    let _ = journey.site.agent.say("drain", &["backend=10.77.2.1:9000"]);
     if end == End::Killed {
         // As if it had died between the two layouts.
         journey.site.forget_kept();
@@ -94,14 +94,17 @@ pub(crate) fn journey(form: Form, end: End, [earlier, now]: [PathBuf; 2]) {
     journey.is_whole(&orders);
     thread::sleep(STAY);
 
-    journey.site.say("undrain", &["backend=10.77.2.1:9000"]);
+    let _ = journey.site.agent.say("undrain", &["backend=10.77.2.1:9000"]);
     let dials = traffic.stop();
     lasting.end();
     journey.account(&dials, since);
     let Journey { site, .. } = journey;
-    let Fixture { agent, bpffs, .. } = site;
+    let fixture::Fixture { agent, site } = site.fixture;
     agent.finish().expect("an agent that unloads, without errors");
-    assert!(std::fs::read_dir(bpffs.pin_path()).map_or(0, Iterator::count) == 0, "pins are left");
+    assert!(
+        std::fs::read_dir(site.bpffs.pin_path()).map_or(0, Iterator::count) == 0,
+        "pins are left"
+    );
 }
 
 impl Journey {
@@ -110,8 +113,8 @@ impl Journey {
         // The death of one that has never answered a probe is not believed.
         wait_until("every replica has answered a probe", || self.healthy() == 8);
         self.site.kill_one();
-        self.site.say("drain", &["node=n4"]);
-        self.site.say("force", &["shop/tiers", "far"]);
+        let _ = self.site.agent.say("drain", &["node=n4"]);
+        let _ = self.site.agent.say("force", &["shop/tiers", "far"]);
         wait_until("the dead replica is ejected, and all orders are in force", || {
             if self.healthy() != 6 {
                 return false;
@@ -126,11 +129,11 @@ impl Journey {
 
     /// Addresses of `plain` that the agent's probes find well.
     fn healthy(&self) -> usize {
-        self.site.say("explain", &["shop/plain"]).matches("probes: healthy").count()
+        self.site.agent.say("explain", &["shop/plain"]).matches("probes: healthy").count()
     }
 
     fn answers(&self, address: &str) -> Vec<String> {
-        let mut client = Client::start(self.site.place()).expect("a client");
+        let mut client = self.site.client();
         let dialled = client.dial(dial(address, Transport::Tcp), DIALS).expect("dials");
         dialled.into_iter().filter_map(|one| one.outcome.ok()).collect()
     }
@@ -152,7 +155,7 @@ impl Journey {
     }
 
     fn serves(&self, address: &str, transport: Transport) {
-        let mut client = Client::start(self.site.place()).expect("a client");
+        let mut client = self.site.client();
         wait_until("what is new in the file is served", || {
             let dialled = client.dial(dial(address, transport), 1).expect("a dial");
             dialled[0].outcome.is_ok()
@@ -160,7 +163,7 @@ impl Journey {
     }
 
     fn has_orders(&self, orders: &[&str]) {
-        let listed = self.site.say("orders", &[]);
+        let listed = self.site.agent.say("orders", &[]);
         for order in orders {
             let words: Vec<_> = order.split(' ').collect();
             let is_it = |line: &str| words.iter().all(|word| line.contains(word));
@@ -178,18 +181,11 @@ impl Journey {
         others.retain(|name| !name.starts_with("steps-"));
         assert_eq!(others, ["links", "v3", "v4"], "directories");
 
-        let status = site.agent.command("status", &["-o", "json"]).expect("status");
-        let status = status.wait_with_output().expect("status");
-        assert!(status.status.success(), "{status:?}");
-        let status: Value = serde_json::from_slice(&status.stdout).expect("JSON");
-        let services = status["services"].as_array().expect("services");
-        let backends = services
-            .iter()
-            .filter(|service| service["name"] == "shop/plain")
-            .flat_map(|service| service["tiers"].as_array().into_iter().flatten())
-            .flat_map(|tier| tier["backends"].as_array().into_iter().flatten());
-        let mut objected: Vec<_> = backends
-            .filter(|backend| backend["objections"].as_array().is_some_and(|list| !list.is_empty()))
+        let status = site.agent.status();
+        let plain = tables::services(&status).filter(|service| service["name"] == "shop/plain");
+        let mut objected: Vec<_> = plain
+            .flat_map(tables::backends_of)
+            .filter(|backend| !tables::objections(backend).is_empty())
             .map(|backend| {
                 format!("{} {}", backend["address"].as_str().unwrap_or("?"), backend["objections"])
             })
@@ -200,14 +196,13 @@ impl Journey {
         assert!(dead("10.77.3.1") && dead("fd77::3:1"), "the ejected replica: {objected:?}");
         let is_drained = |at: &str| objected.contains(&format!("{at} [\"operator\"]"));
         assert!(is_drained("10.77.4.1") && is_drained("fd77::4:1"), "the drain: {objected:?}");
-        let explained = site.say("explain", &["shop/plain"]);
+        let explained = site.agent.say("explain", &["shop/plain"]);
         assert_eq!(explained.matches("operator: node n4 is drained").count(), 2, "{explained}");
         assert_eq!(explained.matches("prober: ").count(), 2, "{explained}");
-        let explained = site.say("explain", &["shop/tiers"]);
+        let explained = site.agent.say("explain", &["shop/tiers"]);
         assert!(explained.contains("force"), "{explained}");
 
-        let check = site.agent.command("check", &[]).expect("check");
-        let check = check.wait_with_output().expect("check");
+        let check = site.agent.run("check", &[]);
         let said = String::from_utf8_lossy(&check.stdout);
         // The stand-in of a node runs it without the capabilities of a loader.
         assert!(check.status.success() || site.form == Form::Node, "{said}");
