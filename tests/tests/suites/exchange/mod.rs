@@ -13,15 +13,8 @@ use dialers::{Dialer, connects};
 use redirector::datapath::{self, Counters, Lock, Options, Pins, Programs, SEATS, cgroup};
 use redirector_core::plan::Capacities;
 use redirector_tests::{
-    agent::{Agent, AgentOptions},
-    bpffs::Bpffs,
-    cgroup::Cgroup,
     dialer::Transport,
-    lab::Lab,
-    names::Directory,
-    place::Place,
-    programs,
-    replica::Replica,
+    fixture::{Fixture, Site},
 };
 
 /// Each exchanges the programs of all eight hooks, and what they call.
@@ -62,9 +55,9 @@ const DIALS: [(&str, Transport); 5] = [
 
 #[test]
 fn no_connect_escapes_while_programs_are_exchanged() {
-    let stage = Stage::new();
-    let mut exchange = Exchange::new(&stage);
-    let mut dialers = stage.dial();
+    let site = fixture();
+    let mut exchange = Exchange::new(&site);
+    let mut dialers = dial(&site);
 
     let start = Instant::now();
     while exchange.count < EXCHANGES || connects(&mut dialers) < CONNECTS {
@@ -99,9 +92,9 @@ fn no_connect_escapes_while_programs_are_exchanged() {
 
 #[test]
 fn connects_would_escape_if_programs_were_detached_first() {
-    let stage = Stage::new();
-    let mut exchange = Exchange::new(&stage);
-    let mut dialers = stage.dial();
+    let site = fixture();
+    let mut exchange = Exchange::new(&site);
+    let mut dialers = dial(&site);
 
     let start = Instant::now();
     while dialers.iter().all(|dialer| dialer.sums.failures.is_empty()) {
@@ -113,49 +106,19 @@ fn connects_would_escape_if_programs_were_detached_first() {
     println!("the first connect escaped after {} exchanges", exchange.count);
 }
 
-/// A network, a service with two replicas, and tables that are in force without an agent.
-struct Stage {
-    /// It has ended; what it has written stays in force.
-    _agent: Agent,
-    bpffs: Bpffs,
-    cgroup: Cgroup,
-    _replicas: Vec<Replica>,
-    lab: Lab,
-    _directory: Directory,
+/// A network, a service with two replicas, and tables that are in force without an agent: it has ended;
+/// what it has written stays in force.
+fn fixture() -> Fixture {
+    let site = Site::new("exchange", &["n1", "n2", "n3"]).with_maps(&[]);
+    let mut fixture = site.with_replicas(&["n2", "n3"], 8080).start(CONFIG);
+    fixture.agent.stop().expect("it ends");
+    fixture
 }
 
-impl Stage {
-    fn new() -> Self {
-        let lab = Lab::new(&["n1", "n2", "n3"]).expect("a lab");
-        let replicas = ["n2", "n3"].map(|name| {
-            let node = lab.node(name);
-            let addresses = [node.socket4(8080), node.socket6(8080)];
-            Replica::start(node.netns(), name, &addresses).expect("a replica")
-        });
-        let cgroup = Cgroup::new("exchange").expect("a cgroup");
-        let bpffs = Bpffs::mount().expect("a bpffs");
-        let directory = Directory::new("exchange").expect("a directory");
-        let config = directory.path().join("services.yaml");
-        fs::write(&config, CONFIG).expect("a config");
-        let binary = programs::redirector().expect("the binary");
-        let options = AgentOptions::new(binary, lab.node("n1"), &cgroup, &bpffs, &config);
-        let mut agent = Agent::start(options).expect("an agent");
-        agent.stop().expect("it ends");
-        Self {
-            _agent: agent,
-            bpffs,
-            cgroup,
-            _replicas: replicas.into(),
-            lab,
-            _directory: directory,
-        }
-    }
-
-    /// Starts all loads.
-    fn dial(&self) -> Vec<Dialer> {
-        let place = Place::new(self.lab.node("n1").netns(), &self.cgroup);
-        DIALS.iter().map(|(address, transport)| Dialer::start(place, address, *transport)).collect()
-    }
+/// Starts all loads.
+fn dial(site: &Site) -> Vec<Dialer> {
+    let dial = |(address, transport): &(&str, _)| Dialer::start(site.place(), address, *transport);
+    DIALS.iter().map(dial).collect()
 }
 
 /// Two copies of the programs, one of them attached.
@@ -170,8 +133,8 @@ struct Exchange {
 }
 
 impl Exchange {
-    fn new(stage: &Stage) -> Self {
-        let pins = Pins::new(stage.bpffs.pin_path());
+    fn new(site: &Site) -> Self {
+        let pins = Pins::new(site.bpffs.pin_path());
         let lock = pins.try_lock().expect("the pins").expect("the agent has let go of the lock");
         // Maps that are pinned keep their capacities: these are not asked for.
         let capacities =
@@ -186,7 +149,7 @@ impl Exchange {
         };
         let load = || Programs::load(&pins, &lock, &options).expect("the programs load");
         let copies = [load(), load()];
-        let cgroup = cgroup::Cgroup::open(Some(stage.cgroup.path())).expect("the cgroup");
+        let cgroup = cgroup::Cgroup::open(Some(site.cgroup.path())).expect("the cgroup");
         Self { pins, lock, cgroup, options, copies, count: 0, loads: 0 }
     }
 

@@ -1,10 +1,9 @@
 //! When the agent resets: after a backend fell silent, if the policy says so, and never after it
 //! has refused.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
+
+use redirector_tests::wait::wait_until;
 
 use super::{
     fixture::Fixture,
@@ -15,7 +14,6 @@ use super::{
 const PROBE: &str = "probe: {tcp: {}, interval: 200ms, timeout: 200ms, unhealthy: 2, healthy: 2}";
 const RESET: &str = "onBackendLost: Reset";
 const LOST: usize = 2;
-const LONGEST: Duration = Duration::from_secs(20);
 
 /// The ten connections of one pod to one service.
 const TEN: [Family; 10] = {
@@ -32,7 +30,7 @@ fn connections(site: &Fixture, families: &[Family], transport: Transport) -> Vec
         }
     }
     all.iter().for_each(Held::works);
-    let agent = site.pods.lab.node("agent");
+    let agent = site.pods.site.lab.node("agent");
     for backend in &site.pods.backends {
         let has_answered = || {
             backend.accepted(agent.ipv4().into()) > 1 && backend.accepted(agent.ipv6().into()) > 1
@@ -56,14 +54,6 @@ fn ejected(site: &Fixture) -> Instant {
     Instant::now()
 }
 
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + LONGEST;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what}: not within {LONGEST:?}");
-        thread::sleep(Duration::from_millis(2));
-    }
-}
-
 fn has_reset(site: &Fixture) -> bool {
     site.agent.log().contains("reset the connections")
 }
@@ -78,7 +68,7 @@ fn connections_to_a_silent_backend_are_reset_within_a_second_of_its_ejection() {
     assert_eq!(tcp.len(), 200);
 
     let cut = Instant::now();
-    site.pods.lab.cut("b2").expect("a cut cable");
+    site.pods.site.lab.cut("b2").expect("a cut cable");
     let ejected = ejected(&site);
     let of_lost = |held: &&Held| held.backend == LOST;
     let lost: Vec<_> = tcp.iter().filter(of_lost).collect();
@@ -107,9 +97,9 @@ fn with_keep_no_connection_is_reset() {
     let _entered = site.enter();
     let tcp = connections(&site, &TEN, Transport::Tcp);
 
-    site.pods.lab.cut("b2").expect("a cut cable");
+    site.pods.site.lab.cut("b2").expect("a cut cable");
     ejected(&site);
-    site.pods.lab.heal("b2").expect("a cable");
+    site.pods.site.lab.heal("b2").expect("a cable");
 
     tcp.iter().for_each(Held::works);
     assert!(!has_reset(&site), "{}", site.agent.log());

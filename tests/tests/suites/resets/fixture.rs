@@ -2,18 +2,10 @@
 
 use std::{
     fmt::Write as _,
-    fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::PathBuf,
 };
 
-use redirector_tests::{
-    agent::{Agent, AgentOptions},
-    bpffs::Bpffs,
-    cgroup::{Cgroup, Entered},
-    names::Directory,
-    programs,
-};
+use redirector_tests::{agent::Agent, cgroup::Entered};
 
 use super::{
     held::{Held, Transport},
@@ -27,10 +19,6 @@ pub(crate) const DIALLED: u16 = 80;
 pub(crate) struct Fixture {
     // The agent first: it unloads from what the others hold.
     pub(crate) agent: Agent,
-    pub(crate) cgroup: Cgroup,
-    pub(crate) bpffs: Bpffs,
-    config: PathBuf,
-    _directory: Directory,
     pub(crate) pods: Pods,
 }
 
@@ -38,16 +26,8 @@ impl Fixture {
     /// With these policies for the services over TCP and over UDP.
     pub(crate) fn new(tcp: &str, udp: &str) -> Self {
         let pods = Pods::new();
-        let cgroup = Cgroup::new("resets").expect("a cgroup");
-        let bpffs = Bpffs::mount().expect("a bpffs");
-        let directory = Directory::new("resets").expect("a directory");
-        let config: PathBuf = directory.path().join("services.yaml");
-        fs::write(&config, services(&pods, tcp, udp)).expect("a config");
-        let binary = programs::redirector().expect("the redirector");
-        let node = pods.lab.node("agent");
-        let agent = Agent::start(AgentOptions::new(binary, node, &cgroup, &bpffs, &config));
-        let agent = agent.expect("an agent");
-        Self { agent, cgroup, bpffs, config, _directory: directory, pods }
+        pods.site.write(&services(&pods, tcp, udp));
+        Self { agent: Agent::start(pods.site.options()).expect("an agent"), pods }
     }
 
     /// Writes a file in which the UDP services are these alone: each by its number, with its backends.
@@ -66,14 +46,12 @@ impl Fixture {
                  backends: [{listed}]"
             );
         }
-        let beside = self.config.with_extension("new");
-        fs::write(&beside, text).expect("a config");
-        fs::rename(&beside, &self.config).expect("a config in its place");
+        self.pods.site.write(&text);
     }
 
     /// From now on this process's new sockets are redirected.
     pub(crate) fn enter(&self) -> Entered {
-        self.cgroup.enter().expect("a place in the cgroup")
+        self.pods.site.cgroup.enter().expect("a place in the cgroup")
     }
 
     /// A socket that dials the service.

@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use redirector_tests::wait::wait_until;
-use serde_json::Value;
+use redirector_tests::{tables, wait::wait_until};
 
 use super::{
     fixture::Fixture,
@@ -25,13 +24,7 @@ fn dial(site: &Fixture, service: usize) -> [Held; 3] {
 /// Waits until the kernel has that many backends, each as often as it is listed.
 fn wait_for(site: &Fixture, backends: usize) {
     wait_until("the new file is in force", || {
-        let dump = site.agent.command("dump", &["-o", "json"]).expect("redirector dump");
-        let output = dump.wait_with_output().expect("its output");
-        let dump: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        let services = dump["services"].as_array().expect("services").iter();
-        let tiers = services.flat_map(|service| service["tiers"].as_array().expect("tiers"));
-        let all = tiers.flat_map(|tier| tier["backends"].as_array().expect("backends"));
-        all.count() == backends
+        tables::backends(&site.agent.dump()).count() == backends
     });
 }
 

@@ -5,10 +5,7 @@ use std::{
     process::{Child, Command},
 };
 
-use redirector_tests::{
-    lab::{Lab, Node},
-    place::Place,
-};
+use redirector_tests::{fixture::Site, lab::Node, place::Place};
 
 use super::echo::Echo;
 
@@ -22,7 +19,7 @@ pub(crate) const PORT: u16 = 17_917;
 pub(crate) struct Pods {
     pub(crate) backends: Vec<Echo>,
     pauses: Vec<Child>,
-    pub(crate) lab: Lab,
+    pub(crate) site: Site,
 }
 
 /// How a client writes a backend's address.
@@ -35,15 +32,15 @@ pub(crate) enum Family {
 
 impl Pods {
     pub(crate) fn new() -> Self {
-        let lab = Lab::new(&["agent", "b0", "b1", "b2", "b3", "p0", "p1", "p2", "p3", "p4"]);
-        let lab = lab.expect("a lab");
+        let nodes = ["agent", "b0", "b1", "b2", "b3", "p0", "p1", "p2", "p3", "p4"];
+        let site = Site::new("resets", &nodes).with_maps(&[]);
         let backends = (0..BACKENDS)
             .map(|number| {
-                let node = lab.node(&format!("b{number}"));
+                let node = site.lab.node(&format!("b{number}"));
                 Echo::start(node.netns(), &[node.socket4(PORT), node.socket6(PORT)])
             })
             .collect();
-        let mut pods = Self { backends, pauses: Vec::new(), lab };
+        let mut pods = Self { backends, pauses: Vec::new(), site };
         for number in 0..PODS {
             // As the pause container does.
             let mut pause = Command::new("sleep");
@@ -55,11 +52,11 @@ impl Pods {
     }
 
     pub(crate) fn pod(&self, number: usize) -> &Node {
-        self.lab.node(&format!("p{number}"))
+        self.site.lab.node(&format!("p{number}"))
     }
 
     pub(crate) fn backend(&self, number: usize) -> &Node {
-        self.lab.node(&format!("b{number}"))
+        self.site.lab.node(&format!("b{number}"))
     }
 
     pub(crate) fn address(&self, number: usize, family: Family) -> SocketAddr {

@@ -27,8 +27,8 @@ fn resets(site: &Fixture, remembers: bool) -> Resets {
         seats: SEATS,
         owner: None,
     };
-    let cgroup = Cgroup::open(Some(site.cgroup.path())).expect("the cgroup");
-    Resets::open(&Pins::new(site.bpffs.pin_path()), &options, &cgroup).expect("resets")
+    let cgroup = Cgroup::open(Some(site.pods.site.cgroup.path())).expect("the cgroup");
+    Resets::open(&Pins::new(site.pods.site.bpffs.pin_path()), &options, &cgroup).expect("resets")
 }
 
 fn lost(site: &Fixture) -> Vec<BackendRef> {
