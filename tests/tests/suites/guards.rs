@@ -6,11 +6,11 @@ use std::{
     panic::{self, AssertUnwindSafe},
     path::Path,
     process::{self, Command},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use redirector_tests::{
+    alone::alone,
     bpffs::Bpffs,
     cgroup::{self, Cgroup},
     dialer::{Client, ConnectPhase, Dial, Failure, Line, Load, Transport},
@@ -268,12 +268,6 @@ impl Everything {
         let bpffs = Bpffs::mount().expect("a bpffs");
         Self { lab, _replica: replica, _client: client, _cgroup: cgroup, _bpffs: bpffs }
     }
-}
-
-/// Some tests look at, or change, what the whole process has: they run one after the other.
-fn alone() -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
-    ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn address(text: &str) -> SocketAddr {

@@ -16,11 +16,3 @@ mod script;
 mod socket_kinds;
 mod tables;
 mod waves;
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// What measures time, and what keeps the machine busy, waits for its turn.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}

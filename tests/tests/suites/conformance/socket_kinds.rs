@@ -37,7 +37,7 @@ const NO_NODES: &str = "what it is about is a notice";
 
 #[test]
 fn the_cases_hold_for_real_sockets() {
-    let _alone = super::alone();
+    let _alone = redirector_tests::alone::alone();
     let begun = Instant::now();
     let mut clusters = BTreeMap::<Vec<String>, Vec<Placed>>::new();
     for (number, case) in (1..).zip(CASES) {

@@ -3,20 +3,15 @@
 use std::{
     ffi::OsStr,
     fs,
+    ops::Deref,
     os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Output, Stdio},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::MutexGuard,
 };
 
-use redirector_common::LAYOUT;
-use redirector_tests::{
-    agent::AgentOptions, bpffs::Bpffs, bpftool, cgroup::Cgroup, lab::Lab, names::Directory,
-    place::Place, programs,
-};
+use redirector_tests::{alone::alone, bpftool, fixture::Site, place::Place, programs};
 use serde_json::Value;
-
-pub use redirector_tests::wait::wait_until;
 
 /// Small maps: `bpftool` writes every entry of an array, used or not.
 const SMALL: [&str; 10] = [
@@ -32,41 +27,19 @@ const SMALL: [&str; 10] = [
     "256",
 ];
 
-/// What the machine has before an agent comes.
+/// What the machine has before an agent comes. Some of these tests look at what the whole kernel has.
 pub struct Fixture {
-    pub bpffs: Bpffs,
-    pub cgroup: Cgroup,
-    pub directory: Directory,
-    pub lab: Lab,
+    site: Site,
     _alone: MutexGuard<'static, ()>,
 }
 
 impl Fixture {
-    /// With this configuration, in `services.yaml`.
+    /// With this configuration.
     pub fn new(configuration: &str) -> Self {
-        let site = Self {
-            _alone: alone(),
-            lab: Lab::new(&["node", "far"]).expect("a lab"),
-            directory: Directory::new("inspect").expect("a directory"),
-            cgroup: Cgroup::new("inspect").expect("a cgroup"),
-            bpffs: Bpffs::mount().expect("a bpffs"),
-        };
-        fs::write(site.config(), configuration).expect("a configuration");
-        site
-    }
-
-    pub fn config(&self) -> PathBuf {
-        self.directory.path().join("services.yaml")
-    }
-
-    /// How an agent is started here, with small maps.
-    pub fn options(&self) -> AgentOptions {
-        let binary = programs::redirector().expect("the redirector");
-        let node = self.lab.node("node");
-        let mut options =
-            AgentOptions::new(binary, node, &self.cgroup, &self.bpffs, &self.config());
-        options.arguments = SMALL.map(str::to_owned).into();
-        options
+        let alone = alone();
+        let site = Site::new("inspect", &["node", "far"]).with_maps(&SMALL);
+        site.write(configuration);
+        Self { site, _alone: alone }
     }
 
     /// Runs the binary to its end, on this node. The arguments are all it gets.
@@ -79,7 +52,7 @@ impl Fixture {
     /// Runs any program to its end, on this node.
     pub fn run(&self, mut command: Command) -> Output {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = Place::netns(self.lab.node("node").netns()).spawn(command).expect("a process");
+        let child = Place::netns(self.node().netns()).spawn(command).expect("a process");
         child.wait_with_output().expect("its end")
     }
 
@@ -109,14 +82,17 @@ impl Fixture {
         serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
-    /// A map's pin.
-    pub fn map(&self, name: &str) -> PathBuf {
-        self.bpffs.pin_path().join(format!("v{LAYOUT}")).join(name)
-    }
-
     /// A map's entries, by bpftool.
     pub fn entries(&self, name: &str) -> Vec<Value> {
         bpftool::dump(&self.map(name)).expect("a dump")
+    }
+}
+
+impl Deref for Fixture {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.site
     }
 }
 
@@ -138,12 +114,6 @@ pub fn complaint(output: &Output) -> String {
 pub fn mode(path: &Path) -> u32 {
     let metadata = fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     metadata.permissions().mode() & 0o7777
-}
-
-/// Some of these tests look at what the whole kernel has.
-fn alone() -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
-    ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Two families, three protocols' worth of services: with and without backends, one ejected.

@@ -2,17 +2,12 @@
 
 use std::{ffi::OsStr, fs, time::Duration};
 
-use redirector_tests::{
-    agent::Agent,
-    dialer::{Client, Dial},
-    place::Place,
-    replica::Replica,
-};
+use redirector_tests::{agent::Agent, dialer::Dial, replica::Replica, wait::wait_until};
 use serde_json::Value;
 
 use super::{
     attached::attached,
-    fixture::{CONFIGURATION, Fixture, wait_until},
+    fixture::{CONFIGURATION, Fixture},
 };
 
 /// A service with the one replica that there is.
@@ -35,8 +30,7 @@ fn the_admin_endpoint_says_how_things_are() {
     assert_eq!(get("/readyz"), (200, "ready\n".to_owned()));
     assert_eq!(get("/nothing").0, 404);
 
-    let place = Place::new(site.lab.node("node").netns(), &site.cgroup);
-    let mut client = Client::start(place).expect("a client");
+    let mut client = site.client();
     let service = "10.96.0.10:80".parse().expect("an address");
     for dialled in client.dial(Dial::tcp(service), 3).expect("dials") {
         assert_eq!(dialled.outcome.as_deref(), Ok("r"));
@@ -89,8 +83,7 @@ fn sigterm_ends_the_agent_within_two_seconds_and_redirection_goes_on() {
     assert!(status.success(), "{status}");
     assert!(took < Duration::from_secs(2), "{took:?}");
     assert_eq!(attached(&site), programs);
-    let place = Place::new(site.lab.node("node").netns(), &site.cgroup);
-    let mut client = Client::start(place).expect("a client");
+    let mut client = site.client();
     let service = "10.96.0.10:80".parse().expect("an address");
     for dialled in client.dial(Dial::tcp(service), 10).expect("dials") {
         assert_eq!(dialled.outcome.as_deref(), Ok("r"));

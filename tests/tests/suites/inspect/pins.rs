@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use redirector_common::LAYOUT;
-use redirector_tests::agent::Agent;
+use redirector_tests::{agent::Agent, wait::wait_until};
 
 use super::{
     attached::{Ids, attached},
-    fixture::{CONFIGURATION, Fixture, complaint, mode, wait_until},
+    fixture::{CONFIGURATION, Fixture, complaint, mode},
 };
 
 /// The programs as the kernel lists them.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use redirector_tests::agent::Agent;
+use redirector_tests::{agent::Agent, wait::wait_until};
 
-use super::fixture::{CONFIGURATION, Fixture, complaint, wait_until};
+use super::fixture::{CONFIGURATION, Fixture, complaint};
 
 const WAITS: &str = "another agent is running; waiting for it to end";
 

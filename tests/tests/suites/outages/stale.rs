@@ -2,21 +2,14 @@
 //! are ours again as soon as it is back.
 
 use std::{
-    fs, thread,
+    thread,
     time::{Duration, Instant},
 };
 
 use redirector_tests::{
-    agent::{Agent, AgentOptions},
-    bpffs::Bpffs,
-    cgroup::Cgroup,
     cluster::{Cluster, name, slice},
-    dialer::{Client, Dial},
-    lab::Lab,
-    names::Directory,
-    place::Place,
-    programs,
-    replica::Replica,
+    dialer::Dial,
+    fixture::Site,
 };
 
 use super::stage::{
@@ -68,32 +61,21 @@ fn without_its_agent_an_address_is_left_to_kube_proxy_until_the_agent_is_back() 
 
 #[test]
 fn addresses_of_a_file_are_redirected_however_long_the_agent_is_gone() {
-    let lab = Lab::new(&["n1", "n2"]).expect("a lab");
-    let backend = lab.node("n2").socket4(8080);
-    let _replica = Replica::start(lab.node("n2").netns(), "r1", &[backend]).expect("a replica");
-    let directory = Directory::new("stale").expect("a directory");
-    let config = directory.path().join("services.yaml");
-    let text = format!(
+    let site = Site::new("stale", &["n1", "n2"]).with_replica("n2", "r1", 8080);
+    let backend = site.replicas[0].addresses()[0];
+    let mut fixture = site.start(&format!(
         "node: {{name: n1}}\nservices:\n- name: web\n  frontends: ['{ADDRESS}/tcp']\n  backends:\n  \
          - {{address: '{backend}', node: n2}}\n"
-    );
-    fs::write(&config, text).expect("a file");
-    let (cgroup, bpffs) = (Cgroup::new("stale").expect("a cgroup"), Bpffs::mount());
-    let bpffs = bpffs.expect("a bpffs");
-    let binary = programs::redirector().expect("the binary");
-    let mut agent =
-        Agent::start(AgentOptions::new(binary, lab.node("n1"), &cgroup, &bpffs, &config))
-            .expect("an agent");
-    let place = Place::new(lab.node("n1").netns(), &cgroup);
-    let mut client = Client::start(place).expect("a client");
+    ));
+    let mut client = fixture.client();
     let dial = Dial::tcp(ADDRESS.parse().expect("an address"));
     let mut redirects = |times| {
         let dialled = client.dial(dial, times).expect("a dial");
         dialled.iter().all(|one| one.outcome == Ok("r1".to_owned()))
     };
-    until_of(&agent, "the file is in force", || redirects(1));
+    until_of(&fixture.agent, "the file is in force", || redirects(1));
 
-    agent.kill9();
+    fixture.agent.kill9();
     let begun = Instant::now();
     while begun.elapsed() < STALE_AFTER + 2 * BEAT {
         assert!(redirects(5), "not redirected {:?} after the agent's end", begun.elapsed());
