@@ -5,7 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-const LONGEST: Duration = Duration::from_secs(20);
+/// What happens soon takes no longer, however busy the machine is.
+pub const LONGEST: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(5);
 
 /// Polls until `is_so` and returns how long that took; panics when it takes too long.
@@ -26,4 +27,16 @@ pub fn wait_within(
         thread::sleep(POLL);
     }
     begun.elapsed()
+}
+
+/// Polls until `is_so`; whether it has become so in time.
+pub fn is_soon(mut is_so: impl FnMut() -> bool) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < LONGEST {
+        if is_so() {
+            return true;
+        }
+        thread::sleep(POLL);
+    }
+    is_so()
 }

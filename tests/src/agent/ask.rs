@@ -9,52 +9,44 @@ use super::Agent;
 
 impl Agent {
     /// What a subcommand prints that speaks to the running agent: `drain`, `explain`, …
-    #[must_use]
     pub fn say(&self, subcommand: &str, arguments: &[&str]) -> String {
         text(subcommand, &self.ask(subcommand, arguments).expect("redirector"))
     }
 
     /// The same with `-o json`.
-    #[must_use]
     pub fn say_json(&self, subcommand: &str, arguments: &[&str]) -> Value {
         let arguments = [arguments, &["-o", "json"]].concat();
         serde_json::from_str(&self.say(subcommand, &arguments)).expect("JSON")
     }
 
     /// How a subcommand on the same pins ends, with an agent and without: `status`, `unload`, …
-    #[must_use]
     pub fn run(&self, subcommand: &str, arguments: &[&str]) -> Output {
         let child = self.command(subcommand, arguments).expect("redirector");
         child.wait_with_output().expect("its end")
     }
 
     /// What a subcommand on the same pins prints.
-    #[must_use]
     pub fn say_of_pins(&self, subcommand: &str, arguments: &[&str]) -> String {
         text(subcommand, &self.run(subcommand, arguments))
     }
 
     /// `redirector status -o json`, of the pins alone.
-    #[must_use]
     pub fn status(&self) -> Value {
         serde_json::from_str(&self.say_of_pins("status", &["-o", "json"])).expect("JSON")
     }
 
     /// `redirector dump -o json`.
-    #[must_use]
     pub fn dump(&self) -> Value {
         serde_json::from_str(&self.say_of_pins("dump", &["-o", "json"])).expect("JSON")
     }
 
     /// One of the programs' counters.
-    #[must_use]
     pub fn counter(&self, reason: &str) -> u64 {
         let dump = self.dump();
         dump["counters"][reason].as_u64().unwrap_or_else(|| panic!("no counter {reason}"))
     }
 
     /// What `/metrics` says, by name with labels.
-    #[must_use]
     pub fn metrics(&self) -> BTreeMap<String, f64> {
         let (status, text) = self.get("/metrics").expect("the metrics");
         assert_eq!(status, 200, "{text}");
@@ -64,7 +56,6 @@ impl Agent {
     }
 
     /// How many lines of the log say that.
-    #[must_use]
     pub fn logged(&self, what: &str) -> usize {
         self.log().lines().filter(|line| line.contains(what)).count()
     }

@@ -95,6 +95,14 @@ impl LoadRun {
         self.wait()
     }
 
+    /// Ends the load and returns what it has reported, in the order in which the dials began.
+    pub fn dialled(self) -> Result<Vec<Dialled>> {
+        let (lines, _) = self.stop()?;
+        let mut dialled: Vec<_> = lines.into_iter().filter_map(Line::dialled).collect();
+        dialled.sort_by_key(|dialled| dialled.at_us);
+        Ok(dialled)
+    }
+
     /// Waits for the end of a load with a duration; returns as `stop` does.
     pub fn wait(self) -> Result<(Vec<Line>, Second)> {
         let mut lines = Vec::new();

@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
+    fixture::{Fixture, Listed},
     pod::Pod,
-    stage::{Listed, Stage},
 };
 
 /// Nothing but discovery says of a UDP backend that it is dead. With a readiness probe each second kubelet
@@ -68,7 +68,7 @@ impl Fault {
 /// So long before it, and so long afterwards; longer on a machine that is too busy for enough dials.
 pub fn happen(
     fault: Fault,
-    stage: &mut Stage<'_>,
+    site: &mut Fixture<'_>,
     pods: &[Pod<'_>],
     before: Duration,
     after: Duration,
@@ -79,25 +79,25 @@ pub fn happen(
     let at = Instant::now();
     let settled = match fault {
         Fault::Drained => {
-            stage.order("drain", "node=r1");
+            site.order("drain", "node=r1");
             Instant::now()
         }
         Fault::Replaced => {
             let serving = vec![2, 3, 4];
-            stage.list(Listed { tcp: serving.clone(), udp: serving });
+            site.list(Listed { tcp: serving.clone(), udp: serving });
             let settled = Instant::now();
             thread::sleep(GRACE);
-            stage.replica(FIRST).kill();
-            stage.world.node(FIRST).drop_packets().expect("an address that is gone");
+            site.replica(FIRST).kill();
+            site.world.node(FIRST).drop_packets().expect("an address that is gone");
             settled
         }
         Fault::Killed => {
-            stage.replica(2).kill();
-            no_longer_listed(stage, at, vec![3, 4])
+            site.replica(2).kill();
+            no_longer_listed(site, at, vec![3, 4])
         }
         Fault::BlackHole => {
-            stage.world.node(3).drop_packets().expect("a black hole");
-            no_longer_listed(stage, at, vec![4])
+            site.world.node(3).drop_packets().expect("a black hole");
+            no_longer_listed(site, at, vec![4])
         }
     };
     thread::sleep(after.saturating_sub(at.elapsed()));
@@ -113,15 +113,15 @@ pub fn happen(
         end - begin
     );
     if fault == Fault::Drained {
-        stage.order("undrain", "node=r1");
+        site.order("undrain", "node=r1");
     }
     Window { fault, begin, at, settled, end }
 }
 
 /// For TCP it goes on being listed: kernel and probes are to find out.
-fn no_longer_listed(stage: &mut Stage<'_>, at: Instant, udp: Vec<u8>) -> Instant {
+fn no_longer_listed(site: &mut Fixture<'_>, at: Instant, udp: Vec<u8>) -> Instant {
     thread::sleep(DISCOVERY.saturating_sub(at.elapsed()));
-    let tcp = stage.listed.tcp.clone();
-    stage.list(Listed { tcp, udp });
+    let tcp = site.listed.tcp.clone();
+    site.list(Listed { tcp, udp });
     Instant::now()
 }

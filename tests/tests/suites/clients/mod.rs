@@ -3,13 +3,13 @@
 
 mod dials;
 mod faults;
+mod fixture;
 mod kinds;
 mod limits;
 mod pod;
 mod replica;
 mod report;
 mod services;
-mod stage;
 mod tools;
 
 use std::{
@@ -22,8 +22,8 @@ use redirector_tests::size::sized;
 
 use self::{
     faults::Fault,
+    fixture::{Fixture, World},
     report::Row,
-    stage::{Stage, World},
 };
 
 /// Before a fault, and after it.
@@ -36,7 +36,7 @@ fn real_clients_lose_nothing_but_what_limits_says() {
     let clients = tools::available(kinds::CLIENTS.iter().chain(with_settings));
     let start = Instant::now();
     let world = World::new(clients.len() * 2);
-    let mut stage = Stage::new(&world);
+    let mut site = Fixture::new(&world);
     let pods = pod::all(&clients, &world);
     let started = start.elapsed();
     let is_over = AtomicBool::new(false);
@@ -46,7 +46,7 @@ fn real_clients_lose_nothing_but_what_limits_says() {
         // The drivers end also when this fails.
         let over = Over(&is_over);
         let windows =
-            Fault::ALL.map(|fault| faults::happen(fault, &mut stage, &pods, BEFORE, after));
+            Fault::ALL.map(|fault| faults::happen(fault, &mut site, &pods, BEFORE, after));
         drop(over);
         let join = |driver: thread::ScopedJoinHandle<'_, _>| driver.join().expect("a driver");
         (drivers.into_iter().map(join).collect::<Vec<_>>(), windows)
@@ -60,7 +60,7 @@ fn real_clients_lose_nothing_but_what_limits_says() {
     report::judge(&rows);
     println!("{started:.1?} to start, {:.1?} in all", start.elapsed());
     drop(pods);
-    stage.agent.finish().expect("an agent that logs no error");
+    site.agent.finish().expect("an agent that logs no error");
 }
 
 struct Over<'a>(&'a AtomicBool);

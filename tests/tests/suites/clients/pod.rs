@@ -15,9 +15,9 @@ use std::{
 use redirector_tests::{lab::Node, names::Directory, place::Place};
 
 use super::{
+    fixture::World,
     kinds::{Answer, Client, Run},
     services::answerer,
-    stage::World,
     tools,
 };
 

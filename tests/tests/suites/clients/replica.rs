@@ -16,8 +16,8 @@ use nix::{
 use redirector_tests::{cgroup::Cgroup, names::Directory, place::Place};
 
 use super::{
+    fixture::World,
     services::{self, Service},
-    stage::World,
     tools,
 };
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use redirector_common::{HOST_HAS_IT, HealthByte, HealthWord, ServiceWord};
-use redirector_tests::{agent::Agent, bpftool};
+use redirector_tests::{agent::Agent, bpftool, tables};
 use serde_json::Value;
 
 use super::fixture::{CONFIGURATION, Fixture};
@@ -79,7 +79,7 @@ fn assert_frontends(site: &Fixture, dump: &Value) {
         .collect();
     assert_eq!(without_index(&by_bpftool), expected);
 
-    let by_dump: BTreeSet<Frontend> = services(dump)
+    let by_dump: BTreeSet<Frontend> = tables::services(dump)
         .flat_map(|service| list(&service["frontends"]))
         .map(|frontend| {
             let address = text(&frontend["address"]).parse().expect("an address");
@@ -100,8 +100,8 @@ fn assert_tables(site: &Fixture, dump: &Value) {
         found.unwrap_or_else(|| panic!("no entry {index}"))["value"].clone()
     };
     // Two families of two services, one of a third.
-    assert_eq!(services(dump).count(), 5, "{dump:#}");
-    for service in services(dump) {
+    assert_eq!(tables::services(dump).count(), 5, "{dump:#}");
+    for service in tables::services(dump) {
         let slot = number(&service["slot"]);
         for frontend in list(&service["frontends"]) {
             let word = ServiceWord(number(&at(&words, number(&frontend["index"]))));
@@ -149,8 +149,7 @@ fn assert_health(site: &Fixture, dump: &Value, drained: u64) {
     let words = site.entries("HEALTH");
     let identities = site.entries("BACKENDS");
     let mut seen = 0;
-    let tiers = services(dump).flat_map(|service| list(&service["tiers"]));
-    for backend in tiers.flat_map(|tier| list(&tier["backends"])) {
+    for backend in tables::backends(dump) {
         let index = number(&backend["index"]);
         let of = |entries: &[Value]| {
             entries.iter().find(|entry| entry["key"] == index).expect("an entry")["value"].clone()
@@ -200,14 +199,8 @@ fn assert_texts(site: &Fixture) {
 }
 
 fn backend_index(dump: &Value, address: &str) -> u64 {
-    let tiers = services(dump).flat_map(|service| list(&service["tiers"]));
-    let mut backends = tiers.flat_map(|tier| list(&tier["backends"]));
-    let found = backends.find(|backend| backend["address"] == address);
+    let found = tables::backends(dump).find(|backend| backend["address"] == address);
     number(&found.unwrap_or_else(|| panic!("no backend {address}: {dump:#}"))["index"])
-}
-
-fn services(dump: &Value) -> impl Iterator<Item = &Value> {
-    list(&dump["services"])
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {

@@ -3,11 +3,11 @@
 use redirector_tests::{
     api::{RealApi, Server as _, builders},
     cluster::{Cluster, name, slice},
-    zones::wait_until,
+    wait::{LONGEST, wait_until, wait_within},
 };
 use serde_json::{Value, json};
 
-use super::stage::{CRD, NAMESPACE, WEB};
+use super::fixture::{CRD, NAMESPACE, WEB};
 
 const POLICY: &str = "
 targetRefs: [{kind: Service, name: web}]
@@ -47,19 +47,16 @@ fn reports_are_really_written() {
         };
         is_so("Accepted") && is_so("Programmed")
     };
-    wait_until("the status", programmed)
-        .unwrap_or_else(|error| panic!("{error}:\n{}", cluster.agent.log()));
+    wait_within(LONGEST, "the status", programmed, || cluster.agent.log());
 
     cluster.replicas[0].kill();
     wait_until("the other replica answers", || {
         cluster.dial(WEB, 1).expect("a dial")[0].outcome == Ok(name(2))
-    })
-    .expect("a failover");
+    });
     let describe = ["describe", "service", "web", "--namespace", "shop"];
     let is_told =
         || cluster.api.kubectl(&describe, "").expect("kubectl describes").contains("FailedOver");
-    wait_until("kubectl tells of the failover", is_told)
-        .unwrap_or_else(|error| panic!("{error}:\n{}", cluster.agent.log()));
+    wait_within(LONGEST, "kubectl tells of the failover", is_told, || cluster.agent.log());
     let log = cluster.agent.log();
     assert!(!log.contains("cannot write") && !log.contains("403"), "{log}");
     println!("kube: a real API server has taken status, Lease and Event");

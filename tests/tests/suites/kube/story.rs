@@ -22,7 +22,7 @@ fn a_labelled_service_is_redirected_and_follows_its_slices() {
         let dialled = cluster.dial("10.96.0.10:80", 1).expect("a dial");
         dialled[0].outcome == Ok(name(2))
     };
-    redirector_tests::zones::wait_until("the other replica serves", moved).expect("it does");
+    redirector_tests::wait::wait_until("the other replica serves", moved);
 
     cluster.api.delete("services", "shop", "web").expect("no Service");
     cluster.wait_for(&[]).expect("nothing");

@@ -8,8 +8,10 @@ mod vectors;
 use std::time::Instant;
 
 use redirector_tests::{
+    fixture::Fixture,
     replica::Replica,
-    zones::{Zones, answers, wait_until},
+    wait::{LONGEST, wait_within},
+    zones::answers,
 };
 use share::{draws, is_within};
 use vectors::Vector;
@@ -18,13 +20,13 @@ use vectors::Vector;
 fn every_tier_gets_the_share_that_health_and_mode_give_it() {
     let vectors = vectors::all();
     let services: String = vectors.iter().map(Vector::service).collect();
-    let mut zones = Zones::new(&vectors::groups(&vectors), &services).expect("the zones");
-    zones.wait_for_probes().expect("probes");
+    let mut zones = Fixture::of_zones(&vectors::groups(&vectors), &services);
+    zones.wait_for_probes();
     zones.replicas.iter_mut().skip(vectors::LIVING).for_each(Replica::kill);
     for vector in &vectors {
-        let loads = || zones.loads(&vector.name()).expect("the status");
-        wait_until("the dead are ejected", || loads() == vector.shares)
-            .unwrap_or_else(|error| panic!("{}: {error}: {:?}", vector.what, loads()));
+        let loads = || zones.loads(&vector.name());
+        let what = || format!("{}: {:?}", vector.what, loads());
+        wait_within(LONGEST, "the dead are ejected", || loads() == vector.shares, what);
     }
 
     for vector in &vectors {
@@ -33,13 +35,13 @@ fn every_tier_gets_the_share_that_health_and_mode_give_it() {
     zones.agent.finish().expect("the agent");
 }
 
-fn judge(zones: &Zones, vector: &Vector) {
+fn judge(zones: &Fixture, vector: &Vector) {
     let Vector { what, shares, .. } = vector;
     let draws = draws(shares);
     let start = Instant::now();
-    let dialled = zones.dial(&vector.address(), draws).expect("dials");
+    let dialled = zones.dial(&vector.address(), draws);
     let took = start.elapsed();
-    let answers = answers(&dialled).unwrap_or_else(|error| panic!("{what}: {error:#}"));
+    let answers = answers(&dialled);
     let count = |zone| answers.get(zone).copied().unwrap_or_default();
     let counts: Vec<u32> = vector.zones().map(count).collect();
 

@@ -8,7 +8,9 @@ use std::{
 
 use redirector_tests::{
     dialer::{Dialled, now_us},
-    zones::{Group, Zones, answers, stop, wait_until},
+    fixture::Fixture,
+    wait::{LONGEST, wait_until, wait_within},
+    zones::{Group, answers},
 };
 
 const NAME: &str = "loads/returning";
@@ -25,13 +27,13 @@ fn a_tier_waits_for_its_hold_down_and_then_its_share_grows_by_the_ramp() {
     const STEP: u64 = RAMP / 20;
     let mut zones = zones("{holdDown: 1s, ramp: 6s}");
     fail_over(&mut zones);
-    let load = zones.load(ADDRESS, 2_000).expect("a load");
+    let load = zones.load(ADDRESS, 2_000);
     let returned = now_us();
     zones.replicas[NEAR].restart().expect("the replica");
     wait_for(&zones, &[100, 0]);
     let complete = now_us();
     thread::sleep(Duration::from_secs(1));
-    let dialled = stop(load).expect("the end of a load");
+    let dialled = load.dialled().expect("the end of a load");
 
     let is_near = |dialled: &&Dialled| dialled.outcome.as_deref() == Ok("a");
     let first = dialled.iter().find(is_near).expect("it has got its traffic back").at_us;
@@ -62,12 +64,11 @@ fn nothing_returns_by_itself_where_an_operator_decides() {
     let mut zones = zones("{mode: Manual}");
     fail_over(&mut zones);
     zones.replicas[NEAR].restart().expect("the replica");
-    wait_until("it is re-admitted", || log_lines(&zones, "re-admitted") == 2).expect("probes");
+    wait_until("it is re-admitted", || zones.agent.logged("re-admitted") == 2);
 
-    assert_eq!(names(&zones.dial(ADDRESS, 20_000).expect("dials")), ["b"]);
-    let output = zones.agent.ask("failback", &[NAME]).expect("redirector failback");
-    assert!(output.status.success(), "{output:?}");
-    assert_eq!(names(&zones.dial(ADDRESS, 2_000).expect("dials")), ["a"]);
+    assert_eq!(names(&zones.dial(ADDRESS, 20_000)), ["b"]);
+    zones.agent.say("failback", &[NAME]);
+    assert_eq!(names(&zones.dial(ADDRESS, 2_000)), ["a"]);
     zones.agent.finish().expect("the agent");
 }
 
@@ -75,8 +76,8 @@ fn nothing_returns_by_itself_where_an_operator_decides() {
 fn a_tier_that_flaps_fails_over_once() {
     const FLAPS: usize = 4;
     let mut zones = zones("{holdDown: 3s, ramp: 0s}");
-    zones.wait_for_probes().expect("probes");
-    let load = zones.load(ADDRESS, 500).expect("a load");
+    zones.wait_for_probes();
+    let load = zones.load(ADDRESS, 500);
     let start = Instant::now();
     for flap in 0..FLAPS {
         zones.replicas[NEAR].kill();
@@ -84,8 +85,8 @@ fn a_tier_that_flaps_fails_over_once() {
         zones.replicas[NEAR].restart().expect("the replica");
         sleep_until(start + Duration::from_secs(2 * flap as u64 + 2));
     }
-    let changes = (log_lines(&zones, "failed over"), log_lines(&zones, "failed back"));
-    let dialled = stop(load).expect("the end of a load");
+    let changes = (zones.agent.logged("failed over"), zones.agent.logged("failed back"));
+    let dialled = load.dialled().expect("the end of a load");
     let is_far = |dialled: &Dialled| dialled.outcome.as_deref() == Ok("b");
     let first = dialled.iter().position(is_far).expect("the second tier has got the traffic");
     let (before, after) = dialled.split_at(first);
@@ -103,12 +104,12 @@ fn a_tier_that_flaps_fails_over_once() {
     assert_eq!(changes, (1, 0), "fail-overs and fail-backs");
     assert_eq!(names(after), ["b"]);
     wait_for(&zones, &[100, 0]);
-    assert_eq!(log_lines(&zones, "failed back"), 1, "once it has stayed");
+    assert_eq!(zones.agent.logged("failed back"), 1, "once it has stayed");
     zones.agent.finish().expect("the agent");
 }
 
 /// Two tiers; the first one's fail-back as given.
-fn zones(failback: &str) -> Zones {
+fn zones(failback: &str) -> Fixture {
     let groups = [Group::new("a", 8001..=8002), Group::new("b", 8001..=8002)];
     let backends: String = groups.iter().map(Group::backends).collect();
     let service = format!(
@@ -118,29 +119,23 @@ fn zones(failback: &str) -> Zones {
          probe: {{tcp: {{}}, interval: 100ms, timeout: 100ms, unhealthy: 2, healthy: 1}}\n  \
          backends:\n{backends}"
     );
-    Zones::new(&groups, &service).expect("the zones")
+    Fixture::of_zones(&groups, &service)
 }
 
-fn fail_over(zones: &mut Zones) {
-    zones.wait_for_probes().expect("probes");
+fn fail_over(zones: &mut Fixture) {
+    zones.wait_for_probes();
     zones.replicas[NEAR].kill();
     wait_for(zones, &[0, 100]);
 }
 
-fn wait_for(zones: &Zones, loads: &[u64]) {
-    wait_until(&format!("the loads are {loads:?}"), || {
-        zones.loads(NAME).expect("the status") == loads
-    })
-    .unwrap_or_else(|error| panic!("{error}:\n{}", zones.agent.log()));
+fn wait_for(zones: &Fixture, loads: &[u64]) {
+    let what = format!("the loads are {loads:?}");
+    wait_within(LONGEST, &what, || zones.loads(NAME) == loads, || zones.agent.log());
 }
 
 /// Who answered. Nobody may have failed.
 fn names(dialled: &[Dialled]) -> Vec<&str> {
-    answers(dialled).expect("answers").into_keys().collect()
-}
-
-fn log_lines(zones: &Zones, what: &str) -> usize {
-    zones.agent.log().lines().filter(|line| line.contains(what)).count()
+    answers(dialled).into_keys().collect()
 }
 
 fn sleep_until(when: Instant) {

@@ -2,13 +2,10 @@
 
 use std::{thread, time::Duration};
 
-use redirector_tests::{
-    dialer::{Dialled, now_us},
-    zones::stop,
-};
+use redirector_tests::dialer::{Dialled, now_us};
 use serde_json::json;
 
-use super::stage::{FLAT, load, names, say, say_json, zones};
+use super::fixture::{FLAT, load, names, zones};
 
 /// How soon connects must follow an operator.
 const PROMPT_US: u64 = 100_000;
@@ -33,13 +30,13 @@ fn connects_follow_a_drain_and_its_end_within_100_ms() {
     for (subject, _) in DRAINS {
         times.push([("drain", now_us()), ("undrain", 0)].map(|(verb, _)| {
             let ordered = now_us();
-            say(&zones, verb, &[subject]);
+            zones.agent.say(verb, &[subject]);
             let in_force = now_us();
             thread::sleep(WATCHED);
             (ordered, in_force, now_us())
         }));
     }
-    let dialled = stop(load).expect("the end of a load");
+    let dialled = load.dialled().expect("the end of a load");
 
     for ((subject, gone), [drain, undrain]) in DRAINS.into_iter().zip(times) {
         let in_time =
@@ -65,7 +62,7 @@ fn connects_follow_a_drain_and_its_end_within_100_ms() {
         assert!(back <= PROMPT_US, "{subject}: {back} µs");
     }
     assert_eq!(dialled.iter().find(|one| one.outcome.is_err()), None, "nobody fails");
-    assert_eq!(say_json(&zones, "orders", &[]), json!([]));
+    assert_eq!(zones.agent.say_json("orders", &[]), json!([]));
     zones.agent.finish().expect("the agent");
 }
 
@@ -73,39 +70,37 @@ fn connects_follow_a_drain_and_its_end_within_100_ms() {
 fn a_drain_outlives_the_agent_and_the_maps() {
     let mut zones = zones();
     let orders = json!([{"drain": "backend=10.77.2.1:8001/tcp"}, {"drain": "zone=b"}]);
-    say(&zones, "drain", &["zone=b", "backend=10.77.2.1:8001"]);
-    assert_eq!(say_json(&zones, "orders", &[]), orders);
+    zones.agent.say("drain", &["zone=b", "backend=10.77.2.1:8001"]);
+    assert_eq!(zones.agent.say_json("orders", &[]), orders);
 
     let running = load(&zones, FLAT);
     for _ in 0..5 {
         zones.agent.restart().expect("the agent after a crash");
-        assert_eq!(say_json(&zones, "orders", &[]), orders);
+        assert_eq!(zones.agent.say_json("orders", &[]), orders);
     }
     thread::sleep(WATCHED);
-    let dialled = stop(running).expect("the end of a load");
+    let dialled = running.dialled().expect("the end of a load");
     println!("5 crashes of the agent: {} connects", dialled.len());
     assert!(names(&dialled).iter().eq(&["a2", "x"]), "{:?}", names(&dialled));
     assert_eq!(dialled.iter().find(|one| one.outcome.is_err()), None, "nobody fails");
 
     // Nothing but the file with the orders knows of them now.
     zones.agent.stop().expect("the end of the agent");
-    let unload = zones.agent.command("unload", &[]).expect("redirector unload");
-    let unload = unload.wait_with_output().expect("redirector unload");
-    assert!(unload.status.success(), "{unload:?}");
+    zones.agent.say_of_pins("unload", &[]);
     let running = load(&zones, FLAT);
     zones.agent.spawn_again().expect("the agent");
     zones.agent.wait_until_ready().expect("it is ready");
-    assert_eq!(say_json(&zones, "orders", &[]), orders);
+    assert_eq!(zones.agent.say_json("orders", &[]), orders);
     thread::sleep(WATCHED);
-    let dialled = stop(running).expect("the end of a load");
+    let dialled = running.dialled().expect("the end of a load");
     let first = dialled.iter().position(|one| one.outcome.is_ok()).expect("an answer");
     println!("new maps: {} connects, {first} before there were any", dialled.len());
     assert!(names(&dialled).iter().eq(&["a2", "x"]), "{:?}", names(&dialled));
 
-    say(&zones, "undrain", &["zone=b", "backend=10.77.2.1:8001"]);
-    let dialled = zones.dial(FLAT, 200).expect("dials");
+    zones.agent.say("undrain", &["zone=b", "backend=10.77.2.1:8001"]);
+    let dialled = zones.dial(FLAT, 200);
     assert!(names(&dialled).iter().eq(&["a1", "a2", "b", "x"]), "{:?}", names(&dialled));
     zones.agent.restart().expect("the agent after a crash");
-    assert_eq!(say_json(&zones, "orders", &[]), json!([]), "its end is kept, too");
+    assert_eq!(zones.agent.say_json("orders", &[]), json!([]), "its end is kept, too");
     zones.agent.finish().expect("the agent");
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use redirector_tests::zones::{Zones, answers};
+use redirector_tests::{fixture::Fixture, tables::list, zones::answers};
 use serde_json::Value;
 
-use super::stage::{FLAT, TIERED, say, say_json, wait_for, zones};
+use super::fixture::{FLAT, TIERED, wait_for, zones};
 
 const DIALS: u32 = 20_000;
 /// In points: more than five standard deviations of so many dials, whatever the share.
@@ -22,18 +22,18 @@ const REPLICAS: [(&str, &str); 4] = [
 #[test]
 fn an_explanation_is_what_connects_do() {
     let zones = zones();
-    agree(&zones, FLAT, &say_json(&zones, "explain", &["operator/flat"]));
-    agree(&zones, TIERED, &say_json(&zones, "explain", &["operator/tiered"]));
+    agree(&zones, FLAT, &zones.agent.say_json("explain", &["operator/flat"]));
+    agree(&zones, TIERED, &zones.agent.say_json("explain", &["operator/tiered"]));
 
-    say(&zones, "drain", &["zone=b"]);
-    let explained = say_json(&zones, "explain", &["operator/flat"]);
+    zones.agent.say("drain", &["zone=b"]);
+    let explained = zones.agent.say_json("explain", &["operator/flat"]);
     agree(&zones, FLAT, &explained);
     let drained = member(&explained, "b");
     assert_eq!(drained["objections"][0]["by"], "operator", "{drained:#}");
     assert_eq!(drained["probes"], "healthy", "{drained:#}");
 
-    say(&zones, "force", &["operator/tiered", "west"]);
-    let explained = say_json(&zones, "explain", &["operator/tiered"]);
+    zones.agent.say("force", &["operator/tiered", "west"]);
+    let explained = zones.agent.say_json("explain", &["operator/tiered"]);
     assert_eq!(explained["forced"], "west");
     assert_eq!(loads(&explained), [("near", 0), ("far", 0), ("west", 100)]);
     agree(&zones, TIERED, &explained);
@@ -43,13 +43,13 @@ fn an_explanation_is_what_connects_do() {
 #[test]
 fn a_backend_is_explained_with_its_place_from_the_cluster_to_the_node() {
     let zones = zones();
-    let explained = say_json(&zones, "explain", &["operator/flat"]);
+    let explained = zones.agent.say_json("explain", &["operator/flat"]);
     let place = |name| {
         ["cluster", "region", "zone", "node"].map(|part| member(&explained, name)[part].clone())
     };
     let west = ["west", "us", "x", "n4"];
     assert_eq!(place("x"), west.map(Value::from));
-    let text = say(&zones, "explain", &["operator/flat"]);
+    let text = zones.agent.say("explain", &["operator/flat"]);
     let [cluster, region, zone, node] = west;
     let said = format!("cluster {cluster}, region {region}, zone {zone}, node {node}; probes:");
     assert!(text.contains(&said), "{said} is not in\n{text}");
@@ -59,17 +59,18 @@ fn a_backend_is_explained_with_its_place_from_the_cluster_to_the_node() {
 #[test]
 fn what_was_simulated_is_what_happens() {
     let mut zones = zones();
-    let now = say_json(&zones, "explain", &["operator/flat"]);
-    let then = say_json(&zones, "simulate", &["operator/flat", "--dead", "zone=b"]);
-    let tiers = say_json(&zones, "simulate", &["operator/tiered", "--dead", "node=n2", "zone=b"]);
+    let now = zones.agent.say_json("explain", &["operator/flat"]);
+    let then = zones.agent.say_json("simulate", &["operator/flat", "--dead", "zone=b"]);
+    let tiers =
+        zones.agent.say_json("simulate", &["operator/tiered", "--dead", "node=n2", "zone=b"]);
     assert_eq!(loads(&tiers), [("near", 0), ("far", 0), ("west", 100)]);
-    assert_eq!(say_json(&zones, "orders", &[]), serde_json::json!([]));
+    assert_eq!(zones.agent.say_json("orders", &[]), serde_json::json!([]));
     agree(&zones, FLAT, &now);
 
     zones.replicas[2].kill();
     wait_for(&zones, FLAT, &["a1", "a2", "x"]);
     agree(&zones, FLAT, &then);
-    let explained = say_json(&zones, "explain", &["operator/flat"]);
+    let explained = zones.agent.say_json("explain", &["operator/flat"]);
     assert_eq!(shares(&explained), shares(&then));
     let dead = member(&explained, "b");
     assert_eq!(dead["probes"], "failing", "{dead:#}");
@@ -81,9 +82,9 @@ fn what_was_simulated_is_what_happens() {
 }
 
 /// Dials, and asserts that each replica answers as often as the explanation says.
-fn agree(zones: &Zones, address: &str, explanation: &Value) {
-    let dialled = zones.dial(address, DIALS).expect("dials");
-    let answers = answers(&dialled).expect("answers");
+fn agree(zones: &Fixture, address: &str, explanation: &Value) {
+    let dialled = zones.dial(address, DIALS);
+    let answers = answers(&dialled);
     let shares = shares(explanation);
     println!("{}: said {shares:?} %; did {answers:?} of {DIALS}", explanation["service"]);
     for (name, share) in shares {
@@ -103,7 +104,7 @@ fn shares(explanation: &Value) -> BTreeMap<&'static str, f64> {
 /// What is said of a replica.
 fn member<'e>(explanation: &'e Value, name: &str) -> &'e Value {
     let (backend, _) = REPLICAS.into_iter().find(|(_, other)| *other == name).expect("a replica");
-    let mut members = tiers(explanation).flat_map(|tier| tier["backends"].as_array()).flatten();
+    let mut members = tiers(explanation).flat_map(|tier| list(&tier["backends"]));
     let found = members.find(|member| member["backend"] == backend);
     found.unwrap_or_else(|| panic!("no {backend} in {explanation:#}"))
 }
@@ -114,6 +115,5 @@ fn loads(explanation: &Value) -> Vec<(&str, u64)> {
 }
 
 fn tiers(explanation: &Value) -> impl Iterator<Item = &Value> {
-    let families = explanation["families"].as_array().expect("families");
-    families.iter().flat_map(|family| family["tiers"].as_array().expect("tiers"))
+    list(&explanation["families"]).flat_map(|family| list(&family["tiers"]))
 }

@@ -2,10 +2,10 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use redirector_tests::zones::Zones;
+use redirector_tests::fixture::Fixture;
 use serde_json::json;
 
-use super::stage::{say_json, zones};
+use super::fixture::zones;
 
 #[test]
 fn a_mistake_is_named_and_changes_nothing() {
@@ -61,7 +61,7 @@ fn a_mistake_is_named_and_changes_nothing() {
         println!("{verb} {}: {}", arguments.join(" "), errors.lines().next().unwrap_or_default());
         assert!(errors.contains(why), "{verb} {arguments:?}: {errors}");
     }
-    assert_eq!(say_json(&zones, "orders", &[]), json!([]));
+    assert_eq!(zones.agent.say_json("orders", &[]), json!([]));
     zones.agent.finish().expect("the agent");
 }
 
@@ -126,10 +126,7 @@ fn what_is_done_is_said_with_what_it_touches() {
 fn a_part_of_a_name_that_no_service_has_is_a_mistake_with_and_without_an_agent() {
     let mut zones = zones();
     for has_agent in [true, false] {
-        let status = |part: &str| {
-            let asked = zones.agent.command("status", &[part]).expect("redirector");
-            asked.wait_with_output().expect("redirector")
-        };
+        let status = |part: &str| zones.agent.run("status", &[part]);
         assert!(status("tier").status.success(), "a part of one");
         let mistake = status("teired");
         assert_eq!(mistake.status.code(), Some(1));
@@ -152,7 +149,7 @@ fn only_the_agents_user_can_reach_its_socket() {
     // The agent's own; or, where a loader has made it, also that of the group for the agent alone.
     assert!(matches!(mode(directory.clone()), 0o700 | 0o770), "{:o}", mode(directory));
     assert_eq!(mode(directory.join("control.sock")), 0o600);
-    say_json(&zones, "orders", &[]);
+    zones.agent.say_json("orders", &[]);
     zones.agent.finish().expect("the agent");
 }
 
@@ -178,7 +175,7 @@ fn every_verb_says_that_no_agent_hears_it() {
 }
 
 /// What stderr says about a mistake that ends with that exit code, and nothing on stdout.
-fn refused(zones: &Zones, verb: &str, arguments: &[&str], code: i32) -> String {
+fn refused(zones: &Fixture, verb: &str, arguments: &[&str], code: i32) -> String {
     let output = zones.agent.ask(verb, arguments).expect("redirector");
     let errors = String::from_utf8(output.stderr).expect("text");
     assert_eq!(output.status.code(), Some(code), "{verb} {arguments:?}: {errors}");

@@ -3,10 +3,10 @@
 
 mod drains;
 mod explained;
+mod fixture;
 mod force;
 mod kept;
 mod mistakes;
 mod names;
 mod ports;
-mod stage;
 mod stopped;

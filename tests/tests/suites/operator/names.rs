@@ -3,24 +3,24 @@
 
 use std::fs;
 
-use redirector_tests::zones::{Group, Zones};
+use redirector_tests::{fixture::Fixture, tables, zones::Group};
 use serde_json::Value;
 
-use super::stage::{groups, say, say_json};
+use super::fixture::groups;
 
 /// A namespace of 63 bytes, a Service of 63 and a port of 15.
 fn names() -> [String; 2] {
     ["one", "two"].map(|port| format!("{}/{}:{}", "n".repeat(63), "s".repeat(63), port.repeat(5)))
 }
 
-fn zones() -> Zones {
+fn zones() -> Fixture {
     let groups = groups();
     let backends: String = groups.iter().map(Group::backends).collect();
     let service = |(name, last)| {
         format!("- name: {name}\n  frontends: ['10.96.0.{last}:80/tcp']\n  backends:\n{backends}")
     };
     let services: String = names().into_iter().zip(30..).map(service).collect();
-    Zones::new(&groups, &services).expect("the zones")
+    Fixture::of_zones(&groups, &services)
 }
 
 #[test]
@@ -31,14 +31,14 @@ fn what_status_prints_can_be_explained_however_long_it_is() {
     assert_eq!(shown(&zones, "status", &directory), names());
     assert_eq!(shown(&zones, "dump", &directory), names());
     for name in names() {
-        assert_eq!(say_json(&zones, "explain", &[&name])["service"], name.as_str());
+        assert_eq!(zones.agent.say_json("explain", &[&name])["service"], name.as_str());
     }
 
     // What only the maps say is cut, and can be explained all the same.
     let nowhere = tempfile::tempdir().expect("a directory");
     let cut = shown(&zones, "status", &nowhere.path().display().to_string());
     assert!(cut.iter().all(|name| name.len() <= 64 && name.contains('~')), "{cut:?}");
-    let explained = |name: &String| say_json(&zones, "explain", &[name])["service"].clone();
+    let explained = |name: &String| zones.agent.say_json("explain", &[name])["service"].clone();
     let mut explained: Vec<Value> = cut.iter().map(explained).collect();
     explained.sort_by_key(Value::to_string);
     assert_eq!(explained, names());
@@ -46,7 +46,7 @@ fn what_status_prints_can_be_explained_however_long_it_is() {
     // A crash, and no agent at all.
     zones.agent.restart().expect("the agent after a crash");
     assert_eq!(shown(&zones, "status", &directory), names());
-    say(&zones, "force", &[&names()[0], "zone"]);
+    zones.agent.say("force", &[&names()[0], "zone"]);
     zones.agent.stop().expect("the end of the agent");
     assert_eq!(shown(&zones, "status", &directory), names());
     let kept = zones.agent.run_directory().join("names.json");
@@ -57,14 +57,11 @@ fn what_status_prints_can_be_explained_however_long_it_is() {
 }
 
 /// The names of services, in order.
-fn shown(zones: &Zones, verb: &str, run_directory: &str) -> Vec<String> {
-    let asked = zones.agent.command(verb, &["--run-dir", run_directory, "-o", "json"]);
-    let output = asked.expect("redirector").wait_with_output().expect("redirector");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let services = told["services"].as_array().expect("services").iter();
+fn shown(zones: &Fixture, verb: &str, run_directory: &str) -> Vec<String> {
+    let told = zones.agent.say_of_pins(verb, &["--run-dir", run_directory, "-o", "json"]);
+    let told: Value = serde_json::from_str(&told).expect("JSON");
     let name = |service: &Value| service["name"].as_str().expect("a name").to_owned();
-    let mut names: Vec<String> = services.map(name).collect();
+    let mut names: Vec<String> = tables::services(&told).map(name).collect();
     names.sort();
     names
 }

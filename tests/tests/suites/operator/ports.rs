@@ -1,9 +1,9 @@
 //! A Service whose ports have names: without a port its name means all of them.
 
-use redirector_tests::zones::{Group, Zones};
+use redirector_tests::{fixture::Fixture, zones::Group};
 use serde_json::json;
 
-use super::stage::{groups, names, say, say_json};
+use super::fixture::{groups, names};
 
 const HTTP: &str = "10.96.0.20:80";
 const GRPC: &str = "10.96.0.20:81";
@@ -12,7 +12,7 @@ const DOCUMENTS: [&str; 2] =
     [include_str!("../../../../README.md"), include_str!("../../../../deploy/README.md")];
 
 /// `shop/checkout` with two named ports, as both documents call it; one tier is of one port only.
-fn checkout() -> Zones {
+fn checkout() -> Fixture {
     let groups = groups();
     let mut backends: String = groups.iter().map(Group::backends).collect();
     // A node that the documents drain; no tier has it.
@@ -33,15 +33,15 @@ fn checkout() -> Zones {
     services.push_str(&format!(
         "- name: shop/checkout-west\n  frontends: ['10.96.0.21:80/tcp']\n  backends:\n{backends}"
     ));
-    let zones = Zones::new(&groups, &services).expect("the zones");
-    zones.wait_for_probes().expect("probes");
+    let zones = Fixture::of_zones(&groups, &services);
+    zones.wait_for_probes();
     zones
 }
 
 /// Who answers on both ports.
-fn both(zones: &Zones) -> [Vec<String>; 2] {
+fn both(zones: &Fixture) -> [Vec<String>; 2] {
     [GRPC, HTTP].map(|address| {
-        let dialled = zones.dial(address, 200).expect("dials");
+        let dialled = zones.dial(address, 200);
         names(&dialled).into_iter().map(str::to_owned).collect()
     })
 }
@@ -53,17 +53,17 @@ fn a_name_without_a_port_is_explained_and_simulated_for_all_ports() {
         ("shop/checkout", &["shop/checkout:grpc", "shop/checkout:http"][..]),
         ("shop/checkout:http", &["shop/checkout:http"]),
     ] {
-        let explained = say(&zones, "explain", &[name]);
+        let explained = zones.agent.say("explain", &[name]);
         let heads = explained.lines().filter(|line| line.contains("  mode LastResort"));
         let heads: Vec<_> = heads.filter_map(|line| line.split("  ").next()).collect();
         assert_eq!(heads, ports, "{explained}");
-        let each = say(&zones, "explain", &[name, "-o", "json"]);
+        let each = zones.agent.say("explain", &[name, "-o", "json"]);
         assert_eq!(each.lines().count(), ports.len(), "{each}");
-        let simulated = say(&zones, "simulate", &[name, "--dead", "zone=a"]);
+        let simulated = zones.agent.say("simulate", &[name, "--dead", "zone=a"]);
         let heads: Vec<_> = simulated.lines().filter(|line| !line.starts_with(' ')).collect();
         assert_eq!(heads, ports, "{simulated}");
     }
-    let simulated = say_json(&zones, "simulate", &["shop/checkout", "--dead", "zone=a"]);
+    let simulated = zones.agent.say_json("simulate", &["shop/checkout", "--dead", "zone=a"]);
     assert_eq!(simulated[1]["service"], "shop/checkout:http", "{simulated:#}");
     zones.agent.finish().expect("the agent");
 }
@@ -73,19 +73,19 @@ fn a_force_without_a_port_is_for_all_ports_and_says_so() {
     let mut zones = checkout();
     let force = |port: &str, tier: &str| json!({"force": {"service": port, "tier": tier}});
     assert_eq!(
-        say(&zones, "force", &["shop/checkout", "west"]),
+        zones.agent.say("force", &["shop/checkout", "west"]),
         "force shop/checkout west: for all 2 ports\n\
          force shop/checkout:grpc west: in force; all new connections to its 1 healthy of 1 backend\n\
          force shop/checkout:http west: in force; all new connections to its 1 healthy of 1 backend\n"
     );
     assert_eq!(both(&zones), [["x"], ["x"]]);
     let orders = json!([force("shop/checkout:grpc", "west"), force("shop/checkout:http", "west")]);
-    assert_eq!(say_json(&zones, "orders", &[]), orders);
+    assert_eq!(zones.agent.say_json("orders", &[]), orders);
     zones.agent.restart().expect("the agent after a crash");
-    assert_eq!(say_json(&zones, "orders", &[]), orders);
+    assert_eq!(zones.agent.say_json("orders", &[]), orders);
 
     // One port alone.
-    let said = say(&zones, "failback", &["shop/checkout:http"]);
+    let said = zones.agent.say("failback", &["shop/checkout:http"]);
     assert_eq!(said, "failback shop/checkout:http: in force; health and policy decide\n");
     assert_eq!(both(&zones), [vec!["x"], vec!["a1", "a2", "b"]]);
 
@@ -94,11 +94,11 @@ fn a_force_without_a_port_is_for_all_ports_and_says_so() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{errors}");
     assert!(errors.contains("shop/checkout:grpc: it has no tier \"last\""), "{errors}");
-    assert_eq!(say_json(&zones, "orders", &[]), json!([force("shop/checkout:grpc", "west")]));
+    assert_eq!(zones.agent.say_json("orders", &[]), json!([force("shop/checkout:grpc", "west")]));
 
-    say(&zones, "failback", &["shop/checkout"]);
+    zones.agent.say("failback", &["shop/checkout"]);
     assert_eq!(both(&zones), [vec!["a1", "a2"], vec!["a1", "a2", "b"]]);
-    assert_eq!(say_json(&zones, "orders", &[]), json!([]));
+    assert_eq!(zones.agent.say_json("orders", &[]), json!([]));
     zones.agent.finish().expect("the agent");
 }
 
@@ -115,7 +115,7 @@ fn the_documents_commands_run_as_written() {
         assert!(parsed.is_ok(), "{command:?}: {parsed:?}");
         let (verb, arguments) = command.split_first().expect("a subcommand");
         if OF_AGENT.contains(verb) {
-            say(&zones, verb, arguments);
+            zones.agent.say(verb, arguments);
             run.push(*verb);
         }
     }
@@ -123,8 +123,8 @@ fn the_documents_commands_run_as_written() {
     for verb in ["explain", "simulate", "drain", "force", "orders"] {
         assert!(run.contains(&verb), "no document shows {verb}");
     }
-    say(&zones, "failback", &["shop/checkout"]);
-    say(&zones, "undrain", &["node=n9"]);
+    zones.agent.say("failback", &["shop/checkout"]);
+    zones.agent.say("undrain", &["node=n9"]);
     zones.agent.finish().expect("the agent");
 }
 

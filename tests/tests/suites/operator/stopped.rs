@@ -8,10 +8,10 @@ use std::{
     time::Duration,
 };
 
-use redirector_tests::{wait::wait_until, zones::Zones};
+use redirector_tests::{fixture::Fixture, wait::wait_until};
 use serde_json::{Value, json};
 
-use super::stage::{say_json, zones};
+use super::fixture::zones;
 
 /// As the programs have it.
 const SILENT: f64 = 5.0;
@@ -41,7 +41,7 @@ fn an_order_that_was_given_up_never_comes_into_force_and_status_tells_of_the_sil
         let silent = status(&zones)["heartbeat_seconds"].as_f64().expect("a number");
         silent >= SILENT
     });
-    let text = String::from_utf8(run_status(&zones, &[])).expect("text");
+    let text = run_status(&zones, &[]);
     let pid = zones.agent.pid().expect("it runs");
     let said = format!("agent: process {pid} has not written its heartbeat for ");
     assert!(text.starts_with(&said), "{text}");
@@ -50,12 +50,12 @@ fn an_order_that_was_given_up_never_comes_into_force_and_status_tells_of_the_sil
     let mut answer = String::new();
     waiting.read_to_string(&mut answer).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
-    assert_eq!(say_json(&zones, "orders", &[]), json!([{"drain": "node=n2"}]));
+    assert_eq!(zones.agent.say_json("orders", &[]), json!([{"drain": "node=n2"}]));
     zones.agent.finish().expect("the agent");
 }
 
 /// A connection on which an order was sent.
-fn order(zones: &Zones, json: &str) -> UnixStream {
+fn order(zones: &Fixture, json: &str) -> UnixStream {
     let socket = zones.agent.run_directory().join("control.sock");
     let mut stream = UnixStream::connect(socket).expect("a connection");
     let length = json.len();
@@ -64,15 +64,11 @@ fn order(zones: &Zones, json: &str) -> UnixStream {
     stream
 }
 
-fn status(zones: &Zones) -> Value {
-    serde_json::from_slice(&run_status(zones, &["-o", "json"])).expect("JSON")
+fn status(zones: &Fixture) -> Value {
+    serde_json::from_str(&run_status(zones, &["-o", "json"])).expect("JSON")
 }
 
-fn run_status(zones: &Zones, more: &[&str]) -> Vec<u8> {
+fn run_status(zones: &Fixture, more: &[&str]) -> String {
     let run = zones.agent.run_directory().display().to_string();
-    let arguments = [&["--run-dir", &run], more].concat();
-    let child = zones.agent.command("status", &arguments).expect("redirector status");
-    let output = child.wait_with_output().expect("its end");
-    assert!(output.status.success(), "{output:?}");
-    output.stdout
+    zones.agent.say_of_pins("status", &[&["--run-dir", &run], more].concat())
 }

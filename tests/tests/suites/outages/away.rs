@@ -12,7 +12,7 @@ use redirector_tests::{
 };
 use serde_json::json;
 
-use super::stage::{
+use super::fixture::{
     FAST, answer, assert_ready, counter, is_ejected, load, none_failed, objections, options,
     policy, service, until,
 };

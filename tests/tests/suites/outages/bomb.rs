@@ -12,7 +12,7 @@ use redirector_tests::{
 };
 use serde_json::{Value, json};
 
-use super::stage::{SMALL, answer, load, none_failed, options, service, until};
+use super::fixture::{SMALL, answer, load, none_failed, options, service, until};
 
 const PORTS: u16 = 20_000;
 const ENDPOINTS: u16 = 1_000;

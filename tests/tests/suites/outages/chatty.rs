@@ -7,7 +7,7 @@ use redirector_tests::{
     cluster::{Cluster, PORT, replica, slice},
 };
 
-use super::stage::{FAST, options, service, until};
+use super::fixture::{FAST, options, service, until};
 
 /// The agent looks that often for what is to be told.
 const NOTICES: Duration = Duration::from_millis(250);

@@ -12,8 +12,8 @@ use redirector_tests::{
 use serde_json::{Value, json};
 
 use super::{
+    fixture::{FAST, SMALL, answer, kube_proxy, load, none_failed, options, service, until},
     left::{Ids, attached, is_unpinned},
-    stage::{FAST, SMALL, answer, kube_proxy, load, none_failed, options, service, until},
 };
 
 const NAMESPACE: &str = "redirector";

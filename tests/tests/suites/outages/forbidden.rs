@@ -21,7 +21,7 @@ use self::texts::{
     Expected::{Mapped, Used},
     TEXTS,
 };
-use super::stage::{options, policy, service, until};
+use super::fixture::{options, policy, service, until};
 
 /// How long the application dials.
 const DIALLING: Duration = Duration::from_secs(4);

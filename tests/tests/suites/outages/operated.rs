@@ -9,18 +9,18 @@ use redirector_tests::{
     dialer::LoadRun,
 };
 
-use super::stage::{load, none_failed, objections, policy, service, until};
+use super::fixture::{load, none_failed, objections, policy, service, until};
 
 /// What the agent watches.
 pub(crate) const KINDS: [&str; 4] = ["services", "endpointslices", "failoverpolicies", "nodes"];
 
 /// A cluster with two Services, a policy and a load, all of it heard.
-pub(crate) struct Stage<S> {
+pub(crate) struct Fixture<S> {
     load: LoadRun,
     pub(crate) cluster: Cluster<S>,
 }
 
-/// What [`Stage`] begins with, but for the definition of policies.
+/// What [`Fixture`] begins with, but for the definition of policies.
 pub(crate) fn prepare(api: &impl Server) -> Result<()> {
     api.put(service("web", "10.96.0.10"))?;
     api.put(slice("web", "", &[1]))?;
@@ -36,15 +36,15 @@ pub(crate) fn refusing() -> serde_json::Value {
     policy
 }
 
-impl<S: Server> Stage<S> {
+impl<S: Server> Fixture<S> {
     /// Of a cluster that has been [`prepare`]d, with two replicas.
     pub(crate) fn new(cluster: Cluster<S>) -> Self {
         cluster.wait_for(&[("shop/other", 1), ("shop/web", 1)]).expect("both Services");
         let load = load(&cluster, "10.96.0.10:80", 100);
-        let stage = Self { load, cluster };
-        until(&stage.cluster, "the policy", || stage.all_down() == "refuse");
-        stage.cluster.api.forget_requests().expect("a log");
-        stage
+        let site = Self { load, cluster };
+        until(&site.cluster, "the policy", || site.all_down() == "refuse");
+        site.cluster.api.forget_requests().expect("a log");
+        site
     }
 
     pub(crate) fn until_backends(&self, count: usize) -> Duration {

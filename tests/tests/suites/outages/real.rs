@@ -10,8 +10,8 @@ use redirector_tests::{
 use serde_json::{Value, json};
 
 use super::{
-    operated::{Stage, prepare, refusing},
-    stage::{SMALL, service, until},
+    fixture::{SMALL, service, until},
+    operated::{Fixture, prepare, refusing},
 };
 
 const CRD: &str = "failoverpolicies.redirector.dev";
@@ -23,7 +23,7 @@ const DIVISOR: &str = "2";
 macro_rules! stage_or_skip {
     ($test:literal) => {
         match RealApi::assets() {
-            Ok(assets) => stage(assets),
+            Ok(assets) => site(assets),
             Err(why) => {
                 println!("SKIP {}: {why}", $test);
                 return;
@@ -34,9 +34,9 @@ macro_rules! stage_or_skip {
 
 #[test]
 fn really_compacted() {
-    let mut stage = stage_or_skip!("really_compacted");
-    stage.cluster.agent.freeze().expect("the agent hears nothing");
-    let api = &mut stage.cluster.api;
+    let mut site = stage_or_skip!("really_compacted");
+    site.cluster.agent.freeze().expect("the agent hears nothing");
+    let api = &mut site.cluster.api;
     // What is sent before the connections are cut would wait in them.
     api.stop().expect("it ends");
     api.restart().expect("it comes back");
@@ -45,28 +45,28 @@ fn really_compacted() {
     // A server that has been there all the time remembers what etcd has forgotten.
     api.stop().expect("it ends");
     api.restart().expect("it comes back");
-    stage.cluster.agent.thaw().expect("the agent goes on");
+    site.cluster.agent.thaw().expect("the agent goes on");
 
-    let took = stage.until_backends(2);
-    let (_, metrics) = stage.cluster.agent.get("/metrics").expect("the metrics");
+    let took = site.until_backends(2);
+    let (_, metrics) = site.cluster.agent.get("/metrics").expect("the metrics");
     let gone = r#"redirector_kube_errors_total{kind="EndpointSlice",error="gone"}"#;
     assert!(metrics.contains(gone), "nobody was told that its version is gone: {metrics}");
-    stage.healed("a real compaction", took);
+    site.healed("a real compaction", took);
 }
 
 #[test]
 fn really_restarted() {
-    let mut stage = stage_or_skip!("really_restarted");
-    stage.cluster.api.stop().expect("it ends");
-    stage.cluster.api.restart().expect("it comes back");
+    let mut site = stage_or_skip!("really_restarted");
+    site.cluster.api.stop().expect("it ends");
+    site.cluster.api.restart().expect("it comes back");
     let begun = Instant::now();
-    stage.cluster.api.put(slice("web", "", &[1, 2])).expect("a change");
-    stage.cluster.api.remove("services", "shop", "other").expect("a removal");
+    site.cluster.api.put(slice("web", "", &[1, 2])).expect("a change");
+    site.cluster.api.remove("services", "shop", "other").expect("a removal");
 
-    stage.until_backends(2);
-    stage.until_services(&["shop/web"]);
+    site.until_backends(2);
+    site.until_services(&["shop/web"]);
     let took = begun.elapsed();
-    stage.healed("a real restart", took);
+    site.healed("a real restart", took);
 }
 
 #[test]
@@ -76,70 +76,70 @@ fn really_restored_as_it_was() {
 
 #[test]
 fn really_restored_with_raised_revisions() {
-    let stage = stage_or_skip!("really_restored_with_raised_revisions");
-    if !stage.cluster.api.has_etcdutl() {
+    let site = stage_or_skip!("really_restored_with_raised_revisions");
+    if !site.cluster.api.has_etcdutl() {
         println!("SKIP really_restored_with_raised_revisions: no etcdutl in KUBEBUILDER_ASSETS");
         return;
     }
-    restored(stage, Restored::Raised);
+    restored(site, Restored::Raised);
 }
 
 #[test]
 fn policies_really_hold_through_an_upgrade_of_their_definition() {
-    let stage = stage_or_skip!("policies_really_hold_through_an_upgrade_of_their_definition");
-    let api = &stage.cluster.api;
-    assert_eq!(stage.all_down(), "refuse");
+    let site = stage_or_skip!("policies_really_hold_through_an_upgrade_of_their_definition");
+    let api = &site.cluster.api;
+    assert_eq!(site.all_down(), "refuse");
     let mut upgraded = definition();
     let properties = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
     let properties = upgraded.pointer_mut(properties).expect("the schema of a spec");
     properties["later"] = json!({"type": "string", "maxLength": 10});
     api.put(upgraded).expect("the next version");
     api.put(slice("web", "", &[1, 2])).expect("a change");
-    let upgrade = stage.until_backends(2);
-    assert_eq!(stage.all_down(), "refuse");
+    let upgrade = site.until_backends(2);
+    assert_eq!(site.all_down(), "refuse");
     let mut changed = refusing();
     changed["spec"]["allDown"] = "PassThrough".into();
     api.put(changed).expect("a change of the policy");
-    until(&stage.cluster, "the changed policy", || stage.all_down() == "passthrough");
+    until(&site.cluster, "the changed policy", || site.all_down() == "passthrough");
     api.put(refusing()).expect("the policy as it was");
-    until(&stage.cluster, "the policy as it was", || stage.all_down() == "refuse");
+    until(&site.cluster, "the policy as it was", || site.all_down() == "refuse");
 
     // With its definition the policy goes.
     api.remove("customresourcedefinitions", "", CRD).expect("the definition");
-    let removal = until(&stage.cluster, "the policy is gone", || stage.all_down() != "refuse");
-    let ready = stage.cluster.agent.get("/readyz").expect("an answer");
+    let removal = until(&site.cluster, "the policy is gone", || site.all_down() != "refuse");
+    let ready = site.cluster.agent.get("/readyz").expect("an answer");
     assert_eq!(ready.0, 200, "{ready:?}");
     api.define(definition()).expect("the definition again");
     api.put(refusing()).expect("the policy again");
-    let again = until(&stage.cluster, "the policy is back", || stage.all_down() == "refuse");
+    let again = until(&site.cluster, "the policy is back", || site.all_down() == "refuse");
 
     println!("outages: definition really removed {removal:?}, applied again {again:?}");
-    stage.healed("a real upgrade of the definition", upgrade);
+    site.healed("a real upgrade of the definition", upgrade);
 }
 
 /// The state of before some changes comes back.
-fn restored(mut stage: Stage<RealApi>, how: Restored) {
-    let saved = stage.cluster.api.save().expect("a snapshot");
-    let api = &stage.cluster.api;
+fn restored(mut site: Fixture<RealApi>, how: Restored) {
+    let saved = site.cluster.api.save().expect("a snapshot");
+    let api = &site.cluster.api;
     api.put(slice("web", "", &[1, 2])).expect("a change");
     api.put(service("late", "10.96.0.12")).expect("a Service");
     api.remove("services", "shop", "other").expect("a removal");
-    stage.until_backends(2);
-    stage.until_services(&["shop/late", "shop/web"]);
+    site.until_backends(2);
+    site.until_services(&["shop/late", "shop/web"]);
 
-    let api = &mut stage.cluster.api;
+    let api = &mut site.cluster.api;
     api.stop().expect("it ends");
     api.restore(&saved, how).expect("an older state");
     api.forget_requests().expect("a log");
     api.restart().expect("it comes back");
     let begun = Instant::now();
-    stage.until_backends(1);
-    stage.until_services(&["shop/other", "shop/web"]);
+    site.until_backends(1);
+    site.until_services(&["shop/other", "shop/web"]);
     let took = begun.elapsed();
-    stage.healed(&format!("a real older state, {how:?}"), took);
+    site.healed(&format!("a real older state, {how:?}"), took);
 }
 
-fn stage(assets: std::path::PathBuf) -> Stage<RealApi> {
+fn site(assets: std::path::PathBuf) -> Fixture<RealApi> {
     let arguments = SMALL.iter().chain(&["--divide-timeouts", DIVISOR]);
     let arguments = arguments.map(|text| (*text).to_owned()).collect();
     let start = |netns: &_| RealApi::start(assets, netns);
@@ -147,7 +147,7 @@ fn stage(assets: std::path::PathBuf) -> Stage<RealApi> {
         api.define(definition())?;
         prepare(api)
     });
-    Stage::new(cluster.expect("a cluster with a real API server"))
+    Fixture::new(cluster.expect("a cluster with a real API server"))
 }
 
 /// As users install it.

@@ -7,7 +7,7 @@ use redirector_tests::{
     cluster::{Cluster, slice},
 };
 
-use super::stage::{FAST, options, service, until_of};
+use super::fixture::{FAST, options, service, until_of};
 
 #[test]
 fn the_api_servers_other_addresses_outlive_the_agent() {

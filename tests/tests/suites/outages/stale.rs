@@ -12,7 +12,7 @@ use redirector_tests::{
     fixture::Site,
 };
 
-use super::stage::{
+use super::fixture::{
     FAST, answer, counter, kube_proxy, load, none_failed, options, service, until, until_of,
 };
 

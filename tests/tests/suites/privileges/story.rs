@@ -65,7 +65,7 @@ fn an_agent_without_capabilities_does_all_that_one_of_root_does() {
     assert!(site.agent.log().contains("using what is pinned"), "{}", site.agent.log());
     assert_redirected(&mut client, &["n2"]);
     assert!(site.agent.say("orders", &[]).contains("n3"), "the new agent knows of no drain");
-    let _ = site.agent.say("undrain", &["node=n3"]);
+    site.agent.say("undrain", &["node=n3"]);
     wait_until("the node is back", || {
         answered_by(&client.dial(tcp(), 50).expect("dials"), "n3") > 0
     });

@@ -74,7 +74,7 @@ pub(crate) fn journey(form: Form, end: End, [earlier, now]: [PathBuf; 2]) {
     journey.serves(LATER_UDP, Transport::UdpUnconnected);
     traffic.add(&journey.site, LATER, Transport::Tcp);
     traffic.add(&journey.site, LATER_UDP, Transport::UdpUnconnected);
-    let _ = journey.site.agent.say("drain", &["backend=10.77.2.1:9000"]);
+    journey.site.agent.say("drain", &["backend=10.77.2.1:9000"]);
     if end == End::Killed {
         // As if it had died between the two layouts.
         journey.site.forget_kept();
@@ -94,7 +94,7 @@ pub(crate) fn journey(form: Form, end: End, [earlier, now]: [PathBuf; 2]) {
     journey.is_whole(&orders);
     thread::sleep(STAY);
 
-    let _ = journey.site.agent.say("undrain", &["backend=10.77.2.1:9000"]);
+    journey.site.agent.say("undrain", &["backend=10.77.2.1:9000"]);
     let dials = traffic.stop();
     lasting.end();
     journey.account(&dials, since);
@@ -113,8 +113,8 @@ impl Journey {
         // The death of one that has never answered a probe is not believed.
         wait_until("every replica has answered a probe", || self.healthy() == 8);
         self.site.kill_one();
-        let _ = self.site.agent.say("drain", &["node=n4"]);
-        let _ = self.site.agent.say("force", &["shop/tiers", "far"]);
+        self.site.agent.say("drain", &["node=n4"]);
+        self.site.agent.say("force", &["shop/tiers", "far"]);
         wait_until("the dead replica is ejected, and all orders are in force", || {
             if self.healthy() != 6 {
                 return false;

@@ -7,12 +7,12 @@ use std::process::Output;
 
 use redirector_tests::{
     cluster::{PORT, replica, slice},
-    zones::wait_until,
+    wait::{is_soon, wait_until},
 };
 use serde_json::Value;
 
 use self::table::{Cell, STATES, State, View};
-use crate::kube::stage::Stage;
+use crate::kube::fixture::Fixture;
 
 const PROBE: &str = "probe: {tcp: {}, interval: 200ms, timeout: 200ms, unhealthy: 2, healthy: 1}";
 /// Long enough to be seen.
@@ -20,24 +20,24 @@ const FAILBACK: &str = "failback: {holdDown: 2s, ramp: 2s}";
 
 #[test]
 fn whoever_is_asked_says_the_same_and_the_truth() {
-    let mut stage = Stage::new(2);
-    stage.put_service("web", 10, &[1]);
-    stage.put_service("backup", 11, &[2]);
-    stage.put_service("another", 13, &[2]);
-    stage.kubectl(&["label", "service", "another", "redirector.dev/failover=true"], "");
+    let mut site = Fixture::new(2);
+    site.put_service("web", 10, &[1]);
+    site.put_service("backup", 11, &[2]);
+    site.put_service("another", 13, &[2]);
+    site.kubectl(&["label", "service", "another", "redirector.dev/failover=true"], "");
     for State { name, cells } in STATES {
-        let told = stage.cluster.agent.log().len();
-        lead_to(name, &mut stage);
+        let told = site.cluster.agent.log().len();
+        lead_to(name, &mut site);
         for view in View::ALL {
             let cells = cells.iter().filter(|(of, _)| *of == view);
             let cells: Vec<Cell> = cells.map(|(_, cell)| *cell).collect();
             assert!(!cells.is_empty(), "{name}: nothing is said of {view:?}");
             let mut said = String::new();
             let are_so = || {
-                said = say(&stage, view, told);
+                said = say(&site, view, told);
                 cells.iter().all(|cell| cell.is_so(&said))
             };
-            if wait_until("the truth", are_so).is_err() {
+            if !is_soon(are_so) {
                 let wrong: Vec<_> = cells.iter().filter(|cell| !cell.is_so(&said)).collect();
                 panic!("{name}: {view:?} must be {wrong:?}, and says {said}");
             }
@@ -47,52 +47,52 @@ fn whoever_is_asked_says_the_same_and_the_truth() {
 }
 
 /// From the state before it in the table.
-fn lead_to(state: &str, stage: &mut Stage) {
+fn lead_to(state: &str, site: &mut Fixture) {
     let backup = policy("{name: backup, service: {name: backup}}");
     let drained = format!("backend={}:{PORT}", replica(1)[0]);
     match state {
         "well" => {
-            stage.apply("web", &backup);
-            stage.wait_for_probes("shop/web");
+            site.apply("web", &backup);
+            site.wait_for_probes("shop/web");
         }
-        "drained" => order(stage, &["drain", &drained]),
+        "drained" => order(site, &["drain", &drained]),
         "forced" => {
-            order(stage, &["undrain", &drained]);
-            order(stage, &["force", "shop/web", "backup"]);
+            order(site, &["undrain", &drained]);
+            order(site, &["force", "shop/web", "backup"]);
         }
         "failed over" => {
-            order(stage, &["failback", "shop/web"]);
-            stage.cluster.replicas[0].kill();
+            order(site, &["failback", "shop/web"]);
+            site.cluster.replicas[0].kill();
         }
-        "all down" => stage.cluster.replicas[1].kill(),
+        "all down" => site.cluster.replicas[1].kill(),
         "held down" => {
             for (number, carries) in [(1, "tier 1 backup, of shop/backup: 100 %"), (0, "hold-down")]
             {
-                stage.cluster.replicas[number].restart().expect("a replica");
-                let is_so = || say(stage, View::Explain, 0).contains(carries);
-                wait_until("it is well again", is_so).expect("it is");
+                site.cluster.replicas[number].restart().expect("a replica");
+                let is_so = || say(site, View::Explain, 0).contains(carries);
+                wait_until("it is well again", is_so);
             }
         }
         "ramped up" | "back" => {}
-        "tier empty" => stage.apply("web", &policy("{name: typo, zones: [nosuch]}")),
-        "tier missing" => stage.apply("web", &policy("{name: typo, service: {name: nosuch}}")),
+        "tier empty" => site.apply("web", &policy("{name: typo, zones: [nosuch]}")),
+        "tier missing" => site.apply("web", &policy("{name: typo, service: {name: nosuch}}")),
         "refused" => {
             let change = r#"{"spec": {"mode": "Sometimes"}}"#;
-            stage.kubectl(&["patch", "failoverpolicy", "web", "--type=merge", "-p", change], "");
+            site.kubectl(&["patch", "failoverpolicy", "web", "--type=merge", "-p", change], "");
         }
         "unreadable" => {
-            stage.apply("web", &backup);
+            site.apply("web", &backup);
             let mut strange: Value = slice("web", "", &[1]).into();
             strange["ports"] = "8080".into();
-            stage.cluster.api.put(strange).expect("a slice");
+            site.cluster.api.put(strange).expect("a slice");
         }
         "left alone" => {
             let strange = slice("web", "", &[1]).managed_by("somebody");
-            stage.cluster.api.put(strange).expect("a slice");
+            site.cluster.api.put(strange).expect("a slice");
         }
         "no room" => {
-            stage.cluster.api.put(slice("web", "", &[1])).expect("a slice");
-            without_room(stage);
+            site.cluster.api.put(slice("web", "", &[1])).expect("a slice");
+            without_room(site);
         }
         _ => panic!("no way leads to {state}"),
     }
@@ -107,29 +107,29 @@ fn policy(second: &str) -> String {
 
 /// The maps have room for one Service, and the agent is an older one than who gave its last order. (Of
 /// maps that it may load itself an agent knows the room.)
-fn without_room(stage: &mut Stage) {
-    let agent = &mut stage.cluster.agent;
+fn without_room(site: &mut Fixture) {
+    let agent = &mut site.cluster.agent;
     agent.stop().expect("the end of the agent");
-    succeeds(&output(agent.command("unload", &[])));
-    let cgroup = stage.cluster.cgroup.path().display().to_string();
-    succeeds(&output(agent.command("load", &["--cgroup", &cgroup, "--max-services", "1"])));
+    agent.say_of_pins("unload", &[]);
+    let cgroup = site.cluster.cgroup.path().display().to_string();
+    agent.say_of_pins("load", &["--cgroup", &cgroup, "--max-services", "1"]);
     let orders = agent.run_directory().join("orders.json");
     std::fs::write(orders, r#"[{"slowDown": {"zone": "b"}}]"#).expect("an order");
     agent.spawn_again().expect("the agent");
     agent.wait_until_ready().expect("it is ready");
 }
 
-fn say(stage: &Stage, view: View, told: usize) -> String {
-    let agent = &stage.cluster.agent;
+fn say(site: &Fixture, view: View, told: usize) -> String {
+    let agent = &site.cluster.agent;
     let condition = |kind: &str| {
-        let told = stage.condition("web", kind);
+        let told = site.condition("web", kind);
         told.map(|of| format!("{} {}: {}", of.status, of.reason, of.message)).unwrap_or_default()
     };
     let get = |path| agent.get(path).map(|(status, text)| format!("{status} {text}"));
     match view {
         View::Status => {
             let directory = agent.run_directory().display().to_string();
-            both(&output(agent.command("status", &["--run-dir", &directory, "shop/web"])))
+            both(&agent.run("status", &["--run-dir", &directory, "shop/web"]))
         }
         View::Explain => both(&agent.ask("explain", &["shop/web"]).expect("it runs")),
         View::Ready => get("/readyz").unwrap_or_default(),
@@ -141,21 +141,13 @@ fn say(stage: &Stage, view: View, told: usize) -> String {
     }
 }
 
-fn order(stage: &Stage, words: &[&str]) {
-    let output = stage.cluster.agent.ask(words[0], &words[1..]).expect("it runs");
-    succeeds(&output);
+fn order(site: &Fixture, words: &[&str]) {
+    let output = site.cluster.agent.ask(words[0], &words[1..]).expect("it runs");
+    assert!(output.status.success(), "{output:?}");
     assert!(both(&output).contains("note: on this node alone"), "{output:?}");
 }
 
 fn both(output: &Output) -> String {
     let [one, other] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
     format!("{one}{other}")
-}
-
-fn output(child: anyhow::Result<std::process::Child>) -> Output {
-    child.expect("it starts").wait_with_output().expect("it ends")
-}
-
-fn succeeds(output: &Output) {
-    assert!(output.status.success(), "{output:?}");
 }

@@ -74,7 +74,7 @@ impl World {
 }
 
 /// Fields drop in this order.
-pub struct Stage<'a> {
+pub struct Fixture<'a> {
     pub agent: Agent,
     replicas: Vec<Replica>,
     pub listed: Listed,
@@ -83,7 +83,7 @@ pub struct Stage<'a> {
     pub world: &'a World,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> Fixture<'a> {
     pub fn new(world: &'a World) -> Self {
         let numbers = 1..=REPLICAS.len() as u8;
         let replicas: Vec<_> = numbers.map(|number| Replica::start(world, number)).collect();

@@ -2,11 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use redirector_tests::{
-    dialer::Dialled,
-    zones::{Group, Zones, wait_until},
-};
-use serde_json::Value;
+use redirector_tests::{dialer::Dialled, fixture::Fixture, wait::wait_until, zones::Group};
 
 /// All replicas alike.
 pub(crate) const FLAT: &str = "10.96.0.10:80";
@@ -26,7 +22,7 @@ pub(crate) fn groups() -> [Group; 4] {
 }
 
 /// Everything, up and probed.
-pub(crate) fn zones() -> Zones {
+pub(crate) fn zones() -> Fixture {
     let groups = groups();
     let backends: String = groups.iter().map(Group::backends).collect();
     let mut services = String::new();
@@ -44,28 +40,14 @@ pub(crate) fn zones() -> Zones {
              backends:\n{backends}"
         ));
     }
-    let zones = Zones::new(&groups, &services).expect("the zones");
-    zones.wait_for_probes().expect("probes");
+    let zones = Fixture::of_zones(&groups, &services);
+    zones.wait_for_probes();
     zones
 }
 
 /// A load on a service.
-pub(crate) fn load(zones: &Zones, address: &str) -> redirector_tests::dialer::LoadRun {
-    zones.load(address, RATE).expect("a load")
-}
-
-/// What a verb prints. It must succeed.
-pub(crate) fn say(zones: &Zones, verb: &str, arguments: &[&str]) -> String {
-    let output = zones.agent.ask(verb, arguments).expect("redirector");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{verb} {arguments:?}: {errors}");
-    String::from_utf8(output.stdout).expect("text")
-}
-
-/// What a verb prints with `-o json`.
-pub(crate) fn say_json(zones: &Zones, verb: &str, arguments: &[&str]) -> Value {
-    let arguments = [arguments, &["-o", "json"]].concat();
-    serde_json::from_str(&say(zones, verb, &arguments)).expect("JSON")
+pub(crate) fn load(zones: &Fixture, address: &str) -> redirector_tests::dialer::LoadRun {
+    zones.load(address, RATE)
 }
 
 /// Who answered.
@@ -74,7 +56,7 @@ pub(crate) fn names<'d>(dialled: impl IntoIterator<Item = &'d Dialled>) -> BTree
 }
 
 /// Polls until the replicas that answer are these.
-pub(crate) fn wait_for(zones: &Zones, address: &str, wanted: &[&str]) {
-    let is_so = || names(&zones.dial(address, 200).expect("dials")).iter().eq(wanted);
-    wait_until(&format!("{wanted:?} answer"), is_so).expect("the replicas");
+pub(crate) fn wait_for(zones: &Fixture, address: &str, wanted: &[&str]) {
+    let is_so = || names(&zones.dial(address, 200)).iter().eq(wanted);
+    wait_until(&format!("{wanted:?} answer"), is_so);
 }

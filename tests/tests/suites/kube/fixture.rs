@@ -10,7 +10,7 @@ use redirector_tests::{
     api::{self, Request, Rule, Token, Verb, builders},
     cluster::{Cluster, Options, name, slice},
     place::Place,
-    zones::wait_until,
+    wait::{is_soon, wait_until},
 };
 use serde_json::{Value, json};
 
@@ -30,12 +30,12 @@ const WRITES: [(Verb, &str); 5] = [
 ];
 
 /// A cluster, and a place for what kubectl remembers.
-pub struct Stage {
+pub struct Fixture {
     pub cluster: Cluster,
     cache: tempfile::TempDir,
 }
 
-/// How a stage is made.
+/// How a site is made.
 pub struct Setup {
     /// Replicas that run from the start.
     pub replicas: u8,
@@ -63,7 +63,7 @@ pub struct Condition {
     pub generation: i64,
 }
 
-impl Stage {
+impl Fixture {
     /// Waits until probes of this agent have reached every backend of the service: before, a client that
     /// cannot reach it moves no other.
     pub fn wait_for_probes(&self, service: &str) {
@@ -74,7 +74,7 @@ impl Stage {
                 ["probes: healthy", "probes: "].map(|what| text.matches(what).count());
             healthy > 0 && healthy == all
         };
-        wait_until("all its backends have answered a probe", is_known).expect("it does");
+        wait_until("all its backends have answered a probe", is_known);
     }
 
     /// With so many replicas, the CRD, and an agent that may do what `deploy/base` allows.
@@ -174,7 +174,7 @@ impl Stage {
                 now.status == status && now.reason == reason && Some(now.generation) == newest
             })
         };
-        if wait_until("a condition", is_so).is_err() {
+        if !is_soon(is_so) {
             let now = self.condition(policy, kind);
             let log = self.cluster.agent.log();
             panic!("{policy} is not {kind}={status} ({reason}) but {now:?}:\n{log}");
@@ -196,7 +196,7 @@ impl Stage {
             last = dialled.into_iter().map(|one| one.outcome.unwrap_or_default()).collect();
             last == wanted
         };
-        if wait_until("the right replicas answer", is_so).is_err() {
+        if !is_soon(is_so) {
             panic!("not {wanted:?} but {last:?} answer:\n{}", self.cluster.agent.log());
         }
     }
