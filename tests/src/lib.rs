@@ -26,4 +26,5 @@ pub mod tenant;
 pub mod traces;
 pub mod vm;
 pub mod wait;
+mod worker;
 pub mod zones;

@@ -5,8 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What happens soon takes no longer, however busy the machine is.
-pub const LONGEST: Duration = Duration::from_secs(20);
+const LONGEST: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(5);
 
 /// Polls until `is_so` and returns how long that took; panics when it takes too long.
@@ -14,7 +13,16 @@ pub fn wait_until(what: &str, is_so: impl FnMut() -> bool) -> Duration {
     wait_within(LONGEST, what, is_so, String::new)
 }
 
-/// The same, no longer than that; `context` is shown when it takes longer, for example a log.
+/// The same; `context` is shown when it takes too long, for example a log.
+pub fn wait_until_or(
+    what: &str,
+    is_so: impl FnMut() -> bool,
+    context: impl Fn() -> String,
+) -> Duration {
+    wait_within(LONGEST, what, is_so, context)
+}
+
+/// The same, no longer than that; when it takes longer, `context` is shown.
 pub fn wait_within(
     longest: Duration,
     what: &str,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    fixture::{Fixture, Listed},
+    fixture::{self, Fixture, Listed},
     pod::Pod,
 };
 
@@ -68,7 +68,7 @@ impl Fault {
 /// So long before it, and so long afterwards; longer on a machine that is too busy for enough dials.
 pub fn happen(
     fault: Fault,
-    site: &mut Fixture<'_>,
+    fixture: &mut Fixture<'_>,
     pods: &[Pod<'_>],
     before: Duration,
     after: Duration,
@@ -79,25 +79,27 @@ pub fn happen(
     let at = Instant::now();
     let settled = match fault {
         Fault::Drained => {
-            site.order("drain", "node=r1");
+            fixture.agent.say("drain", &["node=r1"]);
             Instant::now()
         }
         Fault::Replaced => {
             let serving = vec![2, 3, 4];
-            site.list(Listed { tcp: serving.clone(), udp: serving });
+            fixture.list(Listed { tcp: serving.clone(), udp: serving });
             let settled = Instant::now();
             thread::sleep(GRACE);
-            site.replica(FIRST).kill();
-            site.world.node(FIRST).drop_packets().expect("an address that is gone");
+            fixture.replica(FIRST).kill();
+            fixture::node(&fixture.site.lab, FIRST)
+                .drop_packets()
+                .expect("an address that is gone");
             settled
         }
         Fault::Killed => {
-            site.replica(2).kill();
-            no_longer_listed(site, at, vec![3, 4])
+            fixture.replica(2).kill();
+            no_longer_listed(fixture, at, vec![3, 4])
         }
         Fault::BlackHole => {
-            site.world.node(3).drop_packets().expect("a black hole");
-            no_longer_listed(site, at, vec![4])
+            fixture::node(&fixture.site.lab, 3).drop_packets().expect("a black hole");
+            no_longer_listed(fixture, at, vec![4])
         }
     };
     thread::sleep(after.saturating_sub(at.elapsed()));
@@ -113,15 +115,15 @@ pub fn happen(
         end - begin
     );
     if fault == Fault::Drained {
-        site.order("undrain", "node=r1");
+        fixture.agent.say("undrain", &["node=r1"]);
     }
     Window { fault, begin, at, settled, end }
 }
 
 /// For TCP it goes on being listed: kernel and probes are to find out.
-fn no_longer_listed(site: &mut Fixture<'_>, at: Instant, udp: Vec<u8>) -> Instant {
+fn no_longer_listed(fixture: &mut Fixture<'_>, at: Instant, udp: Vec<u8>) -> Instant {
     thread::sleep(DISCOVERY.saturating_sub(at.elapsed()));
-    let tcp = site.listed.tcp.clone();
-    site.list(Listed { tcp, udp });
+    let tcp = fixture.listed.tcp.clone();
+    fixture.list(Listed { tcp, udp });
     Instant::now()
 }

@@ -20,11 +20,7 @@ use std::{
 
 use redirector_tests::size::sized;
 
-use self::{
-    faults::Fault,
-    fixture::{Fixture, World},
-    report::Row,
-};
+use self::{faults::Fault, fixture::Fixture, report::Row};
 
 /// Before a fault, and after it.
 const BEFORE: Duration = Duration::from_millis(1_500);
@@ -35,9 +31,9 @@ fn real_clients_lose_nothing_but_what_limits_says() {
     let with_settings = sized(&kinds::WITH_SETTINGS[..], &[]);
     let clients = tools::available(kinds::CLIENTS.iter().chain(with_settings));
     let start = Instant::now();
-    let world = World::new(clients.len() * 2);
-    let mut site = Fixture::new(&world);
-    let pods = pod::all(&clients, &world);
+    let site = fixture::site(clients.len() * 2);
+    let mut fixture = Fixture::new(&site);
+    let pods = pod::all(&clients, &site);
     let started = start.elapsed();
     let is_over = AtomicBool::new(false);
     let (dials, windows) = thread::scope(|scope| {
@@ -46,7 +42,7 @@ fn real_clients_lose_nothing_but_what_limits_says() {
         // The drivers end also when this fails.
         let over = Over(&is_over);
         let windows =
-            Fault::ALL.map(|fault| faults::happen(fault, &mut site, &pods, BEFORE, after));
+            Fault::ALL.map(|fault| faults::happen(fault, &mut fixture, &pods, BEFORE, after));
         drop(over);
         let join = |driver: thread::ScopedJoinHandle<'_, _>| driver.join().expect("a driver");
         (drivers.into_iter().map(join).collect::<Vec<_>>(), windows)
@@ -60,7 +56,7 @@ fn real_clients_lose_nothing_but_what_limits_says() {
     report::judge(&rows);
     println!("{started:.1?} to start, {:.1?} in all", start.elapsed());
     drop(pods);
-    site.agent.finish().expect("an agent that logs no error");
+    fixture.agent.finish().expect("an agent that logs no error");
 }
 
 struct Over<'a>(&'a AtomicBool);

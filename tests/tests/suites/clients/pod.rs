@@ -12,10 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redirector_tests::{lab::Node, names::Directory, place::Place};
+use redirector_tests::{fixture::Site, lab::Node, names::Directory, place::Place};
 
 use super::{
-    fixture::World,
+    fixture,
     kinds::{Answer, Client, Run},
     services::answerer,
     tools,
@@ -32,7 +32,7 @@ const SAID: usize = 100;
 pub struct Pod<'a> {
     client: &'static Client,
     is_ipv6: bool,
-    world: &'a World,
+    site: &'a Site,
     node: &'a Node,
     directory: Directory,
     /// The one that goes on running.
@@ -47,11 +47,11 @@ struct Running {
 }
 
 /// Two pods for each client, the one for IPv4 first. Each has been answered.
-pub fn all<'a>(clients: &[&'static Client], world: &'a World) -> Vec<Pod<'a>> {
+pub fn all<'a>(clients: &[&'static Client], site: &'a Site) -> Vec<Pod<'a>> {
     let families = clients.iter().flat_map(|client| [(*client, false), (*client, true)]);
     let pods: Vec<_> = families
-        .zip(world.pods())
-        .map(|((client, is_ipv6), node)| Pod::start(client, is_ipv6, world, node))
+        .zip(fixture::pods(site))
+        .map(|((client, is_ipv6), node)| Pod::start(client, is_ipv6, site, node))
         .collect();
     thread::scope(|scope| {
         for pod in &pods {
@@ -62,10 +62,10 @@ pub fn all<'a>(clients: &[&'static Client], world: &'a World) -> Vec<Pod<'a>> {
 }
 
 impl<'a> Pod<'a> {
-    fn start(client: &'static Client, is_ipv6: bool, world: &'a World, node: &'a Node) -> Self {
+    fn start(client: &'static Client, is_ipv6: bool, site: &'a Site, node: &'a Node) -> Self {
         let directory = Directory::new("pod").expect("a directory");
         let (running, made) = (Mutex::default(), AtomicUsize::new(0));
-        let pod = Self { client, is_ipv6, world, node, directory, running, made };
+        let pod = Self { client, is_ipv6, site, node, directory, running, made };
         let (line, speaks) = match client.run {
             Run::Each(_) => return pod,
             Run::Lines(line) => (line, true),
@@ -152,7 +152,7 @@ impl<'a> Pod<'a> {
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        let Self { client, is_ipv6, world, node, directory, .. } = self;
+        let Self { client, is_ipv6, site, node, directory, .. } = self;
         let service = client.dials[0].addresses()[usize::from(*is_ipv6)];
         let own = if *is_ipv6 { node.socket6(0) } else { node.socket4(0) };
         // As in a URL.
@@ -168,7 +168,7 @@ impl<'a> Pod<'a> {
             .env("OWN_IP", own.ip().to_string())
             .env("OWN_HOST", host(own.to_string()).expect("a host"))
             .env("FAMILY", if *is_ipv6 { "six" } else { "four" })
-            .env("DIR", world.programs.path())
+            .env("DIR", site.directory.path())
             .env("OWN", directory.path())
             .current_dir(directory.path())
             .stdin(Stdio::null())
@@ -178,7 +178,7 @@ impl<'a> Pod<'a> {
     }
 
     fn spawn(&self, command: Command) -> Child {
-        Place::new(self.node.netns(), &self.world.cgroup).spawn(command).expect("a client")
+        Place::new(self.node.netns(), &self.site.cgroup).spawn(command).expect("a client")
     }
 }
 

@@ -13,10 +13,10 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use redirector_tests::{cgroup::Cgroup, names::Directory, place::Place};
+use redirector_tests::{cgroup::Cgroup, fixture::Site, names::Directory, place::Place};
 
 use super::{
-    fixture::World,
+    fixture,
     services::{self, Service},
     tools,
 };
@@ -33,22 +33,22 @@ pub struct Replica {
 
 impl Replica {
     /// Starts the servers and waits for none.
-    pub fn start(world: &World, number: u8) -> Self {
+    pub fn start(site: &Site, number: u8) -> Self {
         let cgroup = Cgroup::new("replica").expect("a cgroup");
         let directory = Directory::new("replica").expect("a directory");
         let mut replica = Self { number, servers: Vec::new(), cgroup, directory };
         for service in services::all() {
             for (server, line) in service.servers.iter().enumerate() {
                 let own = replica.own(service, server);
-                replica.servers.push(replica.serve(world, service, line, &own));
+                replica.servers.push(replica.serve(site, service, line, &own));
             }
         }
         replica
     }
 
     /// Waits until all servers listen.
-    pub fn wait(&self, world: &World) {
-        let node = world.node(self.number);
+    pub fn wait(&self, site: &Site) {
+        let node = fixture::node(&site.lab, self.number);
         let deadline = Instant::now() + LONGEST_START;
         for service in services::all() {
             let log = || fs::read_to_string(self.own(service, 0).join("log")).unwrap_or_default();
@@ -62,8 +62,8 @@ impl Replica {
         }
     }
 
-    fn serve(&self, world: &World, service: &Service, line: &str, own: &Path) -> Child {
-        let node = world.node(self.number);
+    fn serve(&self, site: &Site, service: &Service, line: &str, own: &Path) -> Child {
+        let node = fixture::node(&site.lab, self.number);
         fs::create_dir(own).expect("a directory");
         let log = File::create(own.join("log")).expect("a log");
         let mut command = Command::new("sh");
@@ -74,7 +74,7 @@ impl Replica {
             .env("IP4", node.ipv4().to_string())
             .env("IP6", node.ipv6().to_string())
             .env("PORT", service.replica_port.to_string())
-            .env("DIR", world.programs.path())
+            .env("DIR", site.directory.path())
             .env("OWN", own)
             .current_dir(own)
             .stdin(Stdio::null())

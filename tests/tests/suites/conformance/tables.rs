@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
 };
 
+use redirector_tests::tables;
 use serde_json::Value;
 
 use super::{
@@ -25,16 +26,14 @@ pub struct Held {
 /// What `redirector dump` says, by `namespace/name:port`.
 pub fn held(dump: &Value) -> BTreeMap<String, Held> {
     let mut all = BTreeMap::<String, Held>::new();
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    for service in list(&dump["services"]) {
+    for service in tables::services(dump) {
         let held = all.entry(service["name"].as_str().expect("a name").to_owned()).or_default();
-        for frontend in list(&service["frontends"]) {
+        for frontend in tables::list(&service["frontends"]) {
             let protocol = frontend["protocol"].as_str().expect("a protocol");
-            held.frontends.insert(format!("{}/{protocol}", socket(&frontend)));
+            held.frontends.insert(format!("{}/{protocol}", tables::address(frontend)));
         }
-        let tiers = list(&service["tiers"]);
-        let backends = tiers.iter().flat_map(|tier| list(&tier["backends"]));
-        held.backends.extend(backends.map(|backend| socket(&backend).to_string()));
+        let backends = tables::backends_of(service);
+        held.backends.extend(backends.map(|backend| tables::address(backend).to_string()));
     }
     all
 }
@@ -51,10 +50,4 @@ pub fn promised(cases: &[Placed]) -> BTreeMap<String, Held> {
         (told.service.clone(), Held { frontends, backends: backends.collect() })
     };
     told.map(held).collect()
-}
-
-fn socket(value: &Value) -> SocketAddr {
-    let address = value["address"].as_str().and_then(|text| text.parse().ok()).expect("an address");
-    let port = value["port"].as_u64().and_then(|port| u16::try_from(port).ok()).expect("a port");
-    SocketAddr::new(address, port)
 }

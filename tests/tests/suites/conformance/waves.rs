@@ -4,14 +4,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
-    thread,
-    time::{Duration, Instant},
 };
 
 use redirector_tests::{
     api::{Api, builders},
     cluster::{Cluster, Options},
     replica::Replica,
+    wait::wait_until_or,
 };
 
 use super::{
@@ -20,7 +19,6 @@ use super::{
     tables::{Held, held, promised},
 };
 
-const LONGEST_CHANGE: Duration = Duration::from_secs(15);
 /// Maps for these few Services: they are read again and again.
 const SMALL: [&str; 6] =
     ["--max-slots", "65536", "--max-backends", "4096", "--max-services", "1024"];
@@ -87,23 +85,21 @@ impl World {
     /// Waits until the kernel holds what these cases promise, and nothing else.
     pub fn wait_for(&self, cases: &[Placed]) {
         let promised = promised(cases);
-        let mut differences = String::new();
-        let begun = Instant::now();
-        while begun.elapsed() < LONGEST_CHANGE {
-            let mut held = held(&self.cluster.dump().expect("a dump"));
+        let held = || {
+            let mut held = held(&self.cluster.agent.dump());
             held.remove(MARKER);
-            if held == promised {
-                return;
-            }
+            held
+        };
+        let differences = || {
+            let held = held();
             let names: BTreeSet<_> = held.keys().chain(promised.keys()).collect();
             let different = names.into_iter().filter(|name| held.get(*name) != promised.get(*name));
             let text = |name: &String| {
                 format!("{name}: promised {:?}\n  held {:?}\n", promised.get(name), held.get(name))
             };
-            differences = different.map(text).collect();
-            thread::sleep(Duration::from_millis(20));
-        }
-        panic!("the kernel holds something else:\n{differences}\n{}", self.cluster.agent.log());
+            different.map(text).chain([self.cluster.agent.log()]).collect()
+        };
+        wait_until_or("the kernel holds what is promised", || held() == promised, differences);
     }
 
     /// Deletes all Services and slices.
@@ -120,11 +116,8 @@ impl World {
     }
 
     fn wait(&self, what: &str, so: impl Fn(&BTreeMap<String, Held>) -> Option<()>) {
-        let begun = Instant::now();
-        while so(&held(&self.cluster.dump().expect("a dump"))).is_none() {
-            assert!(begun.elapsed() < LONGEST_CHANGE, "{what}:\n{}", self.cluster.agent.log());
-            thread::sleep(Duration::from_millis(10));
-        }
+        let is_so = || so(&held(&self.cluster.agent.dump())).is_some();
+        wait_until_or(what, is_so, || self.cluster.agent.log());
     }
 }
 

@@ -6,7 +6,7 @@ use redirector_tests::{
     api::{Verb, builders},
     cluster::{name, slice},
     dialer::{Dial, Dialled, Load, now_us},
-    wait::{LONGEST, wait_until, wait_within},
+    wait::{wait_until, wait_until_or},
 };
 use serde_json::Value;
 
@@ -86,12 +86,12 @@ fn what_a_policy_changes_by_coming_is_no_failover() {
     site.put_service("web", 10, &[1]);
     site.put_service("backup", 11, &[2]);
     site.kubectl(&["label", "service", "web", "redirector.dev/failover=true"], "");
-    site.cluster.wait_for(&[("shop/web", 1)]).expect("one backend");
+    site.cluster.wait_for(&[("shop/web", 1)]);
     wait_until("a leader", || site.cluster.agent.log().contains("writes statuses"));
     site.apply("web", POLICY);
     site.wait_for_condition("web", "Programmed", ("True", "Programmed"));
     site.kubectl(&["delete", "failoverpolicy", "web"], "");
-    site.cluster.wait_for(&[("shop/web", 1)]).expect("without the tier");
+    site.cluster.wait_for(&[("shop/web", 1)]);
     // Whatever happened before this was written before it: Events are written in order.
     put_marker(&site);
     site.cluster.agent.say("drain", &["zone=first"]);
@@ -117,7 +117,7 @@ fn the_first_endpoints_of_a_service_have_no_event_and_those_after_an_outage_have
     let wait_for_moves = |site: &Fixture, wanted| {
         let is_so = || moves(site) == wanted;
         let what = || format!("not {wanted:?} but {:?}:\n{}", moves(site), log_of(site));
-        wait_within(LONGEST, "Events", is_so, what);
+        wait_until_or("Events", is_so, what);
     };
     let drain = |site: &Fixture, zone: &str| {
         // Whatever happened before this was written before it: Events are written in order.
@@ -126,7 +126,7 @@ fn the_first_endpoints_of_a_service_have_no_event_and_those_after_an_outage_have
             let mut events = events(site, "Drained").into_iter();
             events.any(|event| event["note"].as_str().is_some_and(|note| note.contains(zone)))
         };
-        wait_within(LONGEST, "the drain's Event", is_told, || log_of(site));
+        wait_until_or("the drain's Event", is_told, || log_of(site));
     };
 
     put_marker(&site);
@@ -199,7 +199,7 @@ fn events(site: &Fixture, reason: &str) -> Vec<Value> {
 fn restart(site: &mut Fixture, number: usize) {
     site.cluster.agent.restart().expect("another agent");
     let leads = || log_of(site).matches("writes statuses").count() == number;
-    wait_within(LONGEST, "it leads", leads, || log_of(site));
+    wait_until_or("it leads", leads, || log_of(site));
 }
 
 fn log_of(site: &Fixture) -> String {

@@ -3,7 +3,7 @@
 use redirector_tests::{
     api::{RealApi, Server as _, builders},
     cluster::{Cluster, name, slice},
-    wait::{LONGEST, wait_until, wait_within},
+    wait::{wait_until, wait_until_or},
 };
 use serde_json::{Value, json};
 
@@ -47,7 +47,7 @@ fn reports_are_really_written() {
         };
         is_so("Accepted") && is_so("Programmed")
     };
-    wait_within(LONGEST, "the status", programmed, || cluster.agent.log());
+    wait_until_or("the status", programmed, || cluster.agent.log());
 
     cluster.replicas[0].kill();
     wait_until("the other replica answers", || {
@@ -56,7 +56,7 @@ fn reports_are_really_written() {
     let describe = ["describe", "service", "web", "--namespace", "shop"];
     let is_told =
         || cluster.api.kubectl(&describe, "").expect("kubectl describes").contains("FailedOver");
-    wait_within(LONGEST, "kubectl tells of the failover", is_told, || cluster.agent.log());
+    wait_until_or("kubectl tells of the failover", is_told, || cluster.agent.log());
     let log = cluster.agent.log();
     assert!(!log.contains("cannot write") && !log.contains("403"), "{log}");
     println!("kube: a real API server has taken status, Lease and Event");

@@ -2,7 +2,7 @@
 
 use redirector_tests::{
     api::{Request, Rule, Verb},
-    wait::{LONGEST, wait_until, wait_within},
+    wait::{wait_until, wait_until_or},
 };
 
 use super::fixture::{CRD, Fixture, Setup, rights};
@@ -40,7 +40,7 @@ fn a_leader_that_may_write_no_status_and_no_event_goes_on() {
             requests.any(|request| request.code == 403 && request.resource == resource)
         };
         let log = || format!("{resource}\n{}", site.cluster.agent.log());
-        wait_within(LONGEST, "it tries in vain", is_forbidden, log);
+        wait_until_or("it tries in vain", is_forbidden, log);
     }
     site.wait_for_answers(&[1]);
     let warnings = site.cluster.agent.log().matches("it is repeated").count();

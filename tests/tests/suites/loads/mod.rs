@@ -7,12 +7,7 @@ mod vectors;
 
 use std::time::Instant;
 
-use redirector_tests::{
-    fixture::Fixture,
-    replica::Replica,
-    wait::{LONGEST, wait_within},
-    zones::answers,
-};
+use redirector_tests::{fixture::Fixture, replica::Replica, wait::wait_until_or, zones::answers};
 use share::{draws, is_within};
 use vectors::Vector;
 
@@ -26,7 +21,7 @@ fn every_tier_gets_the_share_that_health_and_mode_give_it() {
     for vector in &vectors {
         let loads = || zones.loads(&vector.name());
         let what = || format!("{}: {:?}", vector.what, loads());
-        wait_within(LONGEST, "the dead are ejected", || loads() == vector.shares, what);
+        wait_until_or("the dead are ejected", || loads() == vector.shares, what);
     }
 
     for vector in &vectors {

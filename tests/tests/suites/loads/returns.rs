@@ -9,7 +9,7 @@ use std::{
 use redirector_tests::{
     dialer::{Dialled, now_us},
     fixture::Fixture,
-    wait::{LONGEST, wait_until, wait_within},
+    wait::{wait_until, wait_until_or},
     zones::{Group, answers},
 };
 
@@ -130,7 +130,7 @@ fn fail_over(zones: &mut Fixture) {
 
 fn wait_for(zones: &Fixture, loads: &[u64]) {
     let what = format!("the loads are {loads:?}");
-    wait_within(LONGEST, &what, || zones.loads(NAME) == loads, || zones.agent.log());
+    wait_until_or(&what, || zones.loads(NAME) == loads, || zones.agent.log());
 }
 
 /// Who answered. Nobody may have failed.

@@ -117,7 +117,7 @@ fn fill(cluster: &Cluster) {
         api.put(policy(name)).expect("a policy");
         api.put(slice(name, "", &replicas)).expect("a slice");
     }
-    cluster.wait_for(&[("shop/frail", 2), ("shop/steady", 2)]).expect("both Services");
+    cluster.wait_for(&[("shop/frail", 2), ("shop/steady", 2)]);
     until(cluster, "every replica has answered a probe", || {
         ["shop/steady", "shop/frail"].iter().all(|name| {
             let output = cluster.agent.ask("explain", &[name, "-o", "json"]).expect("explain");

@@ -1,18 +1,17 @@
 //! The life of a DaemonSet on one node: its pod is replaced, and at the end it is taken away.
 
-use std::{
-    fs, thread,
-    time::{Duration, Instant},
-};
+use std::{fs, time::Duration};
 
 use redirector_tests::{
     api::{Api, Effect, Fault, Token, Verb},
     cluster::{Cluster, Options, replica, slice},
+    fixture::SMALL,
+    wait::wait_until_or,
 };
 use serde_json::{Value, json};
 
 use super::{
-    fixture::{FAST, SMALL, answer, kube_proxy, load, none_failed, options, service, until},
+    fixture::{FAST, answer, kube_proxy, load, none_failed, options, service, until},
     left::{Ids, attached, is_unpinned},
 };
 
@@ -109,7 +108,7 @@ fn after_an_uninstall_nothing_is_left_and_without_a_clear_answer_everything() {
 fn an_order_outlives_a_rolling_update_and_goes_with_an_uninstall() {
     let mut cluster = started("agent-aaaaa");
     cluster.api.put(slice("web", "", &[1, 2])).expect("a slice");
-    cluster.wait_for(&[("shop/web", 2)]).expect("both endpoints");
+    cluster.wait_for(&[("shop/web", 2)]);
     let file = cluster.agent.run_directory().join("orders.json");
     assert!(!file.exists(), "nobody has ordered anything");
     let subject = format!("backend={}:8080", replica(1)[0]);
@@ -149,19 +148,13 @@ fn in_run_directory(cluster: &Cluster) -> Vec<String> {
 
 /// What the running agent says to an operator; null if it is no JSON.
 fn ask(cluster: &Cluster, verb: &str, arguments: &[&str]) -> Value {
-    let output = cluster.agent.ask(verb, arguments).expect("redirector");
-    assert!(output.status.success(), "{verb}: {output:?}");
-    serde_json::from_slice(&output.stdout).unwrap_or_default()
+    serde_json::from_str(&cluster.agent.say(verb, arguments)).unwrap_or_default()
 }
 
 /// The kernel frees what nobody holds a moment later.
 fn assert_forgotten(ids: &Ids) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !ids.living().is_empty() {
-        let left = || ids.living().described();
-        assert!(Instant::now() < deadline, "the kernel still has: {:#?}", left());
-        thread::sleep(Duration::from_millis(20));
-    }
+    let left = || format!("{:#?}", ids.living().described());
+    wait_until_or("the kernel has freed everything", || ids.living().is_empty(), left);
 }
 
 /// How the agent's DaemonSet is when the agent is asked to end.
@@ -269,8 +262,7 @@ fn started(pod: &str) -> Cluster {
 fn init_container(cluster: &Cluster) -> std::process::Output {
     let cgroup = cluster.agent.options().cgroup.display().to_string();
     let arguments = [&SMALL[..], &["--cgroup", &cgroup]].concat();
-    let child = cluster.agent.command("load", &arguments).expect("redirector load");
-    child.wait_with_output().expect("its end")
+    cluster.agent.run("load", &arguments)
 }
 
 /// The agent as another pod's, in the same run directory, until it serves so many endpoints and
@@ -287,7 +279,7 @@ fn start(cluster: &mut Cluster, pod: &str, endpoints: usize) {
 }
 
 fn serves(cluster: &Cluster, endpoints: usize) {
-    cluster.wait_for(&[("shop/web", endpoints)]).expect("the Service");
+    cluster.wait_for(&[("shop/web", endpoints)]);
     until(cluster, "the agent knows its DaemonSet", || {
         let requests = cluster.api.requests();
         let asked = requests.iter().filter(|asked| asked.resource == "daemonsets");

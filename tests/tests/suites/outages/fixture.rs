@@ -1,25 +1,21 @@
 //! Services, loads and questions that all of these tests need.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use redirector_tests::{
     agent::Agent,
     api::{self, builders},
     cluster::{Cluster, Options},
     dialer::{Dial, Line, Load, LoadRun},
+    fixture::SMALL,
+    replica::Replica,
+    tables,
+    wait::wait_within,
 };
 use serde_json::{Value, json};
 
 /// Every time of the agent towards the API server is a tenth of the real one.
 pub(crate) const FAST: [&str; 2] = ["--divide-timeouts", "10"];
-/// Small maps are soon read.
-pub(crate) const SMALL: [&str; 6] =
-    ["--max-slots", "8192", "--max-backends", "512", "--max-services", "256"];
 const LONGEST: Duration = Duration::from_secs(120);
 
 /// With bookmarks often enough for tests that wait for what they lead to.
@@ -54,8 +50,7 @@ pub(crate) fn definition() -> Value {
 /// Dials until it is stopped.
 pub(crate) fn load<S>(cluster: &Cluster<S>, address: &str, rate: u32) -> LoadRun {
     let dial = Dial::tcp(address.parse().expect("an address"));
-    let load = Load { dial, rate, threads: 4, duration_ms: None, every: false };
-    cluster.client().expect("a client").load(load).expect("a load")
+    cluster.client().and_then(|client| client.load(Load::new(dial, rate))).expect("a load")
 }
 
 /// Ends a load in which nothing may have failed; returns how many dials each replica answered.
@@ -68,16 +63,11 @@ pub(crate) fn none_failed(what: &str, load: LoadRun) -> BTreeMap<String, u64> {
 }
 
 /// What each backend of a Service has against it, by address; backends of both families.
-pub(crate) fn objections<S>(cluster: &Cluster<S>, service: &str) -> BTreeMap<String, Vec<Value>> {
-    let dump = cluster.dump().expect("a dump");
-    let services = dump["services"].as_array().into_iter().flatten();
-    let backends = services
-        .filter(|found| found["name"] == service)
-        .flat_map(|found| found["tiers"].as_array().into_iter().flatten())
-        .flat_map(|tier| tier["backends"].as_array().into_iter().flatten());
-    let pairs = backends.map(|backend| {
-        let objections = backend["objections"].as_array().cloned().unwrap_or_default();
-        (backend["address"].as_str().unwrap_or_default().to_owned(), objections)
+pub(crate) fn objections<S>(cluster: &Cluster<S>, service: &str) -> BTreeMap<String, Vec<String>> {
+    let dump = cluster.agent.dump();
+    let services = tables::services(&dump).filter(|found| found["name"] == service);
+    let pairs = services.flat_map(tables::backends_of).map(|backend| {
+        (backend["address"].as_str().unwrap_or_default().to_owned(), tables::objections(backend))
     });
     pairs.collect()
 }
@@ -93,13 +83,8 @@ pub(crate) fn until<S>(cluster: &Cluster<S>, what: &str, is_so: impl FnMut() -> 
 }
 
 /// The same, where the cluster cannot be lent.
-pub(crate) fn until_of(agent: &Agent, what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < LONGEST, "in vain: {what}\n{}", agent.log());
-        thread::sleep(Duration::from_millis(5));
-    }
-    begun.elapsed()
+pub(crate) fn until_of(agent: &Agent, what: &str, is_so: impl FnMut() -> bool) -> Duration {
+    wait_within(LONGEST, what, is_so, || agent.log())
 }
 
 /// What answers one dial, or nobody.
@@ -109,7 +94,7 @@ pub(crate) fn answer(cluster: &Cluster, address: &str) -> Option<String> {
 
 /// One of the programs' counters.
 pub(crate) fn counter(cluster: &Cluster, reason: &str) -> u64 {
-    cluster.dump().expect("a dump")["counters"][reason].as_u64().unwrap_or(0)
+    cluster.agent.counter(reason)
 }
 
 /// Whether the agent says that it is ready.
@@ -120,9 +105,9 @@ pub(crate) fn assert_ready(cluster: &Cluster) {
 
 /// Gives the client's node a Service address and lets `kube-proxy` answer there, so that a dial
 /// that is left alone is seen.
-pub(crate) fn kube_proxy(cluster: &Cluster, address: &str) -> redirector_tests::replica::Replica {
+pub(crate) fn kube_proxy(cluster: &Cluster, address: &str) -> Replica {
     let address: SocketAddr = address.parse().expect("an address");
     let netns = cluster.lab.node("client").netns();
     netns.ip(&format!("addr add {}/32 dev lo", address.ip())).expect("an address on lo");
-    redirector_tests::replica::Replica::start(netns, "kube-proxy", &[address]).expect("a listener")
+    Replica::start(netns, "kube-proxy", &[address]).expect("a listener")
 }

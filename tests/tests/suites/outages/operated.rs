@@ -7,6 +7,7 @@ use redirector_tests::{
     api::Server,
     cluster::{Cluster, slice},
     dialer::LoadRun,
+    tables,
 };
 
 use super::fixture::{load, none_failed, objections, policy, service, until};
@@ -39,7 +40,7 @@ pub(crate) fn refusing() -> serde_json::Value {
 impl<S: Server> Fixture<S> {
     /// Of a cluster that has been [`prepare`]d, with two replicas.
     pub(crate) fn new(cluster: Cluster<S>) -> Self {
-        cluster.wait_for(&[("shop/other", 1), ("shop/web", 1)]).expect("both Services");
+        cluster.wait_for(&[("shop/other", 1), ("shop/web", 1)]);
         let load = load(&cluster, "10.96.0.10:80", 100);
         let site = Self { load, cluster };
         until(&site.cluster, "the policy", || site.all_down() == "refuse");
@@ -55,17 +56,18 @@ impl<S: Server> Fixture<S> {
 
     pub(crate) fn until_services(&self, wanted: &[&str]) {
         until(&self.cluster, "the Services", || {
-            let dump = self.cluster.dump().expect("a dump");
-            let services = dump["services"].as_array().into_iter().flatten();
+            let dump = self.cluster.agent.dump();
+            let services = tables::services(&dump);
             services.filter_map(|service| service["name"].as_str()).eq(wanted.iter().copied())
         });
     }
 
     /// What the kernel does with `shop/web` when nobody is healthy.
     pub(crate) fn all_down(&self) -> String {
-        let dump = self.cluster.dump().expect("a dump");
-        let mut services = dump["services"].as_array().into_iter().flatten();
-        let web = services.find(|service| service["name"] == "shop/web").expect("shop/web");
+        let dump = self.cluster.agent.dump();
+        let web = tables::services(&dump)
+            .find(|service| service["name"] == "shop/web")
+            .expect("shop/web");
         web["all_down"].as_str().unwrap_or_default().to_lowercase()
     }
 

@@ -6,11 +6,12 @@ use std::time::Instant;
 use redirector_tests::{
     api::{RealApi, Server as _, real::Restored},
     cluster::{Cluster, slice},
+    fixture::SMALL,
 };
 use serde_json::{Value, json};
 
 use super::{
-    fixture::{SMALL, service, until},
+    fixture::{service, until},
     operated::{Fixture, prepare, refusing},
 };
 

@@ -29,7 +29,7 @@ fn without_its_agent_an_address_is_left_to_kube_proxy_until_the_agent_is_back() 
     let mut cluster = Cluster::new(options(1, &arguments)).expect("a cluster");
     cluster.api.put(service("web", "10.96.0.10")).expect("a Service");
     cluster.api.put(slice("web", "", &[1])).expect("a slice");
-    cluster.wait_for(&[("shop/web", 1)]).expect("the Service");
+    cluster.wait_for(&[("shop/web", 1)]);
     let _kube_proxy = kube_proxy(&cluster, ADDRESS);
     assert_eq!(answer(&cluster, ADDRESS), Some(name(1)));
     let all = load(&cluster, ADDRESS, 100);

@@ -11,7 +11,10 @@ use std::{
 use aya::maps::MapData;
 use redirector::datapath::Mapped;
 use redirector_common::ServiceWord;
-use redirector_tests::cluster::Cluster;
+use redirector_tests::{
+    cluster::Cluster,
+    tables::{address, backends_of, services},
+};
 use serde_json::Value;
 
 /// Between two looks: a tenth of what is measured at best, and no processor taken from the agent.
@@ -63,12 +66,7 @@ impl Kernel {
 /// The backends of all Services, by name.
 pub fn backends(dump: &Value) -> BTreeMap<String, BTreeSet<IpAddr>> {
     let backends = services(dump).map(|service| {
-        let tiers = service["tiers"].as_array().into_iter().flatten();
-        let listed = tiers.flat_map(|tier| tier["backends"].as_array().into_iter().flatten());
-        let addresses = listed.map(|backend| {
-            let address = backend["address"].as_str().and_then(|address| address.parse().ok());
-            address.expect("an address")
-        });
+        let addresses = backends_of(service).map(|backend| address(backend).ip());
         (text(&service["name"]), addresses.collect())
     });
     backends.collect()
@@ -82,7 +80,7 @@ pub fn wait_for(
 ) -> Value {
     let begun = Instant::now();
     loop {
-        let dump = cluster.dump().expect("a dump");
+        let dump = cluster.agent.dump();
         let held = backends(&dump);
         if held == *wanted {
             return dump;
@@ -94,10 +92,6 @@ pub fn wait_for(
             panic!("{count} services are wrong, first {first:?}, which has {found:?}");
         }
     }
-}
-
-fn services(dump: &Value) -> impl Iterator<Item = &Value> {
-    dump["services"].as_array().into_iter().flatten()
 }
 
 fn text(value: &Value) -> String {

@@ -18,15 +18,17 @@ use std::{
 };
 
 use redirector_tests::{
+    agent::Agent,
     cluster::{Cluster, Options, PORT},
     size::sized,
+    wait::wait_within,
 };
 
 use self::{
     heartbeat::Heartbeats,
     kernel::Kernel,
     population::{ENDPOINTS, NAMESPACE, PODS, Population, SERVICES, name, scattered},
-    process::{Memory, age, cpu, metric},
+    process::{Memory, age, cpu},
 };
 
 /// From the agent's first instruction to the last Service in the kernel.
@@ -70,7 +72,7 @@ fn the_cluster_to_plan_for_is_followed() {
     })
     .expect("a cluster");
     let (cold, peak) = cold_sync(&cluster, &population);
-    let kernel = Kernel::open(&maps(&cluster), &cluster.dump().expect("a dump"));
+    let kernel = Kernel::open(&maps(&cluster), &cluster.agent.dump());
     let mut rounds = (0..ROUNDS).map(|_| one_change_at_a_time(&cluster, &kernel, &mut population));
     let late = rounds.find(|late| *late <= ONE_CHANGE * slack());
     let storm = a_storm_of_changes(&cluster, &mut population);
@@ -268,10 +270,11 @@ fn percent(part: Duration, whole: Duration) -> f64 {
     100.0 * part.as_secs_f64() / whole.as_secs_f64()
 }
 
-fn wait_until(longest: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < longest, "waited {longest:?} for {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
+/// A metric by its whole name, labels included.
+fn metric(agent: &Agent, name: &str) -> Option<u64> {
+    agent.metrics().get(name).map(|value| *value as u64)
+}
+
+fn wait_until(longest: Duration, what: &str, is_so: impl FnMut() -> bool) {
+    wait_within(longest, what, is_so, String::new);
 }

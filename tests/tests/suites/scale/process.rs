@@ -43,14 +43,6 @@ pub fn cpu(agent: &Agent) -> Duration {
     ticks(stat[11] + stat[12])
 }
 
-/// A metric by its whole name, labels included.
-pub fn metric(agent: &Agent, name: &str) -> Option<u64> {
-    let (status, text) = agent.get("/metrics").expect("the admin endpoint answers");
-    assert_eq!(status, 200, "{text}");
-    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value.map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is {value}")))
-}
-
 /// From field 3 on: what is before may contain spaces. State letters are 0.
 fn stat(agent: &Agent) -> Vec<u64> {
     let stat = read(agent, "stat");

@@ -138,7 +138,7 @@ fn start(earlier: &Earlier, rights: &[Rule], crd: &str, policies: &Path) -> Clus
     let cluster = cluster.expect("a cluster");
     let all: Vec<_> = SERVICES.iter().map(|(name, _)| *name).collect();
     wait_until("all services are in the kernel", || {
-        let dump = cluster.dump().expect("a dump").to_string();
+        let dump = cluster.agent.dump().to_string();
         all.iter().all(|name| dump.contains(&format!("shop/{name}")))
     });
     cluster

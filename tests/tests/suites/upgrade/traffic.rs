@@ -8,7 +8,7 @@ use std::{
 };
 
 use redirector_tests::{
-    dialer::{Client, Dial, Dialled, Line, Load, LoadRun, Transport},
+    dialer::{Dial, Dialled, Load, LoadRun, Transport},
     script::{Kind, Outcome, RawAddress, Scripter, Step},
     wait::wait_until,
 };
@@ -56,19 +56,14 @@ impl Traffic {
 
     pub(crate) fn add(&mut self, site: &Fixture, address: &str, transport: Transport) {
         let dial = dial(address, transport);
-        let load = Load { dial, rate: RATE, threads: 2, duration_ms: None, every: true };
-        let run = Client::start(site.place()).and_then(|client| client.load(load));
-        self.0.push((dial, run.expect("a load")));
+        let load = Load { threads: 2, every: true, ..Load::new(dial, RATE) };
+        self.0.push((dial, site.client().load(load).expect("a load")));
     }
 
     pub(crate) fn stop(self) -> Vec<Dials> {
-        let stop = |(dial, load): (Dial, LoadRun)| {
-            let (lines, _) = load.stop().expect("the end of a load");
-            let dialled = lines.into_iter().filter_map(|line| match line {
-                Line::Dialled(dialled) => Some(dialled),
-                Line::Second(_) | Line::Ended(_) => None,
-            });
-            Dials { dial, all: dialled.collect() }
+        let stop = |(dial, load): (Dial, LoadRun)| Dials {
+            dial,
+            all: load.dialled().expect("the end of a load"),
         };
         self.0.into_iter().map(stop).collect()
     }
