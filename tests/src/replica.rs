@@ -8,7 +8,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::AsFd as _,
     process::Stdio,
-    thread,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// What the process prints once it listens everywhere.
-const READY: &str = "ready";
+pub(crate) const READY: &str = "ready";
 /// A client that does not go away is dropped after this long.
 const LONGEST_REQUEST: Duration = Duration::from_secs(5);
 /// Milliseconds. A client that asks nothing is answered all the same, this much later.
@@ -129,18 +129,22 @@ pub fn serve(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     for address in arguments {
         let address: SocketAddr =
             address.parse().with_context(|| format!("{address} is no socket address"))?;
-        let tcp = TcpListener::bind(address).with_context(|| format!("cannot serve {address}"))?;
-        let udp = UdpSocket::bind(address).with_context(|| format!("cannot serve {address}"))?;
-        let response = response(&name);
-        servers.push(thread::spawn(move || serve_tcp(&tcp, &response)));
-        let name = name.clone();
-        servers.push(thread::spawn(move || serve_udp(&udp, &name)));
+        servers.extend(answer_at(address, &name)?);
     }
     writeln!(io::stdout(), "{READY}").context("nobody waits for this replica")?;
     for server in servers {
         let _ = server.join();
     }
     Ok(())
+}
+
+/// Answers with that name at an address, TCP and UDP, on threads that end with the process.
+pub(crate) fn answer_at(address: SocketAddr, name: &str) -> Result<[JoinHandle<()>; 2]> {
+    let tcp = TcpListener::bind(address).with_context(|| format!("cannot serve {address}"))?;
+    let udp = UdpSocket::bind(address).with_context(|| format!("cannot serve {address}"))?;
+    let (response, name) = (response(name), name.to_owned());
+    let tcp = thread::spawn(move || serve_tcp(&tcp, &response));
+    Ok([tcp, thread::spawn(move || serve_udp(&udp, &name))])
 }
 
 pub(crate) fn response(name: &str) -> String {

@@ -43,6 +43,7 @@ use tokio::runtime::{Builder, Runtime};
 pub use access::{Rule, Token};
 pub use failure::Failure;
 pub use faults::{Effect, Fault, Faults};
+pub use kubeconfig::kubectl;
 pub use log::{Request, Verb};
 pub use options::Options;
 pub use real::RealApi;

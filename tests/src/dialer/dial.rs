@@ -13,7 +13,7 @@ const QUESTION: &[u8] = b"who serves?";
 const REQUEST: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
 
 /// Dials once. Never longer than about twice the timeout.
-pub(super) fn dial(dial: &Dial) -> Dialled {
+pub(crate) fn dial(dial: &Dial) -> Dialled {
     let mut dialled = Dialled {
         at_us: now_us(),
         connect_us: 0,

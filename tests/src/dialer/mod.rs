@@ -29,6 +29,7 @@ use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 pub use client::{Client, LoadRun};
+pub(crate) use dial::dial;
 pub use load::serve;
 
 /// How one dial is made, always with a fresh socket.

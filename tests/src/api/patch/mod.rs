@@ -40,9 +40,8 @@ pub(crate) fn apply(
             Ok(value)
         }
         Patch::Json(patch) => {
-            let invalid = |why: String| {
-                Failure::new(422, "Invalid", format!("the patch is invalid: {why}"))
-            };
+            let invalid =
+                |why: String| Failure::new(422, "Invalid", format!("the patch is invalid: {why}"));
             let patch: json_patch::Patch =
                 serde_json::from_value(patch).map_err(|why| invalid(why.to_string()))?;
             let mut value = live.clone();

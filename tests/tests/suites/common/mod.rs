@@ -1,5 +1,8 @@
 //! What several suites need of the product in their own process.
 
+pub(crate) mod bpf;
+pub(crate) mod objects;
+
 use redirector::datapath::{Counters, Pins};
 use redirector_tests::fixture::Site;
 

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ffi::OsStr,
     fs,
     path::Path,
 };
@@ -33,10 +32,8 @@ fn walk(directory: &Path, above: &str, names: &mut BTreeSet<String>) {
 
 /// Ids of the programs at each hook of the cgroup, as the kernel has them.
 pub(crate) fn programs(site: &Fixture) -> BTreeMap<String, Vec<u64>> {
-    let arguments = ["cgroup".as_ref(), "show".as_ref(), site.cgroup.path().as_os_str()];
-    let value = bpftool::json(&arguments.map(<&OsStr>::from)).expect("bpftool");
     let mut programs = BTreeMap::<String, Vec<u64>>::new();
-    for program in value.as_array().into_iter().flatten() {
+    for program in bpftool::attached(site.cgroup.path()).expect("bpftool") {
         let hook = program["attach_type"].as_str().expect("a hook").to_owned();
         programs.entry(hook).or_default().push(program["id"].as_u64().expect("an id"));
     }

@@ -6,6 +6,6 @@ mod nodes;
 mod policies;
 mod pressure;
 mod rbac;
-mod render;
+pub(crate) mod render;
 mod security;
 mod strict;

@@ -23,7 +23,7 @@ pub(super) const VARIANTS: &[&str] = &[
     "overlays/scope-all",
 ];
 
-pub(super) fn deploy() -> PathBuf {
+pub(crate) fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
 }
 
@@ -126,7 +126,7 @@ fn split(objects: &[Value], list: &str, name: &str) -> (Value, Vec<Value>) {
     (first.clone(), rest.to_vec())
 }
 
-pub(super) fn documents(yaml: &str) -> Vec<Value> {
+pub(crate) fn documents(yaml: &str) -> Vec<Value> {
     let documents: Vec<Value> =
         serde_saphyr::from_multiple(yaml).unwrap_or_else(|error| panic!("{error}\nin:\n{yaml}"));
     documents.into_iter().filter(|document| !document.is_null()).collect()
@@ -169,7 +169,7 @@ fn program(name: &str, version: &[&str]) -> Option<Command> {
     Some(Command::new(path))
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a readable folder") {
         let entry = entry.expect("an entry");

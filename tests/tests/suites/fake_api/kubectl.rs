@@ -1,13 +1,11 @@
 //! kubectl itself: discovery, tables, describe, create, apply, patch, label, delete.
 
-use std::{
-    io::Write as _,
-    process::{Command, Stdio},
-};
-
-use redirector_tests::api::{
-    Api, Options,
-    builders::{Endpoint, EndpointSlice, Node},
+use redirector_tests::{
+    api::{
+        self, Api, Options,
+        builders::{Endpoint, EndpointSlice, Node},
+    },
+    place::Place,
 };
 use serde_json::json;
 
@@ -31,22 +29,10 @@ impl Kubectl {
     }
 
     fn try_run(&self, arguments: &str, input: &str) -> (bool, String, String) {
-        let mut kubectl = Command::new("kubectl")
-            .arg("--kubeconfig")
-            .arg(self.api.kubeconfig())
-            .arg("--cache-dir")
-            .arg(self.cache.path())
-            .args(arguments.split(' '))
-            .env_remove("KUBECONFIG")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("kubectl runs");
-        let mut stdin = kubectl.stdin.take().expect("its input");
-        stdin.write_all(input.as_bytes()).expect("it reads");
-        drop(stdin);
-        let output = kubectl.wait_with_output().expect("it ends");
+        let arguments: Vec<_> = arguments.split(' ').collect();
+        let (kubeconfig, cache) = (self.api.kubeconfig(), self.cache.path());
+        let output = api::kubectl(&kubeconfig, cache, Place::default(), &arguments, input);
+        let output = output.expect("kubectl runs");
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         (output.status.success(), text(output.stdout), text(output.stderr))
     }

@@ -4,10 +4,8 @@ use std::process::Command;
 
 use redirector_tests::programs;
 
-use super::{
-    attached::attached,
-    fixture::{CONFIGURATION, Fixture, errors},
-};
+use super::fixture::{CONFIGURATION, Fixture, errors};
+use crate::common::objects::attached;
 
 #[test]
 fn a_load_with_few_descriptors_names_them_and_leaves_nothing_attached() {
@@ -36,7 +34,11 @@ fn a_load_with_few_descriptors_names_them_and_leaves_nothing_attached() {
         assert_eq!(loaded, 0, "{limit} descriptors do not suffice, fewer did: {said}");
         let advice = format!("this process may have {limit} descriptors, which do not suffice");
         assert!(said.contains(&advice), "with {limit} descriptors: {said}");
-        assert!(attached(&site).is_empty(), "with {limit} descriptors: {:?}", attached(&site));
+        assert!(
+            attached(site.cgroup.path()).is_empty(),
+            "with {limit} descriptors: {:?}",
+            attached(site.cgroup.path())
+        );
     }
     println!("of 9 numbers of descriptors {failed} were too few");
     assert!(failed > 3 && loaded > 0, "{failed} failed, {loaded} loaded");

@@ -1,13 +1,12 @@
 //! A program of somebody else, attached to a cgroup so that no other may be beside it.
 
+use crate::common::bpf::bpf;
 use std::{
     fs::File,
     io,
     os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
     path::Path,
 };
-
-use super::bpf::bpf;
 
 /// `BPF_PROG_LOAD`, `BPF_PROG_ATTACH`, `BPF_PROG_DETACH` of `enum bpf_cmd`.
 const LOAD: libc::c_int = 5;

@@ -10,11 +10,9 @@ use std::{
 
 use redirector_tests::{bpffs::Bpffs, bpftool, cgroup::Cgroup};
 
-use super::{
-    attached::attached,
-    bpf::bpf,
-    fixture::{CONFIGURATION, Fixture, complaint, errors},
-};
+use super::fixture::{CONFIGURATION, Fixture, complaint, errors};
+use crate::common::bpf::bpf;
+use crate::common::objects::attached;
 
 const OTHER: &str = "another redirector is attached";
 
@@ -25,14 +23,14 @@ fn the_link_of_another_hook_is_not_attached_and_load_mends_it() {
     let links = site.bpffs.pin_path().join("links");
     for (wrong, of) in [("connect4", "connect6"), ("recvmsg6", "sock_ops")] {
         pin_again(&links.join(of), &links.join(wrong)).expect("a pin");
-        assert!(!attached(&site).contains(wrong), "its link is gone");
+        assert!(!attached(site.cgroup.path()).contains(wrong), "its link is gone");
 
         let lost = site.json("status")["lost"].clone();
         assert_eq!(lost, format!("not attached: {wrong}"));
 
         let output = site.load(&[]);
         assert!(output.status.success(), "{}", errors(&output));
-        assert_eq!(attached(&site).len(), 10, "{:?}", attached(&site));
+        assert_eq!(attached(site.cgroup.path()).len(), 10, "{:?}", attached(site.cgroup.path()));
         assert!(site.json("status")["lost"].is_null());
     }
     // A map is no link either.
@@ -40,7 +38,7 @@ fn the_link_of_another_hook_is_not_attached_and_load_mends_it() {
     assert_eq!(site.json("status")["lost"], "not attached: connect4");
     let output = site.load(&[]);
     assert!(output.status.success(), "{}", errors(&output));
-    assert_eq!(attached(&site).len(), 10, "{:?}", attached(&site));
+    assert_eq!(attached(site.cgroup.path()).len(), 10, "{:?}", attached(site.cgroup.path()));
     unload(&site);
 }
 
@@ -72,7 +70,7 @@ fn a_map_in_anothers_place_is_refused_by_whoever_would_use_it() {
                 assert!(complaint.contains(part), "{part:?} is not in {complaint}");
             }
         }
-        assert_eq!(attached(&site).len(), 10, "what is attached serves on");
+        assert_eq!(attached(site.cgroup.path()).len(), 10, "what is attached serves on");
 
         fs::rename(&aside, site.map(place)).expect("the right one in its place");
         assert!(site.load(&[]).status.success());

@@ -1,8 +1,6 @@
 //! What an operator sees and is told: pins, maps by bpftool, status, errors, logs, the admin endpoint.
 
 mod agree;
-mod attached;
-pub(crate) mod bpf;
 mod descriptors;
 mod fixture;
 mod flood;

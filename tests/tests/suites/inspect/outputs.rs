@@ -5,10 +5,8 @@ use std::{ffi::OsStr, fs, time::Duration};
 use redirector_tests::{agent::Agent, dialer::Dial, replica::Replica, wait::wait_until};
 use serde_json::Value;
 
-use super::{
-    attached::attached,
-    fixture::{CONFIGURATION, Fixture},
-};
+use super::fixture::{CONFIGURATION, Fixture};
+use crate::common::objects::attached;
 
 /// A service with the one replica that there is.
 const ONE: &str = r#"
@@ -75,14 +73,14 @@ fn sigterm_ends_the_agent_within_two_seconds_and_redirection_goes_on() {
     let far = site.lab.node("far");
     let _replica = Replica::start(far.netns(), "r", &[far.socket4(8080)]).expect("a replica");
     let mut agent = Agent::start(site.options()).expect("an agent");
-    let programs = attached(&site);
+    let programs = attached(site.cgroup.path());
     assert_eq!(programs.len(), 10);
 
     let (status, took) = agent.stop().expect("its end");
 
     assert!(status.success(), "{status}");
     assert!(took < Duration::from_secs(2), "{took:?}");
-    assert_eq!(attached(&site), programs);
+    assert_eq!(attached(site.cgroup.path()), programs);
     let mut client = site.client();
     let service = "10.96.0.10:80".parse().expect("an address");
     for dialled in client.dial(Dial::tcp(service), 10).expect("dials") {

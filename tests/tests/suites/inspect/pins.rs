@@ -5,10 +5,8 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use redirector_common::LAYOUT;
 use redirector_tests::{agent::Agent, wait::wait_until};
 
-use super::{
-    attached::{Ids, attached},
-    fixture::{CONFIGURATION, Fixture, complaint, mode},
-};
+use super::fixture::{CONFIGURATION, Fixture, complaint, mode};
+use crate::common::objects::{Ids, attached};
 
 /// The programs as the kernel lists them.
 const HOOKS: [&str; 10] = [
@@ -63,11 +61,11 @@ fn unload_leaves_no_link_program_map_or_pin() {
     assert_eq!(complaint, expected);
     agent.stop().expect("its end");
 
-    let ids = Ids::pinned(&site);
+    let ids = Ids::pinned(&site.bpffs.pin_path());
     assert_eq!(ids.living(), ids);
     assert_eq!(ids.links.len(), HOOKS.len());
     assert!(ids.programs.len() > HOOKS.len(), "those called by others are missing: {ids:?}");
-    assert_eq!(attached(&site), HOOKS.map(str::to_owned).into());
+    assert_eq!(attached(site.cgroup.path()), HOOKS.map(str::to_owned).into());
 
     let output = site.on_pins("unload", &[]);
 
@@ -76,7 +74,7 @@ fn unload_leaves_no_link_program_map_or_pin() {
     let expected =
         format!("detached {} programs and removed {} maps below", HOOKS.len(), ids.maps.len());
     assert!(said.starts_with(&expected), "{said}");
-    assert!(attached(&site).is_empty());
+    assert!(attached(site.cgroup.path()).is_empty());
     assert!(!site.bpffs.pin_path().exists());
     assert_eq!(listing(), before);
     // The kernel frees them after a grace period.

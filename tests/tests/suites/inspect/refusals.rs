@@ -14,6 +14,7 @@ use super::{
     fixture::{CONFIGURATION, Fixture, complaint, errors},
     foreign::Foreign,
 };
+use crate::common::objects::attached;
 
 #[test]
 fn pins_need_a_bpf_file_system() {
@@ -115,7 +116,7 @@ fn beside_version_1_the_cgroup_is_found_below() {
     ]);
 
     assert!(output.status.success(), "{}", errors(&output));
-    let attached = super::attached::attached(&site);
+    let attached = attached(site.cgroup.path());
     assert!(attached.contains("rdr_connect4"), "{attached:?}");
     let output = site.on_pins("unload", &[]);
     assert!(output.status.success(), "{}", errors(&output));
@@ -235,7 +236,7 @@ fn an_admin_address_in_use_is_named() {
         pin_path.as_os_str(),
     ]);
     drop(taken);
-    let attached = super::attached::attached(&site);
+    let attached = attached(site.cgroup.path());
     assert!(attached.is_empty(), "an agent that did not start has left {attached:?}");
     assert_eq!(
         complaint(&output),

@@ -1,10 +1,6 @@
 //! A cluster whose agent has exactly the rights of `deploy/base`, and kubectl for its users.
 
-use std::{
-    collections::BTreeSet,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use redirector_tests::{
     api::{self, Request, Rule, Token, Verb, builders},
@@ -123,23 +119,12 @@ impl Fixture {
 
     /// What kubectl prints, in the namespace `shop`, as an administrator. Panics if it fails.
     pub fn kubectl(&self, arguments: &[&str], input: &str) -> String {
-        let mut kubectl = Command::new("kubectl");
-        kubectl
-            .args(["--token", "admin-token", "--namespace", "shop", "--kubeconfig"])
-            .arg(self.cluster.api.kubeconfig())
-            .arg("--cache-dir")
-            .arg(self.cache.path())
-            .args(arguments)
-            .env_remove("KUBECONFIG")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let netns = self.cluster.lab.node("client").netns();
-        let mut child = Place::netns(netns).spawn(kubectl).expect("kubectl runs");
-        let mut stdin = child.stdin.take().expect("its input");
-        std::io::Write::write_all(&mut stdin, input.as_bytes()).expect("it reads");
-        drop(stdin);
-        let output = child.wait_with_output().expect("it ends");
+        let as_administrator = ["--token", "admin-token", "--namespace", "shop"];
+        let place = Place::netns(self.cluster.lab.node("client").netns());
+        let all = [&as_administrator[..], arguments].concat();
+        let kubeconfig = self.cluster.api.kubeconfig();
+        let output = api::kubectl(&kubeconfig, self.cache.path(), place, &all, input);
+        let output = output.expect("kubectl runs");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "kubectl {arguments:?}: {errors}");
         String::from_utf8_lossy(&output.stdout).into_owned()

@@ -10,10 +10,8 @@ use redirector_tests::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    fixture::{FAST, answer, kube_proxy, load, none_failed, options, service, until},
-    left::{Ids, attached, is_unpinned},
-};
+use super::fixture::{FAST, answer, kube_proxy, load, none_failed, options, service, until};
+use crate::common::objects::{Ids, attached, is_unpinned};
 
 const NAMESPACE: &str = "redirector";
 const NAME: &str = "redirector";
@@ -24,7 +22,7 @@ const LONGEST_STOP: Duration = Duration::from_secs(4);
 #[test]
 fn in_a_rolling_update_no_connect_fails_and_nothing_is_ever_detached() {
     let mut cluster = started("agent-aaaaa");
-    let before = Ids::of(&cluster.agent);
+    let before = Ids::pinned(&cluster.agent.options().pin_path);
     let all = load(&cluster, ADDRESS, 300);
     for (old, new) in [("agent-aaaaa", "agent-bbbbb"), ("agent-bbbbb", "agent-ccccc")] {
         put_pod(&cluster.api, new);
@@ -52,7 +50,7 @@ fn in_a_rolling_update_no_connect_fails_and_nothing_is_ever_detached() {
     let by = none_failed("in a rolling update", all);
     assert_eq!(by.keys().collect::<Vec<_>>(), ["r1", "r2"], "{by:?}");
     // Programs were exchanged where they are attached; the maps that remember something stay.
-    let after = Ids::of(&cluster.agent);
+    let after = Ids::pinned(&cluster.agent.options().pin_path);
     let anew = after.maps_that_differ(&before);
     assert!(anew.is_empty(), "made anew: {anew:#?}");
     println!("outages: rolling update: {by:?}, 0 failed");
@@ -72,7 +70,7 @@ fn after_an_uninstall_nothing_is_left_and_without_a_clear_answer_everything() {
         End::Away,
         End::Lives,
     ] {
-        let ids = Ids::of(&cluster.agent);
+        let ids = Ids::pinned(&cluster.agent.options().pin_path);
         let root = cluster.agent.options().pin_path.clone();
         let all = load(&cluster, ADDRESS, 100);
         end.prepare(&cluster.api);
@@ -82,7 +80,7 @@ fn after_an_uninstall_nothing_is_left_and_without_a_clear_answer_everything() {
         assert_verdict(&cluster, end.verdict());
         if end.leaves() {
             assert_forgotten(&ids);
-            assert!(attached(&cluster.agent).is_empty(), "{end:?}");
+            assert!(attached(cluster.cgroup.path()).is_empty(), "{end:?}");
             assert!(is_unpinned(&root), "{end:?}: {} holds something", root.display());
             assert_eq!(in_run_directory(&cluster), [""; 0], "{end:?}");
         } else {
@@ -92,7 +90,8 @@ fn after_an_uninstall_nothing_is_left_and_without_a_clear_answer_everything() {
         let is_untouched = served.as_deref() == Some("kube-proxy");
         assert_eq!(is_untouched, end.leaves(), "{end:?}: {served:?}");
         let by = none_failed(&format!("{end:?}"), all);
-        let (programs, maps) = ids.living().count();
+        let Ids { programs, maps, .. } = ids.living();
+        let (programs, maps) = (programs.len(), maps.len());
         println!(
             "outages: {end:?}: ended in {took:?}, {programs} programs and {maps} maps left; {by:?}, \
              0 failed"

@@ -8,7 +8,6 @@ mod daemonset;
 mod fixture;
 mod forbidden;
 mod healed;
-mod left;
 mod operated;
 mod real;
 mod remembered;

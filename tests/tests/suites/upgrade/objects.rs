@@ -3,13 +3,15 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     env, fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
 use redirector_tests::programs::Earlier;
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::deploy::render::{copy_folder, deploy, documents};
 
 /// What CHANGELOG says of the manifests: paths that differ from those of the earlier chart, with the
 /// values of that one.
@@ -24,10 +26,6 @@ const CHANGED: &[&str] = &[
     // The Lease belongs to the DaemonSet.
     "Role redirector: rules.1.verbs.2",
 ];
-
-fn deploy() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
-}
 
 /// An object is valid under both or under neither, and completed alike: they differ in texts alone.
 pub(crate) fn the_definitions_say_the_same(earlier: &Earlier) {
@@ -92,9 +90,7 @@ fn render(deploy: &Path, values: &[&str]) -> Option<Objects> {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {errors}");
     let text = String::from_utf8(output.stdout).expect("text");
-    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
-    let documents = documents.into_iter().filter(|document| !document.is_null());
-    let named = documents.map(|object| {
+    let named = documents(&text).into_iter().map(|object| {
         let name = format!("{} {}", object["kind"], object["metadata"]["name"]).replace('"', "");
         let mut all = BTreeMap::new();
         leaves(&object, String::new(), &mut all);
@@ -127,18 +123,4 @@ fn differences(before: &Objects, now: &Objects) -> BTreeSet<String> {
         changed.map(move |path| format!("{name}: {path}")).collect::<Vec<_>>()
     });
     differing.collect()
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a readable folder") {
-        let entry = entry.expect("an entry");
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if from.is_dir() {
-            copy_folder(&from, &to);
-        } else {
-            // A link to the definition beside is followed.
-            fs::copy(&from, &to).expect("a copy");
-        }
-    }
 }

@@ -11,8 +11,10 @@ use redirector_common::{HealthByte, PROTOCOL_TCP, Reason};
 
 use super::CONFIG_PATH;
 use super::server::{Manner, Server};
+use crate::dialer::Transport;
+use crate::place::Process;
 use crate::vm::guest::counters::count;
-use crate::vm::guest::dial::Way;
+use crate::vm::guest::dial::dial;
 use crate::vm::guest::health::Health;
 use crate::vm::guest::redirector::Agent;
 use crate::vm::guest::{CGROUP, ROOT_CGROUP};
@@ -43,15 +45,15 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// What the steps share. Fields drop in this order.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(super) struct Fixture {
     agent: Option<Agent>,
     health: Health,
     _alive: [Server; 2],
     /// What a later step goes on with.
-    pub(super) replica: Option<super::death::Replica>,
+    pub(super) replica: Option<Process>,
 }
 
-impl Stage {
+impl Fixture {
     /// The agent serves; from now on this process's sockets are redirected.
     pub(super) fn new() -> Result<Self> {
         let alive = [ALIVE, ALIVE_AND_PROBED].map(|number| Server::start(number, Manner::Answers));
@@ -145,7 +147,7 @@ impl Stage {
         while count(Reason::AvoidBegun)? == begun {
             ensure!(dials < 200, "{failed} of {dials} connects were refused, and none is avoided");
             dials += 1;
-            match Way::Tcp.dial(frontend(service)) {
+            match dial(Transport::Tcp, frontend(service)) {
                 Ok(_) => {}
                 Err(error) if error.raw_os_error() == Some(libc::ECONNREFUSED) => failed += 1,
                 Err(error) => bail!("dial {dials}: {error}, not a refusal"),
@@ -155,7 +157,7 @@ impl Stage {
     }
 
     pub(super) fn who(&self, service: Service) -> io::Result<SocketAddr> {
-        Ok(Way::Tcp.dial(frontend(service))?.replica)
+        Ok(dial(Transport::Tcp, frontend(service))?.replica)
     }
 }
 
