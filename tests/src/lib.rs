@@ -1,7 +1,6 @@
 //! Guards and tests on real kernels with real sockets.
 
 pub mod agent;
-pub mod alone;
 pub mod api;
 pub mod bpffs;
 pub mod bpftool;
@@ -14,6 +13,7 @@ pub mod lab;
 pub mod memory;
 pub mod names;
 pub mod netns;
+pub mod one_at_a_time;
 pub mod place;
 pub mod privileges;
 pub mod programs;

@@ -9,14 +9,14 @@ use super::Agent;
 
 impl Agent {
     /// What a subcommand prints that speaks to the running agent: `drain`, `explain`, …
-    pub fn say(&self, subcommand: &str, arguments: &[&str]) -> String {
+    pub fn answer(&self, subcommand: &str, arguments: &[&str]) -> String {
         text(subcommand, &self.ask(subcommand, arguments).expect("redirector"))
     }
 
     /// The same with `-o json`.
-    pub fn say_json(&self, subcommand: &str, arguments: &[&str]) -> Value {
+    pub fn answer_json(&self, subcommand: &str, arguments: &[&str]) -> Value {
         let arguments = [arguments, &["-o", "json"]].concat();
-        serde_json::from_str(&self.say(subcommand, &arguments)).expect("JSON")
+        serde_json::from_str(&self.answer(subcommand, &arguments)).expect("JSON")
     }
 
     /// How a subcommand on the same pins ends, with an agent and without: `status`, `unload`, …
@@ -26,18 +26,18 @@ impl Agent {
     }
 
     /// What a subcommand on the same pins prints.
-    pub fn say_of_pins(&self, subcommand: &str, arguments: &[&str]) -> String {
+    pub fn printed(&self, subcommand: &str, arguments: &[&str]) -> String {
         text(subcommand, &self.run(subcommand, arguments))
     }
 
     /// `redirector status -o json`, of the pins alone.
     pub fn status(&self) -> Value {
-        serde_json::from_str(&self.say_of_pins("status", &["-o", "json"])).expect("JSON")
+        serde_json::from_str(&self.printed("status", &["-o", "json"])).expect("JSON")
     }
 
     /// `redirector dump -o json`.
     pub fn dump(&self) -> Value {
-        serde_json::from_str(&self.say_of_pins("dump", &["-o", "json"])).expect("JSON")
+        serde_json::from_str(&self.printed("dump", &["-o", "json"])).expect("JSON")
     }
 
     /// One of the programs' counters.

@@ -277,7 +277,7 @@ impl Faults {
     }
 
     /// What happens to this request: how long it waits, and the first other effect that fits.
-    pub(super) fn strike(
+    pub(super) fn of_request(
         &self,
         verb: Verb,
         resource: &str,

@@ -7,9 +7,9 @@ use std::{
 
 use redirector_tests::{
     agent::Agent,
-    alone::alone,
     dialer::Dial,
     fixture::{Fixture, Site},
+    one_at_a_time::one_at_a_time,
     traces::traces,
 };
 
@@ -23,7 +23,7 @@ services:
 
 #[test]
 fn an_agent_redirects_survives_its_death_and_leaves_nothing_behind() {
-    let _alone = alone();
+    let _alone = one_at_a_time();
     let before = traces();
     {
         let mut fixture = fixture();
@@ -52,7 +52,7 @@ fn an_agent_redirects_survives_its_death_and_leaves_nothing_behind() {
 
 #[test]
 fn an_agent_leaves_nothing_behind_after_a_panic() {
-    let _alone = alone();
+    let _alone = one_at_a_time();
     let before = traces();
 
     let result = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -66,7 +66,7 @@ fn an_agent_leaves_nothing_behind_after_a_panic() {
 
 #[test]
 fn an_agent_that_cannot_start_fails_with_its_log() {
-    let _alone = alone();
+    let _alone = one_at_a_time();
     let before = traces();
     {
         let site = site();

@@ -10,13 +10,13 @@ use std::{
 };
 
 use redirector_tests::{
-    alone::alone,
     bpffs::Bpffs,
     cgroup::{self, Cgroup},
     dialer::{Client, ConnectPhase, Dial, Failure, Line, Load, Transport},
     lab::Lab,
     names,
     netns::Netns,
+    one_at_a_time::one_at_a_time,
     place::Place,
     replica::Replica,
     traces::traces,
@@ -26,7 +26,7 @@ const PORT: u16 = 8080;
 
 #[test]
 fn every_guard_leaves_nothing_behind() {
-    let _alone = alone();
+    let _alone = one_at_a_time();
     let before = traces();
     {
         let everything = Everything::new();
@@ -39,7 +39,7 @@ fn every_guard_leaves_nothing_behind() {
 
 #[test]
 fn every_guard_leaves_nothing_behind_after_a_panic() {
-    let _alone = alone();
+    let _alone = one_at_a_time();
     let before = traces();
 
     let result = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -53,7 +53,7 @@ fn every_guard_leaves_nothing_behind_after_a_panic() {
 
 #[test]
 fn what_a_killed_run_has_left_is_swept() {
-    let _alone = alone();
+    let _alone = one_at_a_time();
     let mut dead = Command::new("true").spawn().expect("true");
     dead.wait().expect("true ends");
     let name = format!("redirector-lab-{}-0-left", dead.id());
@@ -74,7 +74,7 @@ fn what_a_killed_run_has_left_is_swept() {
 
 #[test]
 fn a_namespace_is_another_network_and_a_panic_inside_comes_out() {
-    let _alone = alone();
+    let _alone = one_at_a_time();
     let netns = Netns::new().expect("a namespace");
     let network = || fs::read_link("/proc/thread-self/ns/net").expect("a namespace");
 
@@ -87,7 +87,7 @@ fn a_namespace_is_another_network_and_a_panic_inside_comes_out() {
 
 #[test]
 fn a_lab_of_ten_nodes_is_up_within_two_seconds_and_has_no_way_out() {
-    let _alone = alone();
+    let _alone = one_at_a_time();
     let names: Vec<String> = (1..=10).map(|number| format!("n{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
 
@@ -113,7 +113,7 @@ fn a_lab_of_ten_nodes_is_up_within_two_seconds_and_has_no_way_out() {
 
 #[test]
 fn a_cut_node_is_silent_until_it_is_healed() {
-    let _alone = alone();
+    let _alone = one_at_a_time();
     let lab = Lab::new(&["n1", "n2"]).expect("a lab");
     let (near, far) = (lab.node("n1"), lab.node("n2"));
     let replica = Replica::start(far.netns(), "r", &[far.socket4(PORT)]).expect("a replica");
@@ -132,7 +132,7 @@ fn a_cut_node_is_silent_until_it_is_healed() {
 
 #[test]
 fn a_black_hole_is_silent_and_its_neighbours_still_find_it() {
-    let _alone = alone();
+    let _alone = one_at_a_time();
     let lab = Lab::new(&["n1", "n2"]).expect("a lab");
     let (near, far) = (lab.node("n1"), lab.node("n2"));
     let addresses = [far.socket4(PORT), far.socket6(PORT)];
@@ -156,7 +156,7 @@ fn a_black_hole_is_silent_and_its_neighbours_still_find_it() {
 
 #[test]
 fn a_replica_answers_every_kind_of_dial_and_curl() {
-    let _alone = alone();
+    let _alone = one_at_a_time();
     let lab = Lab::new(&["n1"]).expect("a lab");
     let node = lab.node("n1");
     let addresses = [node.socket4(PORT), node.socket6(PORT)];
@@ -184,7 +184,7 @@ fn a_replica_answers_every_kind_of_dial_and_curl() {
 
 #[test]
 fn a_killed_replica_refuses_and_a_frozen_one_is_silent() {
-    let _alone = alone();
+    let _alone = one_at_a_time();
     let netns = Netns::new().expect("a namespace");
     let mut replica = Replica::start(&netns, "r", &[address("127.0.0.1:80")]).expect("a replica");
     let mut client = Client::start(Place::netns(&netns)).expect("a client");
@@ -205,7 +205,7 @@ fn a_killed_replica_refuses_and_a_frozen_one_is_silent() {
 
 #[test]
 fn a_load_keeps_its_rate_and_counts_what_fails() {
-    let _alone = alone();
+    let _alone = one_at_a_time();
     let netns = Netns::new().expect("a namespace");
     let mut replica = Replica::start(&netns, "r", &[address("127.0.0.1:80")]).expect("a replica");
     let client = Client::start(Place::netns(&netns)).expect("a client");
@@ -228,7 +228,7 @@ fn a_load_keeps_its_rate_and_counts_what_fails() {
 
 #[test]
 fn a_client_is_in_its_cgroup_and_so_is_a_test_that_enters_one() {
-    let _alone = alone();
+    let _alone = one_at_a_time();
     let netns = Netns::new().expect("a namespace");
     let cgroup = Cgroup::new("client").expect("a cgroup");
     let client = Client::start(Place::new(&netns, &cgroup)).expect("a client");

@@ -1,4 +1,4 @@
-//! HTTP: a request comes in, faults strike it, it is let in or not, and it is answered.
+//! HTTP: a request comes in, faults meet it, it is let in or not, and it is answered.
 
 mod accept;
 mod body;
@@ -95,7 +95,7 @@ impl Server {
             let (resource, user, at) = (shown.clone(), user.clone(), Instant::now());
             self.log.begin(log::Request { verb, resource, path, user, code: 0, at, page })
         });
-        let struck = verb.map(|verb| self.faults.strike(verb, &shown, &user, page));
+        let struck = verb.map(|verb| self.faults.of_request(verb, &shown, &user, page));
         let (latency, effect) = struck.unwrap_or_default();
         if !latency.is_zero() {
             sleep(latency).await;

@@ -79,7 +79,7 @@ pub fn happen(
     let at = Instant::now();
     let settled = match fault {
         Fault::Drained => {
-            fixture.agent.say("drain", &["node=r1"]);
+            fixture.agent.answer("drain", &["node=r1"]);
             Instant::now()
         }
         Fault::Replaced => {
@@ -115,7 +115,7 @@ pub fn happen(
         end - begin
     );
     if fault == Fault::Drained {
-        fixture.agent.say("undrain", &["node=r1"]);
+        fixture.agent.answer("undrain", &["node=r1"]);
     }
     Window { fault, begin, at, settled, end }
 }

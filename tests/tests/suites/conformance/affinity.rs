@@ -13,7 +13,7 @@ use super::{
     check::enough,
     expected::{self, Told},
     placed::Placed,
-    waves::World,
+    waves::WaveCluster,
 };
 
 /// Seconds, of the Services below.
@@ -41,8 +41,8 @@ shop/web:http 10.96.0.1:80/tcp [fd00:96::1]:80/tcp 192.168.0.1:30080/tcp [fd00:a
 
 #[test]
 fn a_client_keeps_its_endpoint_over_all_addresses_of_a_port() {
-    let (world, cases) = world(&ADDRESSES);
-    let mut client = world.cluster.client().expect("an application");
+    let (shared, cases) = shared(&ADDRESSES);
+    let mut client = shared.cluster.client().expect("an application");
     for told in &cases[0].told {
         for family in [true, false] {
             let mut answered = BTreeSet::new();
@@ -88,8 +88,8 @@ slice web-1 of=web v4 {}
         cluster: Box::leak(cluster.into_boxed_str()),
         told: Box::leak(told.join("\n").into_boxed_str()),
     }));
-    let (world, cases) = world(case);
-    let mut client = world.cluster.client().expect("an application");
+    let (shared, cases) = shared(case);
+    let mut client = shared.cluster.client().expect("an application");
     let first = all(&mut client, &cases[0].told);
     // What is waited for is that nobody dials.
     thread::sleep(TIMEOUT * 2 + Duration::from_millis(100));
@@ -99,12 +99,12 @@ slice web-1 of=web v4 {}
     println!("conformance: affinity: {others} of {PORTS} ports had another endpoint after 1 s");
 }
 
-fn world(case: &'static Case) -> (World, Vec<Placed>) {
+fn shared(case: &'static Case) -> (WaveCluster, Vec<Placed>) {
     let cases = vec![Placed::new(1, case)];
-    let mut world = World::new(&["--scope", "all", "--external-ips"], &cases);
-    world.apply(&cases, 0);
-    world.wait_for(&cases);
-    (world, cases)
+    let mut shared = WaveCluster::new(&["--scope", "all", "--external-ips"], &cases);
+    shared.apply(&cases, 0);
+    shared.wait_for(&cases);
+    (shared, cases)
 }
 
 /// Who answers a few dials of each port: always the same one.

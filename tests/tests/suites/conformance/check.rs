@@ -96,14 +96,14 @@ impl Check<'_> {
         let choice = told.choice(socket.ip());
         for dial in dials(socket, protocol) {
             match &choice {
-                Choice::Among(replicas) => self.among(dial, replicas, told.has_affinity),
+                Choice::Among(replicas) => self.answered_by_any(dial, replicas, told.has_affinity),
                 Choice::Refused(errno) => self.refused(dial, *errno),
             }
         }
     }
 
     /// All of them answer, nobody else does, and the application sees what it has dialled.
-    fn among(&mut self, dial: Dial, replicas: &BTreeSet<String>, has_affinity: bool) {
+    fn answered_by_any(&mut self, dial: Dial, replicas: &BTreeSet<String>, has_affinity: bool) {
         // Whoever else is listed could be a member by mistake.
         let everybody: BTreeSet<_> =
             self.placed.endpoints().into_iter().map(|(socket, _)| socket).collect();

@@ -24,7 +24,7 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 
 #[test]
 fn an_endpoint_that_becomes_unready_gets_no_connect_after_a_tenth_of_a_second() {
-    let _alone = redirector_tests::alone::alone();
+    let _alone = redirector_tests::one_at_a_time::one_at_a_time();
     let cluster = Cluster::new(Options { replicas: 2, ..Options::default() }).expect("a cluster");
     let service = builders::Service::redirected("shop", "web", "10.96.0.10");
     cluster.api.put(service).expect("a Service");

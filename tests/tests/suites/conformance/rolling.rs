@@ -37,7 +37,7 @@ struct Pod {
 
 #[test]
 fn a_rolling_update_of_250_pods_in_10_s_fails_no_connect() {
-    let _alone = redirector_tests::alone::alone();
+    let _alone = redirector_tests::one_at_a_time::one_at_a_time();
     let cluster = Cluster::new(Options::default()).expect("a cluster");
     let node = cluster.lab.node("replicas");
     let addresses: Vec<_> = (0..PODS + REPLACED).map(address).collect();

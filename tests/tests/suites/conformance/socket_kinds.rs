@@ -8,7 +8,7 @@ use super::{
     flows::Flows,
     placed::Placed,
     script::Script,
-    waves::World,
+    waves::WaveCluster,
 };
 
 /// At least so many cases.
@@ -37,7 +37,7 @@ const NO_NODES: &str = "what it is about is a notice";
 
 #[test]
 fn the_cases_hold_for_real_sockets() {
-    let _alone = redirector_tests::alone::alone();
+    let _alone = redirector_tests::one_at_a_time::one_at_a_time();
     let begun = Instant::now();
     let mut clusters = BTreeMap::<Vec<String>, Vec<Placed>>::new();
     for (number, case) in (1..).zip(CASES) {
@@ -90,39 +90,39 @@ fn arguments(case: &Case) -> Vec<String> {
 
 fn run(arguments: &[String], cases: Vec<Placed>) -> Tally {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let mut world = World::new(&arguments, &cases);
+    let mut shared = WaveCluster::new(&arguments, &cases);
     let mut waves = BTreeMap::<String, Vec<Placed>>::new();
     for case in cases {
         waves.entry(case.wave()).or_default().push(case);
     }
     let mut tally = Tally::default();
     for cases in waves.values() {
-        tally.add(wave(&mut world, cases));
-        world.clear();
+        tally.add(wave(&mut shared, cases));
+        shared.clear();
     }
     tally
 }
 
 /// What happens at first, what happens later, and what dials come to in the end.
-fn wave(world: &mut World, cases: &[Placed]) -> Tally {
+fn wave(shared: &mut WaveCluster, cases: &[Placed]) -> Tally {
     let stages = cases.iter().map(|case| case.script.stages.len()).max().unwrap_or(0);
     let mut flows = Vec::new();
     for stage in 0..stages {
-        world.apply(cases, stage);
+        shared.apply(cases, stage);
         if stage == 0 {
-            flows = cases.iter().filter_map(|case| Flows::open(&world.cluster, case)).collect();
+            flows = cases.iter().filter_map(|case| Flows::open(&shared.cluster, case)).collect();
         }
     }
-    world.wait_for(cases);
+    shared.wait_for(cases);
     flows.into_iter().for_each(Flows::check);
     let mut halves = [Vec::new(), Vec::new()];
     for (number, case) in cases.iter().enumerate() {
         halves[number % 2].push(case);
     }
-    let world = &*world;
+    let shared = &*shared;
     thread::scope(|scope| {
         let check_all = |half: Vec<&Placed>| {
-            let mut client = world.cluster.client().expect("an application");
+            let mut client = shared.cluster.client().expect("an application");
             let mut tally = Tally::default();
             half.into_iter().for_each(|case| tally.add(check(&mut client, case)));
             tally

@@ -27,13 +27,13 @@ const MARKER: &str = "marker/last";
 
 /// A cluster with everybody who is listed anywhere.
 #[derive(Debug)]
-pub struct World {
+pub struct WaveCluster {
     pub cluster: Cluster,
     _replicas: Vec<Replica>,
     stages: u8,
 }
 
-impl World {
+impl WaveCluster {
     /// With an agent that has these arguments, and with the replicas of these cases.
     pub fn new(arguments: &[&str], cases: &[Placed]) -> Self {
         let arguments = arguments.iter().chain(&SMALL).map(ToString::to_string).collect();

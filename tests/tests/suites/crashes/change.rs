@@ -44,7 +44,7 @@ fn a_change_that_ends_anywhere_is_completed_by_the_next_life_and_no_order_is_los
     site.write(&config(WORLDS[0]));
     let (mut agent, _) = lives::first(&site);
     assert!(order(&agent, "drain", DRAINED), "the drain");
-    lives::settle(&mut agent);
+    lives::await_quiet(&mut agent);
     let dials = Dials::start(&site, Programs::Serve).without("-n2");
 
     let mut kills = 0;
@@ -92,7 +92,7 @@ fn change(agent: &mut Agent, site: &Fixture, others: Others, number: usize) -> b
         if agent.has_crashed().expect("no other end") {
             break true;
         }
-        if lives::services(agent) == wanted && lives::settle(agent) == End::Ready {
+        if lives::services(agent) == wanted && lives::await_quiet(agent) == End::Ready {
             break false;
         }
     };
@@ -115,7 +115,7 @@ fn toggle(agent: &mut Agent, site: &Fixture, command: &str, number: usize) -> bo
         // Nothing else keeps the answer back.
         wait_until("the agent has ended", || agent.has_crashed().expect("no other end"));
     }
-    let has_crashed = lives::settle(agent) == End::Crashed;
+    let has_crashed = lives::await_quiet(agent) == End::Crashed;
     if has_crashed {
         begin_again(agent, site);
     }

@@ -33,7 +33,7 @@ pub(crate) fn first(site: &Fixture) -> (Agent, Vec<String>) {
     site.crasher.set_end(None).expect("no end");
     let options = site.options(Some(site.crasher.clone()));
     let mut agent = Agent::start(options).expect("an agent");
-    settle(&mut agent);
+    await_quiet(&mut agent);
     (agent, site.crasher.calls().expect("its calls"))
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn start(agent: &mut Agent, site: &Fixture, number: usize) -> End {
         }
         // It may end just now.
         if agent.get("/readyz").is_ok_and(|(status, _)| status == 200) {
-            return settle(agent);
+            return await_quiet(agent);
         }
         thread::sleep(Duration::from_millis(5));
     }
@@ -58,11 +58,11 @@ pub(crate) fn start_whole(agent: &mut Agent, site: &Fixture) {
     site.crasher.set_end(None).expect("no end");
     agent.spawn_again().expect("an agent");
     agent.wait_until_ready().expect("it is ready");
-    settle(agent);
+    await_quiet(agent);
 }
 
 /// Until it has done what there is to do, or has ended.
-pub(crate) fn settle(agent: &mut Agent) -> End {
+pub(crate) fn await_quiet(agent: &mut Agent) -> End {
     let start = Instant::now();
     while start.elapsed() < SETTLED {
         if agent.has_crashed().expect("no other end") {
@@ -107,6 +107,6 @@ pub(crate) fn wait_for_services(agent: &Agent, wanted: &Services) {
 
 fn status(agent: &Agent) -> Value {
     let run = agent.run_directory().display().to_string();
-    let text = agent.say_of_pins("status", &["--run-dir", &run, "-o", "json"]);
+    let text = agent.printed("status", &["--run-dir", &run, "-o", "json"]);
     serde_json::from_str(&text).expect("JSON")
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::{net::TcpStream, time::timeout};
 
 /// Longer than anything here takes.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const LONGEST: Duration = Duration::from_secs(10);
 
 /// A server without TLS: the tests look at HTTP.
 pub fn plain(options: Options) -> Api {
@@ -87,7 +87,7 @@ pub async fn try_call(
         let text = String::from_utf8_lossy(&bytes.to_bytes()).into_owned();
         Ok(Answer { code, headers, text })
     };
-    timeout(PATIENCE, work).await.unwrap_or_else(|_| panic!("{method} {path} got no answer"))
+    timeout(LONGEST, work).await.unwrap_or_else(|_| panic!("{method} {path} got no answer"))
 }
 
 pub async fn call(api: &Api, method: &str, path: &str, body: &Value) -> Answer {
@@ -128,7 +128,7 @@ impl Watch {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
                 return Ok(String::from_utf8_lossy(&line[..end]).into_owned());
             }
-            let frame = timeout(PATIENCE, self.body.frame()).await;
+            let frame = timeout(LONGEST, self.body.frame()).await;
             match frame.expect("a line, or an end, within 10 s") {
                 None => return Err("end".to_owned()),
                 Some(Err(error)) => return Err(error.to_string()),

@@ -1,4 +1,4 @@
-//! The world of these tests: one node, a small configuration, and the real agent.
+//! What these tests begin with: one node, a small configuration, and the real agent.
 
 use std::{
     ffi::OsStr,
@@ -10,7 +10,9 @@ use std::{
     sync::MutexGuard,
 };
 
-use redirector_tests::{alone::alone, bpftool, fixture::Site, place::Place, programs};
+use redirector_tests::{
+    bpftool, fixture::Site, one_at_a_time::one_at_a_time, place::Place, programs,
+};
 use serde_json::Value;
 
 /// Small maps: `bpftool` writes every entry of an array, used or not.
@@ -36,7 +38,7 @@ pub struct Fixture {
 impl Fixture {
     /// With this configuration.
     pub fn new(configuration: &str) -> Self {
-        let alone = alone();
+        let alone = one_at_a_time();
         let site = Site::new("inspect", &["node", "far"]).with_maps(&SMALL);
         site.write(configuration);
         Self { site, _alone: alone }

@@ -94,7 +94,7 @@ fn what_a_policy_changes_by_coming_is_no_failover() {
     site.cluster.wait_for(&[("shop/web", 1)]);
     // Whatever happened before this was written before it: Events are written in order.
     put_marker(&site);
-    site.cluster.agent.say("drain", &["zone=first"]);
+    site.cluster.agent.answer("drain", &["zone=first"]);
     wait_until("the drain's Event", || !events(&site, "Drained").is_empty());
     assert_eq!(events(&site, "FailedOver"), Vec::<Value>::new());
     let log = site.cluster.agent.log();
@@ -121,7 +121,7 @@ fn the_first_endpoints_of_a_service_have_no_event_and_those_after_an_outage_have
     };
     let drain = |site: &Fixture, zone: &str| {
         // Whatever happened before this was written before it: Events are written in order.
-        site.cluster.agent.say("drain", &[&format!("zone={zone}")]);
+        site.cluster.agent.answer("drain", &[&format!("zone={zone}")]);
         let is_told = || {
             let mut events = events(site, "Drained").into_iter();
             events.any(|event| event["note"].as_str().is_some_and(|note| note.contains(zone)))

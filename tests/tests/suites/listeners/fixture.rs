@@ -1,4 +1,4 @@
-//! The world of these tests: a client, a pod whose sockets are watched, a replica elsewhere, and
+//! What these tests begin with: a client, a pod whose sockets are watched, a replica elsewhere, and
 //! an agent that is frozen, because all of this is the kernel's.
 
 use std::net::SocketAddr;
@@ -94,7 +94,7 @@ impl Fixture {
 
     /// Whether `explain` says nothing against the end of that backend's listener being seen.
     pub(crate) fn is_watched(&self, service: &str, backend: SocketAddr) -> bool {
-        let told = self.agent().say("explain", &[service]);
+        let told = self.agent().answer("explain", &[service]);
         let mut lines = told.lines().skip_while(|line| !line.contains(&backend.to_string()));
         assert!(lines.next().is_some(), "no {backend}: {told}");
         !lines.next().is_some_and(|line| line.contains("who listens there is not known"))

@@ -11,7 +11,7 @@ const TIMES: usize = 40;
 /// So long it is closed, and open: probes that are asked for at once take less.
 const WHILE: Duration = Duration::from_millis(30);
 /// Lines about one backend in a minute, and the service's that gets its traffic back.
-const MOST: usize = 12;
+const MAX_LINES: usize = 12;
 
 #[test]
 fn a_listener_that_comes_and_goes_without_end_has_a_bounded_number_of_lines() {
@@ -41,6 +41,6 @@ fn a_listener_that_comes_and_goes_without_end_has_a_bounded_number_of_lines() {
     let said = log.lines().filter(|line| line.contains(&backend)).count();
     println!("{TIMES} ejections of a listener and their ends: {said} lines");
     assert!(said > 0, "the agent has heard of none:\n{log}");
-    assert!(said <= MOST, "{said} lines:\n{log}");
+    assert!(said <= MAX_LINES, "{said} lines:\n{log}");
     site.finish();
 }

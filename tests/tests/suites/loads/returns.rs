@@ -67,7 +67,7 @@ fn nothing_returns_by_itself_where_an_operator_decides() {
     wait_until("it is re-admitted", || zones.agent.logged("re-admitted") == 2);
 
     assert_eq!(names(&zones.dial(ADDRESS, 20_000)), ["b"]);
-    zones.agent.say("failback", &[NAME]);
+    zones.agent.answer("failback", &[NAME]);
     assert_eq!(names(&zones.dial(ADDRESS, 2_000)), ["a"]);
     zones.agent.finish().expect("the agent");
 }

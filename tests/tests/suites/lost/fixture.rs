@@ -111,7 +111,7 @@ impl Fixture {
 
     /// What `explain` prints.
     pub fn explain(&self) -> String {
-        self.agent.say("explain", &["shop/web"])
+        self.agent.answer("explain", &["shop/web"])
     }
 
     /// What `status` prints, of the pins as the node sees them.

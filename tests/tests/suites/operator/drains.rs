@@ -30,7 +30,7 @@ fn connects_follow_a_drain_and_its_end_within_100_ms() {
     for (subject, _) in DRAINS {
         times.push([("drain", now_us()), ("undrain", 0)].map(|(verb, _)| {
             let ordered = now_us();
-            zones.agent.say(verb, &[subject]);
+            zones.agent.answer(verb, &[subject]);
             let in_force = now_us();
             thread::sleep(WATCHED);
             (ordered, in_force, now_us())
@@ -62,7 +62,7 @@ fn connects_follow_a_drain_and_its_end_within_100_ms() {
         assert!(back <= PROMPT_US, "{subject}: {back} µs");
     }
     assert_eq!(dialled.iter().find(|one| one.outcome.is_err()), None, "nobody fails");
-    assert_eq!(zones.agent.say_json("orders", &[]), json!([]));
+    assert_eq!(zones.agent.answer_json("orders", &[]), json!([]));
     zones.agent.finish().expect("the agent");
 }
 
@@ -70,13 +70,13 @@ fn connects_follow_a_drain_and_its_end_within_100_ms() {
 fn a_drain_outlives_the_agent_and_the_maps() {
     let mut zones = zones();
     let orders = json!([{"drain": "backend=10.77.2.1:8001/tcp"}, {"drain": "zone=b"}]);
-    zones.agent.say("drain", &["zone=b", "backend=10.77.2.1:8001"]);
-    assert_eq!(zones.agent.say_json("orders", &[]), orders);
+    zones.agent.answer("drain", &["zone=b", "backend=10.77.2.1:8001"]);
+    assert_eq!(zones.agent.answer_json("orders", &[]), orders);
 
     let running = load(&zones, FLAT);
     for _ in 0..5 {
         zones.agent.restart().expect("the agent after a crash");
-        assert_eq!(zones.agent.say_json("orders", &[]), orders);
+        assert_eq!(zones.agent.answer_json("orders", &[]), orders);
     }
     thread::sleep(WATCHED);
     let dialled = running.dialled().expect("the end of a load");
@@ -86,21 +86,21 @@ fn a_drain_outlives_the_agent_and_the_maps() {
 
     // Nothing but the file with the orders knows of them now.
     zones.agent.stop().expect("the end of the agent");
-    zones.agent.say_of_pins("unload", &[]);
+    zones.agent.printed("unload", &[]);
     let running = load(&zones, FLAT);
     zones.agent.spawn_again().expect("the agent");
     zones.agent.wait_until_ready().expect("it is ready");
-    assert_eq!(zones.agent.say_json("orders", &[]), orders);
+    assert_eq!(zones.agent.answer_json("orders", &[]), orders);
     thread::sleep(WATCHED);
     let dialled = running.dialled().expect("the end of a load");
     let first = dialled.iter().position(|one| one.outcome.is_ok()).expect("an answer");
     println!("new maps: {} connects, {first} before there were any", dialled.len());
     assert!(names(&dialled).iter().eq(&["a2", "x"]), "{:?}", names(&dialled));
 
-    zones.agent.say("undrain", &["zone=b", "backend=10.77.2.1:8001"]);
+    zones.agent.answer("undrain", &["zone=b", "backend=10.77.2.1:8001"]);
     let dialled = zones.dial(FLAT, 200);
     assert!(names(&dialled).iter().eq(&["a1", "a2", "b", "x"]), "{:?}", names(&dialled));
     zones.agent.restart().expect("the agent after a crash");
-    assert_eq!(zones.agent.say_json("orders", &[]), json!([]), "its end is kept, too");
+    assert_eq!(zones.agent.answer_json("orders", &[]), json!([]), "its end is kept, too");
     zones.agent.finish().expect("the agent");
 }

@@ -22,18 +22,18 @@ const REPLICAS: [(&str, &str); 4] = [
 #[test]
 fn an_explanation_is_what_connects_do() {
     let zones = zones();
-    agree(&zones, FLAT, &zones.agent.say_json("explain", &["operator/flat"]));
-    agree(&zones, TIERED, &zones.agent.say_json("explain", &["operator/tiered"]));
+    agree(&zones, FLAT, &zones.agent.answer_json("explain", &["operator/flat"]));
+    agree(&zones, TIERED, &zones.agent.answer_json("explain", &["operator/tiered"]));
 
-    zones.agent.say("drain", &["zone=b"]);
-    let explained = zones.agent.say_json("explain", &["operator/flat"]);
+    zones.agent.answer("drain", &["zone=b"]);
+    let explained = zones.agent.answer_json("explain", &["operator/flat"]);
     agree(&zones, FLAT, &explained);
     let drained = member(&explained, "b");
     assert_eq!(drained["objections"][0]["by"], "operator", "{drained:#}");
     assert_eq!(drained["probes"], "healthy", "{drained:#}");
 
-    zones.agent.say("force", &["operator/tiered", "west"]);
-    let explained = zones.agent.say_json("explain", &["operator/tiered"]);
+    zones.agent.answer("force", &["operator/tiered", "west"]);
+    let explained = zones.agent.answer_json("explain", &["operator/tiered"]);
     assert_eq!(explained["forced"], "west");
     assert_eq!(loads(&explained), [("near", 0), ("far", 0), ("west", 100)]);
     agree(&zones, TIERED, &explained);
@@ -43,13 +43,13 @@ fn an_explanation_is_what_connects_do() {
 #[test]
 fn a_backend_is_explained_with_its_place_from_the_cluster_to_the_node() {
     let zones = zones();
-    let explained = zones.agent.say_json("explain", &["operator/flat"]);
+    let explained = zones.agent.answer_json("explain", &["operator/flat"]);
     let place = |name| {
         ["cluster", "region", "zone", "node"].map(|part| member(&explained, name)[part].clone())
     };
     let west = ["west", "us", "x", "n4"];
     assert_eq!(place("x"), west.map(Value::from));
-    let text = zones.agent.say("explain", &["operator/flat"]);
+    let text = zones.agent.answer("explain", &["operator/flat"]);
     let [cluster, region, zone, node] = west;
     let said = format!("cluster {cluster}, region {region}, zone {zone}, node {node}; probes:");
     assert!(text.contains(&said), "{said} is not in\n{text}");
@@ -59,18 +59,18 @@ fn a_backend_is_explained_with_its_place_from_the_cluster_to_the_node() {
 #[test]
 fn what_was_simulated_is_what_happens() {
     let mut zones = zones();
-    let now = zones.agent.say_json("explain", &["operator/flat"]);
-    let then = zones.agent.say_json("simulate", &["operator/flat", "--dead", "zone=b"]);
+    let now = zones.agent.answer_json("explain", &["operator/flat"]);
+    let then = zones.agent.answer_json("simulate", &["operator/flat", "--dead", "zone=b"]);
     let tiers =
-        zones.agent.say_json("simulate", &["operator/tiered", "--dead", "node=n2", "zone=b"]);
+        zones.agent.answer_json("simulate", &["operator/tiered", "--dead", "node=n2", "zone=b"]);
     assert_eq!(loads(&tiers), [("near", 0), ("far", 0), ("west", 100)]);
-    assert_eq!(zones.agent.say_json("orders", &[]), serde_json::json!([]));
+    assert_eq!(zones.agent.answer_json("orders", &[]), serde_json::json!([]));
     agree(&zones, FLAT, &now);
 
     zones.replicas[2].kill();
     wait_for(&zones, FLAT, &["a1", "a2", "x"]);
     agree(&zones, FLAT, &then);
-    let explained = zones.agent.say_json("explain", &["operator/flat"]);
+    let explained = zones.agent.answer_json("explain", &["operator/flat"]);
     assert_eq!(shares(&explained), shares(&then));
     let dead = member(&explained, "b");
     assert_eq!(dead["probes"], "failing", "{dead:#}");

@@ -18,13 +18,13 @@ fn a_forced_tier_carries_everything_until_the_fail_back() {
     let orders = json!([{"force": {"service": "operator/tiered", "tier": "far"}}]);
     let running = load(&zones, TIERED);
     let forced = now_us();
-    zones.agent.say("force", &["operator/tiered", "far"]);
+    zones.agent.answer("force", &["operator/tiered", "far"]);
     let in_force = now_us();
-    assert_eq!(zones.agent.say_json("orders", &[]), orders);
+    assert_eq!(zones.agent.answer_json("orders", &[]), orders);
     zones.agent.restart().expect("the agent after a crash");
-    assert_eq!(zones.agent.say_json("orders", &[]), orders);
+    assert_eq!(zones.agent.answer_json("orders", &[]), orders);
     let returned = now_us();
-    zones.agent.say("failback", &["operator/tiered"]);
+    zones.agent.answer("failback", &["operator/tiered"]);
     let is_back = now_us();
     wait_for(&zones, TIERED, &["a1", "a2"]);
     let dialled = running.dialled().expect("the end of a load");
@@ -47,14 +47,14 @@ fn a_forced_tier_carries_everything_until_the_fail_back() {
     assert!(last_near <= PROMPT_US && last_far <= PROMPT_US);
     assert!(names(since(in_force, returned)).iter().eq(&["b"]));
     assert!(names(since(is_back, u64::MAX)).iter().eq(&["a1", "a2"]));
-    assert_eq!(zones.agent.say_json("orders", &[]), json!([]));
+    assert_eq!(zones.agent.answer_json("orders", &[]), json!([]));
     zones.agent.finish().expect("the agent");
 }
 
 #[test]
 fn a_forced_tier_that_dies_leaves_its_load_to_the_others() {
     let mut zones = zones();
-    zones.agent.say("force", &["operator/tiered", "far"]);
+    zones.agent.answer("force", &["operator/tiered", "far"]);
     wait_for(&zones, TIERED, &["b"]);
     zones.replicas[FAR].kill();
     wait_for(&zones, TIERED, &["a1", "a2"]);
@@ -66,7 +66,7 @@ fn a_forced_tier_that_dies_leaves_its_load_to_the_others() {
 #[test]
 fn a_force_on_a_service_that_is_gone_can_be_ended() {
     let zones = zones();
-    zones.agent.say("force", &["operator/tiered", "far"]);
+    zones.agent.answer("force", &["operator/tiered", "far"]);
     let config = zones.agent.options().config.clone().expect("a file");
     let all = fs::read_to_string(&config).expect("the file");
     let (without, _) = all.split_once("- name: operator/tiered").expect("the service");
@@ -77,10 +77,10 @@ fn a_force_on_a_service_that_is_gone_can_be_ended() {
     };
     wait_until("the service is gone", is_gone);
 
-    let said = zones.agent.say("failback", &["operator/tiered"]);
+    let said = zones.agent.answer("failback", &["operator/tiered"]);
 
     assert!(said.starts_with("failback operator/tiered: in force; "), "{said}");
-    assert_eq!(zones.agent.say_json("orders", &[]), json!([]));
+    assert_eq!(zones.agent.answer_json("orders", &[]), json!([]));
     let again = zones.agent.ask("failback", &["operator/tiered"]).expect("redirector");
     assert!(!again.status.success(), "{again:?}");
     zones.agent.finish().expect("the agent");

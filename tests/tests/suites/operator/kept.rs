@@ -9,7 +9,7 @@ use super::fixture::zones;
 #[test]
 fn orders_of_another_version_survive_this_one_and_a_damaged_file_is_moved_aside() {
     let mut zones = zones();
-    zones.agent.say("drain", &["zone=b"]);
+    zones.agent.answer("drain", &["zone=b"]);
     zones.agent.kill9();
     let path = zones.agent.run_directory().join("orders.json");
     let foreign = json!([{"slowStart": {"zone": "a"}}, {"drain": "rack=r1"}]);
@@ -19,8 +19,8 @@ fn orders_of_another_version_survive_this_one_and_a_damaged_file_is_moved_aside(
 
     zones.agent.spawn_again().expect("the agent");
     zones.agent.wait_until_ready().expect("it is ready");
-    assert_eq!(zones.agent.say_json("orders", &[]), json!([{"drain": "zone=b"}]));
-    zones.agent.say("drain", &["node=n2"]);
+    assert_eq!(zones.agent.answer_json("orders", &[]), json!([{"drain": "zone=b"}]));
+    zones.agent.answer("drain", &["node=n2"]);
     let mut expected = json!([{"drain": "node=n2"}, {"drain": "zone=b"}]);
     expected.as_array_mut().expect("a list").extend(foreign.as_array().expect("a list").clone());
     assert_eq!(read(&path), expected);
@@ -33,7 +33,7 @@ fn orders_of_another_version_survive_this_one_and_a_damaged_file_is_moved_aside(
     fs::write(&path, damaged).expect("written");
     zones.agent.spawn_again().expect("the agent");
     zones.agent.wait_until_ready().expect("it is ready");
-    zones.agent.say("drain", &["node=n2"]);
+    zones.agent.answer("drain", &["node=n2"]);
     assert_eq!(read(&path), json!([{"drain": "node=n2"}]));
     let aside = fs::read_to_string(path.with_extension("damaged-1")).expect("the damaged file");
     assert_eq!(aside, damaged);

@@ -61,7 +61,7 @@ fn a_mistake_is_named_and_changes_nothing() {
         println!("{verb} {}: {}", arguments.join(" "), errors.lines().next().unwrap_or_default());
         assert!(errors.contains(why), "{verb} {arguments:?}: {errors}");
     }
-    assert_eq!(zones.agent.say_json("orders", &[]), json!([]));
+    assert_eq!(zones.agent.answer_json("orders", &[]), json!([]));
     zones.agent.finish().expect("the agent");
 }
 
@@ -149,7 +149,7 @@ fn only_the_agents_user_can_reach_its_socket() {
     // The agent's own; or, where a loader has made it, also that of the group for the agent alone.
     assert!(matches!(mode(directory.clone()), 0o700 | 0o770), "{:o}", mode(directory));
     assert_eq!(mode(directory.join("control.sock")), 0o600);
-    zones.agent.say_json("orders", &[]);
+    zones.agent.answer_json("orders", &[]);
     zones.agent.finish().expect("the agent");
 }
 

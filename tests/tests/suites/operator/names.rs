@@ -31,14 +31,14 @@ fn what_status_prints_can_be_explained_however_long_it_is() {
     assert_eq!(shown(&zones, "status", &directory), names());
     assert_eq!(shown(&zones, "dump", &directory), names());
     for name in names() {
-        assert_eq!(zones.agent.say_json("explain", &[&name])["service"], name.as_str());
+        assert_eq!(zones.agent.answer_json("explain", &[&name])["service"], name.as_str());
     }
 
     // What only the maps say is cut, and can be explained all the same.
     let nowhere = tempfile::tempdir().expect("a directory");
     let cut = shown(&zones, "status", &nowhere.path().display().to_string());
     assert!(cut.iter().all(|name| name.len() <= 64 && name.contains('~')), "{cut:?}");
-    let explained = |name: &String| zones.agent.say_json("explain", &[name])["service"].clone();
+    let explained = |name: &String| zones.agent.answer_json("explain", &[name])["service"].clone();
     let mut explained: Vec<Value> = cut.iter().map(explained).collect();
     explained.sort_by_key(Value::to_string);
     assert_eq!(explained, names());
@@ -46,7 +46,7 @@ fn what_status_prints_can_be_explained_however_long_it_is() {
     // A crash, and no agent at all.
     zones.agent.restart().expect("the agent after a crash");
     assert_eq!(shown(&zones, "status", &directory), names());
-    zones.agent.say("force", &[&names()[0], "zone"]);
+    zones.agent.answer("force", &[&names()[0], "zone"]);
     zones.agent.stop().expect("the end of the agent");
     assert_eq!(shown(&zones, "status", &directory), names());
     let kept = zones.agent.run_directory().join("names.json");
@@ -58,7 +58,7 @@ fn what_status_prints_can_be_explained_however_long_it_is() {
 
 /// The names of services, in order.
 fn shown(zones: &Fixture, verb: &str, run_directory: &str) -> Vec<String> {
-    let told = zones.agent.say_of_pins(verb, &["--run-dir", run_directory, "-o", "json"]);
+    let told = zones.agent.printed(verb, &["--run-dir", run_directory, "-o", "json"]);
     let told: Value = serde_json::from_str(&told).expect("JSON");
     let name = |service: &Value| service["name"].as_str().expect("a name").to_owned();
     let mut names: Vec<String> = tables::services(&told).map(name).collect();

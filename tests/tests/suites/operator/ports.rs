@@ -53,17 +53,17 @@ fn a_name_without_a_port_is_explained_and_simulated_for_all_ports() {
         ("shop/checkout", &["shop/checkout:grpc", "shop/checkout:http"][..]),
         ("shop/checkout:http", &["shop/checkout:http"]),
     ] {
-        let explained = zones.agent.say("explain", &[name]);
+        let explained = zones.agent.answer("explain", &[name]);
         let heads = explained.lines().filter(|line| line.contains("  mode LastResort"));
         let heads: Vec<_> = heads.filter_map(|line| line.split("  ").next()).collect();
         assert_eq!(heads, ports, "{explained}");
-        let each = zones.agent.say("explain", &[name, "-o", "json"]);
+        let each = zones.agent.answer("explain", &[name, "-o", "json"]);
         assert_eq!(each.lines().count(), ports.len(), "{each}");
-        let simulated = zones.agent.say("simulate", &[name, "--dead", "zone=a"]);
+        let simulated = zones.agent.answer("simulate", &[name, "--dead", "zone=a"]);
         let heads: Vec<_> = simulated.lines().filter(|line| !line.starts_with(' ')).collect();
         assert_eq!(heads, ports, "{simulated}");
     }
-    let simulated = zones.agent.say_json("simulate", &["shop/checkout", "--dead", "zone=a"]);
+    let simulated = zones.agent.answer_json("simulate", &["shop/checkout", "--dead", "zone=a"]);
     assert_eq!(simulated[1]["service"], "shop/checkout:http", "{simulated:#}");
     zones.agent.finish().expect("the agent");
 }
@@ -73,19 +73,19 @@ fn a_force_without_a_port_is_for_all_ports_and_says_so() {
     let mut zones = checkout();
     let force = |port: &str, tier: &str| json!({"force": {"service": port, "tier": tier}});
     assert_eq!(
-        zones.agent.say("force", &["shop/checkout", "west"]),
+        zones.agent.answer("force", &["shop/checkout", "west"]),
         "force shop/checkout west: for all 2 ports\n\
          force shop/checkout:grpc west: in force; all new connections to its 1 healthy of 1 backend\n\
          force shop/checkout:http west: in force; all new connections to its 1 healthy of 1 backend\n"
     );
     assert_eq!(both(&zones), [["x"], ["x"]]);
     let orders = json!([force("shop/checkout:grpc", "west"), force("shop/checkout:http", "west")]);
-    assert_eq!(zones.agent.say_json("orders", &[]), orders);
+    assert_eq!(zones.agent.answer_json("orders", &[]), orders);
     zones.agent.restart().expect("the agent after a crash");
-    assert_eq!(zones.agent.say_json("orders", &[]), orders);
+    assert_eq!(zones.agent.answer_json("orders", &[]), orders);
 
     // One port alone.
-    let said = zones.agent.say("failback", &["shop/checkout:http"]);
+    let said = zones.agent.answer("failback", &["shop/checkout:http"]);
     assert_eq!(said, "failback shop/checkout:http: in force; health and policy decide\n");
     assert_eq!(both(&zones), [vec!["x"], vec!["a1", "a2", "b"]]);
 
@@ -94,11 +94,14 @@ fn a_force_without_a_port_is_for_all_ports_and_says_so() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{errors}");
     assert!(errors.contains("shop/checkout:grpc: it has no tier \"last\""), "{errors}");
-    assert_eq!(zones.agent.say_json("orders", &[]), json!([force("shop/checkout:grpc", "west")]));
+    assert_eq!(
+        zones.agent.answer_json("orders", &[]),
+        json!([force("shop/checkout:grpc", "west")])
+    );
 
-    zones.agent.say("failback", &["shop/checkout"]);
+    zones.agent.answer("failback", &["shop/checkout"]);
     assert_eq!(both(&zones), [vec!["a1", "a2"], vec!["a1", "a2", "b"]]);
-    assert_eq!(zones.agent.say_json("orders", &[]), json!([]));
+    assert_eq!(zones.agent.answer_json("orders", &[]), json!([]));
     zones.agent.finish().expect("the agent");
 }
 
@@ -115,7 +118,7 @@ fn the_documents_commands_run_as_written() {
         assert!(parsed.is_ok(), "{command:?}: {parsed:?}");
         let (verb, arguments) = command.split_first().expect("a subcommand");
         if OF_AGENT.contains(verb) {
-            zones.agent.say(verb, arguments);
+            zones.agent.answer(verb, arguments);
             run.push(*verb);
         }
     }
@@ -123,8 +126,8 @@ fn the_documents_commands_run_as_written() {
     for verb in ["explain", "simulate", "drain", "force", "orders"] {
         assert!(run.contains(&verb), "no document shows {verb}");
     }
-    zones.agent.say("failback", &["shop/checkout"]);
-    zones.agent.say("undrain", &["node=n9"]);
+    zones.agent.answer("failback", &["shop/checkout"]);
+    zones.agent.answer("undrain", &["node=n9"]);
     zones.agent.finish().expect("the agent");
 }
 

@@ -50,7 +50,7 @@ fn an_order_that_was_given_up_never_comes_into_force_and_status_tells_of_the_sil
     let mut answer = String::new();
     waiting.read_to_string(&mut answer).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
-    assert_eq!(zones.agent.say_json("orders", &[]), json!([{"drain": "node=n2"}]));
+    assert_eq!(zones.agent.answer_json("orders", &[]), json!([{"drain": "node=n2"}]));
     zones.agent.finish().expect("the agent");
 }
 
@@ -70,5 +70,5 @@ fn status(zones: &Fixture) -> Value {
 
 fn run_status(zones: &Fixture, more: &[&str]) -> String {
     let run = zones.agent.run_directory().display().to_string();
-    zones.agent.say_of_pins("status", &[&["--run-dir", &run], more].concat())
+    zones.agent.printed("status", &[&["--run-dir", &run], more].concat())
 }

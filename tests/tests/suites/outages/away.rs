@@ -63,7 +63,7 @@ fn survives(way: Way) {
     fill(&cluster);
     let steady = load(&cluster, "10.96.0.10:80", RATE);
     let begun = Instant::now();
-    let fault = leave(&cluster, way);
+    let fault = cut_off(&cluster, way);
 
     if way != Way::Silent {
         // A watch that is being cut may still deliver what comes now.
@@ -168,7 +168,7 @@ fn replica_is_avoided(cluster: &mut Cluster, number: u8) -> Duration {
     took
 }
 
-fn leave(cluster: &Cluster, way: Way) -> Option<FaultId> {
+fn cut_off(cluster: &Cluster, way: Way) -> Option<FaultId> {
     let Cluster { api, lab, .. } = cluster;
     match way {
         Way::Refused | Way::Restarted => api.stop(),

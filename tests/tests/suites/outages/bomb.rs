@@ -28,7 +28,7 @@ fn a_slice_bomb_costs_little_memory_and_harms_no_other_namespace() {
     cluster.api.put(service("web", "10.96.0.10")).expect("a Service");
     cluster.api.put(slice("web", "", &[1])).expect("a slice");
     cluster.wait_for(&[("shop/web", 1)]);
-    let before = memory(&cluster, "VmHWM");
+    let before = memory_line(&cluster, "VmHWM");
     let others = load(&cluster, "10.96.0.10:80", 100);
 
     plant(&cluster, "one");
@@ -42,7 +42,7 @@ fn a_slice_bomb_costs_little_memory_and_harms_no_other_namespace() {
     let changed_once_more = change(&cluster, 2);
 
     let by = none_failed("beside a bomb", others);
-    let (peak, now) = (memory(&cluster, "VmHWM"), memory(&cluster, "VmRSS"));
+    let (peak, now) = (memory_line(&cluster, "VmHWM"), memory_line(&cluster, "VmRSS"));
     assert!(peak < MEMORY, "{peak} KiB at the peak, {now} now, {before} before");
     let warnings = warnings(&cluster);
     assert_eq!(warnings.len(), 1, "{warnings:#?}");
@@ -121,7 +121,7 @@ fn warnings(cluster: &Cluster) -> Vec<String> {
 }
 
 /// A line of the agent's `/proc/PID/status`, in KiB.
-fn memory(cluster: &Cluster, line: &str) -> u64 {
+fn memory_line(cluster: &Cluster, line: &str) -> u64 {
     let pid = cluster.agent.pid().expect("the agent runs");
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a status");
     let found = status.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(':'));

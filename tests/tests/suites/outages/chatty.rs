@@ -12,7 +12,7 @@ use super::fixture::{FAST, options, service, until};
 /// The agent looks that often for what is to be told.
 const NOTICES: Duration = Duration::from_millis(250);
 /// Lines of one object in a minute.
-const MOST: usize = 10;
+const MAX_LINES: usize = 10;
 
 #[test]
 fn an_object_whose_trouble_comes_and_goes_has_ten_lines_a_minute() {
@@ -22,7 +22,7 @@ fn an_object_whose_trouble_comes_and_goes_has_ten_lines_a_minute() {
     let strange = builders::EndpointSlice::new("shop", "web-1", "web").port("", "TCP", PORT);
     let endpoint = builders::Endpoint::new(&replica(1)[0].to_string());
     let strange = strange.managed_by("somebody").endpoint(endpoint.node("replicas").zone("b"));
-    for _ in 0..MOST * 4 / 5 {
+    for _ in 0..MAX_LINES * 4 / 5 {
         for (slice, count) in [(strange.clone(), 0), (slice("web", "", &[1]), 1)] {
             cluster.api.put(slice).expect("a slice");
             let expected: &[(&str, usize)] = if count == 0 { &[] } else { &[("shop/web", 1)] };
@@ -41,5 +41,5 @@ fn an_object_whose_trouble_comes_and_goes_has_ten_lines_a_minute() {
         log.lines().filter(|line| line.contains(&object)).count()
     };
     until(&cluster, "the other object's trouble is told", || lines("shop/other") > 0);
-    assert_eq!(lines("shop/web"), MOST, "{}", cluster.agent.log());
+    assert_eq!(lines("shop/web"), MAX_LINES, "{}", cluster.agent.log());
 }

@@ -147,7 +147,7 @@ fn in_run_directory(cluster: &Cluster) -> Vec<String> {
 
 /// What the running agent says to an operator; null if it is no JSON.
 fn ask(cluster: &Cluster, verb: &str, arguments: &[&str]) -> Value {
-    serde_json::from_str(&cluster.agent.say(verb, arguments)).unwrap_or_default()
+    serde_json::from_str(&cluster.agent.answer(verb, arguments)).unwrap_or_default()
 }
 
 /// The kernel frees what nobody holds a moment later.

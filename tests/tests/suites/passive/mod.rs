@@ -1,8 +1,8 @@
 //! Passive health: the kernel sees connects fail, moves who sees it at once, and bounds what swallows
 //! them, also while the agent stands still or is dead.
 
+mod agentless;
 mod all_down;
-mod alone;
 mod black_hole;
 mod denied;
 mod far;

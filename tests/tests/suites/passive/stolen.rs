@@ -81,7 +81,7 @@ fn whoever_takes_the_callbacks_away_takes_neither_seats_nor_judgement() {
     assert!(failed(&client.dial(tcp(3), DIALS).expect("dials")).is_empty());
     assert_eq!(held_seats(&site), 0, "seats of sockets that are gone");
     let run = site.agent.run_directory().display().to_string();
-    let status = site.agent.say_of_pins("status", &["--run-dir", &run]);
+    let status = site.agent.printed("status", &["--run-dir", &run]);
     let line = " connects have ended unseen since the maps were made: another sock_ops program ";
     assert!(status.contains(line), "{status}");
     wait_until("the agent has said it", || {

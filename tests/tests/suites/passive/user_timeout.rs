@@ -146,7 +146,7 @@ fn an_unload_in_the_middle_of_a_connect_leaves_nothing_of_ours() {
     let all = outcomes(&mut scripter, &begin);
     assert_eq!(all[4], Outcome::Value(BOUND), "{all:?}");
     site.agent.kill9();
-    site.agent.say_of_pins("unload", &[]);
+    site.agent.printed("unload", &[]);
     let all = outcomes(&mut scripter, &[Step::Await, GET]);
     assert_eq!(all, [Outcome::Failed(libc::ETIMEDOUT), Outcome::Value(OWN)]);
 }

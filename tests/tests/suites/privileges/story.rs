@@ -51,7 +51,7 @@ fn an_agent_without_capabilities_does_all_that_one_of_root_does() {
     let run = fs::metadata(site.agent.run_directory()).expect("the run directory");
     let owner = (run.mode() & 0o7777, run.uid(), run.gid());
     assert_eq!(owner, (0o770, LOADER.user, AGENT.group), "mode, user, group");
-    let drained = site.agent.say("drain", &["node=n3"]);
+    let drained = site.agent.answer("drain", &["node=n3"]);
     assert!(drained.starts_with("drain node=n3: in force; no new connections to "), "{drained}");
     wait_until("the drained node gets nothing", || {
         answered_by(&client.dial(tcp(), 50).expect("dials"), "n3") == 0
@@ -64,8 +64,8 @@ fn an_agent_without_capabilities_does_all_that_one_of_root_does() {
     assert_ne!(steps(&site), before, "the loader has not exchanged the programs");
     assert!(site.agent.log().contains("using what is pinned"), "{}", site.agent.log());
     assert_redirected(&mut client, &["n2"]);
-    assert!(site.agent.say("orders", &[]).contains("n3"), "the new agent knows of no drain");
-    site.agent.say("undrain", &["node=n3"]);
+    assert!(site.agent.answer("orders", &[]).contains("n3"), "the new agent knows of no drain");
+    site.agent.answer("undrain", &["node=n3"]);
     wait_until("the node is back", || {
         answered_by(&client.dial(tcp(), 50).expect("dials"), "n3") > 0
     });

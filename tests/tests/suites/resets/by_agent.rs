@@ -122,7 +122,7 @@ fn a_replica_that_closes_its_listener_finishes_its_requests() {
     replica.be_slow(false);
 
     for held in slow {
-        held.hear().unwrap_or_else(|error| panic!("{held}: no answer: {error}"));
+        held.receive().unwrap_or_else(|error| panic!("{held}: no answer: {error}"));
         held.works();
     }
     assert!(!has_reset(&site), "{}", site.agent.log());

@@ -74,7 +74,7 @@ impl Held {
     }
 
     /// Waits for its answer.
-    pub(crate) fn hear(&self) -> io::Result<()> {
+    pub(crate) fn receive(&self) -> io::Result<()> {
         let mut bytes = [0; REQUEST.len()];
         match &self.socket {
             Socket::Tcp(stream) => (&*stream).read_exact(&mut bytes)?,
@@ -98,7 +98,7 @@ impl Held {
     }
 
     pub(crate) fn works(&self) {
-        let result = self.ask().and_then(|()| self.hear());
+        let result = self.ask().and_then(|()| self.receive());
         result.unwrap_or_else(|error| panic!("{self} should work: {error}"));
     }
 

@@ -31,7 +31,7 @@ fn resets(site: &Fixture, remembers: bool) -> Resets {
     Resets::open(&Pins::new(site.pods.site.bpffs.pin_path()), &options, &cgroup).expect("resets")
 }
 
-fn lost(site: &Fixture) -> Vec<BackendRef> {
+fn lost_backends(site: &Fixture) -> Vec<BackendRef> {
     let node = site.pods.backend(LOST);
     let addresses = [node.ipv4().into(), node.ipv6().into()];
     let protocols = [Protocol::Tcp, Protocol::Udp];
@@ -70,7 +70,7 @@ fn sockets_that_were_not_redirected_stay() {
     all().for_each(Held::works);
     let of_lost = |held: &&Held| held.backend == LOST;
 
-    let done = resets(&site, true).destroy(&lost(&site)).expect("a reset");
+    let done = resets(&site, true).destroy(&lost_backends(&site)).expect("a reset");
 
     let lost_ones: Vec<_> = redirected.iter().filter(of_lost).collect();
     all_failed(&lost_ones, Duration::from_secs(1));
@@ -83,7 +83,7 @@ fn sockets_that_were_not_redirected_stay() {
     println!("reset {} + {} in {:?}, their storage read", done.tcp, done.udp, done.took);
 
     // Where sockets remember nothing, their cgroup is all there is to go by.
-    let done = resets(&site, false).destroy(&lost(&site)).expect("a reset");
+    let done = resets(&site, false).destroy(&lost_backends(&site)).expect("a reset");
     assert_eq!((done.tcp, done.udp), (15, 0), "those that dialled it themselves");
     all_failed(&direct.iter().filter(of_lost).collect::<Vec<_>>(), Duration::from_secs(1));
     foreign.iter().for_each(Held::works);
@@ -100,7 +100,7 @@ fn a_socket_that_dialled_a_service_which_keeps_its_connections_stays() {
     let tcp = BTreeSet::from([SocketAddr::new(kept.into(), DIALLED)]);
     let kept = Kept { tcp, ..Kept::default() };
 
-    let done = resets(&site, true).destroy_but(&lost(&site), &kept).expect("a reset");
+    let done = resets(&site, true).destroy_but(&lost_backends(&site), &kept).expect("a reset");
 
     assert_eq!(done.tcp, 1);
     all_failed(&[&v6], Duration::from_secs(1));
@@ -117,7 +117,7 @@ fn a_socket_that_has_dialled_the_backend_itself_since_keeps_its_connection() {
     let direct = redirected.connected_to(site.pods.address(LOST, Family::V4));
     direct.works();
 
-    let done = resets(&site, true).destroy(&lost(&site)).expect("a walk");
+    let done = resets(&site, true).destroy(&lost_backends(&site)).expect("a walk");
 
     assert_eq!(done.tcp, 0, "it has dialled the backend itself");
     direct.works();

@@ -43,7 +43,7 @@ pub(crate) fn ejected(agent: &Agent) -> BTreeSet<String> {
 
 /// Whether every backend of the probed service has answered.
 pub(crate) fn are_probed(agent: &Agent) -> bool {
-    let explained = agent.say("explain", &["load/plain", "-o", "json"]);
+    let explained = agent.answer("explain", &["load/plain", "-o", "json"]);
     assert!(explained.contains("\"probes\""), "{explained}");
     !explained.contains("\"unknown\"")
 }

@@ -1,4 +1,4 @@
-//! The world of these tests: a client's node and a replicas' node, services, and a real agent.
+//! What these tests begin with: a client's node and a replicas' node, services, and a real agent.
 
 use std::{
     fmt::Write as _,
@@ -10,10 +10,10 @@ use std::{
 
 use redirector_common::HealthByte;
 use redirector_tests::{
-    alone::alone,
     bpftool,
     cgroup::Cgroup,
     fixture::{self, Site},
+    one_at_a_time::one_at_a_time,
     place::Place,
     script::{Kind, RawAddress, Scripter},
     tables, wait,
@@ -109,7 +109,7 @@ pub struct Fixture {
 impl Fixture {
     /// Three replicas and the plain one; the agent has `services`, and `arguments`.
     pub fn new(services: &str, arguments: &[&str]) -> Self {
-        let alone = alone();
+        let alone = one_at_a_time();
         let site = Site::new("client", &["client", "replicas"]).with_arguments(arguments);
         let node = site.lab.node("replicas");
         for address in [2, 3, PLAIN].iter().flat_map(|number| Spot::replica(*number).addresses()) {

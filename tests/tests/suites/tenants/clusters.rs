@@ -78,7 +78,7 @@ fn a_silent_node_takes_no_node_of_the_same_name_in_another_cluster_with_it() {
 #[test]
 fn a_drain_of_a_node_drains_no_node_of_the_same_name_in_another_cluster() {
     let site = site();
-    site.agent.say("drain", &["node=n9"]);
+    site.agent.answer("drain", &["node=n9"]);
     wait_until("home's replicas are drained", || site.objections().len() >= 4);
     assert_west_serves(&site);
     assert_eq!(against_west(&site), [""; 0]);

@@ -146,7 +146,7 @@ impl Fixture {
 
     /// What `redirector explain` says of a service.
     pub(crate) fn explain(&self, service: u16) -> Value {
-        self.agent.say_json("explain", &[&name(service)])
+        self.agent.answer_json("explain", &[&name(service)])
     }
 
     /// The maps, opened beside the agent.

@@ -37,8 +37,9 @@ fn drained_backends_of_any_tier_serve_before_dead_ones() {
     site.wait_for_probes(&[MIXED, TIERED]);
     for node in ["near", "west"] {
         for address in site.addresses(node) {
-            let _ =
-                site.agent.say("drain", &[&format!("backend={}", SocketAddr::new(address, PORT))]);
+            let _ = site
+                .agent
+                .answer("drain", &[&format!("backend={}", SocketAddr::new(address, PORT))]);
         }
     }
     site.replicas[1].kill();

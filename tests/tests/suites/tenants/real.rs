@@ -30,7 +30,7 @@ fn dial(site: &Fixture, pod: &str) -> Vec<Second> {
     Family::ALL.map(one).into_iter().map(|thread| thread.join().expect("dials")).collect()
 }
 
-fn alone(end: End, agent: AgentIs) {
+fn one_pod(end: End, agent: AgentIs) {
     let replicas = [("near", PORT), ("near", PORT + 1)];
     let services = service(SERVICE, PROBED, &[near(PORT), near(PORT + 1)]);
     let mut site = Fixture::new(&replicas, &services);
@@ -59,20 +59,20 @@ fn alone(end: End, agent: AgentIs) {
 
 #[test]
 fn one_pod_alone_meets_a_killed_backend_three_times_at_most() {
-    alone(End::Killed, AgentIs::Alive);
+    one_pod(End::Killed, AgentIs::Alive);
 }
 
 #[test]
 fn one_pod_alone_meets_a_killed_backend_three_times_at_most_while_the_agent_is_stopped() {
-    alone(End::Killed, AgentIs::Stopped);
+    one_pod(End::Killed, AgentIs::Stopped);
 }
 
 #[test]
 fn one_pod_alone_meets_a_black_hole_five_times_at_most() {
-    alone(End::BlackHole, AgentIs::Alive);
+    one_pod(End::BlackHole, AgentIs::Alive);
 }
 
 #[test]
 fn one_pod_alone_meets_a_black_hole_five_times_at_most_while_the_agent_is_dead() {
-    alone(End::BlackHole, AgentIs::Killed);
+    one_pod(End::BlackHole, AgentIs::Killed);
 }

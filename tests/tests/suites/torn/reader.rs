@@ -42,7 +42,7 @@ impl Reader {
     /// Loads one of the programs, of whose reads one in `lingers` stays in the middle for 40 µs;
     /// maps that are pinned are used, the others are made.
     pub(crate) fn load(program: &str, lingers: u32, pins: Option<&Pins>) -> Self {
-        let object = object();
+        let object = object_file();
         let mut loader = EbpfLoader::new();
         loader.override_global("LINGERS", &lingers, true);
         let pinned = pins.map(|pins| fs::read_dir(pins.maps()).expect("the pins"));
@@ -156,7 +156,7 @@ impl fmt::Display for Counts {
 }
 
 /// What `cargo xtask test` builds beside the product's object.
-fn object() -> Vec<u8> {
+fn object_file() -> Vec<u8> {
     let product = env::var_os("REDIRECTOR_BPF_OBJECT").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bpf/redirector.o"),
         PathBuf::from,

@@ -74,7 +74,7 @@ pub(crate) fn journey(form: Form, end: End, [earlier, now]: [PathBuf; 2]) {
     journey.serves(LATER_UDP, Transport::UdpUnconnected);
     traffic.add(&journey.site, LATER, Transport::Tcp);
     traffic.add(&journey.site, LATER_UDP, Transport::UdpUnconnected);
-    journey.site.agent.say("drain", &["backend=10.77.2.1:9000"]);
+    journey.site.agent.answer("drain", &["backend=10.77.2.1:9000"]);
     if end == End::Killed {
         // As if it had died between the two layouts.
         journey.site.forget_kept();
@@ -94,7 +94,7 @@ pub(crate) fn journey(form: Form, end: End, [earlier, now]: [PathBuf; 2]) {
     journey.is_whole(&orders);
     thread::sleep(STAY);
 
-    journey.site.agent.say("undrain", &["backend=10.77.2.1:9000"]);
+    journey.site.agent.answer("undrain", &["backend=10.77.2.1:9000"]);
     let dials = traffic.stop();
     lasting.end();
     journey.account(&dials, since);
@@ -113,8 +113,8 @@ impl Journey {
         // The death of one that has never answered a probe is not believed.
         wait_until("every replica has answered a probe", || self.healthy() == 8);
         self.site.kill_one();
-        self.site.agent.say("drain", &["node=n4"]);
-        self.site.agent.say("force", &["shop/tiers", "far"]);
+        self.site.agent.answer("drain", &["node=n4"]);
+        self.site.agent.answer("force", &["shop/tiers", "far"]);
         wait_until("the dead replica is ejected, and all orders are in force", || {
             if self.healthy() != 6 {
                 return false;
@@ -129,7 +129,7 @@ impl Journey {
 
     /// Addresses of `plain` that the agent's probes find well.
     fn healthy(&self) -> usize {
-        self.site.agent.say("explain", &["shop/plain"]).matches("probes: healthy").count()
+        self.site.agent.answer("explain", &["shop/plain"]).matches("probes: healthy").count()
     }
 
     fn answers(&self, address: &str) -> Vec<String> {
@@ -163,7 +163,7 @@ impl Journey {
     }
 
     fn has_orders(&self, orders: &[&str]) {
-        let listed = self.site.agent.say("orders", &[]);
+        let listed = self.site.agent.answer("orders", &[]);
         for order in orders {
             let words: Vec<_> = order.split(' ').collect();
             let is_it = |line: &str| words.iter().all(|word| line.contains(word));
@@ -196,10 +196,10 @@ impl Journey {
         assert!(dead("10.77.3.1") && dead("fd77::3:1"), "the ejected replica: {objected:?}");
         let is_drained = |at: &str| objected.contains(&format!("{at} [\"operator\"]"));
         assert!(is_drained("10.77.4.1") && is_drained("fd77::4:1"), "the drain: {objected:?}");
-        let explained = site.agent.say("explain", &["shop/plain"]);
+        let explained = site.agent.answer("explain", &["shop/plain"]);
         assert_eq!(explained.matches("operator: node n4 is drained").count(), 2, "{explained}");
         assert_eq!(explained.matches("prober: ").count(), 2, "{explained}");
-        let explained = site.agent.say("explain", &["shop/tiers"]);
+        let explained = site.agent.answer("explain", &["shop/tiers"]);
         assert!(explained.contains("force"), "{explained}");
 
         let check = site.agent.run("check", &[]);

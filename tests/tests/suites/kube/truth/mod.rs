@@ -34,7 +34,7 @@ fn whoever_is_asked_says_the_same_and_the_truth() {
             assert!(!cells.is_empty(), "{name}: nothing is said of {view:?}");
             let mut said = String::new();
             let are_so = || {
-                said = say(&site, view, told);
+                said = shown(&site, view, told);
                 cells.iter().all(|cell| cell.is_so(&said))
             };
             if !is_soon(are_so) {
@@ -69,7 +69,7 @@ fn lead_to(state: &str, site: &mut Fixture) {
             for (number, carries) in [(1, "tier 1 backup, of shop/backup: 100 %"), (0, "hold-down")]
             {
                 site.cluster.replicas[number].restart().expect("a replica");
-                let is_so = || say(site, View::Explain, 0).contains(carries);
+                let is_so = || shown(site, View::Explain, 0).contains(carries);
                 wait_until("it is well again", is_so);
             }
         }
@@ -110,16 +110,16 @@ fn policy(second: &str) -> String {
 fn without_room(site: &mut Fixture) {
     let agent = &mut site.cluster.agent;
     agent.stop().expect("the end of the agent");
-    agent.say_of_pins("unload", &[]);
+    agent.printed("unload", &[]);
     let cgroup = site.cluster.cgroup.path().display().to_string();
-    agent.say_of_pins("load", &["--cgroup", &cgroup, "--max-services", "1"]);
+    agent.printed("load", &["--cgroup", &cgroup, "--max-services", "1"]);
     let orders = agent.run_directory().join("orders.json");
     std::fs::write(orders, r#"[{"slowDown": {"zone": "b"}}]"#).expect("an order");
     agent.spawn_again().expect("the agent");
     agent.wait_until_ready().expect("it is ready");
 }
 
-fn say(site: &Fixture, view: View, told: usize) -> String {
+fn shown(site: &Fixture, view: View, told: usize) -> String {
     let agent = &site.cluster.agent;
     let condition = |kind: &str| {
         let told = site.condition("web", kind);
