@@ -9,12 +9,7 @@
 //!
 //! What goes wrong here panics: a test has nothing to do about it.
 
-use std::{
-    fs, io,
-    net::SocketAddr,
-    ops::{Deref, DerefMut},
-    path::PathBuf,
-};
+use std::{fs, io, net::SocketAddr, path::PathBuf};
 
 use crate::{
     agent::{Agent, AgentOptions},
@@ -27,6 +22,7 @@ use crate::{
     programs,
     replica::Replica,
 };
+use derive_more::{Deref, DerefMut};
 
 /// Small maps are soon made and soon read.
 pub const SMALL: [&str; 6] =
@@ -50,11 +46,13 @@ pub struct Site {
 }
 
 /// A site with an agent.
-#[derive(Debug)]
+#[derive(Debug, Deref, DerefMut)]
 pub struct Fixture {
     /// It is dropped before what it uses.
     pub agent: Agent,
     /// All the rest.
+    #[deref]
+    #[deref_mut]
     pub site: Site,
 }
 
@@ -201,19 +199,5 @@ impl Site {
     #[must_use]
     pub fn map(&self, name: &str) -> PathBuf {
         self.bpffs.maps_path().join(name)
-    }
-}
-
-impl Deref for Fixture {
-    type Target = Site;
-
-    fn deref(&self) -> &Site {
-        &self.site
-    }
-}
-
-impl DerefMut for Fixture {
-    fn deref_mut(&mut self) -> &mut Site {
-        &mut self.site
     }
 }

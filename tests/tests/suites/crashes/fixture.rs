@@ -2,11 +2,11 @@
 
 use std::{
     ffi::OsString,
-    ops::Deref,
     path::PathBuf,
     process::{Command, Output, Stdio},
 };
 
+use derive_more::Deref;
 use redirector_tests::{
     agent::{Agent, AgentOptions},
     crash::{CRASHED, Crasher},
@@ -37,7 +37,9 @@ pub(crate) const LARGER: &[&str] = &[
 pub(crate) const PLAIN: &str = "plain";
 
 /// Everything but who dials.
+#[derive(Deref)]
 pub(crate) struct Fixture {
+    #[deref]
     site: Site,
     pub(crate) crasher: Crasher,
 }
@@ -133,14 +135,6 @@ impl Fixture {
 
     fn with_pins(&self, subcommand: &str) -> Vec<OsString> {
         [subcommand.into(), "--pin-path".into(), self.bpffs.pin_path().into()].into()
-    }
-}
-
-impl Deref for Fixture {
-    type Target = Site;
-
-    fn deref(&self) -> &Site {
-        &self.site
     }
 }
 

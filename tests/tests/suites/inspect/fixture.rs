@@ -3,13 +3,13 @@
 use std::{
     ffi::OsStr,
     fs,
-    ops::Deref,
     os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Output, Stdio},
     sync::MutexGuard,
 };
 
+use derive_more::Deref;
 use redirector_tests::{
     bpftool, fixture::Site, one_at_a_time::one_at_a_time, place::Place, programs,
 };
@@ -30,7 +30,9 @@ const SMALL: [&str; 10] = [
 ];
 
 /// What the machine has before an agent comes. Some of these tests look at what the whole kernel has.
+#[derive(Deref)]
 pub struct Fixture {
+    #[deref]
     site: Site,
     _alone: MutexGuard<'static, ()>,
 }
@@ -87,14 +89,6 @@ impl Fixture {
     /// A map's entries, by bpftool.
     pub fn entries(&self, name: &str) -> Vec<Value> {
         bpftool::dump(&self.map(name)).expect("a dump")
-    }
-}
-
-impl Deref for Fixture {
-    type Target = Site;
-
-    fn deref(&self) -> &Site {
-        &self.site
     }
 }
 

@@ -3,13 +3,13 @@
 
 use std::{
     fs::{self, File},
-    ops::{Deref, DerefMut},
     os::unix::fs::chown,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
+use derive_more::{Deref, DerefMut};
 use redirector_tests::{
     agent::{Agent, AgentOptions},
     bpffs::Bpffs,
@@ -26,7 +26,10 @@ const PORT: u16 = 8080;
 const SERVICES: [&str; 2] = ["10.96.0.1:80", "[fd00:96::1]:80"];
 
 /// Fields drop in this order.
+#[derive(Deref, DerefMut)]
 pub struct Fixture {
+    #[deref]
+    #[deref_mut]
     fixture: fixture::Fixture,
     /// Removes what is left, after the agent.
     _unload: Unload,
@@ -127,20 +130,6 @@ impl Fixture {
     /// What the last loader has said.
     pub fn loader_log(&self) -> String {
         fs::read_to_string(self.directory.path().join("loader.log")).expect("a log")
-    }
-}
-
-impl Deref for Fixture {
-    type Target = fixture::Fixture;
-
-    fn deref(&self) -> &Self::Target {
-        &self.fixture
-    }
-}
-
-impl DerefMut for Fixture {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.fixture
     }
 }
 

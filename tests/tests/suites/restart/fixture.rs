@@ -1,8 +1,9 @@
 //! A network with twelve replicas that never die unless told to, files that list some of them, and
 //! the application.
 
-use std::{fmt::Write as _, net::SocketAddr, ops::Deref};
+use std::{fmt::Write as _, net::SocketAddr};
 
+use derive_more::Deref;
 use rand::{Rng as _, rngs::SmallRng, seq::IndexedRandom as _};
 use redirector_tests::{
     agent::{Agent, AgentOptions},
@@ -34,7 +35,9 @@ const DIALS: [(&str, Transport); 4] = [
 ];
 
 /// Everything but the agent.
+#[derive(Deref)]
 pub(crate) struct Fixture {
+    #[deref]
     site: Site,
     /// Of an agent beside the first one.
     other: (Cgroup, Bpffs),
@@ -127,14 +130,6 @@ impl Fixture {
                 })
             },
         )
-    }
-}
-
-impl Deref for Fixture {
-    type Target = Site;
-
-    fn deref(&self) -> &Site {
-        &self.site
     }
 }
 

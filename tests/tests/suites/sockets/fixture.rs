@@ -3,11 +3,11 @@
 use std::{
     fmt::Write as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    ops::{Deref, DerefMut},
     sync::MutexGuard,
     time::Duration,
 };
 
+use derive_more::{Deref, DerefMut};
 use redirector_common::HealthByte;
 use redirector_tests::{
     bpftool,
@@ -101,7 +101,10 @@ pub fn number(name: &str) -> u8 {
 }
 
 /// Everything up. These tests read counters and share two cores: one at a time.
+#[derive(Deref, DerefMut)]
 pub struct Fixture {
+    #[deref]
+    #[deref_mut]
     fixture: fixture::Fixture,
     _alone: MutexGuard<'static, ()>,
 }
@@ -157,20 +160,6 @@ impl Fixture {
         let mut word = bpftool::lookup(&pin, &key).expect("its health");
         word[HealthByte::Operator as usize] = is_drained.into();
         bpftool::update(&pin, &key, &word).expect("one store");
-    }
-}
-
-impl Deref for Fixture {
-    type Target = fixture::Fixture;
-
-    fn deref(&self) -> &Self::Target {
-        &self.fixture
-    }
-}
-
-impl DerefMut for Fixture {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.fixture
     }
 }
 

@@ -3,12 +3,12 @@
 use std::{
     fs, io,
     net::{IpAddr, SocketAddr},
-    ops::{Deref, DerefMut},
     path::PathBuf,
     thread,
     time::Duration,
 };
 
+use derive_more::{Deref, DerefMut};
 use nix::unistd::{Gid, Uid, chown};
 use redirector::datapath::{Datapath, Pins, View};
 use redirector_tests::{
@@ -43,6 +43,7 @@ pub(crate) enum AgentIs {
 }
 
 /// Everything that tenants share.
+#[derive(Deref, DerefMut)]
 pub(crate) struct Fixture(fixture::Fixture);
 
 impl Fixture {
@@ -190,20 +191,6 @@ impl Fixture {
     pub(crate) fn transitions(&self, kind: &str) -> u64 {
         let name = format!("redirector_transitions_total{{kind=\"{kind}\"}}");
         self.agent.metrics().get(&name).map_or(0, |count| *count as u64)
-    }
-}
-
-impl Deref for Fixture {
-    type Target = fixture::Fixture;
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl DerefMut for Fixture {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0
     }
 }
 

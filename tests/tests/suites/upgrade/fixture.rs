@@ -2,11 +2,11 @@
 
 use std::{
     fs,
-    ops::{Deref, DerefMut},
     path::{Path, PathBuf},
     process::Command,
 };
 
+use derive_more::{Deref, DerefMut};
 use redirector_tests::fixture::{self, Site};
 
 const PORT: u16 = 8081;
@@ -39,7 +39,10 @@ pub(crate) enum Form {
     Node,
 }
 
+#[derive(Deref, DerefMut)]
 pub(crate) struct Fixture {
+    #[deref]
+    #[deref_mut]
     pub(crate) fixture: fixture::Fixture,
     pub(crate) form: Form,
 }
@@ -87,20 +90,6 @@ impl Fixture {
         let mut names: Vec<_> = names.collect();
         names.sort();
         names
-    }
-}
-
-impl Deref for Fixture {
-    type Target = fixture::Fixture;
-
-    fn deref(&self) -> &Self::Target {
-        &self.fixture
-    }
-}
-
-impl DerefMut for Fixture {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.fixture
     }
 }
 
