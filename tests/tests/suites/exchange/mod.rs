@@ -10,12 +10,14 @@ use std::{
 };
 
 use dialers::{Dialer, connects};
-use redirector::datapath::{self, Counters, Lock, Options, Pins, Programs, SEATS, cgroup};
+use redirector::datapath::{self, Counters, Lock, Options, Pins, Programs, cgroup};
 use redirector_core::plan::Capacities;
 use redirector_tests::{
     dialer::Transport,
     fixture::{Fixture, Site},
 };
+
+use crate::common::load_options;
 
 /// Each exchanges the programs of all eight hooks, and what they call.
 const EXCHANGES: u64 = 5_000;
@@ -139,14 +141,7 @@ impl Exchange {
         // Maps that are pinned keep their capacities: these are not asked for.
         let capacities =
             Capacities { frontends: 64, services: 64, backends: 64, nodes: 64, slots: 64 };
-        let options = Options {
-            capacities,
-            remember_tcp: true,
-            remember_udp: true,
-            client_level: 0,
-            seats: SEATS,
-            owner: None,
-        };
+        let options = load_options(capacities);
         let load = || Programs::load(&pins, &lock, &options).expect("the programs load");
         let copies = [load(), load()];
         let cgroup = cgroup::Cgroup::open(Some(site.cgroup.path())).expect("the cgroup");

@@ -42,8 +42,7 @@ fn a_load_with_few_descriptors_names_them_and_leaves_nothing_attached() {
     }
     println!("of 9 numbers of descriptors {failed} were too few");
     assert!(failed > 3 && loaded > 0, "{failed} failed, {loaded} loaded");
-    let output = site.on_pins("unload", &[]);
-    assert!(output.status.success(), "{}", errors(&output));
+    site.unload();
 }
 
 /// The limit that a service manager or a shell gives is not the one that counts.
@@ -56,6 +55,5 @@ fn a_low_limit_is_raised_as_far_as_it_may_be() {
     command.arg("--pin-path").arg(site.bpffs.pin_path());
     let output = site.run(command);
     assert!(output.status.success(), "{}", errors(&output));
-    let output = site.on_pins("unload", &[]);
-    assert!(output.status.success(), "{}", errors(&output));
+    site.unload();
 }

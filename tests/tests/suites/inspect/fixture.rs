@@ -62,12 +62,19 @@ impl Fixture {
 
     /// `load`, on this site's cgroup and pins, with small maps.
     pub fn load(&self, more: &[&str]) -> Output {
-        let pin_path = self.bpffs.pin_path();
-        let mut arguments: Vec<&OsStr> = ["load", "--cgroup"].map(OsStr::new).into();
-        arguments.extend([self.cgroup.path().as_os_str(), "--pin-path".as_ref()]);
-        arguments.push(pin_path.as_os_str());
-        arguments.extend(SMALL.iter().chain(more).map(OsStr::new));
-        self.redirector(&arguments)
+        self.load_into(self.cgroup.path(), &[&SMALL, more].concat())
+    }
+
+    /// `load`, on a cgroup and this site's pins.
+    pub fn load_into(&self, cgroup: &Path, more: &[&str]) -> Output {
+        let cgroup = cgroup.display().to_string();
+        self.on_pins("load", &[&["--cgroup", &cgroup], more].concat())
+    }
+
+    /// `unload` of this site's pins, which must succeed.
+    pub fn unload(&self) {
+        let output = self.on_pins("unload", &[]);
+        assert!(output.status.success(), "{}", errors(&output));
     }
 
     /// Another command on the same pins.

@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use redirector_tests::{bpffs::Bpffs, bpftool, cgroup::Cgroup};
+use redirector_tests::{bpffs::Bpffs, cgroup::Cgroup};
 
 use super::fixture::{CONFIGURATION, Fixture, complaint, errors};
 use crate::common::bpf::bpf;
@@ -131,12 +131,8 @@ fn load(site: &Fixture, cgroup: &Path, pins: &Path) -> std::process::Output {
 }
 
 fn unload(site: &Fixture) {
-    let output = site.on_pins("unload", &[]);
-    assert!(output.status.success(), "{}", errors(&output));
-    let shown = ["cgroup", "show"].map(OsStr::new);
-    let shown = bpftool::json(&[&shown[..], &[site.cgroup.path().as_os_str()]].concat());
-    let left = shown.expect("the cgroup's programs").as_array().map_or(0, Vec::len);
-    assert_eq!(left, 0, "a program stays attached");
+    site.unload();
+    assert!(attached(site.cgroup.path()).is_empty(), "a program stays attached");
 }
 
 /// The part of `union bpf_attr` that `BPF_OBJ_GET` and `BPF_OBJ_PIN` read.

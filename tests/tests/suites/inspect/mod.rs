@@ -4,7 +4,6 @@ mod agree;
 mod descriptors;
 mod fixture;
 mod flood;
-mod foreign;
 mod impostors;
 mod outputs;
 mod pins;

@@ -8,12 +8,10 @@ use std::{
     process::{Command, Output},
 };
 
-use redirector_tests::{agent::Agent, bpftool, cgroup::Cgroup, programs};
+use redirector_tests::{agent::Agent, cgroup::Cgroup, programs};
 
-use super::{
-    fixture::{CONFIGURATION, Fixture, complaint, errors},
-    foreign::Foreign,
-};
+use super::fixture::{CONFIGURATION, Fixture, complaint, errors};
+use crate::common::foreign::{CONNECT4, EXCLUSIVE, Foreign, LETS_PASS};
 use crate::common::objects::attached;
 
 #[test]
@@ -55,16 +53,7 @@ fn pins_need_a_bpf_file_system() {
 #[test]
 fn the_cgroup_must_be_one_of_version_2() {
     let site = Fixture::new(CONFIGURATION);
-    let pin_path = site.bpffs.pin_path();
-    let load = |cgroup: &Path| {
-        site.redirector(&[
-            OsStr::new("load"),
-            "--cgroup".as_ref(),
-            cgroup.as_os_str(),
-            "--pin-path".as_ref(),
-            pin_path.as_os_str(),
-        ])
-    };
+    let load = |cgroup: &Path| site.load_into(cgroup, &[]);
     let elsewhere = site.directory.path();
     let mount = redirector_tests::cgroup::mount_point().expect("cgroup2");
 
@@ -105,21 +94,13 @@ fn beside_version_1_the_cgroup_is_found_below() {
     let bind = nix::mount::MsFlags::MS_BIND;
     nix::mount::mount(from, &second, none, bind, none).expect("a mount");
     let _bound = Bound(second);
-    let pin_path = site.bpffs.pin_path();
 
-    let output = site.redirector(&[
-        OsStr::new("load"),
-        "--cgroup".as_ref(),
-        hierarchy.as_os_str(),
-        "--pin-path".as_ref(),
-        pin_path.as_os_str(),
-    ]);
+    let output = site.load_into(&hierarchy, &[]);
 
     assert!(output.status.success(), "{}", errors(&output));
     let attached = attached(site.cgroup.path());
     assert!(attached.contains("rdr_connect4"), "{attached:?}");
-    let output = site.on_pins("unload", &[]);
-    assert!(output.status.success(), "{}", errors(&output));
+    site.unload();
 }
 
 /// The parent allows nobody beside or below its program.
@@ -129,17 +110,9 @@ fn an_exclusive_program_of_somebody_else_is_named() {
     let parent = Cgroup::new("exclusive").expect("a cgroup");
     let child = parent.path().join("child");
     fs::create_dir(&child).expect("a child cgroup");
-    let foreign = Foreign::attach(parent.path()).expect("a foreign program");
-    let pin_path = site.bpffs.pin_path();
-    let load = || {
-        site.redirector(&[
-            OsStr::new("load"),
-            "--cgroup".as_ref(),
-            child.as_os_str(),
-            "--pin-path".as_ref(),
-            pin_path.as_os_str(),
-        ])
-    };
+    let foreign =
+        Foreign::attach(parent.path(), CONNECT4, EXCLUSIVE, &LETS_PASS).expect("a foreign program");
+    let load = || site.load_into(&child, &[]);
 
     let complaint = complaint(&load());
 
@@ -152,15 +125,12 @@ fn an_exclusive_program_of_somebody_else_is_named() {
     let end = ", \"foreign\"); detach it or pass --cgroup";
     assert!(complaint.ends_with(end), "{complaint}");
     // The hooks before it were attached by then.
-    let arguments = ["cgroup", "show"].map(OsStr::new);
-    let shown = bpftool::json(&[&arguments[..], &[child.as_os_str()]].concat());
-    assert!(shown.expect("its programs").as_array().is_none_or(Vec::is_empty), "some are attached");
+    assert!(attached(&child).is_empty(), "some are attached");
 
     drop(foreign);
     let output = load();
     assert!(output.status.success(), "it is detached: {}", errors(&output));
-    let output = site.on_pins("unload", &[]);
-    assert!(output.status.success(), "{}", errors(&output));
+    site.unload();
 }
 
 /// Root is not enough: what counts is what the process may.
@@ -192,19 +162,15 @@ fn missing_capabilities_are_named_and_only_load_needs_them() {
     // What is loaded may be used by an agent that may do nothing. It needs 6.1 or later.
     let output = site.load(&[]);
     assert!(output.status.success(), "{}", errors(&output));
-    let script = site.directory.path().join("powerless");
     let binary = programs::redirector().expect("the redirector");
-    let line = format!("#!/bin/sh\nexec setpriv --bounding-set -all {} \"$@\"\n", binary.display());
-    fs::write(&script, line).expect("a script");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-    fs::set_permissions(&script, mode).expect("an executable script");
+    let line = format!("exec setpriv --bounding-set -all {} \"$@\"\n", binary.display());
+    let script = site.directory.script("powerless", &line).expect("a script");
     let options = redirector_tests::agent::AgentOptions { binary: script, ..site.options() };
     let mut agent = Agent::start(options).expect("an agent without capabilities");
     assert!(agent.log().contains("no capability to load programs; using what is pinned"));
     assert_eq!(site.json("status")["services"].as_array().expect("services").len(), 5);
     agent.stop().expect("its end");
-    let output = site.on_pins("unload", &[]);
-    assert!(output.status.success(), "{}", errors(&output));
+    site.unload();
 }
 
 #[test]
@@ -243,6 +209,5 @@ fn an_admin_address_in_use_is_named() {
         "error: cannot listen on 127.0.0.1:9648; pass another --admin: Address already in use (os \
          error 98)"
     );
-    let output = site.on_pins("unload", &[]);
-    assert!(output.status.success(), "{}", errors(&output));
+    site.unload();
 }

@@ -211,21 +211,24 @@ impl Fixture {
 
 /// What `deploy/base` lets the agent do.
 pub fn rights() -> Vec<Rule> {
-    let objects: Vec<Value> = serde_saphyr::from_multiple(RBAC).expect("rbac.yaml is YAML");
-    let mut rights = Vec::new();
-    for object in objects {
-        let rules = || Rule::of_role(&json!({"rules": object["rules"]}).to_string());
-        match object["kind"].as_str() {
-            Some("ClusterRole") => rights.extend(rules()),
-            Some("Role") => {
-                let namespace = object["metadata"]["namespace"].as_str().map(str::to_owned);
-                assert_eq!(namespace.as_deref(), Some(NAMESPACE));
-                let within = rules().into_iter();
-                rights.extend(within.map(|rule| Rule { namespace: namespace.clone(), ..rule }));
-            }
-            _ => {}
-        }
-    }
+    let rights = rights_of(RBAC);
+    let is_ours = |rule: &Rule| rule.namespace.as_deref().is_none_or(|of| of == NAMESPACE);
+    assert!(rights.iter().all(is_ours), "{rights:?}");
+    rights
+}
+
+/// The rules of the roles in an `rbac.yaml`, those of a Role in its namespace alone.
+pub(crate) fn rights_of(rbac: &str) -> Vec<Rule> {
+    let objects: Vec<Value> = serde_saphyr::from_multiple(rbac).expect("rbac.yaml is YAML");
+    let of = |object: &Value| {
+        let namespace = object["metadata"]["namespace"].as_str().map(str::to_owned);
+        let rules = Rule::of_role(&json!({"rules": object["rules"]}).to_string());
+        rules.into_iter().map(move |rule| Rule { namespace: namespace.clone(), ..rule })
+    };
+    let is_role = |object: &&Value| {
+        object["kind"].as_str().is_some_and(|kind| kind == "ClusterRole" || kind == "Role")
+    };
+    let rights: Vec<_> = objects.iter().filter(is_role).flat_map(of).collect();
     assert!(!rights.is_empty(), "rbac.yaml has no rules");
     rights
 }

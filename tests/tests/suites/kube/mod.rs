@@ -1,7 +1,7 @@
 //! The agent fed by an API server: what it hears is what connections do.
 
 mod events;
-mod fixture;
+pub(crate) mod fixture;
 mod policies;
 mod real;
 mod rights;

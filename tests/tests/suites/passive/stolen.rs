@@ -1,17 +1,13 @@
 //! Another program on the same cgroup that switches the callbacks of sockets off: connects are judged
 //! when they are closed, their seats are given back, and the agent says it.
 
-use std::{
-    fs::File,
-    io,
-    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
-    path::Path,
-};
-
 use redirector_tests::{dialer::Dial, wait::wait_until};
 
 use super::fixture::{REPLICA, address, backend, failed, held_seats, service, site, start, tcp};
-use crate::common::counter;
+use crate::common::{
+    counter,
+    foreign::{BESIDE_OTHERS, Foreign, SOCK_OPS},
+};
 
 const POLICY: &str = "probe: off";
 const DIALS: u32 = 60;
@@ -26,37 +22,6 @@ const PROGRAM: [[u8; 8]; 4] = [
     [0x95, 0, 0, 0, 0, 0, 0, 0],
 ];
 
-/// Attached for as long as the cgroup lives.
-fn attach_thief(cgroup: &Path) -> io::Result<()> {
-    const PROG_LOAD: i64 = 5;
-    const PROG_ATTACH: i64 = 8;
-    const SOCK_OPS: u32 = 13;
-    const CGROUP_SOCK_OPS: u32 = 3;
-    const ALLOW_MULTI: u32 = 2;
-    let license = c"GPL";
-    let mut load = [0_u64; 16];
-    load[0] = u64::from(SOCK_OPS) | (PROGRAM.len() as u64) << 32;
-    load[1] = PROGRAM.as_ptr() as u64;
-    load[2] = license.as_ptr() as u64;
-    let program = bpf(PROG_LOAD, &load)?;
-    // SAFETY: the kernel has just made this descriptor, and nobody else has it.
-    let program = unsafe { OwnedFd::from_raw_fd(program) };
-    let directory = File::open(cgroup)?;
-    let mut attach = [0_u64; 16];
-    let [target, program] =
-        [directory.as_raw_fd(), program.as_raw_fd()].map(|fd| u64::from(fd.cast_unsigned()));
-    attach[0] = target | program << 32;
-    attach[1] = u64::from(CGROUP_SOCK_OPS) | u64::from(ALLOW_MULTI) << 32;
-    bpf(PROG_ATTACH, &attach).map(drop)
-}
-
-fn bpf(command: i64, attributes: &[u64; 16]) -> io::Result<i32> {
-    let (pointer, size) = (attributes.as_ptr(), size_of_val(attributes));
-    // SAFETY: the kernel reads so many bytes, which is more than these commands have members.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, pointer, size) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }
-}
-
 #[test]
 fn whoever_takes_the_callbacks_away_takes_neither_seats_nor_judgement() {
     let site = site(&["n1", "n2", "n3"]).with_replica("n2", "alive", REPLICA);
@@ -66,7 +31,8 @@ fn whoever_takes_the_callbacks_away_takes_neither_seats_nor_judgement() {
         + &service("hole", 2, &[alive.clone(), hole], POLICY)
         + &service("alive", 3, &[alive], POLICY);
     let site = start(site.with_arguments(&SEATS), &services);
-    attach_thief(site.cgroup.path()).expect("a thief");
+    let thief = Foreign::attach(site.cgroup.path(), SOCK_OPS, BESIDE_OTHERS, &PROGRAM);
+    let _thief = thief.expect("a thief");
     let mut client = site.client_in("n1", "client");
 
     let refused = failed(&client.dial(tcp(1), DIALS).expect("dials")).len();

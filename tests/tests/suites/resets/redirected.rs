@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
-use redirector::datapath::{Kept, Options, Pins, Resets, SEATS, cgroup::Cgroup};
+use redirector::datapath::{Kept, Options, Pins, Resets, cgroup::Cgroup};
 use redirector_core::{
     plan::Capacities,
     service::{BackendRef, Protocol},
@@ -13,20 +13,16 @@ use super::{
     held::{Held, Transport, all_failed},
     pods::{BACKENDS, Family, PODS, PORT},
 };
+use crate::common::load_options;
 
 const FAMILIES: [Family; 3] = [Family::V4, Family::V6, Family::Mapped];
 const LOST: usize = 1;
 
 /// As the agent loads by default, or with `--peer-name none`.
 fn resets(site: &Fixture, remembers: bool) -> Resets {
-    let options = Options {
-        capacities: Capacities { frontends: 0, services: 0, backends: 0, nodes: 0, slots: 0 },
-        remember_tcp: remembers,
-        remember_udp: remembers,
-        client_level: 0,
-        seats: SEATS,
-        owner: None,
-    };
+    let none = Capacities { frontends: 0, services: 0, backends: 0, nodes: 0, slots: 0 };
+    let options =
+        Options { remember_tcp: remembers, remember_udp: remembers, ..load_options(none) };
     let cgroup = Cgroup::open(Some(site.pods.site.cgroup.path())).expect("the cgroup");
     Resets::open(&Pins::new(site.pods.site.bpffs.pin_path()), &options, &cgroup).expect("resets")
 }

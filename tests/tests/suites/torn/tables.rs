@@ -1,6 +1,6 @@
 //! The production maps and programs in a place of their own, and who reads and writes them.
 
-use redirector::datapath::{self, Datapath, Options, Pins, SEATS, cgroup};
+use redirector::datapath::{self, Datapath, Pins, cgroup};
 use redirector_core::plan::Capacities;
 use redirector_tests::{bpffs::Bpffs, cgroup::Cgroup};
 
@@ -9,6 +9,7 @@ use super::{
     stamp::{FRONTENDS, NODES, SERVICES},
     writer::{Barriers, Writer},
 };
+use crate::common::load_options;
 
 /// Small, so that everything is soon used again.
 const CAPACITIES: Capacities = Capacities {
@@ -36,15 +37,7 @@ impl Bench {
         pins.create().expect("pins");
         let lock = pins.lock().expect("the lock");
         let attach = cgroup::Cgroup::open(Some(cgroup.path())).expect("the cgroup");
-        let options = Options {
-            capacities: CAPACITIES,
-            remember_tcp: true,
-            remember_udp: true,
-            client_level: 0,
-            seats: SEATS,
-            owner: None,
-        };
-        datapath::load(&pins, &lock, &attach, &options).expect("the programs");
+        datapath::load(&pins, &lock, &attach, &load_options(CAPACITIES)).expect("the programs");
         Self { _cgroup: cgroup, pins, _bpffs: bpffs }
     }
 

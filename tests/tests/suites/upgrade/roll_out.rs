@@ -6,12 +6,15 @@ use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 use redirector_tests::{
     api::{self, Api, Rule, Token, builders},
     cluster::{Cluster, PORT, replica},
-    dialer::{Dial, Load, LoadRun},
+    dialer::{Dial, Line, Load, LoadRun},
     lab::Lab,
+    netns::Netns,
     programs::Earlier,
-    wait::wait_until,
+    wait::{wait_until, wait_until_or},
 };
 use serde_json::{Value, json};
+
+use crate::kube::fixture::rights_of;
 
 /// As `rbac.yaml` calls it.
 const AGENT: &str = "system:serviceaccount:redirector-system:redirector";
@@ -47,8 +50,8 @@ type Decisions = BTreeMap<String, Value>;
 pub(crate) fn roll_out(earlier: &Earlier, now: &Path) {
     let rbac = |path: &Path| fs::read_to_string(path).expect("rbac.yaml");
     let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
-    let old_rights = rights(&rbac(&earlier.file("deploy/base/rbac.yaml")));
-    let new_rights = rights(&rbac(&deploy.join("base/rbac.yaml")));
+    let old_rights = rights_of(&rbac(&earlier.file("deploy/base/rbac.yaml")));
+    let new_rights = rights_of(&rbac(&deploy.join("base/rbac.yaml")));
     let old_crd = fs::read_to_string(earlier.file("deploy/crd/failoverpolicies.yaml"));
     let new_crd = fs::read_to_string(deploy.join("crd/failoverpolicies.yaml")).expect("the CRD");
     let policies = earlier.file("deploy/examples/policies");
@@ -82,11 +85,7 @@ pub(crate) fn roll_out(earlier: &Earlier, now: &Path) {
     for load in loads {
         let (lines, sums) = load.stop().expect("the end of a load");
         dials += sums.dials;
-        faults.extend(
-            lines
-                .into_iter()
-                .filter(|line| matches!(line, redirector_tests::dialer::Line::Dialled(_))),
-        );
+        faults.extend(lines.into_iter().filter_map(Line::dialled));
     }
     println!("{dials} dials, {} failed", faults.len());
     assert!(faults.is_empty(), "{faults:?}");
@@ -102,12 +101,7 @@ fn start(earlier: &Earlier, rights: &[Rule], crd: &str, policies: &Path) -> Clus
         needs_crd: true,
         ..api::Options::default()
     };
-    let start = |netns: &_| {
-        Api::start(api::Options {
-            netns: Some(redirector_tests::netns::Netns::clone(netns)),
-            ..options
-        })
-    };
+    let start = |netns: &Netns| Api::start(api::Options { netns: Some(netns.clone()), ..options });
     let arguments = ["--namespace", NAMESPACE].map(str::to_owned).into();
     let prepare = |api: &Api, _: &Lab| {
         let namespace =
@@ -147,7 +141,7 @@ fn start(earlier: &Earlier, rights: &[Rule], crd: &str, policies: &Path) -> Clus
 fn dial(cluster: &Cluster) -> Vec<LoadRun> {
     let load = |number: usize| {
         let dial = Dial::tcp(format!("10.96.1.{number}:80").parse().expect("an address"));
-        let load = Load { dial, rate: 40, threads: 2, duration_ms: None, every: false };
+        let load = Load { threads: 2, ..Load::new(dial, 40) };
         cluster.client().and_then(|client| client.load(load)).expect("a load")
     };
     (1..=SERVICES.len()).map(load).collect()
@@ -160,15 +154,9 @@ fn replace(cluster: &mut Cluster, binary: &Path) {
     cluster.agent.set_binary(binary.to_owned());
     cluster.agent.spawn_again().expect("an agent");
     cluster.agent.wait_until_ready().expect("it is ready");
-    let log = || cluster.agent.log();
     let explained = |service| asked(cluster, "explain", &[&shown(service)]);
     let is_synced = || SERVICES.iter().all(|service| explained(*service).is_some());
-    if !(0..200).any(|_| {
-        std::thread::sleep(Duration::from_millis(50));
-        is_synced()
-    }) {
-        panic!("it does not hear of all services:\n{}", log());
-    }
+    wait_until_or("it hears of all services", is_synced, || cluster.agent.log());
 }
 
 fn grant(cluster: &Cluster, rights: &[Rule]) {
@@ -180,21 +168,6 @@ fn tokens(rights: &[Rule]) -> Vec<Token> {
         Token::limited("agent-token", AGENT, rights.to_vec()),
         Token::administrator("admin-token", "admin"),
     ]
-}
-
-fn rights(rbac: &str) -> Vec<Rule> {
-    let objects: Vec<Value> = serde_saphyr::from_multiple(rbac).expect("rbac.yaml is YAML");
-    let of = |object: &Value| {
-        let namespace = object["metadata"]["namespace"].as_str().map(str::to_owned);
-        let rules = Rule::of_role(&json!({"rules": object["rules"]}).to_string());
-        rules.into_iter().map(move |rule| Rule { namespace: namespace.clone(), ..rule })
-    };
-    let is_role = |object: &&Value| {
-        object["kind"].as_str().is_some_and(|kind| kind == "ClusterRole" || kind == "Role")
-    };
-    let rights: Vec<_> = objects.iter().filter(is_role).flat_map(of).collect();
-    assert!(!rights.is_empty(), "rbac.yaml has no rules");
-    rights
 }
 
 /// The status of a policy's condition `Accepted`.

@@ -1,6 +1,5 @@
-//! A program of somebody else, attached to a cgroup so that no other may be beside it.
+//! A program of another owner, attached to a cgroup.
 
-use crate::common::bpf::bpf;
 use std::{
     fs::File,
     io,
@@ -8,19 +7,42 @@ use std::{
     path::Path,
 };
 
+use super::bpf::bpf;
+
 /// `BPF_PROG_LOAD`, `BPF_PROG_ATTACH`, `BPF_PROG_DETACH` of `enum bpf_cmd`.
 const LOAD: libc::c_int = 5;
 const ATTACH: libc::c_int = 8;
 const DETACH: libc::c_int = 9;
-/// `BPF_PROG_TYPE_CGROUP_SOCK_ADDR`.
-const SOCK_ADDR: u32 = 18;
-/// `BPF_CGROUP_INET4_CONNECT`.
-const CONNECT4: u32 = 10;
+
+/// Where a program is attached, by the numbers of `enum bpf_prog_type` and `enum bpf_attach_type`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hook {
+    program: u32,
+    attach: u32,
+    /// That the program says when it is loaded; 0 where the kernel asks for none.
+    expected: u32,
+}
+
+/// `BPF_PROG_TYPE_CGROUP_SOCK_ADDR` at `BPF_CGROUP_INET4_CONNECT`.
+pub(crate) const CONNECT4: Hook = Hook { program: 18, attach: 10, expected: 10 };
+/// `BPF_PROG_TYPE_SOCK_OPS` at `BPF_CGROUP_SOCK_OPS`.
+pub(crate) const SOCK_OPS: Hook = Hook { program: 13, attach: 3, expected: 0 };
+
+/// No other program may be beside it.
+pub(crate) const EXCLUSIVE: u32 = 0;
+/// `BPF_F_ALLOW_MULTI`.
+pub(crate) const BESIDE_OTHERS: u32 = 2;
+
+/// `return 1`, as `struct bpf_insn`: code, registers, offset, number.
+pub(crate) const LETS_PASS: [[u8; 8]; 2] =
+    [[0xb7, 0, 0, 0, 1, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]];
 
 /// Attached until it is dropped.
-pub struct Foreign {
+pub(crate) struct Foreign {
     cgroup: File,
     program: OwnedFd,
+    hook: Hook,
+    flags: u32,
 }
 
 /// The parts of `union bpf_attr` that these commands read.
@@ -50,16 +72,19 @@ struct AttachAttributes {
 }
 
 impl Foreign {
-    /// `return 1`, on connect4 of `cgroup`, with flags 0: exclusive.
-    pub fn attach(cgroup: &Path) -> io::Result<Self> {
-        // r0 = 1; exit.
-        let instructions: [u64; 2] = [0x0000_0001_0000_00b7, 0x0000_0000_0000_0095];
+    /// Loads these instructions and attaches them to `cgroup`.
+    pub(crate) fn attach(
+        cgroup: &Path,
+        hook: Hook,
+        flags: u32,
+        instructions: &[[u8; 8]],
+    ) -> io::Result<Self> {
         let mut attributes = LoadAttributes {
-            prog_type: SOCK_ADDR,
-            instruction_count: 2,
+            prog_type: hook.program,
+            instruction_count: instructions.len() as u32,
             instructions: instructions.as_ptr() as u64,
             license: c"GPL".as_ptr() as u64,
-            expected_attach_type: CONNECT4,
+            expected_attach_type: hook.expected,
             ..LoadAttributes::default()
         };
         attributes.name[..7].copy_from_slice(b"foreign");
@@ -68,7 +93,7 @@ impl Foreign {
         let fd = libc::c_int::try_from(program).map_err(io::Error::other)?;
         // SAFETY: the kernel has just made this descriptor for us alone.
         let program = unsafe { OwnedFd::from_raw_fd(fd) };
-        let foreign = Self { cgroup: File::open(cgroup)?, program };
+        let foreign = Self { cgroup: File::open(cgroup)?, program, hook, flags };
         foreign.command(ATTACH)?;
         Ok(foreign)
     }
@@ -77,8 +102,8 @@ impl Foreign {
         let mut attributes = AttachAttributes {
             target: self.cgroup.as_raw_fd().cast_unsigned(),
             program: self.program.as_raw_fd().cast_unsigned(),
-            attach_type: CONNECT4,
-            flags: 0,
+            attach_type: self.hook.attach,
+            flags: self.flags,
         };
         // SAFETY: the attributes are those of this command, and hold no pointers.
         unsafe { bpf(command, &mut attributes) }.map(drop)
