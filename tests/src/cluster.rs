@@ -119,13 +119,6 @@ impl<S: Server> Cluster<S> {
 }
 
 impl<S> Cluster<S> {
-    /// One more replica, on a fresh address.
-    pub fn start_replica(&mut self) -> Result<u8> {
-        let number = self.replicas.len() as u8 + 1;
-        self.replicas.push(start(&self.lab, number)?);
-        Ok(number)
-    }
-
     /// An application whose sockets are redirected.
     pub fn client(&self) -> Result<Client> {
         Client::start(Place::new(self.lab.node("client").netns(), &self.cgroup))

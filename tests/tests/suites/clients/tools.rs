@@ -55,7 +55,7 @@ pub fn path() -> String {
 
 /// Puts this suite's programs into `directory`.
 pub fn prepare(directory: &Path) {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/programs");
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suites/clients/programs");
     for file in fs::read_dir(&sources).expect("the programs").flatten() {
         fs::copy(file.path(), directory.join(file.file_name())).expect("a copy");
     }

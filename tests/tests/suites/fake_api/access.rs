@@ -38,7 +38,10 @@ async fn a_stranger_is_401_and_a_limited_user_403_for_all_but_its_rules() {
     api.set_tokens(vec![Token::administrator("new", "agent")]).expect("files");
     by("Bearer agent-token", "/api/v1/services").await.refused(401, "Unauthorized");
     by("Bearer new", "/api/v1/services").await.good();
-    assert_eq!(std::fs::read_to_string(api.token_file()).expect("a token"), "new");
+    assert_eq!(
+        std::fs::read_to_string(api.kubeconfig().with_file_name("token")).expect("a token"),
+        "new"
+    );
 }
 
 #[tokio::test]

@@ -22,7 +22,6 @@ pub fn plain(options: Options) -> Api {
 #[derive(Debug)]
 pub struct Answer {
     pub code: u16,
-    pub headers: hyper::HeaderMap,
     pub text: String,
 }
 
@@ -82,10 +81,10 @@ pub async fn try_call(
 ) -> Result<Answer, String> {
     let work = async {
         let response = send(api, method, path, headers, body).await?;
-        let (code, headers) = (response.status().as_u16(), response.headers().clone());
+        let code = response.status().as_u16();
         let bytes = response.into_body().collect().await.map_err(|error| error.to_string())?;
         let text = String::from_utf8_lossy(&bytes.to_bytes()).into_owned();
-        Ok(Answer { code, headers, text })
+        Ok(Answer { code, text })
     };
     timeout(LONGEST, work).await.unwrap_or_else(|_| panic!("{method} {path} got no answer"))
 }

@@ -7,7 +7,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use redirector_tests::{
-    api::{Api, Options, builders, faults::TlsFault},
+    api::{Api, Options, builders},
     netns::Netns,
 };
 use serde_json::json;
@@ -35,25 +35,6 @@ async fn kube_lists_creates_and_gets_over_tls() {
     assert!(made.spec.and_then(|spec| spec.cluster_ip).is_some_and(|ip| ip.starts_with("10.96.")));
     assert!(matches!(&again, kube::Error::Api(status) if status.code == 409), "{again:?}");
     assert!(missing.is_none());
-}
-
-#[tokio::test]
-async fn wrong_certificates_and_broken_handshakes_fail_and_a_new_ca_needs_the_new_file() {
-    let api = Api::start(Options::default()).expect("a server");
-    let version = async |client: &Client| client.apiserver_version().await;
-    for fault in [TlsFault::Stranger, TlsFault::Garbage] {
-        api.faults().tls(fault);
-        version(&client(&api).await).await.expect_err("no trust, no answer");
-    }
-    api.faults().clear();
-    let old = client(&api).await;
-    version(&old).await.expect("an answer");
-
-    api.rotate_ca().expect("a new CA");
-    api.cut_connections();
-
-    version(&old).await.expect_err("the CA is another one");
-    version(&client(&api).await).await.expect("an answer");
 }
 
 #[test]
