@@ -23,10 +23,24 @@ pub fn json(arguments: &[&OsStr]) -> Result<Value> {
     serde_json::from_str(text).with_context(|| format!("bpftool {arguments:?}: {text:?}"))
 }
 
+/// The same for words that end with a path.
+pub fn json_of(words: &[&str], path: &Path) -> Result<Value> {
+    let words: Vec<_> = words.iter().map(OsStr::new).chain([path.as_os_str()]).collect();
+    json(&words)
+}
+
+/// The programs that are attached to a cgroup.
+pub fn attached(cgroup: &Path) -> Result<Vec<Value>> {
+    match json_of(&["cgroup", "show"], cgroup)? {
+        Value::Array(programs) => Ok(programs),
+        Value::Null => Ok(Vec::new()),
+        other => bail!("no list of programs: {other}"),
+    }
+}
+
 /// The entries of a pinned map, keys and values by the names of their fields.
 pub fn dump(pin: &Path) -> Result<Vec<Value>> {
-    let arguments = ["map", "dump", "pinned"].map(OsStr::new);
-    let value = json(&[&arguments[..], &[pin.as_os_str()]].concat())?;
+    let value = json_of(&["map", "dump", "pinned"], pin)?;
     let Value::Array(entries) = value else { bail!("no list of entries: {value}") };
     // With type information each entry also has its raw bytes, beside the fields.
     let formatted = |entry: Value| entry.get("formatted").cloned().unwrap_or(entry);

@@ -6,14 +6,12 @@
 //! test.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
-    thread,
-    time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
-use serde_json::Value;
+use anyhow::{Context as _, Result};
 
 use crate::{
     agent::{Agent, AgentOptions},
@@ -26,12 +24,12 @@ use crate::{
     place::Place,
     programs,
     replica::Replica,
+    tables,
+    wait::wait_until_or,
 };
 
 /// Port of every replica.
 pub const PORT: u16 = 8080;
-/// How long a change may take to arrive, on a busy machine.
-const LONGEST_CHANGE: Duration = Duration::from_secs(15);
 
 /// A running cluster. Fields are dropped in order: first those that use the others.
 #[derive(Debug)]
@@ -121,13 +119,6 @@ impl<S: Server> Cluster<S> {
 }
 
 impl<S> Cluster<S> {
-    /// One more replica, on a fresh address.
-    pub fn start_replica(&mut self) -> Result<u8> {
-        let number = self.replicas.len() as u8 + 1;
-        self.replicas.push(start(&self.lab, number)?);
-        Ok(number)
-    }
-
     /// An application whose sockets are redirected.
     pub fn client(&self) -> Result<Client> {
         Client::start(Place::new(self.lab.node("client").netns(), &self.cgroup))
@@ -139,30 +130,22 @@ impl<S> Cluster<S> {
         self.client()?.dial(Dial::tcp(address), times)
     }
 
-    /// What `redirector dump -o json` prints.
-    pub fn dump(&self) -> Result<Value> {
-        let output = self.agent.command("dump", &["-o", "json"])?.wait_with_output()?;
-        if !output.status.success() {
-            bail!("redirector dump: {output:?}");
-        }
-        serde_json::from_slice(&output.stdout).context("redirector dump prints no JSON")
+    /// Waits until the tables hold exactly these Services, each with so many backends.
+    pub fn wait_for(&self, services: &[(&str, usize)]) {
+        let wanted: BTreeMap<_, _> =
+            services.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        let what = || format!("not {wanted:?} but {:?}:\n{}", self.held(), self.agent.log());
+        wait_until_or("the Services", || self.held() == wanted, what);
     }
 
-    /// Waits until the tables hold exactly these Services, each with so many backends.
-    pub fn wait_for(&self, services: &[(&str, usize)]) -> Result<()> {
-        let wanted: Vec<_> =
-            services.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
-        let begun = Instant::now();
-        loop {
-            let held = held(&self.dump()?);
-            if held == wanted {
-                return Ok(());
-            }
-            if begun.elapsed() > LONGEST_CHANGE {
-                bail!("not {wanted:?} but {held:?}:\n{}", self.agent.log());
-            }
-            thread::sleep(Duration::from_millis(20));
+    /// Services by name, with how many backends each has in both families.
+    fn held(&self) -> BTreeMap<String, usize> {
+        let mut held = BTreeMap::<String, usize>::new();
+        for service in tables::services(&self.agent.dump()) {
+            let name = service["name"].as_str().unwrap_or("?").to_owned();
+            *held.entry(name).or_default() += tables::backends_of(service).count();
         }
+        held
     }
 }
 
@@ -198,16 +181,4 @@ fn start(lab: &Lab, number: u8) -> Result<Replica> {
     }
     let addresses = replica(number).map(|address| SocketAddr::new(address, PORT));
     Replica::start(node.netns(), &name(number), &addresses)
-}
-
-/// Services by name, with how many backends each has in both families, sorted.
-fn held(dump: &Value) -> Vec<(String, usize)> {
-    let mut held = std::collections::BTreeMap::<String, usize>::new();
-    for service in dump["services"].as_array().into_iter().flatten() {
-        let tiers = service["tiers"].as_array().into_iter().flatten();
-        let count =
-            tiers.map(|tier| tier["backends"].as_array().map_or(0, Vec::len)).sum::<usize>();
-        *held.entry(service["name"].as_str().unwrap_or("?").to_owned()).or_default() += count;
-    }
-    held.into_iter().collect()
 }

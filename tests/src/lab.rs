@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write as _,
+    fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
@@ -145,6 +146,31 @@ impl Node {
     /// Gives it one more address, for example 10.77.2.9 for a second replica on node 2.
     pub fn add_address(&self, address: IpAddr) -> Result<()> {
         self.netns.ip(&added(address))
+    }
+
+    /// Drops whatever comes to this TCP port: there is no answer, and nothing says so.
+    pub fn swallow(&self, port: u16) -> Result<()> {
+        self.netns.nft(&format!(
+            "table inet hole {{\n chain in {{\n type filter hook input priority 0\n \
+             tcp dport {port} counter drop\n }}\n }}"
+        ))
+    }
+
+    /// Ends [`Self::swallow`].
+    pub fn answer_again(&self) -> Result<()> {
+        self.netns.nft("delete table inet hole")
+    }
+
+    /// TCP connections that were accepted on this node.
+    pub fn accepted(&self) -> Result<u64> {
+        let snmp = self.netns.run(|| fs::read_to_string("/proc/thread-self/net/snmp"));
+        let snmp = snmp.context("no counters of TCP")?;
+        let mut rows =
+            snmp.lines().filter(|line| line.starts_with("Tcp:")).map(|row| row.split(' '));
+        let (names, values) = (rows.next(), rows.next());
+        let mut columns = names.into_iter().flatten().zip(values.into_iter().flatten());
+        let found = columns.find(|(name, _)| *name == "PassiveOpens");
+        found.and_then(|(_, count)| count.parse().ok()).context("no count of what was accepted")
     }
 
     fn connect(&self) -> Result<()> {

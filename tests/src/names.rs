@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process,
     sync::{
@@ -47,6 +48,15 @@ impl Directory {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Writes a program in it, for the shell.
+    pub fn script(&self, name: &str, lines: &str) -> Result<PathBuf> {
+        let path = self.path.join(name);
+        fs::write(&path, format!("#!/bin/sh\n{lines}"))
+            .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
     }
 }
 

@@ -64,24 +64,7 @@ impl Netns {
     }
 
     fn feed(&self, command: &[&str], package: &str, batch: &str) -> Result<()> {
-        let name = command[0];
-        let output = self.run(|| -> Result<_> {
-            let mut program = Command::new(name)
-                .args(&command[1..])
-                .stdin(Stdio::piped())
-                .stdout(Stdio::null())
-                .stderr(Stdio::piped())
-                .spawn()
-                .with_context(|| format!("cannot run {name} (Debian package {package})"))?;
-            if let Some(mut stdin) = program.stdin.take() {
-                // It stops reading at its first error, which it reports below.
-                let _ = writeln!(stdin, "{batch}");
-            }
-            program.wait_with_output().with_context(|| format!("cannot wait for {name}"))
-        })?;
-        let errors = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{name} refused {batch:?}: {}", errors.trim());
-        Ok(())
+        self.run(|| feed(command, package, batch))
     }
 
     /// Where other programs find it while this process lives: `nsenter --net=PATH`.
@@ -105,4 +88,25 @@ fn on_own_thread<T: Send>(job: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| {
         scope.spawn(job).join().unwrap_or_else(|reason| panic::resume_unwind(reason))
     })
+}
+
+/// Runs a program in this thread's network and gives it `batch` to read.
+pub(crate) fn feed(command: &[&str], package: &str, batch: &str) -> Result<()> {
+    let name = command[0];
+    let mut program = Command::new(name)
+        .args(&command[1..])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run {name} (Debian package {package})"))?;
+    if let Some(mut stdin) = program.stdin.take() {
+        // It stops reading at its first error, which it reports below.
+        let _ = writeln!(stdin, "{batch}");
+    }
+    let output = program.wait_with_output();
+    let output = output.with_context(|| format!("cannot wait for {name}"))?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{name} refused {batch:?}: {}", errors.trim());
+    Ok(())
 }

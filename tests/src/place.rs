@@ -82,11 +82,18 @@ impl<'a> Place<'a> {
 #[derive(Debug)]
 pub(crate) struct Process(pub(crate) Child);
 
-impl Drop for Process {
-    fn drop(&mut self) {
+impl Process {
+    /// Kills it (SIGKILL) and waits for its end.
+    pub(crate) fn kill(&mut self) {
         // Both fail only for a process that has ended by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 

@@ -3,38 +3,35 @@
 use std::{
     env,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitCode},
     sync::OnceLock,
 };
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::{crash, dialer, replica, script, server, tenant};
+
 /// A part that a child process plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// `crate::replica::serve`.
-    Replica,
-    /// `crate::dialer::serve`.
+pub(crate) enum Role {
+    Crasher,
     Dialer,
-    /// `crate::script::serve`.
+    Replica,
     Scripter,
-    /// `crate::server::serve`.
     Server,
-    /// `crate::tenant::serve`.
     Tenant,
 }
 
 impl Role {
-    /// All parts, for a program that plays them itself.
-    pub const ALL: [Self; 5] =
-        [Self::Replica, Self::Dialer, Self::Scripter, Self::Server, Self::Tenant];
+    const ALL: [Self; 6] =
+        [Self::Crasher, Self::Dialer, Self::Replica, Self::Scripter, Self::Server, Self::Tenant];
 
-    /// Name of the program, or of the hidden subcommand.
-    #[must_use]
-    pub fn name(self) -> &'static str {
+    /// Name of the subcommand.
+    fn name(self) -> &'static str {
         match self {
-            Self::Replica => "replica",
+            Self::Crasher => "crasher",
             Self::Dialer => "dialer",
+            Self::Replica => "replica",
             Self::Scripter => "scripter",
             Self::Server => "server",
             Self::Tenant => "tenant",
@@ -42,23 +39,38 @@ impl Role {
     }
 }
 
+/// Plays the role that the first argument names, with the other ones.
+pub fn play(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode> {
+    let name = arguments.next().context("usage: helper ROLE ARGUMENT…")?;
+    let role = Role::ALL.into_iter().find(|role| role.name() == name);
+    match role.with_context(|| format!("there is no role {name}"))? {
+        Role::Crasher => return crash::trace(arguments),
+        Role::Dialer => dialer::serve(),
+        Role::Replica => replica::serve(arguments),
+        Role::Scripter => script::serve(),
+        Role::Server => server::serve(arguments),
+        Role::Tenant => tenant::serve(),
+    }
+    .map(|()| ExitCode::SUCCESS)
+}
+
 static OWN_SUBCOMMANDS: OnceLock<()> = OnceLock::new();
 
 /// Declares that this executable plays the roles itself, when called with the role's name as its
-/// first argument. Without, the programs of this package are looked for beside the executable.
+/// first argument. Without, `helper` is looked for beside the executable.
 pub fn are_own_subcommands() {
     OWN_SUBCOMMANDS.get_or_init(|| ());
 }
 
 /// The command that plays `role`.
 pub(crate) fn command(role: Role) -> Result<Command> {
-    if OWN_SUBCOMMANDS.get().is_some() {
+    let mut command = match OWN_SUBCOMMANDS.get() {
         // The link, not its target: that stays the same program when it is built anew.
-        let mut command = Command::new("/proc/self/exe");
-        command.arg(role.name());
-        return Ok(command);
-    }
-    Ok(Command::new(beside_this_test(role.name())?))
+        Some(()) => Command::new("/proc/self/exe"),
+        None => Command::new(beside_this_test("helper")?),
+    };
+    command.arg(role.name());
+    Ok(command)
 }
 
 /// The `redirector` to test: `REDIRECTOR_BIN`, or the one that cargo built last for this profile.
@@ -102,11 +114,6 @@ impl Earlier {
 /// The first process of a guest, see `crate::vm`.
 pub(crate) fn vm_init() -> Result<PathBuf> {
     beside_this_test("vm-init")
-}
-
-/// The program that ends others, see `crate::crash`.
-pub(crate) fn crasher() -> Result<PathBuf> {
-    beside_this_test("crasher")
 }
 
 /// Cargo puts a test into `<target>/<profile>/deps` and programs one up.

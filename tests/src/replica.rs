@@ -7,8 +7,8 @@ use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::AsFd as _,
-    process::{Child, Stdio},
-    thread,
+    process::Stdio,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -24,12 +24,12 @@ use nix::{
 
 use crate::{
     netns::Netns,
-    place::Place,
+    place::{Place, Process},
     programs::{self, Role},
 };
 
 /// What the process prints once it listens everywhere.
-const READY: &str = "ready";
+pub(crate) const READY: &str = "ready";
 /// A client that does not go away is dropped after this long.
 const LONGEST_REQUEST: Duration = Duration::from_secs(5);
 /// Milliseconds. A client that asks nothing is answered all the same, this much later.
@@ -41,7 +41,7 @@ pub struct Replica {
     name: String,
     addresses: Vec<SocketAddr>,
     netns: Netns,
-    process: Option<Child>,
+    process: Option<Process>,
 }
 
 impl Replica {
@@ -75,7 +75,8 @@ impl Replica {
         let mut command = programs::command(Role::Replica)?;
         command.arg(&self.name).args(self.addresses.iter().map(SocketAddr::to_string));
         command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let process = self.process.insert(Place::netns(&self.netns).spawn(command)?);
+        let process = Process(Place::netns(&self.netns).spawn(command)?);
+        let process = &mut self.process.insert(process).0;
         let mut line = String::new();
         if let Some(stdout) = process.stdout.take() {
             BufReader::new(stdout).read_line(&mut line).context("cannot read from a replica")?;
@@ -86,11 +87,7 @@ impl Replica {
 
     /// Kills the process (SIGKILL). From now on its node refuses connections to it.
     pub fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            // Both fail only for a process that has ended by itself.
-            let _ = process.kill();
-            let _ = process.wait();
-        }
+        self.process = None;
     }
 
     /// Whether its process lives: another process may have killed it.
@@ -104,7 +101,7 @@ impl Replica {
     /// Its process id, from a start to a `kill`.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.process.as_ref().map(Child::id)
+        self.process.as_ref().map(|process| process.0.id())
     }
 
     /// Stops it from answering (SIGSTOP). Connections to it are still accepted by the kernel until
@@ -119,15 +116,9 @@ impl Replica {
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
-        let Some(process) = &self.process else { bail!("replica {} does not run", self.name) };
-        kill(Pid::from_raw(process.id().cast_signed()), signal)
+        let Some(pid) = self.pid() else { bail!("replica {} does not run", self.name) };
+        kill(Pid::from_raw(pid.cast_signed()), signal)
             .with_context(|| format!("cannot send {signal} to replica {}", self.name))
-    }
-}
-
-impl Drop for Replica {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 
@@ -138,18 +129,22 @@ pub fn serve(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     for address in arguments {
         let address: SocketAddr =
             address.parse().with_context(|| format!("{address} is no socket address"))?;
-        let tcp = TcpListener::bind(address).with_context(|| format!("cannot serve {address}"))?;
-        let udp = UdpSocket::bind(address).with_context(|| format!("cannot serve {address}"))?;
-        let response = response(&name);
-        servers.push(thread::spawn(move || serve_tcp(&tcp, &response)));
-        let name = name.clone();
-        servers.push(thread::spawn(move || serve_udp(&udp, &name)));
+        servers.extend(answer_at(address, &name)?);
     }
     writeln!(io::stdout(), "{READY}").context("nobody waits for this replica")?;
     for server in servers {
         let _ = server.join();
     }
     Ok(())
+}
+
+/// Answers with that name at an address, TCP and UDP, on threads that end with the process.
+pub(crate) fn answer_at(address: SocketAddr, name: &str) -> Result<[JoinHandle<()>; 2]> {
+    let tcp = TcpListener::bind(address).with_context(|| format!("cannot serve {address}"))?;
+    let udp = UdpSocket::bind(address).with_context(|| format!("cannot serve {address}"))?;
+    let (response, name) = (response(name), name.to_owned());
+    let tcp = thread::spawn(move || serve_tcp(&tcp, &response));
+    Ok([tcp, thread::spawn(move || serve_udp(&udp, &name))])
 }
 
 pub(crate) fn response(name: &str) -> String {

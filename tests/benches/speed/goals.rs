@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use crate::report::say;
+use crate::report::print_line;
 
 /// A number that must not be above a limit.
 #[derive(Debug, Clone, Serialize)]
@@ -40,7 +40,7 @@ pub fn print(goals: &[Goal]) -> Result<bool> {
         let (measured, at_most) = (number(*measured), number(*at_most));
         text += &format!("  {what:<52}{measured:>10}{at_most:>10}  {verdict}{remark}\n");
     }
-    say(text.trim_end())?;
+    print_line(text.trim_end())?;
     Ok(goals.iter().all(|goal| goal.is_met))
 }
 

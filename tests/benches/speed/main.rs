@@ -26,7 +26,7 @@ use clap::Parser;
 use redirector_tests::bpffs::Bpffs;
 use serde_json::json;
 
-use crate::{dials::Effort, exchanges::Rules, ground::Ground, report::say};
+use crate::{dials::Effort, exchanges::Rules, ground::Ground, report::print_line};
 
 /// Measure what a redirected connect costs, beside what else there is
 #[derive(Debug, Parser)]
@@ -84,7 +84,7 @@ fn bench(args: &Args) -> Result<ExitCode> {
     let cpu = ground::keep_to_one_cpu()?;
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").context("no /proc")?;
     let kernel = kernel.trim();
-    say(&format!(
+    print_line(&format!(
         "Linux {kernel}, everything on CPU {cpu}. Contenders alternate in rounds; times are medians\n\
          over the rounds, ratios are medians of each round's ratio."
     ))?;
@@ -105,7 +105,7 @@ fn bench(args: &Args) -> Result<ExitCode> {
     goals.extend(met);
 
     let all_met = goals::print(&goals)?;
-    say(&format!("\nmeasured in {:.0} s", begin.elapsed().as_secs_f64()))?;
+    print_line(&format!("\nmeasured in {:.0} s", begin.elapsed().as_secs_f64()))?;
     if let Some(path) = &args.json {
         let all = json!({ "kernel": kernel, "tables": tables, "goals": goals });
         fs::write(path, serde_json::to_string_pretty(&all)?)

@@ -66,7 +66,7 @@ impl Table {
                 text += &format!("{cell:>COLUMN$}");
             }
         }
-        say(&text)
+        print_line(&text)
     }
 }
 
@@ -90,6 +90,6 @@ impl Unit {
 }
 
 /// One or more lines on stdout.
-pub fn say(text: &str) -> Result<()> {
+pub fn print_line(text: &str) -> Result<()> {
     writeln!(io::stdout(), "{text}").context("cannot print")
 }

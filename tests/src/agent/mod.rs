@@ -1,6 +1,7 @@
 //! The real agent as a process of a test: started, watched, killed, and taken away again.
 
 mod admin;
+mod ask;
 mod log;
 mod options;
 

@@ -43,6 +43,7 @@ use tokio::runtime::{Builder, Runtime};
 pub use access::{Rule, Token};
 pub use failure::Failure;
 pub use faults::{Effect, Fault, Faults};
+pub use kubeconfig::kubectl;
 pub use log::{Request, Verb};
 pub use options::Options;
 pub use real::RealApi;
@@ -234,18 +235,6 @@ impl Api {
         self.files.path().join("kubeconfig")
     }
 
-    /// The CA's certificate as a file; empty without TLS.
-    #[must_use]
-    pub fn ca_file(&self) -> PathBuf {
-        self.files.path().join("ca.crt")
-    }
-
-    /// The first token as a file.
-    #[must_use]
-    pub fn token_file(&self) -> PathBuf {
-        self.files.path().join("token")
-    }
-
     /// What goes wrong.
     #[must_use]
     pub fn faults(&self) -> &Faults {
@@ -281,26 +270,9 @@ impl Api {
         self.write_files()
     }
 
-    /// Another CA and certificate for connections from now on; the files say so.
-    ///
-    /// # Errors
-    ///
-    /// The files cannot be written.
-    pub fn rotate_ca(&self) -> Result<()> {
-        let new = Certificates::new(self.address().ip(), &self.server.options.names)?;
-        *self.server.certificates.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Arc::new(new));
-        self.write_files()
-    }
-
     /// Refuses connections from when this returns; those that are there stay.
     pub fn refuse(&self) {
         self.listeners.close();
-    }
-
-    /// Cuts all connections that are there.
-    pub fn cut_connections(&self) {
-        self.listeners.cut();
     }
 
     /// Goes away: refuses connections and cuts those that are there. Objects stay.

@@ -24,7 +24,10 @@ use nix::{
 
 pub use trace::trace;
 
-use crate::{names::Directory, programs};
+use crate::{
+    names::Directory,
+    programs::{self, Role},
+};
 
 /// How the process `crasher` ends when it has killed the program.
 pub const CRASHED: i32 = 137;
@@ -47,7 +50,7 @@ impl Crasher {
 
     /// The command that runs `program` with the arguments that are added. A SIGTERM is passed on.
     pub fn command(&self, program: &Path) -> Result<Command> {
-        let mut command = Command::new(programs::crasher()?);
+        let mut command = programs::command(Role::Crasher)?;
         command.arg(self.0.path()).arg(program);
         Ok(command)
     }

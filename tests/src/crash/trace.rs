@@ -1,7 +1,6 @@
 //! What the process `crasher` does: runs a program, stops it at the calls in question, kills it.
 
 use std::{
-    env,
     fs::{self, OpenOptions},
     io::{self, Write as _},
     mem::MaybeUninit,
@@ -29,8 +28,7 @@ use super::{
 };
 
 /// Its arguments are the directory of its guard, a program, and that one's arguments.
-pub fn trace() -> Result<ExitCode> {
-    let mut arguments = env::args_os().skip(1);
+pub fn trace(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode> {
     let directory = PathBuf::from(arguments.next().context("no directory")?);
     let mut command = Command::new(arguments.next().context("no program")?);
     command.args(arguments);

@@ -1,27 +1,23 @@
 //! The guard's half: starts the dialling process, gives it orders and reads what it reports.
 
 use std::{
-    io::{BufRead as _, BufReader, Lines, Write as _},
-    process::{ChildStdin, ChildStdout, Stdio},
+    process::ChildStdin,
     sync::mpsc::{self, Receiver},
     thread,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use super::{Dial, Dialled, Line, Load, Order, Second};
 use crate::{
     place::{Place, Process},
     programs::{self, Role},
+    worker::{Worker, parse, write_line},
 };
 
 /// A dialling process. Dropping it kills the process.
 #[derive(Debug)]
-pub struct Client {
-    process: Process,
-    orders: ChildStdin,
-    reports: Lines<BufReader<ChildStdout>>,
-}
+pub struct Client(Worker);
 
 /// A load under way in a process of its own. Dropping it kills the process.
 #[derive(Debug)]
@@ -35,30 +31,22 @@ pub struct LoadRun {
 impl Client {
     /// Starts one. In the place's cgroup its dials are redirected.
     pub fn start(place: Place<'_>) -> Result<Self> {
-        let mut command = programs::command(Role::Dialer)?;
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = place.spawn(command)?;
-        let (Some(orders), Some(reports)) = (process.stdin.take(), process.stdout.take()) else {
-            bail!("a dialer without pipes");
-        };
-        Ok(Self { process: Process(process), orders, reports: BufReader::new(reports).lines() })
+        Worker::start(place, programs::command(Role::Dialer)?).map(Self)
     }
 
     /// Its process, for example to move it into another cgroup.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.process.0.id()
+        self.0.pid()
     }
 
     /// Dials `times` times, one after the other.
     pub fn dial(&mut self, dial: Dial, times: u32) -> Result<Vec<Dialled>> {
-        order(&mut self.orders, Order::Dial(dial, times))?;
+        self.0.tell(&Order::Dial(dial, times))?;
         let mut all = Vec::new();
         for _ in 0..times {
-            let text = self.reports.next().context("the dialer has ended; see its error above")?;
-            let Line::Dialled(dialled) = parse(&text.context("cannot read from the dialer")?)?
-            else {
-                bail!("the dialer reports a load that nobody has ordered");
+            let Line::Dialled(dialled) = self.0.reply()? else {
+                bail!("the dialer reports a load that no test has ordered");
             };
             all.push(dialled);
         }
@@ -67,12 +55,12 @@ impl Client {
 
     /// Starts a load. Its reports come through a channel while the caller does other things.
     pub fn load(mut self, load: Load) -> Result<LoadRun> {
-        order(&mut self.orders, Order::Load(load))?;
-        let Self { process, orders, reports } = self;
+        self.0.tell(&Order::Load(load))?;
+        let Worker { process, orders, replies } = self.0;
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
             // Ends with the process. What it cannot read, the receiver misses as `Ended`.
-            for line in reports.map_while(Result::ok).map_while(|text| parse(&text).ok()) {
+            for line in replies.map_while(Result::ok).map_while(|text| parse(&text).ok()) {
                 if sender.send(line).is_err() {
                     return;
                 }
@@ -91,8 +79,16 @@ impl LoadRun {
 
     /// Ends the load and returns what was not received yet, and the sums over all of it.
     pub fn stop(mut self) -> Result<(Vec<Line>, Second)> {
-        order(&mut self.orders, Order::Stop)?;
+        write_line(&mut self.orders, &Order::Stop)?;
         self.wait()
+    }
+
+    /// Ends the load and returns what it has reported, in the order in which the dials began.
+    pub fn dialled(self) -> Result<Vec<Dialled>> {
+        let (lines, _) = self.stop()?;
+        let mut dialled: Vec<_> = lines.into_iter().filter_map(Line::dialled).collect();
+        dialled.sort_by_key(|dialled| dialled.at_us);
+        Ok(dialled)
     }
 
     /// Waits for the end of a load with a duration; returns as `stop` does.
@@ -106,13 +102,4 @@ impl LoadRun {
         }
         bail!("the dialer ended before its load; see its error above")
     }
-}
-
-fn order(orders: &mut ChildStdin, order: Order) -> Result<()> {
-    let text = serde_json::to_string(&order).context("an order that is not JSON")?;
-    writeln!(orders, "{text}").context("the dialer has ended; see its error above")
-}
-
-fn parse(text: &str) -> Result<Line> {
-    serde_json::from_str(text).with_context(|| format!("the dialer reports {text:?}"))
 }

@@ -14,6 +14,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::{Dialled, Line, Load, Order, Second, dial::dial};
+use crate::worker::write_line;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// How soon a waiting thread of a load notices that it shall stop.
@@ -129,10 +130,4 @@ impl Report {
         self.next_second()?;
         write_line(&mut io::stdout(), &Line::Ended(self.all))
     }
-}
-
-fn write_line(out: &mut impl io::Write, line: &Line) -> Result<()> {
-    let mut text = serde_json::to_string(line).context("a line that is not JSON")?;
-    text.push('\n');
-    out.write_all(text.as_bytes()).context("nobody reads what this dialer reports")
 }

@@ -29,6 +29,7 @@ use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 pub use client::{Client, LoadRun};
+pub(crate) use dial::dial;
 pub use load::serve;
 
 /// How one dial is made, always with a fresh socket.
@@ -74,7 +75,7 @@ pub struct Dialled {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// Whether it failed in `connect` (or `sendto`), or after it.
-    pub stage: Stage,
+    pub phase: ConnectPhase,
     /// The number of the error; `ETIMEDOUT` and `EAGAIN` when the dial's own timeout ran out in
     /// the connect and in the wait for the answer; `None` if the answer was cut short.
     pub errno: Option<i32>,
@@ -82,7 +83,7 @@ pub struct Failure {
 
 /// How far a dial came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Stage {
+pub enum ConnectPhase {
     /// There was no connection.
     Connect,
     /// There was a connection, but no answer.
@@ -159,7 +160,43 @@ impl Dial {
     }
 }
 
+impl Load {
+    /// So many dials a second, by at most 4 at the same time, until it is stopped; only those that
+    /// fail are reported.
+    #[must_use]
+    pub fn new(dial: Dial, rate: u32) -> Self {
+        Self { dial, rate, threads: 4, duration_ms: None, every: false }
+    }
+}
+
+impl Line {
+    /// The dial that it reports.
+    #[must_use]
+    pub fn dialled(self) -> Option<Dialled> {
+        match self {
+            Self::Dialled(dialled) => Some(dialled),
+            Self::Second(_) | Self::Ended(_) => None,
+        }
+    }
+}
+
 impl Second {
+    /// The sums over these dials.
+    #[must_use]
+    pub fn of(dialled: &[Dialled]) -> Self {
+        let mut sums = Self::default();
+        dialled.iter().for_each(|one| sums.count(one));
+        sums
+    }
+
+    /// The sums over all of them.
+    #[must_use]
+    pub fn sum(all: impl IntoIterator<Item = Self>) -> Self {
+        let mut sums = Self::default();
+        all.into_iter().for_each(|one| sums.add(&one));
+        sums
+    }
+
     fn count(&mut self, dialled: &Dialled) {
         self.dials += 1;
         self.slowest_us = self.slowest_us.max(dialled.total_us);

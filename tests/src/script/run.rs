@@ -1,16 +1,17 @@
 //! What the process does: the system calls of each step, with nothing between them and the test.
 
 use std::{
-    io::{self, BufRead as _, Write as _},
+    io,
     os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
     ptr,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{Kind, Outcome, RawAddress, Reply, Step};
+use crate::worker;
 
 /// How long an answer on the same machine is waited for; a test that waits this long has failed.
 const LONGEST_WAIT: Duration = Duration::from_secs(3);
@@ -18,15 +19,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3);
 /// The process `scripter`. Ends with its input.
 pub fn serve() -> Result<()> {
     let mut socket = None;
-    for line in io::stdin().lock().lines() {
-        let script: Vec<Step> = serde_json::from_str(&line.context("no more scripts")?)
-            .context("a script that is none")?;
-        let replies: Vec<_> = script.iter().map(|step| timed(&mut socket, step)).collect();
-        let mut text = serde_json::to_string(&replies).context("replies that are not JSON")?;
-        text.push('\n');
-        io::stdout().write_all(text.as_bytes()).context("nobody reads the replies")?;
-    }
-    Ok(())
+    worker::serve(|script: Vec<Step>| -> Vec<Reply> {
+        script.iter().map(|step| timed(&mut socket, step)).collect()
+    })
 }
 
 fn timed(socket: &mut Option<OwnedFd>, step: &Step) -> Reply {

@@ -6,13 +6,9 @@
 
 mod run;
 
-use std::{
-    io::{BufRead as _, BufReader, Lines, Write as _},
-    net::SocketAddr,
-    process::{Child, ChildStdin, ChildStdout, Stdio},
-};
+use std::net::SocketAddr;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 pub use run::serve;
@@ -20,6 +16,7 @@ pub use run::serve;
 use crate::{
     place::Place,
     programs::{self, Role},
+    worker::Worker,
 };
 
 /// What the process is told. End of input ends it.
@@ -64,22 +61,14 @@ impl Listen {
 
 /// A server. Dropping it kills the process, but not what it has forked: that ends with its cgroup.
 #[derive(Debug)]
-pub struct Server {
-    process: Child,
-    orders: ChildStdin,
-    replies: Lines<BufReader<ChildStdout>>,
-}
+pub struct Server(Worker);
 
 impl Server {
     /// Starts one without listeners. The name is what it answers with; one line.
     pub fn start(place: Place<'_>, name: &str) -> Result<Self> {
         let mut command = programs::command(Role::Server)?;
-        command.arg(name).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = place.spawn(command)?;
-        let (Some(orders), Some(replies)) = (process.stdin.take(), process.stdout.take()) else {
-            bail!("a server without pipes");
-        };
-        Ok(Self { process, orders, replies: BufReader::new(replies).lines() })
+        command.arg(name);
+        Worker::start(place, command).map(Self)
     }
 
     /// Starts a server that listens.
@@ -112,29 +101,16 @@ impl Server {
     /// Its process.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.process.id()
+        self.0.pid()
     }
 
     /// Kills the process (SIGKILL) and waits for its end: its descriptors are closed.
     pub fn kill(&mut self) {
-        // Both fail only for a process that has ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.0.process.kill();
     }
 
     fn order(&mut self, order: Order) -> Result<u32> {
-        let text = serde_json::to_string(&order).context("an order that is not JSON")?;
-        writeln!(self.orders, "{text}").context("the server has ended; see its error above")?;
-        let reply = self.replies.next().context("the server has ended; see its error above")?;
-        let reply = reply.context("cannot read from the server")?;
-        let reply: Result<u32, String> =
-            serde_json::from_str(&reply).with_context(|| format!("the server says {reply:?}"))?;
+        let reply: Result<u32, String> = self.0.ask(&order)?;
         reply.map_err(|error| anyhow!("{order:?}: {error}"))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
     }
 }

@@ -1,7 +1,7 @@
 //! What the process does: `server NAME`.
 
 use std::{
-    io::{self, BufRead as _, PipeReader, PipeWriter, Write as _},
+    io::{self, PipeReader, PipeWriter, Write as _},
     net::{SocketAddr, TcpListener},
     os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
     thread::{self, JoinHandle},
@@ -18,7 +18,10 @@ use nix::{
 };
 
 use super::{Listen, Order};
-use crate::replica::{answer_apart, response};
+use crate::{
+    replica::{answer_apart, response},
+    worker,
+};
 
 /// A listener, owned by the thread that serves it: no other thread's system call may hold it open.
 struct Serving {
@@ -31,14 +34,7 @@ struct Serving {
 pub fn serve(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     let name = arguments.next().context("usage: server NAME")?;
     let mut listeners: Vec<Option<Serving>> = Vec::new();
-    for line in io::stdin().lock().lines() {
-        let line = line.context("cannot read orders")?;
-        let order = serde_json::from_str(&line).context("an order that is none")?;
-        let reply = obey(order, &name, &mut listeners).map_err(|error| format!("{error:#}"));
-        let text = serde_json::to_string(&reply).context("a reply that is not JSON")?;
-        writeln!(io::stdout(), "{text}").context("nobody waits for this server")?;
-    }
-    Ok(())
+    worker::serve(|order| obey(order, &name, &mut listeners).map_err(|error| format!("{error:#}")))
 }
 
 fn obey(order: Order, name: &str, listeners: &mut Vec<Option<Serving>>) -> Result<u32> {

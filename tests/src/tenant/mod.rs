@@ -11,22 +11,21 @@ mod own;
 mod run;
 
 use std::{
-    io::{BufRead as _, BufReader, Lines, Write as _},
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
-    process::{ChildStdin, ChildStdout, Stdio},
 };
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 pub use attempt::{Attempt, Tally};
 pub use run::serve;
 
 use crate::{
-    place::{Place, Process},
+    place::Place,
     privileges::TENANT,
     programs::{self, Role},
+    worker::Worker,
 };
 
 /// What the process is told. End of input ends it.
@@ -48,29 +47,21 @@ pub(crate) enum Order {
 
 /// A tenant's process. Dropping it kills the process.
 #[derive(Debug)]
-pub struct Tenant {
-    process: Process,
-    orders: ChildStdin,
-    replies: Lines<BufReader<ChildStdout>>,
-}
+pub struct Tenant(Worker);
 
 impl Tenant {
     /// Starts one. In the place's cgroup its sockets are redirected.
     pub fn start(place: Place<'_>) -> Result<Self> {
         let program = programs::command(Role::Tenant)?;
         let mut command = TENANT.command(Path::new(program.get_program()), &[]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = place.spawn(command)?;
-        let (Some(orders), Some(replies)) = (process.stdin.take(), process.stdout.take()) else {
-            bail!("a tenant without pipes");
-        };
-        Ok(Self { process: Process(process), orders, replies: BufReader::new(replies).lines() })
+        command.args(program.get_args());
+        Worker::start(place, command).map(Self)
     }
 
     /// Its process, for example to move it into another cgroup.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.process.0.id()
+        self.0.pid()
     }
 
     /// Makes a user namespace with a network of its own, or another such network if it has one: these
@@ -101,15 +92,12 @@ impl Tenant {
 
     /// Starts to connect; [`end`](Self::end) says how that ended.
     pub fn begin(&mut self, attempt: Attempt) -> Result<()> {
-        self.tell(&Order::Attempt(attempt))
+        self.0.tell(&Order::Attempt(attempt))
     }
 
     /// Waits for what was begun.
     pub fn end(&mut self) -> Result<Tally> {
-        let reply = self.replies.next().context("the tenant has ended; see its error above")?;
-        let reply = reply.context("cannot read from the tenant")?;
-        let reply: Result<Tally, String> =
-            serde_json::from_str(&reply).with_context(|| format!("the tenant says {reply:?}"))?;
+        let reply: Result<Tally, String> = self.0.reply()?;
         reply.map_err(|error| anyhow!("the tenant cannot: {error}"))
     }
 
@@ -119,12 +107,7 @@ impl Tenant {
     }
 
     fn order(&mut self, order: &Order) -> Result<Tally> {
-        self.tell(order)?;
+        self.0.tell(order)?;
         self.end()
-    }
-
-    fn tell(&mut self, order: &Order) -> Result<()> {
-        let text = serde_json::to_string(order).context("an order that is not JSON")?;
-        writeln!(self.orders, "{text}").context("the tenant has ended; see its error above")
     }
 }

@@ -1,18 +1,14 @@
 //! A network that a process without rights makes for itself.
 
-use std::{
-    fmt::Write as _,
-    fs,
-    io::Write as _,
-    net::IpAddr,
-    process::{Command, Stdio},
-};
+use std::{fmt::Write as _, fs, net::IpAddr};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use nix::{
     sched::{CloneFlags, unshare},
     unistd::{getgid, getuid},
 };
+
+use crate::netns;
 
 /// Whatever is not local leaves by a cable whose other end no process reads.
 const LOST: &str = "link set lo up\n\
@@ -48,23 +44,5 @@ pub(super) fn make(is_first: bool, addresses: &[IpAddr]) -> Result<()> {
             IpAddr::V6(address) => writeln!(batch, "addr add {address}/128 dev lo nodad"),
         };
     }
-    ip(&batch)
-}
-
-fn ip(batch: &str) -> Result<()> {
-    let mut program = Command::new("ip")
-        .args(["-batch", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("cannot run ip (Debian package iproute2)")?;
-    if let Some(mut stdin) = program.stdin.take() {
-        // It stops reading at its first error, which it reports below.
-        let _ = stdin.write_all(batch.as_bytes());
-    }
-    let output = program.wait_with_output().context("cannot wait for ip")?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "ip refused {batch:?}: {}", errors.trim());
-    Ok(())
+    netns::feed(&["ip", "-batch", "-"], "iproute2", &batch)
 }

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::{self, BufRead as _, Write as _},
     net::{SocketAddr, TcpListener},
     os::fd::AsRawFd as _,
     path::Path,
@@ -23,19 +22,12 @@ use nix::{
 };
 
 use super::{Attempt, Order, Tally, held::Held, own};
+use crate::worker;
 
 /// The process `tenant`. Ends with its input.
 pub fn serve() -> Result<()> {
     let mut state = State::default();
-    for line in io::stdin().lock().lines() {
-        let order: Order = serde_json::from_str(&line.context("no more orders")?)
-            .context("an order that is none")?;
-        let reply = state.obey(&order).map_err(|error| format!("{order:?}: {error:#}"));
-        let mut text = serde_json::to_string(&reply).context("a reply that is not JSON")?;
-        text.push('\n');
-        io::stdout().write_all(text.as_bytes()).context("nobody reads the replies")?;
-    }
-    Ok(())
+    worker::serve(|order| state.obey(&order).map_err(|error| format!("{order:?}: {error:#}")))
 }
 
 /// What lasts from one order to the next.

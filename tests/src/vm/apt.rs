@@ -151,12 +151,12 @@ impl Mirrors {
             .output()
             .context("cannot run apt-get: the kernel tests need a Debian machine")?;
         let targets = String::from_utf8_lossy(&output.stdout);
-        Self::among(&targets, codename.trim_matches('"'))
+        Self::found_in(&targets, codename.trim_matches('"'))
             .with_context(|| format!("no apt source of this machine has the release {codename}"))
     }
 
     /// `targets` has a line `<base address> <release>` for every apt source.
-    fn among(targets: &str, codename: &str) -> Option<Self> {
+    fn found_in(targets: &str, codename: &str) -> Option<Self> {
         let site = |wanted: &dyn Fn(&str) -> bool| {
             targets.lines().find_map(|line| {
                 let (site, release) = line.split_once(' ')?;
@@ -210,11 +210,11 @@ mod tests {
                        http://mirror.invalid/d bookworm-updates\n\
                        http://mirror.invalid/s bookworm-security\n";
 
-        let mirrors = Mirrors::among(targets, "bookworm").expect("the release is there");
+        let mirrors = Mirrors::found_in(targets, "bookworm").expect("the release is there");
 
         assert_eq!(mirrors.main, "http://mirror.invalid/d");
         assert_eq!(mirrors.security.as_deref(), Some("http://mirror.invalid/s"));
-        assert_eq!(Mirrors::among("https://packages.invalid/x nodistro\n", "bookworm"), None);
+        assert_eq!(Mirrors::found_in("https://packages.invalid/x nodistro\n", "bookworm"), None);
     }
 
     #[test]

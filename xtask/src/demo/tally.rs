@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use redirector_tests::dialer::{Dialled, Stage};
+use redirector_tests::dialer::{ConnectPhase, Dialled};
 
 use super::{
     cluster::{self, MEMBERS, ReplicaState, TIERS},
@@ -69,7 +69,7 @@ impl From<&Dialled> for Dial {
         let outcome = match outcome {
             Ok(answer) => cluster::member(answer).ok_or(Failure { is_late: true, errno: 0 }),
             Err(failure) => Err(Failure {
-                is_late: failure.stage == Stage::Answer,
+                is_late: failure.phase == ConnectPhase::Answer,
                 errno: failure.errno.unwrap_or(0),
             }),
         };

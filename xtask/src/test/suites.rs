@@ -15,6 +15,10 @@ use anyhow::{Context as _, Result, bail};
 use super::{earlier::Earlier, outcome::Outcome};
 use crate::workspace;
 
+/// The one test binary of the tests crate: each would link the whole product. Its folder holds a file
+/// or a folder for each suite.
+const BINARY: &str = "suites";
+
 /// Suites whose tests may run side by side. The tests of others share what there is one of in a suite,
 /// or the two cores that a load test wants.
 const PARALLEL: &[&str] =
@@ -55,7 +59,7 @@ pub(super) struct Run {
 pub(super) enum Suite {
     /// Libraries, binaries and examples in the documentation of every crate but the tests crate.
     Unit,
-    /// One file of `tests/tests`, by its name.
+    /// A module of the binary [`BINARY`], by its name.
     Integration(String),
 }
 
@@ -68,9 +72,9 @@ struct Output {
     hidden: String,
 }
 
-/// The unit tests, then the files of `tests/tests` by name.
+/// The unit tests, then the suites by name.
 pub(super) fn all() -> Result<Vec<Suite>> {
-    let dir = workspace::root().join("tests/tests");
+    let dir = directory();
     let mut names = Vec::new();
     for entry in fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))? {
         names.extend(name_of(&entry?.path()));
@@ -95,16 +99,12 @@ pub(super) fn select(names: &[String], agents: Agents) -> Result<Vec<Suite>> {
     Ok(all.into_iter().filter(is_wanted).collect())
 }
 
-/// Compiles what `suites` run, by as few calls as possible: each uses both cores to its end only
-/// where it links several. Whether that worked shows when they run.
+/// Compiles what `suites` run. Whether that worked shows when they run.
 pub(super) fn compile(suites: &[Suite]) {
     println!("compiling the suites");
-    let (units, files): (Vec<_>, Vec<_>) = suites.iter().partition(|suite| **suite == Suite::Unit);
-    for selection in [units, files] {
-        if !selection.is_empty() {
-            let arguments = selection.into_iter().flat_map(Suite::selection);
-            let _ = cargo_test().args(arguments).arg("--no-run").status();
-        }
+    let (units, others): (Vec<_>, Vec<_>) = suites.iter().partition(|suite| **suite == Suite::Unit);
+    for suite in units.first().into_iter().chain(others.first()) {
+        let _ = cargo_test().args(suite.selection()).arg("--no-run").status();
     }
 }
 
@@ -121,9 +121,9 @@ impl Suite {
         let Self::Integration(name) = self else {
             return "The tests inside the crates, and the examples in their documentation.".into();
         };
-        let dir = workspace::root().join("tests/tests");
+        let dir = directory();
         let source = fs::read_to_string(dir.join(format!("{name}.rs")))
-            .or_else(|_| fs::read_to_string(dir.join(name).join("main.rs")))
+            .or_else(|_| fs::read_to_string(dir.join(name).join("mod.rs")))
             .unwrap_or_default();
         source.lines().next().and_then(|line| line.strip_prefix("//! ")).unwrap_or("").to_owned()
     }
@@ -149,7 +149,7 @@ impl Suite {
                 .env("REDIRECTOR_BIN", workspace::target().join("debug/unprivileged"))
                 .env("REDIRECTOR_UNPRIVILEGED_BIN", workspace::redirector_binary(true));
         }
-        cargo.args(["--no-fail-fast", "--", "--show-output"]);
+        cargo.args(["--no-fail-fast", "--", "--show-output"]).args(self.filter());
         if !PARALLEL.contains(&self.name()) {
             cargo.arg("--test-threads=1");
         }
@@ -208,11 +208,20 @@ impl Suite {
         *self != Self::Unit
     }
 
-    /// Arguments of `cargo test`. Those of several files can be joined.
+    /// Arguments of `cargo test`.
     fn selection(&self) -> Vec<&str> {
         match self {
             Self::Unit => vec!["--workspace", "--exclude", "redirector-tests"],
-            Self::Integration(name) => vec!["--package", "redirector-tests", "--test", name],
+            Self::Integration(_) => vec!["--package", "redirector-tests", "--test", BINARY],
+        }
+    }
+
+    /// What the names of its tests have in common, and no others. libtest looks for it anywhere in a
+    /// name.
+    fn filter(&self) -> Option<String> {
+        match self {
+            Self::Unit => None,
+            Self::Integration(name) => Some(format!("{name}::")),
         }
     }
 }
@@ -225,11 +234,19 @@ fn cargo_test() -> Command {
     cargo
 }
 
-/// The suite that cargo makes of a file or folder in `tests/tests`.
+fn directory() -> PathBuf {
+    workspace::root().join("tests/tests").join(BINARY)
+}
+
+/// The suite in a file or folder.
 fn name_of(path: &Path) -> Option<String> {
-    let is_suite = path.extension().is_some_and(|extension| extension == "rs")
-        || path.join("main.rs").is_file();
-    is_suite.then(|| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))?
+    let name = path.file_stem()?.to_string_lossy().into_owned();
+    let is_suite = if path.is_dir() {
+        path.join("mod.rs").is_file()
+    } else {
+        path.extension().is_some_and(|extension| extension == "rs") && name != "main"
+    };
+    is_suite.then_some(name)
 }
 
 /// Calls `each` with every line until the writers have closed their end.
@@ -238,5 +255,23 @@ fn lines(source: Option<impl Read>, mut each: impl FnMut(&str)) {
     for line in BufReader::new(source).split(b'\n') {
         let Ok(line) = line else { return };
         each(&String::from_utf8_lossy(&line));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_module_below_a_suite_is_called_as_a_suite() {
+        let all = all().expect("the suites");
+        let is_suite = |name: &str| all.iter().any(|suite| suite.name() == name);
+        for suite in &all {
+            let folder = directory().join(suite.name());
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let name = entry.path().file_stem().expect("a name").to_string_lossy().into_owned();
+                assert!(!is_suite(&name), "{}: its tests would run with {name}", suite.name());
+            }
+        }
     }
 }

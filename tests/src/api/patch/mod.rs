@@ -1,8 +1,6 @@
 //! The four ways to patch an object, and who owns which of its fields.
 
 mod apply;
-mod json;
-mod merge;
 mod owners;
 mod paths;
 mod schema;
@@ -38,11 +36,18 @@ pub(crate) fn apply(
     match patch {
         Patch::Merge(patch) => {
             let mut value = live.clone();
-            merge::merge(&mut value, patch);
+            json_patch::merge(&mut value, &patch);
             Ok(value)
         }
-        Patch::Json(patch) => json::patched(live, &patch)
-            .map_err(|why| Failure::new(422, "Invalid", format!("the patch is invalid: {why}"))),
+        Patch::Json(patch) => {
+            let invalid =
+                |why: String| Failure::new(422, "Invalid", format!("the patch is invalid: {why}"));
+            let patch: json_patch::Patch =
+                serde_json::from_value(patch).map_err(|why| invalid(why.to_string()))?;
+            let mut value = live.clone();
+            json_patch::patch(&mut value, &patch).map_err(|why| invalid(why.to_string()))?;
+            Ok(value)
+        }
         Patch::Strategic(patch) if resource.is_custom => {
             drop(patch);
             let why = "the body of the request was in an unknown format - accepted media types \

@@ -9,7 +9,6 @@ mod etcd;
 
 use std::{
     env, fs,
-    io::Write as _,
     net::{Ipv4Addr, SocketAddr, TcpStream},
     path::PathBuf,
     process::{Command, Stdio},
@@ -21,7 +20,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Server, kubeconfig};
+use super::{Server, kubeconfig, kubectl};
 use crate::{
     netns::Netns,
     place::{Place, Process},
@@ -234,23 +233,10 @@ impl RealApi {
     ///
     /// It cannot be run, or fails.
     pub fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String> {
-        let mut kubectl = Command::new("kubectl");
-        kubectl
-            .arg("--kubeconfig")
-            .arg(self.files.path().join("admin/kubeconfig"))
-            .arg("--cache-dir")
-            .arg(self.files.path().join("cache"))
-            .args(arguments)
-            .env_remove("KUBECONFIG")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut kubectl = Place::netns(&self.netns).spawn(kubectl).context("cannot run kubectl")?;
-        if let Some(mut stdin) = kubectl.stdin.take() {
-            // It may end without reading; then its error says more.
-            let _ = stdin.write_all(input.as_bytes());
-        }
-        let output = kubectl.wait_with_output().context("cannot wait for kubectl")?;
+        let (kubeconfig, cache) = ("admin/kubeconfig", "cache");
+        let [kubeconfig, cache] = [kubeconfig, cache].map(|name| self.files.path().join(name));
+        let place = Place::netns(&self.netns);
+        let output = kubectl(&kubeconfig, &cache, place, arguments, input)?;
         let error = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "kubectl {}: {error}", arguments.join(" "));
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())

@@ -22,14 +22,14 @@ use nix::sys::socket::{
     setsockopt, socket, sockopt,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     runtime::Handle,
     sync::{oneshot, watch},
 };
 
 use super::Server;
-use crate::{api::faults::TlsFault, netns::Netns};
+use crate::netns::Netns;
 
 /// A connection's task may be in the middle of a large list.
 const LONGEST_CUT: Duration = Duration::from_secs(5);
@@ -160,22 +160,13 @@ async fn accept(
     }
 }
 
-async fn serve(mut stream: TcpStream, server: Arc<Server>) {
+async fn serve(stream: TcpStream, server: Arc<Server>) {
     // Only speed depends on it.
     let _ = stream.set_nodelay(true);
     let certificates = server.certificates.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let Some(certificates) = certificates else { return connection(stream, server).await };
-    let acceptor = match server.faults.tls_now() {
-        TlsFault::None => &certificates.acceptor,
-        TlsFault::Stranger => &certificates.stranger,
-        TlsFault::Hang => return std::future::pending().await,
-        TlsFault::Garbage => {
-            let _ = stream.write_all(b"this is no TLS record at all\n").await;
-            return;
-        }
-    };
     // A client that does not believe the certificate goes away here.
-    if let Ok(stream) = acceptor.accept(stream).await {
+    if let Ok(stream) = certificates.acceptor.accept(stream).await {
         connection(stream, server).await;
     }
 }
@@ -186,7 +177,7 @@ async fn connection<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
 ) {
     let service = service_fn(move |request| {
         let server = Arc::clone(&server);
-        async move { server.answer(request).await }
+        async move { Ok::<_, std::convert::Infallible>(server.answer(request).await) }
     });
     let builder = auto::Builder::new(TokioExecutor::new());
     // Its error is that of a client that went away, or of a cut that a test wanted.

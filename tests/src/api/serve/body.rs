@@ -8,7 +8,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::{sync::mpsc, time::sleep};
 
@@ -28,26 +27,6 @@ impl Body {
     pub fn stream() -> (Feed, Self) {
         let (feed, chunks) = mpsc::channel(AHEAD);
         (feed, Self::Stream(chunks))
-    }
-
-    /// The first `limit` bytes; then the connection is cut, or nothing comes any more.
-    pub fn limited(mut self, limit: usize, is_cut: bool) -> Self {
-        let (feed, limited) = Self::stream();
-        tokio::spawn(async move {
-            let mut left = limit;
-            while left > 0
-                && let Some(Ok(frame)) = self.frame().await
-                && let Ok(mut chunk) = frame.into_data()
-            {
-                chunk.truncate(left);
-                left -= chunk.len();
-                if feed.send(Ok(chunk)).await.is_err() {
-                    return;
-                }
-            }
-            if is_cut { cut(&feed).await } else { feed.closed().await }
-        });
-        limited
     }
 }
 

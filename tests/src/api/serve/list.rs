@@ -55,13 +55,7 @@ impl Server {
         let key = call.route.key();
         let revision = call.query.number("resourceVersion").unwrap_or(0);
         self.reach(revision).await?;
-        let found = match call.replica {
-            None => self.store.lock().get(super::view::stored(resource), &key).cloned(),
-            Some(revision) => {
-                let all = self.store.lock().snapshot(super::view::stored(resource), revision)?;
-                all.iter().find(|stored| stored.key == key).cloned()
-            }
-        };
+        let found = self.store.lock().get(super::view::stored(resource), &key).cloned();
         let Some(found) = found else { return Err(Failure::not_found(resource, &key.1)) };
         if let Some(bytes) = self.faults.garbled(resource.plural).remove(&key) {
             return Ok(response(200, JSON, bytes));
@@ -136,7 +130,7 @@ impl Server {
         token: Option<&Token>,
     ) -> Result<(crate::api::store::Snapshot, u64), Failure> {
         let mut store = self.store.lock();
-        let current = call.replica.unwrap_or(store.revision);
+        let current = store.revision;
         let is_exact = call.query.get("resourceVersionMatch") == "Exact";
         let exact = call.query.number("resourceVersion").filter(|_| is_exact);
         let resource = super::view::stored(call.route.resource);

@@ -1,4 +1,4 @@
-//! HTTP: a request comes in, faults strike it, it is let in or not, and it is answered.
+//! HTTP: a request comes in, faults meet it, it is let in or not, and it is answered.
 
 mod accept;
 mod body;
@@ -10,15 +10,14 @@ mod watch;
 mod write;
 
 use std::{
-    future, io,
+    future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use bytes::Bytes;
 use hyper::{Request, Response, body::Incoming};
 use serde_json::Value;
-use tokio::time::sleep;
 
 pub(crate) use accept::Listeners;
 use body::Body;
@@ -30,7 +29,7 @@ use super::{
     access::{self, Ask, Token},
     discovery,
     failure::Failure,
-    faults::{Effect, Faults, RawAnswer, Then},
+    faults::{Effect, Faults},
     log::{self, Log, Verb},
     options::Options,
     resources,
@@ -57,9 +56,6 @@ struct Call {
     /// `fieldManager`, or what the client calls itself.
     manager: String,
     content_type: String,
-    /// Reads are answered as of this version.
-    replica: Option<u64>,
-    bookmarks_only: bool,
 }
 
 impl Server {
@@ -74,8 +70,7 @@ impl Server {
             || self.store.lock().get(resources::named("customresourcedefinitions"), &key).is_some()
     }
 
-    /// Errors: the connection is cut.
-    async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> io::Result<Response<Body>> {
+    async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
         let query = Query::parse(request.uri().query());
         let header = |name: &str| {
@@ -95,13 +90,10 @@ impl Server {
             let (resource, user, at) = (shown.clone(), user.clone(), Instant::now());
             self.log.begin(log::Request { verb, resource, path, user, code: 0, at, page })
         });
-        let struck = verb.map(|verb| self.faults.strike(verb, &shown, &user, page));
-        let (latency, effect) = struck.unwrap_or_default();
-        if !latency.is_zero() {
-            sleep(latency).await;
-        }
-        let outcome = match self.instead(effect.as_ref(), &shown).await? {
-            Some(response) => Ok(response),
+        let effect = verb.and_then(|verb| self.faults.of_request(verb, &shown));
+        let outcome = match effect {
+            Some(Effect::Status(code)) => Err(Failure::of_code(code)),
+            Some(Effect::Hang) => future::pending().await,
             None => match (token, route, verb) {
                 (Err(failure), ..) => Err(failure),
                 (Ok(_), None, _) => {
@@ -121,22 +113,7 @@ impl Server {
                     };
                     let (view, content_type) =
                         (View::of(&header("accept")), header("content-type"));
-                    let (mut replica, mut bookmarks_only) = (None, false);
-                    match &effect {
-                        Some(Effect::Replica(revision)) => replica = Some(*revision),
-                        Some(Effect::BookmarksOnly) => bookmarks_only = true,
-                        _ => {}
-                    }
-                    let call = Call {
-                        route,
-                        query,
-                        verb,
-                        view,
-                        manager,
-                        content_type,
-                        replica,
-                        bookmarks_only,
-                    };
+                    let call = Call { route, query, verb, view, manager, content_type };
                     self.handle(&token, call, request).await
                 }
             },
@@ -145,50 +122,7 @@ impl Server {
         if let Some(noted) = noted {
             self.log.end(noted, response.status().as_u16());
         }
-        Ok(match effect {
-            Some(Effect::Cut(limit)) => response.map(|body| body.limited(limit, true)),
-            Some(Effect::Stall(limit)) => response.map(|body| body.limited(limit, false)),
-            _ => response,
-        })
-    }
-
-    /// The answer that a fault gives in place of the right one.
-    async fn instead(
-        &self,
-        effect: Option<&Effect>,
-        shown: &str,
-    ) -> io::Result<Option<Response<Body>>> {
-        let Some(effect) = effect else { return Ok(None) };
-        Ok(match effect {
-            Effect::Status { code, retry_after } => {
-                let mut failure = Failure::of_code(*code);
-                failure.retry_after = *retry_after;
-                Some(refusal(&failure))
-            }
-            Effect::Hang => future::pending().await,
-            Effect::Disconnect => return Err(io::Error::other(format!("cut: {shown}"))),
-            Effect::Raw(raw) => Some(by_hand(raw.clone())),
-            Effect::ExpiredEvent => {
-                let failure = Failure::expired(1, 2);
-                Some(response(
-                    200,
-                    JSON,
-                    watch::line("ERROR", failure.status().to_string().as_bytes()),
-                ))
-            }
-            Effect::Silence => {
-                let (feed, body) = Body::stream();
-                tokio::spawn(async move { feed.closed().await });
-                let mut answer = response(200, JSON, Bytes::new());
-                *answer.body_mut() = body;
-                Some(answer)
-            }
-            Effect::Latency(_)
-            | Effect::Cut(_)
-            | Effect::Stall(_)
-            | Effect::BookmarksOnly
-            | Effect::Replica(_) => None,
-        })
+        response
     }
 
     async fn handle(
@@ -235,36 +169,4 @@ fn refusal(failure: &Failure) -> Response<Body> {
         answer.headers_mut().insert("retry-after", seconds.into());
     }
     answer
-}
-
-fn by_hand(raw: RawAnswer) -> Response<Body> {
-    let RawAnswer { code, headers, chunks, then } = raw;
-    let mut builder = Response::builder().status(code);
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
-        builder = builder.header("content-type", JSON);
-    }
-    for (name, value) in headers {
-        builder = builder.header(name, value);
-    }
-    let (feed, body) = Body::stream();
-    tokio::spawn(async move {
-        let last = chunks.last().cloned().unwrap_or_default();
-        for chunk in chunks {
-            if feed.send(Ok(chunk)).await.is_err() {
-                return;
-            }
-            // Pieces that are sent at once would arrive as one.
-            sleep(Duration::from_millis(5)).await;
-        }
-        match then {
-            Then::End => {}
-            Then::Cut => body::cut(&feed).await,
-            Then::Stall => feed.closed().await,
-            Then::Repeat => while feed.send(Ok(last.clone())).await.is_ok() {},
-        }
-    });
-    builder.body(body).unwrap_or_else(|error| {
-        let why = format!("the test's raw answer is none: {error}");
-        refusal(&Failure::new(500, "InternalError", why))
-    })
 }

@@ -124,11 +124,6 @@ impl Watch {
                         match what {
                             What::Close => return,
                             What::Cut => return cut(&self.feed).await,
-                            What::Send(bytes) => {
-                                if self.send(bytes).await.is_err() {
-                                    return;
-                                }
-                            }
                             What::Look => {}
                         }
                     }
@@ -144,7 +139,7 @@ impl Watch {
         let resource = view::stored(self.call.route.resource);
         let all = {
             let mut store = server.store.lock();
-            let revision = self.call.replica.unwrap_or(store.revision);
+            let revision = store.revision;
             self.said = revision;
             store.snapshot(resource, revision)
         };
@@ -166,7 +161,7 @@ impl Watch {
         let resource = view::stored(self.call.route.resource);
         let (changes, revision) = {
             let store = server.store.lock();
-            let revision = self.call.replica.unwrap_or(store.revision);
+            let revision = store.revision;
             if revision <= self.said {
                 return Ok(());
             }
@@ -181,9 +176,7 @@ impl Watch {
             }
         };
         for event in changes.iter().filter(|event| event.revision <= revision) {
-            if let Some(line) = self.event(server, event)
-                && !self.call.bookmarks_only
-            {
+            if let Some(line) = self.event(server, event) {
                 self.send(line).await?;
                 self.told = event.revision;
             }

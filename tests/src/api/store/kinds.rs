@@ -57,7 +57,7 @@ impl Kind {
     }
 
     /// Takes what there is away; `last` is what watches are told of it.
-    pub fn withdraw(&mut self, key: &Key, last: Arc<Stored>, revision: u64) {
+    pub fn remove_last(&mut self, key: &Key, last: Arc<Stored>, revision: u64) {
         let old = self.objects.remove(key);
         self.note(key, old, last, revision, true);
     }

@@ -385,7 +385,7 @@ impl Inner {
         metadata(&mut value).insert("resourceVersion".into(), self.revision.to_string().into());
         let last = Arc::new(Stored::new(resource, &value));
         self.release(resource, &value);
-        self.kinds[resource.index()].withdraw(key, Arc::clone(&last), self.revision);
+        self.kinds[resource.index()].remove_last(key, Arc::clone(&last), self.revision);
         last
     }
 

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::dial::{Family, Way, error_number, repeatedly};
+use super::dial::{self, Family, TRANSPORTS, dial, error_number, repeatedly};
 use super::health::Health;
 use super::{CGROUP, Reporter, machine, replicas};
+use crate::dialer::Transport;
 
 /// The last byte of the frontends with backends, and of those without.
 const SERVED: u8 = 10;
@@ -45,27 +46,27 @@ impl Phase {
 pub(super) fn run(phase: Phase) -> Result<()> {
     fs::write(format!("{CGROUP}/cgroup.procs"), "0").context("cannot join the cgroup")?;
     let mut report = Reporter::open()?;
-    for way in Way::ALL {
+    for transport in TRANSPORTS {
         for family in Family::ALL {
-            let case = format!("{} over {}", way.name(), family.name());
+            let case = format!("{} over {}", dial::name(transport), family.name());
             match phase {
                 Phase::AgentRunning => {
                     let name = format!("{case} reaches every replica and shows the service");
-                    report.check(&name, reaches_every_replica(way, family))?;
+                    report.check(&name, reaches_every_replica(transport, family))?;
                     let name = format!("{case} to a service without backends is refused");
-                    report.check(&name, is_refused(way, family))?;
+                    report.check(&name, is_refused(transport, family))?;
                     let name = format!("{case} obeys an ejection by one store");
-                    report.check(&name, obeys_one_store(way, family))?;
+                    report.check(&name, obeys_one_store(transport, family))?;
                     let name = format!("{case} to an address that is no service is untouched");
-                    report.check(&name, is_untouched(way, family))?;
+                    report.check(&name, is_untouched(transport, family))?;
                 }
                 Phase::AgentDead => {
                     let name = format!("{case} is redirected after the agent was killed");
-                    report.check(&name, reaches_every_replica(way, family))?;
+                    report.check(&name, reaches_every_replica(transport, family))?;
                 }
                 Phase::Unloaded => {
                     let name = format!("{case} is left alone after an unload");
-                    report.check(&name, finds_no_route(way, family))?;
+                    report.check(&name, finds_no_route(transport, family))?;
                 }
             }
         }
@@ -73,16 +74,16 @@ pub(super) fn run(phase: Phase) -> Result<()> {
     Ok(())
 }
 
-fn reaches_every_replica(way: Way, family: Family) -> Result<()> {
-    let seen = dial_service(way, family)?;
+fn reaches_every_replica(transport: Transport, family: Family) -> Result<()> {
+    let seen = dial_service(transport, family)?;
     let missed: Vec<_> = backends(family).iter().filter(|one| !seen.contains(one)).collect();
     ensure!(missed.is_empty(), "{DIALS} dials never reached {missed:?}");
     Ok(())
 }
 
-fn is_refused(way: Way, family: Family) -> Result<()> {
+fn is_refused(transport: Transport, family: Family) -> Result<()> {
     let expected = refusal(&machine::kernel_release()?)?;
-    let result = way.dial(family.frontend(EMPTY, way));
+    let result = dial(transport, family.frontend(EMPTY, transport));
     ensure!(
         error_number(&result) == Some(expected),
         "expected {}, got {result:?}",
@@ -91,28 +92,28 @@ fn is_refused(way: Way, family: Family) -> Result<()> {
     Ok(())
 }
 
-fn obeys_one_store(way: Way, family: Family) -> Result<()> {
-    let protocol = match way {
-        Way::Tcp => redirector_common::PROTOCOL_TCP,
-        Way::UdpConnected | Way::UdpUnconnected => redirector_common::PROTOCOL_UDP,
+fn obeys_one_store(transport: Transport, family: Family) -> Result<()> {
+    let protocol = match transport {
+        Transport::Tcp => redirector_common::PROTOCOL_TCP,
+        Transport::Udp | Transport::UdpUnconnected => redirector_common::PROTOCOL_UDP,
     };
     let ejected = backends(family)[1];
     let health = Health::open()?;
     let backend = health.find(ejected, protocol)?;
 
     health.store(backend, 1);
-    let seen = dial_service(way, family)?;
+    let seen = dial_service(transport, family)?;
     health.store(backend, 0);
 
     ensure!(!seen.contains(&ejected), "{ejected} was reached although it is ejected");
     ensure!(seen.len() == 2, "the others were not all reached, only {seen:?}");
-    let seen = dial_service(way, family)?;
+    let seen = dial_service(transport, family)?;
     ensure!(seen.contains(&ejected), "{ejected} was not reached again after its re-admission");
     Ok(())
 }
 
 /// The control: dialling a replica by its own address shows that address.
-fn is_untouched(way: Way, family: Family) -> Result<()> {
+fn is_untouched(transport: Transport, family: Family) -> Result<()> {
     let replica = backends(family)[0];
     let dialled = match (family, replica) {
         (Family::Mapped, SocketAddr::V4(replica)) => {
@@ -120,24 +121,24 @@ fn is_untouched(way: Way, family: Family) -> Result<()> {
         }
         _ => replica,
     };
-    let answer = way.dial(dialled).with_context(|| format!("dial of {dialled}"))?;
+    let answer = dial(transport, dialled).with_context(|| format!("dial of {dialled}"))?;
     ensure!(answer.replica == replica, "{} answered for {replica}", answer.replica);
     ensure!(answer.shows(dialled), "dialled {dialled}, the socket shows {answer:?}");
     Ok(())
 }
 
 /// A guest has a loopback interface and nothing else: the bare address leads nowhere.
-fn finds_no_route(way: Way, family: Family) -> Result<()> {
-    let result = way.dial(family.frontend(SERVED, way));
+fn finds_no_route(transport: Transport, family: Family) -> Result<()> {
+    let result = dial(transport, family.frontend(SERVED, transport));
     ensure!(error_number(&result) == Some(libc::ENETUNREACH), "expected no route, got {result:?}");
     Ok(())
 }
 
 /// Dials the service and returns who answered; every socket must show the address dialled.
-fn dial_service(way: Way, family: Family) -> Result<BTreeSet<SocketAddr>> {
-    let service = family.frontend(SERVED, way);
+fn dial_service(transport: Transport, family: Family) -> Result<BTreeSet<SocketAddr>> {
+    let service = family.frontend(SERVED, transport);
     let mut seen = BTreeSet::new();
-    repeatedly(way, service, DIALS, |answer| {
+    repeatedly(transport, service, DIALS, |answer| {
         ensure!(answer.shows(service), "dialled {service}, the socket shows {answer:?}");
         ensure!(backends(family).contains(&answer.replica), "a stranger answered: {answer:?}");
         seen.insert(answer.replica);

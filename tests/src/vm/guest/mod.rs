@@ -17,6 +17,7 @@ use anyhow::{Context, Result, ensure};
 
 use self::client::Phase;
 use super::report::{Check, Line};
+use crate::replica;
 
 /// Mount points and parents; an initramfs has nothing by itself.
 pub(super) const DIRECTORIES: [&str; 5] = ["dev", "modules", "proc", "sys", "tmp"];
@@ -40,7 +41,8 @@ pub fn run(argument: Option<&str>) -> Result<()> {
         return failing::run();
     }
     if let Some(address) = name.strip_prefix(failing::REPLICA) {
-        return failing::serve(address);
+        // Its address is its name as well.
+        return replica::serve([address, address].map(str::to_owned).into_iter());
     }
     client::run(Phase::named(name).with_context(|| format!("there is no phase {name:?}"))?)
 }

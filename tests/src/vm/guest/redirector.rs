@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Output};
+use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::{CGROUP, PIN_PATH};
+use crate::place::Process;
 use crate::vm::report::Finding;
 
 const BINARY: &str = "/redirector";
@@ -21,9 +22,7 @@ const LONGEST_START: Duration = Duration::from_secs(60);
 
 /// A running agent. Dropping it kills it, as the kernel would: no goodbye.
 #[derive(Debug)]
-pub(super) struct Agent {
-    process: Child,
-}
+pub(super) struct Agent(Process);
 
 /// Loads and attaches; returns what the verifier processed, by program.
 pub(super) fn load() -> Result<Vec<(String, u64)>> {
@@ -72,7 +71,7 @@ impl Agent {
             .stderr(log)
             .spawn()
             .context("cannot run the agent")?;
-        let mut agent = Self { process };
+        let mut agent = Self(Process(process));
         let deadline = Instant::now() + LONGEST_START;
         while !agent.is_ready()? {
             ensure!(Instant::now() < deadline, "not ready after {LONGEST_START:?}: {}", log_text());
@@ -103,12 +102,12 @@ impl Agent {
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
-        kill(Pid::from_raw(self.process.id().cast_signed()), signal)
+        kill(Pid::from_raw(self.0.0.id().cast_signed()), signal)
             .with_context(|| format!("cannot send {signal} to the agent"))
     }
 
     fn is_ready(&mut self) -> Result<bool> {
-        if let Some(status) = self.process.try_wait().context("cannot wait for the agent")? {
+        if let Some(status) = self.0.0.try_wait().context("cannot wait for the agent")? {
             bail!("the agent ended with {status}: {}", log_text());
         }
         // Refused until it listens.
@@ -118,14 +117,6 @@ impl Agent {
         let mut answer = String::new();
         admin.read_to_string(&mut answer).context("the admin endpoint broke off")?;
         Ok(answer.lines().next().is_some_and(|status| status.contains(" 200 ")))
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        // Both fail only when it has ended already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

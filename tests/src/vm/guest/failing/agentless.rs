@@ -7,8 +7,8 @@ use anyhow::ensure;
 use redirector_common::Reason;
 
 use super::Seen;
+use super::fixture::{Fixture, Service, wait_until};
 use super::server::{Manner, Server};
-use super::stage::{Service, Stage, wait_until};
 use crate::vm::guest::counters::count;
 use crate::vm::report::Outcome;
 
@@ -17,9 +17,9 @@ const LIMIT: u32 = 2;
 /// Tries that fail, before the replica is back.
 const TRIES: u64 = 2;
 
-pub(super) fn tries(stage: &mut Stage) -> Seen {
-    stage.kill_agent()?;
-    let (avoiding, _) = stage.refused_until_avoided(Service::Agentless)?;
+pub(super) fn tries(fixture: &mut Fixture) -> Seen {
+    fixture.kill_agent()?;
+    let (avoiding, _) = fixture.refused_until_avoided(Service::Agentless)?;
     ensure!(avoiding == LIMIT, "avoided after {avoiding} refusals and not after {LIMIT}");
     let begun = count(Reason::AvoidBegun)?;
 
@@ -27,16 +27,16 @@ pub(super) fn tries(stage: &mut Stage) -> Seen {
     let begin = Instant::now();
     wait_until("two tries", || {
         dials += 1;
-        failed += u64::from(stage.who(Service::Agentless).is_err());
+        failed += u64::from(fixture.who(Service::Agentless).is_err());
         thread::sleep(Duration::from_millis(10));
         Ok(count(Reason::AvoidBegun)? - begun >= TRIES)
     })?;
     let (lasted, tries) = (begin.elapsed(), count(Reason::AvoidBegun)? - begun);
     ensure!(failed == tries, "{failed} of {dials} connects failed, {tries} of them tries");
 
-    let replica = stage.apart(|| Server::start(REPLICA, Manner::Answers))?;
+    let replica = fixture.apart(|| Server::start(REPLICA, Manner::Answers))?;
     let begin = Instant::now();
-    stage.reaches(Service::Agentless, REPLICA)?;
+    fixture.reaches(Service::Agentless, REPLICA)?;
     let took = begin.elapsed();
     drop(replica);
     let saw = format!(

@@ -7,9 +7,9 @@ use nix::errno::Errno;
 use redirector_common::Reason;
 
 use super::Seen;
+use super::fixture::{Fixture, Service, frontend};
 use super::server::hole;
 use super::socket::{Attempt, End, OWN, attempt};
-use super::stage::{Service, Stage, frontend};
 use crate::vm::guest::counters::count;
 use crate::vm::report::Outcome;
 
@@ -24,16 +24,16 @@ const THREE_TENTHS: Duration = Duration::from_millis(500);
 const TRIES: usize = 5;
 
 /// Failures of either kind count: by the third timeout it is avoided, at the latest by the fifth.
-pub(super) fn default_policy(stage: &mut Stage) -> Seen {
-    let _hole = stage.apart(|| hole(HOLE))?;
+pub(super) fn default_policy(fixture: &mut Fixture) -> Seen {
+    let _hole = fixture.apart(|| hole(HOLE))?;
     let failed = until_avoided(Service::Hole)?;
-    stage.only_others(Service::Hole, HOLE, 50)?;
+    fixture.only_others(Service::Hole, HOLE, 50)?;
     bounded(&failed, DEFAULT)
 }
 
 /// This policy never avoids a backend.
-pub(super) fn short_limit(stage: &mut Stage) -> Seen {
-    let _hole = stage.apart(|| hole(SHORT))?;
+pub(super) fn short_limit(fixture: &mut Fixture) -> Seen {
+    let _hole = fixture.apart(|| hole(SHORT))?;
     let failed: Vec<_> =
         (0..TRIES).map(|_| attempt(frontend(Service::Short))).collect::<Result<_>>()?;
     let early = failed.iter().find(|one| one.took < Duration::from_millis(290));
@@ -42,16 +42,16 @@ pub(super) fn short_limit(stage: &mut Stage) -> Seen {
 }
 
 /// What a kernel can do that says nothing about why connects fail.
-pub(super) fn unanswered_alone(stage: &mut Stage) -> Seen {
-    let _hole = stage.apart(|| hole(UNANSWERED))?;
+pub(super) fn unanswered_alone(fixture: &mut Fixture) -> Seen {
+    let _hole = fixture.apart(|| hole(UNANSWERED))?;
     let failed = until_avoided(Service::Unanswered)?;
     ensure!(failed.len() == 5, "avoided after {} unanswered connects: {failed:?}", failed.len());
-    stage.only_others(Service::Unanswered, UNANSWERED, 50)?;
+    fixture.only_others(Service::Unanswered, UNANSWERED, 50)?;
     Ok((Outcome::Works, format!("avoided after {} unanswered connects", failed.len())))
 }
 
-pub(super) fn user_timeout(stage: &mut Stage) -> Seen {
-    let _hole = stage.apart(|| hole(SHORT))?;
+pub(super) fn user_timeout(fixture: &mut Fixture) -> Seen {
+    let _hole = fixture.apart(|| hole(SHORT))?;
     let mut seen = Vec::new();
     for service in [Service::Short, Service::Hole, Service::Refused, Service::Short] {
         let one = attempt(frontend(service))?;

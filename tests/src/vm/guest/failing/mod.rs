@@ -3,17 +3,17 @@
 
 mod agentless;
 mod death;
+mod fixture;
 mod hole;
 mod probed;
 mod refused;
 mod reset;
 mod server;
 mod socket;
-mod stage;
 
 use anyhow::{Context, Result, ensure};
 
-use self::stage::Stage;
+use self::fixture::Fixture;
 use super::Reporter;
 use crate::vm::report::{Line, Outcome, Step};
 
@@ -26,13 +26,11 @@ pub(super) const ROLE: &str = "failing";
 /// What a replica in a process of its own is called with, before its address.
 pub(super) const REPLICA: &str = "replica ";
 
-pub(super) use self::death::serve;
-
 /// What a step has seen.
 type Seen = Result<(Outcome, String)>;
 
 /// A step; [`Step::finding`] and the work.
-type Do = fn(&mut Stage) -> Seen;
+type Do = fn(&mut Fixture) -> Seen;
 
 /// In this order: first with the agent alive, then with it stopped, at last without it.
 const STEPS: [(&str, Option<&str>, Do); 12] = [
@@ -80,14 +78,14 @@ pub(super) fn run() -> Result<()> {
     for finding in super::redirector::check()? {
         report.line(&Line::Finding(finding))?;
     }
-    let mut stage = Stage::new()?;
+    let mut fixture = Fixture::new()?;
     for (name, finding, work) in STEPS {
         let (outcome, saw) =
-            work(&mut stage).unwrap_or_else(|error| (Outcome::Failed, format!("{error:#}")));
+            work(&mut fixture).unwrap_or_else(|error| (Outcome::Failed, format!("{error:#}")));
         let (name, finding) = (name.to_owned(), finding.map(str::to_owned));
         report.line(&Line::Step(Step { name, finding, outcome, saw }))?;
     }
-    report.check("the agent logged no error while backends failed", stage.finish())
+    report.check("the agent logged no error while backends failed", fixture.finish())
 }
 
 /// Starts the process that runs the steps, and waits for its end.

@@ -7,9 +7,10 @@ use nix::sched::{CloneFlags, unshare};
 use redirector_common::{HealthByte, HealthWord, Reason};
 
 use super::Seen;
-use super::stage::{Service, Stage, frontend};
+use super::fixture::{Fixture, Service, frontend};
+use crate::dialer::Transport;
 use crate::vm::guest::counters::count;
-use crate::vm::guest::dial::Way;
+use crate::vm::guest::dial::dial;
 use crate::vm::guest::machine;
 use crate::vm::report::Outcome;
 
@@ -17,8 +18,8 @@ const DEAD: u8 = 4;
 const LIMIT: u32 = 3;
 
 /// A service without backends: the kernel answers by itself.
-pub(super) fn nobody(stage: &mut Stage) -> Seen {
-    let error = match stage.who(Service::Empty) {
+pub(super) fn nobody(fixture: &mut Fixture) -> Seen {
+    let error = match fixture.who(Service::Empty) {
         Ok(who) => bail!("{who} answered for a service without backends"),
         Err(error) => error,
     };
@@ -30,10 +31,10 @@ pub(super) fn nobody(stage: &mut Stage) -> Seen {
     Ok((outcome, error.to_string()))
 }
 
-pub(super) fn three_refusals(stage: &mut Stage) -> Seen {
-    stage.freeze_agent()?;
+pub(super) fn three_refusals(fixture: &mut Fixture) -> Seen {
+    fixture.freeze_agent()?;
     let (begun, ejected) = (count(Reason::AvoidBegun)?, count(Reason::Ejected)?);
-    let (failed, dials) = match stage.refused_until_avoided(Service::Refused) {
+    let (failed, dials) = match fixture.refused_until_avoided(Service::Refused) {
         Ok(seen) => seen,
         Err(error) if count(Reason::AvoidBegun)? == begun => {
             return Ok((Outcome::Absent, format!("{error:#}")));
@@ -41,8 +42,8 @@ pub(super) fn three_refusals(stage: &mut Stage) -> Seen {
         Err(error) => return Err(error),
     };
     ensure!(failed == LIMIT, "avoided after {failed} refusals and not after {LIMIT}");
-    stage.only_others(Service::Refused, DEAD, 200)?;
-    stage.only_others(Service::Shares, DEAD, 100)?;
+    fixture.only_others(Service::Refused, DEAD, 200)?;
+    fixture.only_others(Service::Shares, DEAD, 100)?;
     let ejected = count(Reason::Ejected)? - ejected;
     ensure!(ejected == 0, "one client has ejected it for everybody");
     let saw = format!(
@@ -53,7 +54,7 @@ pub(super) fn three_refusals(stage: &mut Stage) -> Seen {
 }
 
 /// The same backend again, seen from another network.
-pub(super) fn two_networks(stage: &mut Stage) -> Seen {
+pub(super) fn two_networks(fixture: &mut Fixture) -> Seen {
     let before = count(Reason::Ejected)?;
     let failed = thread::scope(|scope| {
         scope
@@ -63,14 +64,14 @@ pub(super) fn two_networks(stage: &mut Stage) -> Seen {
                 // No socket listens there: of either backend this namespace has a connect refused.
                 let mut failed = 0;
                 while count(Reason::Ejected)? == before && failed < 4 * LIMIT {
-                    failed += u32::from(Way::Tcp.dial(frontend(Service::Refused)).is_err());
+                    failed += u32::from(dial(Transport::Tcp, frontend(Service::Refused)).is_err());
                 }
                 anyhow::Ok(failed)
             })
             .join()
             .expect("a thread that does not panic")
     })?;
-    let byte = stage.byte(DEAD, HealthByte::Passive)?;
+    let byte = fixture.byte(DEAD, HealthByte::Passive)?;
     if count(Reason::Ejected)? == before {
         return Ok((Outcome::Absent, format!("{failed} more refusals ejected nothing")));
     }

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail, ensure};
 use redirector_common::HealthByte;
 
 use super::Seen;
+use super::fixture::{Fixture, Service, address, frontend, wait_until};
 use super::server::{Manner, Server};
-use super::stage::{Service, Stage, address, frontend, wait_until};
 use crate::vm::report::Outcome;
 
 const LOST: u8 = 1;
@@ -52,18 +52,18 @@ impl Held {
     }
 }
 
-pub(super) fn a_silent_backend(stage: &mut Stage) -> Seen {
+pub(super) fn a_silent_backend(fixture: &mut Fixture) -> Seen {
     let start = || Ok((Server::start(LOST, Manner::Holds)?, Server::start(OTHER, Manner::Holds)?));
-    let (lost, other) = stage.apart(start)?;
+    let (lost, other) = fixture.apart(start)?;
     wait_until("probes were answered", || Ok(lost.accepted() >= 2 && other.accepted() >= 2))?;
     wait_until("both are usable", || {
-        Ok(stage.byte(LOST, HealthByte::Prober)? | stage.byte(OTHER, HealthByte::Prober)? == 0)
+        Ok(fixture.byte(LOST, HealthByte::Prober)? | fixture.byte(OTHER, HealthByte::Prober)? == 0)
     })?;
     let (mut cut, mut kept) = (Held::to(LOST)?, Held::to(OTHER)?);
     cut.works().and_then(|()| kept.works()).context("before anything happened")?;
 
-    let _hole = stage.apart(|| lost.fall_silent(LOST))?;
-    wait_until("probes eject it", || Ok(stage.byte(LOST, HealthByte::Prober)? != 0))?;
+    let _hole = fixture.apart(|| lost.fall_silent(LOST))?;
+    wait_until("probes eject it", || Ok(fixture.byte(LOST, HealthByte::Prober)? != 0))?;
     let ejected = Instant::now();
     let error = loop {
         match cut.works() {

@@ -10,7 +10,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use nix::sys::socket::{Backlog, listen};
 
-use super::stage::address;
+use super::fixture::address;
+use crate::replica;
 
 /// Connections that wait for being accepted; one more is swallowed.
 const QUEUE: i32 = 1;
@@ -20,7 +21,7 @@ const SWALLOWED: Duration = Duration::from_millis(400);
 /// What a backend does with its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Manner {
-    /// Says its address, and closes.
+    /// Answers as a replica does, with its address, and closes.
     Answers,
     /// Says its address, and sends back what it receives.
     Holds,
@@ -91,11 +92,14 @@ impl Shared {
             };
             self.accepted.fetch_add(1, Ordering::SeqCst);
             let _ = stream.set_nonblocking(false);
-            // A client that is gone needs no answer: a probe only connects.
-            let _ = stream.write_all(address.to_string().as_bytes());
-            if manner == Manner::Holds {
-                thread::spawn(move || echo(stream));
+            let address = address.to_string();
+            if manner == Manner::Answers {
+                replica::answer_apart(stream, &replica::response(&address));
+                continue;
             }
+            // A client that is gone needs no answer: a probe only connects.
+            let _ = stream.write_all(address.as_bytes());
+            thread::spawn(move || echo(stream));
         }
     }
 }

@@ -13,7 +13,7 @@ use nix::sys::socket::{
 };
 
 /// Milliseconds: longer than any limit that is tried here, and much shorter than the kernel's own 131 s.
-const PATIENCE: u16 = 4_000;
+const GIVEN_UP: u16 = 4_000;
 /// Milliseconds: nothing else sets this.
 pub(super) const OWN: u32 = 7_777;
 
@@ -46,7 +46,7 @@ pub(super) fn attempt(address: SocketAddr) -> Result<Attempt> {
         Ok(()) => End::Connected,
         Err(Errno::EINPROGRESS) => {
             let mut polled = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
-            if poll(&mut polled, PATIENCE)? == 0 {
+            if poll(&mut polled, GIVEN_UP)? == 0 {
                 End::Pending
             } else {
                 match getsockopt(&socket, sockopt::SocketError)? {

@@ -1,5 +1,0 @@
-//! The application of a test: dials what it is told on stdin, see `redirector_tests::dialer`.
-
-fn main() -> anyhow::Result<()> {
-    redirector_tests::dialer::serve()
-}

@@ -1,0 +1,11 @@
+//! What deploy/ installs: rendered as users do it, decoded strictly, and held against the binary.
+
+mod arguments;
+mod chart;
+mod nodes;
+mod policies;
+mod pressure;
+mod rbac;
+pub(crate) mod render;
+mod security;
+mod strict;
