@@ -3,12 +3,12 @@
 //! Time passes when the caller says so: [`State::next_deadline`] tells when it should.
 
 mod backends;
+mod excerpt;
 mod failback;
 #[cfg(test)]
 mod identity_tests;
 mod nodes;
 mod orders;
-mod part;
 mod recompile;
 mod services;
 mod stale_flows;

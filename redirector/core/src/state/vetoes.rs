@@ -43,7 +43,7 @@ impl Vetoes {
     }
 
     /// Those on these backends.
-    pub(super) fn part(&self, backends: &BTreeSet<BackendRef>) -> Self {
+    pub(super) fn excerpt(&self, backends: &BTreeSet<BackendRef>) -> Self {
         let vetoes = backends
             .iter()
             .flat_map(|on| self.of(on).map(move |(by, veto)| ((*on, by), veto.clone())));

@@ -72,23 +72,23 @@ enum Users {
 
 impl Backends {
     /// These backends, as backends of these services alone.
-    pub(super) fn part(&self, services: &[&Service], backends: &BTreeSet<BackendRef>) -> Self {
-        let mut part = Self::default();
+    pub(super) fn excerpt(&self, services: &[&Service], backends: &BTreeSet<BackendRef>) -> Self {
+        let mut excerpt = Self::default();
         let listed = services.iter().zip(0..).flat_map(|(service, number)| {
             service.backends.iter().map(move |listed| (listed.backend, number))
         });
         let mut uses: Vec<(BackendRef, u32)> = listed.collect();
         uses.sort_unstable();
         let names: Vec<&ServiceRef> = services.iter().map(|service| &service.name).collect();
-        part.link(&uses, &names);
+        excerpt.link(&uses, &names);
         for backend in backends {
             if let Some((listed, known)) =
-                part.listed.get_mut(backend).zip(self.listed.get(backend))
+                excerpt.listed.get_mut(backend).zip(self.listed.get(backend))
             {
                 listed.state = known.state.clone();
             }
         }
-        part
+        excerpt
     }
 
     /// Services use backends from now on: pairs with the number of a service in `names`, sorted.

@@ -45,16 +45,16 @@ impl Failbacks {
     }
 
     /// The holds of these services; in a window that begins now.
-    pub(super) fn part<'s>(
+    pub(super) fn excerpt<'s>(
         &self,
         services: impl Iterator<Item = &'s ServiceRef>,
         is_synced: bool,
     ) -> Self {
-        let mut part = Self { window: EventWindow::new(is_synced), ..Self::default() };
+        let mut excerpt = Self { window: EventWindow::new(is_synced), ..Self::default() };
         for (name, held) in services.filter_map(|name| self.held.get_key_value(name)) {
-            part.set(name, held.clone());
+            excerpt.set(name, held.clone());
         }
-        part
+        excerpt
     }
 
     /// The holds of a service, of IPv4 and of IPv6.

@@ -44,13 +44,6 @@ impl Orders {
         drains.chain(self.forced.iter().map(force)).collect()
     }
 
-    /// The drains, and the forces on these services.
-    pub(super) fn part<'s>(&self, services: impl Iterator<Item = &'s ServiceRef>) -> Self {
-        let forced = services.filter_map(|name| self.forced.get_key_value(name));
-        let forced = forced.map(|(name, tier)| (name.clone(), Arc::clone(tier)));
-        Self { drains: self.drains.clone(), forced: forced.collect() }
-    }
-
     /// The tier that is to carry all of a service's load.
     pub(super) fn forced(&self, service: &ServiceRef) -> Option<&Arc<str>> {
         self.forced.get(service)

@@ -1,4 +1,5 @@
-//! A part of the state: enough to explain some services, or to try what an order would do to them.
+//! An excerpt of the state: enough to explain some services, or to try what an order would do to
+//! them.
 //!
 //! A copy of all would take seconds where there are a million backends, and its owner has news to
 //! take in meanwhile.
@@ -19,7 +20,7 @@ impl State {
     /// A copy of all that is known of these services, of those that they have tiers of, and of the
     /// backends that these list. It explains them as the whole does, and takes no news of others.
     #[must_use]
-    pub fn part(&self, services: &[ServiceRef]) -> Self {
+    pub fn excerpt(&self, services: &[ServiceRef]) -> Self {
         let of_tiers = services.iter().filter_map(|name| self.service(name)).flat_map(others);
         let named = services.iter().chain(of_tiers.map(|(_, other)| other));
         let named: BTreeSet<&ServiceRef> = named.collect();
@@ -33,10 +34,10 @@ impl State {
         Self {
             now: self.now,
             node: self.node.clone(),
-            backends: self.backends.part(&named, &backends),
-            failback: self.failback.part(names.clone(), self.is_synced()),
-            orders: self.orders.part(names),
-            vetoes: self.vetoes.part(&backends),
+            backends: self.backends.excerpt(&named, &backends),
+            failback: self.failback.excerpt(names, self.is_synced()),
+            orders: self.orders.clone(),
+            vetoes: self.vetoes.excerpt(&backends),
             tables: Tables {
                 synced: self.is_synced(),
                 services: tables.map(|(name, of)| (name.clone(), of.clone())).collect(),
@@ -45,6 +46,20 @@ impl State {
             services: named.into_iter().cloned().collect(),
             ..Self::default()
         }
+    }
+
+    /// An excerpt with the first of these services, as many as list about so many backends, at
+    /// least one; and how many services that are.
+    #[must_use]
+    pub fn first_excerpt(&self, services: &[ServiceRef], backends: usize) -> (Self, usize) {
+        let mut listed = 0;
+        let is_beyond = |name: &ServiceRef| {
+            let is_full = listed >= backends;
+            listed += self.service(name).map_or(0, |service| 1 + service.backends.len());
+            is_full
+        };
+        let count = services.iter().position(is_beyond).unwrap_or(services.len());
+        (self.excerpt(&services[..count]), count)
     }
 
     /// What would be if all of these died at once, as probes would see it. Time stands still in it.
@@ -74,26 +89,79 @@ impl State {
 mod tests {
     use super::*;
     use crate::{
-        input::{ClientId, Input, KernelEvent, Moment, ProbeFailure, Verb},
+        input::{ClientId, Input, KernelEvent, Moment, ProbeFailure, Transition, Verb},
         locality::Locality,
         service::{Failback, Members, TierRule},
         state::tests::{self, service},
     };
 
     #[test]
-    fn a_part_explains_its_services_as_the_whole_does_also_if_some_are_dead() {
+    fn an_excerpt_explains_its_services_as_the_whole_does_also_if_some_are_dead() {
         let state = state();
         let names: Vec<ServiceRef> = state.services().map(|service| service.name.clone()).collect();
         let dead = [Drained::Zone("a".into()), Drained::Backend(backend(5))];
         let meant = state.meant(&dead);
         let whole = state.clone().with_dead(&meant);
         for name in &names {
-            let part = state.part(std::slice::from_ref(name));
-            assert_eq!(part.explain(name, at(9)), state.explain(name, at(9)), "{name}");
-            let told = part.with_dead(&meant).explain(name, at(9));
+            let excerpt = state.excerpt(std::slice::from_ref(name));
+            assert_eq!(excerpt.explain(name, at(9)), state.explain(name, at(9)), "{name}");
+            let told = excerpt.with_dead(&meant).explain(name, at(9));
             assert_eq!(told, whole.explain(name, at(9)), "{name}, some dead");
         }
-        assert_eq!(state.part(&names[..1]).services().count(), 2, "itself, and that of its tier");
+        assert_eq!(
+            state.excerpt(&names[..1]).services().count(),
+            2,
+            "itself, and that of its tier"
+        );
+    }
+
+    #[test]
+    fn what_an_order_would_do_is_tried_on_an_excerpt_also_if_its_service_is_gone() {
+        let mut state = state();
+        let [a, b] = ["a", "b"].map(|name| ServiceRef(name.into()));
+        let force = |service: &ServiceRef, tier: &str| Verb::Force {
+            service: service.clone(),
+            tier: tier.into(),
+        };
+        for (order, is_possible) in [
+            (force(&a, "b"), true),
+            (force(&a, "nosuch"), false),
+            (Verb::Failback(b.clone()), true),
+            (Verb::Failback(ServiceRef("nosuch".into())), false),
+        ] {
+            let mut excerpt = state.excerpt(&[a.clone(), b.clone()]);
+            let happened = excerpt.apply(Input::Operator(order.clone()), at(7));
+            let is_refused = happened.iter().any(|it| matches!(it, Transition::Rejected { .. }));
+            assert_eq!(is_refused, !is_possible, "{order:?}");
+        }
+        state.apply(Input::Operator(force(&a, "b")), at(7));
+        state.apply(Input::Remove(a.clone()), at(8));
+        let failback = Verb::Failback(a.clone());
+        let happened = state.excerpt(&[a]).apply(Input::Operator(failback.clone()), at(9));
+        assert_eq!(happened, [Transition::Ordered(failback)]);
+    }
+
+    #[test]
+    fn many_services_are_copied_a_few_backends_at_a_time() {
+        const LISTED: usize = 100;
+        let service = |number: u8| {
+            let backends: Vec<String> = (0..20).map(|of| format!("10.1.{number}.{of}")).collect();
+            let backends: Vec<&str> = backends.iter().map(String::as_str).collect();
+            service(&format!("s{number}"), &format!("10.96.0.{number}"), &backends)
+        };
+        let mut state = State::new();
+        state.apply(Input::Replace((0..=255).map(service).collect()), at(0));
+        let names: Vec<ServiceRef> = state.services().map(|service| service.name.clone()).collect();
+        let mut left = &names[..];
+        while !left.is_empty() {
+            let (excerpt, count) = state.first_excerpt(left, LISTED);
+            let listed = excerpt.services().map(|service| service.backends.len()).sum::<usize>();
+            assert!(listed < LISTED + 20, "{listed} backends at a time");
+            let (first, others) = left.split_at(count);
+            assert!(first.iter().all(|name| excerpt.explain(name, at(0)).is_some()));
+            left = others;
+        }
+        assert_eq!(names.len(), 256);
     }
 
     #[test]
