@@ -35,57 +35,61 @@ impl Differences {
         self.removed.extend(before.into_keys());
     }
 
-    /// What the core is to be told.
+    /// What the core is to be told. Services are many and addresses that change hands few: only of
+    /// those are there sets.
     pub fn inputs(self) -> impl Iterator<Item = Input> {
         let Self { removed, changed } = self;
-        let mut gained = Addresses::default();
-        for (old, new) in &changed {
-            let mut new = Addresses::of(new);
-            new.lose(&old.as_ref().map(Addresses::of).unwrap_or_default());
-            gained.frontends.append(&mut new.frontends);
-            gained.backends.append(&mut new.backends);
-        }
-        let smaller: Vec<Service> =
-            changed.iter().filter_map(|(old, new)| gained.way_for(old.as_ref()?, new)).collect();
+        let pairs = || changed.iter().map(|(old, new)| (old.as_ref(), new));
+        let gained: BTreeSet<Frontend> = pairs()
+            .flat_map(|(old, new)| without(&new.frontends, old.map(|old| &old.frontends)))
+            .collect();
+        let lost: BTreeSet<Frontend> = pairs()
+            .filter_map(|(old, new)| Some(without(&old?.frontends, Some(&new.frontends))))
+            .flatten()
+            .collect();
+        let taken: BTreeSet<Frontend> = pairs()
+            .flat_map(|(_, new)| new.backends.iter().map(|one| as_frontend(&one.backend)))
+            .filter(|backend| lost.contains(backend))
+            .chain(lost.intersection(&gained).copied())
+            .collect();
+        let smaller: Vec<Service> = pairs()
+            .filter_map(|(old, new)| {
+                let old = old?;
+                let is_in_the_way = without(&old.frontends, Some(&new.frontends))
+                    .any(|frontend| taken.contains(&frontend))
+                    || old
+                        .backends
+                        .iter()
+                        .map(|one| as_frontend(&one.backend))
+                        .any(|address| gained.contains(&address) && !has(new, &address));
+                is_in_the_way.then(|| what_stays(old, new))
+            })
+            .collect();
         let put = smaller.into_iter().chain(changed.into_iter().map(|(_, new)| new));
         removed.into_iter().map(Input::Remove).chain(put.map(Input::Put))
     }
 }
 
-/// The addresses of Services.
-#[derive(Default)]
-struct Addresses {
-    frontends: BTreeSet<Frontend>,
-    backends: BTreeSet<Frontend>,
+/// What one list has and the other has not.
+fn without<'a>(
+    list: &'a [Frontend],
+    other: Option<&'a Vec<Frontend>>,
+) -> impl Iterator<Item = Frontend> + 'a {
+    list.iter().copied().filter(move |one| !other.is_some_and(|other| other.contains(one)))
 }
 
-impl Addresses {
-    fn of(service: &Service) -> Self {
-        Self {
-            frontends: service.frontends.iter().copied().collect(),
-            backends: service.backends.iter().map(|one| as_frontend(&one.backend)).collect(),
-        }
-    }
+/// Whether a Service has a backend at an address.
+fn has(service: &Service, frontend: &Frontend) -> bool {
+    service.backends.iter().any(|one| as_frontend(&one.backend) == *frontend)
+}
 
-    fn lose(&mut self, other: &Self) {
-        self.frontends.retain(|one| !other.frontends.contains(one));
-        self.backends.retain(|one| !other.backends.contains(one));
-    }
-
-    /// What is left of a Service that has one of these in another's way: what it had and still has.
-    fn way_for(&self, old: &Service, new: &Service) -> Option<Service> {
-        let (had, mut lost) = (Self::of(old), Self::of(old));
-        lost.lose(&Self::of(new));
-        let is_in_the_way = !lost.frontends.is_disjoint(&self.frontends)
-            || !lost.frontends.is_disjoint(&self.backends)
-            || !lost.backends.is_disjoint(&self.frontends);
-        is_in_the_way.then(|| {
-            let mut smaller = new.clone();
-            smaller.frontends.retain(|one| had.frontends.contains(one));
-            smaller.backends.retain(|one| had.backends.contains(&as_frontend(&one.backend)));
-            smaller
-        })
-    }
+/// What a Service had and still has.
+fn what_stays(old: &Service, new: &Service) -> Service {
+    let backends: BTreeSet<BackendRef> = old.backends.iter().map(|one| one.backend).collect();
+    let mut smaller = new.clone();
+    smaller.frontends.retain(|one| old.frontends.contains(one));
+    smaller.backends.retain(|one| backends.contains(&one.backend));
+    smaller
 }
 
 fn as_frontend(backend: &BackendRef) -> Frontend {
