@@ -127,6 +127,7 @@ fn the_first_tier_above_the_threshold_carries_everything() {
         (1, &[(200, 1), (1, 1)], &[0, 100]),
         (1, &[(100, 1), (1, 1)], &[100, 0]),
         (50, &[(0, 0), (4, 2)], &[0, 100]),
+        (50, &[(4, 1), (4, 2)], &[0, 100]),
         // No tier is above: the first one with a healthy backend.
         (50, &[(4, 1), (4, 1)], &[100, 0]),
         (50, &[(4, 0), (4, 1)], &[0, 100]),
