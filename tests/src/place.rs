@@ -78,13 +78,13 @@ impl<'a> Place<'a> {
     }
 }
 
-/// A child process that ends with its guard.
+/// A child process. Dropping it kills the process.
 #[derive(Debug)]
-pub(crate) struct Process(pub(crate) Child);
+pub struct Process(pub Child);
 
 impl Process {
     /// Kills it (SIGKILL) and waits for its end.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         // Both fail only for a process that has ended by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();

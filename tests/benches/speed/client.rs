@@ -7,13 +7,13 @@ use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddrV4, TcpStream},
     os::fd::{AsRawFd as _, OwnedFd},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    process::{ChildStdin, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, connect, socket};
-use redirector_tests::place::Place;
+use redirector_tests::place::{Place, Process};
 use serde::{Deserialize, Serialize};
 
 use crate::server::{CLOSE, KEEP, MESSAGE};
@@ -57,7 +57,7 @@ type Answer = Result<u64, String>;
 /// The process, and the way to talk to it. Dropping it kills the process.
 #[derive(Debug)]
 pub struct Client {
-    process: Child,
+    _process: Process,
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
@@ -66,10 +66,10 @@ impl Client {
     pub fn start(place: Place<'_>) -> Result<Self> {
         let mut command = Command::new("/proc/self/exe");
         command.arg(ROLE).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = place.spawn(command)?;
-        let (orders, answers) = (process.stdin.take(), process.stdout.take());
+        let mut process = Process(place.spawn(command)?);
+        let (orders, answers) = (process.0.stdin.take(), process.0.stdout.take());
         Ok(Self {
-            process,
+            _process: process,
             orders: orders.context("no pipe to a client")?,
             answers: BufReader::new(answers.context("no pipe from a client")?),
         })
@@ -86,14 +86,6 @@ impl Client {
             serde_json::from_str(&line).with_context(|| format!("a client said {line:?}"))?;
         let nanoseconds = answer.map_err(|why| anyhow!("{batch:?} failed: {why}"))?;
         Ok(nanoseconds as f64 / f64::from(times))
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        // Both fail only for a process that has ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

@@ -7,7 +7,7 @@
 use std::{
     fs,
     io::Write as _,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -17,7 +17,11 @@ use nix::{
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
     unistd::Pid,
 };
-use redirector_tests::{names::Directory, netns::Netns, place::Place};
+use redirector_tests::{
+    names::Directory,
+    netns::Netns,
+    place::{Place, Process},
+};
 
 use crate::{
     client::{Addresses, Batch, Client},
@@ -41,7 +45,7 @@ pub struct Ground {
 /// HAProxy and its files. Dropping it ends it.
 #[derive(Debug)]
 struct Proxy {
-    process: Child,
+    _process: Process,
     _files: Directory,
 }
 
@@ -78,8 +82,8 @@ impl Ground {
         fs::write(&file, rules::haproxy(first, port)).context("cannot write a configuration")?;
         let mut command = Command::new("haproxy");
         command.arg("-db").arg("-q").arg("-f").arg(&file).stdin(Stdio::null());
-        let process = Place::netns(&ground.netns).spawn(command)?;
-        ground.proxy = Some(Proxy { process, _files: files });
+        let process = Process(Place::netns(&ground.netns).spawn(command)?);
+        ground.proxy = Some(Proxy { _process: process, _files: files });
         let deadline = Instant::now() + LONGEST_START;
         let mut client = Client::start(Place::netns(&ground.netns))?;
         while let Err(error) = client.measure(Batch::Exchange, services::frontends(1), 1) {
@@ -110,14 +114,6 @@ impl Ground {
             bail!("{program} refused: {}", String::from_utf8_lossy(&output.stderr));
         }
         Ok(ground)
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        // Both fail only for a process that has ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

@@ -3,12 +3,15 @@
 use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
 };
 
 use anyhow::{Context as _, Result, ensure};
-use redirector_tests::{netns::Netns, place::Place};
+use redirector_tests::{
+    netns::Netns,
+    place::{Place, Process},
+};
 
 /// First argument of the process.
 pub const ROLE: &str = "measured-server";
@@ -26,7 +29,7 @@ const READY: &str = "ready";
 /// The process. Dropping it kills it.
 #[derive(Debug)]
 pub struct Server {
-    process: Child,
+    _process: Process,
 }
 
 impl Server {
@@ -34,23 +37,15 @@ impl Server {
     pub fn start(netns: &Netns) -> Result<Self> {
         let mut command = Command::new("/proc/self/exe");
         command.arg(ROLE).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut process = Place::netns(netns).spawn(command)?;
-        let stdout = process.stdout.take();
-        let server = Self { process };
+        let mut process = Process(Place::netns(netns).spawn(command)?);
+        let stdout = process.0.stdout.take();
+        let server = Self { _process: process };
         let mut line = String::new();
         BufReader::new(stdout.context("no pipe from a server")?)
             .read_line(&mut line)
             .context("cannot read from a server")?;
         ensure!(line.trim() == READY, "a server did not start; see its error above");
         Ok(server)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Both fail only for a process that has ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

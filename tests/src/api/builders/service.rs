@@ -37,17 +37,6 @@ impl Service {
         self
     }
 
-    /// The node port of the last port.
-    #[must_use]
-    pub fn node_port(mut self, port: u16) -> Self {
-        if let Some(last) =
-            self.0["spec"]["ports"].as_array_mut().and_then(|ports| ports.last_mut())
-        {
-            last["nodePort"] = json!(port);
-        }
-        self
-    }
-
     /// `ClusterIP`, `NodePort`, `LoadBalancer`, `ExternalName`.
     #[must_use]
     pub fn kind(self, kind: &str) -> Self {
@@ -87,13 +76,6 @@ impl Service {
     #[must_use]
     pub fn label(mut self, name: &str, value: &str) -> Self {
         self.0["metadata"]["labels"][name] = json!(value);
-        self
-    }
-
-    /// One more annotation.
-    #[must_use]
-    pub fn annotation(mut self, name: &str, value: &str) -> Self {
-        self.0["metadata"]["annotations"][name] = json!(value);
         self
     }
 

@@ -111,13 +111,6 @@ impl Endpoint {
         self.field("zone", json!(zone))
     }
 
-    /// `hints.forZones`.
-    #[must_use]
-    pub fn for_zones(self, zones: &[&str]) -> Self {
-        let zones: Vec<_> = zones.iter().map(|zone| json!({"name": zone})).collect();
-        self.field("hints", json!({"forZones": zones}))
-    }
-
     /// The pod behind it.
     #[must_use]
     pub fn pod(self, namespace: &str, name: &str) -> Self {

@@ -12,7 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redirector_tests::{fixture::Site, lab::Node, names::Directory, place::Place};
+use redirector_tests::{
+    fixture::Site,
+    lab::Node,
+    names::Directory,
+    place::{Place, Process},
+};
 
 use super::{
     fixture,
@@ -41,7 +46,7 @@ pub struct Pod<'a> {
 }
 
 struct Running {
-    child: Child,
+    _child: Process,
     /// Of one that dials for each line that it reads.
     lines: Option<(ChildStdin, BufReader<ChildStdout>)>,
 }
@@ -75,10 +80,10 @@ impl<'a> Pod<'a> {
         if speaks {
             command.stdin(Stdio::piped()).stdout(Stdio::piped());
         }
-        let mut child = pod.spawn(command);
-        let lines = child.stdin.take().zip(child.stdout.take().map(BufReader::new));
+        let mut child = Process(pod.spawn(command));
+        let lines = child.0.stdin.take().zip(child.0.stdout.take().map(BufReader::new));
         *pod.running.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Running { child, lines });
+            Some(Running { _child: child, lines });
         pod
     }
 
@@ -179,16 +184,5 @@ impl<'a> Pod<'a> {
 
     fn spawn(&self, command: Command) -> Child {
         Place::new(self.node.netns(), &self.site.cgroup).spawn(command).expect("a client")
-    }
-}
-
-impl Drop for Pod<'_> {
-    fn drop(&mut self) {
-        let running = self.running.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Running { child, .. }) = running {
-            // Both fail only for a process that has ended by itself.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
     }
 }

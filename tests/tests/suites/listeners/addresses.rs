@@ -47,7 +47,7 @@ fn a_listener_for_ipv6_alone_serves_no_ipv4() {
 #[test]
 fn each_address_of_a_pod_has_a_backend_and_perhaps_a_listener_of_its_own() {
     let mut site = Fixture::new();
-    site.lab().node("pod").add_address(pod_second().ip()).expect("a second address");
+    site.lab.node("pod").add_address(pod_second().ip()).expect("a second address");
     let mut all = site.server(Listen::on((Ipv4Addr::UNSPECIFIED, PORT).into()));
     site.learn(frontend4());
     site.learn(frontend_second());

@@ -3,11 +3,11 @@
 
 use std::net::SocketAddr;
 
+use derive_more::Deref;
 use redirector_tests::{
     agent::Agent,
     dialer::{Client, Dial},
     fixture::Site,
-    lab::Lab,
     place::Place,
     server::{Listen, Server},
     tables,
@@ -22,9 +22,11 @@ pub(crate) const LOCAL: &str = "local";
 pub(crate) const REMOTE: &str = "remote";
 
 /// Everything but the pod's servers.
+#[derive(Deref)]
 pub(crate) struct Fixture {
     agent: Option<Agent>,
     client: Client,
+    #[deref]
     site: Site,
 }
 
@@ -59,7 +61,7 @@ impl Fixture {
 
     /// One service per family, each with one backend here and one elsewhere, and none is probed.
     pub(crate) fn config(&self) -> String {
-        let (pod, far) = (self.lab().node("pod"), self.lab().node("far"));
+        let (pod, far) = (self.lab.node("pod"), self.lab.node("far"));
         let service = |name: &str, frontend: SocketAddr, local: SocketAddr, remote: SocketAddr| {
             format!(
                 "- name: shop/{name}\n  frontends: [\"{frontend}/tcp\"]\n  backends:\n  \
@@ -75,11 +77,6 @@ impl Fixture {
             service("second", frontend_second(), second, far.socket4(PORT)),
         ];
         text.concat()
-    }
-
-    /// Puts a file into place.
-    pub(crate) fn write(&self, config: &str) {
-        self.site.write(config);
     }
 
     /// The agent goes on.
@@ -104,31 +101,27 @@ impl Fixture {
         self.agent.as_ref().expect("an agent")
     }
 
-    pub(crate) fn lab(&self) -> &Lab {
-        &self.site.lab
-    }
-
     /// Where the pod's processes run.
     pub(crate) fn pod(&self) -> Place<'_> {
-        self.site.place_on("pod")
+        self.place_on("pod")
     }
 
     /// Where another client runs.
     pub(crate) fn client_place(&self) -> Place<'_> {
-        self.site.place()
+        self.place()
     }
 
     /// The pod's addresses with the replicas' port.
     pub(crate) fn local4(&self) -> SocketAddr {
-        self.lab().node("pod").socket4(PORT)
+        self.lab.node("pod").socket4(PORT)
     }
 
     pub(crate) fn local6(&self) -> SocketAddr {
-        self.lab().node("pod").socket6(PORT)
+        self.lab.node("pod").socket6(PORT)
     }
 
     pub(crate) fn far4(&self) -> SocketAddr {
-        self.lab().node("far").socket4(PORT)
+        self.lab.node("far").socket4(PORT)
     }
 
     /// A server in the pod.
@@ -168,11 +161,6 @@ impl Fixture {
     /// Polls.
     pub(crate) fn wait_for(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> bool) {
         wait_until(what, || is_so(self));
-    }
-
-    /// The pin of a map.
-    pub(crate) fn map(&self, name: &str) -> std::path::PathBuf {
-        self.site.map(name)
     }
 
     /// Ends well: no error was logged, and nothing stays.

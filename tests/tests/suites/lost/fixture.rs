@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     os::unix::fs::chown,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -15,6 +15,7 @@ use redirector_tests::{
     bpffs::Bpffs,
     dialer::{Client, Dial},
     fixture::{self, SMALL, Site},
+    place::Process,
     privileges::{AGENT, LOADER, LOADING, User},
     programs,
     wait::wait_until,
@@ -74,7 +75,7 @@ impl Fixture {
         command.args(load(&self.site, &self.agent.run_directory()));
         command.arg("--stand-by").stdin(Stdio::null());
         command.stdout(log.try_clone().expect("a log")).stderr(log);
-        let loader = Loader(command.spawn().expect("a loader"));
+        let loader = Loader(Process(command.spawn().expect("a loader")));
         wait_until("a loader stands by", || self.loader_log().contains("standing by"));
         loader
     }
@@ -142,12 +143,12 @@ pub fn detach(bpffs: &Bpffs, program: &str) {
 }
 
 /// A loader that stands by. Dropping it kills it.
-pub struct Loader(Child);
+pub struct Loader(Process);
 
 impl Loader {
     /// Asks it to end.
     pub fn terminate(&self) {
-        let pid = nix::unistd::Pid::from_raw(self.0.id().cast_signed());
+        let pid = nix::unistd::Pid::from_raw(self.0.0.id().cast_signed());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("a signal");
     }
 
@@ -164,18 +165,10 @@ impl Loader {
     fn status(&mut self) -> ExitStatus {
         let mut status = None;
         wait_until("the loader ends", || {
-            status = self.0.try_wait().expect("its status");
+            status = self.0.0.try_wait().expect("its status");
             status.is_some()
         });
         status.expect("it has ended")
-    }
-}
-
-impl Drop for Loader {
-    fn drop(&mut self) {
-        // Both fail only for one that has ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

@@ -13,8 +13,8 @@ use redirector_tests::{
 use serde_json::json;
 
 use super::fixture::{
-    FAST, answer, assert_ready, counter, is_ejected, load, none_failed, objections, options,
-    policy, service, until,
+    FAST, answer, assert_ready, is_ejected, load, none_failed, objections, options, policy,
+    service, until,
 };
 
 const OUTAGE: Duration = Duration::from_secs(6);
@@ -154,11 +154,11 @@ fn replica_dies(cluster: &mut Cluster, number: u8) -> Duration {
 
 /// The same beside an agent that knows no Service and so asks nobody: the client goes elsewhere.
 fn replica_is_avoided(cluster: &mut Cluster, number: u8) -> Duration {
-    let begun = counter(cluster, "avoid_begun");
+    let begun = cluster.agent.counter("avoid_begun");
     cluster.replicas[usize::from(number) - 1].kill();
     let took = until(cluster, "the client avoids the dead replica", || {
         answer(cluster, "10.96.0.11:80");
-        counter(cluster, "avoid_begun") > begun
+        cluster.agent.counter("avoid_begun") > begun
     });
     // It may avoid the other one, too, which was dead a moment ago: until that has answered it.
     let dialled = cluster.dial("10.96.0.11:80", 40).expect("dials");

@@ -92,11 +92,6 @@ pub(crate) fn answer(cluster: &Cluster, address: &str) -> Option<String> {
     cluster.dial(address, 1).expect("a dial").remove(0).outcome.ok()
 }
 
-/// One of the programs' counters.
-pub(crate) fn counter(cluster: &Cluster, reason: &str) -> u64 {
-    cluster.agent.counter(reason)
-}
-
 /// Whether the agent says that it is ready.
 pub(crate) fn assert_ready(cluster: &Cluster) {
     let (status, text) = cluster.agent.get("/readyz").expect("an answer");

@@ -13,7 +13,7 @@ use redirector_tests::{
 };
 
 use super::fixture::{
-    FAST, answer, counter, kube_proxy, load, none_failed, options, service, until, until_of,
+    FAST, answer, kube_proxy, load, none_failed, options, service, until, until_of,
 };
 
 const ADDRESS: &str = "10.96.0.10:80";
@@ -36,7 +36,7 @@ fn without_its_agent_an_address_is_left_to_kube_proxy_until_the_agent_is_back() 
 
     cluster.agent.freeze().expect("SIGSTOP");
     let frozen = left_alone(&cluster);
-    let before = counter(&cluster, "agent_gone");
+    let before = cluster.agent.counter("agent_gone");
     assert!(before > 0, "no dial was counted as agent_gone");
     cluster.agent.thaw().expect("SIGCONT");
     let thawed = until(&cluster, "the thawed agent redirects", || redirects(&cluster));
@@ -44,7 +44,7 @@ fn without_its_agent_an_address_is_left_to_kube_proxy_until_the_agent_is_back() 
 
     cluster.agent.kill9();
     let killed = left_alone(&cluster);
-    let after = counter(&cluster, "agent_gone");
+    let after = cluster.agent.counter("agent_gone");
     assert!(after > before, "{before} and then {after} dials counted as agent_gone");
     cluster.agent.spawn_again().expect("the agent again");
     cluster.agent.wait_until_ready().expect("it is ready");

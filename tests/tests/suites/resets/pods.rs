@@ -1,13 +1,10 @@
 //! Pod-like network namespaces, each with a process that holds it, and backends on other nodes.
 
-use std::{
-    net::SocketAddr,
-    process::{Child, Command},
-};
+use std::net::SocketAddr;
 
-use redirector_tests::{fixture::Site, lab::Node, place::Place};
+use redirector_tests::{fixture::Site, lab::Node, place::Process};
 
-use super::echo::Echo;
+use super::{echo::Echo, reach::pause};
 
 pub(crate) const PODS: usize = 5;
 pub(crate) const BACKENDS: usize = 4;
@@ -18,7 +15,7 @@ pub(crate) const PORT: u16 = 17_917;
 /// Five pods and four backends on one network.
 pub(crate) struct Pods {
     pub(crate) backends: Vec<Echo>,
-    pauses: Vec<Child>,
+    pauses: Vec<Process>,
     pub(crate) site: Site,
 }
 
@@ -42,11 +39,7 @@ impl Pods {
             .collect();
         let mut pods = Self { backends, pauses: Vec::new(), site };
         for number in 0..PODS {
-            // As the pause container does.
-            let mut pause = Command::new("sleep");
-            pause.arg("infinity");
-            let place = Place::netns(pods.pod(number).netns());
-            pods.pauses.push(place.spawn(pause).expect("a process in a pod"));
+            pods.pauses.push(pause(pods.pod(number).netns()));
         }
         pods
     }
@@ -65,15 +58,6 @@ impl Pods {
             Family::V4 => node.socket4(PORT),
             Family::V6 => node.socket6(PORT),
             Family::Mapped => SocketAddr::new(node.ipv4().to_ipv6_mapped().into(), PORT),
-        }
-    }
-}
-
-impl Drop for Pods {
-    fn drop(&mut self) {
-        for pause in &mut self.pauses {
-            let _ = pause.kill();
-            let _ = pause.wait();
         }
     }
 }

@@ -1,16 +1,16 @@
 //! Which namespaces are found, and what is said where privileges or the kernel do not do.
 
-use std::{
-    fs::File,
-    path::PathBuf,
-    process::{Child, Command},
-    time::Duration,
-};
+use std::{fs::File, path::PathBuf, process::Command, time::Duration};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use redirector::datapath::Resets;
 use redirector_core::service::{BackendRef, Protocol};
-use redirector_tests::{names::Directory, netns::Netns, place::Place, programs};
+use redirector_tests::{
+    names::Directory,
+    netns::Netns,
+    place::{Place, Process},
+    programs,
+};
 use serde_json::Value;
 
 use super::{
@@ -18,20 +18,11 @@ use super::{
     pods::{Family, PORT, Pods},
 };
 
-/// A process that does nothing but hold its namespace. Dropping it kills it.
-pub(crate) struct Pause(Child);
-
-pub(crate) fn pause(netns: &Netns) -> Pause {
+/// A process that does nothing but hold its namespace, as the pause container does.
+pub(crate) fn pause(netns: &Netns) -> Process {
     let mut command = Command::new("sleep");
     command.arg("infinity");
-    Pause(Place::netns(netns).spawn(command).expect("a process"))
-}
-
-impl Drop for Pause {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    Process(Place::netns(netns).spawn(command).expect("a process"))
 }
 
 /// A namespace bound to a file, as `ip netns add` does. Dropping it unbinds it.
