@@ -8,6 +8,8 @@ mod asker;
 mod carried_out;
 mod client;
 mod explanation;
+#[cfg(test)]
+mod json_tests;
 mod loader;
 mod long_names;
 mod order;
