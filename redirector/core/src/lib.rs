@@ -16,6 +16,7 @@ pub mod plan;
 pub mod service;
 pub mod state;
 pub mod tables;
+pub mod text;
 
 pub use input::{Command, Input, Moment, Transition};
 pub use state::State;

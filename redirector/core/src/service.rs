@@ -10,6 +10,7 @@ use crate::locality::Place;
 
 /// Name of a service, `namespace/name` by convention.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ServiceRef(pub Arc<str>);
 
 impl ServiceRef {
@@ -146,6 +147,7 @@ ordered_by_address!(Frontend, BackendRef);
 
 /// Where something runs. `None` is unknown, and equal to nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Locality {
     /// Name of the node.
     pub node: Option<Arc<str>>,

@@ -4,14 +4,20 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use redirector_common::ServiceName;
 use redirector_core::{
-    input::Drained,
+    explain::{Explanation, NotInstalled},
+    input::{Drained, Verb},
     service::{BackendRef, Service, ServiceRef},
     tables::{ServiceTables, Table},
 };
 use tracing::warn;
 
 use super::Agent;
-use crate::control::{Ask, Explanation, Health, NotInstalled, Order, Subject, there_are};
+use crate::control::{Ask, Health, there_are};
+
+/// Said of a backend of this node of which the kernel does not know who serves it.
+const UNWATCHED: &str = "who listens there is not known (it has accepted no connection since the \
+                         programs were loaded, or they watch no listeners: `redirector check`): the \
+                         end of its listener would be seen by failing connects and probes";
 
 impl Agent {
     /// Carries out an order or answers. The client may not be waiting for the answer any more.
@@ -27,7 +33,7 @@ impl Agent {
                 asker.answer(result);
             }
             Ask::Check(orders, answer) => {
-                let check = |order: &Order| self.check(order, self.is_in_force(order));
+                let check = |order: &Verb| self.check(order, self.is_in_force(order));
                 let _ = answer.send(orders.iter().try_for_each(check));
             }
             Ask::Orders(answer) => {
@@ -130,7 +136,7 @@ impl Agent {
     fn explain(
         &self,
         service: Option<String>,
-        dead: Vec<Subject>,
+        dead: Vec<Drained>,
     ) -> Result<Vec<Explanation>, String> {
         if !self.state.is_synced() {
             let why = "it is not known yet what services there are: no source has been heard; \
@@ -141,7 +147,6 @@ impl Agent {
         for subject in &dead {
             self.find(subject)?;
         }
-        let dead: Vec<Drained> = dead.into_iter().map(Drained::from).collect();
         let names: Vec<ServiceRef> = match service {
             Some(service) => self.find_services(&service)?,
             None => self.state.services().map(|service| service.name.clone()).collect(),
@@ -150,21 +155,25 @@ impl Agent {
         let state = supposed.as_ref().unwrap_or(&self.state);
         let (lost, unserved) = (self.outputs.lost(), self.unserved());
         let told = names.iter().filter_map(|name| {
-            let told = state.explain(name, now)?;
-            let not_installed = self.not_installed(name);
-            Some(Explanation::new(told, now, lost.as_deref(), not_installed, &unserved))
+            let mut told = state.explain(name, now)?;
+            told.not_in_force.clone_from(&lost);
+            told.not_installed = self.not_installed(name);
+            let tiers = told.families.iter_mut().flat_map(|family| &mut family.tiers);
+            for member in tiers.flat_map(|tier| &mut tier.backends) {
+                let is_unserved = unserved.contains(&member.backend);
+                member.unwatched = is_unserved.then(|| UNWATCHED.to_owned());
+            }
+            Some(told)
         });
         Ok(told.collect())
     }
 
     /// Whether the subject is there; the error says which others there are.
-    pub(super) fn find(&self, subject: &Subject) -> Result<(), String> {
-        let what = Drained::from(subject.clone());
-        if self.state.extent(&what).backends > 0 {
+    pub(super) fn find(&self, subject: &Drained) -> Result<(), String> {
+        if self.state.extent(subject).backends > 0 {
             return Ok(());
         }
-        let names = self.state.like(&what).into_iter();
-        let names = names.map(|other| Subject::from(other).to_string());
+        let names = self.state.like(subject).into_iter().map(|other| other.to_string());
         let others = there_are(&subject.to_string(), names);
         Err(format!("no service has a backend at {subject}{others}"))
     }

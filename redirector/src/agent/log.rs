@@ -15,10 +15,7 @@ use redirector_core::{
 };
 use tracing::{info, warn};
 
-use crate::{
-    control::Order,
-    quota::{Quota, Subject},
-};
+use crate::quota::{Quota, Subject};
 
 /// What has been said lately.
 #[derive(Debug, Default)]
@@ -148,9 +145,7 @@ fn say(transition: &Transition) {
         Transition::Ramped { service, tier, percent } => {
             info!(%service, %tier, percent, "the tier gets its traffic back, step by step");
         }
-        Transition::Ordered(verb) => {
-            info!(order = %Order::from(verb.clone()), "an operator's wish is in force");
-        }
+        Transition::Ordered(order) => info!(%order, "an operator's wish is in force"),
         Transition::Rejected { object, why } => {
             warn!(%object, %why, "rejected; its last good version stays in force");
         }

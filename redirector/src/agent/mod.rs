@@ -22,7 +22,7 @@ use anyhow::{Context as _, Result};
 use redirector_common::HealthByte;
 use redirector_core::{
     Input, Moment, State, Transition,
-    input::ProbeOrder,
+    input::{ProbeOrder, Verb},
     plan::{Installed, Limit, Plan, Scope, Step, plan_scope},
     service::{BackendRef, ServiceRef},
 };
@@ -40,7 +40,7 @@ use self::{
     probes::{Looks, Meaning},
 };
 use crate::{
-    control::{Ask, LongNames, Order, Orders},
+    control::{Ask, LongNames, Orders},
     datapath::{Datapath, Events, Heart, Resets},
     outputs::Outputs,
 };
@@ -99,7 +99,7 @@ pub struct Agent {
     /// The file with those names.
     names: LongNames,
     /// Orders of an earlier agent, until the services are known.
-    orders_to_resume: Vec<Order>,
+    orders_to_resume: Vec<Verb>,
     started: Instant,
     _heartbeat: Heartbeat,
 }

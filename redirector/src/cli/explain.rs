@@ -5,9 +5,12 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
+use redirector_core::{
+    explain::{Explanation, Family, Member, Suspicion, Tier},
+    input::Drained,
+};
 
 use super::options::{Output, OutputArgs, RunArgs};
-use crate::control::{Explanation, Family, Member, Subject, Suspicion, Tier};
 
 /// Flags of `explain`.
 #[derive(Clone, Debug, clap::Args)]
@@ -30,7 +33,7 @@ pub(super) struct SimulateArgs {
     /// What is supposed to be dead: `backend=ADDRESS:PORT`, `node=NAME`, `zone=NAME`,
     /// `cluster=NAME`; in another cluster `node=CLUSTER/NAME` and `zone=CLUSTER/NAME`
     #[arg(long, required = true, num_args = 1.., value_name = "SUBJECT")]
-    dead: Vec<Subject>,
+    dead: Vec<Drained>,
     /// Only this service, without `:port` all ports of it; otherwise all whose traffic would go elsewhere
     service: Option<String>,
 }
@@ -173,6 +176,7 @@ fn describe_tier(text: &mut String, tier: &Tier) {
     text.push('\n');
     for member in backends {
         let Member { backend, locality, weight: _, share, probes, objections, .. } = member;
+        let backend = backend.to_string();
         let _ = writeln!(text, "      {backend:<26} {share:>6.2} %  {locality}; probes: {probes}");
         for objection in objections {
             let (by, why, ago) = (&objection.by, &objection.why, objection.seconds);

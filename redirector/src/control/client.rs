@@ -9,10 +9,14 @@ use anyhow::{Context as _, Result, bail};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
+use redirector_core::{
+    explain::{Explanation, NotInstalled},
+    input::{Drained, Verb},
+};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::{CarriedOut, Effect, Explanation, NotInstalled, Order, Subject};
+use super::{CarriedOut, Effect};
 
 /// The longest answer: a service of 65,535 backends, explained.
 const LONGEST: usize = 64 << 20;
@@ -48,7 +52,7 @@ impl Client {
     /// # Errors
     ///
     /// There is no agent, or it refuses: the text says why.
-    pub fn order(&self, order: &Order) -> Result<Vec<CarriedOut>> {
+    pub fn order(&self, order: &Verb) -> Result<Vec<CarriedOut>> {
         let body = serde_json::to_vec(order).context("cannot write the order")?;
         let answer = self.request(Method::POST, "/orders?effects=true", body)?;
         let unknown = |order| CarriedOut { order, effect: Effect::Unknown };
@@ -56,7 +60,7 @@ impl Client {
             return Ok(vec![unknown(order.clone())]);
         }
         // An agent before this one answers with the orders alone.
-        let orders: Result<Vec<Order>, _> = serde_json::from_slice(&answer);
+        let orders: Result<Vec<Verb>, _> = serde_json::from_slice(&answer);
         if let Ok(orders) = orders {
             return Ok(orders.into_iter().map(unknown).collect());
         }
@@ -69,7 +73,7 @@ impl Client {
     ///
     /// There is no agent, or it says why one is not. An agent before this one has no such answer, and
     /// says nothing.
-    pub fn check(&self, orders: &[Order]) -> Result<()> {
+    pub fn check(&self, orders: &[Verb]) -> Result<()> {
         let body = serde_json::to_vec(orders).context("cannot write the orders")?;
         match self.request(Method::POST, "/orders/check", body) {
             Err(error) if error.to_string().is_empty() => Ok(()),
@@ -82,7 +86,7 @@ impl Client {
     /// # Errors
     ///
     /// There is no agent.
-    pub fn orders(&self) -> Result<Vec<Order>> {
+    pub fn orders(&self) -> Result<Vec<Verb>> {
         self.get("/orders")
     }
 
@@ -92,8 +96,8 @@ impl Client {
     /// # Errors
     ///
     /// There is no agent, or no such service.
-    pub fn explain(&self, service: Option<&str>, dead: &[Subject]) -> Result<Vec<Explanation>> {
-        let dead: Vec<String> = dead.iter().map(Subject::to_string).collect();
+    pub fn explain(&self, service: Option<&str>, dead: &[Drained]) -> Result<Vec<Explanation>> {
+        let dead: Vec<String> = dead.iter().map(Drained::to_string).collect();
         let mut query = form_urlencoded::Serializer::new(String::new());
         if let Some(service) = service {
             query.append_pair("service", service);
@@ -187,7 +191,7 @@ mod tests {
         let client = Client::new(&path).with_patience(Duration::from_millis(50));
         let asked = client.orders().expect_err("no answer").to_string();
         assert!(asked.contains("has not answered for 50ms: it is stopped, or hangs"), "{asked}");
-        let order = Order::Drain("node=n9".parse().expect("a subject"));
+        let order = Verb::Drain("node=n9".parse().expect("a subject"));
         let ordered = client.order(&order).expect_err("no answer").to_string();
         assert!(ordered.contains("; the order is withdrawn, unless"), "{ordered}");
     }

@@ -1,14 +1,15 @@
 //! The JSON that operators' programs read: it stays as it is, byte by byte.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use redirector_core::{
     Input, Moment, State,
+    explain::{Explanation, NotInstalled},
     input::{ClientId, Drained, KernelEvent, ProbeFailure, Verb},
     service::{BackendRef, Protocol, ServiceRef},
 };
 
-use super::{CarriedOut, Effect, Explanation, NotInstalled, Order};
+use super::{CarriedOut, Effect};
 use crate::sources::file::{Config, parse};
 
 /// Everything that an explanation can have.
@@ -85,10 +86,10 @@ fn an_explanation() {
     let mut state = state();
     let told = |state: &State, seconds| {
         let name = ServiceRef("shop/web:http".into());
-        let told = state.explain(&name, at(seconds)).expect("it is listed");
-        let unserved = BTreeSet::from([backend("10.1.0.1")]);
-        let told =
-            Explanation::new(told, at(seconds), Some("no pins"), Some(not_installed()), &unserved);
+        let mut told = state.explain(&name, at(seconds)).expect("it is listed");
+        told.not_in_force = Some("no pins".into());
+        told.not_installed = Some(not_installed());
+        told.families[0].tiers[0].backends[0].unwatched = Some("who knows".to_owned());
         let json = serde_json::to_string_pretty(&told).expect("JSON");
         let read: Explanation = serde_json::from_str(&json).expect("an explanation");
         assert_eq!(read, told);
@@ -106,8 +107,8 @@ fn an_explanation() {
 
 #[test]
 fn an_order_and_what_it_came_to() {
-    let orders: Vec<Order> = ["node=n9", "backend=[fd00::1]:80/udp", "zone=west/a"]
-        .map(|text| Order::Drain(text.parse().expect("a subject")))
+    let orders: Vec<Verb> = ["node=n9", "backend=[fd00::1]:80/udp", "zone=west/a"]
+        .map(|text| Verb::Drain(text.parse().expect("a subject")))
         .into();
     let effects = [
         Effect::Unknown,
@@ -120,15 +121,15 @@ fn an_order_and_what_it_came_to() {
         .map(|(order, effect)| CarriedOut { order, effect })
         .chain([
             CarriedOut {
-                order: Order::Force { service: "shop/web".into(), tier: "near".into() },
+                order: Verb::Force { service: ServiceRef("shop/web".into()), tier: "near".into() },
                 effect: Effect::Forced { healthy: 0, backends: 2 },
             },
             CarriedOut {
-                order: Order::Failback { service: "shop/web".into() },
+                order: Verb::Failback(ServiceRef("shop/web".into())),
                 effect: Effect::FailedBack { had_any: false },
             },
             CarriedOut {
-                order: Order::Undrain("cluster=west".parse().expect("a subject")),
+                order: Verb::Undrain("cluster=west".parse().expect("a subject")),
                 effect: Effect::Unknown,
             },
         ])

@@ -11,10 +11,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use redirector_core::input::Verb;
 use serde_json::Value;
 use tracing::warn;
 
-use super::{Order, clear};
+use super::clear;
 
 /// Files moved aside that are kept, so that one which is damaged at each start does not fill the disk.
 const ASIDE: u32 = 8;
@@ -33,7 +34,7 @@ pub struct Orders {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
     /// What this version knows.
-    pub orders: Vec<Order>,
+    pub orders: Vec<Verb>,
     /// What it does not know, and carries along.
     pub foreign: Vec<Value>,
 }
@@ -89,7 +90,7 @@ impl Orders {
 
     /// The same for the agent that will write the file from now on: what it cannot use is said, and
     /// kept.
-    pub fn take_over(&mut self) -> Vec<Order> {
+    pub fn take_over(&mut self) -> Vec<Verb> {
         if let Err(error) = clear(&self.beside()) {
             warn!(%error, "what an agent that was killed has left beside its orders stays");
         }
@@ -123,7 +124,7 @@ impl Orders {
     /// # Errors
     ///
     /// It cannot be written; or what is there could be neither read nor moved aside.
-    pub fn write(&mut self, orders: &[Order]) -> Result<()> {
+    pub fn write(&mut self, orders: &[Verb]) -> Result<()> {
         if self.is_unread {
             self.move_aside()?;
         }
@@ -175,7 +176,7 @@ impl Orders {
     }
 }
 
-fn entries(orders: &[Order], foreign: &[Value]) -> Result<Vec<Value>> {
+fn entries(orders: &[Verb], foreign: &[Value]) -> Result<Vec<Value>> {
     let orders: Vec<Value> = orders
         .iter()
         .map(serde_json::to_value)
@@ -223,8 +224,8 @@ mod tests {
         }
     }
 
-    fn drain() -> Order {
-        Order::Drain("node=n9".parse().expect("a subject"))
+    fn drain() -> Verb {
+        Verb::Drain("node=n9".parse().expect("a subject"))
     }
 
     #[test]

@@ -10,13 +10,17 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use redirector_core::{
+    input::{Drained, Verb},
+    text::NoSubject,
+};
 use serde::Deserialize;
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::{mpsc, oneshot},
 };
 
-use super::{Ask, Asker, Order, Subject, asker::Caller, clear};
+use super::{Ask, Asker, asker::Caller, clear};
 use crate::serve::{Bounds, serve};
 
 /// A few operators and their scripts. What they ask may be long: a list of who is supposed dead.
@@ -95,7 +99,7 @@ async fn order(
     State(asks): State<mpsc::Sender<Ask>>,
     Extension(caller): Extension<Caller>,
     Query(Wish { effects }): Query<Wish>,
-    Json(order): Json<Order>,
+    Json(order): Json<Verb>,
 ) -> Response {
     let asked = order.clone();
     let carried_out = match ask(&asks, |answer| Ask::Order(order, Asker::new(answer, caller))).await
@@ -107,7 +111,7 @@ async fn order(
     if effects {
         return Json(carried_out).into_response();
     }
-    let in_force: Vec<Order> = carried_out.into_iter().map(|it| it.order).collect();
+    let in_force: Vec<Verb> = carried_out.into_iter().map(|it| it.order).collect();
     if in_force == [asked] {
         return StatusCode::NO_CONTENT.into_response();
     }
@@ -115,7 +119,7 @@ async fn order(
     Json(in_force).into_response()
 }
 
-async fn check(State(asks): State<mpsc::Sender<Ask>>, Json(orders): Json<Vec<Order>>) -> Response {
+async fn check(State(asks): State<mpsc::Sender<Ask>>, Json(orders): Json<Vec<Verb>>) -> Response {
     match ask(&asks, |answer| Ask::Check(orders, answer)).await {
         Ok(Ok(())) => StatusCode::NO_CONTENT.into_response(),
         Ok(Err(why)) => (StatusCode::UNPROCESSABLE_ENTITY, why).into_response(),
@@ -135,9 +139,12 @@ async fn explain(
     Query(Question { service, dead }): Query<Question>,
 ) -> Response {
     let dead = dead.split(',').filter(|text| !text.is_empty()).map(str::parse);
-    let dead: Vec<Subject> = match dead.collect::<Result<_>>() {
+    let dead: Vec<Drained> = match dead.collect::<Result<_, NoSubject>>() {
         Ok(dead) => dead,
-        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error:#}")).into_response(),
+        Err(error) => {
+            let why = format!("{:#}", anyhow::Error::from(error));
+            return (StatusCode::BAD_REQUEST, why).into_response();
+        }
     };
     match ask(&asks, |answer| Ask::Explain { service, dead, answer }).await {
         Ok(Ok(explanations)) => Json(explanations).into_response(),
