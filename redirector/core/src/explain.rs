@@ -21,7 +21,7 @@ use crate::{
         vacancies::Vacancy,
     },
     health::{self, ProbeHealth, Sight},
-    input::{Drained, Moment},
+    input::Moment,
     service::{Backend, BackendRef, Failback, FailbackMode, Locality, Service, ServiceRef},
     state::State,
     tables::Table,
@@ -167,15 +167,6 @@ impl State {
                 .map(|(is_ipv6, table)| self.family(service, is_ipv6, table, now))
                 .collect(),
         })
-    }
-
-    /// What would be if all of these died: a copy in which their probes fail, to be
-    /// [explained](Self::explain). Time stands still in it, and it takes in no further news.
-    #[must_use]
-    pub fn suppose(&self, dead: &[Drained]) -> Self {
-        let mut supposed = self.clone();
-        supposed.strike(dead);
-        supposed
     }
 
     fn family(&self, service: &Service, is_ipv6: bool, table: &Table, now: Moment) -> Family {

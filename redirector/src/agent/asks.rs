@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use redirector_common::ServiceName;
 use redirector_core::{
-    explain::{Explanation, NotInstalled},
+    explain::NotInstalled,
     input::{Drained, Verb},
     service::{BackendRef, Service, ServiceRef},
     tables::{ServiceTables, Table},
@@ -12,12 +12,11 @@ use redirector_core::{
 use tracing::warn;
 
 use super::Agent;
-use crate::control::{Ask, Health, there_are};
+use crate::control::{Ask, Health, Snapshot, nowhere, there_are};
 
-/// Said of a backend of this node of which the kernel does not know who serves it.
-const UNWATCHED: &str = "who listens there is not known (it has accepted no connection since the \
-                         programs were loaded, or they watch no listeners: `redirector check`): the \
-                         end of its listener would be seen by failing connects and probes";
+/// So many backends are copied for a question before the agent looks at its news again; those of one
+/// service, at most 65,535, always together.
+const COPIED_PER_TURN: usize = 4_096;
 
 impl Agent {
     /// Carries out an order or answers. The client may not be waiting for the answer any more.
@@ -39,9 +38,12 @@ impl Agent {
             Ask::Orders(answer) => {
                 let _ = answer.send(self.orders_in_force());
             }
-            Ask::Explain { service, dead, answer } => {
-                let told = tokio::task::block_in_place(|| self.explain(service, dead));
-                let _ = answer.send(told);
+            Ask::Named(service, answer) => {
+                let named = tokio::task::block_in_place(|| self.named(service.as_deref()));
+                let _ = answer.send(named);
+            }
+            Ask::Snapshot(services, answer) => {
+                let _ = answer.send(tokio::task::block_in_place(|| self.snapshot(services)));
             }
             Ask::NotInstalled(answer) => {
                 let _ = answer.send(self.all_not_installed());
@@ -132,40 +134,43 @@ impl Agent {
         file.into_iter().chain(told).chain(left).collect()
     }
 
-    /// Explains one service, or all, as they are, or as they would be if some were dead.
-    fn explain(
-        &self,
-        service: Option<String>,
-        dead: Vec<Drained>,
-    ) -> Result<Vec<Explanation>, String> {
+    /// The services that are meant, or all.
+    fn named(&self, service: Option<&str>) -> Result<Vec<ServiceRef>, String> {
         if !self.state.is_synced() {
             let why = "it is not known yet what services there are: no source has been heard; \
                        `redirector status` shows what is in force";
             return Err(why.to_owned());
         }
-        let now = self.now();
-        for subject in &dead {
-            self.find(subject)?;
+        match service {
+            Some(service) => self.find_services(service),
+            None => Ok(self.state.services().map(|service| service.name.clone()).collect()),
         }
-        let names: Vec<ServiceRef> = match service {
-            Some(service) => self.find_services(&service)?,
-            None => self.state.services().map(|service| service.name.clone()).collect(),
+    }
+
+    /// What explains the first of these services, and the others.
+    fn snapshot(&self, mut services: Vec<ServiceRef>) -> (Snapshot, Vec<ServiceRef>) {
+        let mut copied = 0;
+        let is_left = |name: &ServiceRef| {
+            let is_full = copied >= COPIED_PER_TURN;
+            copied += self.state.service(name).map_or(0, |service| 1 + service.backends.len());
+            is_full
         };
-        let supposed = (!dead.is_empty()).then(|| self.state.suppose(&dead));
-        let state = supposed.as_ref().unwrap_or(&self.state);
-        let (lost, unserved) = (self.outputs.lost(), self.unserved());
-        let told = names.iter().filter_map(|name| {
-            let mut told = state.explain(name, now)?;
-            told.not_in_force.clone_from(&lost);
-            told.not_installed = self.not_installed(name);
-            let tiers = told.families.iter_mut().flat_map(|family| &mut family.tiers);
-            for member in tiers.flat_map(|tier| &mut tier.backends) {
-                let is_unserved = unserved.contains(&member.backend);
-                member.unwatched = is_unserved.then(|| UNWATCHED.to_owned());
-            }
-            Some(told)
-        });
-        Ok(told.collect())
+        let first_left = services.iter().position(is_left).unwrap_or(services.len());
+        let left = services.split_off(first_left);
+        let state = self.state.part(&services);
+        let unserved = state.services().flat_map(|service| self.unserved(&service.name));
+        let not_installed = services.iter();
+        let not_installed =
+            not_installed.filter_map(|name| Some((name.clone(), self.not_installed(name)?)));
+        let snapshot = Snapshot {
+            now: self.now(),
+            lost: self.outputs.lost(),
+            not_installed: not_installed.collect(),
+            unserved: unserved.collect(),
+            services,
+            state,
+        };
+        (snapshot, left)
     }
 
     /// Whether the subject is there; the error says which others there are.
@@ -173,9 +178,7 @@ impl Agent {
         if self.state.extent(subject).backends > 0 {
             return Ok(());
         }
-        let names = self.state.like(subject).into_iter().map(|other| other.to_string());
-        let others = there_are(&subject.to_string(), names);
-        Err(format!("no service has a backend at {subject}{others}"))
+        Err(nowhere(subject, &self.state.like(subject)))
     }
 
     /// The services that an operator means by a name: the one that is called so, and one for each of

@@ -47,6 +47,9 @@ use crate::{
 
 /// News waiting, at most: then the sources wait.
 pub const QUEUE: usize = 4_096;
+/// A burst of news is one difference; of a flood a plan is made after so long, and what else is due is
+/// done.
+const BURST: Duration = Duration::from_millis(20);
 /// How long after a failure the plan is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// How often the agent's task comes round though there is no news.
@@ -177,10 +180,7 @@ impl Agent {
                 _ = stop.changed() => break,
                 input = news.recv() => {
                     let Some(input) = input else { break };
-                    self.take(input);
-                    // Bursts are one difference; a flood is several.
-                    for _ in 0..QUEUE {
-                        let Ok(input) = news.try_recv() else { break };
+                    for input in burst(input, &mut news, Instant::now() + BURST) {
                         self.take(input);
                     }
                     self.retry_at = self.settle();
@@ -358,5 +358,50 @@ impl Agent {
                 );
             }
         }
+    }
+}
+
+/// The first piece of news, and what has arrived meanwhile until `end`.
+fn burst(
+    first: Input,
+    news: &mut mpsc::Receiver<Input>,
+    end: Instant,
+) -> impl Iterator<Item = Input> {
+    let in_time = move || Instant::now() < end;
+    std::iter::once(first)
+        .chain(std::iter::from_fn(move || in_time().then(|| news.try_recv().ok()).flatten()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_floods_does_not_keep_the_agent_from_what_else_is_due() {
+        let (source, mut news) = mpsc::channel(QUEUE);
+        let flood = std::thread::spawn(move || while source.blocking_send(Input::Tick).is_ok() {});
+        for _ in 0..3 {
+            while news.len() < QUEUE {
+                std::thread::yield_now();
+            }
+            let taken = burst(Input::Tick, &mut news, Instant::now() + BURST).count();
+            assert!(taken > 1, "what waits is taken in at once");
+        }
+        drop(news);
+        flood.join().expect("the flood ends");
+    }
+
+    #[test]
+    fn what_has_arrived_is_one_burst_in_its_order() {
+        let (source, mut news) = mpsc::channel(QUEUE);
+        for name in ["b", "c"] {
+            source.try_send(Input::Remove(ServiceRef(name.into()))).expect("there is room");
+        }
+        let first = Input::Remove(ServiceRef("a".into()));
+        let end = Instant::now() + Duration::from_mins(1);
+        let taken: Vec<String> =
+            burst(first, &mut news, end).map(|input| format!("{input:?}")).collect();
+        assert_eq!(taken.len(), 3);
+        assert!(taken.is_sorted(), "{taken:?}");
     }
 }

@@ -142,7 +142,11 @@ impl Agent {
     fn apply_order(&mut self, order: &Verb) -> Result<Vec<(Verb, bool)>, String> {
         let orders = self.spelt_out(order);
         if orders.len() > 1 {
-            let mut supposed = self.state.suppose(&[]);
+            let services = orders.iter().filter_map(|order| match order {
+                Verb::Force { service, .. } | Verb::Failback(service) => Some(service.clone()),
+                Verb::Drain(_) | Verb::Undrain(_) => None,
+            });
+            let mut supposed = self.state.part(&services.collect::<Vec<_>>());
             for order in orders.iter().cloned() {
                 has_changed(supposed.apply(Input::Operator(order), self.now()))?;
             }

@@ -97,7 +97,8 @@ fn an_explanation() {
     };
     let mut all = vec![told(&state, 2)];
     state.apply(Input::Operator(Verb::Undrain(Drained::Node("n1".into()))), at(2));
-    all.push(told(&state.suppose(&[Drained::Zone("a".into())]), 3));
+    let dead = state.meant(&[Drained::Zone("a".into())]);
+    all.push(told(&state.clone().with_dead(&dead), 3));
     let tier = "backup".into();
     let force = Verb::Force { service: ServiceRef("shop/web:http".into()), tier };
     state.apply(Input::Operator(force), at(4));

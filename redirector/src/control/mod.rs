@@ -13,6 +13,7 @@ mod loader;
 mod long_names;
 mod orders;
 mod server;
+mod snapshot;
 mod socket;
 
 use std::{
@@ -23,10 +24,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use redirector_core::{
-    explain::{Explanation, NotInstalled},
-    failover::vacancies::Vacancy,
-    input::{Drained, Verb},
-    service::ServiceRef,
+    explain::NotInstalled, failover::vacancies::Vacancy, input::Verb, service::ServiceRef,
 };
 use tokio::sync::oneshot;
 
@@ -38,6 +36,7 @@ pub use loader::{Loader, ask_loader};
 pub use long_names::LongNames;
 pub use orders::{Kept, Orders};
 pub use server::Server;
+pub use snapshot::{Snapshot, nowhere};
 pub use socket::SocketFile;
 
 /// A question or an order for the agent's task, with where its answer goes.
@@ -51,16 +50,12 @@ pub enum Ask {
     Check(Vec<Verb>, oneshot::Sender<Result<(), String>>),
     /// Which orders are in force?
     Orders(oneshot::Sender<Vec<Verb>>),
-    /// Why does traffic go where it goes, or would go if these were dead?
-    Explain {
-        /// `namespace/name`, with or without `:port`; without, all ports of it. `None` is every
-        /// service.
-        service: Option<String>,
-        /// Who is supposed to be dead; empty is the state as it is.
-        dead: Vec<Drained>,
-        /// Or why there is no answer: the agent does not know that service, or one of the dead.
-        answer: oneshot::Sender<Result<Vec<Explanation>, String>>,
-    },
+    /// Which services does this mean: `namespace/name`, with or without `:port`; without, all ports
+    /// of it? `None` is every service. Or why there are none: the agent does not know them.
+    Named(Option<String>, oneshot::Sender<Result<Vec<ServiceRef>, String>>),
+    /// How are these? The answer is about the first of them, as many as the agent has time for before
+    /// it looks at its news again, and which are left to be asked for.
+    Snapshot(Vec<ServiceRef>, oneshot::Sender<(Snapshot, Vec<ServiceRef>)>),
     /// What do services want that the kernel does not have?
     NotInstalled(oneshot::Sender<Vec<NotInstalled>>),
     /// How are these? In their order; `None` is one that is not known.

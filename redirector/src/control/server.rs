@@ -1,6 +1,8 @@
 //! Answers on the control socket: passes each request to the agent's task, and its answer back.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use axum::{
@@ -20,7 +22,12 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-use super::{Ask, Asker, asker::Caller, clear};
+use super::{
+    Ask, Asker,
+    asker::Caller,
+    clear,
+    snapshot::{Snapshot, with_dead},
+};
 use crate::serve::{Bounds, serve};
 
 /// A few operators and their scripts. What they ask may be long: a list of who is supposed dead.
@@ -146,11 +153,39 @@ async fn explain(
             return (StatusCode::BAD_REQUEST, why).into_response();
         }
     };
-    match ask(&asks, |answer| Ask::Explain { service, dead, answer }).await {
-        Ok(Ok(explanations)) => Json(explanations).into_response(),
-        Ok(Err(why)) => (StatusCode::NOT_FOUND, why).into_response(),
-        Err(gone) => gone,
+    explained(&asks, service, dead).await.unwrap_or_else(|refused| refused)
+}
+
+/// What is asked is put together in turns with the agent's news, and thought about on another thread.
+async fn explained(
+    asks: &mpsc::Sender<Ask>,
+    service: Option<String>,
+    dead: Vec<Drained>,
+) -> Result<Response, Response> {
+    let unknown = |why| (StatusCode::NOT_FOUND, why).into_response();
+    let wanted = ask(asks, |answer| Ask::Named(service, answer)).await?.map_err(unknown)?;
+    let mut left = wanted.clone();
+    if !dead.is_empty() {
+        // A backend that one service lists at a dead node is dead for all of them.
+        left = ask(asks, |answer| Ask::Named(None, answer)).await?.map_err(unknown)?;
     }
+    let mut snapshots = Vec::new();
+    while !left.is_empty() {
+        let (snapshot, rest) = ask(asks, |answer| Ask::Snapshot(left, answer)).await?;
+        snapshots.push(snapshot);
+        left = rest;
+    }
+    let think = move || {
+        if !dead.is_empty() {
+            snapshots = with_dead(snapshots, &dead)?;
+            let wanted = BTreeSet::from_iter(wanted);
+            let services = snapshots.iter_mut().map(|snapshot| &mut snapshot.services);
+            services.for_each(|services| services.retain(|name| wanted.contains(name)));
+        }
+        let explained: Vec<_> = snapshots.iter().flat_map(Snapshot::explain).collect();
+        Ok(Json(explained).into_response())
+    };
+    tokio::task::spawn_blocking(think).await.map_err(|_| stopping())?.map_err(unknown)
 }
 
 async fn not_installed(State(asks): State<mpsc::Sender<Ask>>) -> Response {
@@ -164,8 +199,11 @@ async fn ask<T>(
     asks: &mpsc::Sender<Ask>,
     question: impl FnOnce(oneshot::Sender<T>) -> Ask,
 ) -> Result<T, Response> {
-    let gone = || (StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping").into_response();
     let (sender, answer) = oneshot::channel();
-    asks.send(question(sender)).await.map_err(|_| gone())?;
-    answer.await.map_err(|_| gone())
+    asks.send(question(sender)).await.map_err(|_| stopping())?;
+    answer.await.map_err(|_| stopping())
+}
+
+fn stopping() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping").into_response()
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     Input,
-    input::{ClientId, ProbeFailure, Verb},
+    input::{ClientId, Drained, ProbeFailure, Verb},
     locality::Place,
     service::{Frontend, Members, Mode, Policy, Protocol, Rank, TierRule},
 };
@@ -67,13 +67,13 @@ fn a_drain_is_named_as_what_it_is() {
 fn a_supposed_death_changes_the_copy_and_not_the_world() {
     let state = state();
     let before = explain(&state, 5.0);
-    let supposed = state.suppose(&[Drained::Zone("a".into())]);
+    let with_dead = |dead| state.clone().with_dead(&state.meant(&[dead]));
+    let supposed = with_dead(Drained::Zone("a".into()));
     let after = explain(&supposed, 5.0);
     assert_eq!(after.families[0].tiers[0].load, 0);
     assert_eq!(after.families[0].tiers[2].load, 100);
     assert_eq!(after.families[0].tiers[0].hold, down());
-    let everything = [Drained::Cluster("home".into())];
-    let down = explain(&state.suppose(&everything), 5.0);
+    let down = explain(&with_dead(Drained::Cluster("home".into())), 5.0);
     assert!(down.families[0].is_all_down);
     let shares = down.families[0].tiers.iter().flat_map(|tier| &tier.backends);
     let sum: f64 = shares.map(|member| member.share).sum();

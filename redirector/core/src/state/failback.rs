@@ -128,7 +128,7 @@ impl Failbacks {
         self.due.retain(|(_, name)| services.contains_key(name));
     }
 
-    fn hold(&mut self, service: &ServiceRef, held: [Held; 2]) {
+    pub(super) fn hold(&mut self, service: &ServiceRef, held: [Held; 2]) {
         self.forget(service);
         if held.iter().all(BTreeMap::is_empty) {
             return;

@@ -57,7 +57,7 @@ fn orders_and_suppositions_mean_the_own_cluster_unless_they_name_another() {
     ] {
         let mut state = two_clusters("home");
         let meant = |state: &State| [OWN[0], WEST[0]].map(|one| state.is_ejected(&backend(one)));
-        let supposed = state.suppose(std::slice::from_ref(&what));
+        let supposed = state.clone().with_dead(&state.meant(std::slice::from_ref(&what)));
         assert_eq!(meant(&supposed), [own, west], "{what:?} is supposed to be dead");
         state.told(1, Input::Operator(Verb::Drain(what.clone())));
         assert_eq!(meant(&state), [own, west], "{what:?} is drained");

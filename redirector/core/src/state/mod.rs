@@ -13,6 +13,7 @@ mod nodes;
 mod objections;
 mod operator;
 mod outages;
+mod part;
 mod passive;
 mod replace;
 mod silence;

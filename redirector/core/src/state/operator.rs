@@ -7,7 +7,7 @@ use std::{
 
 use redirector_common::HealthByte;
 
-use super::{State, instant::Instant};
+use super::State;
 use crate::{
     failover::tiers::names,
     input::{Drained, Moment, Rerouter, Transition, Verb},
@@ -107,22 +107,6 @@ impl State {
             }
             Drained::Cluster(cluster) => place.cluster.as_ref().or(own) == Some(cluster),
         }
-    }
-
-    /// Lets all of these die at once, as probes would see it.
-    pub(crate) fn strike(&mut self, dead: &[Drained]) {
-        self.instant = Instant::new(self.is_synced());
-        let own = self.node.cluster.as_ref();
-        let dead: Vec<Drained> = dead.iter().map(|what| what.clone().seen_from(own)).collect();
-        let listed = self.services.values().flat_map(|service| &service.backends);
-        let is_dead = |listed: &&Backend| dead.iter().any(|what| self.is_meant(what, listed));
-        let dead: BTreeSet<BackendRef> =
-            listed.filter(is_dead).map(|listed| listed.backend).collect();
-        let dead: Vec<BackendRef> = dead.into_iter().collect();
-        for backend in &dead {
-            self.object(*backend, HealthByte::Prober, "supposed to be dead".into());
-        }
-        self.recompile_users_of(&dead, &mut Vec::new());
     }
 
     /// Whether an order keeps new connections from a backend.

@@ -1,0 +1,183 @@
+//! A part of the state: enough to explain some services, or to try what an order would do to them.
+//!
+//! A copy of all would take seconds where there are a million backends, and its owner has news to
+//! take in meanwhile.
+
+use std::collections::BTreeSet;
+
+use redirector_common::HealthByte;
+
+use super::{State, instant::Instant};
+use crate::{
+    failover::tiers::others,
+    input::Drained,
+    service::{Backend, BackendRef, Service, ServiceRef},
+    tables::{Overrides, Tables},
+};
+
+impl State {
+    /// A copy of all that is known of these services, of those that they have tiers of, and of the
+    /// backends that these list. It explains them as the whole does, and takes no news of others.
+    #[must_use]
+    pub fn part(&self, services: &[ServiceRef]) -> Self {
+        let mut part = Self {
+            now: self.now,
+            node: self.node.clone(),
+            tables: Tables { synced: self.tables.synced, ..Tables::default() },
+            ..Self::default()
+        };
+        let of_tiers = services.iter().filter_map(|name| self.services.get(name)).flat_map(others);
+        let named = services.iter().chain(of_tiers.map(|(_, other)| other));
+        let named: BTreeSet<&ServiceRef> = named.collect();
+        let named: Vec<&Service> =
+            named.into_iter().filter_map(|name| self.services.get(name)).collect();
+        for service in &named {
+            let name = &service.name;
+            part.services.insert(name.clone(), (*service).clone());
+            let tables = self.tables.services.get(name);
+            part.tables.services.extend(tables.map(|tables| (name.clone(), tables.clone())));
+            let Overrides { forced, held } = self.overrides(name);
+            part.failbacks.forced.extend(forced.map(|tier| (name.clone(), tier.clone())));
+            if let Some(held) = held {
+                part.failbacks.hold(name, held.clone());
+            }
+            part.depend(name);
+        }
+        let names = named.iter().map(|service| service.name.clone()).collect();
+        let uses = (0..).zip(named).flat_map(|(number, service)| {
+            service.backends.iter().map(move |listed| (listed.backend, number))
+        });
+        let mut uses: Vec<(BackendRef, u32)> = uses.collect();
+        uses.sort_unstable();
+        part.backends.rebuild(&uses, names);
+        for same in uses.chunk_by(|one, other| one.0 == other.0) {
+            self.copy_backend(&same[0].0, &mut part);
+        }
+        (part.now, part.instant) = (self.now, Instant::new(self.tables.synced));
+        part
+    }
+
+    fn copy_backend(&self, backend: &BackendRef, part: &mut Self) {
+        let Some(known) = self.backends.get(backend) else { return };
+        if let Some(health) = part.backends.health(backend) {
+            *health = known.health;
+        }
+        if let Some(trouble) = &known.trouble {
+            part.backends.change(backend, |new| new.clone_from(trouble));
+        }
+        let Some(word) = self.tables.objections.get(backend) else { return };
+        for (by, objection) in self.objections_to(backend) {
+            part.now = objection.since;
+            part.object(*backend, by, objection.why.clone());
+        }
+        part.tables.objections.insert(*backend, *word);
+    }
+
+    /// What would be if all of these died at once, as probes would see it. Time stands still in it.
+    #[must_use]
+    pub fn with_dead(mut self, dead: &BTreeSet<BackendRef>) -> Self {
+        self.instant = Instant::new(self.is_synced());
+        let listed = self.services.values().flat_map(|service| &service.backends);
+        let listed: BTreeSet<BackendRef> = listed.map(|listed| listed.backend).collect();
+        let dead: Vec<BackendRef> = listed.intersection(dead).copied().collect();
+        for backend in &dead {
+            self.object(*backend, HealthByte::Prober, "supposed to be dead".into());
+        }
+        self.recompile_users_of(&dead, &mut Vec::new());
+        self
+    }
+
+    /// Backends that services list where any of these is.
+    #[must_use]
+    pub fn meant(&self, what: &[Drained]) -> BTreeSet<BackendRef> {
+        let own = self.node.cluster.as_ref();
+        let what: Vec<Drained> = what.iter().map(|what| what.clone().seen_from(own)).collect();
+        let listed = self.services.values().flat_map(|service| &service.backends);
+        let is_meant = |listed: &&Backend| what.iter().any(|what| self.is_meant(what, listed));
+        listed.filter(is_meant).map(|listed| listed.backend).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        input::{ClientId, Input, KernelEvent, Moment, ProbeFailure, Verb},
+        service::{Failback, Locality, Members, TierRule},
+        state::tests::service,
+    };
+
+    #[test]
+    fn a_part_explains_its_services_as_the_whole_does_also_if_some_are_dead() {
+        let state = state();
+        let names: Vec<ServiceRef> = state.services().map(|service| service.name.clone()).collect();
+        let dead = [Drained::Zone("a".into()), Drained::Backend(backend(5))];
+        let meant = state.meant(&dead);
+        let whole = state.clone().with_dead(&meant);
+        for name in &names {
+            let part = state.part(std::slice::from_ref(name));
+            assert_eq!(part.explain(name, at(9)), state.explain(name, at(9)), "{name}");
+            let told = part.with_dead(&meant).explain(name, at(9));
+            assert_eq!(told, whole.explain(name, at(9)), "{name}, some dead");
+        }
+        assert_eq!(state.part(&names[..1]).services().count(), 2, "itself, and that of its tier");
+    }
+
+    #[test]
+    fn what_is_named_is_meant_wherever_it_is_listed() {
+        let state = state();
+        assert_eq!(state.meant(&[Drained::Zone("a".into())]), [backend(1), backend(2)].into());
+        assert_eq!(state.meant(&[Drained::Node("nosuch".into())]), BTreeSet::new());
+    }
+
+    /// `a` has a tier of `b`; `c` lists a backend of `a` in another zone. One backend is ejected, one
+    /// is suspected, one is drained, and a tier waits for its fail-back.
+    fn state() -> State {
+        let mut a = service("a", "10.96.0.1", &["10.1.0.1", "10.1.0.2", "10.1.0.3"]);
+        a.backends[1].locality = zone("a");
+        let rule = |name: &str, members| TierRule { name: name.into(), members };
+        let (zones, regions, clusters) = (vec!["a".into()], Vec::new(), Vec::new());
+        let of_b = Members::Service(ServiceRef("b".into()));
+        a.policy.tiers =
+            vec![rule("near", Members::Named { zones, regions, clusters }), rule("b", of_b)];
+        a.policy.failback = Some(Failback::default());
+        let b = service("b", "10.96.0.2", &["10.1.0.4", "10.1.0.5"]);
+        let mut c = service("c", "10.96.0.3", &["10.1.0.1", "10.1.0.6"]);
+        c.backends[0].locality = zone("a");
+        let mut state = State::new();
+        state.apply(Input::Replace(vec![a, b, c]), at(0));
+        let probed = |number, outcome| Input::Probed { backend: backend(number), outcome };
+        for number in 1..=6 {
+            state.apply(probed(number, Ok(())), at(1));
+        }
+        for _ in 0..3 {
+            state.apply(probed(2, Err(ProbeFailure::TimedOut)), at(2));
+        }
+        for _ in 0..3 {
+            state.apply(probed(2, Ok(())), at(3));
+        }
+        for _ in 0..3 {
+            state.apply(probed(6, Err(ProbeFailure::TimedOut)), at(4));
+        }
+        let client = ClientId { cgroup: 7, netns: 9 };
+        let event = KernelEvent::Avoided { refused: true, client };
+        state.apply(Input::Kernel { backend: backend(4), event }, at(5));
+        let drain = Verb::Drain(Drained::Backend(backend(5)));
+        state.apply(Input::Operator(drain), at(6));
+        let explained = state.explain(&ServiceRef("a".into()), at(6)).expect("it is there");
+        assert!(explained.families[0].tiers[0].hold.is_some(), "{explained:#?}");
+        state
+    }
+
+    fn zone(zone: &str) -> Locality {
+        Locality { zone: Some(zone.into()), ..Locality::default() }
+    }
+
+    fn backend(number: u8) -> BackendRef {
+        format!("10.1.0.{number}:80").parse().expect("a backend")
+    }
+
+    fn at(seconds: u64) -> Moment {
+        Moment(std::time::Duration::from_secs(seconds))
+    }
+}
