@@ -28,7 +28,7 @@ impl Agent {
             Ask::Order(order, asker) => {
                 let result = tokio::task::block_in_place(|| self.order(order));
                 // The order is in force before the answer says so.
-                self.retry_at = self.settle();
+                self.retry_at = self.reconcile();
                 asker.answer(result);
             }
             Ask::Check(orders, answer) => {

@@ -144,7 +144,7 @@ impl Agent {
             Command::Answered(_) => self.datapath.answered(index)?,
             Command::Reset(_) | Command::EndFlows(_) => return Ok(()),
         }
-        self.outputs.wrote(1);
+        self.outputs.metrics().wrote(1);
         Ok(())
     }
 

@@ -53,10 +53,10 @@ impl Log {
             | Transition::Rerouted { service, .. }
             | Transition::Ramped { service, .. } => Subject::Service(service.clone()),
             Transition::Rejected { object, .. } => Subject::Service(object.clone()),
-            Transition::NodeSuspect(_) | Transition::Ordered(_) => return say(transition),
+            Transition::NodeSuspect(_) | Transition::Ordered(_) => return write_line(transition),
         };
         if self.quota.allows(subject, Instant::now()) {
-            say(transition);
+            write_line(transition);
         }
     }
 
@@ -98,7 +98,7 @@ impl Log {
     }
 }
 
-fn say(transition: &Transition) {
+fn write_line(transition: &Transition) {
     match transition {
         Transition::Ejected { backend, by, why } => {
             info!(%backend, by = by.name(), %why, "ejected");

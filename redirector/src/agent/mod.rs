@@ -37,12 +37,12 @@ use self::{
     heartbeat::Heartbeat,
     local::Local,
     log::Log,
-    probes::{Looks, Meaning},
+    probes::{Looks, Urgency},
 };
 use crate::{
     control::{Ask, LongNames, Orders},
     datapath::{Datapath, Events, Heart, Resets},
-    outputs::Outputs,
+    outputs::{Outputs, room},
 };
 
 /// News waiting, at most: then the sources wait.
@@ -183,23 +183,23 @@ impl Agent {
                     for input in burst(input, &mut news, Instant::now() + BURST) {
                         self.take(input);
                     }
-                    self.retry_at = self.settle();
+                    self.retry_at = self.reconcile();
                 }
                 events = events.next() => {
                     for event in &events {
                         self.take_event(event);
                     }
-                    self.retry_at = self.settle();
+                    self.retry_at = self.reconcile();
                 }
                 () = sleep_until(deadline.into()) => {
                     self.take(Input::Tick);
-                    self.retry_at = self.settle();
+                    self.retry_at = self.reconcile();
                 }
                 Some(ask) = asks.recv() => self.answer(ask),
                 _ = round.tick() => {}
                 _ = sweep.tick() => {
                     self.sweep();
-                    self.retry_at = self.settle();
+                    self.retry_at = self.reconcile();
                 }
             }
             self.outputs.beat();
@@ -221,12 +221,12 @@ impl Agent {
 
     fn take(&mut self, input: Input) -> Vec<Transition> {
         let now = self.now();
-        let meaning = Meaning::of(&input);
+        let urgency = Urgency::of(&input);
         let transitions = self.state.apply(input, now);
-        self.note_probes(meaning, !transitions.is_empty());
+        self.note_probes(urgency, !transitions.is_empty());
         for transition in &transitions {
             self.log.transition(transition);
-            self.outputs.count(transition);
+            self.outputs.metrics().count(transition);
         }
         if self.outputs.reports() {
             self.unreported.extend(transitions.iter().cloned());
@@ -235,12 +235,12 @@ impl Agent {
     }
 
     /// Brings the kernel to what the state wants. Returns when to try again, if that failed.
-    fn settle(&mut self) -> Option<Instant> {
+    fn reconcile(&mut self) -> Option<Instant> {
         self.resume_orders();
-        let result = tokio::task::block_in_place(|| self.try_settle());
+        let result = tokio::task::block_in_place(|| self.try_reconcile());
         self.carry_out();
         self.want_probes();
-        self.outputs.settled(&self.installed, &self.state, self.rejected.len());
+        self.outputs.reconciled(&self.installed, &self.state, self.rejected.len());
         let Err(error) = result else {
             self.unapplied = None;
             self.outputs.set_unapplied(None);
@@ -262,7 +262,7 @@ impl Agent {
         Some(Instant::now() + RETRY)
     }
 
-    fn try_settle(&mut self) -> Result<()> {
+    fn try_reconcile(&mut self) -> Result<()> {
         let changed = self.state.take_changes();
         let scope = if self.is_adopted_anew { Scope::All } else { changed };
         let plan = plan_scope(&mut self.installed, self.state.tables(), scope.clone());
@@ -282,7 +282,7 @@ impl Agent {
         let begun = Instant::now();
         self.datapath.apply(plan).context("applying a plan")?;
         let writes = plan.steps.iter().filter(|step| **step != Step::Barrier).count();
-        self.outputs.applied(writes as u64, begun.elapsed());
+        self.outputs.metrics().applied(writes as u64, begun.elapsed());
         debug!(writes, took = ?begun.elapsed(), "applied");
         Ok(())
     }
@@ -340,21 +340,13 @@ impl Agent {
 
     /// One warning when a map is full to 80 %, while there is time to do something about it.
     fn note_nearly_full(&mut self) {
-        let (used, capacity) = (self.installed.usage(), self.installed.capacities());
-        for (flag, used, capacity) in [
-            // Those of both families, against the room for one: early rather than late.
-            ("--max-frontends", used.frontends, capacity.frontends),
-            ("--max-services", used.services, capacity.services),
-            ("--max-backends", used.backends, capacity.backends),
-            ("--max-nodes", used.nodes, capacity.nodes),
-            ("--max-slots", used.slots, capacity.slots),
-        ] {
+        for (map, used, capacity) in room(&self.installed) {
             if u64::from(used) * 10 < u64::from(capacity) * 8 {
-                self.nearly_full.remove(flag);
-            } else if self.nearly_full.insert(flag) {
+                self.nearly_full.remove(map);
+            } else if self.nearly_full.insert(map) {
                 warn!(
                     used,
-                    capacity, "over 80 % of what {flag} allows; unload, then load with more"
+                    capacity, "over 80 % of what --max-{map} allows; unload, then load with more"
                 );
             }
         }

@@ -11,7 +11,7 @@ use super::Agent;
 
 /// How long what is probed may stay as it was after services have changed: to find out costs as
 /// much as there are services, and the first probe of a backend waits as long.
-const PATIENCE: Duration = Duration::from_millis(100);
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
 /// What is probed is not found out again for so long, whatever happens.
 const REST: Duration = Duration::from_millis(10);
 /// Nor is it for so many times as long as it took: each connect of a tenant's that fails may be
@@ -34,12 +34,12 @@ impl Looks {
     }
 
     /// There is news; `has_happened` says that something follows from it.
-    fn note(&mut self, meaning: Meaning, has_happened: bool, now: Instant) {
-        let at = match meaning {
+    fn note(&mut self, urgency: Urgency, has_happened: bool, now: Instant) {
+        let at = match urgency {
             _ if has_happened => now,
-            Meaning::Nothing => return,
-            Meaning::Later => self.last.map_or(now, |last| now.max(last + PATIENCE)),
-            Meaning::Now => now,
+            Urgency::Nothing => return,
+            Urgency::Later => self.last.map_or(now, |last| now.max(last + MIN_INTERVAL)),
+            Urgency::Now => now,
         };
         let at = self.rests_until.map_or(at, |rests| at.max(rests));
         self.next = Some(self.next.map_or(at, |earlier| earlier.min(at)));
@@ -59,7 +59,7 @@ impl Looks {
 
 /// What a piece of news may mean for what is probed, if nothing follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(super) enum Urgency {
     Nothing,
     /// Backends come and go.
     Later,
@@ -67,7 +67,7 @@ pub(super) enum Meaning {
     Now,
 }
 
-impl Meaning {
+impl Urgency {
     pub(super) fn of(input: &Input) -> Self {
         match input {
             Input::Probed { .. } | Input::Adopted(_) => Self::Nothing,
@@ -84,8 +84,8 @@ impl Meaning {
 
 impl Agent {
     /// Remembers when to look.
-    pub(super) fn note_probes(&mut self, meaning: Meaning, has_happened: bool) {
-        self.looks.note(meaning, has_happened, Instant::now());
+    pub(super) fn note_probes(&mut self, urgency: Urgency, has_happened: bool) {
+        self.looks.note(urgency, has_happened, Instant::now());
     }
 
     /// Tells the prober what to ask, if that is due and has changed.
@@ -115,10 +115,10 @@ mod tests {
         for took in [Duration::from_micros(200), Duration::from_millis(5)] {
             let start = Instant::now();
             let (mut now, mut looks, mut busy) = (start, Looks::default(), Duration::ZERO);
-            looks.note(Meaning::Now, false, now);
+            looks.note(Urgency::Now, false, now);
             assert_eq!(looks.due(), Some(start));
             while now < start + Duration::from_secs(10) {
-                looks.note(Meaning::Now, true, now);
+                looks.note(Urgency::Now, true, now);
                 let waits = looks.due().expect("it is due") - now;
                 assert!(waits <= REST.max(took * RESTS), "{waits:?}");
                 if looks.take(now) {
@@ -135,7 +135,7 @@ mod tests {
             assert!(looks.take(now));
             looks.looked(now, now + took);
             now += Duration::from_secs(1);
-            looks.note(Meaning::Now, false, now);
+            looks.note(Urgency::Now, false, now);
             assert_eq!(looks.due(), Some(now));
         }
     }
@@ -144,13 +144,13 @@ mod tests {
     fn changed_services_wait_and_a_question_meanwhile_does_not() {
         let start = Instant::now();
         let mut looks = Looks::default();
-        looks.note(Meaning::Nothing, false, start);
+        looks.note(Urgency::Nothing, false, start);
         assert_eq!(looks.due(), None);
         looks.looked(start, start);
         let now = start + 2 * REST;
-        looks.note(Meaning::Later, false, now);
-        assert_eq!(looks.due(), Some(start + PATIENCE));
-        looks.note(Meaning::Now, false, now);
+        looks.note(Urgency::Later, false, now);
+        assert_eq!(looks.due(), Some(start + MIN_INTERVAL));
+        looks.note(Urgency::Now, false, now);
         assert_eq!(looks.due(), Some(now));
     }
 }

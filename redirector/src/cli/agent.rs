@@ -141,7 +141,7 @@ async fn serve(args: &Args, signals: &mut Signals) -> Result<Ended> {
     );
     let reports = kube.as_ref().and_then(Kube::reports);
     let left = kube.as_ref().map(Kube::left).unwrap_or_default();
-    let outputs = Arc::new(Outputs::new(metrics).reporting(reports).leaving(Arc::clone(&left)));
+    let outputs = Arc::new(Outputs::new(metrics, Arc::clone(&left), reports));
     let (wanted, wanted_probes) = watch::channel(Arc::default());
     let (stop, stopped) = watch::channel(false);
     let orders = Orders::new(&run.orders());

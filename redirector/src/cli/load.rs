@@ -22,7 +22,7 @@ use crate::{
 
 /// How long an agent or a loader that was killed may take to be gone: who starts its successor at
 /// once, as kubelet does, should not have to try again.
-const LONGEST_FAREWELL: Duration = Duration::from_secs(2);
+const AGENT_EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Flags of `load`.
 #[derive(Clone, Debug, clap::Args)]
@@ -105,7 +105,7 @@ fn load(args: &Args) -> Result<()> {
 
 /// Waits for a process that is about to let go of the pins.
 fn lock(pins: &Pins) -> Result<Lock> {
-    let deadline = Instant::now() + LONGEST_FAREWELL;
+    let deadline = Instant::now() + AGENT_EXIT_TIMEOUT;
     loop {
         if let Some(lock) = pins.try_lock()? {
             return Ok(lock);

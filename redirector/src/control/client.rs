@@ -19,31 +19,31 @@ use tokio::net::UnixStream;
 use super::{CarriedOut, Effect};
 
 /// The longest answer: a service of 65,535 backends, explained.
-const LONGEST: usize = 64 << 20;
+const MAX_ANSWER: usize = 64 << 20;
 
 /// How long an answer may take, that of 10,000 services explained included.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the agent may take to say what an answer from the maps lacks.
-const LITTLE_PATIENCE: Duration = Duration::from_secs(2);
+const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Who speaks to the agent.
 #[derive(Clone, Debug)]
 pub struct Client {
     socket: PathBuf,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Client {
     /// Speaks through the socket at `path`.
     #[must_use]
     pub fn new(path: &Path) -> Self {
-        Self { socket: path.to_owned(), patience: PATIENCE }
+        Self { socket: path.to_owned(), timeout: ANSWER_TIMEOUT }
     }
 
     /// Waits so long for an answer, instead of 10 s.
     #[must_use]
-    pub fn with_patience(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
     /// Has an order carried out; when this returns, these are in force and kept: the order itself, or
@@ -112,7 +112,7 @@ impl Client {
     ///
     /// There is no agent, it does not answer soon, or it is one before this one.
     pub fn not_installed(&self) -> Result<Vec<NotInstalled>> {
-        self.clone().with_patience(LITTLE_PATIENCE).get("/not-installed")
+        self.clone().with_timeout(STATUS_TIMEOUT).get("/not-installed")
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
@@ -127,7 +127,7 @@ impl Client {
             .context("cannot start the runtime")?;
         let is_order = method == Method::POST;
         runtime.block_on(async {
-            let answer = tokio::time::timeout(self.patience, self.ask(method, path, body)).await;
+            let answer = tokio::time::timeout(self.timeout, self.ask(method, path, body)).await;
             answer.with_context(|| {
                 // The connection is closed by now: the agent does not begin with the order any more.
                 let withdrawn = if is_order {
@@ -140,7 +140,7 @@ impl Client {
                     "the agent at {} has not answered for {:?}: it is stopped, or hangs; \
                      `redirector status` says since when{withdrawn}",
                     self.socket.display(),
-                    self.patience
+                    self.timeout
                 )
             })?
         })
@@ -166,7 +166,7 @@ impl Client {
             .context("cannot write the request")?;
         let response = sender.send_request(request).await.context("the agent does not answer")?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), LONGEST).collect().await;
+        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
         let body = body.map_err(anyhow::Error::from_boxed).context("the agent breaks off")?;
         let body = body.to_bytes();
         match status {
@@ -188,7 +188,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("control.sock");
         let _stopped = UnixListener::bind(&path).expect("a socket");
-        let client = Client::new(&path).with_patience(Duration::from_millis(50));
+        let client = Client::new(&path).with_timeout(Duration::from_millis(50));
         let asked = client.orders().expect_err("no answer").to_string();
         assert!(asked.contains("has not answered for 50ms: it is stopped, or hangs"), "{asked}");
         let order = Verb::Drain("node=n9".parse().expect("a subject"));

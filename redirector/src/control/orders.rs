@@ -202,12 +202,12 @@ mod tests {
 
     const DRAIN: &str = r#"{"drain": "node=n9"}"#;
 
-    struct Stage {
+    struct Fixture {
         directory: tempfile::TempDir,
         path: PathBuf,
     }
 
-    impl Stage {
+    impl Fixture {
         fn new(text: &str) -> Self {
             let directory = tempfile::tempdir().expect("a directory");
             let path = directory.path().join("orders.json");
@@ -230,9 +230,9 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read_and_nothing_is_nothing() {
-        let stage = Stage::new("");
-        fs::remove_file(&stage.path).expect("removed");
-        let mut orders = Orders::new(&stage.path);
+        let fixture = Fixture::new("");
+        fs::remove_file(&fixture.path).expect("removed");
+        let mut orders = Orders::new(&fixture.path);
         assert_eq!(orders.read().expect("nothing"), Kept::default());
         orders.write(&[drain()]).expect("written");
         assert_eq!(orders.read().expect("one").orders, [drain()]);
@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(orders.read().expect("none"), Kept::default());
         for _ in 0..2 {
             orders.remove().expect("removed, or not there");
-            assert!(stage.names().is_empty());
+            assert!(fixture.names().is_empty());
         }
     }
 
@@ -249,11 +249,11 @@ mod tests {
     fn what_is_not_known_is_kept_and_the_rest_is_in_force() {
         let foreign =
             [r#"{"slowDown": {"zone": "a"}}"#, r#"{"drain": "rack=r1"}"#, r#""everything""#, "7"];
-        let stage = Stage::new(&format!("[{}, {DRAIN}]", foreign.join(", ")));
-        let mut orders = Orders::new(&stage.path);
+        let fixture = Fixture::new(&format!("[{}, {DRAIN}]", foreign.join(", ")));
+        let mut orders = Orders::new(&fixture.path);
         assert_eq!(orders.take_over(), [drain()]);
         orders.write(&[drain(), drain()]).expect("written");
-        let kept = Orders::new(&stage.path).read().expect("orders");
+        let kept = Orders::new(&fixture.path).read().expect("orders");
         assert_eq!(kept.orders, [drain(), drain()]);
         let foreign: Vec<Value> =
             foreign.iter().map(|text| serde_json::from_str(text).expect("JSON")).collect();
@@ -263,37 +263,41 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_moved_aside_and_never_written_over() {
         for damaged in ["[{", "", "{}", "\u{0}\u{0}"] {
-            let stage = Stage::new(damaged);
-            let read = format!("{:#}", Orders::new(&stage.path).read().expect_err("damaged"));
+            let fixture = Fixture::new(damaged);
+            let read = format!("{:#}", Orders::new(&fixture.path).read().expect_err("damaged"));
             assert!(read.contains("remove it and order again"), "{read}");
             for number in 1..=2 {
-                let mut orders = Orders::new(&stage.path);
+                let mut orders = Orders::new(&fixture.path);
                 assert_eq!(orders.take_over(), []);
                 orders.write(&[drain()]).expect("written");
-                let aside = stage.path.with_extension(format!("damaged-{number}"));
+                let aside = fixture.path.with_extension(format!("damaged-{number}"));
                 assert_eq!(fs::read_to_string(aside).expect("it is kept"), damaged);
-                fs::write(&stage.path, damaged).expect("damaged again");
+                fs::write(&fixture.path, damaged).expect("damaged again");
             }
         }
     }
 
     #[test]
     fn half_a_file_of_an_agent_that_was_killed_is_removed_by_the_next_one() {
-        let stage = Stage::new(&format!("[{DRAIN}]"));
-        fs::write(stage.path.with_extension("new"), "[{").expect("written");
-        assert_eq!(Orders::new(&stage.path).read().expect("orders").orders, [drain()]);
-        assert_eq!(stage.names(), ["orders.json", "orders.new"], "who only reads changes nothing");
-        assert_eq!(Orders::new(&stage.path).take_over(), [drain()]);
-        assert_eq!(stage.names(), ["orders.json"]);
+        let fixture = Fixture::new(&format!("[{DRAIN}]"));
+        fs::write(fixture.path.with_extension("new"), "[{").expect("written");
+        assert_eq!(Orders::new(&fixture.path).read().expect("orders").orders, [drain()]);
+        assert_eq!(
+            fixture.names(),
+            ["orders.json", "orders.new"],
+            "who only reads changes nothing"
+        );
+        assert_eq!(Orders::new(&fixture.path).take_over(), [drain()]);
+        assert_eq!(fixture.names(), ["orders.json"]);
     }
 
     #[test]
     fn what_can_be_neither_read_nor_moved_is_not_written_over() {
-        let stage = Stage::new("");
-        fs::remove_file(&stage.path).expect("removed");
+        let fixture = Fixture::new("");
+        fs::remove_file(&fixture.path).expect("removed");
         // A directory can be moved; below a file nothing can be.
-        let path = stage.directory.path().join("file/orders.json");
-        fs::write(stage.directory.path().join("file"), "").expect("a file");
+        let path = fixture.directory.path().join("file/orders.json");
+        fs::write(fixture.directory.path().join("file"), "").expect("a file");
         let mut orders = Orders::new(&path);
         assert_eq!(orders.take_over(), []);
         let why = format!("{:#}", orders.write(&[drain()]).expect_err("no directory"));
@@ -303,22 +307,22 @@ mod tests {
     /// Who may write the directory cannot have the agent write elsewhere, or read elsewhere.
     #[test]
     fn no_symbolic_link_is_followed_and_only_the_owner_may_read() {
-        let stage = Stage::new("[]");
-        let victim = stage.directory.path().join("victim");
+        let fixture = Fixture::new("[]");
+        let victim = fixture.directory.path().join("victim");
         fs::write(&victim, format!("[{DRAIN}]")).expect("written");
-        symlink(&victim, stage.path.with_extension("new")).expect("a link");
-        let mut orders = Orders::new(&stage.path);
+        symlink(&victim, fixture.path.with_extension("new")).expect("a link");
+        let mut orders = Orders::new(&fixture.path);
         orders.write(&[]).expect("written");
         assert_eq!(fs::read_to_string(&victim).expect("it is there"), format!("[{DRAIN}]"));
-        let mode = fs::metadata(&stage.path).expect("it is there").permissions().mode();
+        let mode = fs::metadata(&fixture.path).expect("it is there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
 
-        fs::remove_file(&stage.path).expect("removed");
-        symlink(&victim, &stage.path).expect("a link");
+        fs::remove_file(&fixture.path).expect("removed");
+        symlink(&victim, &fixture.path).expect("a link");
         orders.read().expect_err("a symbolic link");
         assert_eq!(orders.take_over(), [], "what another file holds is no order");
         orders.write(&[]).expect("written");
-        assert!(stage.path.symlink_metadata().expect("it is there").is_file());
+        assert!(fixture.path.symlink_metadata().expect("it is there").is_file());
         assert_eq!(fs::read_to_string(&victim).expect("it is there"), format!("[{DRAIN}]"));
     }
 }

@@ -41,9 +41,10 @@ pub struct Outputs {
 const SILENCE: Duration = Duration::from_secs(15);
 
 impl Outputs {
-    /// Outputs that have been told of nothing yet.
+    /// Outputs that have been told of nothing yet; `left` is what the source leaves to others, and a
+    /// reporter, if there is one, is told too what has happened.
     #[must_use]
-    pub fn new(metrics: Metrics) -> Self {
+    pub fn new(metrics: Metrics, left: Left, reports: Option<Handle>) -> Self {
         Self {
             metrics,
             started: Instant::now(),
@@ -52,21 +53,9 @@ impl Outputs {
             lost: RwLock::default(),
             unapplied: RwLock::default(),
             rejected: AtomicUsize::new(0),
-            left: Left::default(),
-            reports: None,
+            left,
+            reports,
         }
-    }
-
-    /// Tells a reporter too what has happened.
-    #[must_use]
-    pub fn reporting(self, reports: Option<Handle>) -> Self {
-        Self { reports, ..self }
-    }
-
-    /// Knows what the source leaves to others.
-    #[must_use]
-    pub fn leaving(self, left: Left) -> Self {
-        Self { left, ..self }
     }
 
     /// Services that are not in the kernel as the source has them, and why.
@@ -92,7 +81,7 @@ impl Outputs {
         self.is_ready.store(true, Ordering::Relaxed);
     }
 
-    /// The metrics, to be rendered.
+    /// The metrics, to be counted and rendered.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -158,27 +147,25 @@ impl Outputs {
         self.lost.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Counts a transition.
-    pub fn count(&self, transition: &Transition) {
-        self.metrics.count(transition);
-    }
-
-    /// Single stores were made outside of a plan.
-    pub fn wrote(&self, writes: u64) {
-        self.metrics.wrote(writes);
-    }
-
-    /// A plan was applied.
-    pub fn applied(&self, writes: u64, took: Duration) {
-        self.metrics.applied(writes, took);
-    }
-
     /// The kernel has been brought to what the state wants, or as far as it goes.
-    pub fn settled(&self, installed: &Installed, state: &State, rejected: usize) {
-        self.metrics.settled(installed, rejected);
+    pub fn reconciled(&self, installed: &Installed, state: &State, rejected: usize) {
+        self.metrics.reconciled(installed, rejected);
         self.rejected.store(rejected, Ordering::Relaxed);
         if state.is_synced() {
             self.is_ready.store(true, Ordering::Relaxed);
         }
     }
+}
+
+/// The maps whose room is limited: what they hold and what there is room for. Frontends of both
+/// families are held against the room for one.
+pub fn room(installed: &Installed) -> [(&'static str, u32, u32); 5] {
+    let (used, capacity) = (installed.usage(), installed.capacities());
+    [
+        ("frontends", used.frontends, capacity.frontends),
+        ("services", used.services, capacity.services),
+        ("backends", used.backends, capacity.backends),
+        ("nodes", used.nodes, capacity.nodes),
+        ("slots", used.slots, capacity.slots),
+    ]
 }
