@@ -49,6 +49,7 @@ impl Agent {
     /// asks again; and what clients have forgotten is removed.
     pub(super) fn sweep(&mut self) {
         self.log.sweep();
+        self.note_disuse();
         let mut used = Vec::new();
         let mut unsaid = BTreeSet::new();
         let mut unheard = BTreeSet::new();

@@ -37,7 +37,7 @@ use self::{
     heartbeat::Heartbeat,
     local::Local,
     log::Log,
-    probes::{Looks, Urgency},
+    probes::{Looks, News},
 };
 use crate::{
     control::{Ask, LongNames, Orders},
@@ -76,6 +76,8 @@ pub struct Agent {
     /// Whether the next plan must look at every service.
     is_adopted_anew: bool,
     looks: Looks,
+    /// What is probed because of the services as they were at the last look.
+    regular_probes: BTreeMap<BackendRef, ProbeOrder>,
     /// Bytes of the kernel that the state did not know at the last sweep.
     unsaid: BTreeSet<(BackendRef, HealthByte, u8)>,
     /// Backends about which the kernel had asked at the last sweep, and the state knew nothing of it.
@@ -134,6 +136,7 @@ impl Agent {
             nearly_full: BTreeSet::new(),
             is_adopted_anew: true,
             looks: Looks::default(),
+            regular_probes: BTreeMap::new(),
             unsaid: BTreeSet::new(),
             unheard: BTreeSet::new(),
             local: Local::default(),
@@ -221,9 +224,9 @@ impl Agent {
 
     fn take(&mut self, input: Input) -> Vec<Transition> {
         let now = self.now();
-        let urgency = Urgency::of(&input);
+        let news = News::of(&input);
         let transitions = self.state.apply(input, now);
-        self.note_probes(urgency, !transitions.is_empty());
+        self.note_probes(news, !transitions.is_empty());
         for transition in &transitions {
             self.log.transition(transition);
             self.outputs.metrics().count(transition);

@@ -39,6 +39,13 @@ impl State {
     /// 3. When no other node seems to answer: a few backends that should.
     #[must_use]
     pub fn probes(&self) -> BTreeMap<BackendRef, ProbeOrder> {
+        self.with_doubted(self.regular_probes())
+    }
+
+    /// The first of [`probes`](Self::probes). They change with the services, with the node and with
+    /// what its sockets use, and cost as much as there are services.
+    #[must_use]
+    pub fn regular_probes(&self) -> BTreeMap<BackendRef, ProbeOrder> {
         let mut probes: BTreeMap<BackendRef, ProbeOrder> = BTreeMap::new();
         let mut owners = Owners { backends: &self.backends, shared: BTreeMap::new() };
         for (is_used, service) in self.asking() {
@@ -57,6 +64,16 @@ impl State {
                     });
             }
         }
+        probes
+    }
+
+    /// The regular probes, and the others, which change with each doubt.
+    #[must_use]
+    pub fn with_doubted(
+        &self,
+        mut probes: BTreeMap<BackendRef, ProbeOrder>,
+    ) -> BTreeMap<BackendRef, ProbeOrder> {
+        let mut owners = Owners { backends: &self.backends, shared: BTreeMap::new() };
         let doubted = self.tables.objections.keys().chain(self.backends.suspected());
         for backend in doubted.filter(|backend| is_probed(backend)) {
             let trouble = self.backends.get(backend).and_then(|known| known.trouble.as_ref());
