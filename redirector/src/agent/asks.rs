@@ -121,16 +121,12 @@ impl Agent {
             service: file,
             why,
             is_refused: true,
-            seconds: None,
             has_earlier: self.state.is_synced(),
+            ..NotInstalled::default()
         });
-        let left = left.services.into_iter().map(|(service, why)| NotInstalled {
-            service,
-            why,
-            is_refused: false,
-            seconds: None,
-            has_earlier: false,
-        });
+        let left = left.services.into_iter();
+        let left =
+            left.map(|(service, why)| NotInstalled { service, why, ..NotInstalled::default() });
         file.into_iter().chain(told).chain(left).collect()
     }
 
@@ -149,15 +145,8 @@ impl Agent {
 
     /// What explains the first of these services, and the others.
     fn snapshot(&self, mut services: Vec<ServiceRef>) -> (Snapshot, Vec<ServiceRef>) {
-        let mut copied = 0;
-        let is_left = |name: &ServiceRef| {
-            let is_full = copied >= COPIED_PER_TURN;
-            copied += self.state.service(name).map_or(0, |service| 1 + service.backends.len());
-            is_full
-        };
-        let first_left = services.iter().position(is_left).unwrap_or(services.len());
-        let left = services.split_off(first_left);
-        let state = self.state.part(&services);
+        let (state, count) = self.state.first_part(&services, COPIED_PER_TURN);
+        let left = services.split_off(count);
         let unserved = state.services().flat_map(|service| self.unserved(&service.name));
         let not_installed = services.iter();
         let not_installed =

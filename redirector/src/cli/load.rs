@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
-use super::options::LoadArgs;
+use super::options::{LoadArgs, holder};
 use crate::{
     control::{Loader, RunDirectory, SocketFile},
     datapath::{self, Access, Lock, Pins, check, verifier},
@@ -115,7 +115,7 @@ fn lock(pins: &Pins) -> Result<Lock> {
                 "{} is in use by process {}; an agent that may load does it itself, stop it to \
                  load by hand",
                 pins.root().display(),
-                pins.holder().map_or("?".to_owned(), |pid| pid.to_string()),
+                holder(pins),
             );
         }
         thread::sleep(Duration::from_millis(20));

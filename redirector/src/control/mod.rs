@@ -9,6 +9,7 @@ mod carried_out;
 mod client;
 #[cfg(test)]
 mod json_tests;
+mod kept;
 mod loader;
 mod long_names;
 mod orders;

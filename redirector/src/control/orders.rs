@@ -4,8 +4,8 @@
 //! that does, and a file that cannot be read is moved aside before another one takes its place.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{ErrorKind, Read as _, Write as _},
+    fs::{self, OpenOptions},
+    io::{ErrorKind, Read as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
@@ -15,7 +15,7 @@ use redirector_core::input::Verb;
 use serde_json::Value;
 use tracing::warn;
 
-use super::clear;
+use super::{clear, kept};
 
 /// Files moved aside that are kept, so that one which is damaged at each start does not fill the disk.
 const ASIDE: u32 = 8;
@@ -129,17 +129,8 @@ impl Orders {
             self.move_aside()?;
         }
         let entries = entries(orders, &self.foreign)?;
-        let write = || -> Result<()> {
-            let beside = self.beside();
-            let mut file = create(&beside)?;
-            file.write_all(&serde_json::to_vec_pretty(&entries)?)?;
-            file.sync_all()?;
-            fs::rename(&beside, &self.path)?;
-            // Without this the new name may be lost with the power.
-            File::open(self.path.parent().unwrap_or(Path::new("/")))?.sync_all()?;
-            Ok(())
-        };
-        write().with_context(|| format!("cannot write {}", self.path.display()))
+        kept::replace(&self.path, &self.beside(), &entries)
+            .with_context(|| format!("cannot write {}", self.path.display()))
     }
 
     /// Removes the file, if there is one.
@@ -183,15 +174,6 @@ fn entries(orders: &[Verb], foreign: &[Value]) -> Result<Vec<Value>> {
         .collect::<Result<_, _>>()
         .context("cannot write an order")?;
     Ok(orders.into_iter().chain(foreign.iter().cloned()).collect())
-}
-
-/// Makes a file, also in the place of one that a process which died has left; never through a
-/// symbolic link, and never one that others may read.
-fn create(path: &Path) -> Result<File> {
-    clear(path)?;
-    // `create_new` is O_EXCL, which follows no symbolic link.
-    let mut options = OpenOptions::new();
-    Ok(options.write(true).create_new(true).mode(0o600).open(path)?)
 }
 
 #[cfg(test)]

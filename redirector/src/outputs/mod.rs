@@ -6,7 +6,7 @@ mod metrics;
 use std::{
     ops::Deref,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -14,6 +14,7 @@ use std::{
 
 use redirector_core::{State, Transition, plan::Installed};
 use redirector_kube::report::Handle;
+use tokio::sync::watch;
 
 pub use metrics::Metrics;
 
@@ -27,9 +28,9 @@ pub struct Outputs {
     last_beat_ms: AtomicU64,
     is_ready: AtomicBool,
     /// What of the programs and maps is gone, and what is done about it.
-    lost: RwLock<Option<Arc<str>>>,
+    lost: watch::Sender<Option<Arc<str>>>,
     /// Why the maps are not as the sources want them.
-    unapplied: RwLock<Option<Arc<str>>>,
+    unapplied: watch::Sender<Option<Arc<str>>>,
     /// Services for which there is no room.
     rejected: AtomicUsize,
     /// Services that the source leaves to others.
@@ -50,8 +51,8 @@ impl Outputs {
             started: Instant::now(),
             last_beat_ms: AtomicU64::new(0),
             is_ready: AtomicBool::new(false),
-            lost: RwLock::default(),
-            unapplied: RwLock::default(),
+            lost: watch::Sender::default(),
+            unapplied: watch::Sender::default(),
             rejected: AtomicUsize::new(0),
             left,
             reports,
@@ -108,7 +109,7 @@ impl Outputs {
     ///
     /// Why not.
     pub fn is_ready(&self) -> Result<String, Arc<str>> {
-        let unapplied = self.unapplied.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let unapplied = self.unapplied.borrow().clone();
         if let Some(why) = self.lost().or(unapplied) {
             return Err(why);
         }
@@ -131,20 +132,20 @@ impl Outputs {
     /// Why the maps are not as the sources want them; `None` is that they are.
     pub fn set_unapplied(&self, why: Option<Arc<str>>) {
         self.metrics.unapplied(why.is_some());
-        *self.unapplied.write().unwrap_or_else(PoisonError::into_inner) = why;
+        self.unapplied.send_replace(why);
     }
 
     /// Notes how many programs and maps are gone, and what is to be said about it; nothing is if
     /// `why` is `None`.
     pub fn set_lost(&self, count: usize, why: Option<Arc<str>>) {
         self.metrics.lost(count);
-        *self.lost.write().unwrap_or_else(PoisonError::into_inner) = why;
+        self.lost.send_replace(why);
     }
 
     /// What of the programs and maps is gone, and what is done about it.
     #[must_use]
     pub fn lost(&self) -> Option<Arc<str>> {
-        self.lost.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lost.borrow().clone()
     }
 
     /// The kernel has been brought to what the state wants, or as far as it goes.

@@ -57,6 +57,20 @@ impl State {
         part
     }
 
+    /// A part with the first of these services, as many as list about so many backends, at least one;
+    /// and how many services that are.
+    #[must_use]
+    pub fn first_part(&self, services: &[ServiceRef], backends: usize) -> (Self, usize) {
+        let mut listed = 0;
+        let is_beyond = |name: &ServiceRef| {
+            let is_full = listed >= backends;
+            listed += self.services.get(name).map_or(0, |service| 1 + service.backends.len());
+            is_full
+        };
+        let count = services.iter().position(is_beyond).unwrap_or(services.len());
+        (self.part(&services[..count]), count)
+    }
+
     fn copy_backend(&self, backend: &BackendRef, part: &mut Self) {
         let Some(known) = self.backends.get(backend) else { return };
         if let Some(health) = part.backends.health(backend) {
@@ -121,6 +135,29 @@ mod tests {
             assert_eq!(told, whole.explain(name, at(9)), "{name}, some dead");
         }
         assert_eq!(state.part(&names[..1]).services().count(), 2, "itself, and that of its tier");
+    }
+
+    #[test]
+    fn many_services_are_copied_a_few_backends_at_a_time() {
+        const PART: usize = 100;
+        let service = |number: u8| {
+            let backends: Vec<String> = (0..20).map(|of| format!("10.1.{number}.{of}")).collect();
+            let backends: Vec<&str> = backends.iter().map(String::as_str).collect();
+            service(&format!("s{number}"), &format!("10.96.0.{number}"), &backends)
+        };
+        let mut state = State::new();
+        state.apply(Input::Replace((0..=255).map(service).collect()), at(0));
+        let names: Vec<ServiceRef> = state.services().map(|service| service.name.clone()).collect();
+        let mut left = &names[..];
+        while !left.is_empty() {
+            let (part, count) = state.first_part(left, PART);
+            let listed = part.services().map(|service| service.backends.len()).sum::<usize>();
+            assert!(listed < PART + 20, "{listed} backends at a time");
+            let (first, others) = left.split_at(count);
+            assert!(first.iter().all(|name| part.explain(name, at(0)).is_some()));
+            left = others;
+        }
+        assert_eq!(names.len(), 256);
     }
 
     #[test]
