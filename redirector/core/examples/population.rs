@@ -92,7 +92,7 @@ fn main() {
     let zone = [Drained::Zone("a".into())];
     let names: Vec<ServiceRef> = state.services().map(|service| service.name.clone()).collect();
     let part = &names[..names.len().min(4_096 / each.max(1) as usize)];
-    let part = timed("State::part, 4,096 backends", || state.part(part));
+    let part = timed("State::excerpt, 4,096 backends", || state.excerpt(part));
     timed("State::with_dead of it, a zone dies", || {
         let dead = part.meant(&zone);
         part.with_dead(&dead)

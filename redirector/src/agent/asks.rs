@@ -145,7 +145,7 @@ impl Agent {
 
     /// What explains the first of these services, and the others.
     fn snapshot(&self, mut services: Vec<ServiceRef>) -> (Snapshot, Vec<ServiceRef>) {
-        let (state, count) = self.state.first_part(&services, COPIED_PER_TURN);
+        let (state, count) = self.state.first_excerpt(&services, COPIED_PER_TURN);
         let left = services.split_off(count);
         let unserved = state.services().flat_map(|service| self.unserved(&service.name));
         let not_installed = services.iter();

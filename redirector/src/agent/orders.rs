@@ -146,7 +146,7 @@ impl Agent {
                 Verb::Force { service, .. } | Verb::Failback(service) => Some(service.clone()),
                 Verb::Drain(_) | Verb::Undrain(_) => None,
             });
-            let mut supposed = self.state.part(&services.collect::<Vec<_>>());
+            let mut supposed = self.state.excerpt(&services.collect::<Vec<_>>());
             for order in orders.iter().cloned() {
                 has_changed(supposed.apply(Input::Operator(order), self.now()))?;
             }

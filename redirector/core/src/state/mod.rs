@@ -3,6 +3,7 @@
 //! Time passes when the caller says so: [`State::next_deadline`] tells when it should.
 
 mod backends;
+mod excerpt;
 mod failback;
 #[cfg(test)]
 mod identity_tests;
@@ -13,7 +14,6 @@ mod nodes;
 mod objections;
 mod operator;
 mod outages;
-mod part;
 mod passive;
 mod replace;
 mod silence;

@@ -1,4 +1,4 @@
-//! A part of the state: enough to explain some services, or to try what an order would do to them.
+//! An excerpt of the state: enough to explain some services, or to try what an order would do to them.
 //!
 //! A copy of all would take seconds where there are a million backends, and its owner has news to
 //! take in meanwhile.
@@ -19,8 +19,8 @@ impl State {
     /// A copy of all that is known of these services, of those that they have tiers of, and of the
     /// backends that these list. It explains them as the whole does, and takes no news of others.
     #[must_use]
-    pub fn part(&self, services: &[ServiceRef]) -> Self {
-        let mut part = Self {
+    pub fn excerpt(&self, services: &[ServiceRef]) -> Self {
+        let mut excerpt = Self {
             now: self.now,
             node: self.node.clone(),
             tables: Tables { synced: self.tables.synced, ..Tables::default() },
@@ -33,15 +33,15 @@ impl State {
             named.into_iter().filter_map(|name| self.services.get(name)).collect();
         for service in &named {
             let name = &service.name;
-            part.services.insert(name.clone(), (*service).clone());
+            excerpt.services.insert(name.clone(), (*service).clone());
             let tables = self.tables.services.get(name);
-            part.tables.services.extend(tables.map(|tables| (name.clone(), tables.clone())));
+            excerpt.tables.services.extend(tables.map(|tables| (name.clone(), tables.clone())));
             let Overrides { forced, held } = self.overrides(name);
-            part.failbacks.forced.extend(forced.map(|tier| (name.clone(), tier.clone())));
+            excerpt.failbacks.forced.extend(forced.map(|tier| (name.clone(), tier.clone())));
             if let Some(held) = held {
-                part.failbacks.hold(name, held.clone());
+                excerpt.failbacks.hold(name, held.clone());
             }
-            part.depend(name);
+            excerpt.depend(name);
         }
         let names = named.iter().map(|service| service.name.clone()).collect();
         let uses = (0..).zip(named).flat_map(|(number, service)| {
@@ -49,18 +49,18 @@ impl State {
         });
         let mut uses: Vec<(BackendRef, u32)> = uses.collect();
         uses.sort_unstable();
-        part.backends.rebuild(&uses, names);
+        excerpt.backends.rebuild(&uses, names);
         for same in uses.chunk_by(|one, other| one.0 == other.0) {
-            self.copy_backend(&same[0].0, &mut part);
+            self.copy_backend(&same[0].0, &mut excerpt);
         }
-        (part.now, part.instant) = (self.now, Instant::new(self.tables.synced));
-        part
+        (excerpt.now, excerpt.instant) = (self.now, Instant::new(self.tables.synced));
+        excerpt
     }
 
-    /// A part with the first of these services, as many as list about so many backends, at least one;
+    /// An excerpt with the first of these services, as many as list about so many backends, at least one;
     /// and how many services that are.
     #[must_use]
-    pub fn first_part(&self, services: &[ServiceRef], backends: usize) -> (Self, usize) {
+    pub fn first_excerpt(&self, services: &[ServiceRef], backends: usize) -> (Self, usize) {
         let mut listed = 0;
         let is_beyond = |name: &ServiceRef| {
             let is_full = listed >= backends;
@@ -68,23 +68,23 @@ impl State {
             is_full
         };
         let count = services.iter().position(is_beyond).unwrap_or(services.len());
-        (self.part(&services[..count]), count)
+        (self.excerpt(&services[..count]), count)
     }
 
-    fn copy_backend(&self, backend: &BackendRef, part: &mut Self) {
+    fn copy_backend(&self, backend: &BackendRef, excerpt: &mut Self) {
         let Some(known) = self.backends.get(backend) else { return };
-        if let Some(health) = part.backends.health(backend) {
+        if let Some(health) = excerpt.backends.health(backend) {
             *health = known.health;
         }
         if let Some(trouble) = &known.trouble {
-            part.backends.change(backend, |new| new.clone_from(trouble));
+            excerpt.backends.change(backend, |new| new.clone_from(trouble));
         }
         let Some(word) = self.tables.objections.get(backend) else { return };
         for (by, objection) in self.objections_to(backend) {
-            part.now = objection.since;
-            part.object(*backend, by, objection.why.clone());
+            excerpt.now = objection.since;
+            excerpt.object(*backend, by, objection.why.clone());
         }
-        part.tables.objections.insert(*backend, *word);
+        excerpt.tables.objections.insert(*backend, *word);
     }
 
     /// What would be if all of these died at once, as probes would see it. Time stands still in it.
@@ -122,24 +122,28 @@ mod tests {
     };
 
     #[test]
-    fn a_part_explains_its_services_as_the_whole_does_also_if_some_are_dead() {
+    fn an_excerpt_explains_its_services_as_the_whole_does_also_if_some_are_dead() {
         let state = state();
         let names: Vec<ServiceRef> = state.services().map(|service| service.name.clone()).collect();
         let dead = [Drained::Zone("a".into()), Drained::Backend(backend(5))];
         let meant = state.meant(&dead);
         let whole = state.clone().with_dead(&meant);
         for name in &names {
-            let part = state.part(std::slice::from_ref(name));
-            assert_eq!(part.explain(name, at(9)), state.explain(name, at(9)), "{name}");
-            let told = part.with_dead(&meant).explain(name, at(9));
+            let excerpt = state.excerpt(std::slice::from_ref(name));
+            assert_eq!(excerpt.explain(name, at(9)), state.explain(name, at(9)), "{name}");
+            let told = excerpt.with_dead(&meant).explain(name, at(9));
             assert_eq!(told, whole.explain(name, at(9)), "{name}, some dead");
         }
-        assert_eq!(state.part(&names[..1]).services().count(), 2, "itself, and that of its tier");
+        assert_eq!(
+            state.excerpt(&names[..1]).services().count(),
+            2,
+            "itself, and that of its tier"
+        );
     }
 
     #[test]
     fn many_services_are_copied_a_few_backends_at_a_time() {
-        const PART: usize = 100;
+        const LISTED: usize = 100;
         let service = |number: u8| {
             let backends: Vec<String> = (0..20).map(|of| format!("10.1.{number}.{of}")).collect();
             let backends: Vec<&str> = backends.iter().map(String::as_str).collect();
@@ -150,11 +154,11 @@ mod tests {
         let names: Vec<ServiceRef> = state.services().map(|service| service.name.clone()).collect();
         let mut left = &names[..];
         while !left.is_empty() {
-            let (part, count) = state.first_part(left, PART);
-            let listed = part.services().map(|service| service.backends.len()).sum::<usize>();
-            assert!(listed < PART + 20, "{listed} backends at a time");
+            let (excerpt, count) = state.first_excerpt(left, LISTED);
+            let listed = excerpt.services().map(|service| service.backends.len()).sum::<usize>();
+            assert!(listed < LISTED + 20, "{listed} backends at a time");
             let (first, others) = left.split_at(count);
-            assert!(first.iter().all(|name| part.explain(name, at(0)).is_some()));
+            assert!(first.iter().all(|name| excerpt.explain(name, at(0)).is_some()));
             left = others;
         }
         assert_eq!(names.len(), 256);
