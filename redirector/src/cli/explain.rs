@@ -92,12 +92,7 @@ fn compare(now: &Explanation, then: &Explanation) -> String {
         let _ = writeln!(text, "  {}", not_installed.heading());
     }
     for (now, then) in now.families.iter().zip(&then.families) {
-        let _ = writeln!(text, "  {}", then.family);
-        if then.tiers.is_empty() {
-            text.push_str("    no backends: connects are refused\n");
-        } else if then.is_all_down {
-            text.push_str("    nobody would be healthy: the all-down policy decides\n");
-        }
+        head(&mut text, then, "would be");
         for tier in &then.tiers {
             let before = now.tiers.iter().find(|other| other.name == tier.name);
             let before = before.map_or(0, |tier| tier.load);
@@ -128,13 +123,9 @@ fn describe(explanation: &Explanation) -> String {
             "  an operator has forced everything to the tier {tier}, on this node alone"
         );
     }
-    for Family { family, is_all_down, tiers, without_tier, without_tier_localities } in families {
-        let _ = writeln!(text, "  {family}");
-        if tiers.is_empty() {
-            text.push_str("    no backends: connects are refused\n");
-        } else if *is_all_down {
-            text.push_str("    nobody is healthy: the all-down policy decides\n");
-        }
+    for family in families {
+        head(&mut text, family, "is");
+        let Family { tiers, without_tier, without_tier_localities, .. } = family;
         for tier in tiers {
             describe_tier(&mut text, tier);
         }
@@ -144,6 +135,16 @@ fn describe(explanation: &Explanation) -> String {
         }
     }
     text
+}
+
+/// The lines before the tiers of a family.
+fn head(text: &mut String, Family { family, is_all_down, tiers, .. }: &Family, is: &str) {
+    let _ = writeln!(text, "  {family}");
+    if tiers.is_empty() {
+        text.push_str("    no backends: connects are refused\n");
+    } else if *is_all_down {
+        let _ = writeln!(text, "    nobody {is} healthy: the all-down policy decides");
+    }
 }
 
 fn describe_tier(text: &mut String, tier: &Tier) {

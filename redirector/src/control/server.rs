@@ -31,7 +31,7 @@ use super::{
     Ask, Asker,
     asker::Caller,
     clear,
-    snapshot::{Snapshot, with_dead},
+    snapshot::{Snapshot, meant},
     socket::listen_beside,
 };
 use crate::serve::{Bounds, serve};
@@ -170,10 +170,13 @@ async fn explain(
     }
     let think = move || {
         if !dead.is_empty() {
-            snapshots = with_dead(snapshots, &dead)?;
+            let dead = meant(&snapshots, &dead)?;
             let wanted = BTreeSet::from_iter(wanted);
-            let services = snapshots.iter_mut().map(|snapshot| &mut snapshot.services);
-            services.for_each(|services| services.retain(|name| wanted.contains(name)));
+            snapshots.retain_mut(|snapshot| {
+                snapshot.services.retain(|name| wanted.contains(name));
+                !snapshot.services.is_empty()
+            });
+            snapshots = snapshots.into_iter().map(|snapshot| snapshot.with_dead(&dead)).collect();
         }
         let explained: Vec<_> = snapshots.iter().flat_map(Snapshot::explain).collect();
         Ok(Json(explained).into_response())

@@ -43,6 +43,11 @@ impl Snapshot {
         self.services.iter().filter_map(|service| self.explain_one(service))
     }
 
+    /// The same, if these were dead.
+    pub(super) fn with_dead(self, dead: &BTreeSet<BackendRef>) -> Self {
+        Self { state: self.state.with_dead(dead), ..self }
+    }
+
     fn explain_one(&self, service: &ServiceRef) -> Option<Explanation> {
         let mut told = self.state.explain(service, self.now)?;
         told.not_in_force.clone_from(&self.lost);
@@ -56,14 +61,14 @@ impl Snapshot {
     }
 }
 
-/// Supposes that all of these are dead, in snapshots of all services there are. The error says which
-/// one is nowhere, and what there is of its kind.
-pub(super) fn with_dead(
-    snapshots: Vec<Snapshot>,
-    dead: &[Drained],
-) -> Result<Vec<Snapshot>, String> {
+/// Backends that these snapshots, of all services there are, list where any of these is. The error
+/// says which one is nowhere, and what there is of its kind.
+pub(super) fn meant(
+    snapshots: &[Snapshot],
+    what: &[Drained],
+) -> Result<BTreeSet<BackendRef>, String> {
     let mut meant = BTreeSet::new();
-    for subject in dead {
+    for subject in what {
         let subjects = std::slice::from_ref(subject);
         let found: BTreeSet<BackendRef> =
             snapshots.iter().flat_map(|snapshot| snapshot.state.meant(subjects)).collect();
@@ -73,9 +78,7 @@ pub(super) fn with_dead(
         }
         meant.extend(found);
     }
-    let with_dead =
-        |snapshot: Snapshot| Snapshot { state: snapshot.state.with_dead(&meant), ..snapshot };
-    Ok(snapshots.into_iter().map(with_dead).collect())
+    Ok(meant)
 }
 
 /// That no service has a backend there, and where some have.
