@@ -12,7 +12,7 @@ use crate::{
     failover::tiers::others,
     input::Drained,
     service::{Backend, BackendRef, Service, ServiceRef},
-    tables::{Overrides, Tables},
+    tables::Tables,
 };
 
 impl State {
@@ -23,9 +23,14 @@ impl State {
         let mut excerpt = Self {
             now: self.now,
             node: self.node.clone(),
+            orders: self.orders.clone(),
             tables: Tables { synced: self.tables.synced, ..Tables::default() },
             ..Self::default()
         };
+        // Also those of services that are gone: an order may end them.
+        let forced = services.iter().filter_map(|name| Some((name, self.overrides(name).forced?)));
+        excerpt.failbacks.forced =
+            forced.map(|(name, tier)| (name.clone(), tier.clone())).collect();
         let of_tiers = services.iter().filter_map(|name| self.services.get(name)).flat_map(others);
         let named = services.iter().chain(of_tiers.map(|(_, other)| other));
         let named: BTreeSet<&ServiceRef> = named.collect();
@@ -36,9 +41,7 @@ impl State {
             excerpt.services.insert(name.clone(), (*service).clone());
             let tables = self.tables.services.get(name);
             excerpt.tables.services.extend(tables.map(|tables| (name.clone(), tables.clone())));
-            let Overrides { forced, held } = self.overrides(name);
-            excerpt.failbacks.forced.extend(forced.map(|tier| (name.clone(), tier.clone())));
-            if let Some(held) = held {
+            if let Some(held) = self.overrides(name).held {
                 excerpt.failbacks.hold(name, held.clone());
             }
             excerpt.depend(name);
@@ -116,7 +119,7 @@ impl State {
 mod tests {
     use super::*;
     use crate::{
-        input::{ClientId, Input, KernelEvent, Moment, ProbeFailure, Verb},
+        input::{ClientId, Input, KernelEvent, Moment, ProbeFailure, Transition, Verb},
         service::{Failback, Locality, Members, TierRule},
         state::tests::service,
     };
@@ -139,6 +142,32 @@ mod tests {
             2,
             "itself, and that of its tier"
         );
+    }
+
+    #[test]
+    fn what_an_order_would_do_is_tried_on_an_excerpt_also_if_its_service_is_gone() {
+        let mut state = state();
+        let [a, b] = ["a", "b"].map(|name| ServiceRef(name.into()));
+        let force = |service: &ServiceRef, tier: &str| Verb::Force {
+            service: service.clone(),
+            tier: tier.into(),
+        };
+        for (order, is_possible) in [
+            (force(&a, "b"), true),
+            (force(&a, "nosuch"), false),
+            (Verb::Failback(b.clone()), true),
+            (Verb::Failback(ServiceRef("nosuch".into())), false),
+        ] {
+            let mut excerpt = state.excerpt(&[a.clone(), b.clone()]);
+            let happened = excerpt.apply(Input::Operator(order.clone()), at(7));
+            let is_refused = happened.iter().any(|it| matches!(it, Transition::Rejected { .. }));
+            assert_eq!(is_refused, !is_possible, "{order}");
+        }
+        state.apply(Input::Operator(force(&a, "b")), at(7));
+        state.apply(Input::Remove(a.clone()), at(8));
+        let failback = Verb::Failback(a.clone());
+        let happened = state.excerpt(&[a]).apply(Input::Operator(failback.clone()), at(9));
+        assert_eq!(happened, [Transition::Ordered(failback)]);
     }
 
     #[test]
