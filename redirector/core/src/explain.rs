@@ -4,8 +4,6 @@
 //! control socket says; nothing here steers.
 
 mod not_installed;
-#[cfg(test)]
-mod tests;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -311,3 +309,6 @@ fn suspected(told: &health::Suspicion) -> String {
     let kept = if told.is_held { "nobody on this node uses it" } else { "that client avoids it" };
     format!("{seen}; a probe is being asked, and meanwhile {kept}")
 }
+
+#[cfg(test)]
+mod tests;
