@@ -14,9 +14,9 @@ use tracing::info;
 /// Lines are counted for so long from the first one on.
 const WINDOW: Duration = Duration::from_mins(1);
 /// Lines of one object in that time: an outage and its end, a few times over.
-const MOST: u32 = 10;
+const MAX_LINES: u32 = 10;
 /// Lines about backends in that time, of all together: of those one tenant may have thousands.
-const MOST_OF_BACKENDS: u32 = 10_000;
+const MAX_BACKEND_LINES: u32 = 10_000;
 /// Objects that are counted at once. Of others nothing is said.
 const COUNTED: usize = 20_000;
 
@@ -39,11 +39,11 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    fn most(&self) -> u32 {
+    fn max_lines(&self) -> u32 {
         match self {
             // Each of them says the same.
             Self::Clients(_) => 1,
-            Self::Backend(_) | Self::Resets(_) | Self::Service(_) | Self::Object(_) => MOST,
+            Self::Backend(_) | Self::Resets(_) | Self::Service(_) | Self::Object(_) => MAX_LINES,
         }
     }
 }
@@ -95,7 +95,7 @@ struct LeftOut {
 impl Quota {
     /// Whether one more line may be said.
     pub(crate) fn allows(&mut self, subject: Subject, now: Instant) -> bool {
-        let most = subject.most();
+        let max_lines = subject.max_lines();
         let is_service = matches!(subject, Subject::Service(_) | Subject::Object(_));
         if self.counts.len() >= COUNTED && !self.counts.contains_key(&subject) {
             self.uncounted += 1;
@@ -103,7 +103,7 @@ impl Quota {
         }
         let all = self.of_backends.get_or_insert_with(|| Count::new(now));
         let count = self.counts.entry(subject).or_insert_with(|| Count::new(now));
-        let is_allowed = count.said < most && (is_service || all.said < MOST_OF_BACKENDS);
+        let is_allowed = count.said < max_lines && (is_service || all.said < MAX_BACKEND_LINES);
         if is_allowed {
             count.said += 1;
             all.said += u32::from(!is_service);
@@ -154,12 +154,12 @@ mod tests {
         let mut quota = Quota::default();
         let flapping = Subject::Backend(backend(1));
         let said = (0..3_000).filter(|_| quota.allows(flapping.clone(), begin)).count();
-        assert_eq!(said, MOST as usize);
+        assert_eq!(said, MAX_LINES as usize);
         assert!(quota.allows(Subject::Backend(backend(2)), begin), "another one has its own");
         assert_eq!(quota.sweep(begin + WINDOW / 2), LeftOut::default());
         assert!(!quota.allows(flapping.clone(), begin + WINDOW / 2));
         let left_out = quota.sweep(begin + WINDOW);
-        let of = vec![(flapping.clone(), 3_001 - u64::from(MOST))];
+        let of = vec![(flapping.clone(), 3_001 - u64::from(MAX_LINES))];
         assert_eq!(left_out, LeftOut { of, uncounted: 0 });
         assert!(quota.allows(flapping, begin + WINDOW));
         assert_eq!(quota.sweep(begin + 3 * WINDOW), LeftOut::default(), "it is said once");
@@ -189,7 +189,7 @@ mod tests {
                 assert!(quota.allows(service, begin));
             }
         }
-        assert_eq!(said, MOST_OF_BACKENDS);
+        assert_eq!(said, MAX_BACKEND_LINES);
         assert_eq!(quota.counts.len(), COUNTED);
         let LeftOut { of, uncounted } = quota.sweep(begin + WINDOW);
         let left_out = uncounted + of.iter().map(|(_, lines)| lines).sum::<u64>();

@@ -128,6 +128,11 @@ pub enum KernelEvent {
 
 /// What an operator wants.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "camelCase")
+)]
 pub enum Verb {
     /// No new connections to these, until [`Verb::Undrain`].
     Drain(Drained),
@@ -142,7 +147,7 @@ pub enum Verb {
     },
     /// A service goes back to what policy and health say, at once: the end of a force, of a
     /// hold-down and of a manual fail-back's wait.
-    Failback(ServiceRef),
+    Failback(#[cfg_attr(feature = "serde", serde(with = "crate::text::failback"))] ServiceRef),
 }
 
 /// What can be drained.

@@ -20,6 +20,7 @@ pub mod plan;
 pub mod service;
 pub mod state;
 pub mod tables;
+pub mod text;
 
 #[cfg(test)]
 #[path = "../tests/support/by_name.rs"]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 /// Where something runs. `None` is unknown, and equal to nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Locality {
     /// Name of the node.
     pub node: Option<Arc<str>>,

@@ -11,6 +11,7 @@ pub use crate::locality::{Locality, Rank};
 
 /// Name of a service, `namespace/name` by convention.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ServiceRef(pub Arc<str>);
 
 impl ServiceRef {

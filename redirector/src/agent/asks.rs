@@ -4,14 +4,19 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use redirector_common::ServiceName;
 use redirector_core::{
-    input::Drained,
+    explain::NotInstalled,
+    input::{Drained, Verb},
     service::{BackendRef, Service, ServiceRef},
     tables::{ServiceTables, Table},
 };
 use tracing::warn;
 
 use super::Agent;
-use crate::control::{Ask, Explanation, Health, NotInstalled, Order, Subject, there_are};
+use crate::control::{Ask, Health, Snapshot, nowhere, there_are};
+
+/// So many backends are copied for a question before the agent looks at its news again; those of one
+/// service, at most 65,535, always together.
+const COPIED_PER_TURN: usize = 4_096;
 
 impl Agent {
     /// Carries out an order or answers. The client may not be waiting for the answer any more.
@@ -23,19 +28,22 @@ impl Agent {
             Ask::Order(order, asker) => {
                 let result = tokio::task::block_in_place(|| self.order(order));
                 // The order is in force before the answer says so.
-                self.retry_at = self.settle();
+                self.retry_at = self.reconcile();
                 asker.answer(result);
             }
             Ask::Check(orders, answer) => {
-                let check = |order: &Order| self.check(order, self.is_in_force(order));
+                let check = |order: &Verb| self.check(order, self.is_in_force(order));
                 let _ = answer.send(orders.iter().try_for_each(check));
             }
             Ask::Orders(answer) => {
                 let _ = answer.send(self.orders_in_force());
             }
-            Ask::Explain { service, dead, answer } => {
-                let told = tokio::task::block_in_place(|| self.explain(service, dead));
-                let _ = answer.send(told);
+            Ask::Named(service, answer) => {
+                let named = tokio::task::block_in_place(|| self.named(service.as_deref()));
+                let _ = answer.send(named);
+            }
+            Ask::Snapshot(services, answer) => {
+                let _ = answer.send(tokio::task::block_in_place(|| self.snapshot(services)));
             }
             Ask::NotInstalled(answer) => {
                 let _ = answer.send(self.all_not_installed());
@@ -113,61 +121,53 @@ impl Agent {
             service: file,
             why,
             is_refused: true,
-            seconds: None,
             has_earlier: self.state.is_synced(),
+            ..NotInstalled::default()
         });
-        let left = left.services.into_iter().map(|(service, why)| NotInstalled {
-            service,
-            why,
-            is_refused: false,
-            seconds: None,
-            has_earlier: false,
-        });
+        let left = left.services.into_iter();
+        let left =
+            left.map(|(service, why)| NotInstalled { service, why, ..NotInstalled::default() });
         file.into_iter().chain(told).chain(left).collect()
     }
 
-    /// Explains one service, or all, as they are, or as they would be if some were dead.
-    fn explain(
-        &self,
-        service: Option<String>,
-        dead: Vec<Subject>,
-    ) -> Result<Vec<Explanation>, String> {
+    /// The services that are meant, or all.
+    fn named(&self, service: Option<&str>) -> Result<Vec<ServiceRef>, String> {
         if !self.state.is_synced() {
             let why = "it is not known yet what services there are: no source has been heard; \
                        `redirector status` shows what is in force";
             return Err(why.to_owned());
         }
-        let now = self.now();
-        for subject in &dead {
-            self.find(subject)?;
+        match service {
+            Some(service) => self.find_services(service),
+            None => Ok(self.state.services().map(|service| service.name.clone()).collect()),
         }
-        let dead: Vec<Drained> = dead.into_iter().map(Drained::from).collect();
-        let names: Vec<ServiceRef> = match service {
-            Some(service) => self.find_services(&service)?,
-            None => self.state.services().map(|service| service.name.clone()).collect(),
+    }
+
+    /// What explains the first of these services, and the others.
+    fn snapshot(&self, mut services: Vec<ServiceRef>) -> (Snapshot, Vec<ServiceRef>) {
+        let (state, count) = self.state.first_excerpt(&services, COPIED_PER_TURN);
+        let left = services.split_off(count);
+        let unserved = state.services().flat_map(|service| self.unserved(&service.name));
+        let not_installed = services.iter();
+        let not_installed =
+            not_installed.filter_map(|name| Some((name.clone(), self.not_installed(name)?)));
+        let snapshot = Snapshot {
+            now: self.now(),
+            lost: self.outputs.lost(),
+            not_installed: not_installed.collect(),
+            unserved: unserved.collect(),
+            services,
+            state,
         };
-        let supposed =
-            (!dead.is_empty()).then(|| self.state.clone().with_dead(&self.state.meant(&dead)));
-        let state = supposed.as_ref().unwrap_or(&self.state);
-        let (lost, unserved) = (self.outputs.lost(), self.unserved());
-        let told = names.iter().filter_map(|name| {
-            let told = state.explain(name, now)?;
-            let not_installed = self.not_installed(name);
-            Some(Explanation::new(told, now, lost.as_deref(), not_installed, &unserved))
-        });
-        Ok(told.collect())
+        (snapshot, left)
     }
 
     /// Whether the subject is there; the error says which others there are.
-    pub(super) fn find(&self, subject: &Subject) -> Result<(), String> {
-        let what = Drained::from(subject.clone());
-        if self.state.extent(&what).backends > 0 {
+    pub(super) fn find(&self, subject: &Drained) -> Result<(), String> {
+        if self.state.extent(subject).backends > 0 {
             return Ok(());
         }
-        let names = self.state.like(&what).into_iter();
-        let names = names.map(|other| Subject::from(other).to_string());
-        let others = there_are(&subject.to_string(), names);
-        Err(format!("no service has a backend at {subject}{others}"))
+        Err(nowhere(subject, &self.state.like(subject)))
     }
 
     /// The services that an operator means by a name: the one that is called so, and one for each of

@@ -64,12 +64,12 @@ impl Guard {
             let root = self.pins.root().display();
             if !is_lost {
                 warn!(pins = %root, %loss, "pins or programs are gone; connects may pass untouched");
-                self.say(&loss, "being loaded again");
+                self.publish(&loss, "being loaded again");
             }
             is_lost = true;
             if let Err(error) = self.mend(lock).await {
                 let why = format!("{error:#}; `redirector load` as root loads again");
-                self.say(&loss, &why);
+                self.publish(&loss, &why);
                 if why != failure {
                     warn!(why, "cannot be loaded again yet");
                     failure = why;
@@ -89,7 +89,7 @@ impl Guard {
         }
     }
 
-    fn say(&self, loss: &Loss, what_is_done: &str) {
+    fn publish(&self, loss: &Loss, what_is_done: &str) {
         let said = format!("{loss} (below {}); {what_is_done}", self.pins.root().display());
         self.outputs.set_lost(loss.count(), Some(said.into()));
     }

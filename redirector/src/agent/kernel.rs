@@ -49,6 +49,7 @@ impl Agent {
     /// asks again; and what clients have forgotten is removed.
     pub(super) fn sweep(&mut self) {
         self.log.sweep();
+        self.note_disuse();
         let mut used = Vec::new();
         let mut unsaid = BTreeSet::new();
         let mut unheard = BTreeSet::new();
@@ -144,7 +145,7 @@ impl Agent {
             Command::Answered(_) => self.datapath.answered(index)?,
             Command::Reset(_) | Command::EndFlows(_) => return Ok(()),
         }
-        self.outputs.wrote(1);
+        self.outputs.metrics().wrote(1);
         Ok(())
     }
 

@@ -21,16 +21,15 @@ pub(super) struct Local {
 }
 
 impl Agent {
-    /// Backends of this node whose end the kernel would not see at once: it has accepted no connection
-    /// to them yet, so that it does not know who serves them.
-    pub(super) fn unserved(&self) -> BTreeSet<BackendRef> {
-        let listed = self.local.listed.values().flatten().copied();
-        let is_unknown = |backend: &BackendRef| {
+    /// Backends of a service on this node whose end the kernel would not see at once: it has accepted
+    /// no connection to them yet, so that it does not know who serves them.
+    pub(super) fn unserved(&self, service: &ServiceRef) -> impl Iterator<Item = BackendRef> {
+        let listed = self.local.listed.get(service).into_iter().flatten().copied();
+        listed.filter(|backend| {
             let index = self.installed.backend(backend);
             backend.protocol == Protocol::Tcp
                 && index.is_some_and(|(index, _)| !self.datapath.is_served(index))
-        };
-        listed.filter(is_unknown).collect()
+        })
     }
 
     /// Tells the kernel which backends are this node's, if that has changed with these services.

@@ -15,10 +15,7 @@ use redirector_core::{
 };
 use tracing::{info, warn};
 
-use crate::{
-    control::Order,
-    quota::{Quota, Subject},
-};
+use crate::quota::{Quota, Subject};
 
 /// What has been said lately.
 #[derive(Debug, Default)]
@@ -56,10 +53,10 @@ impl Log {
             | Transition::Rerouted { service, .. }
             | Transition::Ramped { service, .. } => Subject::Service(service.clone()),
             Transition::Rejected { object, .. } => Subject::Service(object.clone()),
-            Transition::NodeSuspect(_) | Transition::Ordered(_) => return say(transition),
+            Transition::NodeSuspect(_) | Transition::Ordered(_) => return write_line(transition),
         };
         if self.quota.allows(subject, Instant::now()) {
-            say(transition);
+            write_line(transition);
         }
     }
 
@@ -101,7 +98,7 @@ impl Log {
     }
 }
 
-fn say(transition: &Transition) {
+fn write_line(transition: &Transition) {
     match transition {
         Transition::Ejected { backend, by, why } => {
             info!(%backend, by = by.name(), %why, "ejected");
@@ -148,9 +145,7 @@ fn say(transition: &Transition) {
         Transition::Ramped { service, tier, percent } => {
             info!(%service, %tier, percent, "the tier gets its traffic back, step by step");
         }
-        Transition::Ordered(verb) => {
-            info!(order = %Order::from(verb.clone()), "an operator's wish is in force");
-        }
+        Transition::Ordered(order) => info!(%order, "an operator's wish is in force"),
         Transition::Rejected { object, why } => {
             warn!(%object, %why, "rejected; its last good version stays in force");
         }

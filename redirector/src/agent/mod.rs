@@ -22,7 +22,7 @@ use anyhow::{Context as _, Result};
 use redirector_common::HealthByte;
 use redirector_core::{
     Input, Moment, State, Transition,
-    input::ProbeOrder,
+    input::{ProbeOrder, Verb},
     plan::{Installed, Limit, Plan, Step, plan_scope},
     service::{BackendRef, ServiceRef},
     tables::Scope,
@@ -38,16 +38,19 @@ use self::{
     heartbeat::Heartbeat,
     local::Local,
     log::Log,
-    probes::{Looks, Meaning},
+    probes::{Looks, News},
 };
 use crate::{
-    control::{Ask, LongNames, Order, Orders},
+    control::{Ask, LongNames, Orders},
     datapath::{Datapath, Events, Heart, Resets},
-    outputs::Outputs,
+    outputs::{Outputs, room},
 };
 
 /// News waiting, at most: then the sources wait.
 pub const QUEUE: usize = 4_096;
+/// A burst of news is one difference; of a flood a plan is made after so long, and what else is due is
+/// done.
+const BURST: Duration = Duration::from_millis(20);
 /// How long after a failure the plan is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// How often the agent's task comes round though there is no news.
@@ -74,6 +77,8 @@ pub struct Agent {
     /// Whether the next plan must look at every service.
     is_adopted_anew: bool,
     looks: Looks,
+    /// What is probed because of the services as they were at the last look.
+    regular_probes: BTreeMap<BackendRef, ProbeOrder>,
     /// Bytes of the kernel that the state did not know at the last sweep.
     unsaid: BTreeSet<(BackendRef, HealthByte, u8)>,
     /// Backends about which the kernel had asked at the last sweep, and the state knew nothing of it.
@@ -100,7 +105,7 @@ pub struct Agent {
     /// The file with those names.
     names: LongNames,
     /// Orders of an earlier agent, until the services are known.
-    orders_to_resume: Vec<Order>,
+    orders_to_resume: Vec<Verb>,
     started: Instant,
     _heartbeat: Heartbeat,
 }
@@ -132,6 +137,7 @@ impl Agent {
             nearly_full: BTreeSet::new(),
             is_adopted_anew: true,
             looks: Looks::default(),
+            regular_probes: BTreeMap::new(),
             unsaid: BTreeSet::new(),
             unheard: BTreeSet::new(),
             local: Local::default(),
@@ -178,29 +184,26 @@ impl Agent {
                 _ = stop.changed() => break,
                 input = news.recv() => {
                     let Some(input) = input else { break };
-                    self.take(input);
-                    // Bursts are one difference; a flood is several.
-                    for _ in 0..QUEUE {
-                        let Ok(input) = news.try_recv() else { break };
+                    for input in burst(input, &mut news, Instant::now() + BURST) {
                         self.take(input);
                     }
-                    self.retry_at = self.settle();
+                    self.retry_at = self.reconcile();
                 }
                 events = events.next() => {
                     for event in &events {
                         self.take_event(event);
                     }
-                    self.retry_at = self.settle();
+                    self.retry_at = self.reconcile();
                 }
                 () = sleep_until(deadline.into()) => {
                     self.take(Input::Tick);
-                    self.retry_at = self.settle();
+                    self.retry_at = self.reconcile();
                 }
                 Some(ask) = asks.recv() => self.answer(ask),
                 _ = round.tick() => {}
                 _ = sweep.tick() => {
                     self.sweep();
-                    self.retry_at = self.settle();
+                    self.retry_at = self.reconcile();
                 }
             }
             self.outputs.beat();
@@ -222,12 +225,12 @@ impl Agent {
 
     fn take(&mut self, input: Input) -> Vec<Transition> {
         let now = self.now();
-        let meaning = Meaning::of(&input);
+        let news = News::of(&input);
         let transitions = self.state.apply(input, now);
-        self.note_probes(meaning, !transitions.is_empty());
+        self.note_probes(news, !transitions.is_empty());
         for transition in &transitions {
             self.log.transition(transition);
-            self.outputs.count(transition);
+            self.outputs.metrics().count(transition);
         }
         if self.outputs.reports() {
             self.unreported.extend(transitions.iter().cloned());
@@ -236,12 +239,12 @@ impl Agent {
     }
 
     /// Brings the kernel to what the state wants. Returns when to try again, if that failed.
-    fn settle(&mut self) -> Option<Instant> {
+    fn reconcile(&mut self) -> Option<Instant> {
         self.resume_orders();
-        let result = tokio::task::block_in_place(|| self.try_settle());
+        let result = tokio::task::block_in_place(|| self.try_reconcile());
         self.carry_out();
         self.want_probes();
-        self.outputs.settled(&self.installed, &self.state, self.rejected.len());
+        self.outputs.reconciled(&self.installed, &self.state, self.rejected.len());
         let Err(error) = result else {
             self.unapplied = None;
             self.outputs.set_unapplied(None);
@@ -263,7 +266,7 @@ impl Agent {
         Some(Instant::now() + RETRY)
     }
 
-    fn try_settle(&mut self) -> Result<()> {
+    fn try_reconcile(&mut self) -> Result<()> {
         let changed = self.state.take_changes();
         let scope = if self.is_adopted_anew { Scope::All } else { changed };
         let plan = plan_scope(&mut self.installed, self.state.tables(), scope.clone());
@@ -283,7 +286,7 @@ impl Agent {
         let begun = Instant::now();
         self.datapath.apply(plan).context("applying a plan")?;
         let writes = plan.steps.iter().filter(|step| **step != Step::Barrier).count();
-        self.outputs.applied(writes as u64, begun.elapsed());
+        self.outputs.metrics().applied(writes as u64, begun.elapsed());
         debug!(writes, took = ?begun.elapsed(), "applied");
         Ok(())
     }
@@ -341,23 +344,60 @@ impl Agent {
 
     /// One warning when a map is full to 80 %, while there is time to do something about it.
     fn note_nearly_full(&mut self) {
-        let (used, capacity) = (self.installed.usage(), self.installed.capacities());
-        for (flag, used, capacity) in [
-            // Those of both families, against the room for one: early rather than late.
-            ("--max-frontends", used.frontends, capacity.frontends),
-            ("--max-services", used.services, capacity.services),
-            ("--max-backends", used.backends, capacity.backends),
-            ("--max-nodes", used.nodes, capacity.nodes),
-            ("--max-slots", used.slots, capacity.slots),
-        ] {
+        for (map, used, capacity) in room(&self.installed) {
             if u64::from(used) * 10 < u64::from(capacity) * 8 {
-                self.nearly_full.remove(flag);
-            } else if self.nearly_full.insert(flag) {
+                self.nearly_full.remove(map);
+            } else if self.nearly_full.insert(map) {
                 warn!(
                     used,
-                    capacity, "over 80 % of what {flag} allows; unload, then load with more"
+                    capacity, "over 80 % of what --max-{map} allows; unload, then load with more"
                 );
             }
         }
+    }
+}
+
+/// The first piece of news, and what has arrived meanwhile until `end`.
+fn burst(
+    first: Input,
+    news: &mut mpsc::Receiver<Input>,
+    end: Instant,
+) -> impl Iterator<Item = Input> {
+    let in_time = move || Instant::now() < end;
+    std::iter::once(first)
+        .chain(std::iter::from_fn(move || in_time().then(|| news.try_recv().ok()).flatten()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_floods_does_not_keep_the_agent_from_what_else_is_due() {
+        let (source, mut news) = mpsc::channel(QUEUE);
+        let flood = std::thread::spawn(move || while source.blocking_send(Input::Tick).is_ok() {});
+        for _ in 0..3 {
+            while news.len() < QUEUE {
+                std::thread::yield_now();
+            }
+            let taken = burst(Input::Tick, &mut news, Instant::now() + BURST).count();
+            assert!(taken > 1, "what waits is taken in at once");
+        }
+        drop(news);
+        flood.join().expect("the flood ends");
+    }
+
+    #[test]
+    fn what_has_arrived_is_one_burst_in_its_order() {
+        let (source, mut news) = mpsc::channel(QUEUE);
+        for name in ["b", "c"] {
+            source.try_send(Input::Remove(ServiceRef(name.into()))).expect("there is room");
+        }
+        let first = Input::Remove(ServiceRef("a".into()));
+        let end = Instant::now() + Duration::from_mins(1);
+        let taken: Vec<String> =
+            burst(first, &mut news, end).map(|input| format!("{input:?}")).collect();
+        assert_eq!(taken.len(), 3);
+        assert!(taken.is_sorted(), "{taken:?}");
     }
 }

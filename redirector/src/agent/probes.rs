@@ -11,7 +11,7 @@ use super::Agent;
 
 /// How long what is probed may stay as it was after services have changed: to find out costs as
 /// much as there are services, and the first probe of a backend waits as long.
-const PATIENCE: Duration = Duration::from_millis(100);
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
 /// What is probed is not found out again for so long, whatever happens.
 const REST: Duration = Duration::from_millis(10);
 /// Nor is it for so many times as long as it took: each connect of a tenant's that fails may be
@@ -25,6 +25,9 @@ pub(super) struct Looks {
     last: Option<Instant>,
     /// The earliest time to find it out again.
     rests_until: Option<Instant>,
+    /// Services may have changed since the last look: what is probed because of them is to be found
+    /// out anew. Else only what is in doubt.
+    is_of_services: bool,
 }
 
 impl Looks {
@@ -34,20 +37,22 @@ impl Looks {
     }
 
     /// There is news; `has_happened` says that something follows from it.
-    fn note(&mut self, meaning: Meaning, has_happened: bool, now: Instant) {
-        let at = match meaning {
+    fn note(&mut self, news: News, has_happened: bool, now: Instant) {
+        self.is_of_services |= news.is_of_services;
+        let at = match news.urgency {
             _ if has_happened => now,
-            Meaning::Nothing => return,
-            Meaning::Later => self.last.map_or(now, |last| now.max(last + PATIENCE)),
-            Meaning::Now => now,
+            Urgency::Nothing => return,
+            Urgency::Later => self.last.map_or(now, |last| now.max(last + MIN_INTERVAL)),
+            Urgency::Now => now,
         };
         let at = self.rests_until.map_or(at, |rests| at.max(rests));
         self.next = Some(self.next.map_or(at, |earlier| earlier.min(at)));
     }
 
-    /// Whether to find it out now; `true` is said once.
-    fn take(&mut self, now: Instant) -> bool {
-        self.next.take_if(|at| *at <= now).is_some()
+    /// Whether to find it out now, and then whether services may have changed; that is said once.
+    fn take(&mut self, now: Instant) -> Option<bool> {
+        self.next.take_if(|at| *at <= now)?;
+        Some(std::mem::take(&mut self.is_of_services))
     }
 
     /// What is probed was found out, from `begin` to `end`.
@@ -59,7 +64,14 @@ impl Looks {
 
 /// What a piece of news may mean for what is probed, if nothing follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(super) struct News {
+    urgency: Urgency,
+    /// Services, their use by this node, or the node may be others now.
+    is_of_services: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Urgency {
     Nothing,
     /// Backends come and go.
     Later,
@@ -67,38 +79,46 @@ pub(super) enum Meaning {
     Now,
 }
 
-impl Meaning {
+impl News {
     pub(super) fn of(input: &Input) -> Self {
-        match input {
-            Input::Probed { .. } | Input::Adopted(_) => Self::Nothing,
+        let (urgency, is_of_services) = match input {
+            Input::Probed { .. } | Input::Adopted(_) => (Urgency::Nothing, false),
             Input::Change { .. }
             | Input::Put(_)
             | Input::Remove(_)
             | Input::All(_)
-            | Input::Used(_) => Self::Later,
-            Input::Node(_)
-            | Input::Replace(_)
-            | Input::Restore(_)
-            | Input::Kernel { .. }
-            | Input::Operator(_)
-            | Input::Tick => Self::Now,
-        }
+            | Input::Used(_) => (Urgency::Later, true),
+            Input::Node(_) | Input::Replace(_) => (Urgency::Now, true),
+            Input::Restore(_) | Input::Kernel { .. } | Input::Operator(_) | Input::Tick => {
+                (Urgency::Now, false)
+            }
+        };
+        Self { urgency, is_of_services }
     }
 }
 
 impl Agent {
     /// Remembers when to look.
-    pub(super) fn note_probes(&mut self, meaning: Meaning, has_happened: bool) {
-        self.looks.note(meaning, has_happened, Instant::now());
+    pub(super) fn note_probes(&mut self, news: News, has_happened: bool) {
+        self.looks.note(news, has_happened, Instant::now());
+    }
+
+    /// Has a look taken at the services before long: time has passed since this node used some.
+    pub(super) fn note_disuse(&mut self) {
+        let news = News { urgency: Urgency::Later, is_of_services: true };
+        self.note_probes(news, false);
     }
 
     /// Tells the prober what to ask, if that is due and has changed.
     pub(super) fn want_probes(&mut self) {
         let begin = Instant::now();
-        if !self.looks.take(begin) {
-            return;
-        }
-        let wanted = tokio::task::block_in_place(|| self.state.probes());
+        let Some(is_of_services) = self.looks.take(begin) else { return };
+        let wanted = tokio::task::block_in_place(|| {
+            if is_of_services {
+                self.regular_probes = self.state.regular_probes();
+            }
+            self.state.with_doubted(self.regular_probes.clone())
+        });
         self.wanted.send_if_modified(|current| {
             let is_new = **current != wanted;
             if is_new {
@@ -119,14 +139,14 @@ mod tests {
         for took in [Duration::from_micros(200), Duration::from_millis(5)] {
             let start = Instant::now();
             let (mut now, mut looks, mut busy) = (start, Looks::default(), Duration::ZERO);
-            looks.note(Meaning::Now, false, now);
+            looks.note(NOW, false, now);
             assert_eq!(looks.due(), Some(start));
             while now < start + Duration::from_secs(10) {
-                looks.note(Meaning::Now, true, now);
+                looks.note(NOW, true, now);
                 let waits = looks.due().expect("it is due") - now;
                 assert!(waits <= REST.max(took * RESTS), "{waits:?}");
-                if looks.take(now) {
-                    assert!(!looks.take(now), "once");
+                if looks.take(now).is_some() {
+                    assert!(looks.take(now).is_none(), "once");
                     looks.looked(now, now + took);
                     now += took;
                     busy += took;
@@ -136,10 +156,10 @@ mod tests {
             assert!(busy * 10 <= now - start + took * 10, "{busy:?} of {:?}", now - start);
             // A question after a pause does not wait.
             now += Duration::from_secs(1);
-            assert!(looks.take(now));
+            assert!(looks.take(now).is_some());
             looks.looked(now, now + took);
             now += Duration::from_secs(1);
-            looks.note(Meaning::Now, false, now);
+            looks.note(NOW, false, now);
             assert_eq!(looks.due(), Some(now));
         }
     }
@@ -148,13 +168,29 @@ mod tests {
     fn changed_services_wait_and_a_question_meanwhile_does_not() {
         let start = Instant::now();
         let mut looks = Looks::default();
-        looks.note(Meaning::Nothing, false, start);
+        looks.note(NOTHING, false, start);
         assert_eq!(looks.due(), None);
         looks.looked(start, start);
         let now = start + 2 * REST;
-        looks.note(Meaning::Later, false, now);
-        assert_eq!(looks.due(), Some(start + PATIENCE));
-        looks.note(Meaning::Now, false, now);
+        looks.note(SERVICES, false, now);
+        assert_eq!(looks.due(), Some(start + MIN_INTERVAL));
+        looks.note(NOW, false, now);
         assert_eq!(looks.due(), Some(now));
     }
+
+    #[test]
+    fn what_services_want_is_found_out_anew_only_after_they_have_changed() {
+        let now = Instant::now();
+        let mut looks = Looks::default();
+        looks.note(NOTHING, true, now);
+        assert_eq!(looks.take(now), Some(false), "an ejection");
+        looks.note(SERVICES, false, now);
+        assert_eq!(looks.take(now), Some(true));
+        looks.note(NOW, true, now);
+        assert_eq!(looks.take(now), Some(false), "it is said once");
+    }
+
+    const NOTHING: News = News { urgency: Urgency::Nothing, is_of_services: false };
+    const NOW: News = News { urgency: Urgency::Now, is_of_services: false };
+    const SERVICES: News = News { urgency: Urgency::Later, is_of_services: true };
 }

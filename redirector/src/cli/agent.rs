@@ -19,7 +19,7 @@ use tracing::{info, warn};
 
 use super::{
     kube::KubeArgs,
-    options::{LoadArgs, RunArgs},
+    options::{LoadArgs, RunArgs, holder},
 };
 use crate::{
     agent::{Agent, Guard, QUEUE},
@@ -141,7 +141,7 @@ async fn serve(args: &Args, signals: &mut Signals) -> Result<Ended> {
     );
     let reports = kube.as_ref().and_then(Kube::reports);
     let left = kube.as_ref().map(Kube::left).unwrap_or_default();
-    let outputs = Arc::new(Outputs::new(metrics).reporting(reports).leaving(Arc::clone(&left)));
+    let outputs = Arc::new(Outputs::new(metrics, Arc::clone(&left), reports));
     let (wanted, wanted_probes) = watch::channel(Arc::default());
     let (stop, stopped) = watch::channel(false);
     let orders = Orders::new(&run.orders());
@@ -266,8 +266,7 @@ async fn prepare(args: &Args, pins: &Pins) -> Result<(Lock, Admin)> {
     let lock = match pins.try_lock()? {
         Some(lock) => lock,
         None => {
-            let holder = pins.holder().map_or("?".to_owned(), |pid| pid.to_string());
-            warn!(%holder, pins = %pins.root().display(), "another agent is running; waiting for it to end");
+            warn!(holder = %holder(pins), pins = %pins.root().display(), "another agent is running; waiting for it to end");
             let pins = pins.clone();
             tokio::task::spawn_blocking(move || pins.lock())
                 .await

@@ -5,9 +5,12 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
+use redirector_core::{
+    explain::{Explanation, Family, Member, Suspicion, Tier},
+    input::Drained,
+};
 
 use super::options::{Output, OutputArgs, RunArgs};
-use crate::control::{Explanation, Family, Member, Subject, Suspicion, Tier};
 
 /// Flags of `explain`.
 #[derive(Clone, Debug, clap::Args)]
@@ -30,7 +33,7 @@ pub(super) struct SimulateArgs {
     /// What is supposed to be dead: `backend=ADDRESS:PORT`, `node=NAME`, `zone=NAME`,
     /// `cluster=NAME`; in another cluster `node=CLUSTER/NAME` and `zone=CLUSTER/NAME`
     #[arg(long, required = true, num_args = 1.., value_name = "SUBJECT")]
-    dead: Vec<Subject>,
+    dead: Vec<Drained>,
     /// Only this service, without `:port` all ports of it; otherwise all whose traffic would go elsewhere
     service: Option<String>,
 }
@@ -89,12 +92,7 @@ fn compare(now: &Explanation, then: &Explanation) -> String {
         let _ = writeln!(text, "  {}", not_installed.heading());
     }
     for (now, then) in now.families.iter().zip(&then.families) {
-        let _ = writeln!(text, "  {}", then.family);
-        if then.tiers.is_empty() {
-            text.push_str("    no backends: connects are refused\n");
-        } else if then.is_all_down {
-            text.push_str("    nobody would be healthy: the all-down policy decides\n");
-        }
+        head(&mut text, then, "would be");
         for tier in &then.tiers {
             let before = now.tiers.iter().find(|other| other.name == tier.name);
             let before = before.map_or(0, |tier| tier.load);
@@ -125,13 +123,9 @@ fn describe(explanation: &Explanation) -> String {
             "  an operator has forced everything to the tier {tier}, on this node alone"
         );
     }
-    for Family { family, is_all_down, tiers, without_tier, without_tier_localities } in families {
-        let _ = writeln!(text, "  {family}");
-        if tiers.is_empty() {
-            text.push_str("    no backends: connects are refused\n");
-        } else if *is_all_down {
-            text.push_str("    nobody is healthy: the all-down policy decides\n");
-        }
+    for family in families {
+        head(&mut text, family, "is");
+        let Family { tiers, without_tier, without_tier_localities, .. } = family;
         for tier in tiers {
             describe_tier(&mut text, tier);
         }
@@ -141,6 +135,16 @@ fn describe(explanation: &Explanation) -> String {
         }
     }
     text
+}
+
+/// The lines before the tiers of a family.
+fn head(text: &mut String, Family { family, is_all_down, tiers, .. }: &Family, is: &str) {
+    let _ = writeln!(text, "  {family}");
+    if tiers.is_empty() {
+        text.push_str("    no backends: connects are refused\n");
+    } else if *is_all_down {
+        let _ = writeln!(text, "    nobody {is} healthy: the all-down policy decides");
+    }
 }
 
 fn describe_tier(text: &mut String, tier: &Tier) {
@@ -173,6 +177,7 @@ fn describe_tier(text: &mut String, tier: &Tier) {
     text.push('\n');
     for member in backends {
         let Member { backend, locality, weight: _, share, probes, objections, .. } = member;
+        let backend = backend.to_string();
         let _ = writeln!(text, "      {backend:<26} {share:>6.2} %  {locality}; probes: {probes}");
         for objection in objections {
             let (by, why, ago) = (&objection.by, &objection.why, objection.seconds);

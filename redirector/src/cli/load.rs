@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
-use super::options::LoadArgs;
+use super::options::{LoadArgs, holder};
 use crate::{
     control::{Loader, RunDirectory, SocketFile},
     datapath::{self, Access, Lock, Pins, check, verifier},
@@ -22,7 +22,7 @@ use crate::{
 
 /// How long an agent or a loader that was killed may take to be gone: who starts its successor at
 /// once, as kubelet does, should not have to try again.
-const LONGEST_FAREWELL: Duration = Duration::from_secs(2);
+const AGENT_EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Flags of `load`.
 #[derive(Clone, Debug, clap::Args)]
@@ -105,7 +105,7 @@ fn load(args: &Args) -> Result<()> {
 
 /// Waits for a process that is about to let go of the pins.
 fn lock(pins: &Pins) -> Result<Lock> {
-    let deadline = Instant::now() + LONGEST_FAREWELL;
+    let deadline = Instant::now() + AGENT_EXIT_TIMEOUT;
     loop {
         if let Some(lock) = pins.try_lock()? {
             return Ok(lock);
@@ -115,7 +115,7 @@ fn lock(pins: &Pins) -> Result<Lock> {
                 "{} is in use by process {}; an agent that may load does it itself, stop it to \
                  load by hand",
                 pins.root().display(),
-                pins.holder().map_or("?".to_owned(), |pid| pid.to_string()),
+                holder(pins),
             );
         }
         thread::sleep(Duration::from_millis(20));

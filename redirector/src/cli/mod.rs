@@ -21,7 +21,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::datapath::{self, descriptors};
 
-use options::{PinArgs, RunArgs};
+use options::{PinArgs, RunArgs, holder};
 
 /// Connection-level failover in the kernel: each connect to a service address goes to a healthy
 /// replica
@@ -140,7 +140,7 @@ fn unload(args: &UnloadArgs) -> Result<()> {
         format!(
             "{} is in use by process {}; stop the agent first",
             pins.root().display(),
-            pins.holder().map_or("?".to_owned(), |pid| pid.to_string()),
+            holder(&pins),
         )
     })?;
     let removed = datapath::unload(&pins, lock)?;

@@ -146,3 +146,8 @@ fn parse_owner(text: &str) -> Result<(u32, u32), String> {
     let number = |text: &str| text.parse().map_err(|_| format!("`{text}` is no user or group id"));
     Ok((number(user)?, number(group)?))
 }
+
+/// The id of the process that holds the pins, for a message.
+pub(super) fn holder(pins: &Pins) -> String {
+    pins.holder().map_or_else(|| "?".to_owned(), |pid| pid.to_string())
+}

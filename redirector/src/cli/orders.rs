@@ -3,9 +3,13 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "command-line output")]
 
 use anyhow::Result;
+use redirector_core::{
+    input::{Drained, Verb},
+    service::ServiceRef,
+};
 
 use super::options::{Output, OutputArgs, RunArgs};
-use crate::control::{CarriedOut, Order, Subject};
+use crate::control::CarriedOut;
 
 /// Flags of `drain` and `undrain`.
 #[derive(Clone, Debug, clap::Args)]
@@ -15,7 +19,7 @@ pub(super) struct DrainArgs {
     /// `backend=ADDRESS:PORT[/udp]`, `node=NAME`, `zone=NAME` or `cluster=NAME`; in another cluster
     /// `node=CLUSTER/NAME` and `zone=CLUSTER/NAME`
     #[arg(required = true, value_name = "SUBJECT")]
-    subjects: Vec<Subject>,
+    subjects: Vec<Drained>,
 }
 
 /// Flags of `force`.
@@ -48,20 +52,20 @@ pub(super) struct OrdersArgs {
 }
 
 pub(super) fn drain(args: &DrainArgs) -> Result<()> {
-    send(&args.run, args.subjects.iter().cloned().map(Order::Drain))
+    send(&args.run, args.subjects.iter().cloned().map(Verb::Drain))
 }
 
 pub(super) fn undrain(args: &DrainArgs) -> Result<()> {
-    send(&args.run, args.subjects.iter().cloned().map(Order::Undrain))
+    send(&args.run, args.subjects.iter().cloned().map(Verb::Undrain))
 }
 
 pub(super) fn force(args: &ForceArgs) -> Result<()> {
-    let (service, tier) = (args.service.as_str().into(), args.tier.as_str().into());
-    send(&args.run, [Order::Force { service, tier }])
+    let (service, tier) = (ServiceRef(args.service.as_str().into()), args.tier.as_str().into());
+    send(&args.run, [Verb::Force { service, tier }])
 }
 
 pub(super) fn failback(args: &FailbackArgs) -> Result<()> {
-    send(&args.run, [Order::Failback { service: args.service.as_str().into() }])
+    send(&args.run, [Verb::Failback(ServiceRef(args.service.as_str().into()))])
 }
 
 pub(super) fn orders(args: &OrdersArgs) -> Result<()> {
@@ -77,9 +81,9 @@ pub(super) fn orders(args: &OrdersArgs) -> Result<()> {
     Ok(())
 }
 
-fn send(run: &RunArgs, orders: impl IntoIterator<Item = Order>) -> Result<()> {
+fn send(run: &RunArgs, orders: impl IntoIterator<Item = Verb>) -> Result<()> {
     let client = run.client();
-    let orders: Vec<Order> = orders.into_iter().collect();
+    let orders: Vec<Verb> = orders.into_iter().collect();
     if orders.len() > 1 {
         // All of them, or none.
         client.check(&orders)?;

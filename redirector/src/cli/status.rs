@@ -4,11 +4,12 @@ use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
 use anyhow::{Result, bail};
 use redirector_common::AGENT_SILENT;
+use redirector_core::explain::NotInstalled;
 use serde_json::json;
 
 use super::options::{Output, OutputArgs, PinArgs, RunArgs};
 use crate::{
-    control::{Kept, NotInstalled, Orders, there_are},
+    control::{Kept, Orders, there_are},
     datapath::{Datapath, Pinned, ServiceView, View},
 };
 

@@ -1,16 +1,14 @@
 //! What an order came to, as the control socket tells it.
 
-use redirector_core::state::Extent;
+use redirector_core::{input::Verb, state::Extent};
 use serde::{Deserialize, Serialize};
-
-use super::Order;
 
 /// An order that was carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CarriedOut {
     /// Which order it is: of a service with several ports one for each.
-    pub order: Order,
+    pub order: Verb,
     /// What that means on this node.
     pub effect: Effect,
 }

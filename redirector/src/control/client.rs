@@ -9,37 +9,41 @@ use anyhow::{Context as _, Result, bail};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
+use redirector_core::{
+    explain::{Explanation, NotInstalled},
+    input::{Drained, Verb},
+};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::{CarriedOut, Effect, Explanation, NotInstalled, Order, Subject};
+use super::{CarriedOut, Effect};
 
 /// The longest answer: a service of 65,535 backends, explained.
-const LONGEST: usize = 64 << 20;
+const MAX_ANSWER: usize = 64 << 20;
 
 /// How long an answer may take, that of 10,000 services explained included.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the agent may take to say what an answer from the maps lacks.
-const LITTLE_PATIENCE: Duration = Duration::from_secs(2);
+const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Who speaks to the agent.
 #[derive(Clone, Debug)]
 pub struct Client {
     socket: PathBuf,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Client {
     /// Speaks through the socket at `path`.
     #[must_use]
     pub fn new(path: &Path) -> Self {
-        Self { socket: path.to_owned(), patience: PATIENCE }
+        Self { socket: path.to_owned(), timeout: ANSWER_TIMEOUT }
     }
 
     /// Waits so long for an answer, instead of 10 s.
     #[must_use]
-    pub fn with_patience(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
     /// Has an order carried out; when this returns, these are in force and kept: the order itself, or
@@ -48,7 +52,7 @@ impl Client {
     /// # Errors
     ///
     /// There is no agent, or it refuses: the text says why.
-    pub fn order(&self, order: &Order) -> Result<Vec<CarriedOut>> {
+    pub fn order(&self, order: &Verb) -> Result<Vec<CarriedOut>> {
         let body = serde_json::to_vec(order).context("cannot write the order")?;
         let answer = self.request(Method::POST, "/orders?effects=true", body)?;
         let unknown = |order| CarriedOut { order, effect: Effect::Unknown };
@@ -56,7 +60,7 @@ impl Client {
             return Ok(vec![unknown(order.clone())]);
         }
         // An agent before this one answers with the orders alone.
-        let orders: Result<Vec<Order>, _> = serde_json::from_slice(&answer);
+        let orders: Result<Vec<Verb>, _> = serde_json::from_slice(&answer);
         if let Ok(orders) = orders {
             return Ok(orders.into_iter().map(unknown).collect());
         }
@@ -69,7 +73,7 @@ impl Client {
     ///
     /// There is no agent, or it says why one is not. An agent before this one has no such answer, and
     /// says nothing.
-    pub fn check(&self, orders: &[Order]) -> Result<()> {
+    pub fn check(&self, orders: &[Verb]) -> Result<()> {
         let body = serde_json::to_vec(orders).context("cannot write the orders")?;
         match self.request(Method::POST, "/orders/check", body) {
             Err(error) if error.to_string().is_empty() => Ok(()),
@@ -82,7 +86,7 @@ impl Client {
     /// # Errors
     ///
     /// There is no agent.
-    pub fn orders(&self) -> Result<Vec<Order>> {
+    pub fn orders(&self) -> Result<Vec<Verb>> {
         self.get("/orders")
     }
 
@@ -92,8 +96,8 @@ impl Client {
     /// # Errors
     ///
     /// There is no agent, or no such service.
-    pub fn explain(&self, service: Option<&str>, dead: &[Subject]) -> Result<Vec<Explanation>> {
-        let dead: Vec<String> = dead.iter().map(Subject::to_string).collect();
+    pub fn explain(&self, service: Option<&str>, dead: &[Drained]) -> Result<Vec<Explanation>> {
+        let dead: Vec<String> = dead.iter().map(Drained::to_string).collect();
         let mut query = form_urlencoded::Serializer::new(String::new());
         if let Some(service) = service {
             query.append_pair("service", service);
@@ -108,7 +112,7 @@ impl Client {
     ///
     /// There is no agent, it does not answer soon, or it is one before this one.
     pub fn not_installed(&self) -> Result<Vec<NotInstalled>> {
-        self.clone().with_patience(LITTLE_PATIENCE).get("/not-installed")
+        self.clone().with_timeout(STATUS_TIMEOUT).get("/not-installed")
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
@@ -123,7 +127,7 @@ impl Client {
             .context("cannot start the runtime")?;
         let is_order = method == Method::POST;
         runtime.block_on(async {
-            let answer = tokio::time::timeout(self.patience, self.ask(method, path, body)).await;
+            let answer = tokio::time::timeout(self.timeout, self.ask(method, path, body)).await;
             answer.with_context(|| {
                 // The connection is closed by now: the agent does not begin with the order any more.
                 let withdrawn = if is_order {
@@ -136,7 +140,7 @@ impl Client {
                     "the agent at {} has not answered for {:?}: it is stopped, or hangs; \
                      `redirector status` says since when{withdrawn}",
                     self.socket.display(),
-                    self.patience
+                    self.timeout
                 )
             })?
         })
@@ -162,7 +166,7 @@ impl Client {
             .context("cannot write the request")?;
         let response = sender.send_request(request).await.context("the agent does not answer")?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), LONGEST).collect().await;
+        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
         let body = body.map_err(anyhow::Error::from_boxed).context("the agent breaks off")?;
         let body = body.to_bytes();
         match status {
@@ -184,10 +188,10 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("control.sock");
         let _stopped = UnixListener::bind(&path).expect("a socket");
-        let client = Client::new(&path).with_patience(Duration::from_millis(50));
+        let client = Client::new(&path).with_timeout(Duration::from_millis(50));
         let asked = client.orders().expect_err("no answer").to_string();
         assert!(asked.contains("has not answered for 50ms: it is stopped, or hangs"), "{asked}");
-        let order = Order::Drain("node=n9".parse().expect("a subject"));
+        let order = Verb::Drain("node=n9".parse().expect("a subject"));
         let ordered = client.order(&order).expect_err("no answer").to_string();
         assert!(ordered.contains("; the order is withdrawn, unless"), "{ordered}");
     }

@@ -2,7 +2,7 @@
 //!
 //! Nothing is read from who connects, and only those who may use the pins can.
 
-use std::{fs, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use tokio::{
@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::clear;
+use super::socket::listen_beside;
 use crate::datapath::Access;
 
 /// What a loader answers when it has loaded; anything else is why it could not.
@@ -30,16 +30,9 @@ impl Loader {
     ///
     /// The socket cannot be made.
     pub fn listen(path: &Path, access: Access) -> Result<Self> {
-        let listen = || -> Result<UnixListener> {
-            // Made beside, restricted, and moved: at no time may others connect.
-            let beside = path.with_extension("new");
-            clear(&beside)?;
-            let listener = UnixListener::bind(&beside)?;
-            access.settle(&beside)?;
-            fs::rename(&beside, path)?;
-            Ok(listener)
-        };
-        Ok(Self(listen().with_context(|| format!("cannot listen on {}", path.display()))?))
+        listen_beside(path, |path| access.settle(path))
+            .with_context(|| format!("cannot listen on {}", path.display()))
+            .map(Self)
     }
 
     /// Waits until an agent asks, loads, and says how that went.

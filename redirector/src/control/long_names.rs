@@ -4,7 +4,6 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -12,7 +11,7 @@ use anyhow::{Context as _, Result};
 use redirector_common::ServiceName;
 use tracing::warn;
 
-use super::clear;
+use super::{clear, kept};
 
 /// A file with a JSON array of names.
 #[derive(Clone, Debug)]
@@ -54,18 +53,12 @@ impl LongNames {
     ///
     /// It cannot be written.
     pub fn write(&self, names: &BTreeSet<String>) -> Result<()> {
-        let write = || -> Result<()> {
-            if names.is_empty() {
-                return Ok(clear(&self.0)?);
-            }
-            // Made by name and renamed: never half of it, and never through a link.
-            let beside = self.beside();
-            clear(&beside)?;
-            let mut file = fs::File::create_new(&beside)?;
-            file.write_all(&serde_json::to_vec_pretty(names)?)?;
-            Ok(fs::rename(&beside, &self.0)?)
+        let written = if names.is_empty() {
+            clear(&self.0).map_err(Into::into)
+        } else {
+            kept::replace(&self.0, &self.beside(), names)
         };
-        write().with_context(|| format!("cannot write {}", self.0.display()))
+        written.with_context(|| format!("cannot write {}", self.0.display()))
     }
 
     /// Where a new file is until it is whole.

@@ -7,14 +7,15 @@ mod alike;
 mod asker;
 mod carried_out;
 mod client;
-mod explanation;
+#[cfg(test)]
+mod json_tests;
+mod kept;
 mod loader;
 mod long_names;
-mod order;
 mod orders;
 mod server;
+mod snapshot;
 mod socket;
-mod standing;
 
 use std::{
     fs, io,
@@ -23,43 +24,39 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use redirector_core::{failover::vacancies::Vacancy, service::ServiceRef};
+use redirector_core::{
+    explain::NotInstalled, failover::vacancies::Vacancy, input::Verb, service::ServiceRef,
+};
 use tokio::sync::oneshot;
 
 pub use alike::there_are;
 pub use asker::Asker;
 pub use carried_out::{CarriedOut, Effect};
 pub use client::Client;
-pub use explanation::{Explanation, Family, Locality, Member, Objection, Suspicion, Tier};
 pub use loader::{Loader, ask_loader};
 pub use long_names::LongNames;
-pub use order::{Order, Subject};
 pub use orders::{Kept, Orders};
 pub use server::Server;
+pub use snapshot::{Snapshot, nowhere};
 pub use socket::SocketFile;
-pub use standing::NotInstalled;
 
 /// A question or an order for the agent's task, with where its answer goes.
 #[derive(Debug)]
 pub enum Ask {
     /// Carry this out, if its client still waits. The answer is what is in force now, or why it is
     /// not: a name without a port means all ports.
-    Order(Order, Asker<Result<Vec<CarriedOut>, String>>),
+    Order(Verb, Asker<Result<Vec<CarriedOut>, String>>),
     /// Are all of these possible? The answer is what is wrong with the first that is not; nothing is
     /// carried out.
-    Check(Vec<Order>, oneshot::Sender<Result<(), String>>),
+    Check(Vec<Verb>, oneshot::Sender<Result<(), String>>),
     /// Which orders are in force?
-    Orders(oneshot::Sender<Vec<Order>>),
-    /// Why does traffic go where it goes, or would go if these were dead?
-    Explain {
-        /// `namespace/name`, with or without `:port`; without, all ports of it. `None` is every
-        /// service.
-        service: Option<String>,
-        /// Who is supposed to be dead; empty is the state as it is.
-        dead: Vec<Subject>,
-        /// Or why there is no answer: the agent does not know that service, or one of the dead.
-        answer: oneshot::Sender<Result<Vec<Explanation>, String>>,
-    },
+    Orders(oneshot::Sender<Vec<Verb>>),
+    /// Which services does this mean: `namespace/name`, with or without `:port`; without, all ports
+    /// of it? `None` is every service. Or why there are none: the agent does not know them.
+    Named(Option<String>, oneshot::Sender<Result<Vec<ServiceRef>, String>>),
+    /// How are these? The answer is about the first of them, as many as the agent has time for before
+    /// it looks at its news again, and which are left to be asked for.
+    Snapshot(Vec<ServiceRef>, oneshot::Sender<(Snapshot, Vec<ServiceRef>)>),
     /// What do services want that the kernel does not have?
     NotInstalled(oneshot::Sender<Vec<NotInstalled>>),
     /// How are these? In their order; `None` is one that is not known.

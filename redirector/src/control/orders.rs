@@ -4,17 +4,18 @@
 //! that does, and a file that cannot be read is moved aside before another one takes its place.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{ErrorKind, Read as _, Write as _},
+    fs::{self, OpenOptions},
+    io::{ErrorKind, Read as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result, ensure};
+use redirector_core::input::Verb;
 use serde_json::Value;
 use tracing::warn;
 
-use super::{Order, clear};
+use super::{clear, kept};
 
 /// Files moved aside that are kept, so that one which is damaged at each start does not fill the disk.
 const ASIDE: u32 = 8;
@@ -33,7 +34,7 @@ pub struct Orders {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
     /// What this version knows.
-    pub orders: Vec<Order>,
+    pub orders: Vec<Verb>,
     /// What it does not know, and carries along.
     pub foreign: Vec<Value>,
 }
@@ -89,7 +90,7 @@ impl Orders {
 
     /// The same for the agent that will write the file from now on: what it cannot use is said, and
     /// kept.
-    pub fn take_over(&mut self) -> Vec<Order> {
+    pub fn take_over(&mut self) -> Vec<Verb> {
         if let Err(error) = clear(&self.beside()) {
             warn!(%error, "what an agent that was killed has left beside its orders stays");
         }
@@ -123,22 +124,13 @@ impl Orders {
     /// # Errors
     ///
     /// It cannot be written; or what is there could be neither read nor moved aside.
-    pub fn write(&mut self, orders: &[Order]) -> Result<()> {
+    pub fn write(&mut self, orders: &[Verb]) -> Result<()> {
         if self.is_unread {
             self.move_aside()?;
         }
         let entries = entries(orders, &self.foreign)?;
-        let write = || -> Result<()> {
-            let beside = self.beside();
-            let mut file = create(&beside)?;
-            file.write_all(&serde_json::to_vec_pretty(&entries)?)?;
-            file.sync_all()?;
-            fs::rename(&beside, &self.path)?;
-            // Without this the new name may be lost with the power.
-            File::open(self.path.parent().unwrap_or(Path::new("/")))?.sync_all()?;
-            Ok(())
-        };
-        write().with_context(|| format!("cannot write {}", self.path.display()))
+        kept::replace(&self.path, &self.beside(), &entries)
+            .with_context(|| format!("cannot write {}", self.path.display()))
     }
 
     /// Removes the file, if there is one.
@@ -175,22 +167,13 @@ impl Orders {
     }
 }
 
-fn entries(orders: &[Order], foreign: &[Value]) -> Result<Vec<Value>> {
+fn entries(orders: &[Verb], foreign: &[Value]) -> Result<Vec<Value>> {
     let orders: Vec<Value> = orders
         .iter()
         .map(serde_json::to_value)
         .collect::<Result<_, _>>()
         .context("cannot write an order")?;
     Ok(orders.into_iter().chain(foreign.iter().cloned()).collect())
-}
-
-/// Makes a file, also in the place of one that a process which died has left; never through a
-/// symbolic link, and never one that others may read.
-fn create(path: &Path) -> Result<File> {
-    clear(path)?;
-    // `create_new` is O_EXCL, which follows no symbolic link.
-    let mut options = OpenOptions::new();
-    Ok(options.write(true).create_new(true).mode(0o600).open(path)?)
 }
 
 #[cfg(test)]
@@ -201,12 +184,12 @@ mod tests {
 
     const DRAIN: &str = r#"{"drain": "node=n9"}"#;
 
-    struct Stage {
+    struct Fixture {
         directory: tempfile::TempDir,
         path: PathBuf,
     }
 
-    impl Stage {
+    impl Fixture {
         fn new(text: &str) -> Self {
             let directory = tempfile::tempdir().expect("a directory");
             let path = directory.path().join("orders.json");
@@ -223,15 +206,15 @@ mod tests {
         }
     }
 
-    fn drain() -> Order {
-        Order::Drain("node=n9".parse().expect("a subject"))
+    fn drain() -> Verb {
+        Verb::Drain("node=n9".parse().expect("a subject"))
     }
 
     #[test]
     fn what_was_written_is_read_and_nothing_is_nothing() {
-        let stage = Stage::new("");
-        fs::remove_file(&stage.path).expect("removed");
-        let mut orders = Orders::new(&stage.path);
+        let fixture = Fixture::new("");
+        fs::remove_file(&fixture.path).expect("removed");
+        let mut orders = Orders::new(&fixture.path);
         assert_eq!(orders.read().expect("nothing"), Kept::default());
         orders.write(&[drain()]).expect("written");
         assert_eq!(orders.read().expect("one").orders, [drain()]);
@@ -239,7 +222,7 @@ mod tests {
         assert_eq!(orders.read().expect("none"), Kept::default());
         for _ in 0..2 {
             orders.remove().expect("removed, or not there");
-            assert!(stage.names().is_empty());
+            assert!(fixture.names().is_empty());
         }
     }
 
@@ -248,11 +231,11 @@ mod tests {
     fn what_is_not_known_is_kept_and_the_rest_is_in_force() {
         let foreign =
             [r#"{"slowDown": {"zone": "a"}}"#, r#"{"drain": "rack=r1"}"#, r#""everything""#, "7"];
-        let stage = Stage::new(&format!("[{}, {DRAIN}]", foreign.join(", ")));
-        let mut orders = Orders::new(&stage.path);
+        let fixture = Fixture::new(&format!("[{}, {DRAIN}]", foreign.join(", ")));
+        let mut orders = Orders::new(&fixture.path);
         assert_eq!(orders.take_over(), [drain()]);
         orders.write(&[drain(), drain()]).expect("written");
-        let kept = Orders::new(&stage.path).read().expect("orders");
+        let kept = Orders::new(&fixture.path).read().expect("orders");
         assert_eq!(kept.orders, [drain(), drain()]);
         let foreign: Vec<Value> =
             foreign.iter().map(|text| serde_json::from_str(text).expect("JSON")).collect();
@@ -262,37 +245,41 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_moved_aside_and_never_written_over() {
         for damaged in ["[{", "", "{}", "\u{0}\u{0}"] {
-            let stage = Stage::new(damaged);
-            let read = format!("{:#}", Orders::new(&stage.path).read().expect_err("damaged"));
+            let fixture = Fixture::new(damaged);
+            let read = format!("{:#}", Orders::new(&fixture.path).read().expect_err("damaged"));
             assert!(read.contains("remove it and order again"), "{read}");
             for number in 1..=2 {
-                let mut orders = Orders::new(&stage.path);
+                let mut orders = Orders::new(&fixture.path);
                 assert_eq!(orders.take_over(), []);
                 orders.write(&[drain()]).expect("written");
-                let aside = stage.path.with_extension(format!("damaged-{number}"));
+                let aside = fixture.path.with_extension(format!("damaged-{number}"));
                 assert_eq!(fs::read_to_string(aside).expect("it is kept"), damaged);
-                fs::write(&stage.path, damaged).expect("damaged again");
+                fs::write(&fixture.path, damaged).expect("damaged again");
             }
         }
     }
 
     #[test]
     fn half_a_file_of_an_agent_that_was_killed_is_removed_by_the_next_one() {
-        let stage = Stage::new(&format!("[{DRAIN}]"));
-        fs::write(stage.path.with_extension("new"), "[{").expect("written");
-        assert_eq!(Orders::new(&stage.path).read().expect("orders").orders, [drain()]);
-        assert_eq!(stage.names(), ["orders.json", "orders.new"], "who only reads changes nothing");
-        assert_eq!(Orders::new(&stage.path).take_over(), [drain()]);
-        assert_eq!(stage.names(), ["orders.json"]);
+        let fixture = Fixture::new(&format!("[{DRAIN}]"));
+        fs::write(fixture.path.with_extension("new"), "[{").expect("written");
+        assert_eq!(Orders::new(&fixture.path).read().expect("orders").orders, [drain()]);
+        assert_eq!(
+            fixture.names(),
+            ["orders.json", "orders.new"],
+            "who only reads changes nothing"
+        );
+        assert_eq!(Orders::new(&fixture.path).take_over(), [drain()]);
+        assert_eq!(fixture.names(), ["orders.json"]);
     }
 
     #[test]
     fn what_can_be_neither_read_nor_moved_is_not_written_over() {
-        let stage = Stage::new("");
-        fs::remove_file(&stage.path).expect("removed");
+        let fixture = Fixture::new("");
+        fs::remove_file(&fixture.path).expect("removed");
         // A directory can be moved; below a file nothing can be.
-        let path = stage.directory.path().join("file/orders.json");
-        fs::write(stage.directory.path().join("file"), "").expect("a file");
+        let path = fixture.directory.path().join("file/orders.json");
+        fs::write(fixture.directory.path().join("file"), "").expect("a file");
         let mut orders = Orders::new(&path);
         assert_eq!(orders.take_over(), []);
         let why = format!("{:#}", orders.write(&[drain()]).expect_err("no directory"));
@@ -302,22 +289,22 @@ mod tests {
     /// Who may write the directory cannot have the agent write elsewhere, or read elsewhere.
     #[test]
     fn no_symbolic_link_is_followed_and_only_the_owner_may_read() {
-        let stage = Stage::new("[]");
-        let victim = stage.directory.path().join("victim");
+        let fixture = Fixture::new("[]");
+        let victim = fixture.directory.path().join("victim");
         fs::write(&victim, format!("[{DRAIN}]")).expect("written");
-        symlink(&victim, stage.path.with_extension("new")).expect("a link");
-        let mut orders = Orders::new(&stage.path);
+        symlink(&victim, fixture.path.with_extension("new")).expect("a link");
+        let mut orders = Orders::new(&fixture.path);
         orders.write(&[]).expect("written");
         assert_eq!(fs::read_to_string(&victim).expect("it is there"), format!("[{DRAIN}]"));
-        let mode = fs::metadata(&stage.path).expect("it is there").permissions().mode();
+        let mode = fs::metadata(&fixture.path).expect("it is there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
 
-        fs::remove_file(&stage.path).expect("removed");
-        symlink(&victim, &stage.path).expect("a link");
+        fs::remove_file(&fixture.path).expect("removed");
+        symlink(&victim, &fixture.path).expect("a link");
         orders.read().expect_err("a symbolic link");
         assert_eq!(orders.take_over(), [], "what another file holds is no order");
         orders.write(&[]).expect("written");
-        assert!(stage.path.symlink_metadata().expect("it is there").is_file());
+        assert!(fixture.path.symlink_metadata().expect("it is there").is_file());
         assert_eq!(fs::read_to_string(&victim).expect("it is there"), format!("[{DRAIN}]"));
     }
 }

@@ -1,6 +1,12 @@
 //! Answers on the control socket: passes each request to the agent's task, and its answer back.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use axum::{
@@ -10,13 +16,24 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use redirector_core::{
+    explain::NotInstalled,
+    input::{Drained, Verb},
+    text::NoSubject,
+};
 use serde::Deserialize;
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::{mpsc, oneshot},
 };
 
-use super::{Ask, Asker, Order, Subject, asker::Caller, clear};
+use super::{
+    Ask, Asker,
+    asker::Caller,
+    clear,
+    snapshot::{Snapshot, meant},
+    socket::listen_beside,
+};
 use crate::serve::{Bounds, serve};
 
 /// A few operators and their scripts. What they ask may be long: a list of who is supposed dead.
@@ -49,18 +66,13 @@ impl Server {
     ///
     /// The socket cannot be made.
     pub fn listen(path: &Path) -> Result<Self> {
-        let listen = || -> Result<UnixListener> {
-            clear(path)?;
-            // Made beside, restricted, and moved: at no time may others open it.
-            let beside = path.with_extension("new");
-            clear(&beside)?;
-            let listener = UnixListener::bind(&beside)?;
-            fs::set_permissions(&beside, fs::Permissions::from_mode(0o600))?;
-            fs::rename(&beside, path)?;
-            Ok(listener)
-        };
-        let listener = listen().with_context(|| format!("cannot listen on {}", path.display()))?;
-        Ok(Self(listener))
+        let owner_only =
+            |path: &Path| Ok(fs::set_permissions(path, Permissions::from_mode(0o600))?);
+        clear(path)
+            .map_err(Into::into)
+            .and_then(|()| listen_beside(path, owner_only))
+            .with_context(|| format!("cannot listen on {}", path.display()))
+            .map(Self)
     }
 
     /// Answers until the task is dropped.
@@ -91,74 +103,96 @@ struct Wish {
     effects: bool,
 }
 
+/// What is answered, or the status and the reason why it is not.
+type Answer<T> = Result<T, (StatusCode, String)>;
+
 async fn order(
     State(asks): State<mpsc::Sender<Ask>>,
     Extension(caller): Extension<Caller>,
     Query(Wish { effects }): Query<Wish>,
-    Json(order): Json<Order>,
-) -> Response {
+    Json(order): Json<Verb>,
+) -> Answer<Response> {
     let asked = order.clone();
-    let carried_out = match ask(&asks, |answer| Ask::Order(order, Asker::new(answer, caller))).await
-    {
-        Ok(Ok(carried_out)) => carried_out,
-        Ok(Err(why)) => return (StatusCode::UNPROCESSABLE_ENTITY, why).into_response(),
-        Err(gone) => return gone,
-    };
+    let carried_out = ask(&asks, |answer| Ask::Order(order, Asker::new(answer, caller))).await?;
+    let carried_out = carried_out.map_err(impossible)?;
     if effects {
-        return Json(carried_out).into_response();
+        return Ok(Json(carried_out).into_response());
     }
-    let in_force: Vec<Order> = carried_out.into_iter().map(|it| it.order).collect();
+    let in_force: Vec<Verb> = carried_out.into_iter().map(|it| it.order).collect();
     if in_force == [asked] {
-        return StatusCode::NO_CONTENT.into_response();
+        return Ok(StatusCode::NO_CONTENT.into_response());
     }
     // Spelt out: one for each port.
-    Json(in_force).into_response()
+    Ok(Json(in_force).into_response())
 }
 
-async fn check(State(asks): State<mpsc::Sender<Ask>>, Json(orders): Json<Vec<Order>>) -> Response {
-    match ask(&asks, |answer| Ask::Check(orders, answer)).await {
-        Ok(Ok(())) => StatusCode::NO_CONTENT.into_response(),
-        Ok(Err(why)) => (StatusCode::UNPROCESSABLE_ENTITY, why).into_response(),
-        Err(gone) => gone,
-    }
+async fn check(
+    State(asks): State<mpsc::Sender<Ask>>,
+    Json(orders): Json<Vec<Verb>>,
+) -> Answer<StatusCode> {
+    let checked = ask(&asks, |answer| Ask::Check(orders, answer)).await?;
+    checked.map(|()| StatusCode::NO_CONTENT).map_err(impossible)
 }
 
-async fn orders(State(asks): State<mpsc::Sender<Ask>>) -> Response {
-    match ask(&asks, Ask::Orders).await {
-        Ok(orders) => Json(orders).into_response(),
-        Err(gone) => gone,
-    }
+fn impossible(why: String) -> (StatusCode, String) {
+    (StatusCode::UNPROCESSABLE_ENTITY, why)
 }
 
+async fn orders(State(asks): State<mpsc::Sender<Ask>>) -> Answer<Json<Vec<Verb>>> {
+    ask(&asks, Ask::Orders).await.map(Json)
+}
+
+async fn not_installed(State(asks): State<mpsc::Sender<Ask>>) -> Answer<Json<Vec<NotInstalled>>> {
+    ask(&asks, Ask::NotInstalled).await.map(Json)
+}
+
+/// What is asked is put together in turns with the agent's news, and thought about on another thread.
 async fn explain(
     State(asks): State<mpsc::Sender<Ask>>,
     Query(Question { service, dead }): Query<Question>,
-) -> Response {
+) -> Answer<Response> {
     let dead = dead.split(',').filter(|text| !text.is_empty()).map(str::parse);
-    let dead: Vec<Subject> = match dead.collect::<Result<_>>() {
-        Ok(dead) => dead,
-        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error:#}")).into_response(),
+    let dead: Vec<Drained> = dead
+        .collect::<Result<_, NoSubject>>()
+        .map_err(|error| (StatusCode::BAD_REQUEST, format!("{:#}", anyhow::Error::from(error))))?;
+    let unknown = |why| (StatusCode::NOT_FOUND, why);
+    let wanted = ask(&asks, |answer| Ask::Named(service, answer)).await?.map_err(unknown)?;
+    let mut left = wanted.clone();
+    if !dead.is_empty() {
+        // A backend that one service lists at a dead node is dead for all of them.
+        left = ask(&asks, |answer| Ask::Named(None, answer)).await?.map_err(unknown)?;
+    }
+    let mut snapshots = Vec::new();
+    while !left.is_empty() {
+        let (snapshot, rest) = ask(&asks, |answer| Ask::Snapshot(left, answer)).await?;
+        snapshots.push(snapshot);
+        left = rest;
+    }
+    let think = move || {
+        if !dead.is_empty() {
+            let dead = meant(&snapshots, &dead)?;
+            let wanted = BTreeSet::from_iter(wanted);
+            snapshots.retain_mut(|snapshot| {
+                snapshot.services.retain(|name| wanted.contains(name));
+                !snapshot.services.is_empty()
+            });
+            snapshots = snapshots.into_iter().map(|snapshot| snapshot.with_dead(&dead)).collect();
+        }
+        let explained: Vec<_> = snapshots.iter().flat_map(Snapshot::explain).collect();
+        Ok(Json(explained).into_response())
     };
-    match ask(&asks, |answer| Ask::Explain { service, dead, answer }).await {
-        Ok(Ok(explanations)) => Json(explanations).into_response(),
-        Ok(Err(why)) => (StatusCode::NOT_FOUND, why).into_response(),
-        Err(gone) => gone,
-    }
-}
-
-async fn not_installed(State(asks): State<mpsc::Sender<Ask>>) -> Response {
-    match ask(&asks, Ask::NotInstalled).await {
-        Ok(services) => Json(services).into_response(),
-        Err(gone) => gone,
-    }
+    tokio::task::spawn_blocking(think).await.map_err(|_| stopping())?.map_err(unknown)
 }
 
 async fn ask<T>(
     asks: &mpsc::Sender<Ask>,
     question: impl FnOnce(oneshot::Sender<T>) -> Ask,
-) -> Result<T, Response> {
-    let gone = || (StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping").into_response();
+) -> Answer<T> {
     let (sender, answer) = oneshot::channel();
-    asks.send(question(sender)).await.map_err(|_| gone())?;
-    answer.await.map_err(|_| gone())
+    asks.send(question(sender)).await.map_err(|_| stopping())?;
+    answer.await.map_err(|_| stopping())
+}
+
+fn stopping() -> (StatusCode, String) {
+    (StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping".to_owned())
 }

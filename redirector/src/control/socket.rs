@@ -11,7 +11,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use tokio::net::UnixListener;
 use tracing::warn;
+
+use super::clear;
 
 /// A socket that this process listens on, removed when this is dropped; another one that has taken its
 /// place by then stays.
@@ -46,6 +49,23 @@ impl Drop for SocketFile {
     }
 }
 
+/// Listens at `path`, which is made beside, restricted, and moved: at no time may others open it.
+///
+/// # Errors
+///
+/// The socket cannot be made.
+pub(super) fn listen_beside(
+    path: &Path,
+    restrict: impl FnOnce(&Path) -> Result<()>,
+) -> Result<UnixListener> {
+    let beside = path.with_extension("new");
+    clear(&beside)?;
+    let listener = UnixListener::bind(&beside)?;
+    restrict(&beside)?;
+    fs::rename(&beside, path)?;
+    Ok(listener)
+}
+
 /// Removes a socket on which no process listens: the one that did was killed.
 ///
 /// # Errors
@@ -68,7 +88,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 mod tests {
     use std::os::unix::net::UnixListener;
 
-    use super::*;
+    use super::{SocketFile, fs, remove_dead};
 
     #[test]
     fn a_socket_goes_with_who_made_it_and_its_successor_stays() {

@@ -15,11 +15,12 @@ use prometheus_client::{
     metrics::{
         counter::ConstCounter, counter::Counter, family::Family, gauge::Gauge, histogram::Histogram,
     },
-    registry::Registry,
+    registry::{Metric, Registry},
 };
 use redirector_common::{MAX_TIERS, Reason, TIER_COUNTERS};
 use redirector_core::{Transition, plan::Installed};
 
+use super::room;
 use crate::{datapath::Counters, sources::kube::Counts};
 
 /// Everything that is exported.
@@ -57,7 +58,7 @@ impl Metrics {
         kube: Option<Counts>,
     ) -> Self {
         let mut registry = Registry::with_prefix("redirector");
-        registry.register_collector(Box::new(Elsewhere {
+        registry.register_collector(Box::new(PulledMetrics {
             counters,
             reload_failures,
             local_failures,
@@ -65,62 +66,54 @@ impl Metrics {
         if let Some(kube) = kube {
             registry.register_collector(Box::new(kube));
         }
-        let metrics = Self {
-            transitions: Family::default(),
-            writes: Counter::default(),
-            // 10 µs to 2.6 s.
-            plans: Histogram::new((0..10).map(|power| 1e-5 * 4_f64.powi(power))),
-            used: Family::default(),
-            capacity: Family::default(),
-            rejected: Gauge::default(),
-            lost: Gauge::default(),
-            unapplied: Gauge::default(),
-            registry: Registry::default(),
-        };
-        let Self {
-            transitions,
-            writes,
-            plans,
-            used,
-            capacity,
-            rejected,
-            lost,
-            unapplied,
-            registry: _,
-        } = &metrics;
-        registry.register(
-            "transitions",
-            "Ejections, re-admissions, clients that probes contradicted, fail-overs and rejections",
-            transitions.clone(),
-        );
-        registry.register(
-            "map_writes",
-            "Stores and system calls that changed a map",
-            writes.clone(),
-        );
-        registry.register(
-            "plan_seconds",
-            "Time to apply a plan, grace periods included",
-            plans.clone(),
-        );
-        registry.register("map_entries_used", "Entries in use", used.clone());
-        registry.register("map_entries_capacity", "Entries there is room for", capacity.clone());
-        registry.register(
-            "services_rejected",
-            "Services that stay as they were because a limit is reached",
-            rejected.clone(),
-        );
-        registry.register(
-            "pins_lost",
-            "Maps without their pin, hooks without a program and emptied program arrays; 0 is whole",
-            lost.clone(),
-        );
-        registry.register(
-            "maps_behind",
-            "1 while the maps cannot be changed, so that no service is as the sources say",
-            unapplied.clone(),
-        );
-        Self { registry, ..metrics }
+        let to = &mut registry;
+        Self {
+            transitions: registered(
+                to,
+                "transitions",
+                "Ejections, re-admissions, clients that probes contradicted, fail-overs and rejections",
+                Family::default(),
+            ),
+            writes: registered(
+                to,
+                "map_writes",
+                "Stores and system calls that changed a map",
+                Counter::default(),
+            ),
+            plans: registered(
+                to,
+                "plan_seconds",
+                "Time to apply a plan, grace periods included",
+                // 10 µs to 2.6 s.
+                Histogram::new((0..10).map(|power| 1e-5 * 4_f64.powi(power))),
+            ),
+            used: registered(to, "map_entries_used", "Entries in use", Family::default()),
+            capacity: registered(
+                to,
+                "map_entries_capacity",
+                "Entries there is room for",
+                Family::default(),
+            ),
+            rejected: registered(
+                to,
+                "services_rejected",
+                "Services that stay as they were because a limit is reached",
+                Gauge::default(),
+            ),
+            lost: registered(
+                to,
+                "pins_lost",
+                "Maps without their pin, hooks without a program and emptied program arrays; 0 is whole",
+                Gauge::default(),
+            ),
+            unapplied: registered(
+                to,
+                "maps_behind",
+                "1 while the maps cannot be changed, so that no service is as the sources say",
+                Gauge::default(),
+            ),
+            registry,
+        }
     }
 
     /// The text exposition.
@@ -134,7 +127,8 @@ impl Metrics {
         Ok(text)
     }
 
-    pub(super) fn count(&self, transition: &Transition) {
+    /// Counts a transition.
+    pub fn count(&self, transition: &Transition) {
         let kind = match transition {
             Transition::Ejected { .. } => "ejected",
             Transition::Readmitted { .. } => "readmitted",
@@ -157,45 +151,45 @@ impl Metrics {
         self.unapplied.set(i64::from(is_so));
     }
 
-    pub(super) fn wrote(&self, writes: u64) {
+    /// Single stores were made outside of a plan.
+    pub fn wrote(&self, writes: u64) {
         self.writes.inc_by(writes);
     }
 
-    pub(super) fn applied(&self, writes: u64, took: Duration) {
+    /// A plan was applied.
+    pub fn applied(&self, writes: u64, took: Duration) {
         self.writes.inc_by(writes);
         self.plans.observe(took.as_secs_f64());
     }
 
-    pub(super) fn settled(&self, installed: &Installed, rejected: usize) {
+    pub(super) fn reconciled(&self, installed: &Installed, rejected: usize) {
         self.rejected.set(rejected as i64);
-        let (used, capacity) = (installed.usage(), installed.capacities());
-        for (map, used, capacity) in [
-            ("frontends", used.frontends, capacity.frontends),
-            ("services", used.services, capacity.services),
-            ("backends", used.backends, capacity.backends),
-            ("nodes", used.nodes, capacity.nodes),
-            ("slots", used.slots, capacity.slots),
-        ] {
+        for (map, used, capacity) in room(installed) {
             self.used.get_or_create(&Map { map }).set(i64::from(used));
             self.capacity.get_or_create(&Map { map }).set(i64::from(capacity));
         }
     }
 }
 
+fn registered<M: Metric + Clone>(to: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    to.register(name, help, metric.clone());
+    metric
+}
+
 /// Reads what others count whenever the metrics are rendered.
-struct Elsewhere {
+struct PulledMetrics {
     counters: Counters,
     reload_failures: Arc<AtomicU64>,
     local_failures: Arc<AtomicU64>,
 }
 
-impl fmt::Debug for Elsewhere {
+impl fmt::Debug for PulledMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Elsewhere")
+        f.write_str("PulledMetrics")
     }
 }
 
-impl Collector for Elsewhere {
+impl Collector for PulledMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let sums = self.counters.read().map_err(|_| fmt::Error)?;
         let (reasons, tiers) = sums.split_at(TIER_COUNTERS as usize);

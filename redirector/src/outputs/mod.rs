@@ -6,7 +6,7 @@ mod metrics;
 use std::{
     ops::Deref,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -14,6 +14,7 @@ use std::{
 
 use redirector_core::{State, Transition, plan::Installed};
 use redirector_kube::report::Handle;
+use tokio::sync::watch;
 
 pub use metrics::Metrics;
 
@@ -27,9 +28,9 @@ pub struct Outputs {
     last_beat_ms: AtomicU64,
     is_ready: AtomicBool,
     /// What of the programs and maps is gone, and what is done about it.
-    lost: RwLock<Option<Arc<str>>>,
+    lost: watch::Sender<Option<Arc<str>>>,
     /// Why the maps are not as the sources want them.
-    unapplied: RwLock<Option<Arc<str>>>,
+    unapplied: watch::Sender<Option<Arc<str>>>,
     /// Services for which there is no room.
     rejected: AtomicUsize,
     /// Services that the source leaves to others.
@@ -41,32 +42,21 @@ pub struct Outputs {
 const SILENCE: Duration = Duration::from_secs(15);
 
 impl Outputs {
-    /// Outputs that have been told of nothing yet.
+    /// Outputs that have been told of nothing yet; `left` is what the source leaves to others, and a
+    /// reporter, if there is one, is told too what has happened.
     #[must_use]
-    pub fn new(metrics: Metrics) -> Self {
+    pub fn new(metrics: Metrics, left: Left, reports: Option<Handle>) -> Self {
         Self {
             metrics,
             started: Instant::now(),
             last_beat_ms: AtomicU64::new(0),
             is_ready: AtomicBool::new(false),
-            lost: RwLock::default(),
-            unapplied: RwLock::default(),
+            lost: watch::Sender::default(),
+            unapplied: watch::Sender::default(),
             rejected: AtomicUsize::new(0),
-            left: Left::default(),
-            reports: None,
+            left,
+            reports,
         }
-    }
-
-    /// Tells a reporter too what has happened.
-    #[must_use]
-    pub fn reporting(self, reports: Option<Handle>) -> Self {
-        Self { reports, ..self }
-    }
-
-    /// Knows what the source leaves to others.
-    #[must_use]
-    pub fn leaving(self, left: Left) -> Self {
-        Self { left, ..self }
     }
 
     /// Services that are not in the kernel as the source has them, and why.
@@ -92,7 +82,7 @@ impl Outputs {
         self.is_ready.store(true, Ordering::Relaxed);
     }
 
-    /// The metrics, to be rendered.
+    /// The metrics, to be counted and rendered.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -119,7 +109,7 @@ impl Outputs {
     ///
     /// Why not.
     pub fn is_ready(&self) -> Result<String, Arc<str>> {
-        let unapplied = self.unapplied.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let unapplied = self.unapplied.borrow().clone();
         if let Some(why) = self.lost().or(unapplied) {
             return Err(why);
         }
@@ -142,43 +132,41 @@ impl Outputs {
     /// Why the maps are not as the sources want them; `None` is that they are.
     pub fn set_unapplied(&self, why: Option<Arc<str>>) {
         self.metrics.unapplied(why.is_some());
-        *self.unapplied.write().unwrap_or_else(PoisonError::into_inner) = why;
+        self.unapplied.send_replace(why);
     }
 
     /// Notes how many programs and maps are gone, and what is to be said about it; nothing is if
     /// `why` is `None`.
     pub fn set_lost(&self, count: usize, why: Option<Arc<str>>) {
         self.metrics.lost(count);
-        *self.lost.write().unwrap_or_else(PoisonError::into_inner) = why;
+        self.lost.send_replace(why);
     }
 
     /// What of the programs and maps is gone, and what is done about it.
     #[must_use]
     pub fn lost(&self) -> Option<Arc<str>> {
-        self.lost.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Counts a transition.
-    pub fn count(&self, transition: &Transition) {
-        self.metrics.count(transition);
-    }
-
-    /// Single stores were made outside of a plan.
-    pub fn wrote(&self, writes: u64) {
-        self.metrics.wrote(writes);
-    }
-
-    /// A plan was applied.
-    pub fn applied(&self, writes: u64, took: Duration) {
-        self.metrics.applied(writes, took);
+        self.lost.borrow().clone()
     }
 
     /// The kernel has been brought to what the state wants, or as far as it goes.
-    pub fn settled(&self, installed: &Installed, state: &State, rejected: usize) {
-        self.metrics.settled(installed, rejected);
+    pub fn reconciled(&self, installed: &Installed, state: &State, rejected: usize) {
+        self.metrics.reconciled(installed, rejected);
         self.rejected.store(rejected, Ordering::Relaxed);
         if state.is_synced() {
             self.is_ready.store(true, Ordering::Relaxed);
         }
     }
+}
+
+/// The maps whose room is limited: what they hold and what there is room for. Frontends of both
+/// families are held against the room for one.
+pub fn room(installed: &Installed) -> [(&'static str, u32, u32); 5] {
+    let (used, capacity) = (installed.usage(), installed.capacities());
+    [
+        ("frontends", used.frontends, capacity.frontends),
+        ("services", used.services, capacity.services),
+        ("backends", used.backends, capacity.backends),
+        ("nodes", used.nodes, capacity.nodes),
+        ("slots", used.slots, capacity.slots),
+    ]
 }

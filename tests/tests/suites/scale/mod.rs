@@ -25,7 +25,7 @@ use redirector_tests::{
 };
 
 use self::{
-    heartbeat::Heartbeats,
+    heartbeat::Longest,
     kernel::Kernel,
     population::{ENDPOINTS, NAMESPACE, PODS, Population, SERVICES, name, scattered},
     process::{Memory, age, cpu},
@@ -44,6 +44,8 @@ const ROUNDS: u32 = 3;
 const STORM: Duration = Duration::from_secs(30);
 /// The kernel hears of the agent every 500 ms; a storm and a question about everything may delay that.
 const SILENCE: Duration = Duration::from_millis(600);
+/// Nor do they keep the agent's task from another question.
+const ANSWER: Duration = Duration::from_secs(1);
 const PER_SECOND: u32 = 1_000;
 /// How much the agent may grow from the first half of the storm to the second, in KiB.
 const GROWTH: u64 = 32 * 1_024;
@@ -82,9 +84,10 @@ fn the_cluster_to_plan_for_is_followed() {
     assert!(cold <= COLD * slack(), "cold sync took {cold:?}");
     assert!(peak.max(peak_again) <= PEAK, "{peak} KiB, after the restart {peak_again} KiB");
     assert!(late.is_some(), "p99 is above {:?} in {ROUNDS} rounds", ONE_CHANGE * slack());
-    let Storm { took, waiting, growth, silence } = storm;
+    let Storm { took, waiting, growth, silence, answer } = storm;
     assert!(took < sized(STORM, STORM / 3) * 2, "the API server needed {took:?} for the changes");
     assert!(silence <= SILENCE * slack(), "no heartbeat for {silence:?}");
+    assert!(answer <= ANSWER * slack(), "an operator waited {answer:?}");
     assert!(waiting <= WAITING * u64::from(slack()), "{waiting} changes waited");
     assert!(growth <= GROWTH, "{growth} KiB more");
     assert!(restart <= RESTART * slack(), "{restart:?}");
@@ -151,6 +154,8 @@ struct Storm {
     growth: u64,
     /// The longest time without a heartbeat.
     silence: Duration,
+    /// The longest time until an operator was answered.
+    answer: Duration,
 }
 
 fn a_storm_of_changes(cluster: &Cluster, population: &mut Population) -> Storm {
@@ -164,7 +169,7 @@ fn a_storm_of_changes(cluster: &Cluster, population: &mut Population) -> Storm {
     let mut own = Vec::new();
     let mut next_look = Duration::from_secs(1);
     let all = sized(STORM, STORM / 3).as_secs() as u32 * PER_SECOND;
-    let heartbeats = Heartbeats::watch(cluster);
+    let (silence, answer) = (Longest::silence(cluster), Longest::answer(cluster));
     // Two explanations of every Service, and a copy of the world in which a zone is dead.
     let mut simulate = Command::new(&cluster.agent.options().binary);
     simulate.arg("simulate").arg("--run-dir").arg(cluster.agent.run_directory());
@@ -187,7 +192,7 @@ fn a_storm_of_changes(cluster: &Cluster, population: &mut Population) -> Storm {
         thread::sleep(Duration::from_millis(1));
     }
     let took = begun.elapsed();
-    let silence = heartbeats.longest_silence();
+    let (silence, answer) = (silence.so_far(), answer.so_far());
     let everything = everything.join().expect("it ends").expect("redirector simulate");
     assert!(everything.status.success(), "{}", String::from_utf8_lossy(&everything.stderr));
     let cpu = percent(cpu(&cluster.agent) - busy, took);
@@ -201,11 +206,11 @@ fn a_storm_of_changes(cluster: &Cluster, population: &mut Population) -> Storm {
         "scale: {put} changes in {took:?}, {:.0} a second: the last one was heard {heard_after:?} after it, at \
          most {waiting} waited; the agent took {cpu:.0} % of a processor and {} KiB, {growth} KiB \
          more in the second half; a simulation of all Services meanwhile, and the longest time without a \
-         heartbeat was {silence:?}",
+         heartbeat was {silence:?}, that until an operator was answered {answer:?}",
         f64::from(put) / took.as_secs_f64(),
         most(&own)
     );
-    Storm { took, waiting, growth, silence }
+    Storm { took, waiting, growth, silence, answer }
 }
 
 /// How long it took, and the most memory, in KiB.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use redirector_core::{
     Input, Moment, State,
-    input::Verb,
+    input::{Drained, Verb},
     service::{
         Backend, BackendRef, Failback, Frontend, Locality, Members, Policy, Probe, Protocol, Rank,
         Service, ServiceRef,
@@ -13,7 +13,6 @@ use redirector_core::{
 use redirector_policy::{FailoverPolicySpec, TierServiceSpec};
 
 use super::super::{Config, parse, read};
-use crate::control::{Order, Subject};
 
 const EVERYTHING: &str = r#"
 node: {name: n1, zone: a, region: eu, cluster: local}
@@ -277,7 +276,7 @@ fn nodes_and_zones_of_one_name_in_two_clusters_are_two() {
         let tiers = told.families.iter().flat_map(|family| &family.tiers);
         let tiers: Vec<String> = tiers
             .map(|tier| {
-                let members = tier.members.iter().map(|member| member.backend.address.to_string());
+                let members = tier.backends.iter().map(|member| member.backend.address.to_string());
                 format!("{}: {}", tier.name, members.collect::<Vec<_>>().join(" "))
             })
             .collect();
@@ -293,12 +292,11 @@ fn nodes_and_zones_of_one_name_in_two_clusters_are_two() {
             ]
         );
         let mut drained = |order: &str| -> Vec<String> {
-            let subject: Subject = order.parse().expect("a subject");
-            let drain = |verb| Input::Operator(Verb::from(verb));
-            state.apply(drain(Order::Drain(subject.clone())), now);
+            let subject: Drained = order.parse().expect("a subject");
+            state.apply(Input::Operator(Verb::Drain(subject.clone())), now);
             let objections = state.tables().objections.keys();
             let drained = objections.map(|backend| backend.address.to_string()).collect();
-            state.apply(drain(Order::Undrain(subject)), now);
+            state.apply(Input::Operator(Verb::Undrain(subject)), now);
             assert!(state.tables().objections.is_empty(), "{order}");
             drained
         };

@@ -1,10 +1,13 @@
-//! What a service wants that the kernel does not have, as the control socket tells it.
+//! What a service wants that the kernel does not have, and why.
 
+use std::fmt;
+
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 /// Why what the sources say of a service is not in the kernel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub struct NotInstalled {
     /// `namespace/name`, with `:port` where that has a name.
     pub service: String,
@@ -29,8 +32,8 @@ impl NotInstalled {
     }
 }
 
-impl std::fmt::Display for NotInstalled {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for NotInstalled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { service: _, why, is_refused, seconds, has_earlier } = self;
         f.write_str("NOT INSTALLED")?;
         if let Some(seconds) = seconds {
