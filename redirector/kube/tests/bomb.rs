@@ -52,8 +52,8 @@ fn twenty_thousand_ports_with_a_thousand_endpoints_harm_nobody() {
 
     index.take(News::Slices(put::<EndpointSlice>(&slice("shop", "web", 0..1, 4))));
     let inputs = index.inputs();
-    let [Input::Put(service)] = &inputs[..] else { panic!("{inputs:?}") };
-    assert_eq!(service.backends.len(), 4, "the neighbours live on");
+    let [Input::Change { put, .. }] = &inputs[..] else { panic!("{inputs:?}") };
+    assert_eq!(put[0].backends.len(), 4, "the neighbours live on");
 }
 
 #[test]
@@ -76,8 +76,10 @@ fn more_endpoints_than_a_tier_can_have_are_none() {
 
 fn is_of_shop(input: &Input) -> bool {
     match input {
-        Input::Put(service) => service.name.0.starts_with("shop/"),
-        Input::Remove(name) => name.0.starts_with("shop/"),
+        Input::Change { put, remove } => {
+            let mut names = put.iter().map(|service| &service.name).chain(remove);
+            names.any(|name| name.0.starts_with("shop/"))
+        }
         _ => true,
     }
 }

@@ -12,7 +12,6 @@
 
 mod adoption;
 mod cache;
-mod differences;
 mod endpoints;
 mod facts;
 mod frontends;
@@ -36,7 +35,6 @@ use redirector_core::{
 use self::{
     adoption::{Adoption, is_api_server},
     cache::Cache,
-    differences::Differences,
     frontends::{Claim, Claims},
     ports::PublishedPort,
     quota::Demand,
@@ -187,22 +185,26 @@ impl Index {
         }
         let affected = self.reconcile(&node);
         let is_first = place_before.is_none();
-        let mut differences = Differences::default();
+        let (mut put, mut remove) = (Vec::new(), Vec::new());
         for object in affected {
             let (now, notices) = self.answer(&object, &node);
             set(&mut self.notices, &object, notices);
             let before = published.remove(&object).unwrap_or_default();
             self.count_unplaced(&before, &now);
-            if !is_first {
-                differences.add(before, &now);
+            let mut gone: BTreeMap<_, _> =
+                before.iter().map(|port| (&port.service.name, &port.service)).collect();
+            for PublishedPort { service, .. } in &now {
+                if gone.remove(&service.name) != Some(service) {
+                    put.push(service.clone());
+                }
             }
+            remove.extend(gone.into_keys().cloned());
             set(&mut published, &object, now);
         }
         if is_first {
-            let all = published.values().flatten().map(|port| port.service.clone()).collect();
-            inputs.push(Input::Replace(all));
-        } else {
-            inputs.extend(differences.inputs());
+            inputs.push(Input::Replace(put));
+        } else if !put.is_empty() || !remove.is_empty() {
+            inputs.push(Input::Change { put, remove });
         }
         self.published = Some((place, published));
         inputs

@@ -78,8 +78,10 @@ fn a_relist_of_the_same_says_nothing() {
 fn one_change_of_one_service_is_one_put() {
     let later = "\nlater\nslice api-1 of=api v4 port=http:8080/TCP\n  10.1.0.4@n2/b";
     let (_, told) = Script::read(&format!("{CLUSTER}{later}")).run();
-    let [_, _, Input::Put(service)] = &told.inputs[..] else { panic!("{:?}", told.inputs) };
-    assert_eq!(&*service.name.0, "shop/api:http");
+    let [_, _, Input::Change { put, remove }] = &told.inputs[..] else {
+        panic!("{:?}", told.inputs)
+    };
+    assert_eq!((put.len(), &*put[0].name.0, remove.len()), (1, "shop/api:http", 0));
 }
 
 #[test]

@@ -64,11 +64,10 @@ impl Told {
     pub fn take(&mut self, inputs: Vec<Input>) {
         for input in &inputs {
             match input {
-                Input::Put(service) => {
-                    self.services.insert(service.name.clone(), service.clone());
-                }
-                Input::Remove(name) => {
-                    self.services.remove(name);
+                Input::Change { put, remove } => {
+                    self.services.retain(|name, _| !remove.contains(name));
+                    let put = put.iter().map(|service| (service.name.clone(), service.clone()));
+                    self.services.extend(put);
                 }
                 Input::Replace(all) => {
                     let all = all.iter().map(|service| (service.name.clone(), service.clone()));
