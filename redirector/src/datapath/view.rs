@@ -111,21 +111,19 @@ impl View {
     }
 
     fn of(contents: &Contents) -> Self {
-        let mut by_table: BTreeMap<ServiceWordKey, Vec<FrontendView>> = BTreeMap::new();
+        let mut by_table: BTreeMap<(u32, u16), Vec<FrontendView>> = BTreeMap::new();
         for (frontend, index) in &contents.frontends {
             let word = contents.words.get(*index as usize).copied().unwrap_or_default();
-            by_table.entry(ServiceWordKey(word.slot(), word.epoch())).or_default().push(
-                FrontendView {
-                    address: frontend.address,
-                    port: frontend.port,
-                    protocol: frontend.protocol.to_string(),
-                    index: *index,
-                },
-            );
+            by_table.entry((word.slot(), word.epoch())).or_default().push(FrontendView {
+                address: frontend.address,
+                port: frontend.port,
+                protocol: frontend.protocol.to_string(),
+                index: *index,
+            });
         }
         let mut services: Vec<_> = by_table
             .into_iter()
-            .filter_map(|(ServiceWordKey(slot, epoch), mut frontends)| {
+            .filter_map(|((slot, epoch), mut frontends)| {
                 frontends.sort();
                 service(contents, ServiceWord::new(slot, epoch), frontends)
             })
@@ -134,9 +132,6 @@ impl View {
         Self { services }
     }
 }
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct ServiceWordKey(u32, u16);
 
 fn service(
     contents: &Contents,
