@@ -3,13 +3,7 @@
 //! Every step may be the last one: what is pinned is taken over by the next load, and links are
 //! exchanged one by one while they serve.
 
-use std::{
-    fs,
-    io::ErrorKind,
-    os::fd::AsFd as _,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, io::ErrorKind, os::fd::AsFd as _, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use aya::{
@@ -28,11 +22,10 @@ use super::{
     earlier::{self, Earlier},
     hooks::{HOOKS, Hook},
     ids, listeners,
-    object::Object,
-    others::{Other, others},
+    object::object,
+    others::{Other, others, program_name},
     pins::{Lock, Pins},
-    shapes::Shapes,
-    sys,
+    shapes, sys,
     unload::detach,
 };
 
@@ -144,13 +137,13 @@ impl Programs {
     pub fn load(pins: &Pins, _lock: &Lock, options: &Options) -> Result<Self> {
         check::require_capabilities()?;
         raise_memlock();
-        let object = Object::embedded()?;
+        let object = object()?;
         let earlier = Earlier::in_force(pins);
         let options = &match &earlier {
             Some(earlier) => earlier.share(pins, options)?,
             None => options.clone(),
         };
-        Shapes::embedded()?.check(pins)?;
+        shapes::check(pins)?;
         let load = pins.create_steps()?;
         let mut ebpf = create(object, pins, load, options)?;
         barrier(pins)?;
@@ -177,7 +170,11 @@ impl Programs {
             match self.attach_one(pins, cgroup, &hook) {
                 Ok(is_new) => made.extend(is_new.then_some(path)),
                 Err(error) => {
-                    made.iter().rev().for_each(|path| take_back(path));
+                    for path in made.iter().rev() {
+                        if let Err(error) = detach(path) {
+                            warn!(error = format!("{error:#}"), "a program stays attached");
+                        }
+                    }
                     earlier::put_back(pins);
                     return Err(error);
                 }
@@ -202,7 +199,7 @@ impl Programs {
 const NO_PROGRAM: &str = "the eBPF object lacks a program; build again with `cargo xtask build`";
 
 /// Creates the maps that are not pinned yet, and opens those that are.
-fn create(object: Object, pins: &Pins, load: u32, options: &Options) -> Result<Ebpf> {
+fn create(object: &[u8], pins: &Pins, load: u32, options: &Options) -> Result<Ebpf> {
     let Capacities { frontends, services, backends, nodes, slots } = options.capacities;
     let globals = globals(pins, options)?;
     let mut loader = EbpfLoader::new();
@@ -241,7 +238,7 @@ fn create(object: Object, pins: &Pins, load: u32, options: &Options) -> Result<E
     for next in HOOKS.iter().filter_map(|hook| hook.next) {
         loader.map_pin_path(next, pins.steps(load).join(next));
     }
-    loader.load(object.bytes()).context("cannot create the maps")
+    loader.load(object).context("cannot create the maps")
 }
 
 /// The constants that the programs are specialised with. Without `CAP_PERFMON` programs may neither
@@ -399,20 +396,9 @@ fn forget_others(pins: &Pins, load: u32) -> Result<()> {
     let inner = sys::obj_get(&pins.map("BARRIER_INNER")).context("cannot open BARRIER_INNER")?;
     sys::barrier(outer.as_fd(), inner.as_fd()).context("cannot wait for a grace period")?;
     for other in others {
-        let directory = pins.steps(other);
-        for array in Pins::names_in(&directory)? {
-            Pins::remove(&array, false)?;
-        }
-        Pins::remove(&directory, true)?;
+        Pins::remove_all(&pins.steps(other))?;
     }
     Ok(())
-}
-
-/// Detaches what a load has attached that then failed.
-fn take_back(path: &Path) {
-    if let Err(error) = detach(path) {
-        warn!(error = format!("{error:#}"), "a program stays attached");
-    }
 }
 
 /// Exchanges the program of the pinned link, or attaches a new one.
@@ -475,12 +461,6 @@ fn explain_attach(error: std::io::Error, cgroup: &Cgroup, hook: &Hook) -> anyhow
     }
     anyhow::Error::new(error)
         .context(format!("cannot attach {name} to {place}; CAP_NET_ADMIN and CAP_BPF are needed"))
-}
-
-fn program_name(id: u32) -> String {
-    sys::program_by_id(id)
-        .and_then(|program| sys::program_name(program.as_fd()))
-        .unwrap_or_else(|_| "?".to_owned())
 }
 
 /// Gives everything that is pinned to those that the agent will run as. New pins are 0600 from the

@@ -37,7 +37,6 @@ use self::{
     ids::Ids,
     listeners::{Ports, Served},
     passive::Passive,
-    shapes::Shapes,
 };
 use anyhow::{Context as _, Result};
 use aya::maps::{Map, MapData, PerCpuArray};
@@ -54,7 +53,6 @@ use redirector_core::{
 pub use access::Access;
 pub use load::{Options, Programs, SEATS, load};
 pub use mapped::Mapped;
-pub use object::Object;
 pub use passive::{Events, Heart, Seen, monotonic};
 pub use pinned::{Loss, Pinned};
 pub use pins::{Lock, Pins};
@@ -111,7 +109,7 @@ impl Datapath {
     ///
     /// A map is missing, of another shape, or may not be opened.
     pub fn open(pins: &Pins) -> Result<Self> {
-        Shapes::embedded()?.check(pins)?;
+        shapes::check(pins)?;
         let services = map_array(pins, "SERVICES")?;
         let table = map_array(pins, "TABLE")?;
         let health = map_array(pins, "HEALTH")?;
@@ -407,7 +405,11 @@ impl Counters {
     ///
     /// The map cannot be read.
     pub fn count(&self, reason: Reason) -> Result<u64> {
-        let values = self.0.get(&(reason as u32), 0).context("cannot read COUNTERS")?;
+        self.sum(reason as u32)
+    }
+
+    fn sum(&self, index: u32) -> Result<u64> {
+        let values = self.0.get(&index, 0).context("cannot read COUNTERS")?;
         Ok(values.iter().fold(0, |sum: u64, value| sum.wrapping_add(*value)))
     }
 
@@ -420,8 +422,7 @@ impl Counters {
     pub fn read(&self) -> Result<[u64; COUNTERS]> {
         let mut sums = [0; COUNTERS];
         for (index, sum) in (0..).zip(&mut sums) {
-            let values = self.0.get(&index, 0).context("cannot read COUNTERS")?;
-            *sum = values.iter().fold(0, |sum: u64, value| sum.wrapping_add(*value));
+            *sum = self.sum(index)?;
         }
         Ok(sums)
     }

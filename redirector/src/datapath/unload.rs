@@ -55,10 +55,7 @@ pub fn unload(pins: &Pins, lock: Lock) -> Result<Removed> {
     }
     Pins::remove(&pins.links(), true)?;
     for version in Pins::names_in(pins.root())? {
-        for map in Pins::names_in(&version)? {
-            removed.maps += usize::from(Pins::remove(&map, false)?);
-        }
-        Pins::remove(&version, true)?;
+        removed.maps += Pins::remove_all(&version)?;
     }
     drop(lock);
     match fs::remove_dir(pins.root()) {
