@@ -29,7 +29,7 @@ pub mod unload;
 pub mod verifier;
 mod view;
 
-use std::{collections::BTreeSet, os::fd::OwnedFd, time::Duration};
+use std::{collections::BTreeSet, os::fd::OwnedFd};
 
 use self::{
     earlier::KeptFrontends,
@@ -237,25 +237,6 @@ impl Datapath {
         }
     }
 
-    /// How long ago an agent wrote its heartbeat; `None` if none ever has.
-    ///
-    /// # Errors
-    ///
-    /// Never in practice.
-    pub fn silence(&self) -> Result<Option<Duration>> {
-        self.passive.silence()
-    }
-
-    /// How long addresses that kube-proxy serves too are redirected without an agent; `None` is
-    /// for ever.
-    ///
-    /// # Errors
-    ///
-    /// Never in practice.
-    pub fn set_stale_after(&self, after: Option<Duration>) -> Result<()> {
-        self.passive.set_stale_after(after)
-    }
-
     /// Clears a byte that the kernel writes, and what led to it. Clients that avoid the backend
     /// still do.
     ///
@@ -282,33 +263,6 @@ impl Datapath {
         let is_passive = byte == HealthByte::Passive;
         let mark = if is_passive { HealthWord::AVOIDED } else { 0 };
         self.health.store_byte(index as usize, byte as usize, value | mark)
-    }
-
-    /// The next ejection of that backend by the kernel is a first one.
-    ///
-    /// # Errors
-    ///
-    /// There is no such index.
-    pub fn forgive(&self, index: u32) -> Result<()> {
-        self.passive.forgive(index)
-    }
-
-    /// A probe has contradicted the clients: for so long several of them do not eject it.
-    ///
-    /// # Errors
-    ///
-    /// There is no such index.
-    pub fn vouch(&self, index: u32, lasts: Duration) -> Result<()> {
-        self.passive.vouch(index, lasts)
-    }
-
-    /// The kernel's question about that backend is answered: it may ask again.
-    ///
-    /// # Errors
-    ///
-    /// There is no such index.
-    pub fn answered(&self, index: u32) -> Result<()> {
-        self.passive.answered(index)
     }
 
     /// Which backends are this node's: of these alone the programs believe a local listener.
@@ -349,12 +303,6 @@ impl Datapath {
     #[must_use]
     pub fn health(&self, index: u32) -> Option<HealthWord> {
         self.health.read(index as usize)
-    }
-
-    /// What the kernel has seen of that backend since this was last asked.
-    #[must_use]
-    pub fn take_seen(&self, index: u32) -> Seen {
-        self.passive.take_seen(index)
     }
 
     fn insert(&mut self, frontend: &Frontend, index: u32, is_virtual: bool) -> Result<()> {
