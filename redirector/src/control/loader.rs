@@ -35,7 +35,7 @@ impl Loader {
             let beside = path.with_extension("new");
             clear(&beside)?;
             let listener = UnixListener::bind(&beside)?;
-            access.settle(&beside)?;
+            access.grant(&beside)?;
             fs::rename(&beside, path)?;
             Ok(listener)
         };

@@ -99,7 +99,7 @@ pub fn load(pins: &Pins, lock: &Lock, cgroup: &Cgroup, options: &Options) -> Res
     }
     forget_others(pins, load)?;
     earlier::forget_layouts(pins)?;
-    settle(pins, Access::new(options.owner))?;
+    grant(pins, Access::new(options.owner))?;
     info!(programs = count, cgroup = %cgroup.path.display(), pins = %pins.root().display(), "loaded");
     Ok(())
 }
@@ -260,7 +260,7 @@ pub(super) fn globals(pins: &Pins, options: &Options) -> Result<Vec<(&'static st
     let mut globals = vec![
         ("HAS_SET_RETVAL", flag(check::kernel_at_least(5, 18))),
         ("HAS_MPTCP", flag(may_look && check::knows_mptcp())),
-        ("SEAT_COUNT", number(seats(pins, options))),
+        ("SEAT_COUNT", number(socket_slots(pins, options))),
         ("REMEMBER_TCP", flag(options.remember_tcp)),
         ("REMEMBER_UDP", flag(options.remember_udp)),
         ("HAS_COARSE_CLOCK", flag(check::kernel_at_least(5, 11))),
@@ -285,7 +285,7 @@ pub(super) fn globals(pins: &Pins, options: &Options) -> Result<Vec<(&'static st
 
 /// How many seats the programs may use: what is pinned decides. None where a subflow of MPTCP,
 /// whose end is not seen, cannot be told from other sockets.
-fn seats(pins: &Pins, options: &Options) -> u32 {
+fn socket_slots(pins: &Pins, options: &Options) -> u32 {
     let tells_subflows = check::may_look() || !check::has_mptcp();
     if options.seats == 0 || !check::kernel_at_least(5, 19) || !tells_subflows {
         return 0;
@@ -465,14 +465,14 @@ fn explain_attach(error: std::io::Error, cgroup: &Cgroup, hook: &Hook) -> anyhow
 
 /// Gives everything that is pinned to those that the agent will run as. New pins are 0600 from the
 /// moment in which the kernel makes them, in directories of 0700.
-fn settle(pins: &Pins, access: Access) -> Result<()> {
+fn grant(pins: &Pins, access: Access) -> Result<()> {
     for directory in Pins::names_in(pins.root())? {
         for pin in Pins::names_in(&directory)? {
-            access.settle(&pin)?;
+            access.grant(&pin)?;
         }
-        access.settle(&directory)?;
+        access.grant(&directory)?;
     }
-    access.settle(pins.root())
+    access.grant(pins.root())
 }
 
 /// Before 5.11 maps count against `RLIMIT_MEMLOCK`. Where it may not be raised, creating the maps

@@ -173,10 +173,10 @@ impl Datapath {
     ///
     /// As [`contents`](Self::contents).
     pub fn adopt(&mut self) -> Result<Installed> {
-        self.ids.settle(&self.backends, &self.health)?;
+        self.ids.reconcile(&self.backends, &self.health)?;
         let contents = self.contents()?;
         if let Some(kept) = &mut self.kept {
-            kept.settle(&contents.frontends);
+            kept.reconcile(&contents.frontends);
         }
         Ok(Installed::adopt(self.capacities, contents.snapshot()))
     }

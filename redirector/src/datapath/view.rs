@@ -2,7 +2,7 @@
 //!
 //! It reads what the kernel reads. A table that is replaced meanwhile is looked up again.
 
-mod shares;
+mod traffic;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -147,7 +147,7 @@ fn service(
         .filter_map(|tier| tier_view(contents, word.slot(), &header, tier))
         .unzip();
     let all_down = AllDown::try_from(header.flags & Header::ALL_DOWN).ok();
-    shares::spread(&mut tiers, &words, all_down);
+    traffic::spread(&mut tiers, &words, all_down);
     let name = contents.names.get(header.service as usize).map_or("?", ServiceName::as_str);
     Some(ServiceView {
         name: name.to_owned(),
@@ -179,7 +179,7 @@ fn tier_view(
     let place = |number: u32| first.checked_add(number << header.entry_shift());
     let entries: Vec<Entry> =
         (0..range.length).map(|number| cast(contents, place(number)?)).collect::<Option<_>>()?;
-    let shares = shares::of_entries(&entries);
+    let shares = traffic::of_entries(&entries);
     let (backends, words) = (0..range.length)
         .zip(entries.iter().zip(shares))
         .map(|(number, (entry, share))| {

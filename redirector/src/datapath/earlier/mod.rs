@@ -7,7 +7,7 @@
 //! writes them for both. Nothing but that is left of the earlier layout once its programs are gone.
 //!
 //! Its `COUNTERS` are the sign that it was loaded last: its own `load` makes them, and
-//! [`Earlier::retire`] removes them as the last thing. Who dies before begins again.
+//! [`Earlier::retire`] removes them as the last thing. A load that dies before that begins again.
 
 mod kept_frontends;
 mod socket_slots;
