@@ -32,7 +32,7 @@ pub struct Tables {
 pub struct ServiceTables {
     /// Sorted; a frontend uses the table of its own family.
     pub frontends: Vec<Frontend>,
-    /// As [`Service::virtual_addresses`].
+    /// As [`Service::virtual_addresses`](crate::service::Service::virtual_addresses).
     pub virtual_addresses: Vec<IpAddr>,
     /// Seconds; 0 is none.
     pub affinity_seconds: u32,

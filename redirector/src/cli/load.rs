@@ -128,6 +128,6 @@ fn prepare(directory: &Path, access: Access) -> Result<()> {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
             Err(error).with_context(|| format!("cannot make {}", directory.display()))
         }
-        _ => access.settle(directory),
+        _ => access.grant(directory),
     }
 }

@@ -84,7 +84,7 @@ pub fn main() -> ExitCode {
     let matches = command(&called).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     cli.log.init();
-    descriptors::raise();
+    descriptors::raise_limit();
     let result = match cli.command {
         Command::Agent(args) => agent::run(&args),
         Command::Load(args) => load::run(&args),

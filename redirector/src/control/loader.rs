@@ -30,7 +30,7 @@ impl Loader {
     ///
     /// The socket cannot be made.
     pub fn listen(path: &Path, access: Access) -> Result<Self> {
-        listen_beside(path, |path| access.settle(path))
+        listen_beside(path, |path| access.grant(path))
             .with_context(|| format!("cannot listen on {}", path.display()))
             .map(Self)
     }

@@ -44,7 +44,7 @@ impl Access {
     /// # Errors
     ///
     /// It is a symbolic link; or this process may not.
-    pub fn settle(self, path: &Path) -> Result<()> {
+    pub fn grant(self, path: &Path) -> Result<()> {
         let shown = path.display();
         let is = fs::symlink_metadata(path).with_context(|| format!("cannot look at {shown}"))?;
         ensure!(
@@ -109,12 +109,12 @@ mod tests {
         for (path, narrow, wide) in [(&*file, 0o600, 0o660), (directory.path(), 0o700, 0o770)] {
             for before in [0o777, 0o755, 0o600 | narrow, wide] {
                 fs::set_permissions(path, fs::Permissions::from_mode(before)).expect("a mode");
-                shared.settle(path).expect("settled");
+                shared.grant(path).expect("granted");
                 assert_eq!(mode(path), wide, "{before:o}");
                 let changed = fs::metadata(path).expect("it is there").ctime_nsec();
-                shared.settle(path).expect("settled");
+                shared.grant(path).expect("granted");
                 assert_eq!(fs::metadata(path).expect("it is there").ctime_nsec(), changed);
-                private.settle(path).expect("settled");
+                private.grant(path).expect("granted");
                 assert_eq!(mode(path), narrow, "{before:o}");
             }
         }
@@ -129,7 +129,7 @@ mod tests {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("a mode");
         std::os::unix::fs::symlink(&file, &link).expect("a link");
         let shared = Access { owner: None, is_shared: true };
-        let error = shared.settle(&link).expect_err("a link");
+        let error = shared.grant(&link).expect_err("a link");
         assert!(format!("{error:#}").contains("is a symbolic link"), "{error:#}");
         assert_eq!(mode(&file), 0o600);
     }

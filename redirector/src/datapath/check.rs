@@ -38,9 +38,6 @@ pub enum Verdict {
     Missing,
 }
 
-/// A capability and its name.
-const CAPABILITIES: [(&str, Capability); 3] =
-    [("CAP_BPF", BPF), ("CAP_NET_ADMIN", NET_ADMIN), ("CAP_PERFMON", PERFMON)];
 pub(super) const NET_ADMIN: Capability = Capability::CAP_NET_ADMIN;
 const SYS_PTRACE: Capability = Capability::CAP_SYS_PTRACE;
 /// It stands for `CAP_BPF` and `CAP_PERFMON`.
@@ -80,9 +77,9 @@ pub fn check(pins: Option<&Pins>) -> Vec<Finding> {
         cgroup2(),
         bpffs(pins),
         callbacks(pins),
-        capability(0),
-        capability(1),
-        capability(2),
+        capability("CAP_BPF", BPF),
+        capability("CAP_NET_ADMIN", NET_ADMIN),
+        capability("CAP_PERFMON", PERFMON),
         resets(),
     ]);
     findings
@@ -108,37 +105,46 @@ fn kernel() -> Finding {
     }
 }
 
-fn refusal() -> Finding {
-    if kernel_at_least(5, 18) {
-        finding("refusals", Verdict::Ok, "a service without backends answers ECONNREFUSED")
+/// What works with less where something is missing.
+fn with_less(what: &'static str, is_whole: bool, whole: &str, less: impl Into<String>) -> Finding {
+    if is_whole {
+        finding(what, Verdict::Ok, whole)
     } else {
-        let detail = "a service without backends answers EPERM, ECONNREFUSED needs 5.18";
-        finding("refusals", Verdict::Degraded, detail)
+        finding(what, Verdict::Degraded, less)
     }
+}
+
+fn refusal() -> Finding {
+    with_less(
+        "refusals",
+        kernel_at_least(5, 18),
+        "a service without backends answers ECONNREFUSED",
+        "a service without backends answers EPERM, ECONNREFUSED needs 5.18",
+    )
 }
 
 fn failures(offsets: Offsets) -> Finding {
-    if offsets.sk_err.is_some() {
-        finding("failing connects", Verdict::Ok, "the kernel says why, and moves who sees it")
-    } else {
-        let detail = format!(
+    with_less(
+        "failing connects",
+        offsets.sk_err.is_some(),
+        "the kernel says why, and moves who sees it",
+        format!(
             "{} does not say where sk_err is: refused connects move no client, unanswered ones do",
             btf::KERNEL
-        );
-        finding("failing connects", Verdict::Degraded, detail)
-    }
+        ),
+    )
 }
 
 fn bounded_connect(offsets: Offsets) -> Finding {
-    if offsets.user_timeout.is_some() {
-        finding("bounded connect", Verdict::Ok, "a connect takes no longer than `connectTimeout`")
-    } else {
-        let detail = format!(
+    with_less(
+        "bounded connect",
+        offsets.user_timeout.is_some(),
+        "a connect takes no longer than `connectTimeout`",
+        format!(
             "{} does not say where icsk_user_timeout is: `connectTimeout` has no effect",
             btf::KERNEL
-        );
-        finding("bounded connect", Verdict::Degraded, detail)
-    }
+        ),
+    )
 }
 
 fn local_listeners(types: Option<&[u8]>) -> Finding {
@@ -176,31 +182,30 @@ fn multipath() -> Finding {
     if !has_mptcp() {
         return finding(WHAT, Verdict::Ok, "this kernel has no MPTCP sockets");
     }
-    if knows_mptcp() {
-        return finding(WHAT, Verdict::Ok, "its sockets show the service as their peer");
-    }
-    finding(WHAT, Verdict::Degraded, "its sockets show the backend as their peer before 5.19")
+    with_less(
+        WHAT,
+        knows_mptcp(),
+        "its sockets show the service as their peer",
+        "its sockets show the backend as their peer before 5.19",
+    )
 }
 
 fn map_memory() -> Finding {
-    const WHAT: &str = "map memory";
-    if kernel_at_least(5, 11) {
-        return finding(WHAT, Verdict::Ok, "counts against the cgroup that loads");
-    }
-    let detail = "counts against RLIMIT_MEMLOCK, which `load` raises; that needs CAP_SYS_RESOURCE";
-    finding(WHAT, Verdict::Degraded, detail)
+    with_less(
+        "map memory",
+        kernel_at_least(5, 11),
+        "counts against the cgroup that loads",
+        "counts against RLIMIT_MEMLOCK, which `load` raises; that needs CAP_SYS_RESOURCE",
+    )
 }
 
 fn unprivileged() -> Finding {
-    const WHAT: &str = "unprivileged";
-    if kernel_at_least(6, 1) {
-        return finding(
-            WHAT,
-            Verdict::Ok,
-            "the agent needs no capabilities after `redirector load --owner`",
-        );
-    }
-    finding(WHAT, Verdict::Degraded, "before 6.1 the running agent keeps CAP_BPF")
+    with_less(
+        "unprivileged",
+        kernel_at_least(6, 1),
+        "the agent needs no capabilities after `redirector load --owner`",
+        "before 6.1 the running agent keeps CAP_BPF",
+    )
 }
 
 fn cgroup2() -> Finding {
@@ -260,20 +265,13 @@ fn bpffs(pins: Option<&Pins>) -> Finding {
     }
 }
 
-fn capability(index: usize) -> Finding {
-    let (name, _) = CAPABILITIES[index];
-    if has(index) {
-        return finding(name, Verdict::Ok, "held");
-    }
-    if name == "CAP_PERFMON" {
-        let detail = format!("not held; where `load` ran without it, {WITHOUT_PERFMON}");
-        return finding(name, Verdict::Degraded, detail);
-    }
-    finding(
-        name,
-        Verdict::Degraded,
-        "not held; `load` needs it, the agent beside existing pins does not (6.1 and later)",
-    )
+fn capability(name: &'static str, capability: Capability) -> Finding {
+    let less = if capability == PERFMON {
+        format!("not held; where `load` ran without it, {WITHOUT_PERFMON}")
+    } else {
+        "not held; `load` needs it, the agent beside existing pins does not (6.1 and later)".into()
+    };
+    with_less(name, holds(capability), "held", less)
 }
 
 fn resets() -> Finding {
@@ -281,26 +279,15 @@ fn resets() -> Finding {
     if let Err(error) = resets::support() {
         return finding(WHAT, Verdict::Degraded, format!("{error:#}; onBackendLost: Keep works"));
     }
-    let needed = [
-        ("CAP_NET_ADMIN", NET_ADMIN),
-        ("CAP_SYS_ADMIN", SYS_ADMIN),
-        ("CAP_SYS_PTRACE", SYS_PTRACE),
-    ];
-    let missing: Vec<_> =
-        needed.iter().filter(|(_, number)| !holds(*number)).map(|(name, _)| *name).collect();
+    let missing = missing(&[NET_ADMIN, SYS_ADMIN, SYS_PTRACE]);
     if missing.is_empty() {
         return finding(WHAT, Verdict::Ok, "connections to a lost backend can be reset");
     }
-    let missing = missing.join(" and ");
     let detail = format!(
         "the agent needs {missing}; without NET_ADMIN onBackendLost: Reset does nothing, without \
          the others it reaches fewer network namespaces"
     );
     finding(WHAT, Verdict::Degraded, detail)
-}
-
-fn has(index: usize) -> bool {
-    holds(CAPABILITIES[index].1)
 }
 
 /// Whether the effective capabilities have this one, or one that stands for it.
@@ -324,7 +311,7 @@ pub fn has_mptcp() -> bool {
 /// Whether this process may load programs.
 #[must_use]
 pub fn may_load() -> bool {
-    missing_capabilities().is_empty()
+    missing(&[BPF, NET_ADMIN]).is_empty()
 }
 
 /// Whether programs that this process loads may look into the kernel's sockets and read its memory.
@@ -333,9 +320,10 @@ pub fn may_look() -> bool {
     holds(PERFMON)
 }
 
-fn missing_capabilities() -> Vec<&'static str> {
-    let needed = [("CAP_BPF", BPF), ("CAP_NET_ADMIN", NET_ADMIN)];
-    needed.iter().filter(|(_, number)| !holds(*number)).map(|(name, _)| *name).collect()
+/// The names of those that are not held.
+fn missing(needed: &[Capability]) -> String {
+    let missing = needed.iter().filter(|capability| !holds(**capability));
+    missing.map(Capability::to_string).collect::<Vec<_>>().join(" and ")
 }
 
 /// What `load` needs. `CAP_PERFMON` it wants only: one warning says what there is not without.
@@ -344,12 +332,11 @@ fn missing_capabilities() -> Vec<&'static str> {
 ///
 /// Names what is missing.
 pub fn require_capabilities() -> Result<()> {
-    let missing = missing_capabilities();
+    let missing = missing(&[BPF, NET_ADMIN]);
     if !missing.is_empty() {
         bail!(
-            "loading the programs needs {}; run `redirector load` as root or with CAP_BPF, \
-             CAP_NET_ADMIN and CAP_PERFMON",
-            missing.join(" and "),
+            "loading the programs needs {missing}; run `redirector load` as root or with \
+             CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
         );
     }
     if !may_look() {

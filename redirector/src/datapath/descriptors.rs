@@ -10,7 +10,7 @@ use tracing::debug;
 
 /// Raises the limit as far as this process may. Loading takes some 200 at once, and what starts
 /// processes leaves them 1,024 for the sake of select(2), which nothing here calls.
-pub fn raise() {
+pub fn raise_limit() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
     if let Err(error) = raised {

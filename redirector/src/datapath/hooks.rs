@@ -41,6 +41,14 @@ const SOCKET: &[&str] = &["ended4", "ended6", "listening", "failed"];
 const RELEASE: &[&str] = &["ended4", "ended6", "given_up", "given_up_stored"];
 
 impl Hook {
+    const fn new(link: &'static str, program: &'static str, attach: bpf_attach_type) -> Self {
+        Self { link, program, attach, next: None, steps: &[] }
+    }
+
+    const fn calling(self, next: &'static str, steps: &'static [&'static str]) -> Self {
+        Self { next: Some(next), steps, ..self }
+    }
+
     /// Whether it sees sockets that were redirected before, and redirects none.
     pub fn is_watching(&self) -> bool {
         let redirecting = ["connect", "sendmsg"];
@@ -53,68 +61,24 @@ impl Hook {
     }
 }
 
-const fn alone(link: &'static str, program: &'static str, attach: bpf_attach_type) -> Hook {
-    Hook { link, program, attach, next: None, steps: &[] }
-}
-
-const fn stepped(
-    link: &'static str,
-    program: &'static str,
-    attach: bpf_attach_type,
-    next: &'static str,
-    steps: &'static [&'static str],
-) -> Hook {
-    Hook { link, program, attach, next: Some(next), steps }
-}
-
 /// In the order of attaching: the answers to "who is my peer?" first, so that no socket is
 /// redirected before it can be told; then what watches sockets, so that none is missed; detaching
 /// goes the other way.
 pub const HOOKS: [Hook; 10] = [
-    alone("getpeername4", "rdr_peername4", bpf_attach_type::BPF_CGROUP_INET4_GETPEERNAME),
-    alone("getpeername6", "rdr_peername6", bpf_attach_type::BPF_CGROUP_INET6_GETPEERNAME),
-    alone("recvmsg4", "rdr_recvmsg4", bpf_attach_type::BPF_CGROUP_UDP4_RECVMSG),
-    alone("recvmsg6", "rdr_recvmsg6", bpf_attach_type::BPF_CGROUP_UDP6_RECVMSG),
-    stepped(
-        "sock_release",
-        "rdr_release",
-        bpf_attach_type::BPF_CGROUP_INET_SOCK_RELEASE,
-        "NEXT_RELEASE",
-        RELEASE,
-    ),
-    stepped(
-        "sock_ops",
-        "rdr_sock_ops",
-        bpf_attach_type::BPF_CGROUP_SOCK_OPS,
-        "NEXT_SOCK_OPS",
-        SOCKET,
-    ),
-    stepped(
-        "sendmsg4",
-        "rdr_sendmsg4",
-        bpf_attach_type::BPF_CGROUP_UDP4_SENDMSG,
-        "NEXT_SENDMSG4",
-        SEND,
-    ),
-    stepped(
-        "sendmsg6",
-        "rdr_sendmsg6",
-        bpf_attach_type::BPF_CGROUP_UDP6_SENDMSG,
-        "NEXT_SENDMSG6",
-        SEND,
-    ),
-    stepped(
-        "connect4",
-        "rdr_connect4",
-        bpf_attach_type::BPF_CGROUP_INET4_CONNECT,
-        "NEXT_CONNECT4",
-        CONNECT.split_at(7).0,
-    ),
-    stepped(
-        "connect6",
-        "rdr_connect6",
-        bpf_attach_type::BPF_CGROUP_INET6_CONNECT,
-        "NEXT_CONNECT6",
-        CONNECT,
-    ),
+    Hook::new("getpeername4", "rdr_peername4", bpf_attach_type::BPF_CGROUP_INET4_GETPEERNAME),
+    Hook::new("getpeername6", "rdr_peername6", bpf_attach_type::BPF_CGROUP_INET6_GETPEERNAME),
+    Hook::new("recvmsg4", "rdr_recvmsg4", bpf_attach_type::BPF_CGROUP_UDP4_RECVMSG),
+    Hook::new("recvmsg6", "rdr_recvmsg6", bpf_attach_type::BPF_CGROUP_UDP6_RECVMSG),
+    Hook::new("sock_release", "rdr_release", bpf_attach_type::BPF_CGROUP_INET_SOCK_RELEASE)
+        .calling("NEXT_RELEASE", RELEASE),
+    Hook::new("sock_ops", "rdr_sock_ops", bpf_attach_type::BPF_CGROUP_SOCK_OPS)
+        .calling("NEXT_SOCK_OPS", SOCKET),
+    Hook::new("sendmsg4", "rdr_sendmsg4", bpf_attach_type::BPF_CGROUP_UDP4_SENDMSG)
+        .calling("NEXT_SENDMSG4", SEND),
+    Hook::new("sendmsg6", "rdr_sendmsg6", bpf_attach_type::BPF_CGROUP_UDP6_SENDMSG)
+        .calling("NEXT_SENDMSG6", SEND),
+    Hook::new("connect4", "rdr_connect4", bpf_attach_type::BPF_CGROUP_INET4_CONNECT)
+        .calling("NEXT_CONNECT4", CONNECT.split_at(7).0),
+    Hook::new("connect6", "rdr_connect6", bpf_attach_type::BPF_CGROUP_INET6_CONNECT)
+        .calling("NEXT_CONNECT6", CONNECT),
 ];

@@ -42,7 +42,7 @@ impl Ids {
     }
 
     /// Removes what does not fit `backends` and `health`: an earlier agent may have stopped half-way.
-    pub(super) fn settle(
+    pub(super) fn reconcile(
         &self,
         backends: &Mapped<BackendValue>,
         health: &Mapped<HealthWord>,

@@ -67,7 +67,7 @@ impl fmt::Debug for Served {
     }
 }
 
-/// Members of `struct sock_common` whose place `peek::Common` of the programs assumes, in bytes.
+/// Members of `struct sock_common` whose place `kernel_socket::Common` of the programs assumes, in bytes.
 const ASSUMED: [(&str, u32); 3] = [("skc_family", 16), ("skc_state", 18), ("skc_bound_dev_if", 20)];
 
 /// Constants of the programs, and the structure and member whose offset each is.

@@ -3,13 +3,7 @@
 //! Every step may be the last one: what is pinned is taken over by the next load, and links are
 //! exchanged one by one while they serve.
 
-use std::{
-    fs,
-    io::ErrorKind,
-    os::fd::AsFd as _,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, io::ErrorKind, os::fd::AsFd as _, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use aya::{
@@ -28,11 +22,10 @@ use super::{
     earlier::{self, Earlier},
     hooks::{HOOKS, Hook},
     ids, listeners,
-    object::Object,
-    others::{Other, others},
+    object::object,
+    others::{Other, others, program_name},
     pins::{Lock, Pins},
-    shapes::Shapes,
-    sys,
+    shapes, sys,
     unload::detach,
 };
 
@@ -106,7 +99,7 @@ pub fn load(pins: &Pins, lock: &Lock, cgroup: &Cgroup, options: &Options) -> Res
     }
     forget_others(pins, load)?;
     earlier::forget_layouts(pins)?;
-    settle(pins, Access::new(options.owner))?;
+    grant(pins, Access::new(options.owner))?;
     info!(programs = count, cgroup = %cgroup.path.display(), pins = %pins.root().display(), "loaded");
     Ok(())
 }
@@ -144,13 +137,13 @@ impl Programs {
     pub fn load(pins: &Pins, _lock: &Lock, options: &Options) -> Result<Self> {
         check::require_capabilities()?;
         raise_memlock();
-        let object = Object::embedded()?;
+        let object = object()?;
         let earlier = Earlier::in_force(pins);
         let options = &match &earlier {
             Some(earlier) => earlier.share(pins, options)?,
             None => options.clone(),
         };
-        Shapes::embedded()?.check(pins)?;
+        shapes::check(pins)?;
         let load = pins.create_steps()?;
         let mut ebpf = create(object, pins, load, options)?;
         barrier(pins)?;
@@ -177,7 +170,11 @@ impl Programs {
             match self.attach_one(pins, cgroup, &hook) {
                 Ok(is_new) => made.extend(is_new.then_some(path)),
                 Err(error) => {
-                    made.iter().rev().for_each(|path| take_back(path));
+                    for path in made.iter().rev() {
+                        if let Err(error) = detach(path) {
+                            warn!(error = format!("{error:#}"), "a program stays attached");
+                        }
+                    }
                     earlier::put_back(pins);
                     return Err(error);
                 }
@@ -202,7 +199,7 @@ impl Programs {
 const NO_PROGRAM: &str = "the eBPF object lacks a program; build again with `cargo xtask build`";
 
 /// Creates the maps that are not pinned yet, and opens those that are.
-fn create(object: Object, pins: &Pins, load: u32, options: &Options) -> Result<Ebpf> {
+fn create(object: &[u8], pins: &Pins, load: u32, options: &Options) -> Result<Ebpf> {
     let Capacities { frontends, services, backends, nodes, slots } = options.capacities;
     let globals = globals(pins, options)?;
     let mut loader = EbpfLoader::new();
@@ -241,7 +238,7 @@ fn create(object: Object, pins: &Pins, load: u32, options: &Options) -> Result<E
     for next in HOOKS.iter().filter_map(|hook| hook.next) {
         loader.map_pin_path(next, pins.steps(load).join(next));
     }
-    loader.load(object.bytes()).context("cannot create the maps")
+    loader.load(object).context("cannot create the maps")
 }
 
 /// The constants that the programs are specialised with. Without `CAP_PERFMON` programs may neither
@@ -263,7 +260,7 @@ pub(super) fn globals(pins: &Pins, options: &Options) -> Result<Vec<(&'static st
     let mut globals = vec![
         ("HAS_SET_RETVAL", flag(check::kernel_at_least(5, 18))),
         ("HAS_MPTCP", flag(may_look && check::knows_mptcp())),
-        ("SEAT_COUNT", number(seats(pins, options))),
+        ("SEAT_COUNT", number(socket_slots(pins, options))),
         ("REMEMBER_TCP", flag(options.remember_tcp)),
         ("REMEMBER_UDP", flag(options.remember_udp)),
         ("HAS_COARSE_CLOCK", flag(check::kernel_at_least(5, 11))),
@@ -288,7 +285,7 @@ pub(super) fn globals(pins: &Pins, options: &Options) -> Result<Vec<(&'static st
 
 /// How many seats the programs may use: what is pinned decides. None where a subflow of MPTCP,
 /// whose end is not seen, cannot be told from other sockets.
-fn seats(pins: &Pins, options: &Options) -> u32 {
+fn socket_slots(pins: &Pins, options: &Options) -> u32 {
     let tells_subflows = check::may_look() || !check::has_mptcp();
     if options.seats == 0 || !check::kernel_at_least(5, 19) || !tells_subflows {
         return 0;
@@ -399,20 +396,9 @@ fn forget_others(pins: &Pins, load: u32) -> Result<()> {
     let inner = sys::obj_get(&pins.map("BARRIER_INNER")).context("cannot open BARRIER_INNER")?;
     sys::barrier(outer.as_fd(), inner.as_fd()).context("cannot wait for a grace period")?;
     for other in others {
-        let directory = pins.steps(other);
-        for array in Pins::names_in(&directory)? {
-            Pins::remove(&array, false)?;
-        }
-        Pins::remove(&directory, true)?;
+        Pins::remove_all(&pins.steps(other))?;
     }
     Ok(())
-}
-
-/// Detaches what a load has attached that then failed.
-fn take_back(path: &Path) {
-    if let Err(error) = detach(path) {
-        warn!(error = format!("{error:#}"), "a program stays attached");
-    }
 }
 
 /// Exchanges the program of the pinned link, or attaches a new one.
@@ -477,22 +463,16 @@ fn explain_attach(error: std::io::Error, cgroup: &Cgroup, hook: &Hook) -> anyhow
         .context(format!("cannot attach {name} to {place}; CAP_NET_ADMIN and CAP_BPF are needed"))
 }
 
-fn program_name(id: u32) -> String {
-    sys::program_by_id(id)
-        .and_then(|program| sys::program_name(program.as_fd()))
-        .unwrap_or_else(|_| "?".to_owned())
-}
-
 /// Gives everything that is pinned to those that the agent will run as. New pins are 0600 from the
 /// moment in which the kernel makes them, in directories of 0700.
-fn settle(pins: &Pins, access: Access) -> Result<()> {
+fn grant(pins: &Pins, access: Access) -> Result<()> {
     for directory in Pins::names_in(pins.root())? {
         for pin in Pins::names_in(&directory)? {
-            access.settle(&pin)?;
+            access.grant(&pin)?;
         }
-        access.settle(&directory)?;
+        access.grant(&directory)?;
     }
-    access.settle(pins.root())
+    access.grant(pins.root())
 }
 
 /// Before 5.11 maps count against `RLIMIT_MEMLOCK`. Where it may not be raised, creating the maps

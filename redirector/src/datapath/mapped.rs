@@ -77,11 +77,7 @@ impl<T: Pod> Mapped<T> {
     #[must_use]
     pub fn read_all(&self) -> Vec<T> {
         let mut values = vec![T::zeroed(); self.length];
-        for (to, from) in
-            bytemuck::cast_slice_mut::<T, u64>(&mut values).iter_mut().zip(self.words())
-        {
-            *to = from.load(Ordering::Acquire);
-        }
+        load(bytemuck::cast_slice_mut(&mut values), self.words());
         values
     }
 
@@ -90,12 +86,7 @@ impl<T: Pod> Mapped<T> {
     pub fn read(&self, index: usize) -> Option<T> {
         let words = self.words().get(index * Self::WORDS..(index + 1) * Self::WORDS)?;
         let mut value = T::zeroed();
-        for (to, from) in bytemuck::cast_slice_mut::<T, u64>(std::slice::from_mut(&mut value))
-            .iter_mut()
-            .zip(words)
-        {
-            *to = from.load(Ordering::Acquire);
-        }
+        load(bytemuck::cast_slice_mut(std::slice::from_mut(&mut value)), words);
         Some(value)
     }
 
@@ -139,10 +130,7 @@ impl<T: Pod> Mapped<T> {
     pub fn publish(&self, index: usize, word: u64) -> Result<()> {
         const { assert!(mem::size_of::<T>() == 8) };
         fence(Ordering::Release);
-        self.words()
-            .get(index)
-            .with_context(|| format!("no word {index} in an array of {}", self.length))?
-            .store(word, Ordering::Release);
+        self.word(index)?.store(word, Ordering::Release);
         Ok(())
     }
 
@@ -153,14 +141,22 @@ impl<T: Pod> Mapped<T> {
     /// `index` is beyond the end.
     pub fn store_byte(&self, index: usize, byte: usize, value: u8) -> Result<()> {
         const { assert!(mem::size_of::<T>() == 8 && cfg!(target_endian = "little")) };
-        let word = self
-            .words()
-            .get(index)
-            .with_context(|| format!("no word {index} in an array of {}", self.length))?;
+        let word = self.word(index)?;
         // SAFETY: a byte of a word that is mapped for the life of `self`; its other bytes belong
         // to other writers and are not touched.
         let byte = unsafe { AtomicU8::from_ptr(word.as_ptr().cast::<u8>().add(byte)) };
         byte.store(value, Ordering::Release);
         Ok(())
+    }
+
+    fn word(&self, index: usize) -> Result<&AtomicU64> {
+        let words = self.words().get(index);
+        words.with_context(|| format!("no word {index} in an array of {}", self.length))
+    }
+}
+
+fn load(to: &mut [u64], from: &[AtomicU64]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = from.load(Ordering::Acquire);
     }
 }

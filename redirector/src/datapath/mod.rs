@@ -29,7 +29,7 @@ pub mod unload;
 pub mod verifier;
 mod view;
 
-use std::{collections::BTreeSet, os::fd::OwnedFd, time::Duration};
+use std::{collections::BTreeSet, os::fd::OwnedFd};
 
 use self::{
     earlier::KeptFrontends,
@@ -37,7 +37,6 @@ use self::{
     ids::Ids,
     listeners::{Ports, Served},
     passive::Passive,
-    shapes::Shapes,
 };
 use anyhow::{Context as _, Result};
 use aya::maps::{Map, MapData, PerCpuArray};
@@ -54,7 +53,6 @@ use redirector_core::{
 pub use access::Access;
 pub use load::{Options, Programs, SEATS, load};
 pub use mapped::Mapped;
-pub use object::Object;
 pub use passive::{Events, Heart, Seen, monotonic};
 pub use pinned::{Loss, Pinned};
 pub use pins::{Lock, Pins};
@@ -111,7 +109,7 @@ impl Datapath {
     ///
     /// A map is missing, of another shape, or may not be opened.
     pub fn open(pins: &Pins) -> Result<Self> {
-        Shapes::embedded()?.check(pins)?;
+        shapes::check(pins)?;
         let services = map_array(pins, "SERVICES")?;
         let table = map_array(pins, "TABLE")?;
         let health = map_array(pins, "HEALTH")?;
@@ -175,10 +173,10 @@ impl Datapath {
     ///
     /// As [`contents`](Self::contents).
     pub fn adopt(&mut self) -> Result<Installed> {
-        self.ids.settle(&self.backends, &self.health)?;
+        self.ids.reconcile(&self.backends, &self.health)?;
         let contents = self.contents()?;
         if let Some(kept) = &mut self.kept {
-            kept.settle(&contents.frontends);
+            kept.reconcile(&contents.frontends);
         }
         Ok(Installed::adopt(self.capacities, contents.snapshot()))
     }
@@ -239,25 +237,6 @@ impl Datapath {
         }
     }
 
-    /// How long ago an agent wrote its heartbeat; `None` if none ever has.
-    ///
-    /// # Errors
-    ///
-    /// Never in practice.
-    pub fn silence(&self) -> Result<Option<Duration>> {
-        self.passive.silence()
-    }
-
-    /// How long addresses that kube-proxy serves too are redirected without an agent; `None` is
-    /// for ever.
-    ///
-    /// # Errors
-    ///
-    /// Never in practice.
-    pub fn set_stale_after(&self, after: Option<Duration>) -> Result<()> {
-        self.passive.set_stale_after(after)
-    }
-
     /// Clears a byte that the kernel writes, and what led to it. Clients that avoid the backend
     /// still do.
     ///
@@ -284,33 +263,6 @@ impl Datapath {
         let is_passive = byte == HealthByte::Passive;
         let mark = if is_passive { HealthWord::AVOIDED } else { 0 };
         self.health.store_byte(index as usize, byte as usize, value | mark)
-    }
-
-    /// The next ejection of that backend by the kernel is a first one.
-    ///
-    /// # Errors
-    ///
-    /// There is no such index.
-    pub fn forgive(&self, index: u32) -> Result<()> {
-        self.passive.forgive(index)
-    }
-
-    /// A probe has contradicted the clients: for so long several of them do not eject it.
-    ///
-    /// # Errors
-    ///
-    /// There is no such index.
-    pub fn vouch(&self, index: u32, lasts: Duration) -> Result<()> {
-        self.passive.vouch(index, lasts)
-    }
-
-    /// The kernel's question about that backend is answered: it may ask again.
-    ///
-    /// # Errors
-    ///
-    /// There is no such index.
-    pub fn answered(&self, index: u32) -> Result<()> {
-        self.passive.answered(index)
     }
 
     /// Which backends are this node's: of these alone the programs believe a local listener.
@@ -351,12 +303,6 @@ impl Datapath {
     #[must_use]
     pub fn health(&self, index: u32) -> Option<HealthWord> {
         self.health.read(index as usize)
-    }
-
-    /// What the kernel has seen of that backend since this was last asked.
-    #[must_use]
-    pub fn take_seen(&self, index: u32) -> Seen {
-        self.passive.take_seen(index)
     }
 
     fn insert(&mut self, frontend: &Frontend, index: u32, is_virtual: bool) -> Result<()> {
@@ -407,7 +353,11 @@ impl Counters {
     ///
     /// The map cannot be read.
     pub fn count(&self, reason: Reason) -> Result<u64> {
-        let values = self.0.get(&(reason as u32), 0).context("cannot read COUNTERS")?;
+        self.sum(reason as u32)
+    }
+
+    fn sum(&self, index: u32) -> Result<u64> {
+        let values = self.0.get(&index, 0).context("cannot read COUNTERS")?;
         Ok(values.iter().fold(0, |sum: u64, value| sum.wrapping_add(*value)))
     }
 
@@ -420,8 +370,7 @@ impl Counters {
     pub fn read(&self) -> Result<[u64; COUNTERS]> {
         let mut sums = [0; COUNTERS];
         for (index, sum) in (0..).zip(&mut sums) {
-            let values = self.0.get(&index, 0).context("cannot read COUNTERS")?;
-            *sum = values.iter().fold(0, |sum: u64, value| sum.wrapping_add(*value));
+            *sum = self.sum(index)?;
         }
         Ok(sums)
     }

@@ -9,10 +9,10 @@ use std::{
 
 /// A mount of some file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Mount {
-    path: PathBuf,
-    /// All of the file system, not a directory of it.
-    is_whole: bool,
+pub(super) struct Mount {
+    pub(super) path: PathBuf,
+    /// What of the file system is mounted there.
+    pub(super) root: String,
 }
 
 /// Where a type of file system is mounted, at `below` or beneath it: whole ones first, then the
@@ -24,19 +24,20 @@ struct Mount {
 pub(super) fn of_type(kind: &str, below: &Path) -> io::Result<Vec<PathBuf>> {
     let mut mounts = parse(&fs::read_to_string("/proc/self/mountinfo")?, kind);
     mounts.retain(|mount| mount.path.starts_with(below));
-    mounts.sort_by_key(|mount| (!mount.is_whole, mount.path.components().count()));
+    // All of the file system before a directory of it.
+    mounts.sort_by_key(|mount| (mount.root != "/", mount.path.components().count()));
     Ok(mounts.into_iter().map(|mount| mount.path).collect())
 }
 
 /// `proc_pid_mountinfo(5)`: the root within the file system is the fourth field, the mount point the
 /// fifth, and the type follows a lone hyphen.
-fn parse(mountinfo: &str, kind: &str) -> Vec<Mount> {
+pub(super) fn parse(mountinfo: &str, kind: &str) -> Vec<Mount> {
     let of_line = |line: &str| {
         let (place, what) = line.split_once(" - ")?;
         let mut fields = place.split(' ').skip(3);
         let (root, path) = (fields.next()?, fields.next()?);
         let is_meant = what.split(' ').next() == Some(kind);
-        is_meant.then(|| Mount { path: unescape(path), is_whole: root == "/" })
+        is_meant.then(|| Mount { path: unescape(path), root: root.to_owned() })
     };
     mountinfo.lines().filter_map(of_line).collect()
 }
@@ -69,10 +70,10 @@ mod tests {
             37 31 0:34 / /host/cgroup/systemd rw shared:9 master:1 - cgroup cgroup rw,name=systemd\n\
             38 31 0:35 /kubepods/pod1 /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n\
             39 31 0:35 / /host/cgroup/a\\040b rw shared:9 - cgroup2 cgroup2 rw,nsdelegate\n";
-        let mount = |path: &str, is_whole| Mount { path: path.into(), is_whole };
+        let mount = |path: &str, root: &str| Mount { path: path.into(), root: root.to_owned() };
         assert_eq!(
             parse(mountinfo, "cgroup2"),
-            [mount("/sys/fs/cgroup", false), mount("/host/cgroup/a b", true)]
+            [mount("/sys/fs/cgroup", "/kubepods/pod1"), mount("/host/cgroup/a b", "/")]
         );
         assert_eq!(parse(mountinfo, "bpf"), []);
     }

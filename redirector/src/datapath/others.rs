@@ -56,11 +56,14 @@ pub fn watchers(pins: &Pins, cgroup: &Cgroup) -> Vec<(u32, String)> {
     };
     let own = own(pins);
     let others = attached(cgroup, hook).into_iter().filter(|id| !own.contains(id));
-    let named = |id| {
-        let name = sys::program_by_id(id).and_then(|program| sys::program_name(program.as_fd()));
-        (id, name.unwrap_or_else(|_| "?".to_owned()))
-    };
-    others.map(named).collect()
+    others.map(|id| (id, program_name(id))).collect()
+}
+
+/// The name of a program; without `CAP_SYS_ADMIN` it has none.
+pub(super) fn program_name(id: u32) -> String {
+    sys::program_by_id(id)
+        .and_then(|program| sys::program_name(program.as_fd()))
+        .unwrap_or_else(|_| "?".to_owned())
 }
 
 /// Programs of all links that are pinned here: also of one that a load which was ended has not yet named,

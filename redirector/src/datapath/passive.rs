@@ -14,7 +14,7 @@ use redirector_common::{
 use redirector_core::input::Network;
 use tokio::io::{Interest, unix::AsyncFd};
 
-use super::{map_array, mapped::Mapped, open, pins::Pins};
+use super::{Datapath, map_array, mapped::Mapped, open, pins::Pins};
 
 /// Words of a [`PassiveValue`].
 const WORDS: usize = size_of::<PassiveValue>() / 8;
@@ -64,18 +64,6 @@ impl Passive {
         })
     }
 
-    /// How long ago an agent was alive; `None` if none has ever been.
-    pub(super) fn silence(&self) -> Result<Option<Duration>> {
-        let beat = self.config.read(HEARTBEAT as usize).unwrap_or(0);
-        let now = monotonic()?;
-        Ok((beat != 0).then(|| Duration::from_nanos(now.saturating_sub(beat))))
-    }
-
-    /// How long addresses that kube-proxy serves too are redirected without a heartbeat.
-    pub(super) fn set_stale_after(&self, after: Option<Duration>) -> Result<()> {
-        self.config.publish(STALE_AFTER as usize, after.map_or(0, nanoseconds))
-    }
-
     /// From now on a datagram may come from a host that has the address of a frontend.
     pub(super) fn hosts_have_frontends(&self) -> Result<()> {
         self.config.publish(HOSTS_HAVE as usize, 1)
@@ -89,35 +77,6 @@ impl Passive {
     /// Forgets what led to an ejection, but not how many ejections there were.
     pub(super) fn clear_failures(&self, index: u32) -> Result<()> {
         [UNTIL, WITNESS].into_iter().try_for_each(|word| self.store(index, word, 0))
-    }
-
-    /// The next ejection is a first one.
-    pub(super) fn forgive(&self, index: u32) -> Result<()> {
-        let at = offset_of!(PassiveValue, ejections);
-        (at..at + size_of::<u32>()).try_for_each(|byte| self.store_byte(index, byte, 0))
-    }
-
-    /// Vouches for it: for so long several clients do not eject it.
-    pub(super) fn vouch(&self, index: u32, lasts: Duration) -> Result<()> {
-        self.store(index, VOUCHED, monotonic()?.saturating_add(nanoseconds(lasts)))
-    }
-
-    /// The programs may ask about it again.
-    pub(super) fn answered(&self, index: u32) -> Result<()> {
-        self.store_byte(index, offset_of!(PassiveValue, asked), 0)
-    }
-
-    /// What the kernel has seen of it since this was last asked; nothing beyond the end.
-    pub(super) fn take_seen(&self, index: u32) -> Seen {
-        const { assert!(offset_of!(PassiveValue, used) / 8 == offset_of!(PassiveValue, asked) / 8) };
-        let (used, asked) = (offset_of!(PassiveValue, used), offset_of!(PassiveValue, asked));
-        let word = self.words.read(index as usize * WORDS + used / 8).unwrap_or(0).to_le_bytes();
-        let is_new = word[used % 8] != 0 && self.store_byte(index, used, 0).is_ok();
-        let network = match word[used % 8] {
-            PassiveValue::USED => Network::OfProcess,
-            _ => Network::OfSystem,
-        };
-        Seen { used_from: is_new.then_some(network), is_asked: word[asked % 8] != 0 }
     }
 
     /// The lower 16 bits of the indices that some client avoids, or counts failures of. What is
@@ -146,6 +105,72 @@ impl Passive {
     /// Stores one byte of a value, counted from its first.
     fn store_byte(&self, index: u32, byte: usize, value: u8) -> Result<()> {
         self.words.store_byte(index as usize * WORDS + byte / 8, byte % 8, value)
+    }
+}
+
+impl Datapath {
+    /// How long ago an agent wrote its heartbeat; `None` if none ever has.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice.
+    pub fn silence(&self) -> Result<Option<Duration>> {
+        let beat = self.passive.config.read(HEARTBEAT as usize).unwrap_or(0);
+        let now = monotonic()?;
+        Ok((beat != 0).then(|| Duration::from_nanos(now.saturating_sub(beat))))
+    }
+
+    /// How long addresses that kube-proxy serves too are redirected without an agent; `None` is
+    /// for ever.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice.
+    pub fn set_stale_after(&self, after: Option<Duration>) -> Result<()> {
+        self.passive.config.publish(STALE_AFTER as usize, after.map_or(0, nanoseconds))
+    }
+
+    /// The next ejection of that backend by the kernel is a first one.
+    ///
+    /// # Errors
+    ///
+    /// There is no such index.
+    pub fn forgive(&self, index: u32) -> Result<()> {
+        let at = offset_of!(PassiveValue, ejections);
+        (at..at + size_of::<u32>()).try_for_each(|byte| self.passive.store_byte(index, byte, 0))
+    }
+
+    /// A probe has contradicted the clients: for so long several of them do not eject it.
+    ///
+    /// # Errors
+    ///
+    /// There is no such index.
+    pub fn vouch(&self, index: u32, lasts: Duration) -> Result<()> {
+        self.passive.store(index, VOUCHED, monotonic()?.saturating_add(nanoseconds(lasts)))
+    }
+
+    /// The kernel's question about that backend is answered: it may ask again.
+    ///
+    /// # Errors
+    ///
+    /// There is no such index.
+    pub fn answered(&self, index: u32) -> Result<()> {
+        self.passive.store_byte(index, offset_of!(PassiveValue, asked), 0)
+    }
+
+    /// What the kernel has seen of that backend since this was last asked; nothing beyond the end.
+    #[must_use]
+    pub fn take_seen(&self, index: u32) -> Seen {
+        const { assert!(offset_of!(PassiveValue, used) / 8 == offset_of!(PassiveValue, asked) / 8) };
+        let (used, asked) = (offset_of!(PassiveValue, used), offset_of!(PassiveValue, asked));
+        let Passive { words, .. } = &self.passive;
+        let word = words.read(index as usize * WORDS + used / 8).unwrap_or(0).to_le_bytes();
+        let is_new = word[used % 8] != 0 && self.passive.store_byte(index, used, 0).is_ok();
+        let network = match word[used % 8] {
+            PassiveValue::USED => Network::OfProcess,
+            _ => Network::OfSystem,
+        };
+        Seen { used_from: is_new.then_some(network), is_asked: word[asked % 8] != 0 }
     }
 }
 

@@ -175,13 +175,7 @@ impl Pins {
     ///
     /// The directory cannot be opened.
     pub fn try_lock(&self) -> Result<Option<Lock>> {
-        match Flock::lock(self.open_root()?, FlockArg::LockExclusiveNonblock) {
-            Ok(directory) => Ok(Some(Lock { directory })),
-            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
-            Err((_, error)) => {
-                Err(error).with_context(|| format!("cannot lock {}", self.root.display()))
-            }
-        }
+        self.lock_root(FlockArg::LockExclusiveNonblock)
     }
 
     /// Takes the lock, waiting for the process that holds it.
@@ -191,19 +185,22 @@ impl Pins {
     /// As [`try_lock`](Self::try_lock).
     pub fn lock(&self) -> Result<Lock> {
         loop {
-            let lock = Flock::lock(self.open_root()?, FlockArg::LockExclusive)
-                .map(|directory| Lock { directory })
-                .map_err(|(_, error)| error)
-                .with_context(|| format!("cannot lock {}", self.root.display()))?;
             // The directory may have been removed, and made anew, while its lock was waited for.
-            if lock.is_of(self) {
+            let lock = self.lock_root(FlockArg::LockExclusive)?;
+            if let Some(lock) = lock.filter(|lock| lock.is_of(self)) {
                 return Ok(lock);
             }
         }
     }
 
-    fn open_root(&self) -> Result<File> {
-        File::open(&self.root).with_context(|| format!("cannot open {}", self.root.display()))
+    fn lock_root(&self, how: FlockArg) -> Result<Option<Lock>> {
+        let root = self.root.display();
+        let directory = File::open(&self.root).with_context(|| format!("cannot open {root}"))?;
+        match Flock::lock(directory, how) {
+            Ok(directory) => Ok(Some(Lock { directory })),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, error)) => Err(error).with_context(|| format!("cannot lock {root}")),
+        }
     }
 
     /// Which process holds the lock, as `/proc/locks` tells.
@@ -240,6 +237,16 @@ impl Pins {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error).with_context(|| format!("cannot remove {}", path.display())),
         }
+    }
+
+    /// Removes a directory of ours with the pins in it; says how many these were.
+    pub(super) fn remove_all(directory: &Path) -> Result<usize> {
+        let mut removed = 0;
+        for pin in Self::names_in(directory)? {
+            removed += usize::from(Self::remove(&pin, false)?);
+        }
+        Self::remove(directory, true)?;
+        Ok(removed)
     }
 
     /// Names in a directory of ours; none if it is not there.

@@ -112,17 +112,12 @@ pub fn link_info(link: BorrowedFd<'_>) -> io::Result<CgroupLink> {
     Ok(CgroupLink { program: info.prog_id, cgroup: cgroup.cgroup_id, attach: cgroup.attach_type })
 }
 
-/// What the kernel says of a program.
-pub fn program_info(program: BorrowedFd<'_>) -> io::Result<bpf_prog_info> {
+/// The name of a program, of at most 15 bytes.
+pub fn program_name(program: BorrowedFd<'_>) -> io::Result<String> {
     // SAFETY: plain data.
     let mut info: bpf_prog_info = unsafe { mem::zeroed() };
     info_by_fd(program, &mut info)?;
-    Ok(info)
-}
-
-/// The name of a program, of at most 15 bytes.
-pub fn program_name(program: BorrowedFd<'_>) -> io::Result<String> {
-    Ok(name(&program_info(program)?.name))
+    Ok(name(&info.name))
 }
 
 /// The names of the maps that a program uses, of 64 at most; `CAP_SYS_ADMIN` is needed.
@@ -179,15 +174,18 @@ pub fn programs_of(cgroup: BorrowedFd<'_>, attach: u32) -> io::Result<(Vec<u32>,
 
 /// The two maps of the barrier: an array of one map, and the array in it.
 pub fn create_barrier() -> io::Result<(OwnedFd, OwnedFd)> {
-    let inner = create_map(bpf_map_type::BPF_MAP_TYPE_ARRAY, "BARRIER_INNER", None)?;
-    let outer =
-        create_map(bpf_map_type::BPF_MAP_TYPE_ARRAY_OF_MAPS, "BARRIER", Some(inner.as_fd()))?;
+    let inner = create_map(bpf_map_type::BPF_MAP_TYPE_ARRAY, "BARRIER_INNER", 4, 0, None)?;
+    let kind = bpf_map_type::BPF_MAP_TYPE_ARRAY_OF_MAPS;
+    let outer = create_map(kind, "BARRIER", 4, 0, Some(inner.as_fd()))?;
     Ok((outer, inner))
 }
 
+/// Creates an array of one element.
 fn create_map(
     kind: bpf_map_type,
     name: &str,
+    value_size: usize,
+    flags: u32,
     inner: Option<BorrowedFd<'_>>,
 ) -> io::Result<OwnedFd> {
     let mut attr = zeroed();
@@ -195,8 +193,9 @@ fn create_map(
     let create = unsafe { &mut attr.__bindgen_anon_1 };
     create.map_type = kind as u32;
     create.key_size = 4;
-    create.value_size = 4;
+    create.value_size = value_size as u32;
     create.max_entries = 1;
+    create.map_flags = flags;
     create.inner_map_fd = inner.map_or(0, |fd| fd.as_raw_fd() as u32);
     for (to, from) in create.map_name.iter_mut().zip(name.bytes()) {
         *to = from as _;
@@ -206,12 +205,16 @@ fn create_map(
 
 /// Waits for a grace period: the kernel does so whenever userspace replaces a map within a map.
 pub fn barrier(outer: BorrowedFd<'_>, inner: BorrowedFd<'_>) -> io::Result<()> {
+    update(outer, &inner.as_raw_fd().to_ne_bytes())
+}
+
+/// Writes the first element of an array, whose values are as long as `value`.
+fn update(array: BorrowedFd<'_>, value: &[u8]) -> io::Result<()> {
     let key = 0_u32;
-    let value = inner.as_raw_fd() as u32;
     let mut attr = zeroed();
-    attr.__bindgen_anon_2.map_fd = outer.as_raw_fd() as u32;
+    attr.__bindgen_anon_2.map_fd = array.as_raw_fd() as u32;
     attr.__bindgen_anon_2.key = &raw const key as u64;
-    attr.__bindgen_anon_2.__bindgen_anon_1.value = &raw const value as u64;
+    attr.__bindgen_anon_2.__bindgen_anon_1.value = value.as_ptr() as u64;
     bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr).map(drop)
 }
 
@@ -285,23 +288,9 @@ fn map_info(map: BorrowedFd<'_>) -> io::Result<bpf_map_info> {
 /// A map of constants, frozen: the verifier sees through it.
 pub fn create_constants(data: &[u8]) -> io::Result<OwnedFd> {
     const BPF_F_RDONLY_PROG: u32 = 1 << 7;
-    let mut attr = zeroed();
-    // SAFETY: borrowing a member of a zeroed union of plain data.
-    let create = unsafe { &mut attr.__bindgen_anon_1 };
-    create.map_type = bpf_map_type::BPF_MAP_TYPE_ARRAY as u32;
-    create.key_size = 4;
-    create.value_size = data.len() as u32;
-    create.max_entries = 1;
-    create.map_flags = BPF_F_RDONLY_PROG;
-    let map = bpf(bpf_cmd::BPF_MAP_CREATE, &mut attr).map(owned)?;
-
-    let key = 0_u32;
-    let mut attr = zeroed();
-    attr.__bindgen_anon_2.map_fd = map.as_raw_fd() as u32;
-    attr.__bindgen_anon_2.key = &raw const key as u64;
-    attr.__bindgen_anon_2.__bindgen_anon_1.value = data.as_ptr() as u64;
-    bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr)?;
-
+    let kind = bpf_map_type::BPF_MAP_TYPE_ARRAY;
+    let map = create_map(kind, "", data.len(), BPF_F_RDONLY_PROG, None)?;
+    update(map.as_fd(), data)?;
     let mut attr = zeroed();
     attr.__bindgen_anon_2.map_fd = map.as_raw_fd() as u32;
     bpf(bpf_cmd::BPF_MAP_FREEZE, &mut attr)?;

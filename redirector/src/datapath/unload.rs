@@ -30,7 +30,7 @@ pub struct Removed {
 }
 
 /// How long connects under way are waited for: longer than most may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const CONNECTS_TIMEOUT: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Detaches in the reverse order of attaching, so that no socket is redirected that could not be
@@ -55,16 +55,13 @@ pub fn unload(pins: &Pins, lock: Lock) -> Result<Removed> {
     }
     Pins::remove(&pins.links(), true)?;
     for version in Pins::names_in(pins.root())? {
-        for map in Pins::names_in(&version)? {
-            removed.maps += usize::from(Pins::remove(&map, false)?);
-        }
-        Pins::remove(&version, true)?;
+        removed.maps += Pins::remove_all(&version)?;
     }
     drop(lock);
     match fs::remove_dir(pins.root()) {
         Ok(()) => Ok(removed),
         // Nothing of ours is in it any more.
-        Err(error) if is_somebody_elses(error.kind()) => Ok(removed),
+        Err(error) if is_not_ours(error.kind()) => Ok(removed),
         Err(error) => Err(error).with_context(|| {
             format!("cannot remove {}: it holds something that is not ours", pins.root().display())
         }),
@@ -85,7 +82,7 @@ pub(super) fn detach(path: &Path) -> Result<bool> {
 fn wait_for_connects(pins: &Pins) {
     let Ok(seats) = map_array::<SocketValue>(pins, "SEATS") else { return };
     let is_watched = |seat: &SocketValue| seat.refs != 0 && seat.state & SocketValue::WATCHED != 0;
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + CONNECTS_TIMEOUT;
     loop {
         let connects = seats.read_all().iter().filter(|seat| is_watched(seat)).count();
         if connects == 0 {
@@ -100,7 +97,7 @@ fn wait_for_connects(pins: &Pins) {
 
 /// Whether the directory itself is not this process's to remove: it is mounted (a container has
 /// only this one of the BPF file system), or the one above belongs to another user.
-fn is_somebody_elses(kind: ErrorKind) -> bool {
+fn is_not_ours(kind: ErrorKind) -> bool {
     use ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
     matches!(kind, ResourceBusy | PermissionDenied | ReadOnlyFilesystem | NotFound)
 }

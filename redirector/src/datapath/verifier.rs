@@ -18,7 +18,7 @@ use aya_obj::{
 use super::{
     Options,
     load::{globals, stand_in},
-    object::Object,
+    object::object,
     pins::Pins,
     sys,
 };
@@ -29,7 +29,7 @@ use super::{
 ///
 /// Nothing is pinned, a capability is missing, or the verifier refuses a program.
 pub fn processed(pins: &Pins, options: &Options) -> Result<BTreeMap<String, u32>> {
-    let mut elf = Elf::parse(Object::embedded()?.bytes()).context("cannot read the eBPF object")?;
+    let mut elf = Elf::parse(object()?).context("cannot read the eBPF object")?;
     let globals = globals(pins, options)?;
     let constants: HashMap<_, _> =
         globals.iter().map(|(name, value)| (*name, (value.as_slice(), true))).collect();

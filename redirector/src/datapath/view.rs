@@ -2,7 +2,7 @@
 //!
 //! It reads what the kernel reads. A table that is replaced meanwhile is looked up again.
 
-mod shares;
+mod traffic;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -111,21 +111,19 @@ impl View {
     }
 
     fn of(contents: &Contents) -> Self {
-        let mut by_table: BTreeMap<ServiceWordKey, Vec<FrontendView>> = BTreeMap::new();
+        let mut by_table: BTreeMap<(u32, u16), Vec<FrontendView>> = BTreeMap::new();
         for (frontend, index) in &contents.frontends {
             let word = contents.words.get(*index as usize).copied().unwrap_or_default();
-            by_table.entry(ServiceWordKey(word.slot(), word.epoch())).or_default().push(
-                FrontendView {
-                    address: frontend.address,
-                    port: frontend.port,
-                    protocol: frontend.protocol.to_string(),
-                    index: *index,
-                },
-            );
+            by_table.entry((word.slot(), word.epoch())).or_default().push(FrontendView {
+                address: frontend.address,
+                port: frontend.port,
+                protocol: frontend.protocol.to_string(),
+                index: *index,
+            });
         }
         let mut services: Vec<_> = by_table
             .into_iter()
-            .filter_map(|(ServiceWordKey(slot, epoch), mut frontends)| {
+            .filter_map(|((slot, epoch), mut frontends)| {
                 frontends.sort();
                 service(contents, ServiceWord::new(slot, epoch), frontends)
             })
@@ -134,9 +132,6 @@ impl View {
         Self { services }
     }
 }
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct ServiceWordKey(u32, u16);
 
 fn service(
     contents: &Contents,
@@ -152,7 +147,7 @@ fn service(
         .filter_map(|tier| tier_view(contents, word.slot(), &header, tier))
         .unzip();
     let all_down = AllDown::try_from(header.flags & Header::ALL_DOWN).ok();
-    shares::spread(&mut tiers, &words, all_down);
+    traffic::spread(&mut tiers, &words, all_down);
     let name = contents.names.get(header.service as usize).map_or("?", ServiceName::as_str);
     Some(ServiceView {
         name: name.to_owned(),
@@ -184,7 +179,7 @@ fn tier_view(
     let place = |number: u32| first.checked_add(number << header.entry_shift());
     let entries: Vec<Entry> =
         (0..range.length).map(|number| cast(contents, place(number)?)).collect::<Option<_>>()?;
-    let shares = shares::of_entries(&entries);
+    let shares = traffic::of_entries(&entries);
     let (backends, words) = (0..range.length)
         .zip(entries.iter().zip(shares))
         .map(|(number, (entry, share))| {

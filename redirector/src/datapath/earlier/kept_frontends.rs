@@ -35,12 +35,12 @@ impl KeptFrontends {
     }
 
     /// Makes the maps hold these: an earlier agent may have stopped between the two layouts.
-    pub(in crate::datapath) fn settle(&mut self, frontends: &[(Frontend, u32)]) {
-        let done = self.try_settle(frontends);
+    pub(in crate::datapath) fn reconcile(&mut self, frontends: &[(Frontend, u32)]) {
+        let done = self.try_reconcile(frontends);
         self.note(done);
     }
 
-    fn try_settle(&mut self, frontends: &[(Frontend, u32)]) -> Result<()> {
+    fn try_reconcile(&mut self, frontends: &[(Frontend, u32)]) -> Result<()> {
         let wanted: BTreeMap<_, _> = frontends.iter().copied().collect();
         let found: BTreeMap<_, _> = self.frontends.list()?.into_iter().collect();
         let is_right = |frontend: &Frontend, index: &u32| wanted.get(frontend) == Some(index);

@@ -7,7 +7,7 @@
 //! writes them for both. Nothing but that is left of the earlier layout once its programs are gone.
 //!
 //! Its `COUNTERS` are the sign that it was loaded last: its own `load` makes them, and
-//! [`Earlier::retire`] removes them as the last thing. Who dies before begins again.
+//! [`Earlier::retire`] removes them as the last thing. A load that dies before that begins again.
 
 mod kept_frontends;
 mod socket_slots;
@@ -26,6 +26,7 @@ use super::{
     map_array, open_fd,
     pins::Pins,
     sys,
+    unload::detach,
 };
 
 pub(super) use kept_frontends::KeptFrontends;
@@ -137,12 +138,7 @@ impl Earlier {
         thread::sleep(ANSWERS);
         socket_slots::carry(&self.pins, pins)?;
         for hook in HOOKS {
-            let path = aside(pins, &hook);
-            if let Ok(link) = sys::obj_get(&path) {
-                // Before 5.11 it goes with its pin.
-                let _ = sys::link_detach(link.as_fd());
-            }
-            Pins::remove(&path, false)?;
+            detach(&aside(pins, &hook))?;
         }
         // Not before: a datagram that the earlier programs show as the frontend's is no host's.
         if Frontends::open(pins)?.list()?.iter().any(|(_, value)| value & HOST_HAS_IT != 0) {
@@ -202,10 +198,7 @@ pub(super) fn forget_layouts(pins: &Pins) -> Result<()> {
         }
         let maps = pins.of_layout(layout).maps();
         info!(layout, pins = %maps.display(), "removing the maps of another layout");
-        for map in Pins::names_in(&maps)? {
-            Pins::remove(&map, false)?;
-        }
-        Pins::remove(&maps, true)?;
+        Pins::remove_all(&maps)?;
     }
     Ok(())
 }

@@ -94,9 +94,9 @@ impl Diag {
 /// Whether this kernel lists and destroys sockets of that kind, found out without one: there is no
 /// socket on port 0, and none has the cookie 0.
 pub(super) fn is_able(kind: Kind) -> io::Result<bool> {
-    let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
+    let none = SocketAddr::from(([0, 0, 0, 0], 0));
     let mut diag = Diag::open()?;
-    match diag.list(kind, &[nobody], None).and_then(|_| diag.destroy(kind, &[0; 48])) {
+    match diag.list(kind, &[none], None).and_then(|_| diag.destroy(kind, &[0; 48])) {
         Ok(_) => Ok(true),
         // From `list`: the kernel does not know this protocol.
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EOPNOTSUPP)) => {

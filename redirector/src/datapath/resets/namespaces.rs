@@ -10,6 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::super::mounts::parse;
+
 /// The namespaces seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Namespaces {
@@ -69,20 +71,14 @@ fn mounted() -> Vec<PathBuf> {
     let mut found = Vec::new();
     for (mounts, root) in [("/proc/1/mountinfo", "/proc/1/root"), ("/proc/self/mountinfo", "")] {
         let mounts = fs::read_to_string(mounts).unwrap_or_default();
-        found.extend(paths(&mounts).map(|path| PathBuf::from(format!("{root}{path}"))));
+        found.extend(paths(&mounts).map(|path| PathBuf::from(format!("{root}{}", path.display()))));
     }
     found
 }
 
-/// proc_pid_mountinfo(5): the root within the file system is the fourth field, the mount point the
-/// fifth, and the type follows a lone hyphen.
-fn paths(mounts: &str) -> impl Iterator<Item = &str> {
-    mounts.lines().filter_map(|line| {
-        let (place, kind) = line.split_once(" - ")?;
-        let mut fields = place.split(' ').skip(3);
-        let (root, path) = (fields.next()?, fields.next()?);
-        (kind.starts_with("nsfs ") && root.starts_with("net:")).then_some(path)
-    })
+fn paths(mounts: &str) -> impl Iterator<Item = PathBuf> {
+    let mounts = parse(mounts, "nsfs").into_iter();
+    mounts.filter(|mount| mount.root.starts_with("net:")).map(|mount| mount.path)
 }
 
 #[cfg(test)]
@@ -96,7 +92,10 @@ mod tests {
             600 25 0:4 net:[4026532281] /run/netns/cni-1 rw shared:300 - nsfs nsfs rw\n\
             601 25 0:4 mnt:[4026532282] /run/snapd/ns/x.mnt rw - nsfs nsfs rw\n\
             602 25 0:4 net:[4026532283] /run/docker/netns/7f rw - nsfs nsfs rw\n";
-        assert_eq!(paths(mounts).collect::<Vec<_>>(), ["/run/netns/cni-1", "/run/docker/netns/7f"]);
+        assert_eq!(
+            paths(mounts).collect::<Vec<_>>(),
+            ["/run/netns/cni-1", "/run/docker/netns/7f"].map(PathBuf::from)
+        );
     }
 
     #[test]

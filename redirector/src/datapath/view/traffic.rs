@@ -84,14 +84,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_tier_without_anybody_carries_goes_to_the_first_that_has_somebody() {
+    fn what_a_tier_without_usable_backends_carries_goes_to_the_first_that_has_one() {
         let words = [vec![EJECTED], vec![WELL, WELL], vec![WELL]];
         let found = connections(&[60, 0, 40], &words, AllDown::Refuse);
         assert_eq!(found, [vec![0], vec![3_000, 3_000], vec![4_000]]);
     }
 
     #[test]
-    fn when_nobody_is_usable_the_policy_decides() {
+    fn when_no_backend_is_usable_the_policy_decides() {
         let drained = HealthWord::new(0).with(HealthByte::Operator, 1).0;
         let suspected = HealthWord::new(0).with(HealthByte::Passive, HealthWord::SUSPECTED).0;
         for (words, all_down, expected) in [
