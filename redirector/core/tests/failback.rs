@@ -112,10 +112,17 @@ fn what_discovery_took_it_gives_back_at_once() {
     let mut without = both.clone();
     without.backends.remove(0);
     let mut fixture = Fixture::new(both.clone());
-    fixture.at(1.0, Input::Put(without));
+    fixture.at(1.0, Input::Put(without.clone()));
     assert_eq!(fixture.shares(), [0, 100]);
     fixture.at(2.0, Input::Put(both.clone()));
     assert_eq!(fixture.shares(), [100, 0]);
+
+    // A tier without backends is held no longer.
+    let mut held = Fixture::new(both.clone());
+    held.outage(1.0, 2.0);
+    held.at(3.0, Input::Put(without));
+    held.at(4.0, Input::Put(both.clone()));
+    assert_eq!(held.shares(), [100, 0]);
 
     // A backend that is already ejected joins, and leaves the tier without a healthy one.
     let mut other = service("other", &["10.96.0.2"], &["10.1.0.3"]);
