@@ -32,8 +32,6 @@ mod closing;
 #[cfg(target_arch = "bpf")]
 mod context;
 #[cfg(target_arch = "bpf")]
-mod dial;
-#[cfg(target_arch = "bpf")]
 mod kernel_socket;
 #[cfg(target_arch = "bpf")]
 mod listen;
@@ -45,6 +43,8 @@ mod passive;
 mod ports;
 #[cfg(target_arch = "bpf")]
 mod programs;
+#[cfg(target_arch = "bpf")]
+mod redirect;
 #[cfg(target_arch = "bpf")]
 mod slot;
 #[cfg(target_arch = "bpf")]

@@ -15,13 +15,13 @@ use redirector_common::{Reason, TIER_COUNTERS};
 use crate::{
     caller, closing,
     context::Hook,
-    dial::dial,
     kernel_socket::Socket,
     listen,
     maps::{
         COUNTERS, NEXT_CONNECT4, NEXT_CONNECT6, NEXT_RELEASE, NEXT_SENDMSG4, NEXT_SENDMSG6,
         NEXT_SOCK_OPS,
     },
+    redirect::redirect,
     socket_slots, socket_state,
     steps::{
         AVOID, AVOID_MAPPED, AVOID_SCAN, AVOID_SCAN_MAPPED, CHOOSE, FIRST, LATER, LATER_MAPPED,
@@ -65,7 +65,7 @@ macro_rules! dials {
         #[cgroup_sock_addr($hook)]
         pub fn $name(context: SockAddrContext) -> i32 {
             let hook = Hook::<$v6> { inner: context };
-            let result = dial::<$v6, $send, $step>(&hook);
+            let result = redirect::<$v6, $send, $step>(&hook);
             if let Err(reason) = result
                 && let Some(next) = next::<$v6, $send, $step>(&hook, reason)
             {

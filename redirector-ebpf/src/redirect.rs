@@ -33,7 +33,7 @@ use crate::{
 ///
 /// Why the address was left alone or is refused, or which program is to go on: [`next`](crate::steps::next) says.
 #[inline(always)]
-pub fn dial<const V6: bool, const SEND: bool, const STEP: u32>(
+pub fn redirect<const V6: bool, const SEND: bool, const STEP: u32>(
     hook: &Hook<V6>,
 ) -> Result<(), Reason> {
     let protocol = hook.protocol();
