@@ -241,7 +241,8 @@ fn earlier<const V6: bool, const SEND: bool>(
     // Words that belong to another key by now are refused.
     let value =
         AffinityValue { choice: word!(known.choice).load(), used: word!(known.used).load() };
-    let is_fresh = value.used_seconds() + u64::from(timeout) > u64::from(seconds());
+    // Whole seconds: for the timeout at least, and less than a second longer.
+    let is_fresh = value.used_seconds() + u64::from(timeout) >= u64::from(seconds());
     (value.is_of(&client) && is_fresh).then_some(Earlier {
         backend: value.backend(),
         generation: value.generation(),

@@ -242,7 +242,7 @@ fn directory() -> PathBuf {
 fn name_of(path: &Path) -> Option<String> {
     let name = path.file_stem()?.to_string_lossy().into_owned();
     let is_suite = if path.is_dir() {
-        path.join("mod.rs").is_file()
+        path.join("mod.rs").is_file() && name != "common"
     } else {
         path.extension().is_some_and(|extension| extension == "rs") && name != "main"
     };
