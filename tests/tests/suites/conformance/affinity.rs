@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, thread, time::Duration};
 
+use nix::time::ClockId;
 use redirector_tests::dialer::{Client, Dial, Dialled};
 
 use super::{
@@ -43,7 +44,33 @@ fn a_client_keeps_its_endpoint_over_all_addresses_of_a_port() {
 }
 
 #[test]
+fn affinity_outlasts_the_turn_of_a_second() {
+    let (shared, cases) = shared(short());
+    let mut client = shared.cluster.client().expect("an application");
+    // The programs count whole seconds of this clock.
+    let now = ClockId::CLOCK_MONOTONIC.now().expect("the time");
+    let left = u64::try_from(1_000_000_000 - now.tv_nsec()).expect("within a second");
+    thread::sleep(Duration::from_nanos(left).saturating_sub(Duration::from_millis(50)));
+    let before = all(&mut client, &cases[0].told);
+    thread::sleep(Duration::from_millis(60));
+    assert_eq!(all(&mut client, &cases[0].told), before);
+}
+
+#[test]
 fn affinity_ends_after_its_timeout() {
+    let (shared, cases) = shared(short());
+    let mut client = shared.cluster.client().expect("an application");
+    let first = all(&mut client, &cases[0].told);
+    // What is waited for is that nobody dials.
+    thread::sleep(TIMEOUT * 2 + Duration::from_millis(100));
+    let second = all(&mut client, &cases[0].told);
+    let others = first.iter().zip(&second).filter(|(first, second)| first != second).count();
+    assert!(others > 0, "after the timeout everybody has the same endpoint: {first:?}");
+    println!("conformance: affinity: {others} of {PORTS} ports had another endpoint after 1 s");
+}
+
+/// A Service with many ports, whose affinity lasts [`TIMEOUT`].
+fn short() -> Case {
     let ports: Vec<_> = (1..=PORTS).map(|port| format!("port=p{port}:{port}/TCP")).collect();
     let numbers: Vec<_> = (1..=PORTS).map(|port| format!("port=p{port}:8080/TCP")).collect();
     let cluster = format!(
@@ -64,20 +91,12 @@ slice web-1 of=web v4 {}
             )
         })
         .collect();
-    let (shared, cases) = shared(Case {
+    Case {
         source: "iptables/proxier.go writeServiceToEndpointRules".to_owned(),
         rule: "a client that has not dialled for the timeout may get another endpoint".to_owned(),
         cluster,
         told: told.join("\n"),
-    });
-    let mut client = shared.cluster.client().expect("an application");
-    let first = all(&mut client, &cases[0].told);
-    // What is waited for is that nobody dials.
-    thread::sleep(TIMEOUT * 2 + Duration::from_millis(100));
-    let second = all(&mut client, &cases[0].told);
-    let others = first.iter().zip(&second).filter(|(first, second)| first != second).count();
-    assert!(others > 0, "after the timeout everybody has the same endpoint: {first:?}");
-    println!("conformance: affinity: {others} of {PORTS} ports had another endpoint after 1 s");
+    }
 }
 
 /// A Service with addresses of every kind, in both families.
