@@ -137,7 +137,7 @@ impl<'a> Of<'a> {
     }
 
     fn warn(&mut self, field: &Field, message: std::fmt::Arguments<'_>) {
-        let position = self.tree.position_of(field);
+        let position = self.tree.at(field).position;
         self.warnings.add(position, format_args!("{}: {message}", self.label));
     }
 }
