@@ -9,8 +9,7 @@ use serde::{
 };
 use serde_saphyr::{Location, Spanned};
 
-/// Characters of a value that a message shows.
-const SHOWN: usize = 80;
+use crate::sources::shown;
 
 /// Line and column, both from 1, the column in characters. Line 0 is the file as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,9 +43,7 @@ pub(super) struct Text<'t> {
 /// The text as it is written, on one line and not too long for a message.
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.value.char_indices().nth(SHOWN).map_or(self.value.len(), |(end, _)| end);
-        write!(f, "{}", self.value[..shown].escape_debug())?;
-        if shown < self.value.len() { f.write_str("…") } else { Ok(()) }
+        f.write_str(&shown(self.value))
     }
 }
 
