@@ -87,7 +87,13 @@ impl Validation {
         let Self { names, problems, .. } = self;
         let mut place = |field| {
             let name = fields.text(field, problems).ok()??;
-            names.place(name, format_args!("{of}: {field}"), problems)
+            if name.value.contains('/') {
+                let why = "contains '/', which separates the name of a cluster from that of a node \
+                           or zone; use another character";
+                problems.add(name.position, format_args!("{of}: {field} {why}"));
+                return None;
+            }
+            names.name(name, format_args!("{of}: {field}"), problems)
         };
         Locality {
             node: place(node),
