@@ -6,13 +6,13 @@ use redirector_common::ServiceName;
 use redirector_core::{
     explain::NotInstalled,
     input::{Drained, Verb},
-    service::{BackendRef, Service, ServiceRef},
+    service::{BackendRef, ServiceRef},
     tables::{ServiceTables, Table},
 };
 use redirector_kube::index::PortState;
 use tracing::warn;
 
-use super::Agent;
+use super::{Agent, orders::is_meant};
 use crate::control::{Ask, Snapshot, nowhere, there_are};
 
 /// So many backends are copied for a question before the agent looks at its news again; those of one
@@ -174,15 +174,11 @@ impl Agent {
     /// The services that an operator means by a name: the one that is called so, and one for each of
     /// its named ports. Else which others there are.
     pub(super) fn find_services(&self, name: &str) -> Result<Vec<ServiceRef>, String> {
-        let is_meant = |service: &&Service| {
-            let full = &service.name.0;
-            let rest = full.strip_prefix(name);
-            // Or it is cut as in `NAMES`.
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
-                || ServiceName::new(full).as_str() == name
-        };
-        let meant = self.state.services().filter(is_meant).map(|service| service.name.clone());
-        let meant: Vec<ServiceRef> = meant.collect();
+        // Or it is cut as in `NAMES`.
+        let is_cut = |service: &ServiceRef| ServiceName::new(&service.0).as_str() == name;
+        let services = self.state.services().map(|service| &service.name);
+        let meant = services.filter(|service| is_meant(name, service) || is_cut(service));
+        let meant: Vec<ServiceRef> = meant.cloned().collect();
         if !meant.is_empty() {
             return Ok(meant);
         }

@@ -325,9 +325,8 @@ impl Agent {
     /// Warns once when a service meets a limit, not once for each plan.
     fn note_rejected(&mut self, rejected: Vec<(ServiceRef, Limit)>) {
         let now = Instant::now();
-        let since = |service: &ServiceRef| self.rejected.get(service).map_or(now, |(_, at)| *at);
         let rejected = rejected.into_iter().map(|(service, limit)| {
-            let since = since(&service);
+            let since = self.rejected.get(&service).map_or(now, |(_, at)| *at);
             (service, (limit, since))
         });
         let rejected: BTreeMap<_, _> = rejected.collect();
