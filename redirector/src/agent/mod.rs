@@ -227,10 +227,10 @@ impl Agent {
         let now = self.now();
         let news = News::of(&input);
         let transitions = self.state.apply(input, now);
-        self.note_probes(news, !transitions.is_empty());
+        self.looks.note(news, !transitions.is_empty(), Instant::now());
         for transition in &transitions {
             self.log.transition(transition);
-            self.outputs.metrics().count(transition);
+            self.outputs.metrics.count(transition);
         }
         if self.outputs.reports() {
             self.unreported.extend(transitions.iter().cloned());
@@ -286,7 +286,7 @@ impl Agent {
         let begun = Instant::now();
         self.datapath.apply(plan).context("applying a plan")?;
         let writes = plan.steps.iter().filter(|step| **step != Step::Barrier).count();
-        self.outputs.metrics().applied(writes as u64, begun.elapsed());
+        self.outputs.metrics.applied(writes as u64, begun.elapsed());
         debug!(writes, took = ?begun.elapsed(), "applied");
         Ok(())
     }

@@ -29,8 +29,10 @@ const SERVICE: &[&str] = &["name", "frontends", "affinity", "backends", "policy"
 /// The whole file, or all of its problems.
 pub(super) fn validate(path: &str, file: &Tree<'_>) -> Result<Config, Invalid> {
     let mut validation = Validation::default();
-    let config = validation.file(file);
-    validation.problems.verdict(path, config)
+    validation.file(file).ok_or_else(|| {
+        let (problems, unlisted) = validation.problems.listed();
+        Invalid { path: path.to_owned(), problems, unlisted }
+    })
 }
 
 /// What is known of a file, and what is wrong with it.
