@@ -83,15 +83,6 @@ impl Count {
     }
 }
 
-/// Lines that were left out.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct LeftOut {
-    /// How many of them were about each of these.
-    of: Vec<(Subject, u64)>,
-    /// How many were about objects that are not counted.
-    uncounted: u64,
-}
-
 impl Quota {
     /// Whether one more line may be said.
     pub(crate) fn allows(&mut self, subject: Subject, now: Instant) -> bool {
@@ -115,7 +106,7 @@ impl Quota {
 
     /// Says how much has been left out, once a minute for each object.
     pub(crate) fn say_left_out(&mut self, now: Instant) {
-        let LeftOut { mut of, mut uncounted } = self.sweep(now);
+        let (mut of, mut uncounted) = self.sweep(now);
         of.sort_by_key(|(_, lines)| std::cmp::Reverse(*lines));
         for (subject, lines) in of.iter().take(NAMED) {
             info!(%subject, lines, "left out of the log in the last minute");
@@ -126,14 +117,15 @@ impl Quota {
         }
     }
 
-    /// Begins to count anew where the time is over. Returns what had been left out by then.
-    fn sweep(&mut self, now: Instant) -> LeftOut {
+    /// Begins to count anew where the time is over. Returns how many lines had been left out by then,
+    /// about each subject and about objects that are not counted.
+    fn sweep(&mut self, now: Instant) -> (Vec<(Subject, u64)>, u64) {
         let is_over = |count: &Count| now.duration_since(count.since) >= WINDOW;
         self.of_backends.take_if(|all| is_over(all));
         let over = self.counts.extract_if(.., |_, count| is_over(count));
         let of = over.filter(|(_, count)| count.left_out > 0);
         let of = of.map(|(subject, count)| (subject, count.left_out)).collect();
-        LeftOut { of, uncounted: std::mem::take(&mut self.uncounted) }
+        (of, std::mem::take(&mut self.uncounted))
     }
 }
 
@@ -156,13 +148,13 @@ mod tests {
         let said = (0..3_000).filter(|_| quota.allows(flapping.clone(), begin)).count();
         assert_eq!(said, MAX_LINES as usize);
         assert!(quota.allows(Subject::Backend(backend(2)), begin), "another one has its own");
-        assert_eq!(quota.sweep(begin + WINDOW / 2), LeftOut::default());
+        assert_eq!(quota.sweep(begin + WINDOW / 2), (vec![], 0));
         assert!(!quota.allows(flapping.clone(), begin + WINDOW / 2));
         let left_out = quota.sweep(begin + WINDOW);
         let of = vec![(flapping.clone(), 3_001 - u64::from(MAX_LINES))];
-        assert_eq!(left_out, LeftOut { of, uncounted: 0 });
+        assert_eq!(left_out, (of, 0));
         assert!(quota.allows(flapping, begin + WINDOW));
-        assert_eq!(quota.sweep(begin + 3 * WINDOW), LeftOut::default(), "it is said once");
+        assert_eq!(quota.sweep(begin + 3 * WINDOW), (vec![], 0), "it is said once");
     }
 
     #[test]
@@ -191,7 +183,7 @@ mod tests {
         }
         assert_eq!(said, MAX_BACKEND_LINES);
         assert_eq!(quota.counts.len(), COUNTED);
-        let LeftOut { of, uncounted } = quota.sweep(begin + WINDOW);
+        let (of, uncounted) = quota.sweep(begin + WINDOW);
         let left_out = uncounted + of.iter().map(|(_, lines)| lines).sum::<u64>();
         assert_eq!(left_out, u64::from(u16::MAX) + 1 - u64::from(said));
         assert!(quota.counts.is_empty());

@@ -42,7 +42,7 @@ pub async fn serve<L: Listener, P: Ord + Clone>(
     router: impl Fn(&L::Io) -> Router,
 ) {
     let mut tasks = JoinSet::new();
-    let mut open = Open::default();
+    let mut open = Open { of: BTreeMap::new(), begun: 0 };
     loop {
         let (stream, address) = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -75,12 +75,6 @@ pub async fn serve<L: Listener, P: Ord + Clone>(
 struct Open<P> {
     of: BTreeMap<P, VecDeque<(u64, AbortHandle)>>,
     begun: u64,
-}
-
-impl<P> Default for Open<P> {
-    fn default() -> Self {
-        Self { of: BTreeMap::new(), begun: 0 }
-    }
 }
 
 impl<P: Ord + Clone> Open<P> {

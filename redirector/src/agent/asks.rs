@@ -6,13 +6,14 @@ use redirector_common::ServiceName;
 use redirector_core::{
     explain::NotInstalled,
     input::{Drained, Verb},
-    service::{BackendRef, Service, ServiceRef},
+    service::{BackendRef, ServiceRef},
     tables::{ServiceTables, Table},
 };
+use redirector_kube::index::PortState;
 use tracing::warn;
 
-use super::Agent;
-use crate::control::{Ask, Health, Snapshot, nowhere, there_are};
+use super::{Agent, orders::is_meant};
+use crate::control::{Ask, Snapshot, nowhere, there_are};
 
 /// So many backends are copied for a question before the agent looks at its news again; those of one
 /// service, at most 65,535, always together.
@@ -55,7 +56,7 @@ impl Agent {
         }
     }
 
-    fn health(&self, service: &ServiceRef) -> Option<Health> {
+    fn health(&self, service: &ServiceRef) -> Option<PortState> {
         let tables = self.state.tables();
         let of = tables.services.get(service)?;
         let tiers = of.v4.tiers.iter().chain(&of.v6.tiers);
@@ -64,9 +65,9 @@ impl Agent {
         let is_healthy = |backend: &&BackendRef| {
             tables.objections.get(backend).is_none_or(|word| word.is_usable())
         };
-        let lost = self.outputs.lost().map(|lost| lost.to_string());
-        let not_installed = lost.or_else(|| Some(self.not_installed(service)?.why));
-        Some(Health {
+        let lost = self.outputs.lost();
+        let not_installed = lost.or_else(|| Some(self.not_installed(service)?.why.into()));
+        Some(PortState {
             is_programmed: not_installed.is_none(),
             not_installed,
             away: away(of),
@@ -173,15 +174,11 @@ impl Agent {
     /// The services that an operator means by a name: the one that is called so, and one for each of
     /// its named ports. Else which others there are.
     pub(super) fn find_services(&self, name: &str) -> Result<Vec<ServiceRef>, String> {
-        let is_meant = |service: &&Service| {
-            let full = &service.name.0;
-            let rest = full.strip_prefix(name);
-            // Or it is cut as in `NAMES`.
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
-                || ServiceName::new(full).as_str() == name
-        };
-        let meant = self.state.services().filter(is_meant).map(|service| service.name.clone());
-        let meant: Vec<ServiceRef> = meant.collect();
+        // Or it is cut as in `NAMES`.
+        let is_cut = |service: &ServiceRef| ServiceName::new(&service.0).as_str() == name;
+        let services = self.state.services().map(|service| &service.name);
+        let meant = services.filter(|service| is_meant(name, service) || is_cut(service));
+        let meant: Vec<ServiceRef> = meant.cloned().collect();
         if !meant.is_empty() {
             return Ok(meant);
         }

@@ -8,7 +8,7 @@ use redirector_common::{EventKind, EventValue, HealthByte};
 use redirector_core::{
     Command, Input,
     input::{ClientId, KernelEvent},
-    service::{BackendRef, OnBackendLost, Protocol, Service},
+    service::{BackendRef, Frontend, OnBackendLost, Protocol, Service},
 };
 use tracing::{debug, info, warn};
 
@@ -145,7 +145,7 @@ impl Agent {
             Command::Answered(_) => self.datapath.answered(index)?,
             Command::Reset(_) | Command::EndFlows(_) => return Ok(()),
         }
-        self.outputs.metrics().wrote(1);
+        self.outputs.metrics.wrote(1);
         Ok(())
     }
 
@@ -158,15 +158,15 @@ impl Agent {
         let is_said = self.log.allows_reset(&lost);
         let resets = match &self.resets {
             Ok(resets) => Arc::clone(resets),
-            Err(why) if !is_wanted => {
+            Err(why) => {
                 let lost = Several(&lost);
-                return debug!(%lost, why, "connected UDP sockets stay with backends that are gone");
+                if !is_wanted {
+                    debug!(%lost, why, "connected UDP sockets stay with backends that are gone");
+                } else if is_said {
+                    warn!(%lost, why, "cannot reset connections to lost backends");
+                }
+                return;
             }
-            Err(why) if is_said => {
-                let lost = Several(&lost);
-                return warn!(%lost, why, "cannot reset connections to lost backends");
-            }
-            Err(_) => return,
         };
         tokio::task::spawn_blocking(move || {
             let destroyed = resets.destroy_but(&lost, &kept);
@@ -194,10 +194,8 @@ impl Agent {
         let frontends = |service: &Service, protocol| {
             let frontends = service.frontends.iter();
             let frontends = frontends.filter(move |frontend| frontend.protocol == protocol);
-            let all: Vec<_> = frontends
-                .map(|frontend| SocketAddr::new(frontend.address, frontend.port))
-                .collect();
-            all
+            let address = |frontend: &Frontend| SocketAddr::new(frontend.address, frontend.port);
+            frontends.map(address).collect::<Vec<_>>()
         };
         let tcp = self.state.services().filter(keeps);
         let tcp = tcp.flat_map(|service| frontends(service, Protocol::Tcp)).collect();

@@ -7,7 +7,6 @@ use std::{
     time::Instant,
 };
 
-use redirector_common::HealthByte;
 use redirector_core::{
     Transition,
     input::{ClientId, Rerouter},
@@ -104,7 +103,6 @@ fn write_line(transition: &Transition) {
             info!(%backend, by = by.name(), %why, "ejected");
         }
         Transition::Readmitted { backend, by } => {
-            let by: HealthByte = *by;
             info!(%backend, by = by.name(), "re-admitted");
         }
         Transition::Contradicted { backend, client, refused } => match client {

@@ -227,10 +227,10 @@ impl Agent {
         let now = self.now();
         let news = News::of(&input);
         let transitions = self.state.apply(input, now);
-        self.note_probes(news, !transitions.is_empty());
+        self.looks.note(news, !transitions.is_empty(), Instant::now());
         for transition in &transitions {
             self.log.transition(transition);
-            self.outputs.metrics().count(transition);
+            self.outputs.metrics.count(transition);
         }
         if self.outputs.reports() {
             self.unreported.extend(transitions.iter().cloned());
@@ -286,7 +286,7 @@ impl Agent {
         let begun = Instant::now();
         self.datapath.apply(plan).context("applying a plan")?;
         let writes = plan.steps.iter().filter(|step| **step != Step::Barrier).count();
-        self.outputs.metrics().applied(writes as u64, begun.elapsed());
+        self.outputs.metrics.applied(writes as u64, begun.elapsed());
         debug!(writes, took = ?begun.elapsed(), "applied");
         Ok(())
     }
@@ -325,9 +325,8 @@ impl Agent {
     /// Warns once when a service meets a limit, not once for each plan.
     fn note_rejected(&mut self, rejected: Vec<(ServiceRef, Limit)>) {
         let now = Instant::now();
-        let since = |service: &ServiceRef| self.rejected.get(service).map_or(now, |(_, at)| *at);
         let rejected = rejected.into_iter().map(|(service, limit)| {
-            let since = since(&service);
+            let since = self.rejected.get(&service).map_or(now, |(_, at)| *at);
             (service, (limit, since))
         });
         let rejected: BTreeMap<_, _> = rejected.collect();

@@ -9,6 +9,7 @@ use redirector_core::{
     Input, Transition,
     input::{Drained, Verb},
     service::ServiceRef,
+    state::Extent,
 };
 use tracing::warn;
 
@@ -39,8 +40,14 @@ impl Agent {
         let carried_out = carried_out.into_iter().map(|(order, has_changed)| {
             let effect = match &order {
                 _ if !is_known => Effect::Unknown,
-                Verb::Drain(subject) => Effect::drained(self.state.extent(subject), was_in_force),
-                Verb::Undrain(subject) => Effect::undrained(self.state.extent(subject)),
+                Verb::Drain(subject) => {
+                    let Extent { backends, services, drained: _ } = self.state.extent(subject);
+                    Effect::Drained { was_in_force, backends, services }
+                }
+                Verb::Undrain(subject) => {
+                    let Extent { backends, services, drained } = self.state.extent(subject);
+                    Effect::Undrained { backends, services, still_drained: drained }
+                }
                 Verb::Force { service, tier } => self.forced(service, tier),
                 Verb::Failback(_) => Effect::FailedBack { had_any: has_changed },
             };
@@ -92,7 +99,7 @@ impl Agent {
             (
                 Verb::Force { service, .. } | Verb::Failback(service),
                 Verb::Force { service: forced, .. },
-            ) => !is_meant(service, forced),
+            ) => !is_meant(&service.0, forced),
             _ => true,
         });
     }
@@ -101,7 +108,7 @@ impl Agent {
     fn forced_services(&self, name: &ServiceRef) -> Vec<ServiceRef> {
         let orders = self.orders_in_force().into_iter();
         let forced = orders.filter_map(|order| match order {
-            Verb::Force { service, .. } if is_meant(name, &service) => Some(service),
+            Verb::Force { service, .. } if is_meant(&name.0, &service) => Some(service),
             _ => None,
         });
         forced.collect()
@@ -165,8 +172,8 @@ impl Agent {
 }
 
 /// Whether an operator who says `name` means that service: it, or a port of it.
-fn is_meant(name: &ServiceRef, service: &ServiceRef) -> bool {
-    let rest = service.0.strip_prefix(&*name.0);
+pub(super) fn is_meant(name: &str, service: &ServiceRef) -> bool {
+    let rest = service.0.strip_prefix(name);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
 }
 

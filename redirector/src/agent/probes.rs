@@ -37,7 +37,7 @@ impl Looks {
     }
 
     /// There is news; `has_happened` says that something follows from it.
-    fn note(&mut self, news: News, has_happened: bool, now: Instant) {
+    pub fn note(&mut self, news: News, has_happened: bool, now: Instant) {
         self.is_of_services |= news.is_of_services;
         let at = match news.urgency {
             _ if has_happened => now,
@@ -98,15 +98,10 @@ impl News {
 }
 
 impl Agent {
-    /// Remembers when to look.
-    pub(super) fn note_probes(&mut self, news: News, has_happened: bool) {
-        self.looks.note(news, has_happened, Instant::now());
-    }
-
     /// Has a look taken at the services before long: time has passed since this node used some.
     pub(super) fn note_disuse(&mut self) {
         let news = News { urgency: Urgency::Later, is_of_services: true };
-        self.note_probes(news, false);
+        self.looks.note(news, false, Instant::now());
     }
 
     /// Tells the prober what to ask, if that is due and has changed.

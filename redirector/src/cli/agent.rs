@@ -139,8 +139,8 @@ async fn serve(args: &Args, signals: &mut Signals) -> Result<Ended> {
         prober.local_failures(),
         kube.as_ref().map(Kube::counts),
     );
-    let reports = kube.as_ref().and_then(Kube::reports);
-    let left = kube.as_ref().map(Kube::left).unwrap_or_default();
+    let reports = kube.as_ref().and_then(|kube| kube.handle.clone());
+    let left = kube.as_ref().map(|kube| Arc::clone(&kube.left)).unwrap_or_default();
     let outputs = Arc::new(Outputs::new(metrics, Arc::clone(&left), reports));
     let (wanted, wanted_probes) = watch::channel(Arc::default());
     let (stop, stopped) = watch::channel(false);
@@ -165,7 +165,7 @@ async fn serve(args: &Args, signals: &mut Signals) -> Result<Ended> {
     if let Some(log) = datapath::program_log(&pins) {
         tasks.spawn(follow(log)?);
     }
-    let owner = kube.as_ref().and_then(Kube::owner);
+    let owner = kube.as_ref().and_then(|kube| kube.owner.clone());
     if let Some(config) = &args.config {
         tasks.spawn(file::watch(config.clone(), news, reload_failures, left));
     } else if let Some(kube) = kube {

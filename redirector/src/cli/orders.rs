@@ -99,18 +99,13 @@ fn send(run: &RunArgs, orders: impl IntoIterator<Item = Verb>) -> Result<()> {
         }
         last = Some(order);
     }
+    // Beside what programs read: nothing carries an order to the other nodes.
     if let Some(order) = last {
-        // Beside what programs read.
-        eprintln!("{}", on_this_node(&order.to_string()));
+        eprintln!(
+            "note: on this node alone; in Kubernetes, on all nodes there are now: kubectl get pods -A -l \
+             app.kubernetes.io/name=redirector --no-headers | while read -r namespace pod _; do kubectl \
+             exec -n \"$namespace\" \"$pod\" </dev/null -- redirector {order}; done"
+        );
     }
     Ok(())
-}
-
-/// An order is a node's own: nothing carries it to the others.
-fn on_this_node(command: &str) -> String {
-    format!(
-        "note: on this node alone; in Kubernetes, on all nodes there are now: kubectl get pods -A -l \
-         app.kubernetes.io/name=redirector --no-headers | while read -r namespace pod _; do kubectl \
-         exec -n \"$namespace\" \"$pod\" </dev/null -- redirector {command}; done"
-    )
 }

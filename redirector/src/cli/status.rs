@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
                     "heartbeat_seconds": silence.map(|silence| silence.as_secs_f64()),
                     "lost": lost,
                     "unseen": unseen,
-                    "orders": kept.entries()?,
+                    "orders": kept.entries(),
                     "orders_error": unread,
                     "notInstalled": not_installed,
                     "services": services,

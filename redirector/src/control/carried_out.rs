@@ -1,6 +1,6 @@
 //! What an order came to, as the control socket tells it.
 
-use redirector_core::{input::Verb, state::Extent};
+use redirector_core::input::Verb;
 use serde::{Deserialize, Serialize};
 
 /// An order that was carried out.
@@ -49,18 +49,6 @@ pub enum Effect {
         /// Something was forced or held back.
         had_any: bool,
     },
-}
-
-impl Effect {
-    pub(crate) fn drained(extent: Extent, was_in_force: bool) -> Self {
-        let Extent { backends, services, drained: _ } = extent;
-        Self::Drained { was_in_force, backends, services }
-    }
-
-    pub(crate) fn undrained(extent: Extent) -> Self {
-        let Extent { backends, services, drained } = extent;
-        Self::Undrained { backends, services, still_drained: drained }
-    }
 }
 
 impl std::fmt::Display for Effect {

@@ -40,12 +40,6 @@ impl Client {
         Self { socket: path.to_owned(), timeout: ANSWER_TIMEOUT }
     }
 
-    /// Waits so long for an answer, instead of 10 s.
-    #[must_use]
-    pub fn with_timeout(self, timeout: Duration) -> Self {
-        Self { timeout, ..self }
-    }
-
     /// Has an order carried out; when this returns, these are in force and kept: the order itself, or
     /// one for each port of the service that it names.
     ///
@@ -112,7 +106,7 @@ impl Client {
     ///
     /// There is no agent, it does not answer soon, or it is one before this one.
     pub fn not_installed(&self) -> Result<Vec<NotInstalled>> {
-        self.clone().with_timeout(STATUS_TIMEOUT).get("/not-installed")
+        Self { timeout: STATUS_TIMEOUT, ..self.clone() }.get("/not-installed")
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
@@ -188,7 +182,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("control.sock");
         let _stopped = UnixListener::bind(&path).expect("a socket");
-        let client = Client::new(&path).with_timeout(Duration::from_millis(50));
+        let client = Client { timeout: Duration::from_millis(50), ..Client::new(&path) };
         let asked = client.orders().expect_err("no answer").to_string();
         assert!(asked.contains("has not answered for 50ms: it is stopped, or hangs"), "{asked}");
         let order = Verb::Drain("node=n9".parse().expect("a subject"));

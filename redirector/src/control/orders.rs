@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use redirector_core::input::Verb;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tracing::warn;
 
 use super::{clear, kept};
@@ -41,13 +41,9 @@ pub struct Kept {
 
 impl Kept {
     /// All entries, as the file has them.
-    ///
-    /// # Errors
-    ///
-    /// Never in practice.
-    pub fn entries(&self) -> Result<Vec<Value>> {
-        let Self { orders, foreign } = self;
-        entries(orders, foreign)
+    #[must_use]
+    pub fn entries(&self) -> Vec<Value> {
+        entries(&self.orders, &self.foreign)
     }
 }
 
@@ -128,7 +124,7 @@ impl Orders {
         if self.is_unread {
             self.move_aside()?;
         }
-        let entries = entries(orders, &self.foreign)?;
+        let entries = entries(orders, &self.foreign);
         kept::replace(&self.path, &self.beside(), &entries)
             .with_context(|| format!("cannot write {}", self.path.display()))
     }
@@ -167,13 +163,8 @@ impl Orders {
     }
 }
 
-fn entries(orders: &[Verb], foreign: &[Value]) -> Result<Vec<Value>> {
-    let orders: Vec<Value> = orders
-        .iter()
-        .map(serde_json::to_value)
-        .collect::<Result<_, _>>()
-        .context("cannot write an order")?;
-    Ok(orders.into_iter().chain(foreign.iter().cloned()).collect())
+fn entries(orders: &[Verb], foreign: &[Value]) -> Vec<Value> {
+    orders.iter().map(|order| json!(order)).chain(foreign.iter().cloned()).collect()
 }
 
 #[cfg(test)]

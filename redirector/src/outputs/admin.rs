@@ -113,7 +113,7 @@ fn answer<T: std::fmt::Display, E: std::fmt::Display>(answer: Result<T, E>) -> R
 async fn metrics(State(served): State<Arc<Served>>) -> Response {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let Served { outputs, page } = &*served;
-    match page.as_of(Instant::now(), || outputs.metrics().render()).await {
+    match page.as_of(Instant::now(), || outputs.metrics.render()).await {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the kernel's counters cannot be read\n")
             .into_response(),

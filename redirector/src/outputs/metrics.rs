@@ -11,7 +11,7 @@ use std::{
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _},
+    encoding::{DescriptorEncoder, EncodeMetric as _},
     metrics::{
         counter::ConstCounter, counter::Counter, family::Family, gauge::Gauge, histogram::Histogram,
     },
@@ -27,25 +27,18 @@ use crate::{datapath::Counters, sources::kube::Counts};
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    transitions: Family<Kind, Counter>,
+    transitions: Family<Label, Counter>,
     writes: Counter,
     plans: Histogram,
-    used: Family<Map, Gauge>,
-    capacity: Family<Map, Gauge>,
+    used: Family<Label, Gauge>,
+    capacity: Family<Label, Gauge>,
     rejected: Gauge,
     lost: Gauge,
     unapplied: Gauge,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Kind {
-    kind: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Map {
-    map: &'static str,
-}
+/// The label of a family, and its value.
+type Label = [(&'static str, &'static str); 1];
 
 impl Metrics {
     /// All zero; `counters` are the kernel's, `reload_failures` the file source's,
@@ -140,7 +133,7 @@ impl Metrics {
             Transition::Ordered(_) => "ordered",
             Transition::Rejected { .. } => "rejected",
         };
-        self.transitions.get_or_create(&Kind { kind }).inc();
+        self.transitions.get_or_create(&[("kind", kind)]).inc();
     }
 
     pub(super) fn lost(&self, count: usize) {
@@ -165,8 +158,8 @@ impl Metrics {
     pub(super) fn reconciled(&self, installed: &Installed, rejected: usize) {
         self.rejected.set(rejected as i64);
         for (map, used, capacity) in room(installed) {
-            self.used.get_or_create(&Map { map }).set(i64::from(used));
-            self.capacity.get_or_create(&Map { map }).set(i64::from(capacity));
+            self.used.get_or_create(&[("map", map)]).set(i64::from(used));
+            self.capacity.get_or_create(&[("map", map)]).set(i64::from(capacity));
         }
     }
 }

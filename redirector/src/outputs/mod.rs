@@ -23,7 +23,8 @@ use crate::sources::{Left, Shortfall};
 /// What the agent tells, and everybody else may read.
 #[derive(Debug)]
 pub struct Outputs {
-    metrics: Metrics,
+    /// To be counted and rendered.
+    pub metrics: Metrics,
     started: Instant,
     last_beat_ms: AtomicU64,
     is_ready: AtomicBool,
@@ -80,12 +81,6 @@ impl Outputs {
     /// Ready from now on: what was pinned is in force, whatever the source will say.
     pub fn is_served(&self) {
         self.is_ready.store(true, Ordering::Relaxed);
-    }
-
-    /// The metrics, to be counted and rendered.
-    #[must_use]
-    pub fn metrics(&self) -> &Metrics {
-        &self.metrics
     }
 
     /// The main loop is alive.

@@ -24,5 +24,17 @@ pub struct Shortfall {
     pub file: Option<(String, String)>,
 }
 
+/// Characters of a foreign text that a message shows.
+const SHOWN: usize = 80;
+
+/// A text that a tenant chose, on one line and not too long for a message.
+fn shown(text: &str) -> String {
+    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// Kept up to date by the source.
 pub type Left = Arc<RwLock<Shortfall>>;

@@ -1,6 +1,9 @@
 //! Reads the backends of one service.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt,
+};
 
 use redirector_common::{MAX_TIER_ENTRIES, MAX_TIERS};
 use redirector_core::service::{Backend, BackendRef, Frontend, Locality, Protocol, Rank};
@@ -8,7 +11,7 @@ use redirector_core::service::{Backend, BackendRef, Frontend, Locality, Protocol
 use super::{
     address,
     fields::Fields,
-    tree::{Text, Tree},
+    tree::{Position, Text, Tree},
     validate::Validation,
 };
 
@@ -37,13 +40,12 @@ impl Backends<'_> {
             match lines.entry(found.backend) {
                 Entry::Vacant(free) => _ = free.insert(position.line),
                 Entry::Occupied(taken) => {
+                    let line = taken.get();
                     let message = format_args!(
-                        "{}: backend {address} is already at line {}; for a larger share give it a \
-                         weight",
-                        self.label,
-                        taken.get()
+                        "backend {address} is already at line {line}; for a larger share give it \
+                         a weight"
                     );
-                    self.validation.problems.add(position, message);
+                    self.problem(position, message);
                     continue;
                 }
             }
@@ -53,21 +55,19 @@ impl Backends<'_> {
             *count += 1;
             if *count == MAX_TIER_ENTRIES + 1 {
                 let message = format_args!(
-                    "{}: more than {MAX_TIER_ENTRIES} backends in one place; split the service",
-                    self.label
+                    "more than {MAX_TIER_ENTRIES} backends in one place; split the service"
                 );
-                self.validation.problems.add(position, message);
+                self.problem(position, message);
             }
             backends.push(found);
         }
         if let Some(first) = list.get(MAX_TIER_ENTRIES * MAX_TIERS) {
             let message = format_args!(
-                "{}: {} backends; at most {} fit ({MAX_TIERS} tiers of {MAX_TIER_ENTRIES})",
-                self.label,
+                "{} backends; at most {} fit ({MAX_TIERS} tiers of {MAX_TIER_ENTRIES})",
                 list.len(),
                 MAX_TIER_ENTRIES * MAX_TIERS
             );
-            self.validation.problems.add(first.position, message);
+            self.problem(first.position, message);
         }
         backends
     }
@@ -77,9 +77,7 @@ impl Backends<'_> {
         let problems = &mut self.validation.problems;
         let fields = Fields::of(tree, FIELDS, problems)?;
         let Some(address) = fields.text("address", problems).ok()? else {
-            let message =
-                format_args!("{}: a backend has no address; write ADDRESS:PORT", self.label);
-            problems.add(tree.position, message);
+            self.problem(tree.position, "a backend has no address; write ADDRESS:PORT");
             return None;
         };
         let weight = self.weight(&fields, address);
@@ -89,16 +87,15 @@ impl Backends<'_> {
     }
 
     fn backend(&mut self, text: Text<'_>) -> Option<BackendRef> {
-        let Validation { allow_loopback, problems, frontends, .. } = &mut *self.validation;
-        let (label, protocol) = (self.label, self.protocol);
         let (address, port) = match address::backend(text.value) {
             Ok(found) => found,
             Err(why) => {
-                let message = format_args!("{label}: backend {text:?} {why}");
-                problems.add(text.position, message);
+                self.problem(text.position, format_args!("backend {text:?} {why}"));
                 return None;
             }
         };
+        let (label, protocol) = (self.label, self.protocol);
+        let Validation { allow_loopback, problems, frontends, .. } = &mut *self.validation;
         if let Some(why) = address::objection(address, *allow_loopback) {
             problems.add(text.position, format_args!("{label}: backend {text} {why}"));
         }
@@ -114,18 +111,21 @@ impl Backends<'_> {
     }
 
     fn weight(&mut self, fields: &Fields<'_>, address: Text<'_>) -> u16 {
-        let problems = &mut self.validation.problems;
-        let Ok(Some(weight)) = fields.text("weight", problems) else { return 1 };
+        let written = fields.text("weight", &mut self.validation.problems);
+        let Ok(Some(weight)) = written else { return 1 };
         if let Ok(found @ 1..) = weight.value.parse() {
             return found;
         }
         let message = format_args!(
-            "{}: backend {address}: weight {weight} is not between 1 and 65535; to give it \
-             nothing, leave it out",
-            self.label
+            "backend {address}: weight {weight} is not between 1 and 65535; to give it nothing, \
+             leave it out"
         );
-        problems.add(weight.position, message);
+        self.problem(weight.position, message);
         1
+    }
+
+    fn problem(&mut self, position: Position, message: impl fmt::Display) {
+        self.validation.problems.add(position, format_args!("{}: {message}", self.label));
     }
 
     fn locality(&mut self, fields: &Fields<'_>, address: Text<'_>) -> Locality {

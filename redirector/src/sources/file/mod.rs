@@ -81,9 +81,10 @@ pub fn parse(path: &str, text: &str) -> Result<Config, Invalid> {
     if text.trim().is_empty() {
         return Err(Invalid::whole(path, "the file is empty; write `services: []` for none"));
     }
-    let tree: Tree<'_> = serde_saphyr::from_str_with_options(text, options())
+    let mut tree: Tree<'_> = serde_saphyr::from_str_with_options(text, options())
         .map_err(|error| Invalid::yaml(path, &error))?;
-    validate::validate(path, &tree.with_plain_texts(text))
+    tree.take_plain_texts(text);
+    validate::validate(path, &tree)
 }
 
 /// A file is as large as [`read()`] allows, so size needs no budget; repetition through aliases

@@ -31,22 +31,6 @@ impl Names {
         self.0.insert(Arc::clone(&name));
         Some(name)
     }
-
-    /// The name of a node, zone, region or cluster, which has no `/`.
-    pub fn place(
-        &mut self,
-        text: Text<'_>,
-        what: impl fmt::Display,
-        problems: &mut Problems,
-    ) -> Option<Arc<str>> {
-        if text.value.contains('/') {
-            let why = "contains '/', which separates the name of a cluster from that of a node or \
-                       zone; use another character";
-            problems.add(text.position, format_args!("{what} {why}"));
-            return None;
-        }
-        self.name(text, what, problems)
-    }
 }
 
 /// Why a text is no name.

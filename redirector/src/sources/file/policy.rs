@@ -45,8 +45,9 @@ pub(super) fn policy(
     let misshapen: BTreeSet<Position> = reading.problems.since(before).collect();
     let (policy, wrong) = spec.convert(owner.name, refer);
     for problem in wrong {
-        if !written.has(&problem.field, &misshapen) {
-            reading.add(written.position_of(&problem.field), &problem.field, &problem.message);
+        let at = written.at(&problem.field);
+        if !at.has_any(&misshapen) {
+            reading.add(at.position, &problem.field, &problem.message);
         }
     }
     match choice {
@@ -74,7 +75,7 @@ pub(super) fn refuse_redirected_probe(
     } else {
         "grpc"
     };
-    let position = written.position_of(&probe.field(kind).field("port"));
+    let position = written.at(&probe.field(kind).field("port")).position;
     for Backend { backend, .. } in backends {
         let dialled = Frontend { address: backend.address, port: *port, protocol: Protocol::Tcp };
         let Some((at, owner)) = frontends.get(&dialled) else { continue };
@@ -175,5 +176,5 @@ fn seconds(text: Text<'_>) -> Result<u32, String> {
     if found.subsec_nanos() != 0 {
         return Err(format!("{text} is not in whole seconds"));
     }
-    u32::try_from(found.as_secs()).map_err(|_| format!("{text} is too long"))
+    Ok(found.as_secs() as u32)
 }

@@ -86,15 +86,6 @@ impl Problems {
         self.found.len() + self.forgotten
     }
 
-    /// What was found, if nothing is wrong with it.
-    pub fn verdict<T>(self, path: &str, found: Option<T>) -> Result<T, Invalid> {
-        let (problems, unlisted) = self.listed();
-        match found {
-            Some(found) if problems.is_empty() => Ok(found),
-            _ => Err(Invalid { path: path.to_owned(), problems, unlisted }),
-        }
-    }
-
     /// The first ones, in the order of the file, and how many others there are.
     pub fn listed(self) -> (Vec<Problem>, usize) {
         let Self { found: mut problems, forgotten } = self;

@@ -25,30 +25,24 @@ const UNCLOSED: Duration = Duration::from_secs(2);
 
 /// Signs of change of one file.
 pub(super) struct Signs {
-    seen: watch::Receiver<Sign>,
+    /// What the last sign said: whether a process has written to the file and has not closed it.
+    being_written: watch::Receiver<bool>,
     /// Begin of the burst that is going on.
     burst: Option<Instant>,
     /// Keeps the channel open where there is no watcher.
-    _sender: watch::Sender<Sign>,
+    _sender: watch::Sender<bool>,
     _watcher: Option<RecommendedWatcher>,
-}
-
-/// The last sign.
-#[derive(Clone, Copy, Default)]
-struct Sign {
-    /// A process has written to the file and has not closed it.
-    being_written: bool,
 }
 
 impl Signs {
     /// The signs of the file at `path`. Where its directory cannot be watched there are none.
     pub fn of(path: &Path) -> Self {
-        let (sender, seen) = watch::channel(Sign::default());
+        let (sender, being_written) = watch::channel(false);
         let watcher = watch_directory(path, sender.clone());
         if let Err(error) = &watcher {
             warn!(file = %path.display(), %error, "cannot watch its directory; polling instead");
         }
-        Self { seen, burst: None, _sender: sender, _watcher: watcher.ok() }
+        Self { being_written, burst: None, _sender: sender, _watcher: watcher.ok() }
     }
 
     /// Waits for a sign, then for the end of its burst. Cancel safe: a burst goes on.
@@ -56,16 +50,16 @@ impl Signs {
         loop {
             let Some(begin) = self.burst else {
                 // Cannot fail: the sender is ours.
-                let _ = self.seen.changed().await;
+                let _ = self.being_written.changed().await;
                 self.burst = Some(Instant::now());
                 continue;
             };
-            let quiet = if self.seen.borrow_and_update().being_written {
+            let quiet = if *self.being_written.borrow_and_update() {
                 UNCLOSED
             } else {
                 QUIET.min(LONGEST.saturating_sub(begin.elapsed()))
             };
-            if timeout(quiet, self.seen.changed()).await.is_err() {
+            if timeout(quiet, self.being_written.changed()).await.is_err() {
                 self.burst = None;
                 return;
             }
@@ -78,10 +72,10 @@ impl Signs {
     }
 }
 
-fn watch_directory(path: &Path, sender: watch::Sender<Sign>) -> notify::Result<RecommendedWatcher> {
+fn watch_directory(path: &Path, sender: watch::Sender<bool>) -> notify::Result<RecommendedWatcher> {
     let own_name = path.file_name().map(OsString::from);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        let sign = event.map_or(Some(Sign::default()), |event| {
+        let sign = event.map_or(Some(false), |event| {
             let own = event.paths.iter().any(|path| path.file_name() == own_name.as_deref());
             sign(event.kind, own)
         });
@@ -99,15 +93,16 @@ fn watch_directory(path: &Path, sender: watch::Sender<Sign>) -> notify::Result<R
 
 /// What an event in the directory says of the file, which is its subject if `own`. Of other names
 /// only their coming and going matters: one may be a link on the way to the file.
-fn sign(kind: EventKind, own: bool) -> Option<Sign> {
-    let being_written = match kind {
-        EventKind::Create(_) => own,
-        EventKind::Modify(ModifyKind::Data(_)) if own => true,
-        EventKind::Modify(ModifyKind::Name(_)) | EventKind::Remove(_) => false,
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) if own => false,
-        EventKind::Modify(ModifyKind::Metadata(_)) if own => false,
-        EventKind::Any | EventKind::Other => false,
-        _ => return None,
-    };
-    Some(Sign { being_written })
+fn sign(kind: EventKind, own: bool) -> Option<bool> {
+    match kind {
+        EventKind::Create(_) => Some(own),
+        EventKind::Modify(ModifyKind::Data(_)) if own => Some(true),
+        EventKind::Access(AccessKind::Close(AccessMode::Write))
+        | EventKind::Modify(ModifyKind::Metadata(_)) => own.then_some(false),
+        EventKind::Modify(ModifyKind::Name(_))
+        | EventKind::Remove(_)
+        | EventKind::Any
+        | EventKind::Other => Some(false),
+        _ => None,
+    }
 }

@@ -9,8 +9,7 @@ use serde::{
 };
 use serde_saphyr::{Location, Spanned};
 
-/// Characters of a value that a message shows.
-const SHOWN: usize = 80;
+use crate::sources::shown;
 
 /// Line and column, both from 1, the column in characters. Line 0 is the file as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,9 +43,7 @@ pub(super) struct Text<'t> {
 /// The text as it is written, on one line and not too long for a message.
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.value.char_indices().nth(SHOWN).map_or(self.value.len(), |(end, _)| end);
-        write!(f, "{}", self.value[..shown].escape_debug())?;
-        if shown < self.value.len() { f.write_str("…") } else { Ok(()) }
+        f.write_str(&shown(self.value))
     }
 }
 
@@ -78,12 +75,7 @@ enum Node<'a> {
 
 impl<'a> Tree<'a> {
     /// Takes the text of numbers and booleans from `file`, which the tree was read from.
-    pub fn with_plain_texts(mut self, file: &'a str) -> Self {
-        self.take_plain_texts(file);
-        self
-    }
-
-    fn take_plain_texts(&mut self, file: &'a str) {
+    pub fn take_plain_texts(&mut self, file: &'a str) {
         match &mut self.node {
             Node::Absent | Node::Text(_) => {}
             Node::Plain(bytes) => {
@@ -130,17 +122,8 @@ impl Tree<'_> {
         (!found.is_absent()).then_some(found)
     }
 
-    /// Where `field` stands; of a field that is not there, what should hold it.
-    pub fn position_of(&self, field: &Field) -> Position {
-        self.at(field).position
-    }
-
-    /// Whether any of these positions is there, where `field` stands, or in it.
-    pub fn has(&self, field: &Field, positions: &BTreeSet<Position>) -> bool {
-        self.at(field).has_any(positions)
-    }
-
-    fn has_any(&self, positions: &BTreeSet<Position>) -> bool {
+    /// Whether any of these positions is its own, or in it.
+    pub fn has_any(&self, positions: &BTreeSet<Position>) -> bool {
         let lists = self.list().into_iter().flatten();
         let mut entries = self.entries().into_iter().flatten();
         positions.contains(&self.position)
@@ -149,7 +132,7 @@ impl Tree<'_> {
     }
 
     /// What stands where `field` is; of a field that is not there, what should hold it.
-    fn at(&self, field: &Field) -> &Self {
+    pub fn at(&self, field: &Field) -> &Self {
         let mut found = self;
         for segment in &field.0 {
             let inner = match segment {

@@ -29,8 +29,10 @@ const SERVICE: &[&str] = &["name", "frontends", "affinity", "backends", "policy"
 /// The whole file, or all of its problems.
 pub(super) fn validate(path: &str, file: &Tree<'_>) -> Result<Config, Invalid> {
     let mut validation = Validation::default();
-    let config = validation.file(file);
-    validation.problems.verdict(path, config)
+    validation.file(file).ok_or_else(|| {
+        let (problems, unlisted) = validation.problems.listed();
+        Invalid { path: path.to_owned(), problems, unlisted }
+    })
 }
 
 /// What is known of a file, and what is wrong with it.
@@ -87,7 +89,13 @@ impl Validation {
         let Self { names, problems, .. } = self;
         let mut place = |field| {
             let name = fields.text(field, problems).ok()??;
-            names.place(name, format_args!("{of}: {field}"), problems)
+            if name.value.contains('/') {
+                let why = "contains '/', which separates the name of a cluster from that of a node \
+                           or zone; use another character";
+                problems.add(name.position, format_args!("{of}: {field} {why}"));
+                return None;
+            }
+            names.name(name, format_args!("{of}: {field}"), problems)
         };
         Locality {
             node: place(node),

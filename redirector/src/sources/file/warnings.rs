@@ -62,19 +62,15 @@ impl<'a> Of<'a> {
         }
         match &rule.members {
             Members::Within(_) => {}
-            Members::Service(other) => match backends_of(other) {
-                Some(1..) => {}
-                Some(_) => {
-                    let why =
-                        format_args!("tier {name:?} is empty: service {other} has no backends");
-                    self.warn(&field.field("service"), why);
-                }
-                None => {
-                    let why =
-                        format_args!("tier {name:?} is empty: service {other} is not listed here");
-                    self.warn(&field.field("service"), why);
-                }
-            },
+            Members::Service(other) => {
+                let why = match backends_of(other) {
+                    Some(1..) => return,
+                    Some(_) => "has no backends",
+                    None => "is not listed here",
+                };
+                let why = format_args!("tier {name:?} is empty: service {other} {why}");
+                self.warn(&field.field("service"), why);
+            }
             Members::Named { zones, regions, clusters } => {
                 let own = self.node.cluster.as_ref();
                 let is_missing = self
@@ -137,7 +133,7 @@ impl<'a> Of<'a> {
     }
 
     fn warn(&mut self, field: &Field, message: std::fmt::Arguments<'_>) {
-        let position = self.tree.position_of(field);
+        let position = self.tree.at(field).position;
         self.warnings.add(position, format_args!("{}: {message}", self.label));
     }
 }

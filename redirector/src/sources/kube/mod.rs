@@ -53,9 +53,12 @@ pub struct Kube {
     /// Counters of the watches for Services, slices, policies and the own Node, by kind.
     watches: [(&'static str, Arc<Stats>); 4],
     reporter: Option<Reporter>,
-    handle: Option<Handle>,
-    owner: Option<Arc<Owner>>,
-    left: Left,
+    /// Where the agent tells what has happened.
+    pub handle: Option<Handle>,
+    /// The DaemonSet that the agent belongs to, if it is known how to ask for it.
+    pub owner: Option<Arc<Owner>>,
+    /// Services that are not in the kernel as the API server has them.
+    pub left: Left,
 }
 
 impl Kube {
@@ -81,29 +84,11 @@ impl Kube {
         Ok(Self { client, options, watches, reporter, handle, owner, left: Left::default() })
     }
 
-    /// Where the agent tells what has happened.
-    #[must_use]
-    pub fn reports(&self) -> Option<Handle> {
-        self.handle.clone()
-    }
-
     /// What is counted.
     #[must_use]
     pub fn counts(&self) -> Counts {
         let watches = self.watches.clone();
         Counts { watches, reports: self.handle.as_ref().map(Handle::stats) }
-    }
-
-    /// Services that are not in the kernel as the API server has them.
-    #[must_use]
-    pub fn left(&self) -> Left {
-        Arc::clone(&self.left)
-    }
-
-    /// The DaemonSet that the agent belongs to, if it is known how to ask for it.
-    #[must_use]
-    pub fn owner(&self) -> Option<Arc<Owner>> {
-        self.owner.clone()
     }
 
     /// Starts the watches, the task that understands them, and the reporter.

@@ -21,8 +21,8 @@ pub(super) async fn ask(backend: BackendRef, probe: &Probe) -> Result<(), Failur
         match kind {
             ProbeKind::Tcp => Ok(()),
             ProbeKind::Http { path, host, status } => {
-                let question = http::Question { peer, path, host: host.as_deref() };
-                Box::pin(http::get(LimitedStream::new(stream), question, *status)).await
+                let request = http::request(peer, path, host.as_deref())?;
+                Box::pin(http::get(LimitedStream::new(stream), request, *status)).await
             }
             ProbeKind::Grpc { service } => {
                 Box::pin(grpc::check(LimitedStream::new(stream), peer, service)).await

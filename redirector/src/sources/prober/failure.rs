@@ -7,9 +7,6 @@ use std::{error::Error, io, iter};
 
 use redirector_core::input::ProbeFailure;
 
-/// Characters of a foreign text that a message shows.
-const SHOWN: usize = 80;
-
 /// Why a probe did not succeed.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -49,15 +46,6 @@ impl From<io::Error> for Failure {
             }),
         }
     }
-}
-
-/// A text that the backend chose, on one line and not too long for a message.
-pub(super) fn shown(text: &str) -> String {
-    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 /// What the system said beneath an error of a protocol, if it is that.

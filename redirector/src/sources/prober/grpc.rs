@@ -18,9 +18,10 @@ use tonic_health::pb::{
 use tower::service_fn;
 
 use super::{
-    failure::{Failure, causes, shown, system_error},
+    failure::{Failure, causes, system_error},
     limited::{LimitedStream, MAX_READ},
 };
+use crate::sources::shown;
 
 /// Asks how `service` is; the empty name is the server as a whole.
 pub(super) async fn check(

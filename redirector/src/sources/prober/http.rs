@@ -18,23 +18,13 @@ use super::{
     limited::{LimitedStream, MAX_READ},
 };
 
-/// What is asked of whom.
-pub(super) struct Question<'a> {
-    pub peer: SocketAddr,
-    /// Begins with `/`.
-    pub path: &'a str,
-    /// The `Host` header; `None` is the address.
-    pub host: Option<&'a str>,
-}
-
 /// Asks, and reads the answer to its end or to [`MAX_READ`] bytes: `healthy` are the first and the last
 /// status that is a success.
 pub(super) async fn get(
     connection: LimitedStream,
-    question: Question<'_>,
+    request: Request<Empty<Bytes>>,
     healthy: (u16, u16),
 ) -> Result<(), Failure> {
-    let request = question.request()?;
     let (mut sender, mut connection) =
         http1::handshake(TokioIo::new(connection)).await.map_err(|error| blame(&error))?;
     let mut status = None;
@@ -71,24 +61,26 @@ pub(super) async fn get(
     }
 }
 
-impl Question<'_> {
-    fn request(&self) -> Result<Request<Empty<Bytes>>, Failure> {
-        let Self { peer, path, host } = *self;
-        let host = match host {
-            Some(host) => host.to_owned(),
-            None if peer.port() == 80 && peer.is_ipv6() => format!("[{}]", peer.ip()),
-            None if peer.port() == 80 => peer.ip().to_string(),
-            None => peer.to_string(),
-        };
-        Request::get(path)
-            .header(HOST, host)
-            .header(USER_AGENT, concat!("redirector-probe/", env!("CARGO_PKG_VERSION")))
-            .header(ACCEPT, "*/*")
-            .header(CONNECTION, "close")
-            .body(Empty::new())
-            // The sources refuse such paths and hosts.
-            .map_err(|error| Failure::Local(std::io::Error::other(error)))
-    }
+/// What is asked: `path` begins with `/`, and without a `host` the `Host` header is the address.
+pub(super) fn request(
+    peer: SocketAddr,
+    path: &str,
+    host: Option<&str>,
+) -> Result<Request<Empty<Bytes>>, Failure> {
+    let host = match host {
+        Some(host) => host.to_owned(),
+        None if peer.port() == 80 && peer.is_ipv6() => format!("[{}]", peer.ip()),
+        None if peer.port() == 80 => peer.ip().to_string(),
+        None => peer.to_string(),
+    };
+    Request::get(path)
+        .header(HOST, host)
+        .header(USER_AGENT, concat!("redirector-probe/", env!("CARGO_PKG_VERSION")))
+        .header(ACCEPT, "*/*")
+        .header(CONNECTION, "close")
+        .body(Empty::new())
+        // The sources refuse such paths and hosts.
+        .map_err(|error| Failure::Local(std::io::Error::other(error)))
 }
 
 fn judge(status: StatusCode, (first, last): (u16, u16)) -> Result<(), Failure> {

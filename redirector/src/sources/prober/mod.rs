@@ -58,14 +58,6 @@ struct Running {
     begun: HashMap<Id, (Begun, AbortHandle)>,
 }
 
-/// One probe, and where its result goes.
-struct Asking {
-    backend: BackendRef,
-    probe: Probe,
-    results: mpsc::Sender<Input>,
-    local_failures: Arc<AtomicU64>,
-}
-
 impl Prober {
     /// Results go to `results`; at most `at_once` probes, at least one, are under way at any
     /// moment. They are divided among the owners of the backends; some are kept for urgent ones.
@@ -114,13 +106,8 @@ impl Prober {
     fn begin(&self, running: &mut Running) {
         let Running { schedule, tasks, begun } = running;
         while let Some(next) = schedule.begin(Instant::now()) {
-            let asking = Asking {
-                backend: next.backend,
-                probe: next.probe.clone(),
-                results: self.results.clone(),
-                local_failures: Arc::clone(&self.local_failures),
-            };
-            let task = tasks.spawn(asking.run());
+            let (results, failures) = (self.results.clone(), Arc::clone(&self.local_failures));
+            let task = tasks.spawn(report(next.backend, next.probe.clone(), results, failures));
             begun.insert(task.id(), (next, task));
         }
     }
@@ -145,23 +132,24 @@ impl Running {
     }
 }
 
-impl Asking {
-    /// Asks, reports, and says whether the backend is well; `None` is that this machine could not
-    /// ask.
-    async fn run(self) -> Option<bool> {
-        let Self { backend, probe, results, local_failures } = self;
-        let outcome = match ask(backend, &probe).await {
-            Ok(()) => Ok(()),
-            Err(Failure::Backend(failure)) => Err(failure),
-            Err(Failure::Local(error)) => {
-                let total = local_failures.fetch_add(1, Ordering::Relaxed) + 1;
-                debug!(%backend, %error, total, "could not probe");
-                return None;
-            }
-        };
-        let answered = outcome.is_ok();
-        // The receiver may be gone: then the prober ends.
-        _ = results.send(Input::Probed { backend, outcome }).await;
-        Some(answered)
-    }
+/// Asks, reports, and says whether the backend is well; `None` is that this machine could not ask.
+async fn report(
+    backend: BackendRef,
+    probe: Probe,
+    results: mpsc::Sender<Input>,
+    local_failures: Arc<AtomicU64>,
+) -> Option<bool> {
+    let outcome = match ask(backend, &probe).await {
+        Ok(()) => Ok(()),
+        Err(Failure::Backend(failure)) => Err(failure),
+        Err(Failure::Local(error)) => {
+            let total = local_failures.fetch_add(1, Ordering::Relaxed) + 1;
+            debug!(%backend, %error, total, "could not probe");
+            return None;
+        }
+    };
+    let answered = outcome.is_ok();
+    // The receiver may be gone: then the prober ends.
+    _ = results.send(Input::Probed { backend, outcome }).await;
+    Some(answered)
 }

@@ -20,7 +20,7 @@ use redirector_core::{
 };
 use tokio::{sync::mpsc, time::timeout};
 
-use super::Asking;
+use super::report;
 
 use self::loopback::{
     BlackHole, DEADLINE, PORT, Probes, accepting, at, connecting, eventually, failed, order,
@@ -218,12 +218,7 @@ async fn the_prober_ends_when_nobody_wants_or_hears_it() {
 async fn a_probe_under_way_takes_no_more_than_a_kibibyte() {
     let (results, _inbox) = mpsc::channel(1);
     let kind = ProbeKind::Http { path: "/".into(), host: None, status: (200, 399) };
-    let asking = Asking {
-        backend: at(19, 1),
-        probe: Probe { kind, ..FAST },
-        results,
-        local_failures: Arc::default(),
-    };
-    let size = size_of_val(&asking.run());
+    let asking = report(at(19, 1), Probe { kind, ..FAST }, results, Arc::default());
+    let size = size_of_val(&asking);
     assert!(size <= 1_024, "{size} bytes");
 }
