@@ -9,10 +9,11 @@ use redirector_core::{
     service::{BackendRef, Service, ServiceRef},
     tables::{ServiceTables, Table},
 };
+use redirector_kube::index::PortState;
 use tracing::warn;
 
 use super::Agent;
-use crate::control::{Ask, Health, Snapshot, nowhere, there_are};
+use crate::control::{Ask, Snapshot, nowhere, there_are};
 
 /// So many backends are copied for a question before the agent looks at its news again; those of one
 /// service, at most 65,535, always together.
@@ -55,7 +56,7 @@ impl Agent {
         }
     }
 
-    fn health(&self, service: &ServiceRef) -> Option<Health> {
+    fn health(&self, service: &ServiceRef) -> Option<PortState> {
         let tables = self.state.tables();
         let of = tables.services.get(service)?;
         let tiers = of.v4.tiers.iter().chain(&of.v6.tiers);
@@ -66,9 +67,9 @@ impl Agent {
         };
         let lost = self.outputs.lost().map(|lost| lost.to_string());
         let not_installed = lost.or_else(|| Some(self.not_installed(service)?.why));
-        Some(Health {
+        Some(PortState {
             is_programmed: not_installed.is_none(),
-            not_installed,
+            not_installed: not_installed.map(Into::into),
             away: away(of),
             vacancies: self.state.vacancies(service),
             backends: backends.len(),

@@ -20,13 +20,11 @@ mod socket;
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use anyhow::{Context as _, Result};
-use redirector_core::{
-    explain::NotInstalled, failover::vacancies::Vacancy, input::Verb, service::ServiceRef,
-};
+use redirector_core::{explain::NotInstalled, input::Verb, service::ServiceRef};
+use redirector_kube::index::PortState;
 use tokio::sync::oneshot;
 
 pub use alike::there_are;
@@ -60,25 +58,7 @@ pub enum Ask {
     /// What do services want that the kernel does not have?
     NotInstalled(oneshot::Sender<Vec<NotInstalled>>),
     /// How are these? In their order; `None` is one that is not known.
-    Health(Vec<ServiceRef>, oneshot::Sender<Vec<Option<Health>>>),
-}
-
-/// What has become of a service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Health {
-    /// The kernel has what the state wants of it.
-    pub is_programmed: bool,
-    /// Why the kernel has not, and will not before something changes.
-    pub not_installed: Option<String>,
-    /// The tier that carries the load, and the earlier one with backends that should: of each family
-    /// in which they are not the same.
-    pub away: Vec<(Arc<str>, Arc<str>)>,
-    /// Tiers that have no backend, and why.
-    pub vacancies: Vec<Vacancy>,
-    /// Backends of all its tiers, of both families.
-    pub backends: usize,
-    /// Those of them without an objection.
-    pub healthy: usize,
+    Health(Vec<ServiceRef>, oneshot::Sender<Vec<Option<PortState>>>),
 }
 
 /// Where the socket and the orders are.

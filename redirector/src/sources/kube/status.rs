@@ -1,14 +1,11 @@
 //! What is to be said of policies, from what the index and the agent's task know.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+use std::sync::atomic::Ordering;
 
-use redirector_kube::{
-    index::{Index, PortState},
-    report::Handle,
-};
+use redirector_kube::{index::Index, report::Handle};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::control::{Ask, Health};
+use crate::control::Ask;
 
 /// Hands the statuses of all policies to the reporter, if this agent writes them.
 pub(super) async fn tell(index: &Index, handle: &Handle, asks: &mpsc::Sender<Ask>) {
@@ -21,17 +18,7 @@ pub(super) async fn tell(index: &Index, handle: &Handle, asks: &mpsc::Sender<Ask
         return;
     }
     let Ok(told) = told.await else { return };
-    let states: BTreeMap<_, _> = services
-        .into_iter()
-        .zip(told)
-        .filter_map(|(service, health)| {
-            let Health { is_programmed, not_installed, away, vacancies, backends, healthy } =
-                health?;
-            let not_installed = not_installed.map(Into::into);
-            let state =
-                PortState { is_programmed, not_installed, away, vacancies, backends, healthy };
-            Some((service, state))
-        })
-        .collect();
+    let states = services.into_iter().zip(told);
+    let states = states.filter_map(|(service, state)| Some((service, state?))).collect();
     handle.statuses(index.statuses(&states));
 }
