@@ -66,7 +66,7 @@ pub enum News {
 }
 
 /// Everything that the watches have said, and what the core was told of it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Index {
     settings: Settings,
     cache: Cache,
@@ -111,28 +111,7 @@ impl Index {
     /// An index that knows nothing yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self {
-            settings,
-            cache: Cache::default(),
-            policies: Policies::default(),
-            node: None,
-            told_regions: None,
-            regions: BTreeMap::new(),
-            synced: Synced::default(),
-            touched: BTreeSet::new(),
-            are_all_touched: false,
-            adoptions: BTreeMap::new(),
-            demanded: Demand::default(),
-            referrers: BTreeMap::new(),
-            claims: Claims::default(),
-            linked: BTreeMap::new(),
-            left: BTreeSet::new(),
-            unplaced: BTreeMap::new(),
-            published: None,
-            notices: BTreeMap::new(),
-            unreadable: BTreeMap::new(),
-            api_servers: Vec::new(),
-        }
+        Self { settings, ..Self::default() }
     }
 
     /// Takes in what a watch has to say.
