@@ -104,7 +104,6 @@ pub struct Index {
 struct Synced {
     services: bool,
     slices: bool,
-    policies: bool,
 }
 
 impl Index {
@@ -130,7 +129,6 @@ impl Index {
                 }
             }
             News::Policies(batch) => {
-                self.synced.policies |= batch.is_synced;
                 self.touched.extend(self.policies.take(batch));
             }
             News::Node(batch) => {
@@ -151,9 +149,10 @@ impl Index {
     /// a whole and the own Node has been heard of; then where this agent runs and all there is;
     /// then differences.
     pub fn inputs(&mut self) -> Vec<Input> {
-        let Synced { services: true, slices: true, policies: true } = self.synced else {
+        let Synced { services: true, slices: true } = self.synced else { return Vec::new() };
+        if !self.policies.is_synced() {
             return Vec::new();
-        };
+        }
         let Some(node) = self.node.clone() else { return Vec::new() };
         let place = ports::place(self, &node);
         let (place_before, published) = self.published.take().unzip();
