@@ -126,13 +126,7 @@ fn table(
         .zip(&counts)
         .position(|(tier, count)| forced == Some(&tier.name) && count.healthy > 0);
     let allowed = |(position, tier): (usize, &Tier)| match forced {
-        Some(forced) => {
-            if position == forced {
-                100
-            } else {
-                0
-            }
-        }
+        Some(forced) => 100 * u8::from(position == forced),
         None => held.and_then(|held| held.get(&tier.name)).map_or(100, Hold::allowed),
     };
     let allowed: Vec<u8> = tiers.iter().enumerate().map(allowed).collect();

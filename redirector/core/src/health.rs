@@ -97,15 +97,6 @@ pub struct Health {
     silent: bool,
 }
 
-/// What one more outcome changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It failed once too often.
-    Ejected,
-    /// It succeeded often enough.
-    Readmitted,
-}
-
 impl Health {
     /// The health of a backend whose ejection by probes an earlier agent left in the maps.
     pub(crate) const EJECTED: Self =
@@ -150,29 +141,27 @@ impl Health {
         *self = Self { answered: self.answered, ..Self::default() };
     }
 
-    /// Takes in a success. An ejected backend is back after `healthy` in a row.
-    pub const fn succeeded(&mut self, healthy: u8) -> Option<Change> {
+    /// Takes in a success. Returns whether it re-admits the backend: one that is ejected is back
+    /// after `healthy` in a row.
+    pub const fn succeeded(&mut self, healthy: u8) -> bool {
         self.answered = true;
         self.failures = 0;
         self.successes = self.successes.saturating_add(1);
-        if self.ejected && self.successes >= healthy {
-            self.ejected = false;
-            return Some(Change::Readmitted);
-        }
-        None
+        let is_back = self.ejected && self.successes >= healthy;
+        self.ejected &= !is_back;
+        is_back
     }
 
-    /// Takes in a failure. The backend is out after `unhealthy` in a row, if it has ever answered;
-    /// `None` never ejects, and then the next failure may.
-    pub fn failed(&mut self, failure: &ProbeFailure, unhealthy: Option<u8>) -> Option<Change> {
+    /// Takes in a failure. Returns whether it ejects the backend: one that has ever answered is out
+    /// after `unhealthy` in a row; `None` never ejects, and then the next failure may.
+    pub fn failed(&mut self, failure: &ProbeFailure, unhealthy: Option<u8>) -> bool {
         self.successes = 0;
         self.silent = *failure == ProbeFailure::TimedOut && (self.silent || self.failures == 0);
         self.failures = self.failures.saturating_add(1);
         let is_enough = unhealthy.is_some_and(|unhealthy| self.failures >= unhealthy);
-        (self.answered && !self.ejected && is_enough).then(|| {
-            self.ejected = true;
-            Change::Ejected
-        })
+        let is_out = self.answered && !self.ejected && is_enough;
+        self.ejected |= is_out;
+        is_out
     }
 }
 
@@ -203,7 +192,7 @@ mod tests {
         let mut health = WELL;
         let outcomes = [false, true, false, true, false, false, false];
         let changes = outcomes.map(|success| probed(&mut health, success, &PROBE));
-        assert_eq!(changes, [None, None, None, None, None, Some(Change::Ejected), None]);
+        assert_eq!(changes, [false, false, false, false, false, true, false]);
         assert!(health.is_ejected());
     }
 
@@ -212,7 +201,7 @@ mod tests {
         let mut health = Health::EJECTED;
         let outcomes = [true, true, false, true, true, true, true];
         let changes = outcomes.map(|success| probed(&mut health, success, &PROBE));
-        assert_eq!(changes, [None, None, None, None, None, Some(Change::Readmitted), None]);
+        assert_eq!(changes, [false, false, false, false, false, true, false]);
         assert!(!health.is_ejected());
     }
 
@@ -220,13 +209,13 @@ mod tests {
     fn what_has_never_answered_is_unknown_however_often_it_fails() {
         let mut health = Health::default();
         for _ in 0..1_000 {
-            assert_eq!(probed(&mut health, false, &PROBE), None);
+            assert!(!probed(&mut health, false, &PROBE));
             assert_eq!(health.as_probes_see_it(), ProbeHealth::Unknown);
         }
         probed(&mut health, true, &PROBE);
         assert_eq!(health.as_probes_see_it(), ProbeHealth::Healthy);
-        assert_eq!(probed(&mut health, false, &PROBE), None, "the earlier ones do not count");
-        assert_eq!(probed(&mut health, false, &PROBE), Some(Change::Ejected));
+        assert!(!probed(&mut health, false, &PROBE), "the earlier ones do not count");
+        assert!(probed(&mut health, false, &PROBE));
         assert_eq!(health.as_probes_see_it(), ProbeHealth::Failing { failures: 2 });
     }
 
@@ -235,7 +224,7 @@ mod tests {
         let mut health = WELL;
         let changes = [None, None, None, Some(2)]
             .map(|unhealthy| health.failed(&ProbeFailure::TimedOut, unhealthy));
-        assert_eq!(changes, [None, None, None, Some(Change::Ejected)]);
+        assert_eq!(changes, [false, false, false, true]);
     }
 
     #[test]
@@ -257,8 +246,7 @@ mod tests {
     fn counting_never_overflows() {
         let mut health = WELL;
         let patient = Probe { unhealthy: 100, ..PROBE };
-        let ejections =
-            (0..1_000).filter(|_| probed(&mut health, false, &patient).is_some()).count();
+        let ejections = (0..1_000).filter(|_| probed(&mut health, false, &patient)).count();
         assert_eq!(ejections, 1);
     }
 
@@ -273,7 +261,7 @@ mod tests {
     const WELL: Health =
         Health { failures: 0, successes: 0, ejected: false, answered: true, silent: false };
 
-    fn probed(health: &mut Health, success: bool, probe: &Probe) -> Option<Change> {
+    fn probed(health: &mut Health, success: bool, probe: &Probe) -> bool {
         if success {
             health.succeeded(probe.healthy)
         } else {

@@ -147,7 +147,10 @@ pub enum Verb {
     },
     /// A service goes back to what policy and health say, at once: the end of a force, of a
     /// hold-down and of a manual fail-back's wait.
-    Failback(#[cfg_attr(feature = "serde", serde(with = "crate::text::failback"))] ServiceRef),
+    Failback {
+        /// Which service.
+        service: ServiceRef,
+    },
 }
 
 /// What can be drained.
@@ -180,7 +183,7 @@ impl Verb {
         match self {
             Self::Drain(what) => Self::Drain(what.seen_from(own)),
             Self::Undrain(what) => Self::Undrain(what.seen_from(own)),
-            Self::Force { .. } | Self::Failback(_) => self,
+            Self::Force { .. } | Self::Failback { .. } => self,
         }
     }
 }

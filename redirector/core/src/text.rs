@@ -100,7 +100,7 @@ impl fmt::Display for Verb {
             Self::Drain(subject) => write!(f, "drain {subject}"),
             Self::Undrain(subject) => write!(f, "undrain {subject}"),
             Self::Force { service, tier } => write!(f, "force {service} {tier}"),
-            Self::Failback(service) => write!(f, "failback {service}"),
+            Self::Failback { service } => write!(f, "failback {service}"),
         }
     }
 }
@@ -138,27 +138,6 @@ macro_rules! written_as_text {
 
 #[cfg(feature = "serde")]
 written_as_text!(BackendRef, Drained);
-
-/// [`Verb::Failback`] as JSON: an object with the service's name.
-#[cfg(feature = "serde")]
-pub(crate) mod failback {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use crate::service::ServiceRef;
-
-    #[derive(Serialize, Deserialize)]
-    struct Failback {
-        service: ServiceRef,
-    }
-
-    pub(crate) fn serialize<S: Serializer>(of: &ServiceRef, to: S) -> Result<S::Ok, S::Error> {
-        Failback { service: of.clone() }.serialize(to)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<ServiceRef, D::Error> {
-        Failback::deserialize(from).map(|Failback { service }| service)
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -165,7 +165,7 @@ fn a_manual_fail_back_waits_for_the_operator_and_an_automatic_one_need_not() {
         fixture.outage(1.0, 2.0);
         let until = if mode == FailbackMode::Manual { 100_000.0 } else { 10.0 };
         assert_eq!(fixture.shares_at(until), [0, 100]);
-        let verb = Verb::Failback(ServiceRef("s".into()));
+        let verb = Verb::Failback { service: ServiceRef("s".into()) };
         fixture.at(until, Input::Operator(verb.clone()));
         assert_eq!(fixture.shares(), [100, 0]);
         assert!(
@@ -251,7 +251,7 @@ fn a_forced_tier_carries_everything_while_it_has_a_healthy_backend() {
     assert_eq!(fixture.shares(), [100, 0], "what health says");
     fixture.probed_at(3.0, FAR, true);
     assert_eq!(fixture.shares(), [0, 100], "an order has no hold-down");
-    fixture.at(4.0, Input::Operator(Verb::Failback(ServiceRef("s".into()))));
+    fixture.at(4.0, Input::Operator(Verb::Failback { service: ServiceRef("s".into()) }));
     assert_eq!(fixture.shares(), [100, 0]);
     assert!(fixture.state.orders().is_empty());
 }
@@ -264,7 +264,7 @@ fn orders_for_what_is_not_there_are_rejected() {
     for (verb, object, why) in [
         (force("middle"), "s", "it has no tier \"middle\", but near, far"),
         (none, "other", "there is no such service"),
-        (Verb::Failback(other), "other", "there is no such service"),
+        (Verb::Failback { service: other }, "other", "there is no such service"),
     ] {
         fixture.happened.clear();
         fixture.at(1.0, Input::Operator(verb));
@@ -500,7 +500,7 @@ fn orders(random: &mut Random) -> Vec<Input> {
         }
     }
     if random.chance(10) {
-        orders.push(Verb::Failback(ServiceRef("shop/cart".into())));
+        orders.push(Verb::Failback { service: ServiceRef("shop/cart".into()) });
     }
     orders.into_iter().map(Input::Operator).collect()
 }

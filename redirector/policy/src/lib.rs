@@ -1,6 +1,6 @@
 //! `FailoverPolicy.spec` as one Rust type, for the file source and for the Kubernetes object.
 //!
-//! [`FailoverPolicySpec`] is what its owner writes; [`FailoverPolicySpec::policy`] validates it and
+//! [`FailoverPolicySpec`] is what its owner writes; [`FailoverPolicySpec::convert`] validates it and
 //! turns it into what the core understands; [`schema`] is its schema. [`FailoverPolicyObjectSpec`]
 //! is the same with the Services that it is for, as the object of Kubernetes has it. Nothing here
 //! reads a file or talks to an API server.

@@ -49,7 +49,7 @@ impl Agent {
                     Effect::Undrained { backends, services, still_drained: drained }
                 }
                 Verb::Force { service, tier } => self.forced(service, tier),
-                Verb::Failback(_) => Effect::FailedBack { had_any: has_changed },
+                Verb::Failback { .. } => Effect::FailedBack { had_any: has_changed },
             };
             CarriedOut { order, effect }
         });
@@ -75,8 +75,8 @@ impl Agent {
             }
             _ if was_in_force || !self.state.is_synced() => Ok(()),
             Verb::Drain(subject) => self.find(subject),
-            Verb::Failback(service) if !self.forced_services(service).is_empty() => Ok(()),
-            Verb::Force { service, .. } | Verb::Failback(service) => {
+            Verb::Failback { service } if !self.forced_services(service).is_empty() => Ok(()),
+            Verb::Force { service, .. } | Verb::Failback { service } => {
                 self.find_services(&service.0).map(|_| ())
             }
         }
@@ -97,7 +97,7 @@ impl Agent {
         self.orders_to_resume.retain(|earlier| match (order, earlier) {
             (Verb::Undrain(subject), Verb::Drain(drained)) => drain(subject) != drain(drained),
             (
-                Verb::Force { service, .. } | Verb::Failback(service),
+                Verb::Force { service, .. } | Verb::Failback { service },
                 Verb::Force { service: forced, .. },
             ) => !is_meant(&service.0, forced),
             _ => true,
@@ -126,12 +126,12 @@ impl Agent {
 
     /// The same order for each service that it means. One that means none is left to be refused.
     fn spelt_out(&self, order: &Verb) -> Vec<Verb> {
-        let (Verb::Force { service: name, .. } | Verb::Failback(name)) = order else {
+        let (Verb::Force { service: name, .. } | Verb::Failback { service: name }) = order else {
             return vec![order.clone()];
         };
         let mut services: BTreeSet<_> =
             self.find_services(&name.0).unwrap_or_default().into_iter().collect();
-        if matches!(order, Verb::Failback(_)) {
+        if matches!(order, Verb::Failback { .. }) {
             services.extend(self.forced_services(name));
         }
         if services.is_empty() {
@@ -139,7 +139,7 @@ impl Agent {
         }
         let of = |service| match order {
             Verb::Force { tier, .. } => Verb::Force { service, tier: tier.clone() },
-            _ => Verb::Failback(service),
+            _ => Verb::Failback { service },
         };
         services.into_iter().map(of).collect()
     }
@@ -150,7 +150,7 @@ impl Agent {
         let orders = self.spelt_out(order);
         if orders.len() > 1 {
             let services = orders.iter().filter_map(|order| match order {
-                Verb::Force { service, .. } | Verb::Failback(service) => Some(service.clone()),
+                Verb::Force { service, .. } | Verb::Failback { service } => Some(service.clone()),
                 Verb::Drain(_) | Verb::Undrain(_) => None,
             });
             let mut supposed = self.state.excerpt(&services.collect::<Vec<_>>());

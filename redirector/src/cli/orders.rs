@@ -65,7 +65,7 @@ pub(super) fn force(args: &ForceArgs) -> Result<()> {
 }
 
 pub(super) fn failback(args: &FailbackArgs) -> Result<()> {
-    send(&args.run, [Verb::Failback(ServiceRef(args.service.as_str().into()))])
+    send(&args.run, [Verb::Failback { service: ServiceRef(args.service.as_str().into()) }])
 }
 
 pub(super) fn orders(args: &OrdersArgs) -> Result<()> {

@@ -126,7 +126,7 @@ fn an_order_and_what_it_came_to() {
                 effect: Effect::Forced { healthy: 0, backends: 2 },
             },
             CarriedOut {
-                order: Verb::Failback(ServiceRef("shop/web".into())),
+                order: Verb::Failback { service: ServiceRef("shop/web".into()) },
                 effect: Effect::FailedBack { had_any: false },
             },
             CarriedOut {

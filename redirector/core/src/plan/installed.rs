@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Sizes of the maps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capacities {
     /// Entries of `FRONTENDS4`, and of `FRONTENDS6`; `SERVICES` has twice as many.
     pub frontends: u32,
@@ -36,7 +36,7 @@ pub struct Capacities {
 pub type Usage = Capacities;
 
 /// What is installed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Installed {
     pub(super) capacities: Capacities,
     /// Whether a grace period has passed since adoption: no reader holds what was removed before.
@@ -118,31 +118,19 @@ impl Installed {
             capacities,
             is_settled: true,
             is_swept: true,
-            pending: BTreeSet::new(),
-            stale: Vec::new(),
-            broken: Vec::new(),
-            frontends: BTreeMap::new(),
-            by_family: [0; 2],
             words: vec![ServiceWord(0); words as usize],
-            regions: BTreeMap::new(),
-            services: BTreeMap::new(),
-            ids: BTreeMap::new(),
-            unclaimed: BTreeMap::new(),
-            backends: BTreeMap::new(),
             backend_uses: vec![0; backends as usize],
             health: vec![HealthWord(0); backends as usize],
             names: vec![None; backends as usize],
-            objected: BTreeSet::new(),
             backend_nodes: vec![NO_NODE; backends as usize],
-            nodes: BTreeMap::new(),
             node_uses: vec![0; nodes as usize],
             node_words: vec![NodeWord(0); nodes as usize],
-            vetoed_nodes: BTreeSet::new(),
             free_frontends: Pool::new(0, words),
             free_ids: Pool::new(0, services),
             free_backends: Pool::new(0, backends),
             free_nodes: Pool::new(1, nodes),
             arena: Arena::new(slots),
+            ..Self::default()
         }
     }
 

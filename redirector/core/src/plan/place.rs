@@ -36,16 +36,13 @@ impl Pass<'_> {
     /// Installs a service. On an error it stays as it was.
     pub(super) fn place(&mut self, change: &Change<'_>) -> Result<(), Limit> {
         let mut draft = Draft::default();
-        match self.draft(change, &mut draft) {
-            Ok(()) => {
-                self.commit(change, draft);
-                Ok(())
-            }
-            Err(limit) => {
-                self.undo(draft);
-                Err(limit)
-            }
+        let drafted = self.draft(change, &mut draft);
+        if drafted.is_ok() {
+            self.commit(change, draft);
+        } else {
+            self.undo(draft);
         }
+        drafted
     }
 
     fn draft(&mut self, change: &Change<'_>, draft: &mut Draft) -> Result<(), Limit> {

@@ -71,7 +71,7 @@ fn verb(random: &mut Random) -> Verb {
         0..3 => Verb::Drain(drained(random)),
         3..6 => Verb::Undrain(drained(random)),
         6..8 => Verb::Force { service: name(random), tier: (*random.pick(&TIERS)).into() },
-        _ => Verb::Failback(name(random)),
+        _ => Verb::Failback { service: name(random) },
     }
 }
 

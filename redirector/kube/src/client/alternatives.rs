@@ -12,6 +12,8 @@ use std::{
 
 use tracing::warn;
 
+use super::lock;
+
 /// More addresses are not tried: each may cost a connect deadline.
 const MAX_ADDRESSES: usize = 16;
 
@@ -47,7 +49,7 @@ impl Alternatives {
         addresses.sort_unstable();
         addresses.dedup();
         addresses.truncate(MAX_ADDRESSES);
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if addresses.is_empty() || state.addresses == addresses {
             return;
         }
@@ -62,14 +64,14 @@ impl Alternatives {
 
     /// The address to begin with, and all alternatives.
     pub(super) fn get(&self, now: Instant) -> (Option<SocketAddr>, Vec<SocketAddr>) {
-        let state = self.lock();
+        let state = lock(&self.state);
         let preferred = state.preferred.filter(|(_, until)| now < *until);
         (preferred.map(|(address, _)| address), state.addresses.clone())
     }
 
     /// `address` answered: if it is an alternative, it is the one to begin with until then.
     pub(super) fn answered(&self, address: SocketAddr, until: Instant) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let is_renewed = state.preferred.is_some_and(|(preferred, _)| preferred == address);
         if state.addresses.contains(&address) && !is_renewed {
             state.preferred = Some((address, until));
@@ -78,11 +80,7 @@ impl Alternatives {
 
     /// No address is the one to begin with: it did not answer, or its time is over.
     pub(super) fn forget_preferred(&self) {
-        self.lock().preferred = None;
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.state).preferred = None;
     }
 }
 

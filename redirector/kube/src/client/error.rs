@@ -34,11 +34,8 @@ pub enum Error {
     #[error("no credentials for the API server: {0}")]
     Credentials(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// 401. The credentials are read again before the next request.
-    #[error("the API server does not accept our credentials (401): {message}")]
-    Unauthorized {
-        /// The server's words.
-        message: String,
-    },
+    #[error("the API server does not accept our credentials (401): {0}")]
+    Unauthorized(String),
     /// The server answered 403.
     #[error("the API server forbids {path} (403): {message}; apply the RBAC rules of deploy/")]
     Forbidden {
@@ -64,11 +61,8 @@ pub enum Error {
         message: String,
     },
     /// 410, as a status, as an event of a watch, or as the answer to `continue`.
-    #[error("the resourceVersion or page asked for is gone (410): {message}")]
-    Gone {
-        /// The server's words.
-        message: String,
-    },
+    #[error("the resourceVersion or page asked for is gone (410): {0}")]
+    Gone(String),
     /// The server answered 429.
     #[error("the API server asks us to slow down (429)")]
     TooManyRequests {
@@ -76,11 +70,8 @@ pub enum Error {
         retry_after: Option<Duration>,
     },
     /// A server that has not yet seen the resourceVersion that was asked for.
-    #[error("the API server is behind the resourceVersion asked for: {message}")]
-    Behind {
-        /// The server's words.
-        message: String,
-    },
+    #[error("the API server is behind the resourceVersion asked for: {0}")]
+    Behind(String),
     /// The server answered 5xx.
     #[error("the API server fails ({code}): {message}")]
     Server {
@@ -110,11 +101,8 @@ pub enum Error {
         limit: usize,
     },
     /// A compressed answer, which was not asked for and is not inflated.
-    #[error("the API server's answer is compressed ({encoding}), which was not asked for")]
-    Encoded {
-        /// `Content-Encoding`.
-        encoding: String,
-    },
+    #[error("the API server's answer is compressed ({0}), which was not asked for")]
+    Encoded(String),
     /// Nothing came for too long.
     #[error("the API server gave {what} in {after:?}")]
     TimedOut {
@@ -127,11 +115,8 @@ pub enum Error {
     #[error("the connection to the API server broke: {0}")]
     Interrupted(#[source] hyper::Error),
     /// An answer that is not what was asked for.
-    #[error("the API server's answer is malformed: {why}")]
-    Malformed {
-        /// What is wrong with it.
-        why: String,
-    },
+    #[error("the API server's answer is malformed: {0}")]
+    Malformed(String),
 }
 
 /// What a write that failed has done.
@@ -234,14 +219,14 @@ impl Error {
         let path = path.split('?').next().unwrap_or_default().to_owned();
         let message = bounded(&status.message, MAX_MESSAGE);
         if is_too_large_a_version(status) {
-            return Self::Behind { message };
+            return Self::Behind(message);
         }
         match code.as_u16() {
-            401 => Self::Unauthorized { message },
+            401 => Self::Unauthorized(message),
             403 => Self::Forbidden { path, message },
             404 => Self::NotFound { path, message },
             409 => Self::Conflict { path, message },
-            410 => Self::Gone { message },
+            410 => Self::Gone(message),
             429 => Self::TooManyRequests { retry_after },
             code if code >= 500 => Self::Server { code, retry_after, message },
             code => Self::Refused { code, path, message },

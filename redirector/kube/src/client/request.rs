@@ -34,7 +34,7 @@ impl Answer {
     /// [`Error::Malformed`]: it is none of that kind.
     pub fn object<T: DeserializeOwned>(&self) -> Result<T, Error> {
         let object = serde_json::from_slice(&self.body);
-        object.map_err(|why| Error::Malformed { why: why.to_string() })
+        object.map_err(|why| Error::Malformed(why.to_string()))
     }
 }
 
@@ -198,7 +198,7 @@ impl Client {
         let (head, body) = response.into_parts();
         let encoding = head.headers.get(header::CONTENT_ENCODING).map(header_text);
         if let Some(encoding) = encoding.filter(|encoding| encoding != "identity") {
-            return Err(Error::Encoded { encoding });
+            return Err(Error::Encoded(encoding));
         }
         let stream = Stream { body, connection, status: head.status };
         if head.status.is_success() {
@@ -274,8 +274,7 @@ impl<'a> Question<'a> {
             request = request.header(header::CONTENT_TYPE, media);
         }
         let request = request.body(Full::new(body));
-        let mut request =
-            request.map_err(|why| Error::Malformed { why: format!("{path}: {why}") })?;
+        let mut request = request.map_err(|why| Error::Malformed(format!("{path}: {why}")))?;
         request.headers_mut().extend(credentials);
         Ok(request)
     }
@@ -283,7 +282,7 @@ impl<'a> Question<'a> {
 
 fn json(object: &impl Serialize) -> Result<Bytes, Error> {
     let json = serde_json::to_vec(object);
-    Ok(json.map_err(|why| Error::Malformed { why: format!("our own object: {why}") })?.into())
+    Ok(json.map_err(|why| Error::Malformed(format!("our own object: {why}")))?.into())
 }
 
 /// `Retry-After` in seconds, which is the only form that the API server uses.

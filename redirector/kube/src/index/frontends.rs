@@ -21,6 +21,7 @@ use crate::api::{Family, Node, ObjectRef, Service, ServicePort};
 pub(super) enum Origin {
     Cluster,
     NodePort,
+    /// Users choose these addresses, and those that follow.
     LoadBalancer,
     External,
 }
@@ -34,13 +35,6 @@ pub(super) struct Claim {
     pub object: ObjectRef,
     /// Name of the port.
     pub port: Arc<str>,
-}
-
-impl Claim {
-    /// Whether users choose such addresses.
-    pub fn is_chosen(&self) -> bool {
-        self.origin >= Origin::LoadBalancer
-    }
 }
 
 /// The addresses of a Service: those that kube-proxy serves for sockets on this node, without what
@@ -170,6 +164,6 @@ impl Claims {
         is_pod: impl FnOnce(&Frontend) -> bool,
     ) -> Option<&Claim> {
         let first = self.by_frontend.get(frontend)?.first()?;
-        (!first.is_chosen() || !is_pod(frontend)).then_some(first)
+        (first.origin < Origin::LoadBalancer || !is_pod(frontend)).then_some(first)
     }
 }

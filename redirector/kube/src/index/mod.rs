@@ -66,7 +66,7 @@ pub enum News {
 }
 
 /// Everything that the watches have said, and what the core was told of it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Index {
     settings: Settings,
     cache: Cache,
@@ -104,35 +104,13 @@ pub struct Index {
 struct Synced {
     services: bool,
     slices: bool,
-    policies: bool,
 }
 
 impl Index {
     /// An index that knows nothing yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self {
-            settings,
-            cache: Cache::default(),
-            policies: Policies::default(),
-            node: None,
-            told_regions: None,
-            regions: BTreeMap::new(),
-            synced: Synced::default(),
-            touched: BTreeSet::new(),
-            are_all_touched: false,
-            adoptions: BTreeMap::new(),
-            demanded: Demand::default(),
-            referrers: BTreeMap::new(),
-            claims: Claims::default(),
-            linked: BTreeMap::new(),
-            left: BTreeSet::new(),
-            unplaced: BTreeMap::new(),
-            published: None,
-            notices: BTreeMap::new(),
-            unreadable: BTreeMap::new(),
-            api_servers: Vec::new(),
-        }
+        Self { settings, ..Self::default() }
     }
 
     /// Takes in what a watch has to say.
@@ -151,7 +129,6 @@ impl Index {
                 }
             }
             News::Policies(batch) => {
-                self.synced.policies |= batch.is_synced;
                 self.touched.extend(self.policies.take(batch));
             }
             News::Node(batch) => {
@@ -172,9 +149,10 @@ impl Index {
     /// a whole and the own Node has been heard of; then where this agent runs and all there is;
     /// then differences.
     pub fn inputs(&mut self) -> Vec<Input> {
-        let Synced { services: true, slices: true, policies: true } = self.synced else {
+        let Synced { services: true, slices: true } = self.synced else { return Vec::new() };
+        if !self.policies.is_synced() {
             return Vec::new();
-        };
+        }
         let Some(node) = self.node.clone() else { return Vec::new() };
         let place = ports::place(self, &node);
         let (place_before, published) = self.published.take().unzip();

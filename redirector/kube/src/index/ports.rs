@@ -97,7 +97,7 @@ impl Index {
         let refer = |tier: &TierServiceSpec| self.refer(object, tier, protocol);
         let resolved = self.policies.of(object);
         let mut policy =
-            resolved.map_or_else(Policy::default, |resolved| resolved.policy(own, refer));
+            resolved.map_or_else(Policy::default, |resolved| resolved.valid.policy(own, refer));
         if policy.probe.is_none() && protocol == Protocol::Tcp {
             policy.probe = Some(Probe::default());
         }

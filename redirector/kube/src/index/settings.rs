@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 /// Settings, fixed while the agent runs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Name of the own Node.
     pub node: Arc<str>,
@@ -28,15 +28,7 @@ impl Settings {
     /// Settings with the defaults, for the Node of that name.
     #[must_use]
     pub fn new(node: impl Into<Arc<str>>) -> Self {
-        Self {
-            node: node.into(),
-            cluster: None,
-            scope: Scope::default(),
-            external_ips: false,
-            trusted: Vec::new(),
-            features: Features::default(),
-            quotas: Quotas::default(),
-        }
+        Self { node: node.into(), ..Self::default() }
     }
 }
 

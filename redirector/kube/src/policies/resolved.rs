@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use redirector_core::service::{Policy, ServiceRef};
 use redirector_policy::{TierServiceSpec, ValidPolicy};
 
 use super::Claim;
@@ -11,33 +10,19 @@ use crate::api::ObjectRef;
 /// The last good version of a policy.
 #[derive(Clone, Debug)]
 pub struct Resolved {
-    pub(super) policy: ObjectRef,
+    /// Which policy it is.
+    pub policy: ObjectRef,
     pub(super) uid: Arc<str>,
     pub(super) generation: i64,
     pub(super) created: i64,
-    pub(super) valid: Arc<ValidPolicy>,
+    /// What it says.
+    pub valid: Arc<ValidPolicy>,
 }
 
 impl Resolved {
-    /// Which policy it is.
-    #[must_use]
-    pub fn object(&self) -> &ObjectRef {
-        &self.policy
-    }
-
     /// The Services that its tiers name: in its own namespace, whether they are there or not.
     pub fn services(&self) -> impl Iterator<Item = (ObjectRef, &TierServiceSpec)> {
         self.valid.services().map(|(_, service)| (self.beside(&service.name), service))
-    }
-
-    /// What it means for `own`, one port of a Service. `refer` says which service another Service's
-    /// port is, whether it is there or not; one that is `own` is a tier without backends.
-    pub fn policy(
-        &self,
-        own: &ServiceRef,
-        refer: impl Fn(&TierServiceSpec) -> ServiceRef,
-    ) -> Policy {
-        self.valid.policy(own, refer)
     }
 
     /// The Services that it is for.

@@ -293,7 +293,7 @@ async fn write_events(shared: &Shared, reports: &mut mpsc::Receiver<Report>) {
 fn note(shared: &Shared, ledger: &mut Ledger, (at, wall, report): Report) {
     if !shared.is_leader() {
         ledger.remember(report, at, wall);
-    } else if !ledger.happened(report, at, wall) {
+    } else if !ledger.count(report, at, wall, false) {
         shared.stats.drop_one();
     }
 }

@@ -153,7 +153,7 @@ impl Owner {
                     |of: &OwnerReference| of.controller == Some(true) && of.kind == "DaemonSet";
                 let Some(owner) = references.into_iter().flatten().find(is_owner) else {
                     let why = format!("pod {namespace}/{pod} belongs to no DaemonSet");
-                    return Err(Error::Malformed { why });
+                    return Err(Error::Malformed(why));
                 };
                 (owner.name, Some(owner.uid))
             }
@@ -161,7 +161,7 @@ impl Owner {
         let answer = client.get(&path(namespace, &name)).await?;
         let DaemonSet { metadata, status, .. } = answer.object()?;
         let Some(uid) = uid.or(metadata.uid) else {
-            return Err(Error::Malformed { why: format!("DaemonSet {name} has no UID") });
+            return Err(Error::Malformed(format!("DaemonSet {name} has no UID")));
         };
         let nodes = status.map_or(0, |status| status.desired_number_scheduled);
         Ok(OwnerRef { name, uid, nodes: nodes.try_into().unwrap_or_default() })

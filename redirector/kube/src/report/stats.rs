@@ -1,11 +1,11 @@
 //! What the reporter counts, for metrics.
 
 use std::sync::{
-    Mutex, PoisonError,
+    Mutex,
     atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
-use crate::text::bounded;
+use crate::{client::lock, text::bounded};
 
 /// Counters since the start, each exact by itself.
 #[derive(Debug, Default)]
@@ -31,13 +31,13 @@ impl Stats {
     /// What the last failed request was about and why it failed; at most 512 bytes.
     #[must_use]
     pub fn last_error(&self) -> Option<String> {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.last_error).clone()
     }
 
     pub(super) fn failed(&self, what: &str, why: &str) {
         self.errors.fetch_add(1, Relaxed);
         let text = bounded(&format!("{what}: {why}"), 512);
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        *lock(&self.last_error) = Some(text);
     }
 
     pub(super) fn drop_one(&self) {

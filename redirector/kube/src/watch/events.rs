@@ -41,10 +41,9 @@ impl Heard {
     /// Errors: what the server says in an `ERROR` event, and [`Error::Malformed`] for an event that
     /// does not say which object it is about, so that only a relist can help.
     pub(super) fn line<T: Object>(&mut self, line: &[u8], stats: &Stats) -> Result<Line<T>, Error> {
-        let malformed = |why| Error::Malformed { why };
         let line = String::from_utf8_lossy(line);
-        let Event { kind, object } =
-            serde_json::from_str(&line).map_err(|why| malformed(format!("no event: {why}")))?;
+        let Event { kind, object } = serde_json::from_str(&line)
+            .map_err(|why| Error::Malformed(format!("no event: {why}")))?;
         let is_put = match &*kind {
             "ADDED" | "MODIFIED" => true,
             "DELETED" => false,
@@ -53,9 +52,9 @@ impl Heard {
                 return Ok(Line::Bookmark);
             }
             "ERROR" => return Err(error_event::<T>(&read_status(object.get().as_bytes()))),
-            other => return Err(malformed(format!("an event of the type {other:.64?}"))),
+            other => return Err(Error::Malformed(format!("an event of the type {other:.64?}"))),
         };
-        let head = Head::read(object).map_err(malformed)?;
+        let head = Head::read(object).map_err(Error::Malformed)?;
         Ok(self.apply(head, is_put, || T::decode(object.get().as_bytes()), stats))
     }
 

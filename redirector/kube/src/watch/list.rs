@@ -62,12 +62,11 @@ pub(super) async fn list<T: Object>(
         let body = client.read(&path, limits.page, limits.first_byte, limits.list).await?;
         // A byte that is no UTF-8 is the problem of its object.
         let text = String::from_utf8_lossy(&body);
-        let page = Page::read(&text, T::KIND).map_err(|why| Error::Malformed { why })?;
+        let page = Page::read(&text, T::KIND).map_err(Error::Malformed)?;
         if let (Freshness::NotOlderThan(least), None) = (freshness, &complete)
             && page.version.is_older_than(least)
         {
-            let message = format!("a list of {} instead of {least}", page.version);
-            return Err(Error::Behind { message });
+            return Err(Error::Behind(format!("a list of {} instead of {least}", page.version)));
         }
         // A watch has to begin where the first page was.
         let list = complete.get_or_insert_with(|| List {
@@ -99,7 +98,7 @@ pub(super) async fn list<T: Object>(
     }
     match complete {
         Some(list) if next.is_none() => Ok(list),
-        _ => Err(Error::Malformed { why: "a list whose pages have no end".to_owned() }),
+        _ => Err(Error::Malformed("a list whose pages have no end".to_owned())),
     }
 }
 

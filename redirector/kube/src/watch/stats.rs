@@ -1,12 +1,8 @@
 //! What a watch has done, for metrics and for people.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
-};
+use std::{collections::BTreeMap, sync::Mutex, time::SystemTime};
 
-use crate::client::ErrorKind;
+use crate::client::{ErrorKind, lock};
 
 /// What a watch is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,20 +59,16 @@ impl Stats {
     /// All counters.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.lock().clone()
+        lock(&self.0).clone()
     }
 
     /// Notes what has happened.
     pub(super) fn note(&self, change: impl FnOnce(&mut Snapshot)) {
-        change(&mut self.lock());
+        change(&mut lock(&self.0));
     }
 
     /// The watch does something else now.
     pub(super) fn enter(&self, state: State) {
         self.note(|now| now.state = state);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Snapshot> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -64,7 +64,7 @@ fn a_policy_is_for_services_of_its_own_namespace() {
     let policies = of(&[elsewhere, policy("a", 2, 12, &["s"])]);
     assert_eq!(percent(&policies, "s"), Some(12));
     let other = policies.of(&object("other", "s")).expect("a policy");
-    assert_eq!(other.object(), &object("other", "a"));
+    assert_eq!(other.policy, object("other", "a"));
 }
 
 #[test]
@@ -99,6 +99,6 @@ fn a_tier_names_a_service_beside_the_policy_and_one_that_is_itself_is_kept_as_an
     let named: Vec<_> = resolved.services().map(|(service, tier)| (service, &tier.port)).collect();
     assert_eq!(named, [(shop("spare"), &Some("http".to_owned()))]);
     let own = redirector_core::service::ServiceRef("shop/s:http".into());
-    assert_eq!(resolved.policy(&own, |_| own.clone()).tiers.len(), 1);
+    assert_eq!(resolved.valid.policy(&own, |_| own.clone()).tiers.len(), 1);
     assert_eq!(held(&policies, "s").expect("a policy").tiers.len(), 1);
 }

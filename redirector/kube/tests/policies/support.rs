@@ -70,7 +70,7 @@ pub fn held(policies: &Policies, service: &str) -> Option<Policy> {
     let refer = |tier: &redirector_policy::TierServiceSpec| {
         ServiceRef(format!("shop/{}", tier.name).into())
     };
-    policies.of(&shop(service)).map(|resolved| resolved.policy(&own, refer))
+    policies.of(&shop(service)).map(|resolved| resolved.valid.policy(&own, refer))
 }
 
 /// The `minHealthyPercent` of that policy.

@@ -9,8 +9,7 @@ use redirector_common::Limits;
 use redirector_core::service::{Failback, LIMITS, Policy, ServiceRef};
 
 use super::{
-    FailbackSpec, FailoverPolicySpec, Field, Invalid, PassiveSpec, Problem, Segment,
-    TierServiceSpec,
+    FailbackSpec, FailoverPolicySpec, Field, PassiveSpec, Problem, Segment, TierServiceSpec,
     bounds::{
         BASE_EJECTION, CONNECT_TIMEOUT, Durations, HOLD_DOWN, MAX_EJECTION, MAX_FAILURES,
         MIN_HEALTHY, Numbers, OVERPROVISIONING, RAMP, Texts, shown,
@@ -18,23 +17,10 @@ use super::{
 };
 
 impl FailoverPolicySpec {
-    /// What the policy means for the service `own`. `refer` says which service a tier's name and
-    /// port are, or what is wrong with the name.
-    ///
-    /// # Errors
-    ///
-    /// Every field that is out of its bounds or contradicts another one, in their order.
-    pub fn policy(
-        &self,
-        own: &ServiceRef,
-        refer: impl FnMut(&TierServiceSpec) -> Result<ServiceRef, String>,
-    ) -> Result<Policy, Invalid> {
-        let (policy, problems) = self.convert(own, refer);
-        if problems.is_empty() { Ok(policy) } else { Err(Invalid(problems)) }
-    }
-
-    /// What [`policy`](Self::policy) says, and everything that is wrong. What is wrong has its
-    /// default then; only a tier that is the service itself stays, as one without backends.
+    /// What the policy means for the service `own`, and every field that is out of its bounds or
+    /// contradicts another one, in their order. `refer` says which service a tier's name and port
+    /// are, or what is wrong with the name. What is wrong has its default; only a tier that is the
+    /// service itself stays, as one without backends.
     #[must_use]
     pub fn convert(
         &self,

@@ -25,7 +25,8 @@ fn refer(service: &TierServiceSpec) -> Result<ServiceRef, String> {
 
 fn policy(spec: Value) -> Result<Policy, Invalid> {
     let spec: FailoverPolicySpec = serde_json::from_value(spec).expect("a policy's fields");
-    spec.policy(&own(), refer)
+    let (policy, problems) = spec.convert(&own(), refer);
+    if problems.is_empty() { Ok(policy) } else { Err(Invalid(problems)) }
 }
 
 fn everything() -> Value {

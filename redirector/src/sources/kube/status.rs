@@ -1,6 +1,6 @@
 //! What is to be said of policies, from what the index and the agent's task know.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+use std::sync::atomic::Ordering;
 
 use redirector_kube::{index::Index, report::Handle};
 use tokio::sync::{mpsc, oneshot};
@@ -18,7 +18,7 @@ pub(super) async fn tell(index: &Index, handle: &Handle, asks: &mpsc::Sender<Ask
         return;
     }
     let Ok(told) = told.await else { return };
-    let states: BTreeMap<_, _> = services
+    let states = services
         .into_iter()
         .zip(told)
         .filter_map(|(service, state)| Some((service, state?)))

@@ -90,7 +90,8 @@ fn accept(document: &Value) -> Result<(), String> {
         let refer = |tier: &redirector_policy::TierServiceSpec| {
             Ok(ServiceRef(format!("{namespace}/{}", tier.name).into()))
         };
-        spec.policy.policy(&own, refer).map_err(|invalid| invalid.to_string())?;
+        let (_, problems) = spec.policy.convert(&own, refer);
+        problems.first().map_or(Ok(()), |problem| Err(problem.to_string()))?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use redirector_common::{HealthByte, HealthWord};
 
 use super::{faults::BackendState, is_probed};
 use crate::{
-    health::{BackendHealth, Change, strictest},
+    health::{BackendHealth, strictest},
     input::{Moment, ProbeFailure, Transition},
     service::{BackendRef, Probe},
     state::State,
@@ -61,7 +61,7 @@ impl State {
         let healthy = self.probe(backend).map_or(1, |probe| probe.healthy);
         self.node_answers(backend);
         let Some(health) = self.backends.health(backend) else { return };
-        let is_readmitted = health.succeeded(healthy) == Some(Change::Readmitted);
+        let is_readmitted = health.succeeded(healthy);
         if self.backends.faults(backend).is_none() && !is_readmitted {
             return;
         }
@@ -76,12 +76,12 @@ impl State {
         let is_suspect = self.nodes.is_suspect();
         let unhealthy = self.probe(backend).map(|probe| probe.unhealthy);
         let Some(health) = self.backends.health(backend) else { return };
-        let change = health.failed(failure, unhealthy.filter(|_| !is_suspect));
+        let is_ejected = health.failed(failure, unhealthy.filter(|_| !is_suspect));
         let has_answered = health.has_answered();
         if has_answered && *failure == ProbeFailure::TimedOut {
             self.node_fails(backend);
         }
-        if change == Some(Change::Ejected) {
+        if is_ejected {
             self.eject(backend, HealthByte::Prober, failure.to_string().into());
         }
         let state = self.backends.get(backend);

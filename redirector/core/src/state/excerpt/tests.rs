@@ -34,8 +34,8 @@ fn what_an_order_would_do_is_tried_on_an_excerpt_also_if_its_service_is_gone() {
     for (order, is_possible) in [
         (force(&a, "b"), true),
         (force(&a, "nosuch"), false),
-        (Verb::Failback(b.clone()), true),
-        (Verb::Failback(ServiceRef("nosuch".into())), false),
+        (Verb::Failback { service: b.clone() }, true),
+        (Verb::Failback { service: ServiceRef("nosuch".into()) }, false),
     ] {
         let mut excerpt = state.excerpt(&[a.clone(), b.clone()]);
         let happened = excerpt.apply(Input::Operator(order.clone()), at(7));
@@ -44,7 +44,7 @@ fn what_an_order_would_do_is_tried_on_an_excerpt_also_if_its_service_is_gone() {
     }
     state.apply(Input::Operator(force(&a, "b")), at(7));
     state.apply(Input::Remove(a.clone()), at(8));
-    let failback = Verb::Failback(a.clone());
+    let failback = Verb::Failback { service: a.clone() };
     let happened = state.excerpt(&[a]).apply(Input::Operator(failback.clone()), at(9));
     assert_eq!(happened, [Transition::Ordered(failback)]);
 }

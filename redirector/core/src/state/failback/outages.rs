@@ -231,7 +231,7 @@ mod tests {
             assert_eq!(fixture.apply(say(with(&["x", "y"]))), ["a: none to x by Policy"]);
             let force = Verb::Force { service: ServiceRef("a".into()), tier: "y".into() };
             assert_eq!(fixture.apply(Input::Operator(force)), ["a: x to y by Operator"]);
-            let back = Verb::Failback(ServiceRef("a".into()));
+            let back = Verb::Failback { service: ServiceRef("a".into()) };
             assert_eq!(fixture.apply(Input::Operator(back)), ["a: y to x"]);
             fixture.apply(success(ONE[0]));
             fixture.apply(failure(ONE[0]));

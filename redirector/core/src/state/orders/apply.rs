@@ -31,7 +31,7 @@ impl State {
                 Ok(is_new) => is_new,
                 Err(why) => return self.reject(service, why.into()),
             },
-            Verb::Failback(service) => {
+            Verb::Failback { service } => {
                 let is_known = self.service(service).is_some() || !self.is_synced();
                 let had = self.orders.forced.remove(service).is_some();
                 let installed = self.tables.services.get(service).map(AsRef::as_ref);
@@ -52,7 +52,7 @@ impl State {
                 self.recompile_users_of(&changed);
             }
             Verb::Force { service, .. } => self.recompile(&service, Some(Rerouter::Operator)),
-            Verb::Failback(service) => self.recompile(&service, None),
+            Verb::Failback { service } => self.recompile(&service, None),
         }
     }
 

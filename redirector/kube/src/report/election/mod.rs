@@ -80,7 +80,7 @@ pub(super) enum Written {
 const UNSURE: usize = 16;
 
 /// One candidate.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Election {
     me: Arc<str>,
     timing: Timing,
@@ -98,15 +98,17 @@ pub(super) struct Election {
     led_by_other: Option<Moment>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Step {
+    #[default]
     Look,
     Verify,
     Write,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum Seen {
+    #[default]
     Unknown,
     Absent,
     Present(Held),
@@ -114,19 +116,7 @@ enum Seen {
 
 impl Election {
     pub(super) fn new(me: Arc<str>, timing: Timing) -> Self {
-        Self {
-            me,
-            poll: timing.look,
-            timing,
-            step: Step::Look,
-            at: Moment::default(),
-            seen: Seen::Unknown,
-            since: Moment::default(),
-            mine: None,
-            unsure: Vec::new(),
-            leads_until: Moment::default(),
-            led_by_other: None,
-        }
+        Self { me, poll: timing.look, timing, ..Self::default() }
     }
 
     /// How often to look while another one leads.

@@ -20,7 +20,7 @@ const BURST: f64 = 50.0;
 const PER_SECOND: f64 = 5.0;
 
 /// One entry per Event.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::report) struct Ledger {
     series: Duration,
     backoff: Duration,
@@ -93,28 +93,7 @@ pub(in crate::report) enum Outcome {
 
 impl Ledger {
     pub(in crate::report) fn new(series: Duration, backoff: Duration) -> Self {
-        Self {
-            series,
-            backoff,
-            events: BTreeMap::new(),
-            queue: VecDeque::new(),
-            not_before: Moment::default(),
-            failures: 0,
-            tokens: BURST,
-            refilled: Moment::default(),
-            lost: 0,
-            remembered: VecDeque::new(),
-        }
-    }
-
-    /// Something happened while this agent leads. Returns whether it will be reported.
-    pub(in crate::report) fn happened(
-        &mut self,
-        report: EventReport,
-        now: Moment,
-        wall: Timestamp,
-    ) -> bool {
-        self.count(report, now, wall, false)
+        Self { series, backoff, tokens: BURST, ..Self::default() }
     }
 
     /// Something happened while this agent does not lead.
@@ -240,7 +219,9 @@ impl Ledger {
         }
     }
 
-    fn count(
+    /// Something happened while this agent leads; with `is_inherited` it may be that the leader
+    /// before has reported it too. Returns whether it will be reported.
+    pub(in crate::report) fn count(
         &mut self,
         report: EventReport,
         now: Moment,

@@ -9,7 +9,7 @@ pub(super) use ledger::{Job, Ledger, Outcome};
 use redirector_common::HealthByte;
 use redirector_core::{
     Transition,
-    input::{Drained, Rerouter, Verb},
+    input::{Rerouter, Verb},
     service::ServiceRef,
 };
 pub(super) use write::write;
@@ -120,12 +120,8 @@ pub fn event_of(transition: &Transition) -> Option<EventReport> {
 }
 
 fn ordered(verb: &Verb) -> Option<EventReport> {
-    let drained = |drained: &Drained| match drained {
-        Drained::Backend(backend) => format!("backend {backend}"),
-        Drained::Node(name) => format!("node {name}"),
-        Drained::Zone(name) => format!("zone {name}"),
-        Drained::Cluster(name) => format!("cluster {name}"),
-    };
+    // Operators write `node=n9`.
+    let drained = |what: &dyn ToString| what.to_string().replacen('=', " ", 1);
     match verb {
         Verb::Drain(what) => {
             let note = format!("{} drained by an operator", drained(what));
@@ -139,7 +135,7 @@ fn ordered(verb: &Verb) -> Option<EventReport> {
             let note = format!("traffic forced to tier {tier} by an operator");
             Some(normal(regarding(service)?, "TierForced", "Force", note))
         }
-        Verb::Failback(service) => {
+        Verb::Failback { service } => {
             let note = "fail-back ordered by an operator".to_owned();
             Some(normal(regarding(service)?, "FailbackOrdered", "FailBack", note))
         }
@@ -201,7 +197,10 @@ fn warning(
 
 #[cfg(test)]
 mod tests {
-    use redirector_core::service::{BackendRef, Protocol};
+    use redirector_core::{
+        input::Drained,
+        service::{BackendRef, Protocol},
+    };
 
     use super::*;
 

@@ -71,7 +71,8 @@ fn every_field_reaches_the_core() {
         let port = tier.port.iter().map(|port| format!(":{port}"));
         Ok(ServiceRef(format!("{}{}", tier.name, port.collect::<String>()).into()))
     };
-    let policy = spec.policy(&own, refer).expect("a policy");
+    let (policy, problems) = spec.convert(&own, refer);
+    assert_eq!(problems, []);
     let numbers = Members::Named {
         zones: Vec::new(),
         regions: vec!["us".into()],
