@@ -16,7 +16,7 @@
 
 #[cfg(test)]
 #[expect(clippy::print_stdout, reason = "the seed of a random test")]
-mod simulation;
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
