@@ -37,7 +37,7 @@ pub fn is_left(socket: Slot<SocketValue>) -> bool {
     word!(socket.state).load() & (SocketValue::WATCHED | SocketValue::DIALLED) != 0
 }
 
-/// Whether a socket without a seat may be one of which something is left; its storage says. Most sockets
+/// Whether a socket without a slot may be one of which something is left; its storage says. Most sockets
 /// that are closed are connected.
 #[inline(always)]
 #[must_use]
@@ -48,7 +48,7 @@ pub fn may_be_left(context: &SockContext) -> bool {
         && socket_slots::is_any_stored()
 }
 
-/// What a socket without a seat remembers, if something of its connect is left.
+/// What a socket without a slot remembers, if something of its connect is left.
 #[inline(always)]
 fn stored(context: &SockContext) -> Option<Slot<SocketValue>> {
     let map = (&raw const SOCKETS).cast_mut().cast();
@@ -63,7 +63,7 @@ fn stored(context: &SockContext) -> Option<Slot<SocketValue>> {
 /// its own):
 ///
 /// 1. It was given up before there was an answer. That it ends is seen after this, or at this very
-///    moment by another CPU: its hold of the seat is given back there.
+///    moment by another CPU: its hold of the slot is given back there.
 /// 2. It has never sent a SYN: there was no way to the backend, as far as this socket could go.
 /// 3. Its end was not or will not be seen, because another program took the callbacks away.
 #[inline(always)]

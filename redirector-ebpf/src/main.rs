@@ -1,4 +1,4 @@
-//! The programs: a shell per hook, the only place that knows verdict numbers.
+//! The programs; programs.rs alone knows verdict numbers.
 //!
 //! Whatever goes wrong inside leaves the address alone; only a service without a usable backend
 //! is refused.

@@ -71,7 +71,7 @@ pub static NAMES: Array<ServiceName, 65536, MMAPABLE> = Array::new();
 /// the socket's own costs five times as much.
 #[btf_map]
 pub static SEATS: Array<SocketValue, 65536, MMAPABLE> = Array::new();
-/// The same of sockets that found their seat taken, and of those without an end that is seen
+/// The same of sockets that found their slot taken, and of those without an end that is seen
 /// (MPTCP).
 #[btf_map]
 pub static SOCKETS: SkStorage<SocketValue> = SkStorage::new();

@@ -1,4 +1,4 @@
-//! One program per hook. A program is a shell and a try: only the shell knows verdicts.
+//! The programs, several per hook: each calls what decides, and only here that becomes a verdict.
 
 use aya_ebpf::{
     EbpfContext as _,

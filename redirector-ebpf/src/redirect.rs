@@ -50,7 +50,7 @@ pub fn redirect<const V6: bool, const SEND: bool, const STEP: u32>(
             hook.rewrite(&chosen);
             return Ok(());
         }
-        // Its connect was left alone, and so is this: no other answer would reach it.
+        // kube-proxy has this flow: to rewrite one send of it would lose the answers.
         if hook.is_connected_to(&dialled) {
             return Err(Reason::Answer);
         }
@@ -265,7 +265,7 @@ fn remember_affinity<const V6: bool>(hook: &Hook<V6>, service: &Service<'_>, cho
     }
 }
 
-/// By the means of this program. What the next one goes on with is in `SEED`.
+/// Chooses as this program can. Seed and walk for the next one are left in `SEED`.
 #[inline(always)]
 fn choose<'t, const V6: bool, const SEND: bool, const STEP: u32>(
     hook: &Hook<V6>,

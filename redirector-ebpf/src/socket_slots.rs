@@ -1,11 +1,12 @@
 //! Socket slots (`SEATS`): where most sockets keep what they remember, in an array, by the low bits of the cookie.
 //!
-//! Cookies count up, so neighbours in time sit side by side, and a seat is taken only by a socket
-//! that is older by as many sockets as there are seats. A socket whose seat is taken, or that has
-//! none because its end is never seen, keeps its value in storage of its own (`SOCKETS`).
+//! (The map's name and `--max-seats` are contracts; everywhere else it is a slot.) Cookies count up, so
+//! neighbours in time sit side by side, and a slot is taken only by a socket that is older by as many
+//! sockets as there are slots. A socket whose slot is taken, or that has none because its end is never
+//! seen, keeps its value in storage of its own (`SOCKETS`).
 //!
 //! Nothing here returns what an atomic addition found: 5.10 refuses objects with such an
-//! instruction. A program that reads 1 after adding 1 has taken the seat: of several at once none does.
+//! instruction. A program that reads 1 after adding 1 has taken the slot: of several at once none does.
 
 use core::ffi::c_void;
 
@@ -23,7 +24,7 @@ use crate::{
 #[unsafe(no_mangle)]
 static SEAT_COUNT: u32 = 0;
 
-/// The value of this socket, if it has a seat: for a hook whose caller holds a descriptor of it, or that
+/// The value of this socket, if it has a slot: for a hook whose caller holds a descriptor of it, or that
 /// knows that its connect is watched. Others ask [`is_still`] after having looked at the state.
 #[inline(always)]
 pub fn of(context: *mut c_void) -> Option<Slot<SocketValue>> {
@@ -32,7 +33,7 @@ pub fn of(context: *mut c_void) -> Option<Slot<SocketValue>> {
 }
 
 /// Whether a value is still this socket's: in storage it is, there the cookie is 0. Another one
-/// that takes a seat stores its cookie before anything else.
+/// that takes a slot stores its cookie before anything else.
 #[inline(always)]
 pub fn is_still(value: Slot<SocketValue>, context: *mut c_void) -> bool {
     let cookie = word!(value.cookie).load();
@@ -40,7 +41,7 @@ pub fn is_still(value: Slot<SocketValue>, context: *mut c_void) -> bool {
     cookie == 0 || cookie == unsafe { bpf_get_socket_cookie(context) }
 }
 
-/// The value of this socket, which takes its seat if that is free.
+/// The value of this socket, which takes its slot if that is free.
 #[inline(always)]
 pub fn take(context: *mut c_void) -> Option<Slot<SocketValue>> {
     let (cookie, seat) = seat(context)?;
@@ -92,7 +93,7 @@ pub fn note_stored() {
     }
 }
 
-/// The cookie of the socket, and where its seat would be.
+/// The cookie of the socket, and where its slot would be.
 #[inline(always)]
 fn seat(context: *mut c_void) -> Option<(u64, Slot<SocketValue>)> {
     let count = constant(&SEAT_COUNT);

@@ -86,7 +86,7 @@ pub fn connected(
         socket_slots::note_stored();
         is_subflow = true;
     }
-    // The end of a subflow is not seen: it would never leave its seat.
+    // The end of a subflow is not seen: it would never leave its slot.
     let seat = if is_subflow { None } else { socket_slots::take(context.as_ptr()) };
     let value = match seat {
         Some(value) => value,

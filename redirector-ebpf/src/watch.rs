@@ -127,7 +127,7 @@ pub fn decided(context: &SockOpsContext) -> bool {
         return false;
     };
     let state = word!(socket.state).load();
-    // A socket without descriptors that is not watched has left its seat to another one.
+    // A socket without descriptors that is not watched has left its slot to another one.
     if state & SocketValue::WATCHED == 0 || !socket_slots::is_still(socket, context.as_ptr()) {
         return false;
     }

@@ -1,7 +1,7 @@
 //! The node agent and its command line.
 //!
 //! Sources send news to one task (`agent`), which asks `redirector-core` what follows and has
-//! `datapath` store the difference in the kernel. `outputs` says what happened.
+//! `datapath` apply the plan in the kernel. `outputs` says what happened.
 
 pub mod agent;
 pub mod cli;

@@ -1,4 +1,4 @@
-//! `cargo xtask`: everything that is done to this repository, one file per subcommand.
+//! `cargo xtask`: everything that is done to this repository, one file or folder per subcommand.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "CLI output")]
 
 mod bench;

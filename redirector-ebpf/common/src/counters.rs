@@ -60,6 +60,7 @@ reasons! {
     /// A peer or source address was shown as the service address.
     Translated = "translated",
     /// A datagram to a host that has the address of a frontend, and wrote first: an answer, untouched.
+    /// So is what a connected socket sends to its own peer by name.
     Answer = "answer",
     /// The backend drawn was the UDP socket itself: another one was looked for. If there is none:
     /// untouched.

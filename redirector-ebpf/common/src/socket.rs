@@ -44,7 +44,7 @@ pub struct SocketValue {
     /// another socket is told by it.
     pub cookie: u64,
     /// In `SEATS`: who would miss this value: 1 for the socket's descriptors, 1 for a connect that
-    /// is watched. The seat is free at 0; the program that makes 1 of it has taken it.
+    /// is watched. The slot is free at 0; the program that makes 1 of it has taken it.
     pub refs: u64,
     /// Of who called connect: [`Client::cgroup`](crate::Client::cgroup).
     pub cgroup: u64,

@@ -1,10 +1,11 @@
-//! The 64-bit words that are all the mutable state readers depend on: each changes by one store.
+//! Words of services, backends and nodes, each changed by one store, and who an index is.
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use bytemuck::{Pod, Zeroable};
 
-/// What `SERVICES` holds for a frontend: where its table is. 0 is "nothing published yet".
+/// What `SERVICES` holds for a frontend (its index is the frontend's, no service's): where its table
+/// is. 0 is "nothing published yet".
 ///
 /// Bits 0 to 31 are the slot of the header in `TABLE`, 32 to 47 the epoch, the rest is 0.
 #[repr(transparent)]
@@ -26,7 +27,7 @@ impl ServiceWord {
         self.0 as u32
     }
 
-    /// Equal to the header's, or the header is not the one meant.
+    /// If the header has another epoch, this word is stale.
     #[inline(always)]
     #[must_use]
     pub const fn epoch(self) -> u16 {
@@ -75,7 +76,8 @@ impl HealthWord {
     }
 
     /// The vetoes of a backend on that node: its own, and in the same bytes those that the node's
-    /// backends have in common. The shift takes [`NodeWord::veto`]'s bits there.
+    /// backends have in common: the shift takes bit 0 to bit 12, the prober's byte, and bit 4 to bit
+    /// 16, the operator's ([`NodeWord::veto`]).
     #[inline(always)]
     #[must_use]
     pub const fn on(self, node: NodeWord) -> Self {

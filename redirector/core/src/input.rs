@@ -26,16 +26,17 @@ impl Moment {
 pub enum Input {
     /// Where this agent runs.
     Node(Locality),
-    /// Services were added, changed or removed: as in `Replace`, it is the whole that is judged.
+    /// Services were added, changed or removed. Conflicts are judged after all changes, so that two
+    /// services may swap frontends.
     Change {
         /// Services that are new or changed.
         put: Vec<Service>,
         /// Services that are gone.
         remove: Vec<ServiceRef>,
     },
-    /// A service was added or changed.
+    /// A [`Change`](Self::Change) of one service: it was added or changed.
     Put(Service),
-    /// A service is gone.
+    /// A [`Change`](Self::Change) of one service: it is gone.
     Remove(ServiceRef),
     /// Everything there is: what is not in it is gone. Until the first one nothing is removed.
     Replace(Vec<Service>),
@@ -48,8 +49,8 @@ pub enum Input {
     },
     /// Bytes found in the kernel's maps that are not 0: at start the last good state.
     Restore(Vec<(BackendRef, HealthByte, u8)>),
-    /// Where frontends found in the kernel's maps lead, at start: a backend that the sources do not
-    /// list any more has left while no agent looked.
+    /// Where frontends found in the kernel's maps lead, at start. A backend that the sources do not
+    /// list any more has left while no agent looked: UDP flows to it are ended.
     Adopted(Vec<(Frontend, BackendRef)>),
     /// The kernel has changed a backend's health by itself; it is in force already.
     Kernel {
@@ -286,7 +287,7 @@ pub enum Transition {
         by: HealthByte,
     },
     /// A probe succeeded after connects of a client had failed, or a listener had ended: that client
-    /// cannot reach the backend, and others can.
+    /// cannot reach the backend, and this node's probe can.
     Contradicted {
         /// Which backend.
         backend: BackendRef,

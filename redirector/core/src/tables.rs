@@ -12,7 +12,7 @@ use redirector_common::{AllDown, HealthWord, Limits, MAX_TIERS, NodeWord};
 
 use crate::service::{BackendRef, Frontend, ServiceRef};
 
-/// Desired state. Canonical: worlds that decide the same have equal tables.
+/// Desired state. Canonical: states that decide the same have equal tables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tables {
     /// Whether a source has said what there is: before, nothing is removed.

@@ -1,4 +1,4 @@
-//! The one task that owns the state and the tables: news in, differences out.
+//! The one task that owns `State` and `Installed`: news in, plans out.
 //!
 //! Whatever fails, the last good state stays in the kernel: nothing here detaches, and a plan that
 //! could not be applied is made anew from what is really there.
@@ -48,8 +48,7 @@ use crate::{
 
 /// News waiting, at most: then the sources wait.
 pub const QUEUE: usize = 4_096;
-/// A burst of news is one difference; of a flood a plan is made after so long, and what else is due is
-/// done.
+/// What arrives within this time is one plan; a flood is cut there, and what else is due is done.
 const BURST: Duration = Duration::from_millis(20);
 /// How long after a failure the plan is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -62,7 +61,7 @@ const SWEEP: Duration = Duration::from_secs(10);
 /// Which backends the prober should ask, and how.
 pub type Wanted = Arc<BTreeMap<BackendRef, ProbeOrder>>;
 
-/// Everything that decides.
+/// The agent's task: what is known, what is installed, and the maps.
 #[derive(Debug)]
 pub struct Agent {
     state: State,
@@ -200,6 +199,7 @@ impl Agent {
                     self.retry_at = self.reconcile();
                 }
                 Some(ask) = asks.recv() => self.answer(ask),
+                // For the heartbeat below alone.
                 _ = round.tick() => {}
                 _ = sweep.tick() => {
                     self.sweep();
@@ -211,7 +211,7 @@ impl Agent {
         info!("stopped; what is in the kernel stays in force");
     }
 
-    /// When something is due by time alone; a day is never.
+    /// When something is due by time alone; in a day if nothing is.
     fn deadline(&self) -> Instant {
         let due = self.state.next_deadline().map(|Moment(at)| self.started + at);
         let never = Instant::now() + Duration::from_hours(24);

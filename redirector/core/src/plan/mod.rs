@@ -9,7 +9,6 @@ mod arena;
 mod changes;
 mod installed;
 mod limit;
-
 mod order;
 mod pass;
 mod place;

@@ -75,16 +75,16 @@ pub enum Step {
     },
     /// Insert into `FRONTENDS4` or `FRONTENDS6`; its word is published.
     InsertFrontend {
-        /// The key.
+        /// What is dialled.
         frontend: Frontend,
-        /// The value.
+        /// Its index in `SERVICES`.
         index: u32,
         /// Whether no host has the address.
         is_virtual: bool,
     },
     /// Delete from `FRONTENDS4` or `FRONTENDS6`. One that is not there is no error.
     RemoveFrontend {
-        /// The key.
+        /// What is dialled no longer.
         frontend: Frontend,
     },
     /// `SERVICES[index] = 0`. No frontend has led there since the last barrier.

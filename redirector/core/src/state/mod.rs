@@ -69,6 +69,7 @@ impl State {
     /// Takes in one piece of news and says what happened because of it.
     pub fn apply(&mut self, input: Input, now: Moment) -> Vec<Transition> {
         if now > self.now {
+            // What came until now counts as simultaneous; with later news another window begins.
             self.failback.begin_window(self.tables.synced);
             self.now = now;
         }

@@ -89,7 +89,7 @@ pub struct Index {
     claims: Claims,
     /// The endpoints of each Service at addresses that a Service claims.
     linked: BTreeMap<ObjectRef, BTreeSet<IpAddr>>,
-    /// Services over their namespace's share.
+    /// Services over their namespace's quota.
     left: BTreeSet<ObjectRef>,
     /// Zones in no region that is known, and how many backends are told to be there.
     unplaced: BTreeMap<Arc<str>, usize>,

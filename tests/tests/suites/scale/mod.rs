@@ -170,7 +170,7 @@ fn a_storm_of_changes(cluster: &Cluster, population: &mut Population) -> Storm {
     let mut next_look = Duration::from_secs(1);
     let all = sized(STORM, STORM / 3).as_secs() as u32 * PER_SECOND;
     let (silence, answer) = (Longest::silence(cluster), Longest::answer(cluster));
-    // Two explanations of every Service, and a copy of the world in which a zone is dead.
+    // Two explanations of every Service, and a copy of the state in which a zone is dead.
     let mut simulate = Command::new(&cluster.agent.options().binary);
     simulate.arg("simulate").arg("--run-dir").arg(cluster.agent.run_directory());
     let everything = thread::spawn(move || simulate.args(["--dead", "zone=a"]).output());
