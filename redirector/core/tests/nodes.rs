@@ -99,6 +99,23 @@ fn the_next_agent_keeps_out_what_probes_must_bring_back() {
     }
 }
 
+#[test]
+fn an_earlier_version_finds_each_backend_of_a_silent_node_ejected() {
+    let mut agent = Agent::new(Installed::new(MANY), 20, v4);
+    for address in PROBED {
+        agent.told(1, answer(address, false));
+    }
+    let spelt = agent.installed.spell_out().steps;
+    let own = |step: &&Step| matches!(step, Step::SetHealth { byte: HealthByte::Prober, .. });
+    assert_eq!(spelt.iter().filter(own).count(), spelt.len());
+    assert!((20..=22).contains(&spelt.len()), "{spelt:?}");
+    assert_eq!(plan(&mut agent.installed, agent.state.tables()).steps, []);
+    let back = agent.told(10, answer(PROBED[0], true));
+    assert!(back.contains(&Step::SetNode { index: 1, vetoes: 0 }));
+    let lifted = |step: &&Step| matches!(step, Step::SetHealth { value: 0, .. });
+    assert_eq!(back.iter().filter(lifted).count(), 21, "the 20, and the one that answered");
+}
+
 /// What an agent knows and has installed.
 struct Agent {
     state: State,

@@ -208,6 +208,12 @@ impl Agent {
             }
             self.outputs.beat();
         }
+        if let Err(error) = self.datapath.apply(&self.installed.spell_out()) {
+            warn!(
+                error = format!("{error:#}"),
+                "an earlier version would not see which nodes are out"
+            );
+        }
         info!("stopped; what is in the kernel stays in force");
     }
 

@@ -125,7 +125,7 @@ impl Orders {
             self.move_aside()?;
         }
         let entries = entries(orders, &self.foreign);
-        kept::replace(&self.path, &self.beside(), &entries)
+        kept::replace_durably(&self.path, &self.beside(), &entries)
             .with_context(|| format!("cannot write {}", self.path.display()))
     }
 

@@ -24,7 +24,7 @@ use redirector_core::{
 use serde::Deserialize;
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::{mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
 };
 
 use super::{
@@ -151,6 +151,9 @@ async fn explain(
     State(asks): State<mpsc::Sender<Ask>>,
     Query(Question { service, dead }): Query<Question>,
 ) -> Answer<Response> {
+    /// One question at a time: each holds copies of all that it is about.
+    static TURN: Semaphore = Semaphore::const_new(1);
+    let turn = TURN.acquire().await.map_err(|_| stopping())?;
     let dead = dead.split(',').filter(|text| !text.is_empty()).map(str::parse);
     let dead: Vec<Drained> = dead
         .collect::<Result<_, NoSubject>>()
@@ -169,6 +172,7 @@ async fn explain(
         left = rest;
     }
     let think = move || {
+        let _turn = turn;
         if !dead.is_empty() {
             let dead = meant(&snapshots, &dead)?;
             let wanted = BTreeSet::from_iter(wanted);
@@ -181,7 +185,10 @@ async fn explain(
         let explained: Vec<_> = snapshots.iter().flat_map(Snapshot::explain).collect();
         Ok(Json(explained).into_response())
     };
-    tokio::task::spawn_blocking(think).await.map_err(|_| stopping())?.map_err(unknown)
+    let broken = |error: tokio::task::JoinError| {
+        (StatusCode::INTERNAL_SERVER_ERROR, format!("no answer: {error}"))
+    };
+    tokio::task::spawn_blocking(think).await.map_err(broken)?.map_err(unknown)
 }
 
 async fn ask<T>(

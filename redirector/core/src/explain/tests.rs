@@ -10,6 +10,15 @@ use crate::{
 };
 
 #[test]
+fn modes_and_policies_are_called_as_they_are_written() {
+    let modes = [Mode::LastResort, Mode::Spill, Mode::Threshold].map(|mode| format!("{mode:?}"));
+    assert_eq!(modes, ["LastResort", "Spill", "Threshold"]);
+    let policies = [AllDown::Panic, AllDown::Refuse, AllDown::PassThrough];
+    let policies = policies.map(|policy| format!("{policy:?}"));
+    assert_eq!(policies, ["Panic", "Refuse", "PassThrough"]);
+}
+
+#[test]
 fn every_tier_and_member_is_explained() {
     let mut state = state();
     probed(&mut state, "10.1.0.1", 1.0, false);

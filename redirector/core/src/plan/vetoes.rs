@@ -14,7 +14,12 @@ use std::{
 
 use redirector_common::{Entry, HealthByte, HealthWord, NodeWord, Slot};
 
-use super::{installed::Installed, limit::Limit, render, step::Step};
+use super::{
+    installed::Installed,
+    limit::Limit,
+    render,
+    step::{Plan, Step},
+};
 use crate::{
     service::{BackendRef, ServiceRef},
     tables::Tables,
@@ -138,6 +143,25 @@ impl VetoSteps {
                 installed.vetoed_nodes.insert(index);
             }
         }
+    }
+}
+
+impl Installed {
+    /// The stores that give each backend for its own what its node's word says: for an earlier version,
+    /// which takes a node whose word says something for another node. Nothing changes by them.
+    pub fn spell_out(&mut self) -> Plan {
+        let mut steps = Vec::new();
+        for index in &self.objected {
+            let vetoes = self.vetoes(*index);
+            let word = &mut self.health[*index as usize];
+            for byte in HealthByte::AGENT {
+                if vetoes.byte(byte) != 0 && word.byte(byte) == 0 {
+                    *word = word.with(byte, 1);
+                    steps.push(Step::SetHealth { backend: *index, byte, value: 1 });
+                }
+            }
+        }
+        Plan { steps, rejected: Vec::new() }
     }
 }
 

@@ -262,6 +262,25 @@ fn a_change_is_judged_as_a_set_in_whatever_order_it_comes() {
     assert_eq!(names(&state), ["c"]);
 }
 
+#[test]
+fn what_is_wrong_with_a_third_service_is_no_reason_to_refuse_an_exchange() {
+    let pair = |one: &str, other: &str| [service("a", one, &[]), service("b", other, &[])];
+    let wrong = service("c", "10.96.0.3", &["10.96.0.3"]);
+    let taken = service("d", "10.96.0.9", &[]);
+    let (e, f) = (service("e", "10.96.0.8", &["10.1.0.1"]), service("f", "10.96.0.8", &[]));
+    for third in [vec![wrong], vec![taken], vec![e.clone(), f]] {
+        let mut state = State::new();
+        let holder = service("z", "10.96.0.9", &[]);
+        let before = [pair("10.96.0.1", "10.96.0.2").to_vec(), vec![holder]].concat();
+        apply(&mut state, Input::Replace(before));
+        let put = [pair("10.96.0.2", "10.96.0.1").to_vec(), third].concat();
+        let happened = apply(&mut state, Input::Change { put, remove: Vec::new() });
+        assert_eq!(happened.len(), 1, "{happened:?}");
+        assert!(state.services().take(2).eq(&pair("10.96.0.2", "10.96.0.1")));
+        assert!(state.service(&e.name).is_none_or(|it| *it == e), "the first name has it");
+    }
+}
+
 fn in_zone_b() -> State {
     let mut state = State::new();
     let node = Locality { zone: Some("b".into()), ..Locality::default() };

@@ -234,11 +234,19 @@ impl Error {
     }
 }
 
-/// Reads a `Status` object of the API; what is none is a message.
+/// Reads a `Status` object of the API; what is none is a message. Of one that is not quite as it should
+/// be (a proxy's, an aggregated server's) code, reason and message are read.
 pub(crate) fn read_status(body: &[u8]) -> Status {
-    serde_json::from_slice(body).unwrap_or_else(|_| Status {
-        message: String::from_utf8_lossy(&body[..body.len().min(MAX_MESSAGE)]).into_owned(),
-        ..Status::default()
+    serde_json::from_slice(body).unwrap_or_else(|_| {
+        let odd: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let text = |name: &str| odd[name].as_str().map(str::to_owned);
+        let shown = || String::from_utf8_lossy(&body[..body.len().min(MAX_MESSAGE)]).into_owned();
+        Status {
+            code: odd["code"].as_u64().and_then(|code| code.try_into().ok()).unwrap_or_default(),
+            reason: text("reason").unwrap_or_default(),
+            message: text("message").unwrap_or_else(shown),
+            ..Status::default()
+        }
     })
 }
 

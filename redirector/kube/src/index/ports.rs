@@ -233,6 +233,8 @@ impl<'a> Answer<'a> {
                 listed.push(Backend { backend, locality, weight: 1, rank });
             }
         }
+        // They stay for as long as the Service does.
+        listed.shrink_to_fit();
         listed
     }
 

@@ -1,9 +1,9 @@
 //! Takes in changed services as one set: what it makes of them never depends on their order.
 //!
-//! A set that is in order, in itself and among the other services in force, is taken as a whole, so
-//! that two services may exchange frontends, and a backend may move from one to the other. Else
-//! each service is judged alone, in the order of the names, and a service that has a frontend keeps
-//! it.
+//! What is in order, in itself and among the other services in force, is taken as a whole, so that
+//! two services may exchange frontends, and a backend may move from one to the other, whatever is
+//! wrong with a third one. The others are judged alone, in the order of the names, and a service that
+//! has a frontend keeps it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,19 +59,13 @@ impl State {
             }
             is_new
         });
-        let batch = Batch::from(services);
-        let gives_way = |by: &ServiceRef| batch.services.contains_key(by) || gone.contains(by);
-        let is_good = |service| self.judge(service, gives_way).is_ok();
-        if twice.is_empty() && batch.is_compatible() && batch.services.values().all(is_good) {
-            self.take(batch, gone);
-        } else {
-            self.take(Batch::from(BTreeMap::new()), gone);
-            for service in twice {
-                self.rejected(service.name, &Rejection::Twice);
-            }
-            for service in batch.services.into_values() {
-                self.take_alone(service);
-            }
+        let (batch, alone) = self.set_of(services, gone);
+        self.take(batch, gone);
+        for service in twice {
+            self.rejected(service.name, &Rejection::Twice);
+        }
+        for service in alone.into_values() {
+            self.take_alone(service);
         }
         // Others may have given way to what was refused.
         for _ in 0..ROUNDS {
@@ -87,18 +81,44 @@ impl State {
         }
     }
 
-    /// Why a service cannot be taken in, if it is the only one that changes.
-    pub(in crate::state) fn judge_alone(&self, service: &Service) -> Result<(), Rejection> {
-        self.judge(service, |by| *by == service.name)
+    /// Parts the services that can be taken in as one set from those that are to be judged alone: what
+    /// is wrong in itself, in the way of another one, or needs one of these to give way.
+    fn set_of(
+        &self,
+        mut services: BTreeMap<ServiceRef, Service>,
+        gone: &BTreeSet<ServiceRef>,
+    ) -> (Batch, BTreeMap<ServiceRef, Service>) {
+        let mut alone: BTreeMap<ServiceRef, Service> =
+            services.extract_if(.., |_, service| validate(service).is_err()).collect();
+        let mut batch = Batch::from(services);
+        if !batch.is_compatible() {
+            let colliding = batch.colliding();
+            let mut services = batch.services;
+            alone.extend(services.extract_if(.., |name, _| colliding.contains(name)));
+            batch = Batch::from(services);
+        }
+        for _ in 0..ROUNDS {
+            let gives_way = |by: &ServiceRef| batch.services.contains_key(by) || gone.contains(by);
+            let is_refused = |service: &&Service| {
+                conflicts_with(service, &self.services, &self.backends, gives_way).is_err()
+            };
+            let refused: BTreeSet<ServiceRef> =
+                batch.services.values().filter(is_refused).map(|it| it.name.clone()).collect();
+            if refused.is_empty() {
+                return (batch, alone);
+            }
+            let mut services = batch.services;
+            alone.extend(services.extract_if(.., |name, _| refused.contains(name)));
+            batch = Batch::from(services);
+        }
+        alone.append(&mut batch.services);
+        (Batch::from(BTreeMap::new()), alone)
     }
 
-    fn judge(
-        &self,
-        service: &Service,
-        gives_way: impl Fn(&ServiceRef) -> bool,
-    ) -> Result<(), Rejection> {
+    /// Why a service cannot be taken in, if it is the only one that changes.
+    pub(in crate::state) fn judge_alone(&self, service: &Service) -> Result<(), Rejection> {
         validate(service)?;
-        conflicts_with(service, &self.services, &self.backends, gives_way)
+        conflicts_with(service, &self.services, &self.backends, |by| *by == service.name)
     }
 
     fn take_alone(&mut self, service: Service) {
@@ -200,6 +220,22 @@ impl Batch {
                 while backends.next_if(|backend| *backend < frontend).is_some() {}
                 backends.peek() != Some(&frontend)
             })
+    }
+
+    /// The services that want what another one of them has, or would send to it in a circle.
+    fn colliding(&self) -> BTreeSet<ServiceRef> {
+        let mut holders: BTreeMap<Frontend, Vec<&ServiceRef>> = BTreeMap::new();
+        for service in self.services.values() {
+            for frontend in &service.frontends {
+                holders.entry(*frontend).or_default().push(&service.name);
+            }
+        }
+        let shared = holders.values().filter(|names| names.len() > 1).flatten().copied();
+        let circles = self.services.values().flat_map(|service| {
+            let of = service.backend_refs().filter_map(|backend| holders.get(&backend));
+            of.flatten().copied().flat_map(|holder| [holder, &service.name])
+        });
+        shared.chain(circles).cloned().collect()
     }
 }
 
