@@ -94,10 +94,11 @@ fn affinity_ends_with_its_timeout_and_is_renewed_by_use() {
         let idle = last.elapsed();
         let (now, is_resumed) = dial();
         // On a machine that stood still meanwhile there is nothing to see.
-        assert!(is_resumed || idle > TIMEOUT - Duration::from_secs(1), "idle for {idle:?}");
+        assert!(is_resumed || idle > TIMEOUT, "idle for {idle:?}");
         last = now;
     }
-    thread::sleep(TIMEOUT + Duration::from_millis(100));
+    // It may last a second longer.
+    thread::sleep(TIMEOUT + Duration::from_millis(1_100));
     let (_, is_resumed) = dial();
     assert!(!is_resumed, "after its timeout the client should have been given any backend");
 }
