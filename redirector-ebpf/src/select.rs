@@ -380,7 +380,8 @@ fn walked<'t, const LIMIT: u32, T: Tables>(
         let node = tables.node(entry.node).ok_or(Reason::Inconsistent)?;
         let is_avoided = avoids(entry.backend, health.generation()).ok_or(Reason::Inconsistent)?;
         // One condition: a second way to the next step is one more state to explore at each of them.
-        if health.on(node).vetoes_despite(walk.ignored) | is_avoided == 0 {
+        let vetoes = health.vetoes_despite(walk.ignored) | node.vetoes_despite(walk.ignored);
+        if vetoes | is_avoided == 0 {
             let tier = service.tier_of(tables, slot)?;
             return Ok(Walked::Met(Choice::of(entry, slot, tier, health)));
         }

@@ -228,6 +228,14 @@ impl NodeWord {
         self.0 as u8
     }
 
+    /// Not 0 if it has vetoes that are not in `ignored`, which is as for
+    /// [`HealthWord::vetoes_despite`]; what is shifted does not change from backend to backend.
+    #[inline(always)]
+    #[must_use]
+    pub const fn vetoes_despite(self, ignored: u64) -> u64 {
+        self.vetoes() as u64 & !(ignored >> 12)
+    }
+
     /// The same node with these vetoes.
     #[must_use]
     pub const fn with_vetoes(self, vetoes: u8) -> Self {
