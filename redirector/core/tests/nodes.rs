@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use redirector_common::{HealthByte, NodeWord};
+use redirector_common::{HealthByte, HealthWord, NodeWord};
 use redirector_core::{
     Input, Moment, State,
     input::{Drained, ProbeFailure, Verb},
@@ -114,6 +114,26 @@ fn an_earlier_version_finds_each_backend_of_a_silent_node_ejected() {
     assert!(back.contains(&Step::SetNode { index: 1, vetoes: 0 }));
     let lifted = |step: &&Step| matches!(step, Step::SetHealth { value: 0, .. });
     assert_eq!(back.iter().filter(lifted).count(), 21, "the 20, and the one that answered");
+}
+
+#[test]
+fn a_node_is_out_when_its_backends_are_whichever_way_a_program_asks() {
+    let (drained, suspected) = (HealthWord::OPERATOR, HealthWord::SUSPECTED_BITS);
+    for vetoes in 0..=u8::MAX {
+        let node = NodeWord::named("n1").with_vetoes(vetoes);
+        let backend = HealthWord::new(7).on(node);
+        assert_eq!(backend.generation(), 7);
+        for ignored in [0, drained, suspected, drained | suspected] {
+            let asked = node.vetoes_despite(ignored) == 0;
+            assert_eq!(asked, backend.is_usable_despite(ignored), "{vetoes:#x} {ignored:#x}");
+        }
+    }
+    for byte in [HealthByte::Prober, HealthByte::Operator] {
+        let node = NodeWord::named("n1").with_vetoes(NodeWord::veto(byte));
+        let objecting =
+            HealthByte::ALL.into_iter().filter(|of| HealthWord::new(7).on(node).byte(*of) != 0);
+        assert_eq!(objecting.collect::<Vec<_>>(), [byte]);
+    }
 }
 
 /// What an agent knows and has installed.

@@ -211,7 +211,8 @@ impl Agent {
         if let Err(error) = self.datapath.apply(&self.installed.spell_out()) {
             warn!(
                 error = format!("{error:#}"),
-                "an earlier version would not see which nodes are out"
+                "cannot give the backends of nodes that are out a veto of their own: after a \
+                 roll-back they are used until probes or connects fail"
             );
         }
         info!("stopped; what is in the kernel stays in force");

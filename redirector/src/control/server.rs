@@ -186,7 +186,10 @@ async fn explain(
         Ok(Json(explained).into_response())
     };
     let broken = |error: tokio::task::JoinError| {
-        (StatusCode::INTERNAL_SERVER_ERROR, format!("no answer: {error}"))
+        (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("the agent could not put the answer together, its log says why: {error}"),
+        )
     };
     tokio::task::spawn_blocking(think).await.map_err(broken)?.map_err(unknown)
 }

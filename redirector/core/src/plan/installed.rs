@@ -80,7 +80,7 @@ pub struct Installed {
 }
 
 /// Instead of a node: tables disagree on where a backend runs, so its node's word says nothing of
-/// it. (The map's last node is never in use for long: one of 65,535.)
+/// it. The last node of a map of 65,536 counts as this, too: it costs a store per backend.
 pub(super) const DIFFERENT_NODES: u16 = u16::MAX;
 
 /// A region that at least one frontend's word points to.

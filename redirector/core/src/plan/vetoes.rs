@@ -25,7 +25,7 @@ use crate::{
     tables::Tables,
 };
 
-/// From so many stores on that one to the node's word takes the place of.
+/// One store to a node's word takes the place of at least so many: of one it would save nothing.
 const WORTH_A_NODE: u32 = 2;
 
 /// Steps on `HEALTH` and on the vetoes of `NODES`.
@@ -54,20 +54,6 @@ impl VetoSteps {
         rejected: &[(ServiceRef, Limit)],
     ) {
         let wanted = wanted(installed, desired, !rejected.is_empty());
-        let mut replaced: Vec<&[Slot]> = leaving.values().map(|slots| &**slots).collect();
-        let mut stay: Vec<Arc<[Slot]>> = Vec::new();
-        for (name, _) in rejected {
-            // The next pass may have room for the service, and replace its regions.
-            let tables = [
-                installed.services.get(name).map(|placed| &placed.tables),
-                desired.services.get(name),
-            ];
-            let frontends = tables.into_iter().flatten().flat_map(|tables| &tables.frontends);
-            let words = frontends.filter_map(|frontend| Some(installed.frontend(frontend)?.1));
-            let regions = words.filter_map(|word| installed.region(word));
-            stay.extend(regions.map(|region| Arc::clone(&region.slots)));
-        }
-        replaced.extend(stay.iter().map(|slots| &**slots));
         for (index, want) in &wanted {
             // The kernel's own bytes are in force already.
             let word = &mut installed.health[*index as usize];
@@ -75,93 +61,126 @@ impl VetoSteps {
                 *word = word.with(byte, want.byte(byte));
             }
         }
-        let late = last_ones(installed, &wanted, &replaced);
+        let late = last_ones(installed, &wanted, &replaced(installed, desired, leaving, rejected));
         let nodes = node_vetoes(installed, &wanted, &late);
-        let (mut readmitted, mut ejected) = (Vec::new(), Vec::new());
-        for (index, vetoes) in &nodes {
-            let before = installed.node_words[usize::from(*index)].vetoes();
-            let step = Step::SetNode { index: *index, vetoes: *vetoes };
-            // One that lifts something waits for what its backends are to have instead.
-            if before & !vetoes != 0 { &mut readmitted } else { &mut ejected }.push(step);
-        }
-        self.at_once.append(&mut ejected);
-        for index in unlisted {
-            let node = installed.node_of(*index).filter(|node| nodes.contains_key(node));
-            let vetoes = node.map_or(0, |node| installed.node_words[usize::from(node)].vetoes());
-            let word = &mut installed.health[*index as usize];
-            for byte in HealthByte::AGENT {
-                if vetoes & NodeWord::veto(byte) != 0 && word.byte(byte) == 0 {
-                    *word = word.with(byte, 1);
-                    self.lifted.push(Step::SetHealth { backend: *index, byte, value: 1 });
-                }
-            }
-        }
+        let set = |(index, vetoes): (&u16, &u8)| Step::SetNode { index: *index, vetoes: *vetoes };
+        let lifts = |(index, vetoes): &(&u16, &u8)| {
+            installed.node_words[usize::from(**index)].vetoes() & !**vetoes != 0
+        };
+        // A node that comes back waits for what its backends are to have instead.
+        let (readmitted, ejected): (Vec<_>, Vec<_>) = nodes.iter().partition(lifts);
+        self.at_once.extend(ejected.into_iter().map(set));
+        let readmitted: Vec<Step> = readmitted.into_iter().map(set).collect();
+        self.keep_out(installed, unlisted, &nodes);
         let mut lifted = Vec::new();
         for (index, want) in wanted {
-            let node = installed.node_of(index);
-            let vetoes = node.map_or(0, |node| {
-                let before = installed.node_words[usize::from(node)].vetoes();
-                nodes.get(&node).copied().unwrap_or(before)
-            });
-            let is_out = installed.objected.contains(&index);
-            let word = &mut installed.health[index as usize];
-            // One objection may follow another: at no moment in between is the backend usable.
-            let mut relieved = Vec::new();
-            for byte in HealthByte::AGENT {
-                let (value, of_node) = (want.byte(byte), NodeWord::veto(byte));
-                if value == word.byte(byte) || value != 0 && vetoes & of_node != 0 {
-                    continue;
-                }
-                *word = word.with(byte, value);
-                let step = Step::SetHealth { backend: index, byte, value };
-                if value == 0 {
-                    relieved.push(step);
-                } else if late.contains(&index) {
-                    self.late.push(step);
-                } else if is_out {
-                    // Before its node may be re-admitted.
-                    self.lifted.push(step);
-                } else {
-                    self.at_once.push(step);
-                }
-            }
-            if want.is_usable() { &mut lifted } else { &mut self.at_once }.append(&mut relieved);
-            if want.is_usable() {
-                installed.objected.remove(&index);
-            } else {
-                installed.objected.insert(index);
-            }
+            self.compare_one(installed, index, want, &nodes, late.contains(&index), &mut lifted);
         }
         self.lifted.append(&mut lifted);
-        self.lifted.append(&mut readmitted);
+        self.lifted.extend(readmitted);
         for (index, vetoes) in nodes {
-            let word = &mut installed.node_words[usize::from(index)];
-            *word = word.with_vetoes(vetoes);
-            if vetoes == 0 {
-                installed.vetoed_nodes.remove(&index);
-            } else {
-                installed.vetoed_nodes.insert(index);
-            }
+            installed.set_node_vetoes(index, vetoes);
         }
     }
+
+    /// Gives backends that are listed no longer, but may be met, what their node says for them until now.
+    fn keep_out(&mut self, installed: &mut Installed, unlisted: &[u32], nodes: &BTreeMap<u16, u8>) {
+        let is_changed =
+            |index: &u32| installed.node_of(*index).is_some_and(|node| nodes.contains_key(&node));
+        let changed: Vec<u32> = unlisted.iter().copied().filter(is_changed).collect();
+        self.lifted.extend(changed.into_iter().flat_map(|index| installed.spell_out_one(index)));
+    }
+
+    /// One backend's own bytes, but for those that its node has for it. `lifted` are stores after which
+    /// it is usable.
+    fn compare_one(
+        &mut self,
+        installed: &mut Installed,
+        index: u32,
+        want: HealthWord,
+        nodes: &BTreeMap<u16, u8>,
+        is_late: bool,
+        lifted: &mut Vec<Step>,
+    ) {
+        let node = installed.node_of(index);
+        let changed = node.and_then(|node| nodes.get(&node).copied());
+        let vetoes = changed.unwrap_or_else(|| installed.node_word(index).vetoes());
+        let is_out = if want.is_usable() {
+            installed.objected.remove(&index)
+        } else {
+            !installed.objected.insert(index)
+        };
+        let word = &mut installed.health[index as usize];
+        // One objection may follow another: at no moment in between is the backend usable.
+        let mut relieved = Vec::new();
+        for byte in HealthByte::AGENT {
+            let (value, of_node) = (want.byte(byte), NodeWord::veto(byte));
+            if value == word.byte(byte) || value != 0 && vetoes & of_node != 0 {
+                continue;
+            }
+            *word = word.with(byte, value);
+            let steps = match value {
+                0 => &mut relieved,
+                _ if is_late => &mut self.late,
+                // Before its node may come back.
+                _ if is_out => &mut self.lifted,
+                _ => &mut self.at_once,
+            };
+            steps.push(Step::SetHealth { backend: index, byte, value });
+        }
+        if want.is_usable() { lifted } else { &mut self.at_once }.append(&mut relieved);
+    }
+}
+
+/// Regions that are about to be replaced, or may be by the next pass, which may have room for a
+/// service that was rejected.
+fn replaced(
+    installed: &Installed,
+    desired: &Tables,
+    leaving: &BTreeMap<u32, Arc<[Slot]>>,
+    rejected: &[(ServiceRef, Limit)],
+) -> Vec<Arc<[Slot]>> {
+    let mut replaced: Vec<Arc<[Slot]>> = leaving.values().cloned().collect();
+    for (name, _) in rejected {
+        let tables =
+            [installed.services.get(name).map(|placed| &placed.tables), desired.services.get(name)];
+        let frontends = tables.into_iter().flatten().flat_map(|tables| &tables.frontends);
+        let words = frontends.filter_map(|frontend| Some(installed.frontend(frontend)?.1));
+        let regions = words.filter_map(|word| installed.region(word));
+        replaced.extend(regions.map(|region| Arc::clone(&region.slots)));
+    }
+    replaced
 }
 
 impl Installed {
     /// The stores that give each backend for its own what its node's word says: for an earlier version,
     /// which takes a node whose word says something for another node. Nothing changes by them.
     pub fn spell_out(&mut self) -> Plan {
-        let mut steps = Vec::new();
-        for index in &self.objected {
-            let vetoes = self.vetoes(*index);
-            let word = &mut self.health[*index as usize];
-            for byte in HealthByte::AGENT {
-                if vetoes.byte(byte) != 0 && word.byte(byte) == 0 {
-                    *word = word.with(byte, 1);
-                    steps.push(Step::SetHealth { backend: *index, byte, value: 1 });
-                }
-            }
+        let objected: Vec<u32> = self.objected.iter().copied().collect();
+        let steps = objected.into_iter().flat_map(|index| self.spell_out_one(index));
+        Plan { steps: steps.collect(), rejected: Vec::new() }
+    }
+
+    fn spell_out_one(&mut self, index: u32) -> Vec<Step> {
+        let vetoes = self.vetoes(index);
+        let word = &mut self.health[index as usize];
+        let missing = |byte: &HealthByte| vetoes.byte(*byte) != 0 && word.byte(*byte) == 0;
+        let missing: Vec<HealthByte> = HealthByte::AGENT.into_iter().filter(missing).collect();
+        for byte in &missing {
+            *word = word.with(*byte, 1);
         }
-        Plan { steps, rejected: Vec::new() }
+        let step = |byte| Step::SetHealth { backend: index, byte, value: 1 };
+        missing.into_iter().map(step).collect()
+    }
+
+    fn set_node_vetoes(&mut self, index: u16, vetoes: u8) {
+        let word = &mut self.node_words[usize::from(index)];
+        *word = word.with_vetoes(vetoes);
+        if vetoes == 0 {
+            self.vetoed_nodes.remove(&index);
+        } else {
+            self.vetoed_nodes.insert(index);
+        }
     }
 }
 
@@ -247,7 +266,7 @@ fn node_vetoes(
 fn last_ones(
     installed: &Installed,
     wanted: &BTreeMap<u32, HealthWord>,
-    replaced: &[&[Slot]],
+    replaced: &[Arc<[Slot]>],
 ) -> BTreeSet<u32> {
     let mut late = BTreeSet::new();
     if wanted.values().all(|want| want.is_usable()) {
