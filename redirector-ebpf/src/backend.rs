@@ -86,6 +86,16 @@ impl Backend {
         HealthWord(self.health.word().load())
     }
 
+    /// Whether its last listener has ended so lately that a connection which begins now cannot be
+    /// told from one that was under way.
+    #[inline(always)]
+    pub fn is_unserved_lately(self) -> bool {
+        self.health().byte(HealthByte::Listener) != 0
+            && PASSIVE
+                .slot(self.index)
+                .is_some_and(|passive| agentless::now() < word!(passive.until).load())
+    }
+
     /// No socket listens for it any more (1), or one does (0): changes this one byte of the
     /// word, if that is news and the index is still this backend's.
     #[inline(always)]

@@ -53,15 +53,19 @@ pub fn accepted(context: &SockOpsContext) {
     };
     let here = served_in(netns, backend.generation);
     let before = known.word().load();
+    let is_another = before & !SERVED_NO_MORE != here;
+    if is_another
+        && (is_served(before, backend.generation)
+            || !socket(context).is_of_system()
+            || !ports::learn(netns, &address, backend))
+    {
+        return;
+    }
+    // What was under way to a listener that has ended since may still be accepted.
+    if backend.is_unserved_lately() && !ports::is_listening(netns, &address) {
+        return;
+    }
     if before != here {
-        let is_another = before & !SERVED_NO_MORE != here;
-        if is_another
-            && (is_served(before, backend.generation)
-                || !socket(context).is_of_system()
-                || !ports::learn(netns, &address, backend))
-        {
-            return;
-        }
         known.word().store(here);
     }
     backend.tell(0);

@@ -156,7 +156,12 @@ pub fn succeeded(context: &SockOpsContext, socket: Slot<SocketValue>, is_late: b
     if word!(passive.witness).load() != 0 {
         word!(passive.witness).store(0);
     }
-    if word.0 & HealthWord::KERNEL != 0 && agent_is_silent(now()) {
+    if word.0 & HealthWord::KERNEL == 0 {
+        return;
+    }
+    // Until then only what was under way when the veto came can succeed: the backend of before it.
+    let now = now();
+    if agent_is_silent(now) && word!(passive.until).load() <= now {
         health.word().byte(HealthByte::Passive).store(HealthWord::AVOIDED);
         health.word().byte(HealthByte::Listener).store(0);
         count(Reason::Readmitted);

@@ -49,6 +49,14 @@ pub fn learn(netns: u64, address: &Address, backend: Backend) -> bool {
     false
 }
 
+/// Whether a listener that was seen to begin serves `address`.
+#[inline(always)]
+pub fn is_listening(netns: u64, address: &Address) -> bool {
+    let family = if address.is_v4() { 4 } else { 6 };
+    let all = PortKey { netns, address: ANY, port: address.port, family, _pad: 0 };
+    listens(&all) | listens(&PortKey { address: address.words, ..all }) != 0
+}
+
 /// A listener has begun, and its end will be told. `group` are the listeners that share its port
 /// by `SO_REUSEPORT`, itself included; 0 if none may.
 #[inline(always)]
