@@ -6,6 +6,7 @@ use redirector_common::HealthByte;
 
 use crate::{
     identity::{NodeRef, ZoneRef},
+    remote_cluster::RemoteCluster,
     service::{BackendRef, Frontend, Locality, Probe, Service, ServiceRef},
 };
 
@@ -26,6 +27,9 @@ impl Moment {
 pub enum Input {
     /// Where this agent runs.
     Node(Locality),
+    /// All other clusters that this one has been told of: those not in it are not known any more.
+    /// Backends may be of clusters that are in none.
+    RemoteClusters(Vec<RemoteCluster>),
     /// Services were added, changed or removed. Conflicts are judged after all changes, so that two
     /// services may swap frontends.
     Change {

@@ -17,6 +17,7 @@ pub mod identity;
 pub mod input;
 pub mod locality;
 pub mod plan;
+pub mod remote_cluster;
 pub mod service;
 pub mod state;
 pub mod tables;

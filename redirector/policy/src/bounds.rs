@@ -44,6 +44,7 @@ pub(super) const RAMP: Durations = Durations::of(0, 3_600_000);
 pub(super) const BASE_EJECTION: Durations = Durations::of(1_000, 3_600_000);
 pub(super) const MAX_EJECTION: Durations = Durations::of(1_000, 86_400_000);
 pub(super) const INTERVAL: Durations = Durations::of(100, 3_600_000);
+pub(super) const KEEP_FOR: Durations = Durations::of(0, 86_400_000);
 pub(super) const TIMEOUT: Durations = Durations::of(10, 60_000);
 
 impl Durations {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Value, json};
 
-use super::{FailoverPolicyObjectSpec, FailoverPolicySpec, bounds::LABEL};
+use super::{FailoverPolicyObjectSpec, FailoverPolicySpec, RemoteClusterSpec, bounds::LABEL};
 
 /// The OpenAPI v3 schema of [`FailoverPolicySpec`]: every bound that can be said, descriptions, and
 /// the rules in CEL (`x-kubernetes-validations`).
@@ -27,6 +27,13 @@ pub fn object_schema() -> &'static Value {
         name["pattern"] = json!(LABEL);
         schema
     });
+    &SCHEMA
+}
+
+/// The schema of [`RemoteClusterSpec`], for its CRD.
+#[must_use]
+pub fn remote_cluster_schema() -> &'static Value {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(of::<RemoteClusterSpec>);
     &SCHEMA
 }
 

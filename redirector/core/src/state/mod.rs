@@ -31,6 +31,7 @@ use crate::{
     failover::vacancies::{Vacancy, vacancies},
     input::{Command, Input, Moment, Transition},
     locality::Locality,
+    remote_cluster::RemoteCluster,
     service::{BackendRef, Service, ServiceRef},
     tables::{Scope, Tables},
 };
@@ -44,6 +45,7 @@ pub struct State {
     /// When the newest input came; it never moves back.
     now: Moment,
     node: Locality,
+    remote_clusters: Vec<RemoteCluster>,
     services: Services,
     backends: Backends,
     nodes: Nodes,
@@ -80,6 +82,7 @@ impl State {
     fn apply_one(&mut self, input: Input) {
         match input {
             Input::Node(node) => self.move_to(node),
+            Input::RemoteClusters(clusters) => self.remote_clusters = clusters,
             Input::Change { put, remove } => self.change(put, &remove.into_iter().collect()),
             Input::Put(service) => self.change(vec![service], &BTreeSet::new()),
             Input::Remove(name) => self.change(Vec::new(), &[name].into()),
@@ -143,6 +146,12 @@ impl State {
     /// Which services' tables have changed since this was last asked.
     pub fn take_changes(&mut self) -> Scope {
         Scope::Only(std::mem::take(&mut self.changed))
+    }
+
+    /// Other clusters that this one has been told of.
+    #[must_use]
+    pub fn remote_clusters(&self) -> &[RemoteCluster] {
+        &self.remote_clusters
     }
 
     /// Services in force, by name.

@@ -1,9 +1,11 @@
 //! What is kept of API objects. Nothing else of this crate knows their fields.
 
 mod address;
+pub mod labels;
 mod names;
 mod node;
 mod policy;
+mod remote_cluster;
 mod service;
 mod slice;
 
@@ -17,6 +19,7 @@ pub use address::{Address, Family, Refused, Unusable};
 pub(crate) use names::Names;
 pub use node::{Node, regions};
 pub use policy::FailoverPolicy;
+pub use remote_cluster::{Phase, RemoteCluster};
 pub use service::{Service, ServiceKind, ServicePort};
 pub use slice::{Endpoint, EndpointSlice, Hints, Maker, SlicePort};
 

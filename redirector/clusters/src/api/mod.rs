@@ -1,0 +1,23 @@
+//! The objects between clusters: those of KEP-1645, and the outbox's.
+
+mod exported_service;
+mod manifest;
+mod service_export;
+mod service_import;
+
+pub use exported_service::{
+    ExportedPort, ExportedService, ExportedServiceSpec, ExportedType, Gateway, GatewayKind,
+    GatewayPort,
+};
+pub use manifest::Manifest;
+pub use service_export::ServiceExport;
+pub use service_import::{ImportPort, ServiceImportSpec};
+
+/// The namespace that is the outbox: importers of other clusters read nothing else.
+pub const OUTBOX: &str = "redirector-exports";
+/// The namespace of the Deployment and of its credentials.
+pub const NAMESPACE: &str = "redirector-clusters";
+/// The Lease in the outbox that is the manifest and the heartbeat.
+pub const HEARTBEAT: &str = "redirector-heartbeat";
+/// The label of a slice in the outbox: which ExportedService it is of.
+pub const EXPORTED_SERVICE: &str = "redirector.dev/exported-service";
