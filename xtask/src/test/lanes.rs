@@ -17,7 +17,7 @@ use super::{
 };
 
 /// How many suites run at a time; each uses about 0.4 of a core.
-const LANES: usize = 3;
+const LANES: usize = 4;
 
 /// Suites that run side by side, in the order in which they begin: the longest first. A new suite
 /// runs alone until it is named here.
@@ -28,6 +28,8 @@ const BESIDE: &[&str] = &[
     "outages",
     "kube",
     "passive",
+    "conformance",
+    "clients",
     "listeners",
     "deploy",
     "inspect",
