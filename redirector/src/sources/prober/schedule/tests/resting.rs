@@ -30,7 +30,6 @@ fn a_thousand_idle_services_cost_another_cluster_one_probe_a_second() {
     world.run(Duration::from_secs(60 * minutes), |_| {});
     let west: Vec<Instant> = begins(&world, is_west);
     let rate = west.len() as f64 / (60 * minutes) as f64;
-    println!("{rate:.2} probes a second to west");
     assert!((0.9..=1.2).contains(&rate), "{rate} a second");
     let most = west.windows(3).map(|three| three[2] - three[0]).min().expect("some");
     assert!(most >= Duration::from_secs(2), "three within {most:?}");
