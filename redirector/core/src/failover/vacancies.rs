@@ -2,10 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
+pub use super::tiers::is_exported;
 use super::tiers::{is_member, rules};
 use crate::{
     locality::Place,
-    service::{Backend, Locality, Members, Rank, Service, ServiceRef, TierRule},
+    service::{ANY_OTHER, Backend, Locality, Members, Rank, Service, ServiceRef, TierRule},
     tables::ServiceTables,
 };
 
@@ -79,14 +80,18 @@ pub(crate) fn vacancies(
     let vacant = (0..).zip(rules).filter(|(number, _)| placed().all(|tier| tier.number != *number));
     vacant
         .map(|(number, rule)| {
-            let shadow = shadow(&rules[..usize::from(number)], rule);
+            let shadow = shadow(&rules[..usize::from(number)], rule, node.cluster.as_ref());
             let mut own = service.backends.iter();
             let why = match (shadow, &rule.members) {
-                (_, Members::Service(other)) if !is_there(other) => {
+                (_, Members::Service(other) | Members::Exported { service: other, .. })
+                    if !is_there(other) =>
+                {
                     Vacant::OfService(other.clone(), false)
                 }
                 (Some(earlier), _) => Vacant::Shadowed(Arc::clone(earlier)),
-                (None, Members::Service(other)) if *other != service.name => {
+                (None, Members::Service(other) | Members::Exported { service: other, .. })
+                    if *other != service.name =>
+                {
                     Vacant::OfService(other.clone(), true)
                 }
                 _ if own.any(|own| fits(service, node, rule, own)) => Vacant::Taken,
@@ -104,17 +109,26 @@ pub fn fits(service: &Service, node: &Locality, rule: &TierRule, own: &Backend) 
     own.rank != Rank::Terminating && is_member(service, node, rule, own)
 }
 
-/// The tier before, of those of the same service, that takes whatever could be in this one.
+/// The tier before, of those of the same service, that takes whatever could be in this one. `own` is
+/// the client's cluster.
 #[must_use]
-pub fn shadow<'r>(before: &'r [TierRule], rule: &TierRule) -> Option<&'r Arc<str>> {
-    let earlier = before.iter().find(|earlier| covers(&earlier.members, &rule.members));
+pub fn shadow<'r>(
+    before: &'r [TierRule],
+    rule: &TierRule,
+    own: Option<&Arc<str>>,
+) -> Option<&'r Arc<str>> {
+    let earlier = before.iter().find(|earlier| covers(&earlier.members, &rule.members, own));
     earlier.map(|earlier| &earlier.name)
 }
 
 /// Whether every backend that fits the later rule fits the earlier one, whatever there is.
-fn covers(earlier: &Members, later: &Members) -> bool {
+fn covers(earlier: &Members, later: &Members, own: Option<&Arc<str>>) -> bool {
     let has_all = |earlier: &[Arc<str>], later: &[Arc<str>]| {
         earlier.is_empty() || (!later.is_empty() && later.iter().all(|name| earlier.contains(name)))
+    };
+    let has_clusters = |earlier: &[Arc<str>], later: &[Arc<str>]| {
+        let has_others = earlier.iter().any(|name| **name == *ANY_OTHER);
+        later.iter().all(|name| earlier.contains(name) || (has_others && Some(name) != own))
     };
     match (earlier, later) {
         (Members::Within(earlier), Members::Within(later)) => later <= earlier,
@@ -126,12 +140,19 @@ fn covers(earlier: &Members, later: &Members) -> bool {
             // Without clusters both mean the own one.
             let is_cluster = match (clusters.is_empty(), clusters2.is_empty()) {
                 (true, true) => true,
-                (false, false) => has_all(clusters, clusters2),
+                (false, false) => has_clusters(clusters, clusters2),
                 _ => false,
             };
             is_cluster && has_all(zones, zones2) && has_all(regions, regions2)
         }
-        (Members::Service(earlier), Members::Service(later)) => earlier == later,
+        (
+            Members::Service(earlier),
+            Members::Service(later) | Members::Exported { service: later, .. },
+        ) => earlier == later,
+        (
+            Members::Exported { service: earlier, clusters },
+            Members::Exported { service: later, clusters: clusters2 },
+        ) => earlier == later && has_clusters(clusters, clusters2),
         _ => false,
     }
 }
@@ -197,6 +218,30 @@ mod tests {
             let found: Vec<_> =
                 state.vacancies(&tried.name).into_iter().map(|it| (it.number, it.why)).collect();
             assert_eq!(found, expected, "{:?}", tried.policy.tiers);
+        }
+    }
+
+    #[test]
+    fn behind_any_other_cluster_only_the_own_one_can_have_a_backend() {
+        let named = |clusters: &[&str]| Members::Named {
+            zones: Vec::new(),
+            regions: Vec::new(),
+            clusters: clusters.iter().map(|cluster| Arc::from(*cluster)).collect(),
+        };
+        let home: Arc<str> = "home".into();
+        for (earlier, later, is_shadowed) in [
+            (&["*"][..], &["west"][..], true),
+            (&["*"], &["*"], true),
+            (&["*"], &["home"], false),
+            (&["*"], &["west", "home"], false),
+            (&["*", "home"], &["west", "home"], true),
+            (&["west"], &["*"], false),
+            (&["west"], &["west"], true),
+        ] {
+            let before = [TierRule { name: "before".into(), members: named(earlier) }];
+            let rule = TierRule { name: "rule".into(), members: named(later) };
+            let found = shadow(&before, &rule, Some(&home)).is_some();
+            assert_eq!(found, is_shadowed, "{earlier:?} before {later:?}");
         }
     }
 
