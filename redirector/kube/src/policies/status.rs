@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use redirector_core::failover::vacancies::{Vacancy, Vacant};
-use redirector_policy::TierInClusters;
 
 use crate::api::ObjectRef;
 
@@ -153,7 +152,7 @@ impl Targets {
         let unresolved = unresolved(good, facts);
         let clusters = self.clusters(good, facts);
         let is_said = |service: &ObjectRef, tier: &str| {
-            let of_cluster = |it: &TierTrouble<'_>| it.service == service && it.tier == tier;
+            let of_cluster = |it: &TierTrouble| it.service == *service && it.tier == tier;
             unresolved.iter().any(|(missing, _)| *missing == tier)
                 || clusters.iter().any(of_cluster)
         };
@@ -177,23 +176,32 @@ impl Targets {
         Condition::new(Degraded, Some(true), reason, parts.join("; "))
     }
 
-    /// What keeps clusters that tiers name from serving, of every Service that is ours.
-    fn clusters<'g>(&'g self, good: &'g Resolved, facts: &impl Facts) -> Vec<TierTrouble<'g>> {
+    /// What keeps clusters that tiers name from serving, of every Service that is ours: what is known of
+    /// them, or else what this node sees.
+    fn clusters(&self, good: &Resolved, facts: &impl Facts) -> Vec<TierTrouble> {
         let ours = self
             .held
             .iter()
             .filter(|(_, state)| !matches!(state, ServiceState::LeftToKubeProxy(_)));
-        let troubles = ours.flat_map(|(service, _)| {
-            let of_tier = |tier: TierInClusters<'g>| {
-                let troubles = facts.troubles(service, &tier).into_iter();
-                troubles.map(move |(kind, why)| {
-                    let why = format!("tier {} of {}: {why}", tier.name, service.name);
-                    TierTrouble { service, tier: tier.name, kind, why }
-                })
-            };
-            good.valid.in_clusters().flat_map(of_tier).collect::<Vec<_>>()
-        });
-        troubles.collect()
+        let mut found = Vec::new();
+        for (service, _) in ours {
+            let seen: Vec<Vacancy> =
+                facts.health(service).into_iter().flat_map(|health| health.vacancies).collect();
+            for tier in good.valid.in_clusters() {
+                let mut troubles = facts.troubles(service, &tier);
+                if troubles.is_empty() {
+                    let mut of_tier = seen.iter().filter(|vacancy| *vacancy.name == *tier.name);
+                    troubles.extend(of_tier.find_map(|vacancy| seen_of(&vacancy.why)));
+                }
+                found.extend(troubles.into_iter().map(|(kind, why)| TierTrouble {
+                    service: service.clone(),
+                    tier: tier.name.to_owned(),
+                    kind,
+                    why: format!("tier {} of {}: {why}", tier.name, service.name),
+                }));
+            }
+        }
+        found
     }
 
     /// Nothing is wrong with what is in the kernel. What is not is not judged.
@@ -235,11 +243,21 @@ impl Targets {
 }
 
 /// What keeps a cluster that a tier names from serving a Service.
-struct TierTrouble<'a> {
-    service: &'a ObjectRef,
-    tier: &'a str,
+struct TierTrouble {
+    service: ObjectRef,
+    tier: String,
     kind: ClusterTrouble,
     why: String,
+}
+
+/// What a vacant tier says of the clusters that it is of.
+fn seen_of(why: &Vacant) -> Option<(ClusterTrouble, String)> {
+    let kind = match why {
+        Vacant::NoSuchCluster(_) => ClusterTrouble::NoSuchCluster,
+        Vacant::ClusterSilent(_) => ClusterTrouble::Silent,
+        _ => return None,
+    };
+    Some((kind, why.to_string()))
 }
 
 fn unhealthy((service, health): &(&ObjectRef, PortHealth)) -> Option<String> {
