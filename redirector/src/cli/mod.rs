@@ -61,7 +61,7 @@ enum Command {
     Orders(orders::OrdersArgs),
     /// Show what the pinned maps hold, entry by entry
     Dump(dump::Args),
-    /// Print the definition of FailoverPolicy for a cluster: `redirector crd | kubectl apply -f -`
+    /// Print the definitions of its kinds for a cluster: `redirector crd | kubectl apply -f -`
     Crd(crd::Args),
     /// Detach the programs and remove every trace of them
     Unload(UnloadArgs),

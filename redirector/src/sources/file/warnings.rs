@@ -4,20 +4,45 @@
 use std::{collections::HashMap, sync::Arc};
 
 use redirector_core::{
-    failover::vacancies::{fits, shadow},
-    service::{Locality, Members, Rank, Service, ServiceRef, TierRule},
+    failover::vacancies::{fits, is_exported, shadow},
+    service::{ANY_OTHER, Locality, Members, Rank, Service, ServiceRef, TierRule},
 };
 use redirector_policy::Field;
 
 use super::{
+    clusters::Stated,
     problems::Problems,
     tree::{Position, Tree},
     validate::Headed,
 };
 
-/// Warnings about services that are valid, in the order in which they are written.
-pub(super) fn of(written: &[Headed<'_>], services: &[Service], node: &Locality) -> Problems {
+/// Warnings about clusters that are valid.
+pub(super) fn of_clusters(clusters: &[Stated]) -> Problems {
     let mut warnings = Problems::default();
+    for Stated { name, position, valid } in clusters {
+        if valid.spec().server.is_some() {
+            let why = "has a server, which only `redirector clusters` asks; list its backends here";
+            warnings.add(*position, format_args!("cluster {name:?} {why}"));
+        }
+    }
+    for stated in clusters.iter().filter(|stated| stated.is_out()) {
+        let message = format_args!(
+            "cluster {:?}: its encryption mode is Required, and no guard says that the way there is \
+             encrypted (NoGuard); its backends are left out",
+            stated.name
+        );
+        warnings.add(stated.position, message);
+    }
+    warnings
+}
+
+/// Adds warnings about services that are valid, in the order in which they are written.
+pub(super) fn of(
+    written: &[Headed<'_>],
+    services: &[Service],
+    node: &Locality,
+    warnings: &mut Problems,
+) {
     let listed: HashMap<&ServiceRef, &Service> =
         services.iter().map(|service| (&service.name, service)).collect();
     for (Headed { label, fields, .. }, service) in written.iter().zip(services) {
@@ -25,13 +50,12 @@ pub(super) fn of(written: &[Headed<'_>], services: &[Service], node: &Locality) 
         if service.policy.tiers.is_empty() || service.backends.is_empty() {
             continue;
         }
-        let mut of = Of { label, tree, service, node, warnings: &mut warnings };
+        let mut of = Of { label, tree, service, node, warnings };
         for (number, rule) in service.policy.tiers.iter().enumerate() {
-            of.tier(number, rule, |name| listed.get(name).map(|other| other.backends.len()));
+            of.tier(number, rule, |name| listed.get(name).copied());
         }
         of.without_tier(fields.get("backends").and_then(Tree::list).unwrap_or_default());
     }
-    warnings
 }
 
 struct Of<'a> {
@@ -49,11 +73,12 @@ impl<'a> Of<'a> {
         &mut self,
         number: usize,
         rule: &TierRule,
-        backends_of: impl Fn(&ServiceRef) -> Option<usize>,
+        listed: impl Fn(&ServiceRef) -> Option<&'a Service>,
     ) {
         let field = Field::default().field("tiers").index(number);
         let name = &rule.name;
-        if let Some(earlier) = shadow(&self.service.policy.tiers[..number], rule) {
+        let own = self.node.cluster.as_ref();
+        if let Some(earlier) = shadow(&self.service.policy.tiers[..number], rule, own) {
             let why = format_args!(
                 "tier {name:?} can never have a backend: tier {earlier:?} takes all that it could \
                  have"
@@ -62,17 +87,18 @@ impl<'a> Of<'a> {
         }
         match &rule.members {
             Members::Within(_) => {}
-            Members::Service(other) => {
-                let why = match backends_of(other) {
-                    Some(1..) => return,
-                    Some(_) => "has no backends",
+            Members::Service(other) | Members::Exported { service: other, .. } => {
+                let is_there = |backend| is_exported(&rule.members, self.node, backend);
+                let why = match listed(other).map(|other| &other.backends) {
                     None => "is not listed here",
+                    Some(backends) if backends.iter().any(is_there) => return,
+                    Some(backends) if backends.is_empty() => "has no backends",
+                    Some(_) => "has no backends in the clusters that are named",
                 };
                 let why = format_args!("tier {name:?} is empty: service {other} {why}");
                 self.warn(&field.field("service"), why);
             }
             Members::Named { zones, regions, clusters } => {
-                let own = self.node.cluster.as_ref();
                 let is_missing = self
                     .places(&field.field("zones"), "zone", zones, |at| at.zone.as_ref())
                     | self.places(&field.field("regions"), "region", regions, |at| {
@@ -103,7 +129,8 @@ impl<'a> Of<'a> {
     ) -> bool {
         let service = self.service;
         let mut is_missing = false;
-        for (number, name) in names.iter().enumerate() {
+        let is_name = |name: &Arc<str>| kind != "cluster" || **name != *ANY_OTHER;
+        for (number, name) in names.iter().enumerate().filter(|(_, name)| is_name(name)) {
             if service.backends.iter().any(|backend| of(&backend.locality) == Some(name)) {
                 continue;
             }
