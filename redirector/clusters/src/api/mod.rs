@@ -9,7 +9,8 @@ mod service_export;
 mod service_import;
 
 pub use digest::{
-    export_fingerprint, export_label, export_name, outbox_digest, short_hash, slices_digest,
+    export_fingerprint, export_label, export_name, outbox_digest, short_hash, slice_fingerprint,
+    slices_digest, slices_digest_of,
 };
 pub use exported_service::{
     ExportedPort, ExportedService, ExportedServiceSpec, ExportedType, Gateway, GatewayKind,
