@@ -233,7 +233,7 @@ mod tests {
                 let mut heard = Heard::new(State::Joining, at(0));
                 pass(&mut heard, 0, 10_000, |_| true);
                 assert_eq!(heard.state(), State::Live);
-                let is_up = |now: u64| (now + offset) / period % 2 == 0;
+                let is_up = |now: u64| ((now + offset) / period).is_multiple_of(2);
                 let changes = pass(&mut heard, 10_000, 310_000, is_up);
                 most = most.max(changes);
                 assert!(period != 2_000 || changes <= 4, "{changes} changes at offset {offset}");

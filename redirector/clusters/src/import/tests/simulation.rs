@@ -263,7 +263,7 @@ impl Remote {
         } else if self.exporter.told_is_whole() {
             self.deliver(here, random);
         }
-        if step % 10 == 0 && is_calm {
+        if step.is_multiple_of(10) && is_calm {
             let beat = self.exporter.beat();
             here.take(beat);
         }
