@@ -34,6 +34,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -278,6 +279,15 @@ impl Api {
         *self.token_in_use.lock().unwrap_or_else(PoisonError::into_inner) = first;
         *self.server.tokens() = tokens;
         self.write_files()
+    }
+
+    /// A token of a ServiceAccount as a `TokenRequest` gets it, for an hour.
+    ///
+    /// # Errors
+    ///
+    /// There is no such account.
+    pub fn issue(&self, namespace: &str, account: &str) -> Result<String, Failure> {
+        self.server.issue(&(namespace.to_owned(), account.to_owned()), Duration::from_hours(1))
     }
 
     /// Refuses connections from when this returns; those that are there stay.

@@ -17,6 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http_body_util::{BodyExt as _, Collected};
 use hyper::{Request, Response, body::Incoming};
 use serde_json::Value;
 
@@ -115,39 +116,62 @@ impl Server {
             let (resource, user, at) = (shown.clone(), user.clone(), Instant::now());
             self.log.begin(log::Request { verb, resource, path, user, code: 0, at, page })
         });
-        let effect = verb.and_then(|verb| self.faults.of_request(verb, &shown));
+        let effect = verb.and_then(|verb| self.faults.of_request(verb, &shown, &user));
         let outcome = match effect {
             Some(Effect::Status(code)) => Err(Failure::of_code(code)),
             Some(Effect::Hang) => future::pending().await,
-            None => match (token, route, verb) {
-                (Err(failure), ..) => Err(failure),
-                (Ok(_), None, _) => {
-                    discovery::answer(self, request.uri().path(), &header("accept"))
-                        .map(|(kind, bytes)| response(200, kind, bytes))
+            Some(Effect::Deaf | Effect::Empty | Effect::Half) | None => {
+                match (token, route, verb) {
+                    (Err(failure), ..) => Err(failure),
+                    (Ok(_), None, _) => {
+                        discovery::answer(self, request.uri().path(), &header("accept"))
+                            .map(|(kind, bytes)| response(200, kind, bytes))
+                    }
+                    (Ok(_), Some(_), None) => {
+                        let why = "the server does not allow this method on the requested resource";
+                        Err(Failure::new(405, "MethodNotAllowed", why))
+                    }
+                    (Ok(token), Some(route), Some(verb)) => {
+                        let agent = header("user-agent");
+                        let agent = agent.split('/').next().unwrap_or_default();
+                        let manager = match query.get("fieldManager") {
+                            "" => agent.to_owned(),
+                            manager => manager.to_owned(),
+                        };
+                        let (view, content_type) =
+                            (View::of(&header("accept")), header("content-type"));
+                        let call = Call { route, query, verb, view, manager, content_type };
+                        self.handle(&token, call, request).await
+                    }
                 }
-                (Ok(_), Some(_), None) => {
-                    let why = "the server does not allow this method on the requested resource";
-                    Err(Failure::new(405, "MethodNotAllowed", why))
-                }
-                (Ok(token), Some(route), Some(verb)) => {
-                    let agent = header("user-agent");
-                    let agent = agent.split('/').next().unwrap_or_default();
-                    let manager = match query.get("fieldManager") {
-                        "" => agent.to_owned(),
-                        manager => manager.to_owned(),
-                    };
-                    let (view, content_type) =
-                        (View::of(&header("accept")), header("content-type"));
-                    let call = Call { route, query, verb, view, manager, content_type };
-                    self.handle(&token, call, request).await
-                }
-            },
+            }
         };
-        let response = outcome.unwrap_or_else(|failure| refusal(&failure));
+        let mut response = outcome.unwrap_or_else(|failure| refusal(&failure));
+        match effect {
+            Some(Effect::Deaf) => future::pending().await,
+            Some(Effect::Empty) if verb == Some(Verb::List) => {
+                response = self.emptied(response).await
+            }
+            Some(Effect::Half) => response = response.map(Body::halved),
+            _ => {}
+        }
         if let Some(noted) = noted {
             self.log.end(noted, response.status().as_u16());
         }
         response
+    }
+
+    /// A list without its objects.
+    async fn emptied(&self, response: Response<Body>) -> Response<Body> {
+        let code = response.status().as_u16();
+        let bytes = response.into_body().collect().await.map(Collected::to_bytes);
+        let mut list: Value =
+            serde_json::from_slice(&bytes.unwrap_or_default()).unwrap_or_default();
+        if list.get("items").is_some() {
+            list["items"] = Value::Array(Vec::new());
+            list["metadata"]["continue"] = Value::String(String::new());
+        }
+        json(code, &list)
     }
 
     async fn handle(

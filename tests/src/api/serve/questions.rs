@@ -10,7 +10,7 @@ use crate::api::{
     access::{Ask, Issued, Life, Rights, Rule, Token, forbidden, rules_of},
     failure::{Cause, Failure},
     log::Verb,
-    object::{child, text},
+    object::{Key, child, text},
     resources,
 };
 
@@ -106,8 +106,6 @@ impl Server {
     /// `serviceaccounts/NAME/token`.
     pub(super) fn token(&self, call: &Call, request: &Value) -> Result<Response<Body>, Failure> {
         let (accounts, key) = (call.route.resource, call.route.key());
-        let found = self.store.lock().get(accounts, &key).cloned();
-        let Some(account) = found else { return Err(Failure::not_found(accounts, &key.1)) };
         let wanted = request.pointer("/spec/expirationSeconds").and_then(Value::as_u64);
         let wanted = wanted.unwrap_or(USUAL);
         if wanted < SHORTEST {
@@ -115,11 +113,10 @@ impl Server {
             let cause = Cause::invalid("spec.expirationSeconds", why);
             return Err(Failure::invalid(accounts, "", vec![cause]));
         }
-        let length = Duration::from_secs(wanted).min(self.options.longest_token);
-        let life = Life { from: SystemTime::now(), length };
-        let secret = self.store.change(crate::api::store::Inner::uid);
-        let issued = Issued::new(&key, &account.uid, life, &secret);
-        let until = humantime::format_rfc3339_seconds(life.from + life.length).to_string();
+        let length = Duration::from_secs(wanted);
+        let token = self.issue(&key, length)?;
+        let length = length.min(self.options.longest_token);
+        let until = humantime::format_rfc3339_seconds(SystemTime::now() + length).to_string();
         let answered = json!({
             "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
             "metadata": {"name": key.1, "namespace": key.0, "creationTimestamp": null},
@@ -127,9 +124,21 @@ impl Server {
                 "audiences": ["https://kubernetes.default.svc.cluster.local"],
                 "expirationSeconds": length.as_secs(),
             },
-            "status": {"token": issued.token, "expirationTimestamp": until},
+            "status": {"token": token, "expirationTimestamp": until},
         });
-        self.issued().push(issued);
         Ok(answer(201, &answered))
+    }
+
+    /// A token of that account. Errors: there is no such account.
+    pub(in crate::api) fn issue(&self, key: &Key, length: Duration) -> Result<String, Failure> {
+        let accounts = resources::named("serviceaccounts");
+        let found = self.store.lock().get(accounts, key).cloned();
+        let Some(account) = found else { return Err(Failure::not_found(accounts, &key.1)) };
+        let life = Life { from: SystemTime::now(), length: length.min(self.options.longest_token) };
+        let secret = self.store.change(crate::api::store::Inner::uid);
+        let issued = Issued::new(key, &account.uid, life, &secret);
+        let token = issued.token.clone();
+        self.issued().push(issued);
+        Ok(token)
     }
 }
