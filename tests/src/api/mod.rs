@@ -9,6 +9,7 @@
 //! Nothing here knows what the agent is for.
 
 pub mod access;
+pub mod base64;
 pub mod builders;
 mod discovery;
 mod events;
@@ -40,7 +41,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-pub use access::{Rule, Token};
+pub use access::{Rights, Rule, Token};
 pub use failure::Failure;
 pub use faults::{Effect, Fault, Faults};
 pub use kubeconfig::kubectl;
@@ -102,6 +103,7 @@ impl Api {
             faults: Faults::default(),
             log: log::Log::default(),
             tokens: Mutex::new(tokens),
+            issued: Mutex::default(),
             certificates: Mutex::new(certificates),
             options,
         });
@@ -137,8 +139,9 @@ impl Api {
     ///
     /// What the server says against it.
     pub fn put(&self, object: impl Into<Value>) -> Result<Value, Failure> {
-        let object = object.into();
+        let mut object = object.into();
         let resource = resource_of(&object)?;
+        object["apiVersion"] = json!(resource.api_version());
         let kept = self.server.store.change(|store| store.put(resource, object, WRITER))?;
         Ok(kept.value())
     }
@@ -235,6 +238,13 @@ impl Api {
         self.files.path().join("kubeconfig")
     }
 
+    /// What vouches for it, as PEM; empty without TLS.
+    #[must_use]
+    pub fn ca(&self) -> String {
+        let certificates = self.server.certificates.lock().unwrap_or_else(PoisonError::into_inner);
+        certificates.as_ref().map(|certificates| certificates.ca.clone()).unwrap_or_default()
+    }
+
     /// What goes wrong.
     #[must_use]
     pub fn faults(&self) -> &Faults {
@@ -314,7 +324,7 @@ impl Drop for Api {
 
 fn resource_of(object: &Value) -> Result<&'static Resource, Failure> {
     let (api_version, kind) = (text(object, "/apiVersion"), text(object, "/kind"));
-    resources::of_kind(api_version, kind).ok_or_else(|| {
+    resources::of_kind(api_version, kind).map(Resource::kept).ok_or_else(|| {
         let what = format!("apiVersion {api_version:?} and kind {kind:?}");
         Failure::bad_request(format!("the fake API server has nothing of {what}"))
     })

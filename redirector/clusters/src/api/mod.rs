@@ -1,10 +1,12 @@
 //! The objects between clusters: those of KEP-1645, and the outbox's.
 
+mod credentials;
 mod exported_service;
 mod manifest;
 mod service_export;
 mod service_import;
 
+pub use credentials::{Credentials, TOKEN_EXPIRES, TOKEN_ISSUED, TOKEN_LIFE, token_request};
 pub use exported_service::{
     ExportedPort, ExportedService, ExportedServiceSpec, ExportedType, Gateway, GatewayKind,
     GatewayPort,
@@ -21,3 +23,11 @@ pub const NAMESPACE: &str = "redirector-clusters";
 pub const HEARTBEAT: &str = "redirector-heartbeat";
 /// The label of a slice in the outbox: which ExportedService it is of.
 pub const EXPORTED_SERVICE: &str = "redirector.dev/exported-service";
+/// A label of what `redirector cluster join` makes: for which other cluster it is.
+pub const CLUSTER: &str = "clusters.redirector.dev/cluster";
+
+/// The ServiceAccount in the outbox by which the cluster of that id reads it.
+#[must_use]
+pub fn importer_account(cluster: &str) -> String {
+    format!("importer-{cluster}")
+}
