@@ -12,6 +12,7 @@ mod crashes;
 mod deploy;
 mod exchange;
 mod fake_api;
+mod fleet;
 mod guards;
 mod inspect;
 mod kernels;

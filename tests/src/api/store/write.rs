@@ -389,13 +389,15 @@ impl Inner {
         last
     }
 
-    /// What goes with an object: its dependents, and all that is in a namespace.
+    /// What goes with an object: its dependents, all that is in a namespace, all of a CRD's kind.
     fn collect(&mut self, resource: &Resource, gone: &Stored, orphans: bool) {
         let is_namespace = resource.plural == "namespaces";
+        let is_definition = resource.plural == "customresourcedefinitions";
         for row in resources::ALL {
             let follows = |stored: &Stored| {
                 !orphans && stored.owners.contains(&gone.uid)
                     || is_namespace && stored.key.0 == gone.key.1
+                    || is_definition && row.qualified() == gone.key.1
             };
             let objects = self.kind(row).objects.values();
             let keys: Vec<_> =
