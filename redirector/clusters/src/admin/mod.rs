@@ -9,6 +9,7 @@ mod identity;
 pub mod invitation;
 pub mod join;
 mod kinds;
+pub mod leave;
 pub mod objects;
 mod plan;
 mod ranges;
