@@ -9,7 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use redirector_kube::client::{self, ErrorKind};
 use serde_json::Value;
 
-use super::{Error, Side, identity::heartbeat_path, kinds, objects, plan::Plan, side::Address};
+use super::{Error, Side, identity::heartbeat_path, kinds, objects, plan::Plan};
 use crate::api::{Credentials, NAMESPACE, OUTBOX, TOKEN_LIFE, token_request};
 
 /// New Roles are in force everywhere within that.
@@ -198,13 +198,4 @@ pub fn dry_run(plan: &Plan) -> (Vec<Value>, Vec<Value>) {
         fields.remove("annotations");
     }
     (there, vec![objects::credentials_namespace(), secret, plan.remote_cluster.clone()])
-}
-
-/// The address with what the operator says instead.
-#[must_use]
-pub fn with_server(address: Address, server: Option<&str>) -> Address {
-    match server {
-        Some(server) => Address { server: server.to_owned(), ..address },
-        None => address,
-    }
 }

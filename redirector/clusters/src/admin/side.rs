@@ -79,12 +79,12 @@ impl Login {
         Ok(Side { name, credentials: Credentials::Operator, client })
     }
 
-    /// Its API server as a RemoteCluster of another cluster would name it.
+    /// Its API server as a RemoteCluster of another cluster would name it, or `server` in its place.
     ///
     /// # Errors
     ///
     /// The kubeconfig cannot be read, or verifies the server in a way that a RemoteCluster cannot state.
-    pub fn address(&self) -> Result<Address, Error> {
+    pub fn address(&self, instead: Option<&str>) -> Result<Address, Error> {
         let side = self.name();
         let read = match &self.kubeconfig {
             Some(path) => Kubeconfig::read_from(path),
@@ -114,13 +114,14 @@ impl Login {
                 fix,
             ));
         }
-        if tls_server_name.is_some() {
+        if tls_server_name.is_some() && instead.is_none() {
             let fix = "pass --server with the name that is in the certificate";
             return Err(unverified(
                 "expects another name in the certificate (tls-server-name)",
                 fix,
             ));
         }
+        let server = instead.map(str::to_owned).or(server);
         let Some(server) = server.filter(|server| server.starts_with("https://")) else {
             let fix = "pass --server https://NAME:PORT";
             return Err(unverified("names no server by https://", fix));
