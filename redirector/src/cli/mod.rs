@@ -4,6 +4,7 @@
 
 mod agent;
 mod check;
+mod cluster;
 mod crd;
 mod dump;
 mod explain;
@@ -61,6 +62,8 @@ enum Command {
     Orders(orders::OrdersArgs),
     /// Show what the pinned maps hold, entry by entry
     Dump(dump::Args),
+    /// Join other clusters, see how they are, leave them
+    Cluster(cluster::Args),
     /// Print the definition of FailoverPolicy for a cluster: `redirector crd | kubectl apply -f -`
     Crd(crd::Args),
     /// Detach the programs and remove every trace of them
@@ -98,6 +101,10 @@ pub fn main() -> ExitCode {
         Command::Failback(args) => orders::failback(&args),
         Command::Orders(args) => orders::orders(&args),
         Command::Dump(args) => dump::run(&args),
+        Command::Cluster(args) => match cluster::run(&args) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Crd(args) => {
             crd::run(&args);
             Ok(())
