@@ -10,6 +10,7 @@ pub mod invitation;
 pub mod join;
 mod kinds;
 pub mod leave;
+pub mod list;
 pub mod objects;
 mod plan;
 mod ranges;

@@ -3,6 +3,7 @@
 mod invite;
 mod join;
 mod leave;
+mod list;
 mod options;
 
 use std::process::ExitCode;
@@ -19,6 +20,8 @@ enum Command {
     Invite(invite::Args),
     /// Leave another cluster: nothing of it stays here, nor of this one there
     Leave(leave::Args),
+    /// Show the other clusters and whether they are heard
+    List(list::Args),
 }
 
 /// Other clusters.
@@ -36,6 +39,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             Command::Join(args) => join::run(args).await,
             Command::Invite(args) => invite::run(args).await,
             Command::Leave(args) => leave::run(args).await,
+            Command::List(args) => list::run(args).await,
         }
     })
 }

@@ -106,3 +106,14 @@ impl Steps {
         println!("{all}");
     }
 }
+
+/// Lines in columns that are as wide as their widest cell.
+pub(super) fn table<const N: usize>(lines: &[[String; N]]) -> String {
+    let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0);
+    let widths: Vec<_> = (0..N).map(width).collect();
+    let line = |line: &[String; N]| {
+        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    lines.iter().map(line).collect()
+}
