@@ -64,7 +64,7 @@ enum Command {
     Dump(dump::Args),
     /// Join other clusters, see how they are, leave them
     Cluster(cluster::Args),
-    /// Print the definition of FailoverPolicy for a cluster: `redirector crd | kubectl apply -f -`
+    /// Print the definitions of its kinds for a cluster: `redirector crd | kubectl apply -f -`
     Crd(crd::Args),
     /// Detach the programs and remove every trace of them
     Unload(UnloadArgs),

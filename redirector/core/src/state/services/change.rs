@@ -168,6 +168,7 @@ impl State {
         let mut stale: BTreeMap<ServiceRef, Option<Rerouter>> =
             services.keys().cloned().zip(wanted).collect();
         services.values().for_each(|service| self.nodes.put(service));
+        self.clusters.relist(earlier.values(), services.values());
         self.services.insert(services);
         for name in gone {
             self.services.refused.remove(name);
