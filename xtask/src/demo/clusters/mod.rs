@@ -70,7 +70,8 @@ pub(super) const INSTALLATION: [&str; 5] = [
 ];
 
 /// What a user does then, before the client begins.
-pub(super) const FIRST_DAY: [&str; 9] = [
+pub(super) const FIRST_DAY: [&str; 10] = [
+    "for c in east west north; do kubectl --context $c -n redirector-exports wait --for=create lease/redirector-heartbeat --timeout=20s || exit 1; done",
     "for c in west north; do kubectl --context $c apply -f deploy/examples/clusters/service-export.yaml; done",
     "redirector cluster join west --context east --remote-context west --cidr 10.77.8.0/23 --encryption off",
     "redirector cluster join north --context east --remote-context north --cidr 10.77.10.0/23 --encryption off",
