@@ -5,4 +5,5 @@
 //! of the Deployment `redirector-clusters` runs. Agents never talk to another cluster.
 
 pub mod api;
+pub mod export;
 pub mod import;
