@@ -20,7 +20,7 @@ use kube::{
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tower::{BoxError, Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
 
-use super::{Error, Options, SetupError};
+use super::{BearerToken, Direct, Error, Options, SetupError};
 
 /// Adds the headers that say who we are.
 type Credentials = BoxCloneSyncService<Request<Empty<Bytes>>, Response<()>, BoxError>;
@@ -37,6 +37,7 @@ pub(super) struct Access {
     pub(super) tls: Option<Tls>,
     credentials: Credentials,
     files: Vec<PathBuf>,
+    token: Option<BearerToken>,
     fingerprint: u64,
 }
 
@@ -52,9 +53,13 @@ impl Access {
     /// Reads all there is to read.
     pub(super) async fn load(options: &Options) -> Result<Self, SetupError> {
         let is_kubeconfig = options.kubeconfig.is_some() || options.context.is_some();
-        let (mut config, files) =
-            if is_kubeconfig { kubeconfig(options).await? } else { in_cluster(options)? };
-        let fingerprint = fingerprint(&files);
+        let token = options.direct.as_ref().map(|direct| direct.token.clone());
+        let (mut config, files) = match &options.direct {
+            Some(server) => direct(server)?,
+            None if is_kubeconfig => kubeconfig(options).await?,
+            None => in_cluster(options)?,
+        };
+        let fingerprint = fingerprint(&files, token.as_ref());
         let original = config.tls_server_name.take().or_else(|| host(&config.cluster_url));
         if let Some(server) = &options.api_server {
             config.cluster_url = api_server(server, config.cluster_url.path())?;
@@ -84,12 +89,12 @@ impl Access {
         };
         let port = url.port_u16().unwrap_or(if is_plain { 80 } else { 443 });
         let prefix = url.path().trim_end_matches('/').to_owned();
-        Ok(Self { host, port, prefix, tls, credentials, files, fingerprint })
+        Ok(Self { host, port, prefix, tls, credentials, files, token, fingerprint })
     }
 
-    /// Whether a file has changed since it was read. Blocks for as long as reading takes.
+    /// Whether a file, or the token, has changed since it was read. Blocks for as long as reading takes.
     pub(super) fn is_outdated(&self) -> bool {
-        fingerprint(&self.files) != self.fingerprint
+        fingerprint(&self.files, self.token.as_ref()) != self.fingerprint
     }
 
     /// The headers that say who we are.
@@ -113,6 +118,15 @@ fn in_cluster(options: &Options) -> Result<(Config, Vec<PathBuf>), SetupError> {
     config.root_cert = Some(certificates(&ca)?);
     config.auth_info.token = Some(read_token(&token)?.into());
     Ok((config, vec![ca, token]))
+}
+
+/// A server that no file tells of.
+fn direct(direct: &Direct) -> Result<(Config, Vec<PathBuf>), SetupError> {
+    let Direct { server, ca, token } = direct;
+    let mut config = Config::new(api_server(server, "/")?);
+    config.root_cert = ca.as_ref().map(|pem| from_pem(pem, Path::new("caBundle"))).transpose()?;
+    config.auth_info.token = Some(token.get().to_string().into());
+    Ok((config, Vec::new()))
 }
 
 /// `KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT` as an address.
@@ -190,9 +204,12 @@ fn server_name(name: Option<String>) -> Result<ServerName<'static>, SetupError> 
 }
 
 fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, SetupError> {
+    from_pem(&read(path)?, path)
+}
+
+fn from_pem(pem: &[u8], path: &Path) -> Result<Vec<Vec<u8>>, SetupError> {
     let invalid = |why: String| SetupError::Certificates { path: path.to_owned(), why };
-    let pem = read(path)?;
-    let certificates = CertificateDer::pem_slice_iter(&pem)
+    let certificates = CertificateDer::pem_slice_iter(pem)
         .map(|der| der.map(|der| der.to_vec()))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|why| invalid(why.to_string()))?;
@@ -224,9 +241,10 @@ fn credentials(config: &Config) -> Result<Credentials, kube::Error> {
     })
 }
 
-/// Differs when the contents of a file differ, or one comes or goes.
-fn fingerprint(files: &[PathBuf]) -> u64 {
+/// Differs when the contents of a file or the token differ, or a file comes or goes.
+fn fingerprint(files: &[PathBuf], token: Option<&BearerToken>) -> u64 {
     let mut hasher = DefaultHasher::new();
+    token.map(BearerToken::get).hash(&mut hasher);
     for path in files {
         std::fs::read(path).ok().hash(&mut hasher);
     }

@@ -1,6 +1,13 @@
 //! Where the API server is to be found, and how long it may take.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use super::lock;
 
 /// How to find the API server. Without a kubeconfig or a context: as a pod does.
 #[derive(Clone, Debug)]
@@ -17,8 +24,51 @@ pub struct Options {
     /// A file that remembers the alternatives, one address a line, for a start without the
     /// server's first address.
     pub alternatives: Option<PathBuf>,
+    /// A server that neither environment nor files tell of; then none of the above counts.
+    pub direct: Option<Direct>,
     /// How long things may take.
     pub timeouts: Timeouts,
+}
+
+/// An API server by its address, and who we are to it.
+#[derive(Clone, Debug)]
+pub struct Direct {
+    /// `https://NAME-OR-ADDRESS:PORT`.
+    pub server: String,
+    /// Certificates that vouch for it, as PEM. `None`: those of the system.
+    pub ca: Option<Vec<u8>>,
+    /// What is shown to it.
+    pub token: BearerToken,
+}
+
+/// A token that may be replaced while clients show it; clones are the same one. A client takes another
+/// one over as it does those of files: within [`Timeouts::reread`], after a 401 within a thirtieth of it.
+#[derive(Clone)]
+pub struct BearerToken(Arc<Mutex<Arc<str>>>);
+
+impl BearerToken {
+    /// A token.
+    #[must_use]
+    pub fn new(token: &str) -> Self {
+        Self(Arc::new(Mutex::new(token.into())))
+    }
+
+    /// Replaces it.
+    pub fn set(&self, token: &str) {
+        *lock(&self.0) = token.into();
+    }
+
+    /// The token as it is now. A secret.
+    #[must_use]
+    pub fn get(&self) -> Arc<str> {
+        lock(&self.0).clone()
+    }
+}
+
+impl fmt::Debug for BearerToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BearerToken")
+    }
 }
 
 impl Default for Options {
@@ -29,6 +79,7 @@ impl Default for Options {
             api_server: None,
             account: "/var/run/secrets/kubernetes.io/serviceaccount".into(),
             alternatives: None,
+            direct: None,
             timeouts: Timeouts::default(),
         }
     }
