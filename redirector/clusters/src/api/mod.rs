@@ -1,5 +1,6 @@
 //! The objects between clusters: those of KEP-1645, and the outbox's.
 
+mod credentials;
 mod digest;
 mod exported_service;
 mod heartbeat;
@@ -12,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use redirector_kube::api::ObjectRef;
 use serde::Deserialize;
 
+pub use credentials::{Credentials, TOKEN_EXPIRES, TOKEN_ISSUED, TOKEN_LIFE, token_request};
 pub use digest::{
     export_fingerprint, export_label, export_name, outbox_digest, short_hash, slices_digest,
 };
@@ -34,6 +36,14 @@ pub const NAMESPACE: &str = "redirector-clusters";
 pub const HEARTBEAT: &str = "redirector-heartbeat";
 /// The label of a slice in the outbox: which ExportedService it is of.
 pub const EXPORTED_SERVICE: &str = "redirector.dev/exported-service";
+/// A label of what `redirector cluster join` makes: for which other cluster it is.
+pub const CLUSTER: &str = "clusters.redirector.dev/cluster";
+
+/// The ServiceAccount in the outbox by which the cluster of that id reads it.
+#[must_use]
+pub fn importer_account(cluster: &str) -> String {
+    format!("importer-{cluster}")
+}
 
 /// Reads JSON.
 pub(crate) fn decode<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, String> {

@@ -1,4 +1,4 @@
-//! Where the API server is and who we are to it: a service account's files, or a kubeconfig.
+//! Where the API server is and who we are to it: a service account's files, a kubeconfig, or given.
 //!
 //! Everything read from files is read again when the files change. No proxy is used.
 
@@ -20,7 +20,7 @@ use kube::{
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tower::{BoxError, Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
 
-use super::{BearerToken, Direct, Error, Options, SetupError};
+use super::{Error, Given, Options, SetupError};
 
 /// Adds the headers that say who we are.
 type Credentials = BoxCloneSyncService<Request<Empty<Bytes>>, Response<()>, BoxError>;
@@ -37,7 +37,6 @@ pub(super) struct Access {
     pub(super) tls: Option<Tls>,
     credentials: Credentials,
     files: Vec<PathBuf>,
-    token: Option<BearerToken>,
     fingerprint: u64,
 }
 
@@ -53,16 +52,15 @@ impl Access {
     /// Reads all there is to read.
     pub(super) async fn load(options: &Options) -> Result<Self, SetupError> {
         let is_kubeconfig = options.kubeconfig.is_some() || options.context.is_some();
-        let token = options.direct.as_ref().map(|direct| direct.token.clone());
-        let (mut config, files) = match &options.direct {
-            Some(server) => direct(server)?,
+        let (mut config, files) = match &options.given {
+            Some(given) => (of_given(given)?, Vec::new()),
             None if is_kubeconfig => kubeconfig(options).await?,
             None => in_cluster(options)?,
         };
-        let fingerprint = fingerprint(&files, token.as_ref());
+        let fingerprint = fingerprint(&files);
         let original = config.tls_server_name.take().or_else(|| host(&config.cluster_url));
         if let Some(server) = &options.api_server {
-            config.cluster_url = api_server(server, config.cluster_url.path())?;
+            config.cluster_url = server_url("--api-server", server, config.cluster_url.path())?;
         }
         let url = config.cluster_url.clone();
         let host = host(&url).unwrap_or_default();
@@ -89,12 +87,12 @@ impl Access {
         };
         let port = url.port_u16().unwrap_or(if is_plain { 80 } else { 443 });
         let prefix = url.path().trim_end_matches('/').to_owned();
-        Ok(Self { host, port, prefix, tls, credentials, files, token, fingerprint })
+        Ok(Self { host, port, prefix, tls, credentials, files, fingerprint })
     }
 
-    /// Whether a file, or the token, has changed since it was read. Blocks for as long as reading takes.
+    /// Whether a file has changed since it was read. Blocks for as long as reading takes.
     pub(super) fn is_outdated(&self) -> bool {
-        fingerprint(&self.files, self.token.as_ref()) != self.fingerprint
+        fingerprint(&self.files) != self.fingerprint
     }
 
     /// The headers that say who we are.
@@ -103,6 +101,17 @@ impl Access {
         let shown = self.credentials.clone().oneshot(request).await.map_err(Error::Credentials)?;
         Ok(shown.into_parts().0.headers)
     }
+}
+
+/// What an object names.
+fn of_given(given: &Given) -> Result<Config, SetupError> {
+    let Given { server, ca, token } = given;
+    let url = server_url("server", server, "/")?;
+    let mut config = Config::new(url);
+    let invalid = |why| SetupError::CaBundle { server: server.clone(), why };
+    config.root_cert = ca.as_deref().map(parse_certificates).transpose().map_err(invalid)?;
+    config.auth_info.token = Some(token.clone().into());
+    Ok(config)
 }
 
 /// A pod's service account: the environment says where, files say who.
@@ -118,15 +127,6 @@ fn in_cluster(options: &Options) -> Result<(Config, Vec<PathBuf>), SetupError> {
     config.root_cert = Some(certificates(&ca)?);
     config.auth_info.token = Some(read_token(&token)?.into());
     Ok((config, vec![ca, token]))
-}
-
-/// A server that no file tells of.
-fn direct(direct: &Direct) -> Result<(Config, Vec<PathBuf>), SetupError> {
-    let Direct { server, ca, token } = direct;
-    let mut config = Config::new(api_server(server, "/")?);
-    config.root_cert = ca.as_ref().map(|pem| from_pem(pem, Path::new("caBundle"))).transpose()?;
-    config.auth_info.token = Some(token.get().to_string().into());
-    Ok((config, Vec::new()))
 }
 
 /// `KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT` as an address.
@@ -172,9 +172,9 @@ async fn kubeconfig(options: &Options) -> Result<(Config, Vec<PathBuf>), SetupEr
     Ok((config, files))
 }
 
-/// `--api-server`: a URL, or an address or name with a port.
-fn api_server(text: &str, path: &str) -> Result<Uri, SetupError> {
-    let invalid = |why| SetupError::Address { what: "--api-server", value: text.to_owned(), why };
+/// What `--api-server` or an object says: a URL, or an address or name with a port.
+fn server_url(what: &'static str, text: &str, path: &str) -> Result<Uri, SetupError> {
+    let invalid = |why| SetupError::Address { what, value: text.to_owned(), why };
     let url = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
     let url: Uri = url.parse().map_err(|_| invalid("write https://ADDRESS:PORT"))?;
     if !matches!(url.scheme_str(), Some("https" | "http")) || url.host().is_none() {
@@ -204,17 +204,17 @@ fn server_name(name: Option<String>) -> Result<ServerName<'static>, SetupError> 
 }
 
 fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, SetupError> {
-    from_pem(&read(path)?, path)
+    let pem = read(path)?;
+    parse_certificates(&pem).map_err(|why| SetupError::Certificates { path: path.to_owned(), why })
 }
 
-fn from_pem(pem: &[u8], path: &Path) -> Result<Vec<Vec<u8>>, SetupError> {
-    let invalid = |why: String| SetupError::Certificates { path: path.to_owned(), why };
+fn parse_certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     let certificates = CertificateDer::pem_slice_iter(pem)
         .map(|der| der.map(|der| der.to_vec()))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|why| invalid(why.to_string()))?;
+        .map_err(|why| why.to_string())?;
     if certificates.is_empty() {
-        return Err(invalid("there is no CERTIFICATE section".to_owned()));
+        return Err("there is no CERTIFICATE section".to_owned());
     }
     Ok(certificates)
 }
@@ -241,10 +241,9 @@ fn credentials(config: &Config) -> Result<Credentials, kube::Error> {
     })
 }
 
-/// Differs when the contents of a file or the token differ, or a file comes or goes.
-fn fingerprint(files: &[PathBuf], token: Option<&BearerToken>) -> u64 {
+/// Differs when the contents of a file differ, or one comes or goes.
+fn fingerprint(files: &[PathBuf]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    token.map(BearerToken::get).hash(&mut hasher);
     for path in files {
         std::fs::read(path).ok().hash(&mut hasher);
     }
@@ -277,11 +276,11 @@ mod tests {
             ),
         ];
         for (text, path, expected) in cases {
-            let url = api_server(text, path).expect(text);
+            let url = server_url("--api-server", text, path).expect(text);
             assert_eq!(url.to_string(), expected, "{text}");
         }
         for text in ["ftp://10.0.0.1", "https://", "a b", ""] {
-            assert!(api_server(text, "/").is_err(), "{text:?} must be refused");
+            assert!(server_url("--api-server", text, "/").is_err(), "{text:?} must be refused");
         }
     }
 }

@@ -1,17 +1,12 @@
 //! Where the API server is to be found, and how long it may take.
 
-use std::{
-    fmt,
-    path::PathBuf,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
-
-use super::lock;
+use std::{fmt, path::PathBuf, time::Duration};
 
 /// How to find the API server. Without a kubeconfig or a context: as a pod does.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// The API server and a token for it, whatever kubeconfig, context and environment say.
+    pub given: Option<Given>,
     /// A kubeconfig file.
     pub kubeconfig: Option<PathBuf>,
     /// A context of it, or of the one that kubectl would read.
@@ -24,62 +19,36 @@ pub struct Options {
     /// A file that remembers the alternatives, one address a line, for a start without the
     /// server's first address.
     pub alternatives: Option<PathBuf>,
-    /// A server that neither environment nor files tell of; then none of the above counts.
-    pub direct: Option<Direct>,
     /// How long things may take.
     pub timeouts: Timeouts,
 }
 
-/// An API server by its address, and who we are to it.
-#[derive(Clone, Debug)]
-pub struct Direct {
-    /// `https://NAME-OR-ADDRESS:PORT`.
+/// An API server as an object names it. `Debug` does not show the token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Given {
+    /// Its URL. The name in it is what the certificate must have.
     pub server: String,
-    /// Certificates that vouch for it, as PEM. `None`: those of the system.
+    /// Certificates that vouch for it, as PEM; `None` is those of the system.
     pub ca: Option<Vec<u8>>,
-    /// What is shown to it.
-    pub token: BearerToken,
+    /// What is sent as `Authorization: Bearer`.
+    pub token: String,
 }
 
-/// A token that may be replaced while clients show it; clones are the same one. A client takes another
-/// one over as it does those of files: within [`Timeouts::reread`], after a 401 within a thirtieth of it.
-#[derive(Clone)]
-pub struct BearerToken(Arc<Mutex<Arc<str>>>);
-
-impl BearerToken {
-    /// A token.
-    #[must_use]
-    pub fn new(token: &str) -> Self {
-        Self(Arc::new(Mutex::new(token.into())))
-    }
-
-    /// Replaces it.
-    pub fn set(&self, token: &str) {
-        *lock(&self.0) = token.into();
-    }
-
-    /// The token as it is now. A secret.
-    #[must_use]
-    pub fn get(&self) -> Arc<str> {
-        lock(&self.0).clone()
-    }
-}
-
-impl fmt::Debug for BearerToken {
+impl fmt::Debug for Given {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BearerToken")
+        f.debug_struct("Given").field("server", &self.server).finish_non_exhaustive()
     }
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
+            given: None,
             kubeconfig: None,
             context: None,
             api_server: None,
             account: "/var/run/secrets/kubernetes.io/serviceaccount".into(),
             alternatives: None,
-            direct: None,
             timeouts: Timeouts::default(),
         }
     }

@@ -102,7 +102,8 @@ impl Client {
         self.ask(Method::PATCH, path, "application/apply-patch+yaml", json(object)?).await
     }
 
-    /// Deletes the object at `path`, with `DeleteOptions`.
+    /// Deletes the object at `path`, as `options` (`meta/v1 DeleteOptions`) say; with a uid or version
+    /// in their preconditions only that one, else [`Error::Conflict`].
     ///
     /// # Errors
     ///
