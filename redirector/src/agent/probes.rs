@@ -88,7 +88,7 @@ impl News {
             | Input::Remove(_)
             | Input::All(_)
             | Input::Used(_) => (Urgency::Later, true),
-            Input::Node(_) | Input::Replace(_) => (Urgency::Now, true),
+            Input::Node(_) | Input::Replace(_) | Input::RemoteClusters(_) => (Urgency::Now, true),
             Input::Restore(_) | Input::Kernel { .. } | Input::Operator(_) | Input::Tick => {
                 (Urgency::Now, false)
             }

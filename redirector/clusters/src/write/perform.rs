@@ -35,8 +35,15 @@ pub async fn perform(client: &Client, ours: Ours, job: &Job) -> (Outcome, Option
             }
         }
         Err(Error::NotFound { .. }) if is_delete => (Outcome::Gone, None),
-        // A name that is taken, or a version that has gone by: a watch says what there is.
-        Err(Error::Conflict { .. }) => (Outcome::Conflict, None),
+        Err(error @ Error::Conflict { .. }) => {
+            // A name that is taken, or a version that has gone by.
+            let answer = client.get(&format!("{collection}/{name}")).await;
+            let read = answer.ok().and_then(|answer| answer.object::<Value>().ok());
+            let found = read.and_then(|object| Actual::read(*kind, ours, &object).ok());
+            let is_taken = found.as_ref().is_some_and(|(_, actual)| !actual.is_ours);
+            let found = found.map(|(_, actual)| Box::new(actual));
+            (Outcome::Conflict { found }, is_taken.then_some(error))
+        }
         Err(error @ Error::NotFound { .. }) => (Outcome::Gone, Some(error)),
         Err(error) => (Outcome::Failed { asked: error.retry_after() }, Some(error)),
     }

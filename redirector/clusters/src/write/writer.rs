@@ -69,7 +69,10 @@ pub enum Outcome {
     /// There is no such object (any more).
     Gone,
     /// Another version is there, or one where none was expected.
-    Conflict,
+    Conflict {
+        /// What there is, if that could be read: it holds, however old its version (a backup was restored).
+        found: Option<Box<Actual>>,
+    },
     /// It had no effect, or that is not known; `asked` is how long the server wants to be left alone.
     Failed {
         /// `Retry-After`.
@@ -287,7 +290,13 @@ impl Writer {
                 self.actual.remove(key);
                 None
             }
-            Outcome::Conflict => None,
+            Outcome::Conflict { found } => {
+                if let Some(found) = found {
+                    self.unsure.remove(key);
+                    self.actual.insert(key.clone(), *found);
+                }
+                None
+            }
             Outcome::Failed { asked } => {
                 self.unsure.insert(key.clone());
                 asked

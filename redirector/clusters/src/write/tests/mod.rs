@@ -59,6 +59,25 @@ fn what_another_writer_made_is_neither_changed_nor_removed() {
 }
 
 #[test]
+fn after_a_restore_from_a_backup_older_versions_are_written_over() {
+    let mut server = Server::default();
+    let mut writer = Writer::new(1);
+    let old = slice("a", "web", &[1]);
+    writer.want(key(&old), &old, Pace::AtOnce);
+    server.settle(&mut writer);
+    let backup = server.objects.clone();
+    let new = slice("a", "web", &[2]);
+    writer.want(key(&new), &new, Pace::AtOnce);
+    server.settle(&mut writer);
+    server.objects = backup;
+    let newer = slice("a", "web", &[3]);
+    writer.want(key(&newer), &newer, Pace::AtOnce);
+    assert_eq!(server.settle(&mut writer), 2, "the first is refused, and says what there is");
+    let there = server.objects.values().next().expect("a slice");
+    assert_eq!(Content::of(there), Content::of(&newer));
+}
+
+#[test]
 fn a_slice_goes_only_when_all_others_of_its_service_are_made() {
     let mut server = Server::default();
     server.put(&slice("old", "web", &[1]));

@@ -22,21 +22,25 @@ impl Server {
     pub(super) fn apply(&mut self, job: &Job) -> Outcome {
         let Job { key, request } = job;
         let current = self.objects.get(key);
+        let conflict = || {
+            let read = |object| Actual::read(key.kind, Ours::All, object).expect("an object").1;
+            Outcome::Conflict { found: current.map(read).map(Box::new) }
+        };
         let text =
             |object: &Value, field: &str| object["metadata"][field].as_str().map(str::to_owned);
         match request {
-            Request::Create(_) if current.is_some() => Outcome::Conflict,
+            Request::Create(_) if current.is_some() => conflict(),
             Request::Create(object) => Outcome::Written(Box::new(self.put(object))),
             Request::Update(object) | Request::UpdateStatus(object) => match current {
                 None => Outcome::Gone,
                 Some(old) if text(old, "resourceVersion") != text(object, "resourceVersion") => {
-                    Outcome::Conflict
+                    conflict()
                 }
                 Some(_) => Outcome::Written(Box::new(self.put(object))),
             },
             Request::Delete { uid } => match current {
                 None => Outcome::Gone,
-                Some(old) if text(old, "uid").as_deref() != Some(&**uid) => Outcome::Conflict,
+                Some(old) if text(old, "uid").as_deref() != Some(&**uid) => conflict(),
                 Some(_) => {
                     self.objects.remove(key);
                     self.events.push_back((key.clone(), None));
