@@ -15,7 +15,8 @@ use serde::Deserialize;
 
 pub use credentials::{Credentials, TOKEN_EXPIRES, TOKEN_ISSUED, TOKEN_LIFE, token_request};
 pub use digest::{
-    export_fingerprint, export_label, export_name, outbox_digest, short_hash, slices_digest,
+    export_fingerprint, export_label, export_name, outbox_digest, short_hash, slice_fingerprint,
+    slices_digest, slices_digest_of,
 };
 pub use exported_service::{
     ExportedPort, ExportedService, ExportedServiceSpec, ExportedType, Gateway, GatewayKind,
