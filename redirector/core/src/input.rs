@@ -242,6 +242,18 @@ pub struct ProbeOrder {
     pub owners: Arc<[Arc<str>]>,
     /// Another number than before asks for one probe at once, beside the interval.
     pub urgency: u32,
+    /// Whether nothing depends on it at the moment: then it shares few probes with others.
+    pub rest: Option<AtRest>,
+}
+
+/// What a backend of another cluster is asked at the expense of, while it gets no connections from this
+/// node. All nodes ask, and the link between the clusters bears it all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AtRest {
+    /// The cluster: all of its backends at rest share what probes it gets.
+    pub cluster: Arc<str>,
+    /// Its place among them, in this node's own order: lower is earlier.
+    pub rank: u64,
 }
 
 /// Why a probe failed.

@@ -83,7 +83,7 @@ impl State {
     fn apply_one(&mut self, input: Input) {
         match input {
             Input::Node(node) => self.move_to(node),
-            Input::RemoteClusters(clusters) => self.clusters.tell(clusters),
+            Input::RemoteClusters(clusters) => self.told_of_clusters(clusters),
             Input::Change { put, remove } => self.change(put, &remove.into_iter().collect()),
             Input::Put(service) => self.change(vec![service], &BTreeSet::new()),
             Input::Remove(name) => self.change(Vec::new(), &[name].into()),
@@ -155,6 +155,12 @@ impl State {
         self.clusters.told()
     }
 
+    /// Whether services list backends in other clusters.
+    #[must_use]
+    pub fn has_other_clusters(&self) -> bool {
+        self.clusters.is_any_used()
+    }
+
     /// Services in force, by name.
     pub fn services(&self) -> impl Iterator<Item = &Service> {
         self.services.all().values()
@@ -216,7 +222,7 @@ impl State {
         let old = std::mem::replace(&mut self.node, node);
         if (&old.cluster, &old.node) != (&self.node.cluster, &self.node.node) {
             self.forget_silence();
-            self.clusters.be_in(self.node.cluster.as_ref(), self.services.all().values());
+            self.be_in_cluster();
             self.orders.see_anew(self.node.cluster.as_ref());
         }
         self.failback.end_all(self.services.all().keys());
