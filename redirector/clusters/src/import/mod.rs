@@ -34,7 +34,7 @@ use here::Here;
 use imports::{Imports, Out, View};
 use outbox::{Outbox, Touched};
 use redirector_core::Moment;
-use redirector_kube::api::{Batch, Change, ObjectRef, RemoteCluster};
+use redirector_kube::api::{Batch, Change, ObjectRef, Phase, RemoteCluster};
 use redirector_policy::{Claim, Reach, Taken, ValidRemoteCluster, overlaps};
 use remote::{Refusal, Remote};
 use timing::Timing;
@@ -80,7 +80,7 @@ pub struct Importer {
     dirty: BTreeMap<ObjectRef, BTreeSet<Arc<str>>>,
     /// Clusters whose status may be another one.
     stale: BTreeSet<Arc<str>>,
-    /// When the numbers in a status last changed.
+    /// When each status last changed.
     counted: BTreeMap<Arc<str>, Moment>,
     imports: Imports,
     desired: Desired,
@@ -297,7 +297,9 @@ impl Importer {
             let (before, is_relist) = remote.judge(now, &self.timing, &mut touched);
             if let Some(before) = before {
                 let (from, to) = (state_name(before), state_name(remote.state()));
-                tracing::info!(cluster = %name, from, to, "another phase");
+                if from != to {
+                    tracing::info!(cluster = %name, from, to, "another phase");
+                }
                 self.stale.insert(Arc::clone(name));
             }
             if is_relist {
@@ -373,7 +375,7 @@ impl Importer {
         }
     }
 
-    /// Says what the statuses are. Returns when one is due in which only numbers changed.
+    /// Says what the statuses are. Returns when one is due that agents do not act upon.
     fn say(&mut self, now: Moment) -> Option<Moment> {
         let mut next: Option<Moment> = None;
         for name in mem::take(&mut self.stale) {
@@ -389,9 +391,14 @@ impl Importer {
             if before == Some(&status) {
                 continue;
             }
-            let due = self.counted.get(&name).map(|at| at.after(self.timing.counts));
+            // Whoever has just joined a cluster waits for what comes of it.
+            let wait = match status.phase {
+                Some(Phase::Joining) => self.timing.confirm,
+                _ => self.timing.counts,
+            };
+            let due = self.counted.get(&name).map(|at| at.after(wait));
             if let Some(due) = due.filter(|due| now < *due)
-                && before.is_some_and(|before| before.is_same_but_counts(&status))
+                && before.is_some_and(|before| before.is_alike(&status))
             {
                 next = Some(next.map_or(due, |next| next.min(due)));
                 self.stale.insert(name);

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        DesiredKind, DesiredRef, Found, FoundCluster, Importer, Namespace, News, OwnImport,
+        Body, DesiredKind, DesiredRef, Found, FoundCluster, Importer, Namespace, News, OwnImport,
         OwnNode, Settings,
     },
     at,
@@ -29,6 +29,8 @@ pub struct Here {
     pub settings: Settings,
     /// What its API server holds.
     pub store: BTreeMap<DesiredRef, Value>,
+    /// The same as it was written.
+    written: BTreeMap<DesiredRef, Body>,
     pub clusters: BTreeMap<String, Value>,
     pub namespaces: BTreeMap<String, BTreeMap<String, String>>,
     pub now: Moment,
@@ -55,6 +57,7 @@ impl Here {
             importer: Importer::new(settings.clone()),
             settings,
             store: BTreeMap::new(),
+            written: BTreeMap::new(),
             clusters: BTreeMap::new(),
             namespaces: BTreeMap::new(),
             now: at(10_000_000),
@@ -105,7 +108,7 @@ impl Here {
         let mut object = self.clusters.remove(name).unwrap_or_else(|| {
             let number = self.clusters.len() + 2;
             json!({
-                "metadata": {"name": name, "uid": format!("object-{name}"), "generation": 1,
+                "metadata": {"name": name, "uid": format!("object-{name}"), "generation": 0,
                     "creationTimestamp": format!("2026-11-30T00:00:{number:02}Z")},
                 "spec": {
                     "server": format!("https://{name}.example:6443"),
@@ -116,6 +119,8 @@ impl Here {
             })
         });
         change(&mut object);
+        let generation = object["metadata"]["generation"].as_i64().unwrap_or_default();
+        object["metadata"]["generation"] = json!(generation + 1);
         self.take_cluster(&object);
         self.clusters.insert(name.to_owned(), object);
         self.tick();
@@ -192,14 +197,10 @@ impl Here {
         if !desired.is_complete {
             return Vec::new();
         }
-        let mut due: Vec<_> = desired
-            .objects
-            .iter()
-            .map(|(of, body)| (of, body.value()))
-            .filter(|(of, body)| self.store.get(of).is_none_or(|held| stripped(held) != *body))
-            .map(|(of, body)| (of.clone(), Some(body)))
-            .collect();
-        let gone = self.store.keys().rev().filter(|of| !desired.objects.contains_key(of));
+        let is_due = |(of, body): &(&DesiredRef, &Body)| self.written.get(of) != Some(body);
+        let due = desired.objects.iter().filter(is_due);
+        let mut due: Vec<_> = due.map(|(of, body)| (of.clone(), Some(body.value()))).collect();
+        let gone = self.written.keys().rev().filter(|of| !desired.objects.contains_key(of));
         due.extend(gone.map(|of| (of.clone(), None)));
         due
     }
@@ -210,6 +211,7 @@ impl Here {
         match body {
             Some(mut body) => {
                 self.writes += 1;
+                self.written.insert(of.clone(), Body::from(&body));
                 self.uids += 1;
                 let before = self.store.get(of);
                 let given = |field: &str| before.map(|before| before["given"][field].clone());
@@ -221,6 +223,7 @@ impl Here {
             }
             None => {
                 self.removals += 1;
+                self.written.remove(of);
                 self.store.remove(of);
             }
         }
@@ -302,13 +305,6 @@ impl Here {
         let found = conditions.iter().find(|condition| condition.kind == kind).expect(kind);
         (found.status, found.reason, &found.message)
     }
-}
-
-/// An object as it was written.
-fn stripped(held: &Value) -> Value {
-    let mut held = held.clone();
-    held.as_object_mut().expect("an object").remove("given");
-    held
 }
 
 fn read(object: &Value) -> RemoteCluster {

@@ -7,6 +7,7 @@ mod never_empty;
 mod objects;
 mod phases;
 mod refusals;
+mod simulation;
 
 use std::time::Duration;
 

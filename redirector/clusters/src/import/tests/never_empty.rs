@@ -294,7 +294,7 @@ fn what_a_batch_rejects_keeps_its_last_version() {
     let why = "spec: unknown variant `Odd`".to_owned();
     let changes = vec![redirector_kube::api::Change::Rejected { object, why }];
     here.take(west.news(OutboxNews::Services(Batch { changes, is_synced: true })));
-    beats(&mut here, &mut west, 3);
+    beats(&mut here, &mut west, 11);
     here.settle();
     assert_eq!((here.backends().len(), here.removals), (2, 0));
     assert!(here.condition("west", "Synced").2.contains("shop.web"));
