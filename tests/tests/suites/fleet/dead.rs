@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use redirector_tests::{
     api::Verb,
     dialer::Dial,
-    fleet::{Fleet, Setup, by_cluster, frontends},
+    fleet::{Controller, Fleet, Setup, by_cluster, frontends},
     size::sized,
 };
 
@@ -114,7 +114,7 @@ fn a_cluster_that_dies_in_use_is_left_after_a_few_connects() {
 #[test]
 fn without_an_importer_a_cluster_that_dies_is_left_five_seconds_after_the_first_dial() {
     let mut fleet = west_carries(&real(), &[]);
-    fleet.member_mut("east").controllers.iter_mut().for_each(|one| one.kill());
+    fleet.member_mut("east").controllers.iter_mut().for_each(Controller::kill);
     let from = now();
     fleet.member("west").data.cut().expect("a cut");
     let load = fleet.load(WEB, 50);

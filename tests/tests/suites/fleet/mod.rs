@@ -3,8 +3,10 @@
 
 mod control;
 mod dead;
+mod faults;
 mod fixture;
 mod joined;
+mod names;
 mod reasons;
 mod rights;
 mod silence;
