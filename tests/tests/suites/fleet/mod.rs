@@ -6,6 +6,7 @@ mod dead;
 mod faults;
 mod fixture;
 mod joined;
+mod mistakes;
 mod names;
 mod reasons;
 mod rights;
