@@ -6,6 +6,7 @@ mod dead;
 mod faults;
 mod fixture;
 mod joined;
+mod leaders;
 mod mistakes;
 mod names;
 mod reasons;
