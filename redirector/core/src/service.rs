@@ -232,7 +232,7 @@ pub enum Members {
         /// `topology.kubernetes.io/region`.
         regions: Vec<Arc<str>>,
         /// Names of clusters; the client's own is the one that its node names, and the one that
-        /// is meant where none is named.
+        /// is meant where none is named. `*` is every other one.
         clusters: Vec<Arc<str>>,
     },
     /// The backends of another service of the same protocol, wherever they are. Without that

@@ -78,6 +78,8 @@ pub(crate) fn name(service: &Service, number: u8) -> Arc<str> {
     }
 }
 
+/// Among the clusters of a tier: every other one than the own.
+pub(crate) const ANY_OTHER: &str = "*";
 /// The first tier of a service without rules.
 const PREFERRED: u8 = 0;
 /// The tiers behind it: one for each of [`Place::ALL`].
@@ -129,6 +131,7 @@ pub(super) fn is_member(
             } else {
                 // Without a name a backend is in the cluster of its client.
                 is_any(clusters, place.cluster.as_ref().or(own))
+                    || place.other_cluster(own).is_some() && has_any_other(clusters)
             };
             is_of_cluster
                 && is_any(zones, place.zone.as_ref())
@@ -136,6 +139,10 @@ pub(super) fn is_member(
         }
         Members::Service(other) => *other == service.name,
     }
+}
+
+fn has_any_other(clusters: &[Arc<str>]) -> bool {
+    clusters.iter().any(|name| **name == *ANY_OTHER)
 }
 
 fn is_any(names: &[Arc<str>], name: Option<&Arc<str>>) -> bool {
