@@ -27,7 +27,9 @@ pub use remote_cluster::{
     CredentialsSpec, EncryptionMode, EncryptionSpec, NamespacesSpec, OnSilenceWord, Reach,
     RemoteClusterSpec, ValidRemoteCluster,
 };
-pub use resource::{FailoverPolicyObjectSpec, TargetGroup, TargetKind, TargetRef, ValidPolicy};
+pub use resource::{
+    FailoverPolicyObjectSpec, TargetGroup, TargetKind, TargetRef, TierInClusters, ValidPolicy,
+};
 pub use schema::{object_schema, remote_cluster_schema, schema};
 pub use spec::{FailbackSpec, FailoverPolicySpec, PassiveSpec};
 pub use tier::{TierServiceSpec, TierSpec};

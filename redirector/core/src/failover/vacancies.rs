@@ -3,10 +3,11 @@
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use super::tiers::{ANY_OTHER, is_member, rules};
+pub use super::tiers::is_exported;
+use super::tiers::{is_member, rules};
 use crate::{
     locality::Place,
-    service::{Backend, Locality, Members, Rank, Service, ServiceRef, TierRule},
+    service::{ANY_OTHER, Backend, Locality, Members, Rank, Service, ServiceRef, TierRule},
     tables::ServiceTables,
 };
 
@@ -131,23 +132,20 @@ fn why_empty(
     around: &Surroundings<'_>,
 ) -> Vacant {
     let mut own = service.backends.iter();
-    match (shadow(before, rule), &rule.members) {
-        (_, Members::Service(other)) if !(around.is_there)(other) => {
-            Vacant::OfService(other.clone(), false)
-        }
+    let shadow = shadow(before, rule, around.node.cluster.as_ref());
+    match (shadow, rule.members.service()) {
+        (_, Some(other)) if !(around.is_there)(other) => Vacant::OfService(other.clone(), false),
         (Some(earlier), _) => Vacant::Shadowed(Arc::clone(earlier)),
-        (None, Members::Service(other)) if *other != service.name => {
-            Vacant::OfService(other.clone(), true)
-        }
+        (None, Some(other)) if *other != service.name => Vacant::OfService(other.clone(), true),
         _ if own.any(|own| fits(service, around.node, rule, own)) => Vacant::Taken,
-        (None, Members::Within(_)) => Vacant::NotHere,
+        _ if matches!(rule.members, Members::Within(_)) => Vacant::NotHere,
         _ => Vacant::Nowhere,
     }
 }
 
 /// What is wrong with the clusters that a tier names.
 fn of_clusters(rule: &TierRule, around: &Surroundings<'_>) -> Option<Vacant> {
-    let Members::Named { clusters, .. } = &rule.members else { return None };
+    let clusters = rule.members.clusters();
     let is_any = |name: &Arc<str>| **name == *ANY_OTHER;
     let of = |standing: Standing| {
         let named = clusters.iter().filter(|name| !is_any(name));
@@ -173,17 +171,26 @@ pub fn fits(service: &Service, node: &Locality, rule: &TierRule, own: &Backend) 
     own.rank != Rank::Terminating && is_member(service, node, rule, own)
 }
 
-/// The tier before, of those of the same service, that takes whatever could be in this one.
+/// The tier before, of those of the same service, that takes whatever could be in this one. `own` is
+/// the client's cluster.
 #[must_use]
-pub fn shadow<'r>(before: &'r [TierRule], rule: &TierRule) -> Option<&'r Arc<str>> {
-    let earlier = before.iter().find(|earlier| covers(&earlier.members, &rule.members));
+pub fn shadow<'r>(
+    before: &'r [TierRule],
+    rule: &TierRule,
+    own: Option<&Arc<str>>,
+) -> Option<&'r Arc<str>> {
+    let earlier = before.iter().find(|earlier| covers(&earlier.members, &rule.members, own));
     earlier.map(|earlier| &earlier.name)
 }
 
 /// Whether every backend that fits the later rule fits the earlier one, whatever there is.
-fn covers(earlier: &Members, later: &Members) -> bool {
+fn covers(earlier: &Members, later: &Members, own: Option<&Arc<str>>) -> bool {
     let has_all = |earlier: &[Arc<str>], later: &[Arc<str>]| {
         earlier.is_empty() || (!later.is_empty() && later.iter().all(|name| earlier.contains(name)))
+    };
+    let has_clusters = |earlier: &[Arc<str>], later: &[Arc<str>]| {
+        let has_others = earlier.iter().any(|name| **name == *ANY_OTHER);
+        later.iter().all(|name| earlier.contains(name) || (has_others && Some(name) != own))
     };
     match (earlier, later) {
         (Members::Within(earlier), Members::Within(later)) => later <= earlier,
@@ -195,12 +202,19 @@ fn covers(earlier: &Members, later: &Members) -> bool {
             // Without clusters both mean the own one.
             let is_cluster = match (clusters.is_empty(), clusters2.is_empty()) {
                 (true, true) => true,
-                (false, false) => has_all(clusters, clusters2),
+                (false, false) => has_clusters(clusters, clusters2),
                 _ => false,
             };
             is_cluster && has_all(zones, zones2) && has_all(regions, regions2)
         }
-        (Members::Service(earlier), Members::Service(later)) => earlier == later,
+        (
+            Members::Service(earlier),
+            Members::Service(later) | Members::Exported { service: later, .. },
+        ) => earlier == later,
+        (
+            Members::Exported { service: earlier, clusters },
+            Members::Exported { service: later, clusters: clusters2 },
+        ) => earlier == later && has_clusters(clusters, clusters2),
         _ => false,
     }
 }

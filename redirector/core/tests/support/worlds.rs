@@ -185,11 +185,13 @@ fn rules(random: &mut Random) -> Vec<TierRule> {
         let named = Members::Named {
             zones: some(&["a", "b"]),
             regions: some(&["eu", "us"]),
-            clusters: some(&["west"]),
+            clusters: some(&["west", "*"]),
         };
-        let members = match random.below(4) {
+        let clusters = vec![Arc::from(*random.pick(&["west", "*"]))];
+        let members = match random.below(5) {
             0 => Members::Within(*random.pick(&Place::ALL)),
             1 => Members::Service(name(random)),
+            2 => Members::Exported { service: name(random), clusters },
             _ => named,
         };
         rules.push(TierRule { name: (*tier).into(), members });
