@@ -67,9 +67,7 @@ impl Member {
             ],
             ..options
         })?;
-        for namespace in
-            [NAMESPACE, "redirector-system", "redirector-exports", "redirector-clusters"]
-        {
+        for namespace in [NAMESPACE, "redirector-system"] {
             api.put(
                 json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}),
             )?;

@@ -14,25 +14,22 @@
 mod backbone;
 mod controller;
 mod member;
-
-use std::collections::BTreeMap;
+mod seen;
 
 use anyhow::Result;
 
 pub use backbone::{Port, cidrs};
 pub use controller::Controller;
 pub use member::{AGENT, CONTROLLER, Member, NAMESPACE, PORT, export, frontends};
+pub use seen::by_cluster;
 
 use crate::{
     agent::{Agent, AgentOptions},
     api::{self, builders},
     bpffs::Bpffs,
     cgroup::Cgroup,
-    dialer::{Client, Dial, Dialled, Load, LoadRun},
     fixture::SMALL,
-    place::Place,
-    programs, tables,
-    wait::wait_within,
+    programs,
 };
 use backbone::Backbone;
 
@@ -137,113 +134,34 @@ impl Fleet {
         found.unwrap_or_else(|| panic!("this fleet has no cluster {name}"))
     }
 
-    /// An application whose sockets are redirected.
-    #[must_use]
-    pub fn client(&self) -> Client {
-        Client::start(Place::new(self.client.netns(), &self.cgroup)).expect("a client")
-    }
-
-    /// Dials the Service whose addresses end so, as often as that in each family.
-    #[must_use]
-    pub fn dial(&self, last: u8, times: u32) -> Vec<Dialled> {
-        let mut client = self.client();
-        let of = |address| {
-            let dial = Dial { timeout_ms: 1_000, ..Dial::tcp(address) };
-            client.dial(dial, times).expect("dials")
-        };
-        frontends(last).into_iter().flat_map(of).collect()
-    }
-
-    /// Dials the Service's IPv4 address at that rate until it is stopped, and reports every dial.
-    #[must_use]
-    pub fn load(&self, last: u8, rate: u32) -> LoadRun {
-        let load = Load { every: true, ..Load::new(Dial::tcp(frontends(last)[0]), rate) };
-        self.client().load(load).expect("a load")
-    }
-
-    /// Waits until the dials of a Service are answered by exactly these clusters, in both families.
-    pub fn wait_for(&self, last: u8, clusters: &[&str]) {
-        self.wait_within(std::time::Duration::from_secs(20), last, clusters);
-    }
-
-    /// The same, no longer than that. Returns how long it took.
-    pub fn wait_within(
-        &self,
-        longest: std::time::Duration,
-        last: u8,
-        clusters: &[&str],
-    ) -> std::time::Duration {
-        let mut seen = BTreeMap::new();
-        let is_so = || {
-            let dialled = self.dial(last, 20);
-            seen = by_cluster(&dialled);
-            seen.keys().map(String::as_str).eq(sorted(clusters))
-        };
-        let what = format!("{clusters:?} answer for .{last}");
-        wait_within(longest, &what, is_so, || self.context())
-    }
-
-    /// Waits until a probe of the agent has reached every backend of a Service.
-    pub fn wait_for_probes(&self, service: &str) {
-        let name = format!("{NAMESPACE}/{service}");
-        let is_known = || {
-            let explained = self.agent.ask("explain", &[&name]).expect("it runs");
-            let text = String::from_utf8_lossy(&explained.stdout);
-            let [healthy, all] =
-                ["probes: healthy", "probes: "].map(|what| text.matches(what).count());
-            healthy > 0 && healthy == all
-        };
-        let longest = std::time::Duration::from_secs(20);
-        wait_within(longest, "all its backends have answered a probe", is_known, || self.context());
-    }
-
-    /// The backends that the tables hold of a Service, by tier.
-    #[must_use]
-    pub fn backends(&self, service: &str) -> usize {
-        let name = format!("{NAMESPACE}/{service}");
-        let dump = self.agent.dump();
-        let found = tables::services(&dump).find(|found| found["name"] == name.as_str());
-        found.map_or(0, |found| tables::backends_of(found).count())
-    }
-
-    /// What all programs have logged, for a test that fails.
-    #[must_use]
-    pub fn context(&self) -> String {
-        let mut text = format!("the agent:\n{}", self.agent.log());
-        for member in &self.members {
-            for controller in &member.controllers {
-                text += &format!("\n{}:\n{}", member.name, controller.log());
-            }
-            for remote in member.api.list("remoteclusters") {
-                text += &format!(
-                    "\n{} says of {}: {}",
-                    member.name, remote["metadata"]["name"], remote["status"]
-                );
-            }
+    /// A fleet in which every cluster reads every other one's outbox: one replica of `redirector clusters`
+    /// in each, with these arguments beside its own ones. It is there when all are Live.
+    pub fn joined(
+        setup: &Setup,
+        arguments: &[&str],
+        prepare: impl FnOnce(&[Member]),
+    ) -> Result<Self> {
+        let mut fleet = Self::new(setup, prepare)?;
+        let divisor = setup.divisor.to_string();
+        let arguments = [&["--divide-timeouts", divisor.as_str()], arguments].concat();
+        let arguments: Vec<_> = arguments.into_iter().map(str::to_owned).collect();
+        for member in &fleet.members {
+            let others = fleet.members.iter().filter(|other| other.name != member.name);
+            others.into_iter().try_for_each(|other| member.admit(other))?;
         }
-        text
+        for member in &mut fleet.members {
+            member.control(&arguments)?;
+        }
+        fleet.wait_until_live();
+        Ok(fleet)
     }
-}
-
-/// How many dials each cluster has answered; those that failed are `failed`.
-#[must_use]
-pub fn by_cluster(dialled: &[Dialled]) -> BTreeMap<String, u32> {
-    let mut seen = BTreeMap::new();
-    for one in dialled {
-        let name = one
-            .outcome
-            .as_deref()
-            .map_or("failed", |name| name.split_once('-').map_or(name, |(cluster, _)| cluster));
-        *seen.entry(name.to_owned()).or_default() += 1;
-    }
-    seen
-}
-
-fn sorted<'a>(names: &[&'a str]) -> Vec<&'a str> {
-    let mut names = names.to_vec();
-    names.sort_unstable();
-    names
 }
 
 /// What an administrator applies in every cluster.
-const MANIFESTS: [&str; 1] = [include_str!("../../../deploy/base/rbac.yaml")];
+const MANIFESTS: [&str; 5] = [
+    include_str!("../../../deploy/base/rbac.yaml"),
+    include_str!("../../../deploy/components/clusters/namespaces.yaml"),
+    include_str!("../../../deploy/components/clusters/service-account.yaml"),
+    include_str!("../../../deploy/components/clusters/rbac-exporter.yaml"),
+    include_str!("../../../deploy/components/clusters/rbac-importer.yaml"),
+];

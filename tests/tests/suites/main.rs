@@ -21,6 +21,7 @@ mod kube;
 mod listeners;
 mod loads;
 mod lost;
+mod mcs;
 mod operator;
 mod outages;
 mod passive;

@@ -4,6 +4,7 @@
 //! read, and writes little. Nothing here talks to an agent or needs an importer that lives: `leave` works
 //! with the other cluster dead.
 
+pub mod check;
 mod error;
 mod identity;
 pub mod invitation;

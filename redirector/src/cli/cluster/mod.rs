@@ -1,5 +1,6 @@
 //! `redirector cluster`: other clusters, as an operator joins, sees and leaves them.
 
+mod check;
 mod invite;
 mod join;
 mod leave;
@@ -22,6 +23,8 @@ enum Command {
     Leave(leave::Args),
     /// Show the other clusters and whether they are heard
     List(list::Args),
+    /// Ask fifteen questions about the ways between the clusters, with the fix for each failure
+    Check(check::Args),
 }
 
 /// Other clusters.
@@ -40,6 +43,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             Command::Invite(args) => invite::run(args).await,
             Command::Leave(args) => leave::run(args).await,
             Command::List(args) => list::run(args).await,
+            Command::Check(args) => check::run(args).await,
         }
     })
 }

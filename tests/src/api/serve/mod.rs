@@ -150,7 +150,7 @@ impl Server {
         match effect {
             Some(Effect::Deaf) => future::pending().await,
             Some(Effect::Empty) if verb == Some(Verb::List) => {
-                response = self.emptied(response).await
+                response = self.emptied(response).await;
             }
             Some(Effect::Half) => response = response.map(Body::halved),
             _ => {}

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows HTTP. A version of an object never changes; a reader holds no lock.
 
+mod check;
 mod defaults;
 mod kinds;
 mod write;
