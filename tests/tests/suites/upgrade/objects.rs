@@ -25,6 +25,8 @@ const CHANGED: &[&str] = &[
     "DaemonSet redirector: spec.template.spec.containers.1",
     // The Lease belongs to the DaemonSet.
     "Role redirector: rules.1.verbs.2",
+    // Agents read RemoteClusters.
+    "ClusterRole redirector: rules.2.resources.1",
 ];
 
 /// Where the rule is that says of which kinds a tier is.

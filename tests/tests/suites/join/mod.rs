@@ -1,0 +1,10 @@
+//! `redirector cluster`: joining, inviting, leaving, listing and checking other clusters, as processes
+//! against fake API servers.
+
+mod account;
+mod fixture;
+mod interrupted;
+mod invitations;
+mod joins;
+mod leaves;
+mod mistakes;
