@@ -80,12 +80,11 @@ impl State {
         let Some(health) = self.backends.health(backend) else { return };
         let is_ejected = health.failed(failure, unhealthy.filter(|_| !is_excused));
         let has_answered = health.has_answered();
-        if *failure == ProbeFailure::TimedOut {
-            if has_answered {
-                self.node_fails(backend);
-            }
-            self.cluster_fails(backend);
+        let is_silence = *failure == ProbeFailure::TimedOut;
+        if has_answered && is_silence {
+            self.node_fails(backend);
         }
+        self.cluster_fails(backend, is_silence);
         if is_ejected {
             self.eject(backend, HealthByte::Prober, failure.to_string().into());
         }
