@@ -5,3 +5,4 @@
 //! of the Deployment `redirector-clusters` runs. Agents never talk to another cluster.
 
 pub mod api;
+pub mod import;

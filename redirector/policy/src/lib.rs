@@ -24,8 +24,8 @@ mod words;
 pub use probe::{GrpcProbe, HttpProbe, ProbeSpec, TcpProbe};
 pub use problem::{Field, Invalid, Problem, Segment};
 pub use remote_cluster::{
-    CredentialsSpec, EncryptionMode, EncryptionSpec, NamespacesSpec, OnSilenceWord, Reach,
-    RemoteClusterSpec, ValidRemoteCluster,
+    Claim, CredentialsSpec, EncryptionMode, EncryptionSpec, NamespacesSpec, OnSilenceWord, Overlap,
+    RangeOwner, Reach, RemoteClusterSpec, Taken, ValidRemoteCluster, overlaps,
 };
 pub use resource::{
     FailoverPolicyObjectSpec, TargetGroup, TargetKind, TargetRef, TierInClusters, ValidPolicy,

@@ -1,17 +1,26 @@
 //! The objects between clusters: those of KEP-1645, and the outbox's.
 
 mod credentials;
+mod digest;
 mod exported_service;
+mod heartbeat;
 mod manifest;
+mod outbox_slice;
 mod service_export;
 mod service_import;
 
 pub use credentials::{Credentials, TOKEN_EXPIRES, TOKEN_ISSUED, TOKEN_LIFE, token_request};
+pub use digest::{
+    export_fingerprint, export_label, export_name, outbox_digest, short_hash, slice_fingerprint,
+    slices_digest, slices_digest_of,
+};
 pub use exported_service::{
     ExportedPort, ExportedService, ExportedServiceSpec, ExportedType, Gateway, GatewayKind,
     GatewayPort,
 };
+pub use heartbeat::Heartbeat;
 pub use manifest::Manifest;
+pub use outbox_slice::{OutboxEndpoint, OutboxPort, OutboxSlice};
 pub use service_export::ServiceExport;
 pub use service_import::{ImportPort, ServiceImportSpec};
 

@@ -3,6 +3,7 @@
 //! Without `server` others discover its endpoints (Cilium, Submariner, a controller of the user's); then
 //! the object says that the cluster exists, and where its endpoints may be.
 
+mod overlap;
 mod valid;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{bounds::KEEP_FOR, read, remote_cluster_schema};
 
+pub use overlap::{Claim, Overlap, RangeOwner, Taken, overlaps};
 pub use valid::ValidRemoteCluster;
 
 /// Another cluster, as this one may use it. `metadata.name` is its id: what `tiers[].clusters` and
