@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod crash;
 pub mod dialer;
 pub mod fixture;
+pub mod fleet;
 pub mod lab;
 pub mod memory;
 pub mod names;

@@ -102,6 +102,9 @@ impl Health {
     pub(crate) const EJECTED: Self =
         Self { failures: 0, successes: 0, ejected: true, answered: true, silent: false };
 
+    /// The health of one that has answered an earlier agent, of which nothing else is known.
+    pub(crate) const ANSWERED: Self = Self { ejected: false, ..Self::EJECTED };
+
     /// Whether probes object to new connections.
     #[must_use]
     pub const fn is_ejected(self) -> bool {

@@ -242,6 +242,18 @@ pub struct ProbeOrder {
     pub owners: Arc<[Arc<str>]>,
     /// Another number than before asks for one probe at once, beside the interval.
     pub urgency: u32,
+    /// Whether nothing depends on it at the moment: then it shares few probes with others.
+    pub rest: Option<AtRest>,
+}
+
+/// What a backend of another cluster is asked at the expense of, while it gets no connections from this
+/// node. All nodes ask, and the link between the clusters bears it all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AtRest {
+    /// The cluster: all of its backends at rest share what probes it gets.
+    pub cluster: Arc<str>,
+    /// Its place among them, in this node's own order: lower is earlier.
+    pub rank: u64,
 }
 
 /// Why a probe failed.
@@ -269,6 +281,33 @@ pub enum Rerouter {
     Policy,
     /// An operator, by a force.
     Operator,
+}
+
+/// What has become of another cluster as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClusterEvent {
+    /// The importer does not hear it any more. So many of its backends are out by that alone; without
+    /// any, those that answer stay.
+    Silent {
+        /// Backends that were not out before.
+        out: usize,
+    },
+    /// The importer has not heard it for so long that nothing known of it holds.
+    Lost {
+        /// Backends that were not out before.
+        out: usize,
+    },
+    /// The importer hears it again.
+    Live,
+    /// None of its backends that this node has asked has answered: all of them are out.
+    Unreachable {
+        /// The importer does not hear it either; else this node has found out by itself.
+        is_told: bool,
+        /// Backends that were not out before.
+        out: usize,
+    },
+    /// Its backends answer this node again.
+    Reachable,
 }
 
 /// Something that happened, for logs, metrics and events.
@@ -325,6 +364,14 @@ pub enum Transition {
     /// Nothing at all answers this node: its own network is suspected, and ejections do not grow.
     /// `false` is the end of that.
     NodeSuspect(bool),
+    /// Another cluster is not heard or not reached, or is again. What that does to its backends as a
+    /// whole is in it: they are not `Ejected` and `Readmitted` one by one.
+    Cluster {
+        /// Its id.
+        cluster: Arc<str>,
+        /// What has become of it.
+        event: ClusterEvent,
+    },
     /// A tier's share changed by a fail-back: hold-down over, ramp, or the end of it.
     Ramped {
         /// Which service.

@@ -232,13 +232,43 @@ pub enum Members {
         /// `topology.kubernetes.io/region`.
         regions: Vec<Arc<str>>,
         /// Names of clusters; the client's own is the one that its node names, and the one that
-        /// is meant where none is named.
+        /// is meant where none is named. [`ANY_OTHER`] is each but the own.
         clusters: Vec<Arc<str>>,
     },
     /// The backends of another service of the same protocol, wherever they are. Without that
     /// service the tier is empty.
     Service(ServiceRef),
+    /// As `Service`, but only those of its backends that are in these clusters.
+    Exported {
+        /// The other service.
+        service: ServiceRef,
+        /// Names of clusters, at least one, as in `Named`.
+        clusters: Vec<Arc<str>>,
+    },
 }
+
+impl Members {
+    /// The other service whose backends these are.
+    #[must_use]
+    pub fn service(&self) -> Option<&ServiceRef> {
+        match self {
+            Self::Service(service) | Self::Exported { service, .. } => Some(service),
+            Self::Within(_) | Self::Named { .. } => None,
+        }
+    }
+
+    /// The clusters that are named; empty is none.
+    #[must_use]
+    pub fn clusters(&self) -> &[Arc<str>] {
+        match self {
+            Self::Named { clusters, .. } | Self::Exported { clusters, .. } => clusters,
+            Self::Within(_) | Self::Service(_) => &[],
+        }
+    }
+}
+
+/// What stands in a list of clusters for each one but the own. No cluster is called so.
+pub const ANY_OTHER: &str = "*";
 
 /// When a later tier carries load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -27,6 +27,7 @@ fn main() {
     let node = json!({"metadata": {"name": "n1", "labels": {"topology.kubernetes.io/zone": "z1"}}});
     index.take(News::Node(put::<Node>([node])));
     index.take(News::Policies(Batch { changes: Vec::new(), is_synced: true }));
+    index.take(News::Clusters(Batch { changes: Vec::new(), is_synced: true }));
     let before = allocated();
     let began = Instant::now();
     let services = put::<Service>((0..SERVICES).map(service));

@@ -26,6 +26,7 @@ fn twenty_thousand_ports_with_a_thousand_endpoints_harm_nobody() {
     let node = json!({"metadata": {"name": "n1"}});
     index.take(News::Node(put::<Node>(&node)));
     index.take(News::Policies(Batch { changes: Vec::new(), is_synced: true }));
+    index.take(News::Clusters(Batch { changes: Vec::new(), is_synced: true }));
     index.take(News::Services(put::<Service>(&service("shop", "web", "10.96.0.1", 1))));
     index.take(News::Slices(put::<EndpointSlice>(&slice("shop", "web", 0..1, 3))));
     assert_eq!(index.inputs().len(), 2);
@@ -61,6 +62,7 @@ fn more_endpoints_than_a_tier_can_have_are_none() {
     let mut index = Index::new(Settings { scope: Scope::All, ..Settings::new("n1") });
     index.take(News::Node(put::<Node>(&json!({"metadata": {"name": "n1"}}))));
     index.take(News::Policies(Batch { changes: Vec::new(), is_synced: true }));
+    index.take(News::Clusters(Batch { changes: Vec::new(), is_synced: true }));
     index.take(News::Services(put::<Service>(&service("evil", "wide", "10.96.0.2", 1))));
     for number in 0..66 {
         let mut slice = slice("evil", "wide", 0..1, ENDPOINTS);

@@ -27,7 +27,9 @@ pub use remote_cluster::{
     Claim, CredentialsSpec, EncryptionMode, EncryptionSpec, NamespacesSpec, OnSilenceWord, Overlap,
     RangeOwner, Reach, RemoteClusterSpec, Taken, ValidRemoteCluster, overlaps,
 };
-pub use resource::{FailoverPolicyObjectSpec, TargetGroup, TargetKind, TargetRef, ValidPolicy};
+pub use resource::{
+    FailoverPolicyObjectSpec, TargetGroup, TargetKind, TargetRef, TierInClusters, ValidPolicy,
+};
 pub use schema::{object_schema, remote_cluster_schema, schema};
 pub use spec::{FailbackSpec, FailoverPolicySpec, PassiveSpec};
 pub use tier::{TierServiceSpec, TierSpec};

@@ -18,8 +18,9 @@ pub(super) fn tiers() -> Value {
 /// A tier is of one kind.
 pub(super) fn tier() -> Value {
     rules(&[(
-        "[has(self.locality), has(self.zones) || has(self.regions) || has(self.clusters), \
-         has(self.service)].filter(kind, kind).size() == 1",
+        "[has(self.locality), has(self.zones) || has(self.regions) || \
+         (has(self.clusters) && !has(self.service)), has(self.service)].filter(kind, kind).size() \
+         == 1",
         "give exactly one of locality, zones/regions/clusters, and service",
     )])
 }

@@ -13,7 +13,7 @@ use super::{
 pub(super) const RESERVED: &str = "terminating";
 
 /// A group of backends of equal rank: of a place relative to the client's node, of named places, or
-/// of another service.
+/// of another service, here or in other clusters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = rules::tier()), extend("required" = ["name"]))]
@@ -38,12 +38,12 @@ pub struct TierSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<String>", transform = rules::Places)]
     pub regions: Option<Vec<String>>,
-    /// Backends of any of these clusters; omitted, of the own one. With `zones` or `regions`, all
-    /// must fit.
+    /// Backends of any of these clusters; omitted, of the own one. `*` is each but the own. With
+    /// `zones` or `regions`, all must fit. With `service`, what these clusters export of that one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<String>", transform = rules::Places)]
     pub clusters: Option<Vec<String>>,
-    /// The backends of another service, wherever they are.
+    /// The backends of another service, wherever they are; with `clusters`, those there.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "TierServiceSpec")]
     pub service: Option<TierServiceSpec>,

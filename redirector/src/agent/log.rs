@@ -9,7 +9,7 @@ use std::{
 
 use redirector_core::{
     Transition,
-    input::{ClientId, Rerouter},
+    input::{ClientId, ClusterEvent, Rerouter},
     service::{BackendRef, ServiceRef},
 };
 use tracing::{info, warn};
@@ -52,7 +52,9 @@ impl Log {
             | Transition::Rerouted { service, .. }
             | Transition::Ramped { service, .. } => Subject::Service(service.clone()),
             Transition::Rejected { object, .. } => Subject::Service(object.clone()),
-            Transition::NodeSuspect(_) | Transition::Ordered(_) => return write_line(transition),
+            Transition::NodeSuspect(_) | Transition::Ordered(_) | Transition::Cluster { .. } => {
+                return write_line(transition);
+            }
         };
         if self.quota.allows(subject, Instant::now()) {
             write_line(transition);
@@ -137,6 +139,7 @@ fn write_line(transition: &Transition) {
             warn!("nothing answers this node; its own network is suspected");
         }
         Transition::NodeSuspect(false) => info!("this node's network answers again"),
+        Transition::Cluster { cluster, event } => write_cluster_line(cluster, *event),
         Transition::Ramped { service, tier, percent: 100 } => {
             info!(%service, %tier, percent = 100, "the tier has its traffic back");
         }
@@ -147,6 +150,28 @@ fn write_line(transition: &Transition) {
         Transition::Rejected { object, why } => {
             warn!(%object, %why, "rejected; its last good version stays in force");
         }
+    }
+}
+
+fn write_cluster_line(cluster: &str, event: ClusterEvent) {
+    match event {
+        ClusterEvent::Silent { out: 0 } => {
+            warn!(%cluster, "the importer does not hear it; its backends that answer are kept");
+        }
+        ClusterEvent::Silent { out } => {
+            warn!(%cluster, out, "the importer does not hear it: all of its backends are out");
+        }
+        ClusterEvent::Lost { out } => {
+            warn!(%cluster, out, "the importer has lost it: all of its backends are out");
+        }
+        ClusterEvent::Live => info!(%cluster, "the importer hears it again"),
+        ClusterEvent::Unreachable { is_told: true, out } => {
+            warn!(%cluster, out, "it is not heard, and none of its backends answers: all are out");
+        }
+        ClusterEvent::Unreachable { is_told: false, out } => {
+            warn!(%cluster, out, "none of its backends answers this node: all are out");
+        }
+        ClusterEvent::Reachable => info!(%cluster, "its backends answer this node again"),
     }
 }
 

@@ -234,6 +234,7 @@ impl Agent {
         let now = self.now();
         let news = News::of(&input);
         let transitions = self.state.apply(input, now);
+        let news = news.and_of(&transitions, self.state.has_other_clusters());
         self.looks.note(news, !transitions.is_empty(), Instant::now());
         for transition in &transitions {
             self.log.transition(transition);

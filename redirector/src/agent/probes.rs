@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redirector_core::Input;
+use redirector_core::{Input, Transition};
 
 use super::Agent;
 
@@ -95,6 +95,20 @@ impl News {
         };
         Self { urgency, is_of_services }
     }
+
+    /// What backends of other clusters are probed for may have changed with which tier carries load.
+    pub(super) fn and_of(self, happened: &[Transition], has_other_clusters: bool) -> Self {
+        let moves = |transition: &Transition| {
+            matches!(
+                transition,
+                Transition::FailedOver { .. }
+                    | Transition::Rerouted { .. }
+                    | Transition::Ramped { .. }
+            )
+        };
+        let moves = has_other_clusters && happened.iter().any(moves);
+        Self { is_of_services: self.is_of_services || moves, ..self }
+    }
 }
 
 impl Agent {
@@ -183,6 +197,16 @@ mod tests {
         assert_eq!(looks.take(now), Some(true));
         looks.note(NOW, true, now);
         assert_eq!(looks.take(now), Some(false), "it is said once");
+    }
+
+    #[test]
+    fn a_failover_changes_what_is_probed_only_where_there_are_other_clusters() {
+        let service = redirector_core::service::ServiceRef("shop/web".into());
+        let over = [Transition::FailedOver { service, from: None, to: None }];
+        assert!(!NOTHING.and_of(&over, false).is_of_services);
+        assert!(!NOTHING.and_of(&[Transition::NodeSuspect(true)], true).is_of_services);
+        assert!(NOTHING.and_of(&over, true).is_of_services);
+        assert!(SERVICES.and_of(&[], false).is_of_services);
     }
 
     const NOTHING: News = News { urgency: Urgency::Nothing, is_of_services: false };

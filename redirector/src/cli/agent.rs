@@ -49,6 +49,10 @@ pub(super) struct Args {
     /// Probes under way at once
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     max_probes: u32,
+    /// Probes a second to each other cluster, in turn to those of its backends that get no connections
+    /// from this node; all nodes together ask that often, so many times as there are nodes
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    remote_probes: u32,
     #[command(flatten)]
     run: RunArgs,
     #[command(flatten)]
@@ -131,7 +135,8 @@ async fn serve(args: &Args, signals: &mut Signals) -> Result<Ended> {
     let pinned = Pinned::look(&pins);
 
     let (news, inbox) = mpsc::channel(QUEUE);
-    let prober = Prober::new(news.clone(), args.max_probes as usize);
+    let prober =
+        Prober::new(news.clone(), args.max_probes as usize).with_remote_probes(args.remote_probes);
     let reload_failures = Arc::new(AtomicU64::new(0));
     let metrics = Metrics::new(
         Counters::open(&pins)?,

@@ -18,7 +18,7 @@ use prometheus_client::{
     registry::{Metric, Registry},
 };
 use redirector_common::{MAX_TIERS, Reason, TIER_COUNTERS};
-use redirector_core::{Transition, plan::Installed};
+use redirector_core::{Transition, input::ClusterEvent, plan::Installed};
 
 use super::room;
 use crate::{datapath::Counters, sources::kube::Counts};
@@ -64,7 +64,8 @@ impl Metrics {
             transitions: registered(
                 to,
                 "transitions",
-                "Ejections, re-admissions, clients that probes contradicted, fail-overs and rejections",
+                "Ejections, re-admissions, clients that probes contradicted, fail-overs, rejections, \
+                 and what became of other clusters",
                 Family::default(),
             ),
             writes: registered(
@@ -129,6 +130,13 @@ impl Metrics {
             Transition::FailedOver { .. } => "failed_over",
             Transition::Rerouted { .. } => "rerouted",
             Transition::NodeSuspect(_) => "node_suspect",
+            Transition::Cluster { event, .. } => match event {
+                ClusterEvent::Silent { .. } => "cluster_silent",
+                ClusterEvent::Lost { .. } => "cluster_lost",
+                ClusterEvent::Live => "cluster_live",
+                ClusterEvent::Unreachable { .. } => "cluster_unreachable",
+                ClusterEvent::Reachable => "cluster_reachable",
+            },
             Transition::Ramped { .. } => "ramped",
             Transition::Ordered(_) => "ordered",
             Transition::Rejected { .. } => "rejected",

@@ -1,7 +1,7 @@
 //! Reads an agent's log as a test does: any error in it is one.
 
 /// The first line of `log` that no test may cause.
-pub(super) fn complaint(log: &str) -> Option<&str> {
+pub(crate) fn complaint(log: &str) -> Option<&str> {
     log.lines().find(|line| {
         let level = line.split_whitespace().find(|word| word.chars().all(char::is_uppercase));
         line.contains("panicked at") || level == Some("ERROR") || line.contains("\"ERROR\"")

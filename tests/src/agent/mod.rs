@@ -21,6 +21,7 @@ use nix::{
     unistd::Pid,
 };
 
+pub(crate) use log::complaint;
 pub use options::AgentOptions;
 
 use crate::{
@@ -301,7 +302,7 @@ impl Agent {
             faults.push(format!("{error:#}"));
         }
         let log = self.log();
-        faults.extend(log::complaint(&log).map(|line| format!("the agent logged: {line}")));
+        faults.extend(complaint(&log).map(|line| format!("the agent logged: {line}")));
         ensure!(faults.is_empty(), "{}\nits whole log:\n{log}", faults.join("\n"));
         Ok(())
     }

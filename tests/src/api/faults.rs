@@ -19,13 +19,22 @@ pub enum Effect {
     Status(u16),
     /// No byte is answered, the connection stays.
     Hang,
+    /// It is done, and no byte is answered.
+    Deaf,
+    /// A list is answered by 200 and has no object.
+    Empty,
+    /// An answer ends in its middle, and the connection with it.
+    Half,
 }
 
 /// Which requests, and what is done to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    verb: Option<Verb>,
+    verbs: Vec<Verb>,
     resource: Option<String>,
+    user: Option<String>,
+    /// How many requests that fit go well before it strikes.
+    later: u32,
     effect: Effect,
 }
 
@@ -33,7 +42,7 @@ impl Fault {
     /// A fault for every request for a resource.
     #[must_use]
     pub fn new(effect: Effect) -> Self {
-        Self { verb: None, resource: None, effect }
+        Self { verbs: Verb::ALL.into(), resource: None, user: None, later: 0, effect }
     }
 
     /// `Status` of that code.
@@ -45,7 +54,26 @@ impl Fault {
     /// Strikes only that verb.
     #[must_use]
     pub fn on(self, verb: Verb) -> Self {
-        Self { verb: Some(verb), ..self }
+        Self { verbs: vec![verb], ..self }
+    }
+
+    /// Strikes only what changes something.
+    #[must_use]
+    pub fn on_writes(self) -> Self {
+        let writes = Verb::ALL.into_iter().filter(|verb| !verb.is_reading());
+        Self { verbs: writes.collect(), ..self }
+    }
+
+    /// Strikes only that user: `system:serviceaccount:…`.
+    #[must_use]
+    pub fn by(self, user: &str) -> Self {
+        Self { user: Some(user.to_owned()), ..self }
+    }
+
+    /// Strikes once so many requests that fit have gone well.
+    #[must_use]
+    pub fn after(self, requests: u32) -> Self {
+        Self { later: requests, ..self }
     }
 
     /// Strikes only that resource: `services`, `failoverpolicies/status`.
@@ -165,13 +193,20 @@ impl Faults {
     }
 
     /// What happens to this request.
-    pub(super) fn of_request(&self, verb: Verb, resource: &str) -> Option<Effect> {
-        let inner = self.lock();
+    pub(super) fn of_request(&self, verb: Verb, resource: &str, user: &str) -> Option<Effect> {
+        let mut inner = self.lock();
         let fits = |fault: &Fault| {
-            fault.verb.is_none_or(|wanted| wanted == verb)
+            fault.verbs.contains(&verb)
                 && fault.resource.as_ref().is_none_or(|wanted| wanted == resource)
+                && fault.user.as_ref().is_none_or(|wanted| wanted == user)
         };
-        inner.active.iter().find(|(_, fault)| fits(fault)).map(|(_, fault)| fault.effect)
+        for (_, fault) in inner.active.iter_mut().filter(|(_, fault)| fits(fault)) {
+            if fault.later == 0 {
+                return Some(fault.effect);
+            }
+            fault.later -= 1;
+        }
+        None
     }
 
     fn order(&self, resource: Option<&str>, what: What) {

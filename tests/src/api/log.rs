@@ -28,6 +28,24 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Get,
+        Self::List,
+        Self::Watch,
+        Self::Create,
+        Self::Update,
+        Self::Patch,
+        Self::Delete,
+        Self::DeleteCollection,
+    ];
+
+    /// Whether it leaves everything as it is.
+    #[must_use]
+    pub fn is_reading(self) -> bool {
+        matches!(self, Self::Get | Self::List | Self::Watch)
+    }
+
     /// The verb as RBAC writes it.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -9,6 +9,7 @@
 //! Nothing here knows what the agent is for.
 
 pub mod access;
+pub mod base64;
 pub mod builders;
 mod discovery;
 mod events;
@@ -33,6 +34,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -40,7 +42,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-pub use access::{Rule, Token};
+pub use access::{Rights, Rule, Token};
 pub use failure::Failure;
 pub use faults::{Effect, Fault, Faults};
 pub use kubeconfig::kubectl;
@@ -102,6 +104,7 @@ impl Api {
             faults: Faults::default(),
             log: log::Log::default(),
             tokens: Mutex::new(tokens),
+            issued: Mutex::default(),
             certificates: Mutex::new(certificates),
             options,
         });
@@ -137,8 +140,9 @@ impl Api {
     ///
     /// What the server says against it.
     pub fn put(&self, object: impl Into<Value>) -> Result<Value, Failure> {
-        let object = object.into();
+        let mut object = object.into();
         let resource = resource_of(&object)?;
+        object["apiVersion"] = json!(resource.api_version());
         let kept = self.server.store.change(|store| store.put(resource, object, WRITER))?;
         Ok(kept.value())
     }
@@ -235,6 +239,13 @@ impl Api {
         self.files.path().join("kubeconfig")
     }
 
+    /// What vouches for it, as PEM; empty without TLS.
+    #[must_use]
+    pub fn ca(&self) -> String {
+        let certificates = self.server.certificates.lock().unwrap_or_else(PoisonError::into_inner);
+        certificates.as_ref().map(|certificates| certificates.ca.clone()).unwrap_or_default()
+    }
+
     /// What goes wrong.
     #[must_use]
     pub fn faults(&self) -> &Faults {
@@ -268,6 +279,15 @@ impl Api {
         *self.token_in_use.lock().unwrap_or_else(PoisonError::into_inner) = first;
         *self.server.tokens() = tokens;
         self.write_files()
+    }
+
+    /// A token of a ServiceAccount as a `TokenRequest` gets it, for an hour.
+    ///
+    /// # Errors
+    ///
+    /// There is no such account.
+    pub fn issue(&self, namespace: &str, account: &str) -> Result<String, Failure> {
+        self.server.issue(&(namespace.to_owned(), account.to_owned()), Duration::from_hours(1))
     }
 
     /// Refuses connections from when this returns; those that are there stay.
@@ -314,7 +334,7 @@ impl Drop for Api {
 
 fn resource_of(object: &Value) -> Result<&'static Resource, Failure> {
     let (api_version, kind) = (text(object, "/apiVersion"), text(object, "/kind"));
-    resources::of_kind(api_version, kind).ok_or_else(|| {
+    resources::of_kind(api_version, kind).map(Resource::kept).ok_or_else(|| {
         let what = format!("apiVersion {api_version:?} and kind {kind:?}");
         Failure::bad_request(format!("the fake API server has nothing of {what}"))
     })

@@ -36,8 +36,10 @@ pub struct Options {
     pub bookmarks: Duration,
     /// What is checked and defaulted in a FailoverPolicy.
     pub validate: Option<Validate>,
-    /// FailoverPolicies are served only while their CRD exists.
+    /// Custom resources are served only while their CRD exists, in the versions that it serves.
     pub needs_crd: bool,
+    /// The longest life of a token that a `TokenRequest` gets; it may be shorter than any real server's.
+    pub longest_token: Duration,
 }
 
 impl Default for Options {
@@ -53,14 +55,25 @@ impl Default for Options {
             bookmarks: Duration::from_secs(60),
             validate: None,
             needs_crd: false,
+            longest_token: Duration::from_hours(365 * 24),
         }
     }
 }
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { listen, netns, tls, names, tokens, window, bookmarks, validate, needs_crd } =
-            self;
+        let Self {
+            listen,
+            netns,
+            tls,
+            names,
+            tokens,
+            window,
+            bookmarks,
+            validate,
+            needs_crd,
+            longest_token,
+        } = self;
         f.debug_struct("Options")
             .field("listen", listen)
             .field("netns", netns)
@@ -71,6 +84,7 @@ impl fmt::Debug for Options {
             .field("bookmarks", bookmarks)
             .field("validate", &validate.is_some())
             .field("needs_crd", needs_crd)
+            .field("longest_token", longest_token)
             .finish()
     }
 }

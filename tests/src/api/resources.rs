@@ -1,5 +1,9 @@
 //! The table of what the server serves; everything else of it is generic over these rows.
 
+mod rows;
+
+pub use rows::ALL;
+
 /// One kind of objects.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Resource {
@@ -25,6 +29,8 @@ pub struct Resource {
     pub has_generation: bool,
     /// Defined by a CRD: no strategic merge, updates need a resourceVersion, lists keep kinds.
     pub is_custom: bool,
+    /// Its objects are answered and not kept: `SelfSubjectAccessReview`.
+    pub is_question: bool,
     /// Fields that a field selector may name, beside `metadata.name` and `metadata.namespace`.
     pub selectable: &'static [&'static str],
 }
@@ -55,16 +61,27 @@ impl Resource {
         format!("{}.{}", self.plural, self.group)
     }
 
+    /// The version in which its objects are kept: that of its first row.
+    pub(super) fn kept(&self) -> &'static Self {
+        &ALL[self.index()]
+    }
+
     pub(super) fn index(&self) -> usize {
         let same = |row: &Resource| row.plural == self.plural && row.group == self.group;
         ALL.iter().position(same).expect("every resource is a row of the table")
     }
 }
 
-/// The resource of that group and plural name.
+/// The resource of that group and plural name, in the version in which it is kept.
 #[must_use]
 pub fn of(group: &str, plural: &str) -> Option<&'static Resource> {
     ALL.iter().find(|row| row.group == group && row.plural == plural)
+}
+
+/// The same in that version.
+pub(super) fn at(group: &str, version: &str, plural: &str) -> Option<&'static Resource> {
+    let is_it = |row: &&Resource| row.group == group && row.plural == plural;
+    ALL.iter().filter(is_it).find(|row| row.version == version)
 }
 
 /// The resource of an object, by its `apiVersion` and `kind`.
@@ -83,195 +100,3 @@ pub fn named(plural: &str) -> &'static Resource {
     let found = ALL.iter().find(|row| row.plural == plural);
     found.unwrap_or_else(|| panic!("the fake API server has no resource {plural}"))
 }
-
-const PLAIN: Resource = Resource {
-    group: "",
-    version: "v1",
-    plural: "",
-    singular: "",
-    kind: "",
-    short: &[],
-    is_namespaced: true,
-    is_in_all: false,
-    has_status: false,
-    has_generation: false,
-    is_custom: false,
-    selectable: &[],
-};
-
-const RBAC: Resource = Resource { group: "rbac.authorization.k8s.io", ..PLAIN };
-
-const EVENT: Resource = Resource {
-    plural: "events",
-    singular: "event",
-    kind: "Event",
-    short: &["ev"],
-    selectable: &[
-        "reason",
-        "type",
-        "regarding.kind",
-        "regarding.name",
-        "regarding.namespace",
-        "regarding.uid",
-        "involvedObject.kind",
-        "involvedObject.name",
-        "involvedObject.namespace",
-        "involvedObject.uid",
-    ],
-    ..PLAIN
-};
-
-/// All rows. A group's and a version's resources are those of the rows that name it.
-pub static ALL: &[Resource] = &[
-    Resource {
-        plural: "services",
-        singular: "service",
-        kind: "Service",
-        short: &["svc"],
-        is_in_all: true,
-        has_status: true,
-        ..PLAIN
-    },
-    Resource {
-        plural: "nodes",
-        singular: "node",
-        kind: "Node",
-        short: &["no"],
-        is_namespaced: false,
-        has_status: true,
-        ..PLAIN
-    },
-    Resource {
-        plural: "namespaces",
-        singular: "namespace",
-        kind: "Namespace",
-        short: &["ns"],
-        is_namespaced: false,
-        has_status: true,
-        ..PLAIN
-    },
-    Resource {
-        plural: "pods",
-        singular: "pod",
-        kind: "Pod",
-        short: &["po"],
-        is_in_all: true,
-        has_status: true,
-        has_generation: true,
-        selectable: &["spec.nodeName", "status.phase", "status.podIP"],
-        ..PLAIN
-    },
-    Resource {
-        plural: "endpoints",
-        singular: "endpoints",
-        kind: "Endpoints",
-        short: &["ep"],
-        ..PLAIN
-    },
-    Resource {
-        plural: "configmaps",
-        singular: "configmap",
-        kind: "ConfigMap",
-        short: &["cm"],
-        ..PLAIN
-    },
-    Resource {
-        plural: "secrets",
-        singular: "secret",
-        kind: "Secret",
-        selectable: &["type"],
-        ..PLAIN
-    },
-    Resource {
-        plural: "serviceaccounts",
-        singular: "serviceaccount",
-        kind: "ServiceAccount",
-        short: &["sa"],
-        ..PLAIN
-    },
-    EVENT,
-    Resource {
-        group: "discovery.k8s.io",
-        plural: "endpointslices",
-        singular: "endpointslice",
-        kind: "EndpointSlice",
-        has_generation: true,
-        ..PLAIN
-    },
-    Resource {
-        group: "apps",
-        plural: "daemonsets",
-        singular: "daemonset",
-        kind: "DaemonSet",
-        short: &["ds"],
-        is_in_all: true,
-        has_status: true,
-        has_generation: true,
-        ..PLAIN
-    },
-    Resource {
-        group: "coordination.k8s.io",
-        plural: "leases",
-        singular: "lease",
-        kind: "Lease",
-        ..PLAIN
-    },
-    Resource { group: "events.k8s.io", ..EVENT },
-    Resource {
-        group: "redirector.dev",
-        version: "v1alpha1",
-        plural: "failoverpolicies",
-        singular: "failoverpolicy",
-        kind: "FailoverPolicy",
-        short: &["fop"],
-        has_status: true,
-        has_generation: true,
-        is_custom: true,
-        ..PLAIN
-    },
-    Resource {
-        group: "apiextensions.k8s.io",
-        plural: "customresourcedefinitions",
-        singular: "customresourcedefinition",
-        kind: "CustomResourceDefinition",
-        short: &["crd", "crds"],
-        is_namespaced: false,
-        has_status: true,
-        has_generation: true,
-        ..PLAIN
-    },
-    Resource { plural: "roles", singular: "role", kind: "Role", ..RBAC },
-    Resource { plural: "rolebindings", singular: "rolebinding", kind: "RoleBinding", ..RBAC },
-    Resource {
-        plural: "clusterroles",
-        singular: "clusterrole",
-        kind: "ClusterRole",
-        is_namespaced: false,
-        ..RBAC
-    },
-    Resource {
-        plural: "clusterrolebindings",
-        singular: "clusterrolebinding",
-        kind: "ClusterRoleBinding",
-        is_namespaced: false,
-        ..RBAC
-    },
-    Resource {
-        group: "scheduling.k8s.io",
-        plural: "priorityclasses",
-        singular: "priorityclass",
-        kind: "PriorityClass",
-        short: &["pc"],
-        is_namespaced: false,
-        ..PLAIN
-    },
-    Resource {
-        group: "networking.k8s.io",
-        plural: "networkpolicies",
-        singular: "networkpolicy",
-        kind: "NetworkPolicy",
-        short: &["netpol"],
-        has_generation: true,
-        ..PLAIN
-    },
-];

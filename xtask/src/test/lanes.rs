@@ -26,6 +26,7 @@ const BESIDE: &[&str] = &[
     "lost",
     "sockets",
     "outages",
+    "mcs",
     "kube",
     "passive",
     "listeners",

@@ -6,7 +6,7 @@ use redirector_common::MAX_TIERS;
 
 use crate::{
     locality::Place,
-    service::{Backend, Locality, Members, Rank, Service, ServiceRef, TierRule},
+    service::{ANY_OTHER, Backend, Locality, Members, Rank, Service, ServiceRef, TierRule},
 };
 
 /// Backends of a service with the numbers of their tiers: sorted by tier, then by backend, each
@@ -37,13 +37,15 @@ pub(crate) fn members<'w>(
         };
         placed.extend(own.filter_map(|backend| Some((fits(backend)?, backend))));
         let protocol = service.frontends.first().map(|frontend| frontend.protocol);
-        for (rule, other) in others(service).filter(|(_, other)| **other != service.name) {
+        for (number, other) in others(service).filter(|(_, other)| **other != service.name) {
+            let members = &rules[usize::from(number)].members;
             let theirs = services.get(other).into_iter().flat_map(|other| &other.backends);
             let theirs = theirs.filter(|backend| {
                 backend.rank != Rank::Terminating
                     && protocol.is_none_or(|protocol| protocol == backend.backend.protocol)
+                    && is_exported(members, node, backend)
             });
-            placed.extend(theirs.filter(|backend| is_of(backend)).map(|backend| (rule, backend)));
+            placed.extend(theirs.filter(|backend| is_of(backend)).map(|backend| (number, backend)));
         }
     }
     placed.sort_unstable_by(|(one, a), (other, b)| (one, &a.backend).cmp(&(other, &b.backend)));
@@ -100,10 +102,7 @@ fn terminating(rules: &[TierRule]) -> Option<u8> {
 
 /// Services whose backends are in tiers of this one, with the number of the tier.
 pub(crate) fn others(service: &Service) -> impl Iterator<Item = (u8, &ServiceRef)> {
-    (0..).zip(rules(service)).filter_map(|(number, rule)| match &rule.members {
-        Members::Service(other) => Some((number, other)),
-        Members::Within(_) | Members::Named { .. } => None,
-    })
+    (0..).zip(rules(service)).filter_map(|(number, rule)| Some((number, rule.members.service()?)))
 }
 
 /// The rules of a service's policy.
@@ -123,19 +122,38 @@ pub(super) fn is_member(
     match &rule.members {
         Members::Within(within) => Place::of(node, place) <= *within,
         Members::Named { zones, regions, clusters } => {
-            let own = node.cluster.as_ref();
             let is_of_cluster = if clusters.is_empty() {
-                place.other_cluster(own).is_none()
+                place.other_cluster(node.cluster.as_ref()).is_none()
             } else {
-                // Without a name a backend is in the cluster of its client.
-                is_any(clusters, place.cluster.as_ref().or(own))
+                is_in(clusters, node, place)
             };
             is_of_cluster
                 && is_any(zones, place.zone.as_ref())
                 && is_any(regions, place.region.as_ref())
         }
         Members::Service(other) => *other == service.name,
+        Members::Exported { service: other, .. } => {
+            *other == service.name && is_exported(&rule.members, node, backend)
+        }
     }
+}
+
+/// Whether a backend of the other service that a rule names is in the clusters that it names.
+#[must_use]
+pub fn is_exported(members: &Members, node: &Locality, backend: &Backend) -> bool {
+    match members {
+        Members::Exported { clusters, .. } => is_in(clusters, node, &backend.locality),
+        Members::Service(_) | Members::Within(_) | Members::Named { .. } => true,
+    }
+}
+
+/// Whether a place is in one of these clusters. Without a name it is in that of its client.
+fn is_in(clusters: &[Arc<str>], node: &Locality, place: &Locality) -> bool {
+    let own = node.cluster.as_ref();
+    clusters.iter().any(|cluster| match &**cluster {
+        ANY_OTHER => place.other_cluster(own).is_some(),
+        _ => place.cluster.as_ref().or(own) == Some(cluster),
+    })
 }
 
 fn is_any(names: &[Arc<str>], name: Option<&Arc<str>>) -> bool {

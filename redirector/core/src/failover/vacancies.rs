@@ -1,22 +1,25 @@
-//! Tiers that a policy asks for and that have no backend: they take no traffic, whatever happens.
+//! Tiers that a policy asks for and that cannot do what they are for: they have no backend, or are of
+//! clusters that do not exist or are not heard.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
+pub use super::tiers::is_exported;
 use super::tiers::{is_member, rules};
 use crate::{
     locality::Place,
-    service::{Backend, Locality, Members, Rank, Service, ServiceRef, TierRule},
+    service::{ANY_OTHER, Backend, Locality, Members, Rank, Service, ServiceRef, TierRule},
     tables::ServiceTables,
 };
 
-/// A tier without a backend, of either family.
+/// A tier without a backend, of either family; or of other clusters, one of which there is not or
+/// none of which is heard, whatever backends it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vacancy {
     /// Counted from 0.
     pub number: u8,
     /// The tier's name in the policy.
     pub name: Arc<str>,
-    /// Why it has none.
+    /// Why it has none, or may have none before long.
     pub why: Vacant,
 }
 
@@ -34,6 +37,35 @@ pub enum Vacant {
     /// The other service that it names has none, or none of this protocol; `false` if there is no
     /// such service.
     OfService(ServiceRef, bool),
+    /// It names these clusters, and there are none of these names: nothing was said of them, and no
+    /// backend of any service is there. What it has of others it keeps.
+    NoSuchCluster(Vec<Arc<str>>),
+    /// All clusters that it is of are silent or lost, these. Backends of a silent one that answer are
+    /// in it as before; which others it has by now is not known.
+    ClusterSilent(Vec<Arc<str>>),
+}
+
+/// How a cluster stands that a tier names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// There is none of that name.
+    Unknown,
+    /// It is silent or lost.
+    Silent,
+    /// It is the own one, or it is heard, or nothing else was said.
+    Heard,
+}
+
+/// What there is beside a service, for its tiers.
+pub(crate) struct Surroundings<'s> {
+    /// Where the agent runs.
+    pub(crate) node: &'s Locality,
+    /// Whether there is a service.
+    pub(crate) is_there: &'s dyn Fn(&ServiceRef) -> bool,
+    /// How a cluster stands.
+    pub(crate) standing: &'s dyn Fn(&Arc<str>) -> Standing,
+    /// All other clusters that there are.
+    pub(crate) clusters: Vec<Arc<str>>,
 }
 
 impl fmt::Display for Vacant {
@@ -50,6 +82,14 @@ impl fmt::Display for Vacant {
             Self::Nowhere => f.write_str("no backend is in the places that it names"),
             Self::OfService(service, true) => write!(f, "service {service} has no backend for it"),
             Self::OfService(service, false) => write!(f, "there is no service {service}"),
+            Self::NoSuchCluster(names) => match &names[..] {
+                [one] => write!(f, "there is no cluster {one}"),
+                several => write!(f, "there are no clusters {}", several.join(", ")),
+            },
+            Self::ClusterSilent(names) => match &names[..] {
+                [one] => write!(f, "cluster {one} is silent"),
+                several => write!(f, "clusters {} are silent", several.join(", ")),
+            },
         }
     }
 }
@@ -63,39 +103,66 @@ impl Vacant {
     }
 }
 
-/// The vacant tiers of a service with rules that has these tables, in their order. `is_there` says
-/// whether there is a service. A service without any backend has none: that is another trouble.
+/// The vacant tiers of a service with rules that has these tables, in their order. Of a service
+/// without any backend only those that are so because of a cluster: that is another trouble.
 pub(crate) fn vacancies(
     service: &Service,
     tables: &ServiceTables,
-    node: &Locality,
-    is_there: impl Fn(&ServiceRef) -> bool,
+    around: &Surroundings<'_>,
 ) -> Vec<Vacancy> {
     let placed = || tables.v4.tiers.iter().chain(&tables.v6.tiers);
-    if placed().next().is_none() {
-        return Vec::new();
-    }
+    let is_bare = placed().next().is_none();
     let rules = rules(service);
-    let vacant = (0..).zip(rules).filter(|(number, _)| placed().all(|tier| tier.number != *number));
-    vacant
-        .map(|(number, rule)| {
-            let shadow = shadow(&rules[..usize::from(number)], rule);
-            let mut own = service.backends.iter();
-            let why = match (shadow, &rule.members) {
-                (_, Members::Service(other)) if !is_there(other) => {
-                    Vacant::OfService(other.clone(), false)
-                }
-                (Some(earlier), _) => Vacant::Shadowed(Arc::clone(earlier)),
-                (None, Members::Service(other)) if *other != service.name => {
-                    Vacant::OfService(other.clone(), true)
-                }
-                _ if own.any(|own| fits(service, node, rule, own)) => Vacant::Taken,
-                (None, Members::Within(_)) => Vacant::NotHere,
-                _ => Vacant::Nowhere,
-            };
-            Vacancy { number, name: Arc::clone(&rule.name), why }
-        })
-        .collect()
+    let vacancy = |(number, rule): (u8, &TierRule)| {
+        let is_empty = placed().all(|tier| tier.number != number);
+        let why = of_clusters(rule, around).or_else(|| {
+            let before = &rules[..usize::from(number)];
+            (is_empty && !is_bare).then(|| why_empty(service, before, rule, around))
+        });
+        Some(Vacancy { number, name: Arc::clone(&rule.name), why: why? })
+    };
+    (0..).zip(rules).filter_map(vacancy).collect()
+}
+
+/// Why a tier has no backend, behind those that come before it.
+fn why_empty(
+    service: &Service,
+    before: &[TierRule],
+    rule: &TierRule,
+    around: &Surroundings<'_>,
+) -> Vacant {
+    let mut own = service.backends.iter();
+    let shadow = shadow(before, rule, around.node.cluster.as_ref());
+    match (shadow, rule.members.service()) {
+        (_, Some(other)) if !(around.is_there)(other) => Vacant::OfService(other.clone(), false),
+        (Some(earlier), _) => Vacant::Shadowed(Arc::clone(earlier)),
+        (None, Some(other)) if *other != service.name => Vacant::OfService(other.clone(), true),
+        _ if own.any(|own| fits(service, around.node, rule, own)) => Vacant::Taken,
+        _ if matches!(rule.members, Members::Within(_)) => Vacant::NotHere,
+        _ => Vacant::Nowhere,
+    }
+}
+
+/// What is wrong with the clusters that a tier names.
+fn of_clusters(rule: &TierRule, around: &Surroundings<'_>) -> Option<Vacant> {
+    let clusters = rule.members.clusters();
+    let is_any = |name: &Arc<str>| **name == *ANY_OTHER;
+    let of = |standing: Standing| {
+        let named = clusters.iter().filter(|name| !is_any(name));
+        named.filter(move |name| (around.standing)(name) == standing)
+    };
+    let unknown: Vec<Arc<str>> = of(Standing::Unknown).cloned().collect();
+    if !unknown.is_empty() {
+        return Some(Vacant::NoSuchCluster(unknown));
+    }
+    let others = around.clusters.iter().filter(|_| clusters.iter().any(is_any));
+    let meant = || clusters.iter().filter(|name| !is_any(name)).chain(others.clone());
+    let is_silent = |name: &Arc<str>| (around.standing)(name) == Standing::Silent;
+    let is_all = meant().next().is_some() && meant().all(is_silent);
+    is_all.then(|| {
+        let names: BTreeSet<&Arc<str>> = meant().collect();
+        Vacant::ClusterSilent(names.into_iter().cloned().collect())
+    })
 }
 
 /// Whether a backend of the service's own could be in the tier of that rule.
@@ -104,17 +171,26 @@ pub fn fits(service: &Service, node: &Locality, rule: &TierRule, own: &Backend) 
     own.rank != Rank::Terminating && is_member(service, node, rule, own)
 }
 
-/// The tier before, of those of the same service, that takes whatever could be in this one.
+/// The tier before, of those of the same service, that takes whatever could be in this one. `own` is
+/// the client's cluster.
 #[must_use]
-pub fn shadow<'r>(before: &'r [TierRule], rule: &TierRule) -> Option<&'r Arc<str>> {
-    let earlier = before.iter().find(|earlier| covers(&earlier.members, &rule.members));
+pub fn shadow<'r>(
+    before: &'r [TierRule],
+    rule: &TierRule,
+    own: Option<&Arc<str>>,
+) -> Option<&'r Arc<str>> {
+    let earlier = before.iter().find(|earlier| covers(&earlier.members, &rule.members, own));
     earlier.map(|earlier| &earlier.name)
 }
 
 /// Whether every backend that fits the later rule fits the earlier one, whatever there is.
-fn covers(earlier: &Members, later: &Members) -> bool {
+fn covers(earlier: &Members, later: &Members, own: Option<&Arc<str>>) -> bool {
     let has_all = |earlier: &[Arc<str>], later: &[Arc<str>]| {
         earlier.is_empty() || (!later.is_empty() && later.iter().all(|name| earlier.contains(name)))
+    };
+    let has_clusters = |earlier: &[Arc<str>], later: &[Arc<str>]| {
+        let has_others = earlier.iter().any(|name| **name == *ANY_OTHER);
+        later.iter().all(|name| earlier.contains(name) || (has_others && Some(name) != own))
     };
     match (earlier, later) {
         (Members::Within(earlier), Members::Within(later)) => later <= earlier,
@@ -126,12 +202,19 @@ fn covers(earlier: &Members, later: &Members) -> bool {
             // Without clusters both mean the own one.
             let is_cluster = match (clusters.is_empty(), clusters2.is_empty()) {
                 (true, true) => true,
-                (false, false) => has_all(clusters, clusters2),
+                (false, false) => has_clusters(clusters, clusters2),
                 _ => false,
             };
             is_cluster && has_all(zones, zones2) && has_all(regions, regions2)
         }
-        (Members::Service(earlier), Members::Service(later)) => earlier == later,
+        (
+            Members::Service(earlier),
+            Members::Service(later) | Members::Exported { service: later, .. },
+        ) => earlier == later,
+        (
+            Members::Exported { service: earlier, clusters },
+            Members::Exported { service: later, clusters: clusters2 },
+        ) => earlier == later && has_clusters(clusters, clusters2),
         _ => false,
     }
 }
@@ -142,6 +225,7 @@ mod tests {
     use crate::{
         by_name::service,
         input::{Input, Moment},
+        remote_cluster::{ClusterPhase, OnSilence, RemoteCluster},
         state::State,
     };
 
@@ -198,6 +282,60 @@ mod tests {
                 state.vacancies(&tried.name).into_iter().map(|it| (it.number, it.why)).collect();
             assert_eq!(found, expected, "{:?}", tried.policy.tiers);
         }
+    }
+
+    #[test]
+    fn a_tier_of_clusters_that_are_unknown_or_silent_says_which() {
+        use ClusterPhase::{Live, Lost, Silent};
+        let none = |names: &[&str]| Some(Vacant::NoSuchCluster(arcs(names)));
+        let silent = |names: &[&str]| Some(Vacant::ClusterSilent(arcs(names)));
+        // West has a backend, and all others have none.
+        for (told, clusters, expected) in [
+            (&[][..], &["west"][..], None),
+            (&[], &["nosuch"], none(&["nosuch"])),
+            (&[], &["west", "nosuch"], none(&["nosuch"])),
+            (&[("east", Live)], &["east"], Some(Vacant::Nowhere)),
+            (&[("west", Live)], &["west"], None),
+            (&[("west", Silent)], &["west"], silent(&["west"])),
+            (&[("west", Lost)], &["west"], silent(&["west"])),
+            (&[("west", Silent), ("east", Live)], &["west", "east"], None),
+            (&[("west", Silent), ("east", Lost)], &["west", "east"], silent(&["east", "west"])),
+            (&[("west", Silent)], &["west", "home"], None),
+            (&[], &["*"], None),
+            (&[("west", Silent)], &["*"], silent(&["west"])),
+            (&[("west", Silent), ("east", Live)], &["*"], None),
+            (&[("west", Silent), ("home", Live)], &["*"], silent(&["west"])),
+        ] {
+            let mut tried = service("s", &["10.96.0.1"], &["10.1.0.1", "10.2.0.1"]);
+            tried.backends[1].locality.cluster = Some("west".into());
+            let members =
+                Members::Named { zones: Vec::new(), regions: Vec::new(), clusters: arcs(clusters) };
+            let here = TierRule { name: "here".into(), members: Members::Within(Place::Cluster) };
+            tried.policy.tiers = vec![here, TierRule { name: "far".into(), members }];
+            let on_silence = OnSilence::KeepReachable;
+            let cluster = |(name, phase): &(&str, ClusterPhase)| RemoteCluster {
+                name: (*name).into(),
+                phase: *phase,
+                on_silence,
+            };
+            let node = Locality { cluster: Some("home".into()), ..Locality::default() };
+            let mut inputs = vec![
+                Input::Node(node),
+                Input::Replace(vec![tried.clone()]),
+                Input::RemoteClusters(told.iter().map(cluster).collect()),
+            ];
+            for _ in 0..2 {
+                let mut state = State::new();
+                state.apply(Input::All(inputs.clone()), Moment::default());
+                let found = state.vacancies(&tried.name).into_iter().map(|it| it.why).next();
+                assert_eq!(found, expected, "{told:?} {clusters:?}");
+                inputs.reverse();
+            }
+        }
+    }
+
+    fn arcs(names: &[&str]) -> Vec<Arc<str>> {
+        names.iter().map(|name| Arc::from(*name)).collect()
     }
 
     #[test]

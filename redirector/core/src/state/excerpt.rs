@@ -34,6 +34,7 @@ impl State {
         Self {
             now: self.now,
             node: self.node.clone(),
+            clusters: self.clusters.excerpt(named.iter().copied()),
             backends: self.backends.excerpt(&named, &backends),
             failback: self.failback.excerpt(names, self.is_synced()),
             orders: self.orders.clone(),

@@ -3,6 +3,7 @@
 //! Time passes when the caller says so: [`State::next_deadline`] tells when it should.
 
 mod backends;
+mod clusters;
 mod excerpt;
 mod failback;
 #[cfg(test)]
@@ -23,12 +24,12 @@ use std::{collections::BTreeSet, sync::Arc};
 use redirector_common::HealthByte;
 
 use self::{
-    backends::Backends, failback::Failbacks, nodes::Nodes, orders::Orders, services::Services,
-    stale_flows::StaleFlows, vetoes::Vetoes,
+    backends::Backends, clusters::Clusters, failback::Failbacks, nodes::Nodes, orders::Orders,
+    services::Services, stale_flows::StaleFlows, vetoes::Vetoes,
 };
 use crate::{
     compile::{View, compile_service, tiers},
-    failover::vacancies::{Vacancy, vacancies},
+    failover::vacancies::{Surroundings, Vacancy, vacancies},
     input::{Command, Input, Moment, Transition},
     locality::Locality,
     remote_cluster::RemoteCluster,
@@ -45,7 +46,7 @@ pub struct State {
     /// When the newest input came; it never moves back.
     now: Moment,
     node: Locality,
-    remote_clusters: Vec<RemoteCluster>,
+    clusters: Clusters,
     services: Services,
     backends: Backends,
     nodes: Nodes,
@@ -82,7 +83,7 @@ impl State {
     fn apply_one(&mut self, input: Input) {
         match input {
             Input::Node(node) => self.move_to(node),
-            Input::RemoteClusters(clusters) => self.remote_clusters = clusters,
+            Input::RemoteClusters(clusters) => self.told_of_clusters(clusters),
             Input::Change { put, remove } => self.change(put, &remove.into_iter().collect()),
             Input::Put(service) => self.change(vec![service], &BTreeSet::new()),
             Input::Remove(name) => self.change(Vec::new(), &[name].into()),
@@ -148,10 +149,16 @@ impl State {
         Scope::Only(std::mem::take(&mut self.changed))
     }
 
-    /// Other clusters that this one has been told of.
+    /// Other clusters that this one has been told of, by name.
     #[must_use]
     pub fn remote_clusters(&self) -> &[RemoteCluster] {
-        &self.remote_clusters
+        self.clusters.told()
+    }
+
+    /// Whether services list backends in other clusters.
+    #[must_use]
+    pub fn has_other_clusters(&self) -> bool {
+        self.clusters.is_any_used()
     }
 
     /// Services in force, by name.
@@ -181,14 +188,21 @@ impl State {
         self.services.refused().keys()
     }
 
-    /// Tiers of a service's policy that have no backend.
+    /// Tiers of a service's policy that have no backend, or are of clusters that there are not or that
+    /// are not heard.
     #[must_use]
     pub fn vacancies(&self, name: &ServiceRef) -> Vec<Vacancy> {
         let Some((service, tables)) = self.services.get(name).zip(self.tables.services.get(name))
         else {
             return Vec::new();
         };
-        vacancies(service, tables, &self.node, |other| self.services.get(other).is_some())
+        let around = Surroundings {
+            node: &self.node,
+            is_there: &|other| self.services.get(other).is_some(),
+            standing: &|cluster| self.clusters.standing(cluster),
+            clusters: self.clusters.names(),
+        };
+        vacancies(service, tables, &around)
     }
 
     /// Backends of a service that run on this agent's node; none where it has no name.
@@ -208,6 +222,7 @@ impl State {
         let old = std::mem::replace(&mut self.node, node);
         if (&old.cluster, &old.node) != (&self.node.cluster, &self.node.node) {
             self.forget_silence();
+            self.be_in_cluster();
             self.orders.see_anew(self.node.cluster.as_ref());
         }
         self.failback.end_all(self.services.all().keys());

@@ -12,6 +12,7 @@ use redirector_core::{
     input::{Drained, ProbeFailure, Verb},
     locality::Place,
     plan::Capacities,
+    remote_cluster::{ClusterPhase, OnSilence, RemoteCluster},
     service::{
         Backend, BackendRef, Failback, FailbackMode, Frontend, Locality, Members, Mode, Policy,
         Probe, ProbeKind, Protocol, Rank, Service, ServiceRef, TierRule,
@@ -54,10 +55,25 @@ pub fn input(random: &mut Random) -> Input {
             backend: backend_ref(random, Protocol::Tcp),
             outcome: if random.chance(45) { Ok(()) } else { Err(ProbeFailure::TimedOut) },
         },
-        89..95 => Input::Operator(verb(random)),
+        89..94 => Input::Operator(verb(random)),
+        94 => Input::RemoteClusters(remote_clusters(random)),
         95..97 => Input::Tick,
         _ => Input::Node(locality(random)),
     }
+}
+
+/// What may be said of west; of others nothing depends on it.
+pub fn remote_clusters(random: &mut Random) -> Vec<RemoteCluster> {
+    let phases = [ClusterPhase::Live, ClusterPhase::Silent, ClusterPhase::Lost];
+    let mut west = RemoteCluster {
+        name: "west".into(),
+        phase: phases[random.below(3)],
+        on_silence: OnSilence::KeepReachable,
+    };
+    if random.chance(30) {
+        west.on_silence = OnSilence::Drop;
+    }
+    if random.chance(80) { vec![west] } else { Vec::new() }
 }
 
 /// The clock: often nothing has passed, or as much as a hold-down and a ramp of these worlds.
@@ -169,11 +185,13 @@ fn rules(random: &mut Random) -> Vec<TierRule> {
         let named = Members::Named {
             zones: some(&["a", "b"]),
             regions: some(&["eu", "us"]),
-            clusters: some(&["west"]),
+            clusters: some(&["west", "*"]),
         };
-        let members = match random.below(4) {
+        let clusters = vec![Arc::from(*random.pick(&["west", "*"]))];
+        let members = match random.below(5) {
             0 => Members::Within(*random.pick(&Place::ALL)),
             1 => Members::Service(name(random)),
+            2 => Members::Exported { service: name(random), clusters },
             _ => named,
         };
         rules.push(TierRule { name: (*tier).into(), members });

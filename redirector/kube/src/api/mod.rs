@@ -1,6 +1,7 @@
 //! What is kept of API objects. Nothing else of this crate knows their fields.
 
 mod address;
+mod cluster_property;
 pub mod labels;
 mod names;
 mod node;
@@ -16,12 +17,13 @@ use redirector_core::service::ServiceRef;
 use serde::Deserialize;
 
 pub use address::{Address, Family, Refused, Unusable};
+pub use cluster_property::{cluster_id, is_cluster_id, paths as cluster_property_paths};
 pub(crate) use names::Names;
 pub use node::{Node, regions};
 pub use policy::FailoverPolicy;
 pub use remote_cluster::{Phase, RemoteCluster};
 pub use service::{Service, ServiceKind, ServicePort};
-pub use slice::{Endpoint, EndpointSlice, Hints, Maker, SlicePort};
+pub use slice::{Endpoint, EndpointSlice, Hints, Maker, SlicePort, Source};
 
 /// Which object of its kind; the namespace of one that has none is empty.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
+use ipnet::IpNet;
 use k8s_openapi::{api::core::v1::NodeAddress, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use serde::Deserialize;
 
@@ -21,6 +22,8 @@ pub struct Node {
     pub region: Option<Arc<str>>,
     /// Its InternalIPs and ExternalIPs that may be used, each once: where its NodePorts are.
     pub addresses: Box<[IpAddr]>,
+    /// `spec.podCIDRs`: where its pods are.
+    pub pod_cidrs: Box<[IpNet]>,
 }
 
 impl Object for Node {
@@ -29,7 +32,7 @@ impl Object for Node {
 
     fn decode(json: &[u8]) -> Result<Self, String> {
         // A Node lists all its images: they are not read.
-        let Partial { metadata, status } = decode(json)?;
+        let Partial { metadata, spec, status } = decode(json)?;
         let object = object_ref(&metadata)?;
         let mut addresses: Vec<IpAddr> = status
             .iter()
@@ -44,6 +47,11 @@ impl Object for Node {
             zone: label(&metadata, ZONE),
             region: label(&metadata, REGION),
             addresses: addresses.into(),
+            pod_cidrs: spec
+                .iter()
+                .flat_map(|spec| spec.pod_cidrs.iter().flatten())
+                .filter_map(|cidr| cidr.parse().ok())
+                .collect(),
         })
     }
 }
@@ -51,7 +59,14 @@ impl Object for Node {
 #[derive(Deserialize)]
 struct Partial {
     metadata: ObjectMeta,
+    spec: Option<PartialSpec>,
     status: Option<PartialStatus>,
+}
+
+#[derive(Deserialize)]
+struct PartialSpec {
+    #[serde(rename = "podCIDRs")]
+    pod_cidrs: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]

@@ -8,7 +8,9 @@ use redirector_core::service::Protocol;
 use super::{
     Object, ObjectRef,
     address::{Address, Family, read},
-    decode, object_ref,
+    decode,
+    labels::{LINKERD_MIRROR, MCS_SERVICE_NAME},
+    object_ref,
 };
 
 /// The label of what another proxy than kube-proxy serves: a Service, or its slices.
@@ -34,6 +36,8 @@ pub struct Service {
     pub label: Option<bool>,
     /// Who serves it.
     pub kind: ServiceKind,
+    /// Name of the Service, in its own namespace, for whose exports of several clusters it stands.
+    pub stands_for: Option<Arc<str>>,
     /// It has a selector, so its slices are made by the endpoint slice controller.
     pub has_selector: bool,
     /// Cluster addresses, at most one of each family.
@@ -52,6 +56,27 @@ pub struct Service {
     pub is_internal_local: bool,
 }
 
+impl Service {
+    /// A Service that only other clusters have: nobody can dial it here.
+    pub(crate) fn exported(object: ObjectRef, ports: Box<[ServicePort]>) -> Self {
+        Self {
+            object,
+            created: 0,
+            label: None,
+            kind: ServiceKind::Proxied,
+            stands_for: None,
+            has_selector: false,
+            cluster_ips: Box::default(),
+            ports,
+            external_ips: Box::default(),
+            load_balancer_ips: Box::default(),
+            has_source_ranges: false,
+            affinity_seconds: None,
+            is_internal_local: false,
+        }
+    }
+}
+
 /// Who serves a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServiceKind {
@@ -63,6 +88,8 @@ pub enum ServiceKind {
     ExternalName,
     /// The proxy that its label names.
     OtherProxy,
+    /// Linkerd's proxies: its endpoints are gateways of another cluster.
+    LinkerdMirror,
 }
 
 /// One of its ports.
@@ -97,6 +124,8 @@ impl Object for Service {
             label: labels.get(FAILOVER).and_then(|value| value.parse().ok()),
             kind: if labels.contains_key(PROXY_NAME) {
                 ServiceKind::OtherProxy
+            } else if labels.get(LINKERD_MIRROR).is_some_and(|value| value == "true") {
+                ServiceKind::LinkerdMirror
             } else if spec.type_.as_deref() == Some("ExternalName") {
                 ServiceKind::ExternalName
             } else if labels.contains_key(HEADLESS) || !has_address(&spec) {
@@ -104,6 +133,10 @@ impl Object for Service {
             } else {
                 ServiceKind::Proxied
             },
+            stands_for: labels
+                .get(MCS_SERVICE_NAME)
+                .filter(|name| !name.is_empty())
+                .map(|name| name.as_str().into()),
             has_selector: spec.selector.as_ref().is_some_and(|selector| !selector.is_empty()),
             cluster_ips: cluster_ips(&spec).into_iter().map(read).collect(),
             ports: ports?,

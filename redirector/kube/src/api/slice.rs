@@ -1,5 +1,7 @@
 //! What is kept of an EndpointSlice: under 100 bytes per endpoint.
 
+mod source;
+
 use std::{net::IpAddr, sync::Arc};
 
 use k8s_openapi::api::discovery::v1 as discovery;
@@ -9,15 +11,16 @@ use super::{
     Object, ObjectRef,
     address::{Family, Refused, read_of},
     decode,
+    labels::{MANAGED_BY, PROXY},
     names::Names,
     object_ref,
     service::{HEADLESS, PROXY_NAME, protocol},
 };
 
+pub use source::Source;
+
 /// The label that says whose endpoints they are.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
-/// The label that says who made a slice.
-const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 /// The controller that lists the pods which a Service selects.
 const CONTROLLER: &str = "endpointslice-controller.k8s.io";
 /// How many refused addresses are remembered.
@@ -28,9 +31,14 @@ const REMEMBERED: usize = 4;
 pub struct EndpointSlice {
     /// Which EndpointSlice it is.
     pub object: ObjectRef,
-    /// Name of its Service, in its own namespace. `None`: it belongs to none, or kube-proxy does
-    /// not look at it (headless, another proxy's, names instead of addresses).
+    /// Name of its Service, in its own namespace. `None`: it belongs to none, or is not looked at
+    /// (headless, another proxy's, names instead of addresses).
     pub service: Option<Arc<str>>,
+    /// Of another cluster's: which, and what it says of that. `None` is this cluster's.
+    pub source: Option<Box<Source>>,
+    /// Name of the other Service for which kube-proxy takes its endpoints: one that stands for what
+    /// several clusters export.
+    pub lent_to: Option<Arc<str>>,
     /// Who made it, as its label says.
     pub maker: Maker,
     /// The family of its addresses.
@@ -105,16 +113,30 @@ impl Object for EndpointSlice {
         let object = object_ref(&slice.metadata)?;
         let labels = slice.metadata.labels.unwrap_or_default();
         let family = Family::named(&slice.address_type);
-        let is_proxied = !labels.contains_key(HEADLESS) && !labels.contains_key(PROXY_NAME);
-        let service = labels.get(SERVICE_NAME).filter(|name| !name.is_empty());
-        let service = service.filter(|_| family.is_some() && is_proxied);
         let maker = match labels.get(MANAGED_BY).map(String::as_str) {
             Some(CONTROLLER) => Maker::Controller,
             other => Maker::Other(other.map(Into::into)),
         };
+        let is_of_pods = maker == Maker::Controller;
+        let (source, exported) =
+            source::read(&labels, slice.metadata.annotations.as_ref(), is_of_pods).unzip();
+        let proxy = labels.get(PROXY_NAME).map(String::as_str);
+        let is_read = match proxy {
+            None => true,
+            Some(name) => source.is_some() && name == PROXY,
+        };
+        let is_read = is_read && family.is_some() && !labels.contains_key(HEADLESS);
+        let named = labels.get(SERVICE_NAME).filter(|name| !name.is_empty());
+        let named = named.filter(|_| is_read).map(|name| Arc::from(name.as_str()));
+        let service = exported.flatten().filter(|_| is_read).or_else(|| named.clone());
         let mut slice_of = Self {
             object,
-            service: service.map(|name| name.as_str().into()),
+            lent_to: named.filter(|named| proxy.is_none() && service.as_ref() != Some(named)),
+            source: source.map(|mut source: Source| {
+                source.is_proxied &= proxy.is_none();
+                Box::new(source)
+            }),
+            service,
             maker,
             family: family.unwrap_or(Family::V4),
             ports: Box::default(),

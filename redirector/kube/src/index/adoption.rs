@@ -27,24 +27,34 @@ pub(super) struct Adoption {
     pub claims: Vec<(Frontend, Claim)>,
     /// The Services that tiers of its policy name.
     pub references: BTreeSet<ObjectRef>,
-    /// What it needs of the tables; without the entries of the Services that it references.
+    /// Those of them of which a tier names what other clusters export.
+    pub exports: BTreeSet<ObjectRef>,
+    /// What it needs of the tables; without the entries of the Services that it references, and without
+    /// endpoints of other clusters.
     pub demand: Demand,
+    /// What it needs more for endpoints of other clusters.
+    pub remote: Demand,
+    /// Its own endpoints leave too little room in a tier for those of other clusters.
+    pub is_full: bool,
 }
 
 impl Index {
     /// In order: `default/kubernetes` is never ours; neither is what label, policy and scope do not ask
     /// for; what kube-proxy does not serve (its `util.ShouldSkipService` and the selector of its watches)
-    /// is left alone; and a Service is left to kube-proxy as a whole when two of its ports have one name,
-    /// when a slice of it is not trusted, or when a tier could not hold its endpoints.
+    /// is left alone, as is what stands for the exports of several clusters; and a Service is left to
+    /// kube-proxy as a whole when two of its ports have one name, when a slice of it is not trusted, or
+    /// when a tier could not hold its endpoints. Slices of other clusters are no reason for that: they are
+    /// left out, each alone, or all where there is no room.
     pub(super) fn adoption(
         &self,
         object: &ObjectRef,
         node: &Node,
     ) -> (Option<Adoption>, Option<Notice>) {
-        let Some(service) = self.cache.services.get(object) else { return (None, None) };
         if is_api_server(object) {
             return (None, None);
         }
+        let Some(service) = self.served(object) else { return (None, None) };
+        let service = &*service;
         let is_asked_for = service.label == Some(true) || self.has_policy(object);
         let is_in_scope = self.settings.scope == Scope::All && service.label.is_none();
         let is_only_tier = !is_asked_for && !is_in_scope;
@@ -54,11 +64,22 @@ impl Index {
         }
         let left =
             |reason, message| (None, Some(Notice { object: object.clone(), reason, message }));
+        let is_wanted = is_asked_for || is_tier;
         if let Some(why) = not_served(service.kind) {
-            if !is_asked_for && !is_tier {
-                return (None, None);
-            }
-            return left(reason::NOT_SERVED, format!("{why}; it is left alone"));
+            let notice = |reason| left(reason, format!("{why}; it is left alone"));
+            return match service.kind {
+                ServiceKind::LinkerdMirror => notice(reason::LINKERD_GATEWAY),
+                _ if is_wanted => notice(reason::NOT_SERVED),
+                _ => (None, None),
+            };
+        }
+        if self.cache.is_stand_in(service) {
+            let message = "the Service stands for what several clusters export, over which kube-proxy \
+                           spreads; it is left alone; name the exported Service instead";
+            return match is_wanted {
+                true => left(reason::CLUSTER_SET_SERVICE, message.to_owned()),
+                false => (None, None),
+            };
         }
         if let Some(name) = twice(service) {
             return left(
@@ -81,7 +102,7 @@ impl Index {
                 ),
             );
         }
-        let counts = count(&answers(self.cache.slices(object)), service);
+        let counts = count(&answers(self.cache.own_slices(object)), service);
         if let Some(most) = counts.iter().flatten().max().filter(|most| **most > MAX_TIER_ENTRIES) {
             return left(
                 reason::TOO_MANY_ENDPOINTS,
@@ -93,8 +114,15 @@ impl Index {
         }
         let claims = if is_only_tier { Vec::new() } else { claims(service, node, &self.settings) };
         let demand = demand(service, &counts, &claims);
-        let references = self.references(object);
-        (Some(Adoption { is_only_tier, claims, references, demand }), None)
+        let slices = self.remote_slices(service);
+        let theirs: Vec<_> = service.ports.iter().map(|port| slices.count(port, service)).collect();
+        let mut sums = counts.iter().flatten().zip(theirs.iter().flatten());
+        let is_full = sums.any(|(own, theirs)| own.saturating_add(*theirs) > MAX_TIER_ENTRIES);
+        let remote = if is_full { Demand::default() } else { remote_demand(&theirs) };
+        let (references, exports) = self.references(object);
+        let adoption =
+            Adoption { is_only_tier, claims, references, exports, demand, remote, is_full };
+        (Some(adoption), None)
     }
 }
 
@@ -109,6 +137,9 @@ fn not_served(kind: ServiceKind) -> Option<&'static str> {
         ServiceKind::Headless => Some("the Service is headless or has no address"),
         ServiceKind::ExternalName => Some("the Service is an ExternalName"),
         ServiceKind::OtherProxy => Some("the Service is another proxy's"),
+        ServiceKind::LinkerdMirror => {
+            Some("the Service is a mirror whose gateway only Linkerd's proxies can use")
+        }
     }
 }
 
@@ -133,4 +164,15 @@ fn demand(service: &Service, counts: &[[usize; 2]], claims: &[(Frontend, Claim)]
         claims.iter().filter(|(claimed, _)| Family::of(claimed.address) == family).count() as u64
     };
     Demand { frontends4: of(Family::V4), frontends6: of(Family::V6), ..demand }
+}
+
+/// What endpoints of other clusters need beside a Service's own.
+fn remote_demand(counts: &[[usize; 2]]) -> Demand {
+    let mut demand = Demand::default();
+    for [four, six] in counts {
+        let [four, six] = [*four as u64, *six as u64];
+        demand.slots += four + 2 * six;
+        demand.backends += four + six;
+    }
+    demand
 }

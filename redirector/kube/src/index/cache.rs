@@ -1,11 +1,15 @@
 //! The objects that there are, as the watches have told them.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use ipnet::IpNet;
 use redirector_core::service::Frontend;
 
-use crate::api::{Endpoint, EndpointSlice, Hints, Maker, Names, ObjectRef, Service};
+use crate::api::{Endpoint, EndpointSlice, Hints, Maker, Names, ObjectRef, Service, Source};
 
 /// Services, and the slices of each, whether there is that Service or not.
 #[derive(Clone, Debug, Default)]
@@ -15,22 +19,49 @@ pub(super) struct Cache {
     slices: BTreeMap<ObjectRef, Vec<EndpointSlice>>,
     /// Which Service each slice belongs to: its label may change.
     homes: BTreeMap<ObjectRef, ObjectRef>,
+    /// Services for which kube-proxy takes slices of other Services, and how many.
+    borrowers: BTreeMap<ObjectRef, usize>,
+    /// Services, and those that stand for what several clusters export of them.
+    stand_ins: BTreeMap<ObjectRef, BTreeSet<ObjectRef>>,
     names: Names,
     hints: BTreeMap<Arc<Hints>, ()>,
 }
 
 impl Cache {
-    /// Takes in a Service. Returns whether it is another than before.
-    pub fn put(&mut self, mut service: Service) -> bool {
+    /// Takes in a Service. Returns what may have changed by that: nothing, if it is as before.
+    pub fn put(&mut self, mut service: Service) -> Vec<ObjectRef> {
         self.share(&mut service.object);
         for port in &mut service.ports {
             self.names.share(&mut port.name);
         }
         if self.services.get(&service.object) == Some(&service) {
-            return false;
+            return Vec::new();
         }
-        self.services.insert(service.object.clone(), service);
-        true
+        let object = service.object.clone();
+        let mut touched = self.remove(&object);
+        touched.push(object.clone());
+        if let Some(original) = original(&service) {
+            touched.push(original.clone());
+            self.stand_ins.entry(original).or_default().insert(object.clone());
+        }
+        self.services.insert(object, service);
+        touched
+    }
+
+    /// Takes a Service out. Returns what may have changed by that.
+    pub fn remove(&mut self, object: &ObjectRef) -> Vec<ObjectRef> {
+        let Some(service) = self.services.remove(object) else { return Vec::new() };
+        let mut touched = vec![object.clone()];
+        if let Some(original) = original(&service)
+            && let Some(stand_ins) = self.stand_ins.get_mut(&original)
+        {
+            stand_ins.remove(object);
+            if stand_ins.is_empty() {
+                self.stand_ins.remove(&original);
+            }
+            touched.push(original);
+        }
+        touched
     }
 
     /// Takes in a slice. Returns whose endpoints may have changed by that: its Service's, and those
@@ -46,16 +77,21 @@ impl Cache {
         {
             return Vec::new();
         }
-        let mut touched: Vec<ObjectRef> = self.remove_slice(&slice.object).into_iter().collect();
+        let mut touched = self.remove_slice(&slice.object);
         if let Some(mut home) = home {
             self.share(&mut home);
             self.intern(&mut slice);
+            if let Some(borrower) = borrower(&slice) {
+                *self.borrowers.entry(borrower.clone()).or_default() += 1;
+                touched.push(borrower);
+            }
             self.homes.insert(slice.object.clone(), home.clone());
             let slices = self.slices.entry(home.clone()).or_default();
             if let Err(at) = position(slices, &slice.object) {
                 slices.reserve_exact(1);
                 slices.insert(at, slice);
             }
+            touched.extend(self.original_of(&home));
             touched.push(home);
         }
         touched
@@ -66,23 +102,55 @@ impl Cache {
         self.homes.get(slice)
     }
 
-    /// Takes a slice out. Returns which Service it belonged to.
-    pub fn remove_slice(&mut self, slice: &ObjectRef) -> Option<ObjectRef> {
-        let home = self.homes.remove(slice)?;
+    /// Takes a slice out. Returns whose endpoints may have changed by that.
+    pub fn remove_slice(&mut self, slice: &ObjectRef) -> Vec<ObjectRef> {
+        let Some(home) = self.homes.remove(slice) else { return Vec::new() };
+        let mut touched: Vec<ObjectRef> = self.original_of(&home).into_iter().collect();
         if let Some(slices) = self.slices.get_mut(&home) {
-            if let Ok(at) = position(slices, slice) {
-                slices.remove(at);
+            if let Ok(at) = position(slices, slice)
+                && let Some(borrower) = borrower(&slices.remove(at))
+            {
+                if let Some(count) = self.borrowers.get_mut(&borrower) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.borrowers.remove(&borrower);
+                    }
+                }
+                touched.push(borrower);
             }
             if slices.is_empty() {
                 self.slices.remove(&home);
             }
         }
-        Some(home)
+        touched.push(home);
+        touched
     }
 
-    /// The slices of a Service, by name.
+    /// All slices of a Service, by name.
     pub fn slices(&self, object: &ObjectRef) -> impl Iterator<Item = &EndpointSlice> + Clone {
         self.slices.get(object).into_iter().flatten()
+    }
+
+    /// The slices of a Service that are of this cluster, by name.
+    pub fn own_slices(&self, object: &ObjectRef) -> impl Iterator<Item = &EndpointSlice> + Clone {
+        self.slices(object).filter(|slice| slice.source.is_none())
+    }
+
+    /// The slices of a Service that say they are of another cluster, also those of Services that stand
+    /// for what clusters export of it.
+    pub fn remote_slices(
+        &self,
+        object: &ObjectRef,
+    ) -> impl Iterator<Item = (&EndpointSlice, &Source)> + Clone {
+        let stand_ins = self.stand_ins.get(object).into_iter().flatten();
+        let all = self.slices(object).chain(stand_ins.flat_map(|other| self.slices(other)));
+        all.filter_map(|slice| Some((slice, &**slice.source.as_ref()?)))
+    }
+
+    /// Whether a Service stands for what several clusters export: kube-proxy takes slices for it that
+    /// are another Service's.
+    pub fn is_stand_in(&self, service: &Service) -> bool {
+        original(service).is_some() || self.borrowers.contains_key(&service.object)
     }
 
     /// Every Service that has slices.
@@ -95,7 +163,7 @@ impl Cache {
     /// at a Service with a selector. All addresses of any other must lie within `trusted`.
     pub fn untrusted(&self, service: &Service, trusted: &[IpNet]) -> Option<&EndpointSlice> {
         let is_inside = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
-        self.slices(&service.object).find(|slice| {
+        self.own_slices(&service.object).find(|slice| {
             !is_of_controller(slice, service)
                 && (slice.refused_count > 0
                     || !slice.endpoints.iter().all(|endpoint| is_inside(endpoint.address)))
@@ -105,7 +173,21 @@ impl Cache {
     /// Whether another writer than the controller lists endpoints of a Service: they may be another
     /// namespace's.
     pub fn has_others(&self, service: &Service) -> bool {
-        self.slices(&service.object).any(|slice| !is_of_controller(slice, service))
+        self.own_slices(&service.object).any(|slice| !is_of_controller(slice, service))
+    }
+
+    /// The addresses in a slice that are certainly pods of this cluster.
+    pub fn pods_of(&self, slice: &ObjectRef) -> impl Iterator<Item = IpAddr> {
+        let home = self.homes.get(slice);
+        let service = home.and_then(|home| self.services.get(home));
+        let found = home.and_then(|home| self.slice(home, slice));
+        let found = found.filter(|slice| service.is_some_and(|it| is_of_controller(slice, it)));
+        found.into_iter().flat_map(|slice| &slice.endpoints).map(|endpoint| endpoint.address)
+    }
+
+    /// Every slice that has a Service.
+    pub fn all_slices(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.homes.keys()
     }
 
     /// Whether a Service lists a pod that answers at this address: one that the controller found.
@@ -121,6 +203,11 @@ impl Cache {
         })
     }
 
+    /// The Service that the one with this slice stands for.
+    fn original_of(&self, home: &ObjectRef) -> Option<ObjectRef> {
+        self.services.get(home).and_then(original)
+    }
+
     fn slice(&self, home: &ObjectRef, slice: &ObjectRef) -> Option<&EndpointSlice> {
         let slices = self.slices.get(home)?;
         slices.get(position(slices, slice).ok()?)
@@ -131,6 +218,9 @@ impl Cache {
     }
 
     fn intern(&mut self, slice: &mut EndpointSlice) {
+        if let Some(cluster) = slice.source.as_mut().and_then(|source| source.cluster.as_mut()) {
+            self.names.share(cluster);
+        }
         for port in &mut slice.ports {
             self.names.share(&mut port.name);
         }
@@ -154,6 +244,19 @@ impl Cache {
 /// Where a slice is, or should be.
 fn position(slices: &[EndpointSlice], slice: &ObjectRef) -> Result<usize, usize> {
     slices.binary_search_by(|other| other.object.name.cmp(&slice.name))
+}
+
+/// The other Service for which kube-proxy takes a slice.
+fn borrower(slice: &EndpointSlice) -> Option<ObjectRef> {
+    let name = slice.lent_to.clone()?;
+    Some(ObjectRef { namespace: Arc::clone(&slice.object.namespace), name })
+}
+
+/// The Service for whose exports this one stands.
+fn original(service: &Service) -> Option<ObjectRef> {
+    let name = service.stands_for.clone().filter(|name| *name != service.object.name)?;
+    let namespace = Arc::clone(&service.object.namespace);
+    (!service.has_selector).then_some(ObjectRef { namespace, name })
 }
 
 fn is_of_controller(slice: &EndpointSlice, service: &Service) -> bool {

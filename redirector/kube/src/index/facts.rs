@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use redirector_core::{failover::vacancies::Vacancy, service::ServiceRef};
-use redirector_policy::TierServiceSpec;
+use redirector_policy::{TierInClusters, TierServiceSpec};
 
-use super::{Index, ports::PublishedPort};
+use super::{Index, ports::PublishedPort, troubles};
 use crate::{
     api::ObjectRef,
-    policies::{Facts, PolicyStatus, PortHealth, ServiceState, TierState},
+    policies::{ClusterTrouble, Facts, PolicyStatus, PortHealth, ServiceState, TierState},
 };
 
 /// What has become of a Service port in the core and in the kernel.
@@ -103,5 +103,13 @@ impl Facts for PublishedFacts<'_> {
             }
         };
         if is_found { TierState::Found } else { TierState::NoPort }
+    }
+
+    fn troubles(
+        &self,
+        service: &ObjectRef,
+        tier: &TierInClusters<'_>,
+    ) -> Vec<(ClusterTrouble, String)> {
+        troubles::of(self.index, service, tier)
     }
 }

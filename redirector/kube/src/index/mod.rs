@@ -19,7 +19,10 @@ mod notice;
 mod ports;
 mod quota;
 mod reconcile;
+mod remote;
 mod settings;
+mod take;
+mod troubles;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,18 +32,20 @@ use std::{
 
 use redirector_core::{
     Input,
+    remote_cluster::RemoteCluster as CoreCluster,
     service::{BackendRef, Frontend, Locality},
 };
 
 use self::{
-    adoption::{Adoption, is_api_server},
+    adoption::Adoption,
     cache::Cache,
     frontends::{Claim, Claims},
     ports::PublishedPort,
     quota::Demand,
 };
 use crate::{
-    api::{Batch, Change, EndpointSlice, FailoverPolicy, Node, Object, ObjectRef, Service},
+    api::{Batch, EndpointSlice, FailoverPolicy, Node, Object, ObjectRef, RemoteCluster, Service},
+    clusters::Clusters,
     policies::Policies,
 };
 
@@ -63,6 +68,10 @@ pub enum News {
     Node(Batch<Node>),
     /// Which region each zone is in: [`regions`](crate::api::regions) of all Nodes.
     Regions(BTreeMap<Arc<str>, Arc<str>>),
+    /// RemoteClusters.
+    Clusters(Batch<RemoteCluster>),
+    /// The id that a ClusterProperty says the own cluster has; `None` if none says any.
+    ClusterProperty(Option<Arc<str>>),
 }
 
 /// Everything that the watches have said, and what the core was told of it.
@@ -71,6 +80,11 @@ pub struct Index {
     settings: Settings,
     cache: Cache,
     policies: Policies,
+    clusters: Clusters,
+    /// What a ClusterProperty says of the own cluster; the outer `None` is not heard yet.
+    property: Option<Option<Arc<str>>>,
+    /// The other clusters as the core was told of them.
+    told_clusters: Vec<CoreCluster>,
     node: Option<Node>,
     /// The regions of zones as they were told; `None` is not yet.
     told_regions: Option<BTreeMap<Arc<str>, Arc<str>>>,
@@ -91,6 +105,8 @@ pub struct Index {
     linked: BTreeMap<ObjectRef, BTreeSet<IpAddr>>,
     /// Services over their namespace's quota.
     left: BTreeSet<ObjectRef>,
+    /// Services without room for endpoints of other clusters.
+    crowded: BTreeSet<ObjectRef>,
     /// Zones in no region that is known, and how many backends are told to be there.
     unplaced: BTreeMap<Arc<str>, usize>,
     /// What the core knows; `None` is nothing yet.
@@ -110,56 +126,36 @@ impl Index {
     /// An index that knows nothing yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { settings, ..Self::default() }
+        let mut index = Self { settings, ..Self::default() };
+        index.identify();
+        index
     }
 
-    /// Takes in what a watch has to say.
-    pub fn take(&mut self, news: News) {
-        match news {
-            News::Services(batch) => {
-                self.synced.services |= batch.is_synced;
-                for change in batch.changes {
-                    self.take_service(change);
-                }
-            }
-            News::Slices(batch) => {
-                self.synced.slices |= batch.is_synced;
-                for change in batch.changes {
-                    self.take_slice(change);
-                }
-            }
-            News::Policies(batch) => {
-                self.touched.extend(self.policies.take(batch));
-            }
-            News::Node(batch) => {
-                for change in batch.changes {
-                    self.take_node(change);
-                }
-            }
-            News::Regions(regions) => {
-                if self.told_regions.as_ref() != Some(&regions) {
-                    self.told_regions = Some(regions);
-                    self.place_zones();
-                }
-            }
-        }
-    }
-
-    /// What the core is to be told now. Nothing before Services, slices and policies are known as
-    /// a whole and the own Node has been heard of; then where this agent runs and all there is;
-    /// then differences.
+    /// What the core is to be told now. Nothing before Services, slices, policies and RemoteClusters are
+    /// known as a whole and the own Node has been heard of, and the own cluster's id, if it matters; then
+    /// where this agent runs and all there is; then differences.
     pub fn inputs(&mut self) -> Vec<Input> {
         let Synced { services: true, slices: true } = self.synced else { return Vec::new() };
-        if !self.policies.is_synced() {
+        if !self.policies.is_synced() || !self.clusters.is_synced() {
+            return Vec::new();
+        }
+        let is_unheard = self.property.is_none() && self.published.is_none();
+        if is_unheard && self.wants_property() {
             return Vec::new();
         }
         let Some(node) = self.node.clone() else { return Vec::new() };
+        self.are_all_touched |= self.clusters.judge();
         let place = ports::place(self, &node);
         let (place_before, published) = self.published.take().unzip();
         let mut published = published.unwrap_or_default();
         let mut inputs = Vec::new();
         if place_before.as_ref() != Some(&place) {
             inputs.push(Input::Node(place.clone()));
+        }
+        let clusters = self.clusters.told();
+        if self.told_clusters != clusters {
+            inputs.push(Input::RemoteClusters(clusters.clone()));
+            self.told_clusters = clusters;
         }
         let affected = self.reconcile(&node);
         let is_first = place_before.is_none();
@@ -210,7 +206,29 @@ impl Index {
             reason: reason::INVALID_POLICY,
             message,
         });
-        services.chain(unreadable).chain(zones).chain(policies).collect()
+        let of_cluster = |(name, reason, message): (&Arc<str>, _, String)| Notice {
+            object: ObjectRef { namespace: "".into(), name: Arc::clone(name) },
+            reason,
+            message: format!("RemoteCluster {name} {message}"),
+        };
+        let refused = self.clusters.refused().map(|(name, why)| {
+            (name, why.reason(), format!("is refused: {why}; none of its endpoints is used"))
+        });
+        let outdated = self.clusters.outdated().map(|(name, why)| {
+            (
+                name,
+                reason::INVALID_CLUSTER,
+                format!("is invalid: {why}; its last good version holds"),
+            )
+        });
+        let clusters = refused.chain(outdated).map(of_cluster);
+        services.chain(unreadable).chain(zones).chain(policies).chain(clusters).collect()
+    }
+
+    /// Whether it matters what the own cluster is called: there are others, or a policy names some.
+    #[must_use]
+    pub fn wants_property(&self) -> bool {
+        !self.clusters.is_empty() || self.policies.name_clusters()
     }
 
     /// Services that are left to kube-proxy though they are asked for, and why.
@@ -273,93 +291,6 @@ impl Index {
         self.api_servers.clone()
     }
 
-    fn take_service(&mut self, change: Change<Service>) {
-        match change {
-            Change::Put(service) => {
-                self.unreadable.remove(&(Service::KIND, service.object.clone()));
-                let object = service.object.clone();
-                if self.cache.put(service) {
-                    self.touched.insert(object);
-                }
-            }
-            Change::Remove(object) => {
-                if self.cache.services.remove(&object).is_some() {
-                    self.touched.insert(object.clone());
-                }
-                self.unreadable.remove(&(Service::KIND, object));
-            }
-            Change::Rejected { object, why } => self.reject(Service::KIND, object, &why),
-        }
-    }
-
-    fn take_slice(&mut self, change: Change<EndpointSlice>) {
-        let touched = match change {
-            Change::Put(slice) => {
-                self.unreadable.remove(&(EndpointSlice::KIND, slice.object.clone()));
-                self.cache.put_slice(slice)
-            }
-            Change::Remove(object) => {
-                let home = self.cache.remove_slice(&object);
-                self.unreadable.remove(&(EndpointSlice::KIND, object));
-                home.into_iter().collect()
-            }
-            Change::Rejected { object, why } => {
-                return self.reject(EndpointSlice::KIND, object, &why);
-            }
-        };
-        if let Some(object) = touched.iter().find(|object| is_api_server(object)) {
-            self.remember_api_servers(object);
-        }
-        self.touched.extend(touched);
-    }
-
-    /// Takes in the own Node. If it is gone from the API, what was last known of it holds.
-    fn take_node(&mut self, change: Change<Node>) {
-        match change {
-            Change::Put(node) if node.object.name == self.settings.node => {
-                self.unreadable.remove(&(Node::KIND, node.object.clone()));
-                if self.node.as_ref() != Some(&node) {
-                    self.node = Some(node);
-                    self.place_zones();
-                }
-            }
-            Change::Rejected { object, why } if object.name == self.settings.node => {
-                self.reject(Node::KIND, object, &why);
-            }
-            Change::Put(_) | Change::Remove(_) | Change::Rejected { .. } => {}
-        }
-    }
-
-    fn reject(&mut self, kind: &'static str, object: ObjectRef, why: &str) {
-        self.unreadable.insert((kind, object), why.into());
-    }
-
-    /// Puts zones into regions. What the own node says of its zone holds for it.
-    fn place_zones(&mut self) {
-        self.regions = self.told_regions.clone().unwrap_or_default();
-        if let Some(Node { zone: Some(zone), region: Some(region), .. }) = &self.node {
-            self.regions.insert(zone.clone(), region.clone());
-        }
-        self.are_all_touched = true;
-    }
-
-    fn remember_api_servers(&mut self, object: &ObjectRef) {
-        let found: BTreeSet<SocketAddr> = self
-            .cache
-            .slices(object)
-            .flat_map(|slice| {
-                let ports = slice.ports.iter().map(|port| port.port);
-                ports.flat_map(|port| {
-                    let all = slice.endpoints.iter();
-                    all.map(move |endpoint| SocketAddr::new(endpoint.address, port))
-                })
-            })
-            .collect();
-        if !found.is_empty() {
-            self.api_servers = found.into_iter().collect();
-        }
-    }
-
     /// The ports of a Service, as the core was told of them.
     fn ports(&self, object: &ObjectRef) -> &[PublishedPort] {
         let ports = self.published.as_ref().and_then(|(_, published)| published.get(object));
@@ -395,9 +326,8 @@ impl Index {
             let object = object.clone();
             return (Vec::new(), vec![Notice { object, reason: reason::OVER_SHARE, message }]);
         }
-        let Some(service) = self.cache.services.get(object).cloned() else {
-            return (Vec::new(), notices);
-        };
+        let Some(service) = self.served(object) else { return (Vec::new(), notices) };
+        let service = service.into_owned();
         self.publish(&service, &adoption, node)
     }
 
@@ -405,9 +335,12 @@ impl Index {
         self.policies.of(object).is_some()
     }
 
-    /// The claim that has an address.
+    /// The claim that has an address. Pods of other clusters are no Service's either.
     fn holder(&self, frontend: &Frontend) -> Option<&Claim> {
         self.claims.holder(frontend, |frontend| {
+            if self.clusters.holder(frontend.address).is_some() {
+                return true;
+            }
             let mut there = self.claims.endpoints_at(&frontend.address);
             there.any(|object| self.cache.has_pod_at(object, frontend))
         })
@@ -424,7 +357,8 @@ impl Index {
 /// The zone of each backend that is in no region.
 fn unplaced(port: &PublishedPort) -> impl Iterator<Item = &Arc<str>> {
     let places = port.service.backends.iter().map(|backend| &backend.locality);
-    places.filter(|place| place.region.is_none()).filter_map(|place| place.zone.as_ref())
+    let own = places.filter(|place| place.cluster.is_none());
+    own.filter(|place| place.region.is_none()).filter_map(|place| place.zone.as_ref())
 }
 
 /// Sets the list of an object; an empty one is removed.

@@ -5,7 +5,7 @@ use crate::api::ObjectRef;
 /// Something about an object that people should know; it stands as long as it is so.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Notice {
-    /// Which object it is about; a zone has no namespace.
+    /// Which object it is about; a zone and a RemoteCluster have no namespace.
     pub object: ObjectRef,
     /// One word in CamelCase, for programs: one of [`reason`].
     pub reason: &'static str,
@@ -45,8 +45,44 @@ pub mod reason {
     pub const UNKNOWN_ZONE: &str = "UnknownZone";
     /// A probe of a Service's address would be redirected: it is not made.
     pub const PROBE_IS_FRONTEND: &str = "ProbeIsFrontend";
+    /// Its endpoints are gateways that only Linkerd's proxies can use: never a backend.
+    pub const LINKERD_GATEWAY: &str = "LinkerdGateway";
+    /// It stands for what several clusters export: kube-proxy spreads over them, and a policy belongs to
+    /// the Service that is exported.
+    pub const CLUSTER_SET_SERVICE: &str = "ClusterSetService";
+    /// Slices of a cluster of which there is no RemoteCluster, or that say no cluster: left out.
+    pub const UNKNOWN_CLUSTER: &str = "UnknownCluster";
+    /// A slice with an address that its cluster cannot have, by its RemoteCluster: it alone is left out.
+    pub const OUTSIDE_CIDRS: &str = "OutsideCIDRs";
+    /// A slice whose addresses are of another kind than its RemoteCluster says: it alone is left out.
+    pub const REACH_DIFFERS: &str = "ReachDiffers";
+    /// A port that another cluster exports under no name that fits: it has no backend there.
+    pub const PORT_MISMATCH: &str = "PortMismatch";
+    /// kube-proxy takes the endpoints of another cluster too: without an agent it uses them at all times.
+    pub const REMOTE_IN_KUBE_PROXY: &str = "RemoteInKubeProxy";
+    /// There is no room for endpoints of other clusters: they are left out, its own are not.
+    pub const NO_ROOM_FOR_REMOTE: &str = "NoRoomForRemote";
+    /// A RemoteCluster that is not valid; the last good version of it holds, if there is one.
+    pub const INVALID_CLUSTER: &str = "InvalidCluster";
+    /// A RemoteCluster is not used, because this cluster has no id.
+    pub const OWN_CLUSTER_UNKNOWN: &str = "OwnClusterUnknown";
+    /// A RemoteCluster is not used, because this cluster has two ids.
+    pub const OWN_CLUSTER_DIFFERS: &str = "OwnClusterDiffers";
+    /// A RemoteCluster is this cluster.
+    pub const OWN_CLUSTER: &str = "OwnCluster";
+    /// The ranges of a RemoteCluster are used otherwise: it is refused as a whole.
+    pub const CIDR_OVERLAP: &str = "CIDROverlap";
+    /// A RemoteCluster must be reached by an encrypted way, and whether it is is not known.
+    pub const NO_GUARD: &str = "NoGuard";
 
     /// Reasons for which the Service is left alone as a whole.
-    pub(crate) const LEAVES: [&str; 5] =
-        [NOT_SERVED, UNTRUSTED_SLICE, TOO_MANY_ENDPOINTS, OVER_SHARE, PORT_TWICE];
+    pub(crate) const LEAVES: [&str; 7] = [
+        NOT_SERVED,
+        UNTRUSTED_SLICE,
+        TOO_MANY_ENDPOINTS,
+        OVER_SHARE,
+        PORT_TWICE,
+        LINKERD_GATEWAY,
+        CLUSTER_SET_SERVICE,
+    ];
 }

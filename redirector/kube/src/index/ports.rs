@@ -16,9 +16,10 @@ use super::{
     endpoints::{Answers, NodeContext, answers, merge, rank},
     frontends::{Claim, Origin},
     notice::{Notice, reason},
+    remote::{RemoteEndpoint, RemoteSlices},
 };
 use crate::{
-    api::{Endpoint, Family, Node, ObjectRef, PortRef, Service},
+    api::{Endpoint, Family, Node, ObjectRef, PortRef, Service, ServicePort},
     policies::Resolved,
 };
 
@@ -48,7 +49,8 @@ impl Index {
     ) -> (Vec<PublishedPort>, Vec<Notice>) {
         let mut answer = Answer { index: self, service, adoption, notices: Vec::new() };
         answer.addresses();
-        let answers = answers(self.cache.slices(&service.object));
+        let answers = answers(self.cache.own_slices(&service.object));
+        let remote = answer.remote();
         let claims = claims_by_port(adoption);
         let mut ports = Vec::new();
         for port in &service.ports {
@@ -62,13 +64,15 @@ impl Index {
                 zone: node.zone.as_deref(),
                 has_node_hints: self.settings.features.node_hints,
             };
-            let backends = answer.backends(&answers, (&port.name, protocol), here);
+            let mut backends = answer.backends(&answers, (&port.name, protocol), here);
+            answer.add_remote(&remote, port, &mut backends);
             let of = PortRef { object: service.object.clone(), port: Arc::clone(&port.name) };
             let name = of.service();
             let mut policy = self.policy(&service.object, &name, protocol);
             answer.leave_frontends_unprobed(&mut policy, &backends);
             // docs/adr/006: one refusal must not eject another namespace's backend. 0 is never.
-            if policy.limits.refused == 1 && self.cache.has_others(service) {
+            let has_others = self.cache.has_others(service) || !remote.used.is_empty();
+            if policy.limits.refused == 1 && has_others {
                 policy.limits.refused = 2;
             }
             let service = service::Service {
@@ -86,10 +90,17 @@ impl Index {
         (ports, answer.notices)
     }
 
-    /// The other Services that the policy of a Service names.
-    pub(super) fn references(&self, object: &ObjectRef) -> BTreeSet<ObjectRef> {
-        let named = self.policies.of(object).into_iter().flat_map(Resolved::services);
-        named.map(|(named, _)| named).filter(|named| named != object).collect()
+    /// The other Services that the policy of a Service names, and those of them of which it names what
+    /// other clusters export.
+    pub(super) fn references(
+        &self,
+        object: &ObjectRef,
+    ) -> (BTreeSet<ObjectRef>, BTreeSet<ObjectRef>) {
+        let of = || self.policies.of(object).into_iter();
+        let named = of().flat_map(Resolved::services).map(|(named, _)| named);
+        let exports = of().flat_map(Resolved::exports);
+        let is_other = |named: &ObjectRef| named != object;
+        (named.filter(is_other).collect(), exports.filter(is_other).collect())
     }
 
     /// Its policy, or the default one. TCP is probed in either case, unless a policy says how.
@@ -111,11 +122,15 @@ impl Index {
         let namespace = object.namespace.clone();
         let other = ObjectRef { namespace, name: name.as_str().into() };
         let wanted = wanted.as_deref();
-        let ports = self.cache.services.get(&other).map(|other| &*other.ports).unwrap_or_default();
+        let served = self.served(&other);
+        let ports = served.as_deref().map(|other| &*other.ports).unwrap_or_default();
         let mut of_protocol = ports.iter().filter(|port| port.protocol == Some(protocol));
         let found = match wanted {
             Some(wanted) => {
-                of_protocol.find(|port| *port.name == *wanted || wanted.parse() == Ok(port.port))
+                let is_wanted = |port: &&ServicePort| {
+                    *port.name == *wanted || (port.port != 0 && wanted.parse() == Ok(port.port))
+                };
+                of_protocol.find(is_wanted)
             }
             None => of_protocol.next().filter(|_| of_protocol.next().is_none()),
         };
@@ -143,7 +158,7 @@ impl<'a> Answer<'a> {
             }
             self.outer();
         }
-        for slice in self.index.cache.slices(object) {
+        for slice in self.index.cache.own_slices(object) {
             let Some(first) = slice.refused.first() else { continue };
             let more = match slice.refused_count {
                 1 => String::new(),
@@ -177,6 +192,93 @@ impl<'a> Answer<'a> {
         }
     }
 
+    /// The slices of other clusters that it gets, unless there is no room for them.
+    fn remote(&mut self) -> RemoteSlices<'a> {
+        let mut found = self.index.remote_slices(self.service);
+        self.notices.append(&mut found.notices);
+        if found.used.is_empty() {
+            return found;
+        }
+        let is_crowded = self.index.crowded.contains(&self.service.object);
+        if is_crowded || self.adoption.is_full {
+            let why = if is_crowded {
+                "the tables are too small for all"
+            } else {
+                "with them a tier would have more than 65535 endpoints"
+            };
+            let message =
+                format!("{why}; endpoints of other clusters are left out, its own are not");
+            self.note(reason::NO_ROOM_FOR_REMOTE, message);
+            found.used.clear();
+        }
+        found
+    }
+
+    /// Adds the endpoints that other clusters have for a port. An address that is an endpoint here
+    /// already stays that.
+    fn add_remote(
+        &mut self,
+        remote: &RemoteSlices<'a>,
+        port: &ServicePort,
+        listed: &mut Vec<Backend>,
+    ) {
+        let Some(protocol) = port.protocol.filter(|_| !remote.used.is_empty()) else { return };
+        let service = self.service;
+        for cluster in remote.mismatched(port, service) {
+            let name =
+                if port.name.is_empty() { port.port.to_string() } else { port.name.to_string() };
+            let message = format!(
+                "cluster {cluster} exports no {protocol} port for port {name}; give the ports one name"
+            );
+            self.note(reason::PORT_MISMATCH, message);
+        }
+        let own: BTreeSet<BackendRef> = listed.iter().map(|listed| listed.backend).collect();
+        let begin = listed.len();
+        let mut shares = Vec::new();
+        for family in self.families() {
+            for ((address, number), found) in remote.endpoints(port, service, family) {
+                let backend = BackendRef { address, port: number, protocol };
+                if own.contains(&backend) || self.is_frontend(&backend) {
+                    continue;
+                }
+                let RemoteEndpoint { cluster, endpoint, rank, source } = found;
+                let Endpoint { node, zone, .. } = endpoint;
+                let region = zone.as_ref().and_then(|zone| source.regions.get(zone)).cloned();
+                let locality = Locality {
+                    node: node.clone(),
+                    zone: zone.clone(),
+                    region,
+                    cluster: Some(Arc::clone(cluster)),
+                };
+                shares.push(u16::from(source.weight).max(1));
+                listed.push(Backend { backend, locality, weight: 1, rank });
+            }
+        }
+        // Percent, if any cluster asks for less than its share.
+        if shares.iter().any(|share| *share != 100 && *share != 1) {
+            let shares = std::iter::repeat_n(100, begin).chain(shares);
+            listed.iter_mut().zip(shares).for_each(|(listed, share)| listed.weight = share);
+        }
+        listed.shrink_to_fit();
+    }
+
+    /// The families in which it is served: kube-proxy's `serviceToServiceMap` skips one without a
+    /// cluster address. A Service that only other clusters have is a tier in both.
+    fn families(&self) -> impl Iterator<Item = Family> + use<> {
+        let addresses = self.service.cluster_ips.iter().flatten();
+        let of: BTreeSet<Family> = addresses.map(|address| Family::of(*address)).collect();
+        let is_exported = !self.index.cache.services.contains_key(&self.service.object);
+        [Family::V4, Family::V6].into_iter().filter(move |it| is_exported || of.contains(it))
+    }
+
+    /// Whether an endpoint is an address of a Service, which is said.
+    fn is_frontend(&mut self, backend: &BackendRef) -> bool {
+        let Some(holder) = self.index.holder_at(backend) else { return false };
+        let message = format!("endpoint {backend} is an address of Service {}", holder.object);
+        self.note(reason::ENDPOINT_IS_FRONTEND, message);
+        true
+    }
+
     /// Those of the claimed addresses that are its own.
     fn frontends(&mut self, claims: &[&(Frontend, Claim)]) -> Vec<Frontend> {
         let mut frontends = Vec::new();
@@ -189,10 +291,15 @@ impl<'a> Answer<'a> {
                     reason::ADDRESS_TAKEN,
                     format!("{frontend} is an address of Service {object}, whose it stays"),
                 ),
-                None if claim.origin >= Origin::LoadBalancer => self.note(
-                    reason::ADDRESS_OF_POD,
-                    format!("a pod answers at {frontend}; it is left to kube-proxy"),
-                ),
+                None if claim.origin >= Origin::LoadBalancer => {
+                    let why = match self.index.clusters.holder(frontend.address) {
+                        Some(cluster) => {
+                            format!("{frontend} is in the ranges of cluster {cluster}")
+                        }
+                        None => format!("a pod answers at {frontend}"),
+                    };
+                    self.note(reason::ADDRESS_OF_POD, format!("{why}; it is left to kube-proxy"));
+                }
                 None => {}
             }
         }
@@ -200,7 +307,7 @@ impl<'a> Answer<'a> {
         frontends
     }
 
-    /// kube-proxy: `serviceToServiceMap`: a family without a cluster address is not served.
+    /// Its endpoints in this cluster.
     fn backends(
         &mut self,
         answers: &Answers<'a>,
@@ -210,20 +317,12 @@ impl<'a> Answer<'a> {
         let Self { index, service, .. } = *self;
         let (_, protocol) = port;
         let mut listed = Vec::new();
-        for family in [Family::V4, Family::V6] {
-            let mut addresses = service.cluster_ips.iter().flatten();
-            if !addresses.any(|address| Family::of(*address) == family) {
-                continue;
-            }
+        for family in self.families() {
             let found = merge(answers, port, family, here);
             for (candidate, rank) in rank(found, service.is_internal_local, here) {
                 let backend =
                     BackendRef { address: candidate.address, port: candidate.port, protocol };
-                if let Some(holder) = index.holder_at(&backend) {
-                    self.note(
-                        reason::ENDPOINT_IS_FRONTEND,
-                        format!("endpoint {backend} is an address of Service {}", holder.object),
-                    );
+                if self.is_frontend(&backend) {
                     continue;
                 }
                 let Endpoint { node, zone, .. } = candidate.endpoint;
@@ -277,6 +376,6 @@ pub(super) fn place(index: &Index, node: &Node) -> Locality {
         node: Some(index.settings.node.clone()),
         zone: node.zone.clone(),
         region: node.region.clone(),
-        cluster: index.settings.cluster.clone(),
+        cluster: index.clusters.own().id().or(index.settings.cluster.as_ref()).cloned(),
     }
 }

@@ -5,6 +5,9 @@
 //! another one needs, however many Services it has. Within its share a namespace's Services come
 //! in order of what they need, smallest first, then by name; one that does not fit is left to
 //! kube-proxy as a whole.
+//!
+//! Endpoints of other clusters come after all that Services have here: they are divided in the same way
+//! from what that leaves, and where there is no room the Service stays without them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -98,6 +101,20 @@ pub(super) fn exceeding<'o>(
         }
     }
     exceeding
+}
+
+impl Quotas {
+    /// What is left when so much is used.
+    pub(super) fn without(self, used: Demand) -> Self {
+        let Self { frontends, services, backends, slots } = self;
+        Self {
+            // Of frontends and service ports endpoints need none.
+            frontends,
+            services,
+            backends: backends.saturating_sub(used.backends),
+            slots: slots.saturating_sub(used.slots),
+        }
+    }
 }
 
 fn capacities(quotas: Quotas) -> Each {

@@ -56,15 +56,13 @@ impl Index {
             self.adoptions.extend(now.map(|now| (object.clone(), now)));
             return Vec::new();
         }
-        let none = (Vec::new(), BTreeSet::new());
         let of = |adoption: &Option<Adoption>| -> Demand {
-            adoption.as_ref().map(|adoption| adoption.demand).unwrap_or_default()
+            adoption.as_ref().map(|it| it.demand.with(it.remote)).unwrap_or_default()
         };
         self.demanded = self.demanded.without(of(&before)).with(of(&now));
-        let (old, old_named) =
-            before.map_or_else(|| none.clone(), |before| (before.claims, before.references));
-        let (new, new_named) =
-            now.as_ref().map_or(none, |now| (now.claims.clone(), now.references.clone()));
+        let parts = |adoption: Adoption| (adoption.claims, adoption.references, adoption.exports);
+        let (old, old_named, old_exports) = before.map(parts).unwrap_or_default();
+        let (new, new_named, new_exports) = now.clone().map(parts).unwrap_or_default();
         for (frontend, claim) in old.iter().filter(|claim| new.binary_search(claim).is_err()) {
             // Before the last claim of an address takes what is known of it along.
             let endpoints_of = self.claims.endpoints_at(&frontend.address);
@@ -90,7 +88,8 @@ impl Index {
         for named in new_named.difference(&old_named) {
             self.referrers.entry(named.clone()).or_default().insert(object.clone());
         }
-        old_named.symmetric_difference(&new_named).cloned().collect()
+        let named = old_named.symmetric_difference(&new_named);
+        named.chain(old_exports.symmetric_difference(&new_exports)).cloned().collect()
     }
 
     /// Finds the endpoints at addresses that are claimed: those of the Services that are affected,
@@ -123,16 +122,20 @@ impl Index {
     fn share_out(&mut self, changes: &mut Changes) {
         debug_assert_eq!(
             self.demanded,
-            self.adoptions.values().fold(Demand::default(), |sum, one| sum.with(one.demand)),
+            self.adoptions
+                .values()
+                .fold(Demand::default(), |sum, one| sum.with(one.demand).with(one.remote)),
             "what has changed was added up"
         );
-        let left = if self.demanded.with(self.demanded_by_tiers()).fits(self.settings.quotas) {
-            BTreeSet::new()
-        } else {
-            let demands =
-                self.adoptions.iter().map(|(object, adoption)| (object, self.demand(adoption)));
-            exceeding(demands, self.settings.quotas)
-        };
+        let (left, crowded) =
+            if self.demanded.with(self.demanded_by_tiers()).fits(self.settings.quotas) {
+                (BTreeSet::new(), BTreeSet::new())
+            } else {
+                self.shares()
+            };
+        let changed = crowded.symmetric_difference(&self.crowded);
+        changes.affected.extend(changed.cloned());
+        self.crowded = crowded;
         for object in left.symmetric_difference(&self.left) {
             let claims = self.adoptions.get(object).map(|adoption| &adoption.claims);
             let addresses = claims.into_iter().flatten().map(|(frontend, _)| frontend.address);
@@ -142,6 +145,24 @@ impl Index {
         self.left = left;
     }
 
+    /// The Services that are over their share, and those whose endpoints of other clusters are: these
+    /// get what the Services' own leave, divided in the same way.
+    fn shares(&self) -> (BTreeSet<ObjectRef>, BTreeSet<ObjectRef>) {
+        let quotas = self.settings.quotas;
+        let own =
+            self.adoptions.iter().map(|(object, it)| (object, self.demand(it, |it| it.demand)));
+        let left = exceeding(own.clone(), quotas);
+        let kept = own.filter(|(object, _)| !left.contains(*object));
+        let used = kept.fold(Demand::default(), |sum, (_, demand)| sum.with(demand));
+        let remote = self.adoptions.iter().filter(|(object, _)| !left.contains(*object));
+        let remote = remote.map(|(object, it)| (object, self.demand(it, |it| it.remote)));
+        let crowded = exceeding(
+            remote.filter(|(_, demand)| *demand != Demand::default()),
+            quotas.without(used),
+        );
+        (left, crowded)
+    }
+
     /// What all need for tiers that are other Services: what [`demand`](Self::demand) adds.
     fn demanded_by_tiers(&self) -> Demand {
         let mut slots = 0_u64;
@@ -149,19 +170,21 @@ impl Index {
             let Some(named) = self.adoptions.get(named) else { continue };
             let by = by.iter().filter_map(|by| self.adoptions.get(by));
             for by in by {
-                let more = named.demand.slots.saturating_mul(by.demand.services);
+                let more = named.demand.slots.saturating_add(named.remote.slots);
+                let more = more.saturating_mul(by.demand.services);
                 slots = slots.saturating_add(more);
             }
         }
         Demand { slots, ..Demand::default() }
     }
 
-    /// What a Service needs, with the tiers that are other Services: each of its ports could have
-    /// all that they need.
-    fn demand(&self, adoption: &Adoption) -> Demand {
+    /// What a Service needs of a kind, with the tiers that are other Services: each of its ports could
+    /// have all that they need.
+    fn demand(&self, adoption: &Adoption, of: fn(&Adoption) -> Demand) -> Demand {
         let named = adoption.references.iter().filter_map(|named| self.adoptions.get(named));
-        let slots = named.map(|named| named.demand.slots).fold(0, u64::saturating_add);
+        let slots = named.map(|named| of(named).slots).fold(0, u64::saturating_add);
         let more = slots.saturating_mul(adoption.demand.services);
-        Demand { slots: adoption.demand.slots.saturating_add(more), ..adoption.demand }
+        let demand = of(adoption);
+        Demand { slots: demand.slots.saturating_add(more), ..demand }
     }
 }

@@ -57,6 +57,18 @@ pub mod reason {
     pub const NO_HEALTHY_BACKEND: &str = "NoHealthyBackend";
     /// Degraded: a tier can have no backend as things are, so it will not take over.
     pub const TIER_EMPTY: &str = "TierEmpty";
+    /// Degraded: a tier names a cluster of which there is no RemoteCluster.
+    pub const NO_SUCH_CLUSTER: &str = "NoSuchCluster";
+    /// Degraded: a tier names a cluster to which the way must be encrypted, and is not known to be.
+    pub const CLUSTER_INSECURE: &str = "ClusterInsecure";
+    /// Degraded: a tier names a cluster whose RemoteCluster is refused.
+    pub const CLUSTER_REFUSED: &str = "ClusterRefused";
+    /// Degraded: a tier names a cluster that is not heard any more.
+    pub const CLUSTER_SILENT: &str = "ClusterSilent";
+    /// Degraded: a tier names a cluster that exports no such Service.
+    pub const NOT_EXPORTED: &str = "NotExported";
+    /// Degraded: a tier names a cluster that exports no port that fits.
+    pub const PORT_MISMATCH: &str = "PortMismatch";
     /// Degraded: all traffic of a Service is in a later tier than the first that has backends.
     pub const FAILED_OVER: &str = "FailedOver";
     /// Not degraded.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use redirector_core::failover::vacancies::Vacancy;
-use redirector_policy::TierServiceSpec;
+use redirector_policy::{TierInClusters, TierServiceSpec};
 
+use super::reason;
 use crate::api::ObjectRef;
 
 /// What there is beside policies.
@@ -21,6 +22,55 @@ pub trait Facts {
 
     /// What a tier of a policy in `namespace` is that names another Service.
     fn tier(&self, namespace: &str, service: &TierServiceSpec) -> TierState;
+
+    /// What keeps clusters that a tier names from serving a Service, each with a sentence for people.
+    fn troubles(
+        &self,
+        service: &ObjectRef,
+        tier: &TierInClusters<'_>,
+    ) -> Vec<(ClusterTrouble, String)>;
+}
+
+/// Why a cluster that a tier names does not serve; in the order in which a condition names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ClusterTrouble {
+    /// There is no RemoteCluster of that name.
+    NoSuchCluster,
+    /// The way there must be encrypted, and is not known to be.
+    Insecure,
+    /// Its RemoteCluster is refused, or all that it exports is outside of what that allows.
+    Refused,
+    /// It is not heard any more.
+    Silent,
+    /// It exports no Service of that name.
+    NotExported,
+    /// It exports the Service, without a port that fits.
+    PortMismatch,
+}
+
+impl ClusterTrouble {
+    /// Each of them.
+    pub const ALL: [Self; 6] = [
+        Self::NoSuchCluster,
+        Self::Insecure,
+        Self::Refused,
+        Self::Silent,
+        Self::NotExported,
+        Self::PortMismatch,
+    ];
+
+    /// The reason of the condition.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::NoSuchCluster => reason::NO_SUCH_CLUSTER,
+            Self::Insecure => reason::CLUSTER_INSECURE,
+            Self::Refused => reason::CLUSTER_REFUSED,
+            Self::Silent => reason::CLUSTER_SILENT,
+            Self::NotExported => reason::NOT_EXPORTED,
+            Self::PortMismatch => reason::PORT_MISMATCH,
+        }
+    }
 }
 
 /// What has become of a Service that a policy is for.

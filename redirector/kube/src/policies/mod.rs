@@ -23,7 +23,7 @@ use crate::api::{Batch, Change, FailoverPolicy, ObjectRef};
 
 pub use condition::{Condition, ConditionKind, MAX_MESSAGE, PolicyStatus, reason};
 pub use crd::{GROUP, KIND, PLURAL, VERSION, crd, crd_yaml};
-pub use facts::{Facts, PortHealth, ServiceState, TierState};
+pub use facts::{ClusterTrouble, Facts, PortHealth, ServiceState, TierState};
 pub use resolved::Resolved;
 
 /// Every policy that there is.
@@ -93,6 +93,13 @@ impl Policies {
             );
             Some((policy, format!("the FailoverPolicy is invalid: {why}; {instead}")))
         })
+    }
+
+    /// Whether any policy names clusters.
+    #[must_use]
+    pub fn name_clusters(&self) -> bool {
+        let good = self.known.values().filter_map(|known| known.good.as_ref());
+        good.into_iter().any(|good| good.valid.in_clusters().next().is_some())
     }
 
     /// Whether every policy there is has been heard of.

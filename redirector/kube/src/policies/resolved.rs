@@ -25,6 +25,12 @@ impl Resolved {
         self.valid.services().map(|(_, service)| (self.beside(&service.name), service))
     }
 
+    /// The Services of which its tiers name what other clusters export.
+    pub fn exports(&self) -> impl Iterator<Item = ObjectRef> {
+        let tiers = self.valid.in_clusters();
+        tiers.filter_map(|tier| Some(self.beside(&tier.service?.name)))
+    }
+
     /// The Services that it is for.
     pub(super) fn targets(&self) -> impl Iterator<Item = ObjectRef> {
         self.valid.targets().map(|name| self.beside(name))

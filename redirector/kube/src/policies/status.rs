@@ -7,7 +7,7 @@ use redirector_core::failover::vacancies::{Vacancy, Vacant};
 use crate::api::ObjectRef;
 
 use super::{
-    Condition,
+    ClusterTrouble, Condition,
     ConditionKind::{Accepted, Degraded, Programmed},
     Facts, Policies, PolicyStatus, PolicyVersions, PortHealth, Resolved, ServiceState, TierState,
     reason,
@@ -140,8 +140,9 @@ impl Targets {
         Condition::new(Programmed, Some(true), reason::PROGRAMMED, message)
     }
 
-    /// In order: holds for nothing; a tier's Service is missing; a Service has no healthy backend;
-    /// a tier is empty; traffic is in a later tier. The message says all of them.
+    /// In order: holds for nothing; a tier's Service is missing; a Service has no healthy backend; a
+    /// cluster that a tier names does not serve; a tier is empty; traffic is in a later tier. The message
+    /// says all of them.
     fn degraded(&self, good: Option<&Resolved>, facts: &impl Facts) -> Condition {
         let Some(good) = good.filter(|_| !self.held.is_empty()) else {
             let message = "holds for no Service".to_owned();
@@ -149,18 +150,58 @@ impl Targets {
         };
         let ports: Vec<_> = self.ports(facts).collect();
         let unresolved = unresolved(good, facts);
-        let is_missing = |tier: &str| unresolved.iter().any(|(missing, _)| *missing == tier);
-        let troubles = [
+        let clusters = self.clusters(good, facts);
+        let is_said = |service: &ObjectRef, tier: &str| {
+            let of_cluster = |it: &TierTrouble| it.service == *service && it.tier == tier;
+            unresolved.iter().any(|(missing, _)| *missing == tier)
+                || clusters.iter().any(of_cluster)
+        };
+        let of_clusters = ClusterTrouble::ALL.map(|kind| {
+            let of_kind = clusters.iter().filter(|trouble| trouble.kind == kind);
+            (kind.reason(), of_kind.map(|trouble| trouble.why.clone()).collect::<Vec<_>>())
+        });
+        let mut troubles = vec![
             (reason::TIER_UNRESOLVED, unresolved.iter().map(|(_, why)| why.clone()).collect()),
             (reason::NO_HEALTHY_BACKEND, ports.iter().filter_map(unhealthy).collect()),
-            (reason::TIER_EMPTY, ports.iter().flat_map(|port| empty(port, is_missing)).collect()),
-            (reason::FAILED_OVER, ports.iter().flat_map(away).collect::<Vec<_>>()),
         ];
+        troubles.extend(of_clusters);
+        troubles.extend([
+            (reason::TIER_EMPTY, ports.iter().flat_map(|port| empty(port, is_said)).collect()),
+            (reason::FAILED_OVER, ports.iter().flat_map(away).collect::<Vec<_>>()),
+        ]);
         let Some((reason, _)) = troubles.iter().find(|(_, parts)| !parts.is_empty()) else {
             return self.as_expected();
         };
         let parts: Vec<_> = troubles.iter().flat_map(|(_, parts)| parts.clone()).collect();
         Condition::new(Degraded, Some(true), reason, parts.join("; "))
+    }
+
+    /// What keeps clusters that tiers name from serving, of every Service that is ours: what is known of
+    /// them, or else what this node sees.
+    fn clusters(&self, good: &Resolved, facts: &impl Facts) -> Vec<TierTrouble> {
+        let ours = self
+            .held
+            .iter()
+            .filter(|(_, state)| !matches!(state, ServiceState::LeftToKubeProxy(_)));
+        let mut found = Vec::new();
+        for (service, _) in ours {
+            let seen: Vec<Vacancy> =
+                facts.health(service).into_iter().flat_map(|health| health.vacancies).collect();
+            for tier in good.valid.in_clusters() {
+                let mut troubles = facts.troubles(service, &tier);
+                if troubles.is_empty() {
+                    let mut of_tier = seen.iter().filter(|vacancy| *vacancy.name == *tier.name);
+                    troubles.extend(of_tier.find_map(|vacancy| seen_of(&vacancy.why)));
+                }
+                found.extend(troubles.into_iter().map(|(kind, why)| TierTrouble {
+                    service: service.clone(),
+                    tier: tier.name.to_owned(),
+                    kind,
+                    why: format!("tier {} of {}: {why}", tier.name, service.name),
+                }));
+            }
+        }
+        found
     }
 
     /// Nothing is wrong with what is in the kernel. What is not is not judged.
@@ -201,6 +242,24 @@ impl Targets {
     }
 }
 
+/// What keeps a cluster that a tier names from serving a Service.
+struct TierTrouble {
+    service: ObjectRef,
+    tier: String,
+    kind: ClusterTrouble,
+    why: String,
+}
+
+/// What a vacant tier says of the clusters that it is of.
+fn seen_of(why: &Vacant) -> Option<(ClusterTrouble, String)> {
+    let kind = match why {
+        Vacant::NoSuchCluster(_) => ClusterTrouble::NoSuchCluster,
+        Vacant::ClusterSilent(_) => ClusterTrouble::Silent,
+        _ => return None,
+    };
+    Some((kind, why.to_string()))
+}
+
 fn unhealthy((service, health): &(&ObjectRef, PortHealth)) -> Option<String> {
     let PortHealth { port, backends, healthy, .. } = health;
     let name = &service.name;
@@ -214,10 +273,10 @@ fn unhealthy((service, health): &(&ObjectRef, PortHealth)) -> Option<String> {
 /// Which tiers are empty, and why; one by place that has no backend near this node is no trouble.
 fn empty(
     (service, health): &(&ObjectRef, PortHealth),
-    is_missing: impl Fn(&str) -> bool,
+    is_said: impl Fn(&ObjectRef, &str) -> bool,
 ) -> Vec<String> {
     let faults = health.vacancies.iter().filter(|vacancy| vacancy.why.is_fault());
-    let faults = faults.filter(|vacancy| !is_missing(&vacancy.name));
+    let faults = faults.filter(|vacancy| !is_said(service, &vacancy.name));
     faults
         .map(|Vacancy { name, why, .. }| {
             let why = match why {
@@ -242,10 +301,12 @@ fn away((service, health): &(&ObjectRef, PortHealth)) -> Vec<String> {
     away.iter().map(said).collect()
 }
 
-/// Tiers whose Service is not there: they are out, the others work.
+/// Tiers whose Service is not there: they are out, the others work. What other clusters export needs no
+/// Service here.
 fn unresolved<'g>(good: &'g Resolved, facts: &impl Facts) -> Vec<(&'g str, String)> {
     let mut parts = Vec::new();
-    for (tier, service) in good.valid.services() {
+    let exports: Vec<&str> = good.valid.in_clusters().map(|tier| tier.name).collect();
+    for (tier, service) in good.valid.services().filter(|(tier, _)| !exports.contains(tier)) {
         let (name, port) = (&service.name, service.port.as_deref());
         let why = match (facts.tier(&good.policy.namespace, service), port) {
             (TierState::Found, _) => continue,

@@ -157,6 +157,7 @@ fn told(service: Service, slice: Option<EndpointSlice>) -> (Index, Vec<CoreServi
     index.take(News::Services(batch(Some(service))));
     index.take(News::Slices(batch(slice)));
     index.take(News::Policies(batch(None)));
+    index.take(News::Clusters(Batch { changes: Vec::new(), is_synced: true }));
     let [Input::Node(_), Input::Replace(services)] = &index.inputs()[..] else {
         panic!("everything there is");
     };

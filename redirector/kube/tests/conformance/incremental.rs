@@ -8,7 +8,7 @@ use std::{
 
 use redirector_core::{Input, Moment, State};
 use redirector_kube::{
-    api::{Batch, Change, Node, Object, ObjectRef},
+    api::{Batch, Change, Node, Object, ObjectRef, RemoteCluster},
     index::{Index, News, Scope, Settings},
 };
 use serde_json::{Value, json};
@@ -24,6 +24,8 @@ struct Cluster {
     /// The objects by kind and name.
     objects: BTreeMap<(&'static str, String), Value>,
     regions: BTreeMap<Arc<str>, Arc<str>>,
+    /// What the ClusterProperty says.
+    property: Option<Arc<str>>,
 }
 
 #[test]
@@ -84,7 +86,7 @@ fn assert_differ(told: &Told, inputs: &[Input], step: usize) {
                 }
             }
             Input::Replace(_) => assert_eq!(step, 0, "everything is said once"),
-            Input::Node(_) => {}
+            Input::Node(_) | Input::RemoteClusters(_) => {}
             other => panic!("step {step}: no source says {other:?}"),
         }
     }
@@ -100,14 +102,26 @@ fn settings(random: &mut Random) -> Settings {
     if random.chance(50) {
         settings.quotas.slots = 60 + random.below(200) as u64;
     }
+    if random.chance(70) {
+        settings.cluster = Some("east".into());
+    }
     settings
 }
 
 impl Cluster {
     /// Makes one piece of news happen.
     fn happen(&mut self, random: &mut Random) -> News {
-        match random.below(20) {
+        match random.below(24) {
             0 => self.node(random),
+            20 => {
+                self.property = match random.below(4) {
+                    0 => None,
+                    1 => Some("home".into()),
+                    _ => Some("east".into()),
+                };
+                News::ClusterProperty(self.property.clone())
+            }
+            21..=23 => self.cluster(random),
             1 => {
                 self.regions = regions(random);
                 News::Regions(self.regions.clone())
@@ -121,10 +135,27 @@ impl Cluster {
     fn node(&mut self, random: &mut Random) -> News {
         let zone = random.pick(&["zone=a", "zone=b", ""]);
         let address = random.pick(&["192.168.0.1", "192.168.0.1,fd00:a::1", "192.168.0.2"]);
-        let text = format!("node {zone} region=eu addresses={address}");
+        let pods = random.pick(&["", "", "", "pods=10.2.0.0/24"]);
+        let text = format!("node {zone} region=eu addresses={address} {pods}");
         let node = Script::read(&text).steps[0].node.clone().expect("a node");
         self.objects.insert(("node", "n1".to_owned()), node.clone());
         News::Node(Batch { changes: vec![put::<Node>(&node)], is_synced: true })
+    }
+
+    /// Puts or removes a RemoteCluster.
+    fn cluster(&mut self, random: &mut Random) -> News {
+        let name = random.pick(&["west", "north", "east"]);
+        let key = ("cluster", format!("/{name}"));
+        let change = if random.chance(20) {
+            self.objects.remove(&key);
+            Change::Remove(ObjectRef { namespace: "".into(), name: name.into() })
+        } else {
+            let cluster = remote_cluster(name, random);
+            let change = put::<RemoteCluster>(&cluster);
+            self.objects.insert(key, cluster);
+            change
+        };
+        News::Clusters(Batch { changes: vec![change], is_synced: false })
     }
 
     /// Puts or removes an object of a kind.
@@ -158,6 +189,8 @@ impl Cluster {
             News::Policies(self.batch("policy", random)),
             News::Node(self.batch("node", random)),
             News::Regions(self.regions.clone()),
+            News::Clusters(self.batch("cluster", random)),
+            News::ClusterProperty(self.property.clone()),
         ];
         random.shuffle(&mut news);
         news
@@ -205,6 +238,9 @@ fn service(name: &str, random: &mut Random) -> Value {
     ]);
     let label = random.pick(&[
         "",
+        "no-selector label=multicluster.kubernetes.io/service-name:a",
+        "label=mirror.linkerd.io/mirrored-service:true",
+        "label=redirector.dev/failover:true",
         "label=redirector.dev/failover:true",
         "label=redirector.dev/failover:false",
     ]);
@@ -227,7 +263,18 @@ fn slice(name: &str, random: &mut Random) -> Value {
         "port=:80/TCP",
         "port=http:30080/TCP",
     ]);
-    let by = random.pick(&["", "", "", "by=me"]);
+    let by = random.pick(&[
+        "",
+        "",
+        "",
+        "by=me",
+        "by=me from=west",
+        "by=me from=west mcs=a",
+        "by=me from=north mcs=b label=service.kubernetes.io/service-proxy-name:redirector.dev",
+        "by=me from=east mcs=c",
+        "by=me mcs=a",
+        "by=me from=west mcs=d said=redirector.dev/weight:0",
+    ]);
     let mut text = format!("slice {name} {of} {family} {ports} {by}");
     for _ in 0..random.below(5) {
         let address = random.pick(addresses);
@@ -247,6 +294,13 @@ fn policy(name: &str, random: &mut Random) -> Value {
     if random.chance(50) {
         tier["service"]["port"] = random.pick(&["http", "80", "dns"]).into();
     }
+    if random.chance(40) {
+        tier["clusters"] = json!([random.pick(&["west", "north", "east", "*"])]);
+    }
+    if random.chance(20) {
+        tier.as_object_mut().expect("a tier").remove("service");
+        tier["clusters"] = json!([random.pick(&["west", "*"])]);
+    }
     let tiers = json!([{"name": "near", "locality": "Zone"}, tier]);
     let mut spec = json!({"targetRefs": [{"kind": "Service", "name": target}]});
     if other != target && random.chance(70) {
@@ -259,6 +313,27 @@ fn policy(name: &str, random: &mut Random) -> Value {
         },
         "spec": spec,
     })
+}
+
+/// A valid one: of others it matters what was before.
+fn remote_cluster(name: &str, random: &mut Random) -> Value {
+    let cidrs = random.pick(&[
+        "10.2.0.0/24",
+        "10.2.0.0/16,fd00:1::/48",
+        "10.1.0.2/32,10.2.0.0/24",
+        "10.96.0.0/24",
+        "10.0.0.0/9",
+    ]);
+    let more = random.pick(&[
+        "encryption=Off",
+        "encryption=Off",
+        "encryption=Report reach=LoadBalancer",
+        "encryption=Required",
+        "encryption=Off phase=Silent",
+    ]);
+    let created = random.pick(&["2026-01-01", "2026-02-02"]);
+    let text = format!("cluster {name} cidrs={cidrs} {more} created={created} uid={created}");
+    Script::read(&text).steps[0].clusters[0].clone()
 }
 
 fn regions(random: &mut Random) -> BTreeMap<Arc<str>, Arc<str>> {

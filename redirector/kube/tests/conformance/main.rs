@@ -4,6 +4,7 @@
 mod cases;
 mod incremental;
 mod random;
+mod remote;
 mod script;
 mod sync;
 mod told;
@@ -17,8 +18,21 @@ use self::{
 
 #[test]
 fn every_case_gives_what_kube_proxy_would_choose_among() {
+    run(&CASES);
+}
+
+/// Agents of all nodes alike decide by RemoteClusters which slices of other clusters count.
+#[test]
+fn every_case_of_other_clusters_gives_what_their_remote_clusters_allow() {
+    let cases: Vec<Case> =
+        serde_saphyr::from_str(include_str!("remote.yaml")).expect("a list of cases");
+    assert!(cases.len() >= 50, "{} cases", cases.len());
+    run(&cases);
+}
+
+fn run(cases: &[Case]) {
     let mut wrong = Vec::new();
-    for Case { source, rule, cluster, told } in CASES.iter() {
+    for Case { source, rule, cluster, told } in cases {
         let (index, heard) = Script::read(cluster).run();
         let mut found = heard.lines();
         found.extend(reasons(&index).into_iter().map(|reason| format!("! {reason}")));

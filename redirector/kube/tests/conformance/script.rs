@@ -7,6 +7,15 @@
 //!   10.1.0.1@n1/a -ready +serving +terminating ~a %n1
 //! ```
 //!
+//! Of other clusters:
+//!
+//! ```text
+//! property east
+//! cluster west cidrs=10.2.0.0/16 encryption=Off
+//! slice web-west v4 port=http:8080/TCP by=me mcs=web from=west said=redirector.dev/reach:Pod
+//!   10.2.0.1@n1/a
+//! ```
+//!
 //! An endpoint is its addresses, node and zone, conditions (`+` true, `-` false, else not given),
 //! hints for zones (`~`) and nodes (`%`). A line `later` separates what happens afterwards.
 //!
@@ -33,6 +42,10 @@ pub struct Step {
     pub slices: Vec<Value>,
     pub removed_services: Vec<Name>,
     pub removed_slices: Vec<Name>,
+    pub clusters: Vec<Value>,
+    pub removed_clusters: Vec<Name>,
+    /// What the ClusterProperty says the own cluster is called.
+    pub property: Option<String>,
 }
 
 /// Namespace and name of an object.
@@ -73,6 +86,11 @@ impl Script {
                 "regions" => step.regions = Some(pairs(&words[1..])),
                 "service" => step.services.push(service(words[1], &words[2..])),
                 "slice" => step.slices.push(slice(words[1], &words[2..])),
+                "cluster" => step.clusters.push(cluster(words[1], &words[2..])),
+                "property" => step.property = Some(words[1].to_owned()),
+                "remove-cluster" => {
+                    step.removed_clusters.push(Name::read(&format!("/{}", words[1])))
+                }
                 "remove-service" => step.removed_services.push(Name::read(words[1])),
                 "remove-slice" => step.removed_slices.push(Name::read(words[1])),
                 other => panic!("a script has no {other:?}: {line}"),
@@ -85,13 +103,46 @@ impl Script {
     }
 }
 
+/// A RemoteCluster; `encryption` is not filled in, as it has no default.
+fn cluster(name: &str, words: &[&str]) -> Value {
+    let mut written = json!({
+        "metadata": {
+            "name": name, "uid": format!("{name}-1"), "generation": 1,
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        },
+        "spec": {},
+        "status": {},
+    });
+    for word in words {
+        match word.split_once('=').unwrap_or((word, "")) {
+            ("cidrs", list) => {
+                written["spec"]["cidrs"] = list.split(',').collect::<Vec<_>>().into();
+            }
+            ("encryption", mode) => written["spec"]["encryption"] = json!({"mode": mode}),
+            ("phase", phase) => written["status"]["phase"] = phase.into(),
+            ("uid", uid) => written["metadata"]["uid"] = uid.into(),
+            ("created", date) => {
+                written["metadata"]["creationTimestamp"] = format!("{date}T00:00:00Z").into();
+            }
+            ("leaving", _) => {
+                written["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z".into();
+            }
+            (field @ ("reach" | "onSilence"), value) => written["spec"][field] = value.into(),
+            _ => panic!("no field of a RemoteCluster: {word}"),
+        }
+    }
+    written
+}
+
 fn node(words: &[&str]) -> Value {
     let mut labels = Map::new();
     let mut addresses = Vec::new();
+    let mut pods: Vec<&str> = Vec::new();
     let mut name = "n1";
     for word in words {
         match word.split_once('=').expect("field=value") {
             ("name", value) => name = value,
+            ("pods", list) => pods = list.split(',').collect(),
             (field @ ("zone" | "region"), value) => {
                 labels.insert(format!("topology.kubernetes.io/{field}"), value.into());
             }
@@ -102,7 +153,11 @@ fn node(words: &[&str]) -> Value {
             _ => panic!("no field of a node: {word}"),
         }
     }
-    json!({"metadata": {"name": name, "labels": labels}, "status": {"addresses": addresses}})
+    json!({
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"podCIDRs": pods},
+        "status": {"addresses": addresses},
+    })
 }
 
 /// A Service; not given is as the API server fills it in.
@@ -186,9 +241,11 @@ fn service_port(text: &str) -> Value {
 /// An EndpointSlice of the controller, unless `by` says another.
 fn slice(name: &str, words: &[&str]) -> Value {
     const LABEL: &str = "endpointslice.kubernetes.io/managed-by";
+    const MCS: &str = "multicluster.kubernetes.io";
     let object = Name::read(name);
     let mut labels = Map::new();
     labels.insert(LABEL.to_owned(), "endpointslice-controller.k8s.io".into());
+    let mut annotations = Map::new();
     let mut family = "IPv4";
     let mut ports = Vec::new();
     for word in words {
@@ -206,12 +263,23 @@ fn slice(name: &str, words: &[&str]) -> Value {
                 let (key, value) = label.split_once(':').expect("key:value");
                 labels.insert(key.to_owned(), value.into());
             }
+            ("from", cluster) => {
+                labels.insert(format!("{MCS}/source-cluster"), cluster.into());
+            }
+            ("mcs", service) => {
+                labels.insert(format!("{MCS}/service-name"), service.into());
+            }
+            ("said", said) => {
+                let (key, value) = said.split_once(':').expect("key:value");
+                annotations.insert(key.to_owned(), value.into());
+            }
             _ => panic!("no field of a slice: {word}"),
         }
     }
     json!({
         "metadata": {
             "namespace": object.namespace, "name": object.name, "labels": labels,
+            "annotations": annotations,
         },
         "addressType": family,
         "ports": ports,

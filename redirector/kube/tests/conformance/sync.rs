@@ -5,7 +5,7 @@ use redirector_core::{
     service::{Members, Policy, Probe},
 };
 use redirector_kube::{
-    api::{Batch, Change, EndpointSlice, FailoverPolicy, Node, Object, Service},
+    api::{Batch, Change, EndpointSlice, FailoverPolicy, Node, Object, RemoteCluster, Service},
     index::{Index, News, Scope, Settings, reason},
 };
 use serde_json::json;
@@ -24,7 +24,7 @@ regions a=eu b=us";
 
 #[test]
 fn nothing_is_said_before_everything_has_been_heard() {
-    for missing in 0..4 {
+    for missing in 0..5 {
         let mut index = Index::new(Settings { scope: Scope::All, ..settings() });
         let mut all = complete(CLUSTER);
         let last = all.remove(missing);
@@ -299,7 +299,7 @@ fn heard(settings: Settings, text: &str) -> Index {
     index
 }
 
-/// Services, slices, policies and the own node, complete.
+/// Services, slices, policies, the own node and other clusters, complete.
 fn complete(text: &str) -> Vec<News> {
     let script = Script::read(text);
     let step = &script.steps[0];
@@ -309,5 +309,6 @@ fn complete(text: &str) -> Vec<News> {
         News::Slices(batch::<EndpointSlice>(&step.slices, &[])),
         News::Policies(Batch { changes: Vec::new(), is_synced: true }),
         News::Node(batch::<Node>(&[node], &[])),
+        News::Clusters(batch::<RemoteCluster>(&step.clusters, &[])),
     ]
 }

@@ -7,7 +7,7 @@ use redirector_core::{
     service::{Rank, Service as CoreService, ServiceRef},
 };
 use redirector_kube::{
-    api::{Batch, Change, EndpointSlice, Node, Object, ObjectRef, Service},
+    api::{Batch, Change, EndpointSlice, Node, Object, ObjectRef, RemoteCluster, Service},
     index::{Index, News, Scope, Settings},
 };
 use serde_json::Value;
@@ -18,9 +18,15 @@ use super::script::{Name, Step};
 impl Script {
     /// An index that has heard all of it, what the core was told, and how it was told.
     pub fn run(&self) -> (Index, Told) {
+        self.run_with(News::Policies(Batch { changes: Vec::new(), is_synced: true }))
+    }
+
+    /// The same, with these policies from the start.
+    pub fn run_with(&self, policies: News) -> (Index, Told) {
         let settings = settings(self.settings.as_deref().unwrap_or_default());
         let mut index = Index::new(settings);
         let mut told = Told::default();
+        index.take(policies);
         for (number, step) in self.steps.iter().enumerate() {
             for news in step.news(number == 0) {
                 index.take(news);
@@ -42,13 +48,19 @@ impl Step {
                 |(zone, region): (&String, &String)| (zone.as_str().into(), region.as_str().into());
             news.push(News::Regions(regions.iter().map(text).collect()));
         }
-        let [services, slices] = [&self.removed_services, &self.removed_slices]
-            .map(|names| names.iter().map(reference).collect::<Vec<_>>());
+        let [services, slices, clusters] =
+            [&self.removed_services, &self.removed_slices, &self.removed_clusters]
+                .map(|names| names.iter().map(reference).collect::<Vec<_>>());
+        if let Some(id) = &self.property {
+            news.push(News::ClusterProperty(Some(id.as_str().into())));
+        } else if is_first {
+            news.push(News::ClusterProperty(None));
+        }
+        if is_first || !self.clusters.is_empty() || !clusters.is_empty() {
+            news.push(News::Clusters(batch::<RemoteCluster>(&self.clusters, &clusters)));
+        }
         news.push(News::Services(batch::<Service>(&self.services, &services)));
         news.push(News::Slices(batch::<EndpointSlice>(&self.slices, &slices)));
-        if is_first {
-            news.push(News::Policies(Batch { changes: Vec::new(), is_synced: true }));
-        }
         news
     }
 }
@@ -108,9 +120,14 @@ pub fn line(service: &CoreService) -> String {
         let of = backends.iter().filter(|backend| backend.rank == rank);
         let of: Vec<String> = of
             .map(|backend| {
-                assert_eq!(backend.weight, 1, "{name}");
+                let weight = match backend.weight {
+                    1 => String::new(),
+                    weight => format!("*{weight}"),
+                };
+                let cluster = backend.locality.cluster.iter().map(|cluster| format!("{cluster}/"));
                 let backend = backend.backend;
-                std::net::SocketAddr::new(backend.address, backend.port).to_string()
+                let address = std::net::SocketAddr::new(backend.address, backend.port);
+                format!("{}{address}{weight}", cluster.collect::<String>())
             })
             .collect();
         if !of.is_empty() {
@@ -155,6 +172,8 @@ fn settings(words: &[String]) -> Settings {
             ("external-ips", _) => settings.external_ips = true,
             ("no-node-hints", _) => settings.features.node_hints = false,
             ("node", name) => settings.node = name.into(),
+            ("cluster", id) => settings.cluster = Some(id.into()),
+            ("backends", number) => settings.quotas.backends = number.parse().expect("a number"),
             ("trusted", networks) => {
                 let networks = networks.split(',').map(|text| text.parse().expect("a network"));
                 settings.trusted = networks.collect();

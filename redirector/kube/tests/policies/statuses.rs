@@ -6,11 +6,11 @@ use redirector_core::failover::vacancies::{Vacancy, Vacant};
 use redirector_kube::{
     api::{Batch, ObjectRef},
     policies::{
-        Condition, ConditionKind, Facts, MAX_MESSAGE, Policies, PolicyStatus, PortHealth,
-        ServiceState, TierState,
+        ClusterTrouble, Condition, ConditionKind, Facts, MAX_MESSAGE, Policies, PolicyStatus,
+        PortHealth, ServiceState, TierState,
     },
 };
-use redirector_policy::TierServiceSpec;
+use redirector_policy::{TierInClusters, TierServiceSpec};
 use serde_json::json;
 
 use super::support::{Written, arc, of, policy, shop};
@@ -23,6 +23,7 @@ pub struct Ground {
     states: BTreeMap<ObjectRef, ServiceState>,
     health: BTreeMap<ObjectRef, Vec<PortHealth>>,
     tiers: BTreeMap<String, TierState>,
+    troubles: BTreeMap<String, ClusterTrouble>,
 }
 
 impl Ground {
@@ -84,6 +85,11 @@ impl Facts for Ground {
     fn tier(&self, namespace: &str, service: &TierServiceSpec) -> TierState {
         assert_eq!(namespace, "shop", "a tier is looked for beside its policy");
         self.tiers.get(&service.name).copied().unwrap_or(TierState::Found)
+    }
+
+    fn troubles(&self, _: &ObjectRef, tier: &TierInClusters<'_>) -> Vec<(ClusterTrouble, String)> {
+        let named = tier.clusters.iter().filter_map(|cluster| self.troubles.get(cluster));
+        named.map(|kind| (*kind, format!("{kind:?}"))).collect()
     }
 }
 

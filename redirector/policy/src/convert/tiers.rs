@@ -61,20 +61,27 @@ impl<R: FnMut(&TierServiceSpec) -> Result<ServiceRef, String>> Checks<'_, R> {
 
     fn members(&mut self, tier: &TierSpec) -> Option<Members> {
         let TierSpec { name: _, locality, zones, regions, clusters, service } = tier;
-        let is_named = zones.is_some() || regions.is_some() || clusters.is_some();
+        // Beside a service, clusters say which of its backends.
+        let is_placed = zones.is_some() || regions.is_some();
+        let is_named = is_placed || (clusters.is_some() && service.is_none());
+        let mut places = |name, places: &Option<Vec<String>>| {
+            self.of(name, places, |checks, places| checks.places(places))
+        };
         match (locality, is_named, service) {
             (Some(locality), false, None) => Some(Members::Within((*locality).into())),
-            (None, true, None) => {
-                let mut places = |name, places: &Option<Vec<String>>| {
-                    self.of(name, places, |checks, places| checks.places(places))
-                };
-                Some(Members::Named {
-                    zones: places("zones", zones).unwrap_or_default(),
-                    regions: places("regions", regions).unwrap_or_default(),
-                    clusters: places("clusters", clusters).unwrap_or_default(),
+            (None, true, None) => Some(Members::Named {
+                zones: places("zones", zones).unwrap_or_default(),
+                regions: places("regions", regions).unwrap_or_default(),
+                clusters: places("clusters", clusters).unwrap_or_default(),
+            }),
+            (None, false, Some(_)) => {
+                let clusters = places("clusters", clusters);
+                let found = self.of("service", service, Self::service).flatten()?;
+                Some(match clusters {
+                    Some(clusters) => Members::Exported { service: found, clusters },
+                    None => Members::Service(found),
                 })
             }
-            (None, false, Some(_)) => self.of("service", service, Self::service).flatten(),
             (None, false, None) => {
                 self.add(
                     "has no members; give it a locality, zones, regions, clusters or a service",
@@ -106,7 +113,7 @@ impl<R: FnMut(&TierServiceSpec) -> Result<ServiceRef, String>> Checks<'_, R> {
         names.iter().map(|name| Arc::from(name.as_str())).collect()
     }
 
-    fn service(&mut self, service: &TierServiceSpec) -> Option<Members> {
+    fn service(&mut self, service: &TierServiceSpec) -> Option<ServiceRef> {
         if service.name.is_empty() {
             self.add("has no name; name another service");
             return None;
@@ -118,7 +125,7 @@ impl<R: FnMut(&TierServiceSpec) -> Result<ServiceRef, String>> Checks<'_, R> {
         if found == *self.own {
             self.add("is the service itself; name another one");
         }
-        Some(Members::Service(found))
+        Some(found)
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FailoverPolicySpec, bounds::SERVICE_NAME, rules};
 
-pub use valid::ValidPolicy;
+pub use valid::{TierInClusters, ValidPolicy};
 
 /// Which backends of the named Services receive new connections when some of them fail.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]

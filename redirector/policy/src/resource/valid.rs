@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use redirector_core::service::{Policy, ServiceRef};
+use redirector_core::service::{ANY_OTHER, Policy, ServiceRef};
 
 use super::{
     super::{Field, Invalid, Problem, TierServiceSpec, bounds::SERVICE_NAME},
@@ -13,6 +13,17 @@ use super::{
 /// A policy that keeps all its bounds and rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidPolicy(FailoverPolicyObjectSpec);
+
+/// A tier of clusters that are named.
+#[derive(Clone, Copy, Debug)]
+pub struct TierInClusters<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The clusters; `*` is each but the own.
+    pub clusters: &'a [String],
+    /// The Service whose exports it takes; `None` is the policy's own.
+    pub service: Option<&'a TierServiceSpec>,
+}
 
 impl ValidPolicy {
     /// Names of the Services that the policy is for, in its namespace: 1 to 16, no two equal.
@@ -25,6 +36,25 @@ impl ValidPolicy {
     pub fn services(&self) -> impl Iterator<Item = (&str, &TierServiceSpec)> {
         let tiers = self.0.policy.tiers.iter().flatten();
         tiers.filter_map(|tier| Some((tier.name.as_str(), tier.service.as_ref()?)))
+    }
+
+    /// Its tiers that name clusters, in their order.
+    pub fn in_clusters(&self) -> impl Iterator<Item = TierInClusters<'_>> {
+        let tiers = self.0.policy.tiers.iter().flatten();
+        tiers.filter_map(|tier| {
+            let (name, clusters) = (tier.name.as_str(), tier.clusters.as_deref()?);
+            Some(TierInClusters { name, clusters, service: tier.service.as_ref() })
+        })
+    }
+
+    /// Whether any of its tiers could have backends of a cluster; `own` is the client's. Without
+    /// tiers any is the last choice.
+    #[must_use]
+    pub fn admits(&self, cluster: &str, own: &str) -> bool {
+        let Some(tiers) = &self.0.policy.tiers else { return true };
+        let is_named = |name: &String| name == cluster || (name == ANY_OTHER && cluster != own);
+        let named = tiers.iter().filter(|tier| tier.service.is_none());
+        named.filter_map(|tier| tier.clusters.as_ref()).flatten().any(is_named)
     }
 
     /// Whether it means the same as another policy, whatever Services they are for.

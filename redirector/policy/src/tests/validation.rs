@@ -35,6 +35,7 @@ fn everything() -> Value {
             {"name": "near", "locality": "Zone"},
             {"name": "named", "zones": ["a", "b"], "clusters": ["west"]},
             {"name": "backup", "service": {"name": "checkout-backup", "port": "http"}},
+            {"name": "dr", "clusters": ["*"], "service": {"name": "checkout-dr"}},
         ],
         "mode": "Spill",
         "overprovisioningPercent": 200,
@@ -66,6 +67,13 @@ fn every_field_is_understood() {
                 },
             ),
             tier("backup", Members::Service(ServiceRef("shop/checkout-backup".into()))),
+            tier(
+                "dr",
+                Members::Exported {
+                    service: ServiceRef("shop/checkout-dr".into()),
+                    clusters: vec!["*".into()],
+                },
+            ),
         ],
         mode: Mode::Spill,
         overprovisioning_percent: 200,

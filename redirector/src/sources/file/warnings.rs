@@ -4,8 +4,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use redirector_core::{
-    failover::vacancies::{fits, shadow},
-    service::{Locality, Members, Rank, Service, ServiceRef, TierRule},
+    failover::vacancies::{fits, is_exported, shadow},
+    service::{ANY_OTHER, Locality, Members, Rank, Service, ServiceRef, TierRule},
 };
 use redirector_policy::Field;
 
@@ -27,7 +27,7 @@ pub(super) fn of(written: &[Headed<'_>], services: &[Service], node: &Locality) 
         }
         let mut of = Of { label, tree, service, node, warnings: &mut warnings };
         for (number, rule) in service.policy.tiers.iter().enumerate() {
-            of.tier(number, rule, |name| listed.get(name).map(|other| other.backends.len()));
+            of.tier(number, rule, |name| listed.get(name).copied());
         }
         of.without_tier(fields.get("backends").and_then(Tree::list).unwrap_or_default());
     }
@@ -49,11 +49,12 @@ impl<'a> Of<'a> {
         &mut self,
         number: usize,
         rule: &TierRule,
-        backends_of: impl Fn(&ServiceRef) -> Option<usize>,
+        listed: impl Fn(&ServiceRef) -> Option<&'a Service>,
     ) {
         let field = Field::default().field("tiers").index(number);
         let name = &rule.name;
-        if let Some(earlier) = shadow(&self.service.policy.tiers[..number], rule) {
+        let own = self.node.cluster.as_ref();
+        if let Some(earlier) = shadow(&self.service.policy.tiers[..number], rule, own) {
             let why = format_args!(
                 "tier {name:?} can never have a backend: tier {earlier:?} takes all that it could \
                  have"
@@ -62,17 +63,18 @@ impl<'a> Of<'a> {
         }
         match &rule.members {
             Members::Within(_) => {}
-            Members::Service(other) => {
-                let why = match backends_of(other) {
-                    Some(1..) => return,
-                    Some(_) => "has no backends",
+            Members::Service(other) | Members::Exported { service: other, .. } => {
+                let is_there = |backend| is_exported(&rule.members, self.node, backend);
+                let why = match listed(other).map(|other| &other.backends) {
                     None => "is not listed here",
+                    Some(backends) if backends.iter().any(is_there) => return,
+                    Some(backends) if backends.is_empty() => "has no backends",
+                    Some(_) => "has no backends in the clusters that are named",
                 };
                 let why = format_args!("tier {name:?} is empty: service {other} {why}");
                 self.warn(&field.field("service"), why);
             }
             Members::Named { zones, regions, clusters } => {
-                let own = self.node.cluster.as_ref();
                 let is_missing = self
                     .places(&field.field("zones"), "zone", zones, |at| at.zone.as_ref())
                     | self.places(&field.field("regions"), "region", regions, |at| {
@@ -103,7 +105,8 @@ impl<'a> Of<'a> {
     ) -> bool {
         let service = self.service;
         let mut is_missing = false;
-        for (number, name) in names.iter().enumerate() {
+        let is_name = |name: &Arc<str>| kind != "cluster" || **name != *ANY_OTHER;
+        for (number, name) in names.iter().enumerate().filter(|(_, name)| is_name(name)) {
             if service.backends.iter().any(|backend| of(&backend.locality) == Some(name)) {
                 continue;
             }

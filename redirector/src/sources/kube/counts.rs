@@ -22,7 +22,7 @@ use redirector_kube::{
 /// What is counted of the watches and of what is written back.
 #[derive(Clone, Debug)]
 pub struct Counts {
-    pub(super) watches: [(&'static str, Arc<Stats>); 4],
+    pub(super) watches: [(&'static str, Arc<Stats>); 5],
     pub(super) reports: Option<Arc<report::Stats>>,
 }
 

@@ -10,7 +10,7 @@ use std::{
 use redirector_core::Input;
 use redirector_kube::{
     api::{Batch, Change, Node, ObjectRef, regions},
-    client::Client,
+    client::{Client, ErrorKind},
     index::{Index, News, Notice},
     report::Handle,
     watch::{Limits, Selector, State, Stats, watch},
@@ -21,7 +21,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{Left, Shortfall, status};
+use super::{Left, Shortfall, property, status};
 use crate::{
     control::Ask,
     quota::{Quota, Subject},
@@ -29,12 +29,14 @@ use crate::{
 
 /// News waiting, at most: then the watches wait.
 pub(super) const QUEUE: usize = 256;
-/// How long the API server must not know FailoverPolicies until there are none.
+/// How long the API server must not know a kind until there are no objects of it.
 const MISSING: Duration = Duration::from_secs(5);
 /// How often is looked for what people should know: that costs as much as there are objects.
 const NOTICES: Duration = Duration::from_millis(250);
 /// How soon the Nodes may be listed again for a zone in no region.
 const REGIONS: Duration = Duration::from_mins(10);
+/// How soon it is asked again what the own cluster is called.
+const PROPERTY: Duration = Duration::from_mins(10);
 
 /// What the task needs.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub(super) struct Feed {
     pub limits: Limits,
     /// Counters of the watch for FailoverPolicies.
     pub policies: Arc<Stats>,
+    /// Counters of the watch for RemoteClusters.
+    pub clusters: Arc<Stats>,
     /// Where the task hears news, for what it asks by itself.
     pub heard: mpsc::Sender<News>,
     pub handle: Option<Handle>,
@@ -62,9 +66,34 @@ struct FeedState {
     noticed: Option<Instant>,
     notice_at: Option<Instant>,
     regions_asked: Option<Instant>,
-    missing_since: Option<Instant>,
-    has_policies: bool,
+    property_asked: Option<Instant>,
+    policies: Optional,
+    clusters: Optional,
     is_synced: bool,
+}
+
+/// What is known of a kind that a cluster may not have.
+#[derive(Default)]
+struct Optional {
+    /// Its objects have been heard of, or given up.
+    is_heard: bool,
+    /// Since when it seems not to be there.
+    missing_since: Option<Instant>,
+}
+
+impl Optional {
+    /// Whether there are no objects of it: for a while the server has not known it. Only before any
+    /// were heard of: a definition that is removed takes its objects with it, and the watch says so.
+    /// True once.
+    fn is_given_up(&mut self, is_missing: bool) -> bool {
+        if self.is_heard || !is_missing {
+            self.missing_since = None;
+            return false;
+        }
+        let since = *self.missing_since.get_or_insert_with(Instant::now);
+        self.is_heard = since.elapsed() >= MISSING;
+        self.is_heard
+    }
 }
 
 impl Feed {
@@ -85,8 +114,17 @@ impl Feed {
                     let Some(news) = news else { break };
                     // Bursts are one difference.
                     for news in iter::once(news).chain(iter::from_fn(|| inbox.try_recv().ok())) {
-                        state.has_policies |= matches!(&news, News::Policies(batch) if batch.is_synced);
+                        match &news {
+                            News::Policies(batch) => state.policies.is_heard |= batch.is_synced,
+                            News::Clusters(batch) => state.clusters.is_heard |= batch.is_synced,
+                            _ => {}
+                        }
+                        let may_name_clusters =
+                            matches!(news, News::Policies(_) | News::Clusters(_));
                         self.index.take(news);
+                        if may_name_clusters {
+                            self.ask_for_property(&mut state);
+                        }
                     }
                     if !self.tell(&core).await {
                         break;
@@ -100,8 +138,10 @@ impl Feed {
                 }
                 _ = statuses.tick() => {
                     state.quota.say_left_out(Instant::now());
-                    if self.lacks_policies(&mut state) {
-                        self.index.take(News::Policies(Batch { changes: Vec::new(), is_synced: true }));
+                    self.ask_for_property(&mut state);
+                    let missing = self.missing(&mut state);
+                    if !missing.is_empty() {
+                        missing.into_iter().for_each(|none| self.index.take(none));
                         if !self.tell(&core).await {
                             break;
                         }
@@ -203,22 +243,43 @@ impl Feed {
         });
     }
 
-    /// A cluster that does not know FailoverPolicies has none. Only before any were heard of: a
-    /// definition that is removed takes its objects with it, and the watch says so.
-    fn lacks_policies(&self, state: &mut FeedState) -> bool {
-        if state.has_policies || self.policies.snapshot().state != State::Missing {
-            state.missing_since = None;
-            return false;
+    /// What the own cluster is called is asked for once it matters, and again now and then.
+    fn ask_for_property(&self, state: &mut FeedState) {
+        let is_fresh = state.property_asked.is_some_and(|asked| asked.elapsed() < PROPERTY);
+        if is_fresh || !self.index.wants_property() {
+            return;
         }
-        let since = *state.missing_since.get_or_insert_with(Instant::now);
-        if since.elapsed() < MISSING {
-            return false;
+        state.property_asked = Some(Instant::now());
+        tokio::spawn(property::ask(self.client.clone(), self.heard.clone()));
+    }
+
+    /// A cluster that does not know FailoverPolicies or RemoteClusters has none: that is news too. Nor
+    /// has one whose RBAC rules are older than this agent any RemoteClusters.
+    fn missing(&self, state: &mut FeedState) -> Vec<News> {
+        let is_missing = |stats: &Stats| stats.snapshot().state == State::Missing;
+        let mut news = Vec::new();
+        if state.policies.is_given_up(is_missing(&self.policies)) {
+            warn!(
+                "this cluster does not know FailoverPolicies; `redirector crd | kubectl apply -f -` \
+                 teaches it"
+            );
+            news.push(News::Policies(Batch { changes: Vec::new(), is_synced: true }));
         }
-        warn!(
-            "this cluster does not know FailoverPolicies; `redirector crd | kubectl apply -f -` \
-             teaches it"
-        );
-        state.has_policies = true;
-        true
+        let is_forbidden = self.clusters.snapshot().errors.contains_key(&ErrorKind::Forbidden);
+        if state.clusters.is_given_up(is_forbidden || is_missing(&self.clusters)) {
+            if is_forbidden {
+                warn!(
+                    "this agent may not read RemoteClusters, so it uses no other cluster; apply the \
+                     RBAC rules of deploy/"
+                );
+            } else {
+                info!(
+                    "this cluster does not know RemoteClusters, so it has none; `redirector crd | \
+                     kubectl apply -f -` teaches it"
+                );
+            }
+            news.push(News::Clusters(Batch { changes: Vec::new(), is_synced: true }));
+        }
+        news
     }
 }

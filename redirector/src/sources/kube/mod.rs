@@ -5,6 +5,7 @@
 
 mod counts;
 mod feed;
+mod property;
 mod status;
 
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use redirector_core::Input;
 use redirector_kube::{
-    api::{EndpointSlice, FailoverPolicy, Node, Object, Service},
+    api::{EndpointSlice, FailoverPolicy, Node, Object, RemoteCluster, Service},
     client::{Client, Options as ClientOptions},
     index::{Index, News, Settings},
     report::{
@@ -50,8 +51,9 @@ pub struct Options {
 pub struct Kube {
     client: Client,
     options: Options,
-    /// Counters of the watches for Services, slices, policies and the own Node, by kind.
-    watches: [(&'static str, Arc<Stats>); 4],
+    /// Counters of the watches for Services, slices, policies, the own Node and other clusters, by
+    /// kind.
+    watches: [(&'static str, Arc<Stats>); 5],
     reporter: Option<Reporter>,
     /// Where the agent tells what has happened.
     pub handle: Option<Handle>,
@@ -79,7 +81,13 @@ impl Kube {
         let owner = options.namespace.clone().zip(options.origin.clone());
         let owner = owner
             .map(|(namespace, origin)| Arc::new(Owner::new(client.clone(), namespace, origin)));
-        let kinds = [Service::KIND, EndpointSlice::KIND, FailoverPolicy::KIND, Node::KIND];
+        let kinds = [
+            Service::KIND,
+            EndpointSlice::KIND,
+            FailoverPolicy::KIND,
+            Node::KIND,
+            RemoteCluster::KIND,
+        ];
         let watches = kinds.map(|kind| (kind, Arc::default()));
         Ok(Self { client, options, watches, reporter, handle, owner, left: Left::default() })
     }
@@ -105,17 +113,19 @@ impl Kube {
             labels: String::new(),
         };
         let all = Selector::default;
-        let [services, slices, policies, own] = watches.map(|(_, stats)| stats);
+        let [services, slices, policies, own, clusters] = watches.map(|(_, stats)| stats);
         let start = Start { client: &client, limits: &options.limits, heard: &heard };
         start.watch::<Service>(all(), &services, News::Services, tasks);
         start.watch::<EndpointSlice>(all(), &slices, News::Slices, tasks);
         start.watch::<FailoverPolicy>(all(), &policies, News::Policies, tasks);
         start.watch::<Node>(node, &own, News::Node, tasks);
+        start.watch::<RemoteCluster>(all(), &clusters, News::Clusters, tasks);
         let feed = feed::Feed {
             index: Index::new(options.settings),
             client,
             limits: options.limits,
             policies,
+            clusters,
             heard,
             handle: handle.clone(),
             statuses: options.timing.statuses,

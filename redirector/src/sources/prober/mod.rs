@@ -48,6 +48,7 @@ type Wanted = Arc<BTreeMap<BackendRef, ProbeOrder>>;
 pub struct Prober {
     results: mpsc::Sender<Input>,
     at_once: usize,
+    remote_probes: u32,
     local_failures: Arc<AtomicU64>,
 }
 
@@ -63,7 +64,13 @@ impl Prober {
     /// moment. They are divided among the owners of the backends; some are kept for urgent ones.
     #[must_use]
     pub fn new(results: mpsc::Sender<Input>, at_once: usize) -> Self {
-        Self { results, at_once, local_failures: Arc::default() }
+        Self { results, at_once, remote_probes: 1, local_failures: Arc::default() }
+    }
+
+    /// Asks so many backends a second, at least one, of all those at rest of each other cluster.
+    #[must_use]
+    pub fn with_remote_probes(self, a_second: u32) -> Self {
+        Self { remote_probes: a_second, ..self }
     }
 
     /// How many probes failed on this machine: no descriptor, no port, no route, forbidden. They
@@ -81,6 +88,7 @@ impl Prober {
             tasks: JoinSet::new(),
             begun: HashMap::new(),
         };
+        running.schedule.set_remote_probes(self.remote_probes);
         running.adapt(&Arc::clone(&wanted.borrow_and_update()));
         loop {
             self.begin(&mut running);

@@ -46,13 +46,16 @@ pub(super) fn aggregate(server: &Server, root: &str, kind: Aggregated) -> Value 
         Aggregated::V2 => "apidiscovery.k8s.io/v2",
         Aggregated::V2Beta1 => "apidiscovery.k8s.io/v2beta1",
     };
-    let groups = names(server).into_iter().filter(|(group, _)| group.is_empty() == (root == "api"));
+    let groups = served(server).into_iter().filter(|group| group.is_empty() == (root == "api"));
     let items: Vec<_> = groups
-        .map(|(group, version)| {
-            let resources: Vec<_> = rows(server, group, version).map(aggregated_row).collect();
+        .map(|group| {
+            let version = |version: &'static str| {
+                let resources: Vec<_> = rows(server, group, version).map(aggregated_row).collect();
+                json!({"version": version, "resources": resources, "freshness": "Current"})
+            };
+            let versions: Vec<_> = versions(server, group).into_iter().map(version).collect();
             json!({
-                "metadata": {"name": group, "creationTimestamp": null},
-                "versions": [{"version": version, "resources": resources, "freshness": "Current"}],
+                "metadata": {"name": group, "creationTimestamp": null}, "versions": versions,
             })
         })
         .collect();
@@ -64,7 +67,7 @@ fn aggregated_row(row: &Resource) -> Value {
     let mut resource = json!({
         "resource": row.plural, "responseKind": kind, "singularResource": row.singular,
         "scope": if row.is_namespaced { "Namespaced" } else { "Cluster" },
-        "verbs": VERBS,
+        "verbs": verbs(row),
     });
     if !row.short.is_empty() {
         resource["shortNames"] = json!(row.short);
@@ -90,15 +93,15 @@ pub(super) fn core_versions() -> Value {
 
 /// The answer at `/apis`.
 pub(super) fn groups(server: &Server) -> Value {
-    let named = names(server).into_iter().filter(|(group, _)| !group.is_empty());
-    let groups: Vec<_> = named.map(|(group, version)| one(group, version)).collect();
+    let named = served(server).into_iter().filter(|group| !group.is_empty());
+    let groups: Vec<_> = named.map(|group| one(server, group)).collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 }
 
 /// The answer at `/apis/GROUP`.
 pub(super) fn group(server: &Server, group: &str) -> Option<Value> {
-    let (group, version) = names(server).into_iter().find(|(name, _)| *name == group)?;
-    let mut found = one(group, version);
+    let group = served(server).into_iter().find(|name| *name == group)?;
+    let mut found = one(server, group);
     found["kind"] = json!("APIGroup");
     found["apiVersion"] = json!("v1");
     Some(found)
@@ -110,7 +113,7 @@ pub(super) fn resources(server: &Server, group: &str, version: &str) -> Option<V
     for row in rows(server, group, version) {
         let mut entry = json!({
             "name": row.plural, "singularName": row.singular, "namespaced": row.is_namespaced,
-            "kind": row.kind, "verbs": VERBS,
+            "kind": row.kind, "verbs": verbs(row),
         });
         if !row.short.is_empty() {
             entry["shortNames"] = json!(row.short);
@@ -146,7 +149,28 @@ pub(super) fn names(server: &Server) -> BTreeSet<(&'static str, &'static str)> {
     ALL.iter().filter(|row| server.serves(row)).map(|row| (row.group, row.version)).collect()
 }
 
-fn one(group: &str, version: &str) -> Value {
-    let version = json!({"groupVersion": format!("{group}/{version}"), "version": version});
-    json!({"name": group, "versions": [version], "preferredVersion": version})
+fn served(server: &Server) -> BTreeSet<&'static str> {
+    names(server).into_iter().map(|(group, _)| group).collect()
+}
+
+/// Versions of a group, the preferred one first.
+fn versions(server: &Server, group: &str) -> Vec<&'static str> {
+    let mut versions = Vec::new();
+    for row in ALL.iter().filter(|row| row.group == group && server.serves(row)) {
+        if !versions.contains(&row.version) {
+            versions.push(row.version);
+        }
+    }
+    versions
+}
+
+fn one(server: &Server, group: &str) -> Value {
+    let version =
+        |version: &str| json!({"groupVersion": format!("{group}/{version}"), "version": version});
+    let versions: Vec<_> = versions(server, group).into_iter().map(version).collect();
+    json!({"name": group, "versions": versions, "preferredVersion": versions[0]})
+}
+
+fn verbs(row: &Resource) -> &'static [&'static str] {
+    if row.is_question { &["create"] } else { &VERBS }
 }

@@ -22,6 +22,7 @@ pub(super) fn list(resource: &Resource, path: &str) -> List {
         (_, "metadata.ownerReferences") => List::Map(&["uid"]),
         (_, "status.conditions") => List::Map(&["type"]),
         ("services", "spec.ports") => List::Map(&["port", "protocol"]),
+        ("serviceimports", "status.clusters") => List::Map(&["cluster"]),
         ("nodes", "status.addresses") => List::Map(&["type"]),
         ("pods" | "daemonsets", _) => match path {
             "spec.containers" | "spec.initContainers" | "spec.volumes" => List::Map(&["name"]),

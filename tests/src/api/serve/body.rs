@@ -28,6 +28,18 @@ impl Body {
         let (feed, chunks) = mpsc::channel(AHEAD);
         (feed, Self::Stream(chunks))
     }
+
+    /// The first half, after which the connection is cut. A stream stays whole.
+    pub fn halved(self) -> Self {
+        let Self::Whole(Some(bytes)) = self else { return self };
+        let (feed, body) = Self::stream();
+        tokio::spawn(async move {
+            // Its receiver may be gone: then there is nothing to cut.
+            let _ = feed.send(Ok(bytes.slice(..bytes.len() / 2))).await;
+            cut(&feed).await;
+        });
+        body
+    }
 }
 
 /// Ends a stream by an error. What was sent before gets through.

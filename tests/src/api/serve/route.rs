@@ -83,7 +83,7 @@ impl Route {
             rest => (None, rest.to_vec()),
         };
         let [plural, below @ ..] = rest.as_slice() else { return None };
-        let resource = resources::of(group, plural).filter(|found| found.version == version)?;
+        let resource = resources::at(group, version, plural)?;
         if namespace.is_some() && !resource.is_namespaced {
             return None;
         }
@@ -93,7 +93,12 @@ impl Route {
             [name, subresource] => (Some(unescape(name)), *subresource),
             _ => return None,
         };
-        let is_known = subresource.is_empty() || subresource == "status" && resource.has_status;
+        let is_known = match subresource {
+            "" => true,
+            "status" => resource.has_status,
+            "token" => resource.plural == "serviceaccounts",
+            _ => false,
+        };
         // An object with a namespace has one in its path.
         let is_whole = name.is_none() || namespace.is_some() == resource.is_namespaced;
         let subresource = subresource.to_owned();
@@ -101,6 +106,9 @@ impl Route {
     }
 
     pub fn verb(&self, method: &Method, query: &Query) -> Option<Verb> {
+        if self.resource.is_question || self.subresource == "token" {
+            return (method == Method::POST).then_some(Verb::Create);
+        }
         Some(match (method.as_str(), &self.name) {
             ("GET" | "HEAD", _) if query.is("watch") => Verb::Watch,
             ("GET" | "HEAD", Some(_)) => Verb::Get,

@@ -19,12 +19,13 @@ pub(super) enum View {
     Table,
 }
 
-/// Under which resource its objects are kept: both groups of events have the same.
+/// Under which resource its objects are kept: both groups of events have the same, and all versions
+/// of what a CRD defines.
 pub(super) fn stored(resource: &'static Resource) -> &'static Resource {
     if resource.plural == "events" && resource.group.is_empty() {
         return resources::of("events.k8s.io", "events").unwrap_or(resource);
     }
-    resource
+    resource.kept()
 }
 
 impl View {
@@ -129,8 +130,15 @@ fn whole(resource: &'static Resource, object: &Stored) -> Bytes {
 }
 
 fn value(resource: &'static Resource, object: &Stored) -> Value {
-    let value = object.value();
-    if std::ptr::eq(stored(resource), resource) { value } else { events::as_core(value) }
+    let mut value = object.value();
+    if std::ptr::eq(stored(resource), resource) {
+        return value;
+    }
+    if !resource.is_custom {
+        return events::as_core(value);
+    }
+    value["apiVersion"] = json!(resource.api_version());
+    value
 }
 
 fn metadata(value: &Value) -> Value {

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::{Request, Response, body::Incoming};
 use serde_json::{Value, json};
 
 use super::{Call, Server, body::Body, json as answer, view};
 use crate::api::{
+    access::Token,
     failure::{Cause, Failure},
     log::Verb,
     object::{Stored, text},
     patch::Patch,
+    resources::Resource,
     selectors::Selector,
     store::{Preconditions, Writer},
 };
@@ -26,20 +29,18 @@ impl Server {
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Failure> {
         let Call { route, query, verb, view, manager, content_type, .. } = &call;
-        let resource = route.resource;
-        if !std::ptr::eq(view::stored(resource), resource) {
+        let shown = route.resource;
+        let resource = view::stored(shown);
+        if !std::ptr::eq(resource, shown) && !shown.is_custom {
             let why = "this group's events are read only: write them as events.k8s.io/v1";
             return Err(Failure::new(405, "MethodNotAllowed", why));
         }
-        let body = Limited::new(request.into_body(), LARGEST).collect().await;
-        let body = body.map_err(|error| {
-            Failure::new(413, "RequestEntityTooLarge", format!("the body cannot be read: {error}"))
-        })?;
-        let body = body.to_bytes();
+        let body = collected(request).await?;
         let (key, is_dry) = (route.key(), query.get("dryRun") == "All");
         let subresource = route.subresource.as_str();
         let writer = Writer { manager, subresource, is_test: false, is_dry, is_apply: false };
-        let one = |object: &Stored, code| Ok(view.one(self, resource, object, code));
+        let one = |object: &Stored, code| Ok(view.one(self, shown, object, code));
+        let read = |body: &[u8], kind: &str| read(body, kind).map(|value| kept(shown, value));
         match verb {
             Verb::Create => {
                 let value = read(&body, content_type)?;
@@ -54,7 +55,12 @@ impl Server {
                 one(&replaced, 200)
             }
             Verb::Patch => {
-                let patch = patch(&call, &body)?;
+                let patch = match patch(&call, &body)? {
+                    Patch::Apply { body, is_forced } => {
+                        Patch::Apply { body: kept(shown, body), is_forced }
+                    }
+                    other => other,
+                };
                 let is_new = self.store.lock().get(resource, &key).is_none();
                 let patched =
                     self.store.change(|store| store.patch(resource, &key, patch, writer))?;
@@ -83,6 +89,20 @@ impl Server {
         }
     }
 
+    /// A question that is answered and leaves nothing behind.
+    pub(super) async fn question(
+        &self,
+        token: &Token,
+        call: &Call,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Failure> {
+        let body = read(&collected(request).await?, &call.content_type)?;
+        match call.route.subresource.as_str() {
+            "token" => self.token(call, &body),
+            _ => self.review(token, call, body),
+        }
+    }
+
     fn delete_all(
         &self,
         call: &Call,
@@ -90,7 +110,7 @@ impl Server {
         is_dry: bool,
     ) -> Result<Response<Body>, Failure> {
         let Call { route, query, view, .. } = call;
-        let resource = route.resource;
+        let resource = view::stored(route.resource);
         let selector =
             Selector::parse(resource, query.get("labelSelector"), query.get("fieldSelector"))?;
         let gone: Vec<Arc<Stored>> = self.store.change(|store| {
@@ -107,8 +127,30 @@ impl Server {
                 .collect()
         });
         let revision = self.store.lock().revision;
-        Ok(view.list(self, resource, &gone, &json!({"resourceVersion": revision.to_string()})))
+        Ok(view.list(
+            self,
+            route.resource,
+            &gone,
+            &json!({"resourceVersion": revision.to_string()}),
+        ))
     }
+}
+
+async fn collected(request: Request<Incoming>) -> Result<Bytes, Failure> {
+    let body = Limited::new(request.into_body(), LARGEST).collect().await;
+    let body = body.map_err(|error| {
+        Failure::new(413, "RequestEntityTooLarge", format!("the body cannot be read: {error}"))
+    })?;
+    Ok(body.to_bytes())
+}
+
+/// An object in the version in which it is kept. Of another version than that of its path it stays as
+/// it is, and is refused.
+fn kept(shown: &Resource, mut value: Value) -> Value {
+    if text(&value, "/apiVersion") == shown.api_version() {
+        value["apiVersion"] = json!(shown.kept().api_version());
+    }
+    value
 }
 
 /// JSON, or YAML where the content type says so.

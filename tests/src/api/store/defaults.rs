@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::Inner;
 use crate::api::{
+    base64,
     failure::{Cause, Failure},
     object::{child, metadata, text},
     resources::Resource,
@@ -40,6 +41,18 @@ impl Inner {
                     .insert("kubernetes.io/metadata.name".into(), name.into());
                 absent(child(value, "spec"), "finalizers", || json!(["kubernetes"]));
                 absent(child(value, "status"), "phase", || json!("Active"));
+            }
+            ("", "secrets") => {
+                let Some(texts) = value.as_object_mut().and_then(|all| all.remove("stringData"))
+                else {
+                    return Ok(());
+                };
+                let texts = texts.as_object().cloned().unwrap_or_default();
+                let data = child(value, "data");
+                for (name, text) in texts {
+                    let text = base64::standard(text.as_str().unwrap_or_default().as_bytes());
+                    data.insert(name, text.into());
+                }
             }
             ("", "pods") => absent(child(value, "status"), "phase", || json!("Pending")),
             ("discovery.k8s.io", "endpointslices") => {

@@ -2,12 +2,14 @@
 //!
 //! Nothing here knows HTTP. A version of an object never changes; a reader holds no lock.
 
+mod check;
 mod defaults;
 mod kinds;
 mod write;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, hash_map::RandomState},
+    hash::{BuildHasher as _, Hasher as _},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -37,6 +39,8 @@ pub(crate) struct Inner {
     kinds: Vec<Kind>,
     /// Makes uids and generated names.
     serial: u64,
+    /// Makes them others than those of another server.
+    salt: u64,
     validate: Option<Validate>,
     allocated: defaults::Allocated,
 }
@@ -59,7 +63,8 @@ impl Store {
     pub fn new(window: usize, validate: Option<Validate>) -> Self {
         let kinds = resources::ALL.iter().map(|_| Kind::new(window)).collect();
         let allocated = defaults::Allocated::default();
-        let inner = Inner { revision: 1, kinds, serial: 0, validate, allocated };
+        let salt = RandomState::new().build_hasher().finish();
+        let inner = Inner { revision: 1, kinds, serial: 0, salt, validate, allocated };
         Self { inner: Mutex::new(inner), revisions: watch::Sender::new(1) }
     }
 
@@ -128,7 +133,7 @@ impl Inner {
 
     fn check(&self, resource: &Resource, value: &mut serde_json::Value) -> Result<(), Vec<Cause>> {
         match &self.validate {
-            Some(validate) if resource.is_custom => validate(value),
+            Some(validate) if resource.plural == "failoverpolicies" => validate(value),
             _ => Ok(()),
         }
     }
@@ -136,13 +141,14 @@ impl Inner {
     /// A number that is not given twice, scattered.
     fn scattered(&mut self) -> u64 {
         self.serial += 1;
-        let mut mixed = self.serial.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.salt ^ self.serial.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
 
-    fn uid(&mut self) -> String {
+    /// A name that no other object of any server has.
+    pub fn uid(&mut self) -> String {
         let [high, low] = [self.scattered(), self.scattered()];
         format!(
             "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",

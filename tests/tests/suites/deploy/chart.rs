@@ -26,6 +26,7 @@ const PAIRS: &[(&[&str], &str)] = &[
         ],
         "overlays/kind",
     ),
+    (&["multicluster.enabled=true"], "components/clusters"),
     (&["resets=true"], "components/resets"),
     (&["priorityClassName=redirector"], "components/priority-class"),
     (&["seLinuxOptions.type=spc_t"], "components/selinux"),
@@ -40,6 +41,7 @@ fn it_installs_what_kustomize_does_object_by_object() {
         compare(variant, chart, kustomization);
     }
     let all = [
+        "components/clusters",
         "components/network-policy",
         "components/priority-class",
         "components/resets",
@@ -47,6 +49,7 @@ fn it_installs_what_kustomize_does_object_by_object() {
         "components/service-monitor",
     ];
     let values = [
+        "multicluster.enabled=true",
         "priorityClassName=redirector",
         "resets=true",
         "seLinuxOptions.type=spc_t",
@@ -114,6 +117,11 @@ fn values_that_it_does_not_know_are_refused() {
         ("seccompProfile.type=Default", "type"),
         ("appArmorProfile.type=Default", "type"),
         ("seLinuxOptions.tpye=spc_t", "tpye"),
+        ("multicluster.enabled=maybe", "enabled"),
+        ("multicluster.clusterSetIps=false", "clusterSetIps"),
+        ("multicluster.exportCIDRs={10.0.0.1}", "exportCIDRs"),
+        ("multicluster.apiServerPorts={0}", "apiServerPorts"),
+        ("multicluster.replicas=0", "replicas"),
     ] {
         let Some(refusal) = helm_refusal(&[value]) else { return };
         assert!(refusal.contains(said), "{value}: {refusal}");

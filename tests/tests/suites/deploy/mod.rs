@@ -1,7 +1,9 @@
 //! What deploy/ installs: rendered as users do it, decoded strictly, and held against the binary.
 
+mod admission;
 mod arguments;
 mod chart;
+mod clusters;
 mod nodes;
 mod policies;
 mod pressure;

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 /// The ways of installing, by name; a component stands for the base with it.
 pub(super) const VARIANTS: &[&str] = &[
     "base",
+    "components/clusters",
     "components/network-policy",
     "components/priority-class",
     "components/resets",
@@ -99,6 +100,14 @@ pub(super) fn only<'a>(objects: &'a [Value], wanted: &str) -> &'a Value {
     let mut found = objects.iter().filter(|object| kind(object) == wanted);
     let object = found.next().unwrap_or_else(|| panic!("there is no {wanted}"));
     assert!(found.next().is_none(), "there is more than one {wanted}");
+    object
+}
+
+/// The object of a kind and a name.
+pub(super) fn named<'a>(objects: &'a [Value], wanted: &str, of: &str) -> &'a Value {
+    let mut found = objects.iter().filter(|object| kind(object) == wanted && name(object) == of);
+    let object = found.next().unwrap_or_else(|| panic!("there is no {wanted} {of}"));
+    assert!(found.next().is_none(), "there is more than one {wanted} {of}");
     object
 }
 

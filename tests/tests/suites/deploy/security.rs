@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::render::{VARIANTS, containers, helm, kustomize, only, stand_by};
+use super::render::{VARIANTS, containers, helm, kustomize, named, only, stand_by};
 
 const LOADER: &[&str] = &["BPF", "NET_ADMIN", "PERFMON"];
 /// 5.10 counts maps against a limit that only it may raise.
@@ -157,7 +157,7 @@ fn only_the_kubelet_and_monitoring_reach_the_admin_endpoint() {
         "ports": [{"port": 9648, "protocol": "TCP"}],
     }]);
     let check = |variant: &str, objects: &[Value]| {
-        let policy = only(objects, "NetworkPolicy");
+        let policy = named(objects, "NetworkPolicy", "redirector");
         let (spec, pods) = (&policy["spec"], only(objects, "DaemonSet")["spec"].clone());
         assert_eq!(spec["podSelector"], pods["selector"], "{variant}");
         assert_eq!(spec["policyTypes"], json!(["Ingress", "Egress"]), "{variant}");

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::{
     api::{
-        apps::v1::DaemonSet,
+        admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+        apps::v1::{DaemonSet, Deployment},
         core::v1::{Namespace, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
+        policy::v1::PodDisruptionBudget,
         rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
         scheduling::v1::PriorityClass,
     },
@@ -78,6 +80,9 @@ fn so_is_every_object_of_the_chart() {
         "priorityClassName=redirector",
         "serviceMonitor.enabled=true",
         "serviceMonitor.labels.release=prometheus",
+        "multicluster.enabled=true",
+        "multicluster.clusterSetIPs=false",
+        "multicluster.exportCIDRs={10.0.0.0/8}",
     ];
     for values in [&[][..], &all] {
         let Some(objects) = helm(values) else { return };
@@ -170,12 +175,20 @@ fn a_misspelt_field_is_found() {
     assert_eq!(lost, [".spec.template.spec.hostNetwrok"]);
 }
 
-fn decode(variant: &str, object: &Value) {
+pub(super) fn decode(variant: &str, object: &Value) {
     let dropped = match (object["apiVersion"].as_str().unwrap_or_default(), kind(object)) {
         ("v1", "Namespace") => dropped::<Namespace>(object),
         ("v1", "Service") => dropped::<Service>(object),
         ("v1", "ServiceAccount") => dropped::<ServiceAccount>(object),
         ("apps/v1", "DaemonSet") => dropped::<DaemonSet>(object),
+        ("apps/v1", "Deployment") => dropped::<Deployment>(object),
+        ("policy/v1", "PodDisruptionBudget") => dropped::<PodDisruptionBudget>(object),
+        ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy") => {
+            dropped::<ValidatingAdmissionPolicy>(object)
+        }
+        ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding") => {
+            dropped::<ValidatingAdmissionPolicyBinding>(object)
+        }
         ("apiextensions.k8s.io/v1", "CustomResourceDefinition") => {
             dropped::<CustomResourceDefinition>(object)
         }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use redirector_tests::api::{Api, Effect, Fault, Options, Verb, builders::Service};
+use serde_json::json;
 use tokio::time::timeout;
 
-use super::client::{Watch, get, plain, send};
+use super::client::{Watch, get, plain, send, try_call};
 
 const SERVICES: &str = "/api/v1/services";
 
@@ -37,6 +38,28 @@ async fn a_refusing_server_comes_back_on_its_port() {
     assert_eq!(watch.named().await.1, "d", "connections that were there stay");
     api.stop();
     assert_ne!(watch.line().await.expect_err("it was cut"), "end");
+}
+
+#[tokio::test]
+async fn an_answer_may_be_empty_cut_or_missing_although_the_request_was_obeyed() {
+    let api = three();
+    let empty = api.faults().add(Fault::new(Effect::Empty).on(Verb::List));
+    assert_eq!(get(&api, SERVICES).await.good()["items"], json!([]));
+    api.faults().remove(empty);
+    let half = api.faults().add(Fault::new(Effect::Half).of("services").after(1));
+    get(&api, SERVICES).await.good();
+    try_call(&api, "GET", SERVICES, &[], "").await.expect_err("the rest is missing");
+    api.faults().remove(half);
+
+    let deaf = Fault::new(Effect::Deaf).on_writes().by("admin");
+    api.faults().add(deaf);
+    let body = json!({"metadata": {"name": "d"}, "spec": {"ports": [{"port": 80}]}}).to_string();
+    let path = "/api/v1/namespaces/default/services";
+    let made = timeout(Duration::from_millis(300), send(&api, "POST", path, &[], &body)).await;
+    assert!(made.is_err(), "{made:?}");
+    assert!(api.get("services", "default", "d").is_some());
+    api.faults().clear();
+    assert_eq!(get(&api, SERVICES).await.good()["items"].as_array().map(Vec::len), Some(4));
 }
 
 #[tokio::test]

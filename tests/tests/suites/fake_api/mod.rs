@@ -1,6 +1,7 @@
 //! The fake API server is what it says: each of its semantics, asked by a plain client, and kubectl.
 
 mod access;
+mod accounts;
 mod apply;
 mod client;
 mod faults;
@@ -11,4 +12,5 @@ mod objects;
 mod patches;
 mod real;
 mod tls;
+mod versions;
 mod watches;

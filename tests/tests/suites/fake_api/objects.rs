@@ -69,6 +69,26 @@ async fn what_is_wrong_is_refused_as_the_real_server_does() {
     let labels = json!({"metadata": {"name": "x", "labels": {"a": 1}}});
     let invalid = post(SERVICES, &labels).await.refused(422, "Invalid");
     assert_eq!(invalid["details"]["causes"][0]["field"], "metadata.labels");
+    let long = "x".repeat(64);
+    for label in [long.as_str(), "-a", "a b", "a/b"] {
+        let labels = json!({"metadata": {"name": "x", "labels": {"a": label}}});
+        post(SERVICES, &labels).await.refused(422, "Invalid");
+    }
+    let slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
+    let slice = |endpoint: Value, owner: Value| {
+        json!({"metadata": {"name": "x", "ownerReferences": [owner]}, "addressType": "IPv4",
+            "endpoints": [endpoint]})
+    };
+    let (endpoint, owner) = (
+        json!({"addresses": ["10.0.0.1"]}),
+        json!({"apiVersion": "v1", "kind": "Service", "name": "one", "uid": "u"}),
+    );
+    post(slices, &slice(json!({"addresses": []}), owner.clone())).await.refused(422, "Invalid");
+    post(slices, &slice(endpoint.clone(), json!({"uid": "u"}))).await.refused(422, "Invalid");
+    let mut kept = post(slices, &slice(endpoint, owner)).await.good();
+    kept["addressType"] = json!("IPv6");
+    let path = format!("{slices}/x");
+    call(&api, "PUT", &path, &kept).await.refused(422, "Invalid");
     let port = json!({"metadata": {"name": "x"}, "spec": {"ports": [{"port": 0}]}});
     post(SERVICES, &port).await.refused(422, "Invalid");
     call(&api, "PUT", SERVICES, &named("x")).await.refused(405, "MethodNotAllowed");
@@ -169,8 +189,7 @@ async fn deletions_obey_preconditions_finalizers_and_owners() {
     call(&api, "DELETE", &path, &bad).await.refused(422, "Invalid");
 
     let mut slice = Value::from(EndpointSlice::new("default", "one-a", "one"));
-    slice["metadata"]["ownerReferences"] =
-        json!([{"uid": service["metadata"]["uid"], "name": "one", "kind": "Service"}]);
+    slice["metadata"]["ownerReferences"] = json!([{"uid": service["metadata"]["uid"], "name": "one", "kind": "Service", "apiVersion": "v1"}]);
     api.put(slice).expect("a slice");
     let held = json!({"metadata": {"finalizers": ["test/hold"]}});
     api.patch("services", "default", "one", held).expect("a finalizer");

@@ -25,6 +25,8 @@ const CHANGED: &[&str] = &[
     "DaemonSet redirector: spec.template.spec.containers.1",
     // The Lease belongs to the DaemonSet.
     "Role redirector: rules.1.verbs.2",
+    // Agents read RemoteClusters.
+    "ClusterRole redirector: rules.2.resources.1",
 ];
 
 /// An object is valid under both or under neither, and completed alike: they differ in texts alone.

@@ -37,6 +37,10 @@ fn places_by_name_must_all_fit_and_without_a_cluster_a_backend_is_in_the_nodes_o
         (&[], &[], &["west", "east"], &["0: 2 4"]),
         (&[], &[], &[], &["0: 1 3"]),
         (&["a"], &["eu"], &["west"], &[]),
+        (&[], &[], &["*"], &["0: 2 4"]),
+        (&[], &[], &["*", "home"], &["0: 1 2 3 4"]),
+        (&["a"], &[], &["*"], &["0: 2"]),
+        (&[], &["eu"], &["*"], &[]),
     ] {
         let named = Members::Named {
             zones: zones.iter().map(|name| Arc::from(*name)).collect(),
@@ -63,6 +67,31 @@ fn another_services_backends_are_taken_wherever_they_are_and_once() {
         let service = with_rules(service("s", &own), rules);
         let wanted: Vec<&str> = wanted.into_iter().filter(|tier| !tier.is_empty()).collect();
         assert_eq!(placed(&service, std::slice::from_ref(&backup)), wanted);
+    }
+}
+
+#[test]
+fn of_another_service_only_what_is_in_the_clusters_that_are_named() {
+    let exported = service(
+        "dr",
+        &[("6", "- - - -"), ("7", "- - - home"), ("8", "- - - west"), ("9", "- - - east")],
+    );
+    for (clusters, wanted) in [
+        (&["west"][..], "0: 8"),
+        (&["west", "east"], "0: 8 9"),
+        (&["*"], "0: 8 9"),
+        (&["home"], "0: 6 7"),
+        (&["south"], ""),
+    ] {
+        let members = Members::Exported {
+            service: ServiceRef("dr".into()),
+            clusters: clusters.iter().map(|name| Arc::from(*name)).collect(),
+        };
+        let rules = vec![TierRule { name: "dr".into(), members }, within("own", Place::Remote)];
+        let service = with_rules(service("s", &[("1", "- - - west")]), rules);
+        let wanted: Vec<&str> =
+            [wanted, "1: 1"].into_iter().filter(|tier| !tier.is_empty()).collect();
+        assert_eq!(placed(&service, std::slice::from_ref(&exported)), wanted, "{clusters:?}");
     }
 }
 

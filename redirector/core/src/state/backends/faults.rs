@@ -22,6 +22,8 @@ pub(in crate::state) struct BackendState {
 pub(super) struct BackendFaults {
     /// Whether it is out because its node is silent.
     pub(super) is_node_silent: bool,
+    /// Whether it is out because its cluster is silent.
+    pub(super) is_cluster_silent: bool,
     /// What the kernel saw that is no verdict, by its byte.
     pub(super) questions: BTreeMap<HealthByte, Question>,
     /// The ejection because its connects failed, and a probe too.
@@ -132,8 +134,9 @@ impl BackendState {
             let is_believed = faults.questions.get(&byte).is_some_and(|it| it.is_believed);
             if is_verdict || is_believed { HealthWord::CONFIRMED } else { 0 }
         };
+        let is_silent = faults.is_node_silent || faults.is_cluster_silent;
         HealthWord::new(0)
-            .with(HealthByte::Prober, (is_ejected || faults.is_node_silent).into())
+            .with(HealthByte::Prober, (is_ejected || is_silent).into())
             .with(HealthByte::Passive, confirmed(faults.passive.is_some(), HealthByte::Passive))
             .with(HealthByte::Listener, confirmed(faults.is_unheard, HealthByte::Listener))
     }
@@ -180,6 +183,11 @@ impl BackendState {
     /// Whether it is out because its node is silent.
     pub(in crate::state) fn is_node_silent(&self) -> bool {
         self.faults.as_ref().is_some_and(|faults| faults.is_node_silent)
+    }
+
+    /// Whether it is out because its cluster is silent.
+    pub(in crate::state) fn is_cluster_silent(&self) -> bool {
+        self.faults.as_ref().is_some_and(|faults| faults.is_cluster_silent)
     }
 
     fn passive(&self) -> Option<&Passive> {

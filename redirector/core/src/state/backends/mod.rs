@@ -7,6 +7,7 @@ mod faults;
 mod passive;
 mod probed;
 mod resets;
+mod resting;
 mod restored;
 mod suspicion;
 mod verdicts;
@@ -16,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use redirector_common::HealthWord;
 
 use self::faults::BackendFaults;
-pub(super) use self::faults::BackendState;
+pub(super) use self::{faults::BackendState, probed::rank_of};
 use crate::{
     health::Health,
     input::Moment,
@@ -204,6 +205,18 @@ impl Backends {
     /// Whether a backend is out because its node is silent, from now on.
     pub(super) fn set_node_silent(&mut self, backend: &BackendRef, is_silent: bool) {
         self.change(backend, |faults| faults.is_node_silent = is_silent);
+    }
+
+    /// Whether a backend is out because its cluster is silent, from now on.
+    pub(super) fn set_cluster_silent(&mut self, backend: &BackendRef, is_silent: bool) {
+        self.change(backend, |faults| faults.is_cluster_silent = is_silent);
+    }
+
+    /// What its probes have shown is this.
+    pub(super) fn set_health(&mut self, backend: &BackendRef, shown: Health) {
+        if let Some(health) = self.health(backend) {
+            *health = shown;
+        }
     }
 
     /// Asks for a probe at once.

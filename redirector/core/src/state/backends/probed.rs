@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
-use super::{Backends, Use, faults::BackendState, is_probed};
+use super::{Backends, Use, faults::BackendState, is_probed, resting::Resting};
 use crate::{
     health::{TRIAL, strictest},
-    input::{Moment, Network, ProbeOrder},
-    service::{BackendRef, Protocol, Service, ServiceRef},
+    input::{AtRest, Moment, Network, ProbeOrder},
+    service::{BackendRef, Probe, Protocol, Service, ServiceRef},
     state::State,
 };
 
@@ -25,14 +25,17 @@ const USED: Duration = Duration::from_mins(5);
 impl State {
     /// Which backends should be probed, and how: strictest where services share one. In order:
     ///
-    /// 1. All backends of a service that has at most 16 of them; else those of this node (the
+    /// 1. All backends of a service that has at most 16 of them beside those at rest; else those of this node (the
     ///    kernel learns which process serves one from a connection that it accepts, and then sees
     ///    its end), those that sockets of this node used in the last 5 minutes, and one of each
     ///    tier, another one from each node. Once these are 2,048, only of services that sockets of
-    ///    this node use. The others come owner after owner, of each those with a policy first.
+    ///    this node use. The others come owner after owner, of each those with a policy first. Of those
+    ///    in other clusters, see [`resting`](super::resting).
     /// 2. Those with a veto that is not an operator's, and those of which the kernel has seen
     ///    something, though no service configures a probe.
     /// 3. When no other node seems to answer: a few backends that should.
+    /// 4. Of a cluster that is silent, or seems to be, some in turn. While none of it answers, none but
+    ///    these.
     #[must_use]
     pub fn probes(&self) -> BTreeMap<BackendRef, ProbeOrder> {
         self.with_doubted(self.regular_probes())
@@ -44,20 +47,35 @@ impl State {
     pub fn regular_probes(&self) -> BTreeMap<BackendRef, ProbeOrder> {
         let mut probes: BTreeMap<BackendRef, ProbeOrder> = BTreeMap::new();
         let mut owners = Owners { backends: &self.backends, shared: BTreeMap::new() };
+        let mut order = |backend: BackendRef, probe: &Probe, rest: Option<AtRest>| {
+            let ordered = probes.entry(backend).and_modify(|other: &mut ProbeOrder| {
+                other.probe = strictest(&other.probe, probe);
+                if rest.is_none() {
+                    other.rest = None;
+                }
+            });
+            ordered.or_insert_with(|| ProbeOrder {
+                probe: probe.clone(),
+                owners: owners.of(&backend),
+                urgency: 0,
+                rest,
+            });
+        };
+        let mut asked: BTreeSet<BackendRef> = BTreeSet::new();
+        let mut resting = Resting::default();
         for (is_used, service) in self.asking() {
             let Some(probe) = &service.policy.probe else { continue };
-            if !is_used && probes.len() >= MANY {
+            let is_full = !is_used && asked.len() >= MANY;
+            if is_full && !self.clusters.is_any_used() {
                 break;
             }
-            for backend in self.probed_for(service) {
-                probes
-                    .entry(backend)
-                    .and_modify(|other| other.probe = strictest(&other.probe, probe))
-                    .or_insert_with(|| ProbeOrder {
-                        probe: probe.clone(),
-                        owners: owners.of(&backend),
-                        urgency: 0,
-                    });
+            let at_rest = self.at_rest(service);
+            for backend in self.probed_for(service, &at_rest).into_iter().filter(|_| !is_full) {
+                asked.insert(backend);
+                order(backend, probe, None);
+            }
+            for (backend, rest) in resting.admit(at_rest) {
+                order(backend, probe, Some(rest));
             }
         }
         probes
@@ -70,9 +88,14 @@ impl State {
         mut probes: BTreeMap<BackendRef, ProbeOrder>,
     ) -> BTreeMap<BackendRef, ProbeOrder> {
         let mut owners = Owners { backends: &self.backends, shared: BTreeMap::new() };
+        for backend in self.clusters.left_alone() {
+            probes.remove(backend);
+        }
         let doubted = self.tables.objections.keys().chain(self.backends.suspected.keys());
         for backend in doubted.filter(|backend| is_probed(backend)) {
-            if self.backends.get(backend).is_some_and(BackendState::is_doubted) {
+            if self.backends.get(backend).is_some_and(BackendState::is_doubted)
+                && !self.clusters.is_left_alone(backend)
+            {
                 let urgency = self.backends.faults(backend).map_or(0, |faults| faults.urgency);
                 probes.insert(*backend, self.order(backend, owners.of(backend), urgency));
             }
@@ -80,6 +103,11 @@ impl State {
         let (witnesses, urgency) = self.nodes.witnesses();
         for backend in witnesses.iter().filter(|backend| self.backends.is_listed(backend)) {
             probes.insert(*backend, self.order(backend, owners.of(backend), urgency));
+        }
+        for (backend, urgency) in self.clusters.asked() {
+            let mut order = self.order(backend, owners.of(backend), urgency);
+            order.probe.timeout_ms = order.probe.timeout_ms.min(TRIAL.timeout_ms);
+            probes.insert(*backend, order);
         }
         probes
     }
@@ -117,12 +145,17 @@ impl State {
 
     /// A probe as the backend's services configure it, or [`TRIAL`] if none does.
     fn order(&self, backend: &BackendRef, owners: Arc<[Arc<str>]>, urgency: u32) -> ProbeOrder {
-        ProbeOrder { probe: self.probe(backend).unwrap_or(TRIAL), owners, urgency }
+        ProbeOrder { probe: self.probe(backend).unwrap_or(TRIAL), owners, urgency, rest: None }
     }
 
-    /// Backends of a service with a probe that are probed because of it.
-    fn probed_for(&self, service: &Service) -> BTreeSet<BackendRef> {
-        if service.backends.len() <= SMALL {
+    /// Backends of a service with a probe that are probed because of it, beside those at rest.
+    fn probed_for(
+        &self,
+        service: &Service,
+        at_rest: &BTreeMap<BackendRef, AtRest>,
+    ) -> BTreeSet<BackendRef> {
+        let is_probed = |it: &BackendRef| is_probed(it) && !at_rest.contains_key(it);
+        if service.backends.len() - at_rest.len() <= SMALL {
             return service.backend_refs().filter(is_probed).collect();
         }
         let is_used = |backend: &BackendRef| self.backends.used.contains_key(backend);
@@ -159,6 +192,11 @@ impl Backends {
     /// Whether sockets in a network of the system use a backend.
     pub(in crate::state) fn is_used_by_system(&self, backend: &BackendRef) -> bool {
         self.used.get(backend).is_some_and(|used| used.from_system.is_some())
+    }
+
+    /// Whether sockets of this node use a backend.
+    pub(in crate::state) fn is_used(&self, backend: &BackendRef) -> bool {
+        self.used.contains_key(backend)
     }
 
     /// Backends that sockets of this node use.
@@ -200,7 +238,7 @@ impl Owners<'_> {
 }
 
 /// A number that is different for each node and backend, and the same every time.
-fn rank_of(node: &str, backend: &BackendRef) -> u64 {
+pub(in crate::state) fn rank_of(node: &str, backend: &BackendRef) -> u64 {
     let address = match backend.address {
         std::net::IpAddr::V4(four) => four.to_ipv6_mapped().octets(),
         std::net::IpAddr::V6(six) => six.octets(),

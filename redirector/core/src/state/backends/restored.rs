@@ -114,6 +114,9 @@ impl State {
         if found.byte(HealthByte::Prober) == 0 {
             return;
         }
+        if self.is_left_to_cluster(backend) {
+            return;
+        }
         if is_probed {
             if let Some(health) = self.backends.health(backend) {
                 *health = Health::EJECTED;

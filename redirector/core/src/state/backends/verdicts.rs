@@ -60,6 +60,7 @@ impl State {
     fn answered(&mut self, backend: &BackendRef) {
         let healthy = self.probe(backend).map_or(1, |probe| probe.healthy);
         self.node_answers(backend);
+        self.cluster_answers(backend);
         let Some(health) = self.backends.health(backend) else { return };
         let is_readmitted = health.succeeded(healthy);
         if self.backends.faults(backend).is_none() && !is_readmitted {
@@ -73,14 +74,17 @@ impl State {
     }
 
     fn unanswered(&mut self, backend: &BackendRef, failure: &ProbeFailure) {
-        let is_suspect = self.nodes.is_suspect();
+        // While all are out its own failures add nothing: the way back would take longer by them.
+        let is_excused = self.nodes.is_suspect() || self.clusters.is_left_alone(backend);
         let unhealthy = self.probe(backend).map(|probe| probe.unhealthy);
         let Some(health) = self.backends.health(backend) else { return };
-        let is_ejected = health.failed(failure, unhealthy.filter(|_| !is_suspect));
+        let is_ejected = health.failed(failure, unhealthy.filter(|_| !is_excused));
         let has_answered = health.has_answered();
-        if has_answered && *failure == ProbeFailure::TimedOut {
+        let is_silence = *failure == ProbeFailure::TimedOut;
+        if has_answered && is_silence {
             self.node_fails(backend);
         }
+        self.cluster_fails(backend, is_silence);
         if is_ejected {
             self.eject(backend, HealthByte::Prober, failure.to_string().into());
         }
@@ -114,13 +118,15 @@ impl State {
             self.pass_for(&backend);
         }
         self.suspect();
+        self.clusters_pass();
         self.backends.forget_unused(self.now);
     }
 
     /// When [`verdicts_pass`](Self::verdicts_pass) has something to do next.
     pub(in crate::state) fn verdicts_deadline(&self) -> Option<Moment> {
         let first = self.backends.first_due().map(|(at, _)| at);
-        first.into_iter().chain(self.nodes.deadline()).chain(self.backends.unused_at()).min()
+        let others = [self.nodes.deadline(), self.clusters.deadline(), self.backends.unused_at()];
+        first.into_iter().chain(others.into_iter().flatten()).min()
     }
 
     /// Every byte of probes and the kernel, computed anew.
@@ -145,15 +151,21 @@ impl State {
 
     /// `by` objects no longer, unless for another reason.
     pub(in crate::state) fn readmit(&mut self, backend: &BackendRef, by: HealthByte) {
-        let word = self.backends.get(backend).map(BackendState::word).unwrap_or_default();
-        if word.byte(by) != 0 {
-            return;
-        }
-        self.backends.change(backend, |faults| faults.is_reset &= !word.is_usable());
-        if self.clear_veto(backend, by) {
+        if self.lift(backend, by) {
             self.happened.push(Transition::Readmitted { backend: *backend, by });
             self.recompile_users_of(&[*backend]);
         }
+    }
+
+    /// As [`readmit`](Self::readmit), without a word. Returns whether `by` did object; the caller
+    /// recompiles the users.
+    pub(in crate::state) fn lift(&mut self, backend: &BackendRef, by: HealthByte) -> bool {
+        let word = self.backends.get(backend).map(BackendState::word).unwrap_or_default();
+        if word.byte(by) != 0 {
+            return false;
+        }
+        self.backends.change(backend, |faults| faults.is_reset &= !word.is_usable());
+        self.clear_veto(backend, by)
     }
 
     /// Sets a veto. Returns whether there was none by that byte. The caller recompiles the users.

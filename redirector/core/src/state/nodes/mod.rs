@@ -103,8 +103,14 @@ impl Nodes {
         (self.witnesses.as_deref().unwrap_or_default(), self.urgency)
     }
 
+    /// How many nodes of the own cluster are known, as long as any must be: those with backends.
+    pub(super) fn count_own(&self) -> usize {
+        let own = |index: &Index| index.on.keys().filter(|node| node.cluster.is_none()).count();
+        self.index.as_ref().map_or(0, own)
+    }
+
     /// The node of a backend, if it is known.
-    fn of(&self, backend: &BackendRef) -> Option<&NodeRef> {
+    pub(super) fn of(&self, backend: &BackendRef) -> Option<&NodeRef> {
         self.index.as_ref()?.of.get(backend)
     }
 

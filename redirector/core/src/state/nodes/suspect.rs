@@ -5,9 +5,10 @@
 //! ([`ServiceRef::owner`]) can have silent backends on as many nodes as it likes, so those alone
 //! are only a reason to ask others.
 //!
-//! When two or more other nodes have not answered, and no other node has answered a probe since,
-//! backends that should be well, of as many owners as there are, are asked after half of
-//! [`SUSPECT_WINDOW`]; after all of it this node is suspect. While it is, no probe ejects or confirms
+//! When two or more other nodes have not answered, one of the own cluster among them, and no other node
+//! has answered a probe since, backends that should be well, of as many owners as there are and of the
+//! own cluster first, are asked after half of [`SUSPECT_WINDOW`]; after all of it this node is suspect.
+//! That other clusters are silent says nothing of this node: they are far, and end as a whole. While it is, no probe ejects or confirms
 //! anything. The first answer ends it, and so does a connect from a network of the system.
 
 use std::{collections::BTreeSet, time::Duration};
@@ -38,7 +39,9 @@ const MIN_SILENT_NODES: usize = 2;
 impl Nodes {
     /// When the window ends, or half of it.
     pub(in crate::state) fn deadline(&self) -> Option<Moment> {
-        let since = self.since.filter(|_| self.unanswering.len() >= MIN_SILENT_NODES)?;
+        let is_near = self.unanswering.iter().any(|node| node.cluster.is_none());
+        let is_enough = is_near && self.unanswering.len() >= MIN_SILENT_NODES;
+        let since = self.since.filter(|_| is_enough)?;
         let half = SUSPECT_WINDOW / 2;
         let window = if self.witnesses.is_none() { half } else { SUSPECT_WINDOW };
         (!self.is_suspect).then(|| since.after(window))
@@ -108,7 +111,10 @@ impl State {
             node.is_some_and(|node| !self.nodes.unanswering.contains(&node))
         };
         let is_reached = |backend: &&BackendRef| self.backends.is_used_by_system(backend);
+        let is_far = |backend: &BackendRef| self.clusters.is_abroad(backend);
         let used = self.backends.used().filter(is_reached).filter(is_fit).filter(is_elsewhere);
+        let (far, near): (Vec<&BackendRef>, Vec<&BackendRef>) = used.partition(|it| is_far(it));
+        let used = near.into_iter().chain(far);
         let mut witnesses: Vec<BackendRef> = used.take(WITNESSES).copied().collect();
         let users = witnesses.iter().flat_map(|backend| self.backends.users(backend));
         let mut owners: BTreeSet<&str> = users.map(ServiceRef::owner).collect();
@@ -118,8 +124,11 @@ impl State {
                 && self.backends.get(backend).is_some_and(BackendState::is_well)
         };
         let one_of = |service: &Service| {
-            let listed = service.backends.iter().take(LOOKED_AT);
-            listed.map(|listed| &listed.backend).find(is_well).copied()
+            let listed = || {
+                let listed = service.backends.iter().take(LOOKED_AT);
+                listed.map(|listed| &listed.backend).filter(is_well)
+            };
+            listed().find(|backend| !is_far(backend)).or_else(|| listed().next()).copied()
         };
         for service in self.services() {
             if owners.len() >= OWNERS {

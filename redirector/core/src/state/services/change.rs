@@ -168,7 +168,9 @@ impl State {
         let mut stale: BTreeMap<ServiceRef, Option<Rerouter>> =
             services.keys().cloned().zip(wanted).collect();
         services.values().for_each(|service| self.nodes.put(service));
+        let silenced = self.relist_clusters(earlier.values(), services.values());
         self.services.insert(services);
+        self.reask_clusters();
         for name in gone {
             self.services.refused.remove(name);
             self.failback.forget(name);
@@ -178,7 +180,7 @@ impl State {
             }
         }
         self.reset_gone(lost);
-        let mut redrained = Vec::new();
+        let mut redrained = silenced;
         for name in &names {
             let before: Vec<BackendRef> =
                 earlier.get(name).into_iter().flat_map(Service::backend_refs).collect();

@@ -9,7 +9,7 @@ pub(super) use ledger::{Job, Ledger, Outcome};
 use redirector_common::HealthByte;
 use redirector_core::{
     Transition,
-    input::{Rerouter, Verb},
+    input::{ClusterEvent, Rerouter, Verb},
     service::ServiceRef,
 };
 pub(super) use write::write;
@@ -50,6 +50,7 @@ pub struct EventReport {
 /// In order:
 /// - what discovery withdraws or brings back has none, since each rolling update does both;
 /// - what an operator's drain does to single backends has none, since the drain has;
+/// - what the importer says of another cluster has none, since it says so itself, once;
 /// - steps of a ramp have none, since the fail-back has;
 /// - what a policy reroutes is `Rerouted`, a `Warning` only if it is to no tier; a tier of the same
 ///   number has none, since it only is called otherwise now;
@@ -109,12 +110,30 @@ pub fn event_of(transition: &Transition) -> Option<EventReport> {
             let note = "backends answer this node again".to_owned();
             Some(normal(Regarding::Node, "NodeTrusted", "Trust", note))
         }
+        Transition::Cluster { cluster, event } => of_cluster(cluster, *event),
         Transition::Ramped { .. } => None,
         Transition::Ordered(verb) => ordered(verb),
         Transition::Rejected { object, why } => {
             let template = "not accepted; the last good version stays in force".to_owned();
             let note = format!("{template}: {why}");
             Some(warning(regarding(object)?, "Rejected", "Reject", template, Some(note)))
+        }
+    }
+}
+
+/// What this node sees of another cluster.
+fn of_cluster(cluster: &str, event: ClusterEvent) -> Option<EventReport> {
+    match event {
+        ClusterEvent::Silent { .. } | ClusterEvent::Lost { .. } | ClusterEvent::Live => None,
+        ClusterEvent::Unreachable { is_told: _, out } => {
+            let template = format!("cluster {cluster} does not answer this node");
+            let note = format!("{template}: none of its {out} backends gets connections");
+            let reason = "ClusterUnreachable";
+            Some(warning(Regarding::Node, reason, "EjectCluster", template, Some(note)))
+        }
+        ClusterEvent::Reachable => {
+            let note = format!("cluster {cluster} answers this node again");
+            Some(normal(Regarding::Node, "ClusterReachable", "ReadmitCluster", note))
         }
     }
 }

@@ -74,7 +74,9 @@ impl Schedule {
             if matches!(state.phase, ProbePhase::Resting) {
                 self.timers.remove(&(state.next, *other));
                 state.next = state.next.min(now + state.interval().mul_f64(random()));
-                self.timers.insert((state.next, *other));
+                if state.rest.is_none() {
+                    self.timers.insert((state.next, *other));
+                }
             }
         }
     }

@@ -2,11 +2,13 @@
 //!
 //! A backend is due every interval, with jitter, and at once when that is urgent; an urgent probe
 //! leaves the interval as it is. What is due begins when there is a [place](places) for one of
-//! the backend's owners, which take [turns](turns). A backend fails when its last two probes have.
+//! the backend's owners, which take [turns](turns). A backend fails when its last two probes have. Of
+//! other clusters those that nothing depends on share [few probes](resting).
 
 mod backoff;
 mod owners;
 mod places;
+mod resting;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -18,7 +20,7 @@ use std::{
 };
 
 use redirector_core::{
-    input::ProbeOrder,
+    input::{AtRest, ProbeOrder},
     service::{BackendRef, Probe, Protocol},
 };
 use tokio::time::Instant;
@@ -26,6 +28,7 @@ use tokio::time::Instant;
 use self::{
     owners::Owned,
     places::{Kind, Owner, Place, Places},
+    resting::Resting,
     turns::{Due, Turns},
 };
 
@@ -39,8 +42,11 @@ const MIN_FAILURES: u32 = 2;
 pub(super) struct Schedule {
     backends: BTreeMap<BackendRef, BackendState>,
     owners: BTreeMap<Owner, Owned>,
-    /// When those that rest are due.
+    /// When those that rest are due, but for those that share a cluster's probes.
     timers: BTreeSet<(Instant, BackendRef)>,
+    /// Those that do, by cluster, and how many they get in a second.
+    resting: BTreeMap<Arc<str>, Resting>,
+    remote_probes: u32,
     places: Places,
     /// Backends that wait for a place, by its [`Kind`]; an urgent one also for one of the others.
     turns: [Turns; 3],
@@ -62,6 +68,8 @@ struct BackendState {
     failures: u32,
     /// Since when every probe has failed, or since something made it worth asking.
     failing_since: Option<Instant>,
+    /// Whether it shares the probes of its cluster.
+    rest: Option<AtRest>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +120,8 @@ impl Schedule {
             backends: BTreeMap::new(),
             owners: BTreeMap::new(),
             timers: BTreeSet::new(),
+            resting: BTreeMap::new(),
+            remote_probes: 1,
             places: Places::new(at_once),
             turns: Default::default(),
             is_failing_next: false,
@@ -155,6 +165,7 @@ impl Schedule {
             if *state.owners != *order.owners {
                 self.change_hands(backend, &order.owners, now);
             }
+            self.set_rest(backend, order.rest.as_ref(), now, &mut random);
             if is_urgent {
                 self.hurry(backend, now);
             }
@@ -170,6 +181,7 @@ impl Schedule {
             self.timers.pop_first();
             self.wait(&backend, Due { is_routine: true, since: at, backend });
         }
+        self.take_turns(now);
         let kinds = match self.is_failing_next {
             true => [Kind::Failing, Kind::Ordinary, Kind::Urgent],
             false => [Kind::Ordinary, Kind::Failing, Kind::Urgent],
@@ -227,9 +239,13 @@ impl Schedule {
             }
             None => {}
         }
+        if answered == Some(false) {
+            self.ask_again(&backend);
+        }
         let jitter = 0.9 + 0.2 * random();
-        let planned = since + self.interval(&backend, now).mul_f64(jitter);
+        let interval = self.interval(&backend, now);
         let Some(state) = self.backends.get_mut(&backend) else { return };
+        let planned = since + state.pause(interval).mul_f64(jitter);
         state.next = if is_scheduled { planned } else { state.next.min(planned) };
         if again {
             self.wait(&backend, Due { is_routine: false, since: now, backend });
@@ -241,7 +257,7 @@ impl Schedule {
 
     /// When [`begin`](Self::begin) is to be called again, if no probe ends before.
     pub fn deadline(&self) -> Option<Instant> {
-        self.timers.first().map(|(at, _)| *at)
+        self.timers.first().map(|(at, _)| *at).into_iter().chain(self.next_turn()).min()
     }
 
     fn next_of(&mut self, kind: Kind) -> Option<(Owner, Due)> {
@@ -283,6 +299,7 @@ impl Schedule {
             next: now,
             failures: 0,
             failing_since: None,
+            rest: None,
         };
         let spread = state.interval().min(SPREAD).mul_f64(random());
         self.backends.insert(backend, state);
@@ -292,20 +309,27 @@ impl Schedule {
         } else {
             self.wait(&backend, Due { is_routine: false, since: now, backend });
         }
+        self.set_rest(&backend, order.rest.as_ref(), now, random);
     }
 
     fn rest(&mut self, backend: &BackendRef, until: Instant) {
         if let Some(state) = self.backends.get_mut(backend) {
             state.next = until;
             state.phase = ProbePhase::Resting;
-            self.timers.insert((until, *backend));
+            if state.rest.is_none() {
+                self.timers.insert((until, *backend));
+            }
         }
     }
 
     fn forget(&mut self, backend: &BackendRef) -> Option<BackendState> {
         self.dequeue(backend);
         self.disown(backend);
-        self.backends.remove(backend)
+        let state = self.backends.remove(backend)?;
+        if let Some(rest) = &state.rest {
+            self.leave_rest(backend, rest);
+        }
+        Some(state)
     }
 
     /// Queues a backend that is in no queue.

@@ -2,6 +2,7 @@
 
 mod backoff;
 mod fairness;
+mod resting;
 mod simulation;
 mod urgency;
 

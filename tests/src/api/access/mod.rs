@@ -1,8 +1,14 @@
 //! Who may do what: bearer tokens, and rules as RBAC has them.
 
-use serde::Deserialize;
+mod issued;
+mod rbac;
+
+use serde::{Deserialize, Serialize};
 
 use super::{failure::Failure, log::Verb, resources::Resource};
+
+pub(super) use issued::{Issued, Life};
+pub(super) use rbac::rules_of;
 
 /// A bearer token and whose it is.
 #[derive(Debug, Clone)]
@@ -11,26 +17,44 @@ pub struct Token {
     pub token: String,
     /// `system:serviceaccount:redirector:agent`.
     pub user: String,
-    /// What it may do; without, everything.
-    pub rules: Option<Vec<Rule>>,
+    /// What it may do.
+    pub rights: Rights,
+}
+
+/// What a user may do.
+#[derive(Debug, Clone)]
+pub enum Rights {
+    /// Everything.
+    All,
+    /// What these rules say.
+    Rules(Vec<Rule>),
+    /// What the roles say that are bound to it in the server.
+    Bound,
 }
 
 impl Token {
     /// A token that may do everything.
     #[must_use]
     pub fn administrator(token: &str, user: &str) -> Self {
-        Self { token: token.to_owned(), user: user.to_owned(), rules: None }
+        Self { token: token.to_owned(), user: user.to_owned(), rights: Rights::All }
     }
 
     /// A token that may do what these rules say.
     #[must_use]
     pub fn limited(token: &str, user: &str, rules: Vec<Rule>) -> Self {
-        Self { rules: Some(rules), ..Self::administrator(token, user) }
+        Self { rights: Rights::Rules(rules), ..Self::administrator(token, user) }
+    }
+
+    /// A token that may do what the server's Roles and ClusterRoles say of its user, as they are
+    /// when it comes.
+    #[must_use]
+    pub fn bound(token: &str, user: &str) -> Self {
+        Self { rights: Rights::Bound, ..Self::administrator(token, user) }
     }
 }
 
 /// One rule of a ClusterRole or a Role.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Rule {
     /// `""` is the core, `*` all.
@@ -40,11 +64,13 @@ pub struct Rule {
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`, `*`.
     pub verbs: Vec<String>,
     /// Only objects of these names; empty for all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resource_names: Vec<String>,
     /// Paths that are no resources; ignored, everybody may read those.
-    #[serde(rename = "nonResourceURLs")]
+    #[serde(rename = "nonResourceURLs", skip_serializing_if = "Vec::is_empty")]
     pub non_resource_urls: Vec<String>,
     /// The only namespace it is for: that of the Role's binding. No field of the API object.
+    #[serde(skip)]
     pub namespace: Option<String>,
 }
 
@@ -65,14 +91,14 @@ impl Rule {
         role.rules
     }
 
-    fn allows(&self, ask: &Ask<'_>) -> bool {
+    pub(super) fn allows(&self, ask: &Ask<'_>) -> bool {
         let has = |list: &[String], wanted: &str| {
             list.iter().any(|allowed| allowed == "*" || allowed == wanted)
         };
         let resource = ask.resource_name();
         let is_named = self.resource_names.is_empty()
             || ask.name.is_some_and(|name| self.resource_names.iter().any(|one| one == name));
-        has(&self.api_groups, ask.resource.group)
+        has(&self.api_groups, ask.group)
             && has(&self.resources, &resource)
             && has(&self.verbs, ask.verb.name())
             && is_named
@@ -84,7 +110,10 @@ impl Rule {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ask<'a> {
     pub verb: Verb,
-    pub resource: &'static Resource,
+    /// API group; empty for the core.
+    pub group: &'a str,
+    /// Plural name.
+    pub resource: &'a str,
     pub subresource: &'a str,
     pub namespace: Option<&'a str>,
     pub name: Option<&'a str>,
@@ -93,8 +122,8 @@ pub(super) struct Ask<'a> {
 impl Ask<'_> {
     fn resource_name(&self) -> String {
         match self.subresource {
-            "" => self.resource.plural.to_owned(),
-            subresource => format!("{}/{subresource}", self.resource.plural),
+            "" => self.resource.to_owned(),
+            subresource => format!("{}/{subresource}", self.resource),
         }
     }
 }
@@ -112,13 +141,9 @@ pub(super) fn authenticate<'a>(
         .ok_or_else(|| Failure::of_code(401))
 }
 
-/// Whether the token may do it. Errors: it may not, 403.
-pub(super) fn authorize(token: &Token, ask: &Ask<'_>) -> Result<(), Failure> {
-    let Some(rules) = &token.rules else { return Ok(()) };
-    if rules.iter().any(|rule| rule.allows(ask)) {
-        return Ok(());
-    }
-    let (what, group) = (ask.resource_name(), ask.resource.group);
+/// The refusal of what a user may not do, 403.
+pub(super) fn forbidden(user: &str, resource: &Resource, ask: &Ask<'_>) -> Failure {
+    let (what, group) = (ask.resource_name(), ask.group);
     let place = match ask.namespace {
         Some(namespace) => format!("in the namespace {namespace:?}"),
         None => "at the cluster scope".to_owned(),
@@ -126,20 +151,19 @@ pub(super) fn authorize(token: &Token, ask: &Ask<'_>) -> Result<(), Failure> {
     let name = ask.name.map(|name| format!(" {name:?}")).unwrap_or_default();
     let message = format!(
         "{}{name} is forbidden: User {:?} cannot {} resource {what:?} in API group {group:?} {place}",
-        ask.resource.qualified(),
-        token.user,
+        resource.qualified(),
+        user,
         ask.verb.name(),
     );
     let mut failure = Failure::new(403, "Forbidden", message);
     let name = ask.name.unwrap_or_default().to_owned();
-    failure.object = Some(Box::new((group.to_owned(), ask.resource.plural.to_owned(), name)));
-    Err(failure)
+    failure.object = Some(Box::new((group.to_owned(), ask.resource.to_owned(), name)));
+    failure
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::resources;
 
     #[test]
     fn a_role_allows_what_it_lists_and_nothing_else() {
@@ -152,7 +176,6 @@ rules:
 - {apiGroups: [\"\"], resources: [nodes], resourceNames: [n1], verbs: [get]}
 ",
         );
-        let token = Token::limited("t", "agent", rules);
         for (verb, resource, subresource, name, is_allowed) in [
             (Verb::List, "services", "", None, true),
             (Verb::Get, "services", "", Some("one"), false),
@@ -162,10 +185,10 @@ rules:
             (Verb::Get, "nodes", "", Some("n1"), true),
             (Verb::Get, "nodes", "", Some("n2"), false),
         ] {
-            let resource = resources::named(resource);
-            let ask = Ask { verb, resource, subresource, namespace: None, name };
-            let outcome = authorize(&token, &ask);
-            assert_eq!(outcome.is_ok(), is_allowed, "{ask:?}: {outcome:?}");
+            let group = if resource == "failoverpolicies" { "redirector.dev" } else { "" };
+            let ask = Ask { verb, group, resource, subresource, namespace: None, name };
+            let found = rules.iter().any(|rule| rule.allows(&ask));
+            assert_eq!(found, is_allowed, "{ask:?}");
         }
     }
 }

@@ -1,0 +1,327 @@
+//! Which other clusters this one may use: RemoteClusters, and what forbids some of them. Pure.
+//!
+//! A RemoteCluster that is refused is refused as a whole, whatever of it would be harmless. Every node
+//! decides the same of two RemoteClusters whose ranges overlap: the younger one is refused, by
+//! `metadata.creationTimestamp`, then by name, whatever else is wrong with the older one; ranges that
+//! are claimed are not given to another cluster by a mistake elsewhere.
+//!
+//! A version that is invalid changes nothing: the last good one of the same object stays in force, as
+//! for FailoverPolicies.
+
+mod own;
+mod ranges;
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use ipnet::IpNet;
+use redirector_core::remote_cluster::{self as core, ClusterPhase, OnSilence};
+use redirector_policy::{EncryptionMode, OnSilenceWord, Reach, ValidRemoteCluster};
+
+use self::ranges::Ranges;
+use crate::api::{Batch, Change, ObjectRef, Phase, RemoteCluster, is_cluster_id};
+
+pub use self::{
+    own::OwnId,
+    refusal::{Occupied, Refusal},
+};
+
+/// Every RemoteCluster that there is.
+#[derive(Clone, Debug, Default)]
+pub struct Clusters {
+    own: OwnId,
+    known: BTreeMap<Arc<str>, ClusterVersions>,
+    /// The ranges of those whose pods are dialled.
+    ranges: Ranges,
+    /// Where the own node and its pods are.
+    node: Vec<IpNet>,
+    /// Addresses of this cluster within ranges of others: one of each object and cluster.
+    occupied: BTreeMap<Occupant, BTreeMap<Arc<str>, IpAddr>>,
+    standing: BTreeMap<Arc<str>, Standing>,
+    /// Something has changed since `standing` was found.
+    is_changed: bool,
+    is_synced: bool,
+}
+
+/// What was decided about a RemoteCluster.
+type Standing = Result<Arc<ValidRemoteCluster>, Refusal>;
+
+/// An object of this cluster that has addresses.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Occupant {
+    /// A Service, whose cluster addresses these are.
+    Service(ObjectRef),
+    /// An EndpointSlice of this cluster's pods.
+    Slice(ObjectRef),
+}
+
+/// One RemoteCluster.
+#[derive(Clone, Debug)]
+struct ClusterVersions {
+    uid: Arc<str>,
+    created: i64,
+    /// What is wrong with its newest version.
+    problem: Option<Arc<str>>,
+    /// Its last good version.
+    good: Option<Arc<ValidRemoteCluster>>,
+    phase: Option<Phase>,
+    is_leaving: bool,
+}
+
+impl Clusters {
+    /// Takes in what a watch has said. Returns whether ranges are others than before: then all that may
+    /// be in them is to be told again, by [`occupy`](Self::occupy).
+    pub fn take(&mut self, batch: Batch<RemoteCluster>) -> bool {
+        self.is_synced |= batch.is_synced;
+        for change in batch.changes {
+            self.is_changed = true;
+            match change {
+                Change::Put(cluster) => self.put(cluster),
+                Change::Remove(object) => {
+                    self.known.remove(&object.name);
+                }
+                Change::Rejected { object, why } => {
+                    if let Some(known) = self.known.get_mut(&object.name) {
+                        known.problem = Some(why.into());
+                    }
+                }
+            }
+        }
+        let ranges = Ranges::new(self.known.iter().filter_map(|(name, known)| {
+            let good = known.good.as_ref().filter(|good| good.spec().reach == Reach::Pod)?;
+            Some((name, good.cidrs()))
+        }));
+        if self.ranges == ranges {
+            return false;
+        }
+        self.ranges = ranges;
+        self.occupied.clear();
+        true
+    }
+
+    /// Which id the own cluster has.
+    pub fn set_own(&mut self, own: OwnId) {
+        self.is_changed |= self.own != own;
+        self.own = own;
+    }
+
+    /// Where the own node and its pods are.
+    pub fn set_node(&mut self, node: Vec<IpNet>) {
+        self.is_changed |= self.node != node;
+        self.node = node;
+    }
+
+    /// The addresses of an object of this cluster are these now; none if it is gone.
+    pub fn occupy(&mut self, occupant: Occupant, addresses: impl IntoIterator<Item = IpAddr>) {
+        if self.ranges.is_empty() {
+            return;
+        }
+        let mut found: BTreeMap<Arc<str>, IpAddr> = BTreeMap::new();
+        for address in addresses {
+            for cluster in self.ranges.holders(address) {
+                found.entry(Arc::clone(cluster)).or_insert(address);
+            }
+        }
+        let before = if found.is_empty() {
+            self.occupied.remove(&occupant)
+        } else {
+            self.occupied.insert(occupant, found.clone())
+        };
+        self.is_changed |= before.unwrap_or_default() != found;
+    }
+
+    /// Whether any range is another cluster's: else nothing has to be told of this one's addresses.
+    #[must_use]
+    pub fn has_ranges(&self) -> bool {
+        !self.ranges.is_empty()
+    }
+
+    /// Whether there is any RemoteCluster.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// Whether every RemoteCluster there is has been heard of.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        self.is_synced
+    }
+
+    /// The id of the own cluster.
+    #[must_use]
+    pub fn own(&self) -> &OwnId {
+        &self.own
+    }
+
+    /// Decides anew which may be used. Returns whether that, or what they say, is other than before; of
+    /// one that is refused another example of the same reason is not.
+    pub fn judge(&mut self) -> bool {
+        if !std::mem::take(&mut self.is_changed) {
+            return false;
+        }
+        let before = std::mem::take(&mut self.standing);
+        self.standing = self.standings();
+        let same = |(one, other): (&Standing, &Standing)| match (one, other) {
+            (Ok(one), Ok(other)) => one == other,
+            (Err(one), Err(other)) => one.reason() == other.reason(),
+            _ => false,
+        };
+        !before.keys().eq(self.standing.keys())
+            || !before.values().zip(self.standing.values()).all(same)
+    }
+
+    /// What was decided about a cluster; `None` is one of which there is no RemoteCluster.
+    #[must_use]
+    pub fn standing(&self, cluster: &str) -> Option<Result<&ValidRemoteCluster, &Refusal>> {
+        Some(self.standing.get(cluster)?.as_deref())
+    }
+
+    /// Names of all RemoteClusters.
+    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.standing.keys()
+    }
+
+    /// The clusters that are refused, and why.
+    pub fn refused(&self) -> impl Iterator<Item = (&Arc<str>, &Refusal)> {
+        self.standing.iter().filter_map(|(name, found)| Some((name, found.as_ref().err()?)))
+    }
+
+    /// RemoteClusters whose newest version is invalid while the last good one holds, and why.
+    pub fn outdated(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        let outdated = self.known.iter().filter(|(_, known)| known.good.is_some());
+        outdated.filter_map(|(name, known)| Some((name, known.problem.as_ref()?)))
+    }
+
+    /// The cluster whose pods may be at an address: no Service of this one is.
+    #[must_use]
+    pub fn holder(&self, address: IpAddr) -> Option<&Arc<str>> {
+        let is_accepted = |cluster: &&Arc<str>| matches!(self.standing.get(*cluster), Some(Ok(_)));
+        self.ranges.holders(address).find(is_accepted)
+    }
+
+    /// What the core is told of those that may be used, by name.
+    #[must_use]
+    pub fn told(&self) -> Vec<core::RemoteCluster> {
+        let accepted = self.standing.iter().filter_map(|(name, found)| {
+            let good = found.as_ref().ok()?;
+            let on_silence = match good.spec().on_silence {
+                OnSilenceWord::KeepReachable => OnSilence::KeepReachable,
+                OnSilenceWord::Drop => OnSilence::Drop,
+            };
+            Some(core::RemoteCluster {
+                name: Arc::clone(name),
+                phase: self.phase(name),
+                on_silence,
+            })
+        });
+        accepted.collect()
+    }
+
+    /// Whether a cluster is heard. Nobody may speak for it, and what others find while an importer has
+    /// not heard it in full is there.
+    #[must_use]
+    pub fn phase(&self, cluster: &str) -> ClusterPhase {
+        let Some(known) = self.known.get(cluster) else { return ClusterPhase::Live };
+        match known.phase {
+            _ if known.is_leaving => ClusterPhase::Lost,
+            None | Some(Phase::Joining | Phase::Live) => ClusterPhase::Live,
+            Some(Phase::Silent) => ClusterPhase::Silent,
+            Some(Phase::Lost | Phase::Leaving) => ClusterPhase::Lost,
+        }
+    }
+
+    fn put(&mut self, cluster: RemoteCluster) {
+        let RemoteCluster { name, uid, generation: _, created, is_leaving, spec, phase } = cluster;
+        let (good, problem) = match spec {
+            Ok(good) => (Some(good), None),
+            Err(why) => {
+                // The last good version of another object of that name is none of this one.
+                let last = self.known.get(&name).filter(|known| known.uid == uid);
+                (last.and_then(|known| known.good.clone()), Some(why))
+            }
+        };
+        let known = ClusterVersions { uid, created, problem, good, phase, is_leaving };
+        self.known.insert(name, known);
+    }
+
+    fn standings(&self) -> BTreeMap<Arc<str>, Standing> {
+        let mut by_age: Vec<(i64, &Arc<str>)> =
+            self.known.iter().map(|(name, known)| (known.created, name)).collect();
+        by_age.sort_unstable();
+        let mut older: Vec<(&Arc<str>, &ValidRemoteCluster)> = Vec::new();
+        let mut standing = BTreeMap::new();
+        for (_, name) in by_age {
+            let known = &self.known[name];
+            let found = self.standing_of(name, known, &older);
+            older.extend(known.good.as_deref().map(|good| (name, good)));
+            standing.insert(Arc::clone(name), found);
+        }
+        standing
+    }
+
+    /// In order: what it says must be valid and its name an id; the own cluster must have an id, and
+    /// another one; with reach Pod its ranges must be free of everything else; and the way there must be
+    /// encrypted, if that is required.
+    fn standing_of(
+        &self,
+        name: &Arc<str>,
+        known: &ClusterVersions,
+        older: &[(&Arc<str>, &ValidRemoteCluster)],
+    ) -> Standing {
+        let Some(good) = &known.good else {
+            return Err(Refusal::Invalid(known.problem.clone().unwrap_or_default()));
+        };
+        if !is_cluster_id(name) {
+            return Err(Refusal::Name);
+        }
+        match &self.own {
+            OwnId::Unknown => return Err(Refusal::OwnUnknown),
+            OwnId::Differ { property, flag } => {
+                let (property, flag) = (Arc::clone(property), Arc::clone(flag));
+                return Err(Refusal::OwnDiffers { property, flag });
+            }
+            OwnId::Is(own) if own == name => return Err(Refusal::IsOwn),
+            OwnId::Is(_) => {}
+        }
+        if good.spec().reach == Reach::Pod
+            && let Some(overlap) = self.overlap(name, good, older)
+        {
+            return Err(overlap);
+        }
+        if good.spec().encryption.mode == EncryptionMode::Required {
+            return Err(Refusal::NoGuard);
+        }
+        Ok(Arc::clone(good))
+    }
+
+    fn overlap(
+        &self,
+        name: &Arc<str>,
+        cluster: &ValidRemoteCluster,
+        older: &[(&Arc<str>, &ValidRemoteCluster)],
+    ) -> Option<Refusal> {
+        let overlap = |cidr: IpNet, with| Some(Refusal::Overlap { cidr, with });
+        for cidr in cluster.cidrs() {
+            if let Some(node) = self.node.iter().find(|node| overlaps(cidr, node)) {
+                return overlap(*cidr, Occupied::Node(*node));
+            }
+            for (other, theirs) in older.iter().filter(|(_, it)| it.spec().reach == Reach::Pod) {
+                if let Some(range) = theirs.cidrs().iter().find(|range| overlaps(cidr, range)) {
+                    return overlap(*cidr, Occupied::Cluster((*other).clone(), *range));
+                }
+            }
+        }
+        let (occupant, address) =
+            self.occupied.iter().find_map(|(occupant, of)| Some((occupant, *of.get(name)?)))?;
+        let cidr = cluster.cidrs().iter().find(|cidr| cidr.contains(&address))?;
+        overlap(*cidr, Occupied::Object(occupant.clone(), address))
+    }
+}
+
+/// Whether two ranges have an address in common.
+fn overlaps(one: &IpNet, other: &IpNet) -> bool {
+    one.contains(&other.network()) || other.contains(&one.network())
+}

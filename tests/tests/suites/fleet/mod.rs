@@ -1,0 +1,16 @@
+//! Other clusters: whose slices count, what silence means, what is exported and imported, and what an
+//! application sees of all that.
+
+mod control;
+mod dead;
+mod faults;
+mod fixture;
+mod joined;
+mod leaders;
+mod mistakes;
+mod names;
+mod reasons;
+mod rights;
+mod silence;
+mod speed;
+mod writers;
