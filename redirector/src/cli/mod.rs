@@ -4,6 +4,7 @@
 
 mod agent;
 mod check;
+mod clusters;
 mod crd;
 mod dump;
 mod explain;
@@ -61,6 +62,8 @@ enum Command {
     Orders(orders::OrdersArgs),
     /// Show what the pinned maps hold, entry by entry
     Dump(dump::Args),
+    /// Export Services to other clusters and import theirs: what the Deployment redirector-clusters runs
+    Clusters(clusters::Args),
     /// Print the definition of FailoverPolicy for a cluster: `redirector crd | kubectl apply -f -`
     Crd(crd::Args),
     /// Detach the programs and remove every trace of them
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
         Command::Failback(args) => orders::failback(&args),
         Command::Orders(args) => orders::orders(&args),
         Command::Dump(args) => dump::run(&args),
+        Command::Clusters(args) => clusters::run(&args),
         Command::Crd(args) => {
             crd::run(&args);
             Ok(())

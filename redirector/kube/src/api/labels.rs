@@ -22,3 +22,6 @@ pub const WEIGHT: &str = "redirector.dev/weight";
 pub const REGIONS: &str = "redirector.dev/regions";
 /// A Linkerd mirror of a Service behind a gateway that only its proxies can use.
 pub const LINKERD_MIRROR: &str = "mirror.linkerd.io/mirrored-service";
+/// An annotation of a RemoteCluster that is about to be removed: `redirector cluster leave` sets it first, so
+/// that its backends get no new connections while its objects are still there. No finalizer holds it.
+pub const LEAVING: &str = "clusters.redirector.dev/leaving";

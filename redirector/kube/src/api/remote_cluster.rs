@@ -7,7 +7,7 @@ use redirector_policy::{RemoteClusterSpec, ValidRemoteCluster};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Object, decode};
+use super::{Object, decode, labels::LEAVING};
 
 /// What is kept of a RemoteCluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,8 @@ pub struct RemoteCluster {
     pub generation: i64,
     /// `metadata.creationTimestamp`, seconds since 1970; 0 if it is missing.
     pub created: i64,
-    /// Whether it is about to be removed.
+    /// Whether it is about to be removed: it has a `deletionTimestamp`, or the annotation
+    /// [`LEAVING`](super::labels::LEAVING).
     pub is_leaving: bool,
     /// What it states, or everything that is wrong with it.
     pub spec: Result<Arc<ValidRemoteCluster>, Arc<str>>,
@@ -60,7 +61,8 @@ impl Object for RemoteCluster {
             uid: metadata.uid.unwrap_or_default().into(),
             generation: metadata.generation.unwrap_or_default(),
             created: metadata.creation_timestamp.map_or(0, |time| time.0.as_second()),
-            is_leaving: metadata.deletion_timestamp.is_some(),
+            is_leaving: metadata.deletion_timestamp.is_some()
+                || metadata.annotations.is_some_and(|all| all.contains_key(LEAVING)),
             spec: read.map(Arc::new).map_err(Arc::from),
             phase: serde_json::from_value(status["phase"].clone()).ok(),
         })
@@ -95,6 +97,9 @@ mod tests {
             ("west", Some(Phase::Silent), false)
         );
         assert!(west.spec.is_ok());
+        let leaving = json!({"metadata": {"name": "west", "annotations": {LEAVING: "true"}}});
+        let leaving = RemoteCluster::decode(leaving.to_string().as_bytes()).expect("a cluster");
+        assert!(leaving.is_leaving);
         let wrong = json!({"metadata": {"name": "west"}, "spec": {"cidrs": []}});
         let wrong = RemoteCluster::decode(wrong.to_string().as_bytes()).expect("a cluster");
         assert_eq!(&*wrong.spec.expect_err("its problem"), "spec: missing field `encryption`");

@@ -1,4 +1,4 @@
-//! Where the API server is and who we are to it: a service account's files, or a kubeconfig.
+//! Where the API server is and who we are to it: a service account's files, a kubeconfig, or given.
 //!
 //! Everything read from files is read again when the files change. No proxy is used.
 
@@ -20,7 +20,7 @@ use kube::{
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tower::{BoxError, Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
 
-use super::{Error, Options, SetupError};
+use super::{Error, Given, Options, SetupError};
 
 /// Adds the headers that say who we are.
 type Credentials = BoxCloneSyncService<Request<Empty<Bytes>>, Response<()>, BoxError>;
@@ -52,12 +52,15 @@ impl Access {
     /// Reads all there is to read.
     pub(super) async fn load(options: &Options) -> Result<Self, SetupError> {
         let is_kubeconfig = options.kubeconfig.is_some() || options.context.is_some();
-        let (mut config, files) =
-            if is_kubeconfig { kubeconfig(options).await? } else { in_cluster(options)? };
+        let (mut config, files) = match &options.given {
+            Some(given) => (of_given(given)?, Vec::new()),
+            None if is_kubeconfig => kubeconfig(options).await?,
+            None => in_cluster(options)?,
+        };
         let fingerprint = fingerprint(&files);
         let original = config.tls_server_name.take().or_else(|| host(&config.cluster_url));
         if let Some(server) = &options.api_server {
-            config.cluster_url = api_server(server, config.cluster_url.path())?;
+            config.cluster_url = server_url("--api-server", server, config.cluster_url.path())?;
         }
         let url = config.cluster_url.clone();
         let host = host(&url).unwrap_or_default();
@@ -98,6 +101,17 @@ impl Access {
         let shown = self.credentials.clone().oneshot(request).await.map_err(Error::Credentials)?;
         Ok(shown.into_parts().0.headers)
     }
+}
+
+/// What an object names.
+fn of_given(given: &Given) -> Result<Config, SetupError> {
+    let Given { server, ca, token } = given;
+    let url = server_url("server", server, "/")?;
+    let mut config = Config::new(url);
+    let invalid = |why| SetupError::CaBundle { server: server.clone(), why };
+    config.root_cert = ca.as_deref().map(parse_certificates).transpose().map_err(invalid)?;
+    config.auth_info.token = Some(token.clone().into());
+    Ok(config)
 }
 
 /// A pod's service account: the environment says where, files say who.
@@ -158,9 +172,9 @@ async fn kubeconfig(options: &Options) -> Result<(Config, Vec<PathBuf>), SetupEr
     Ok((config, files))
 }
 
-/// `--api-server`: a URL, or an address or name with a port.
-fn api_server(text: &str, path: &str) -> Result<Uri, SetupError> {
-    let invalid = |why| SetupError::Address { what: "--api-server", value: text.to_owned(), why };
+/// What `--api-server` or an object says: a URL, or an address or name with a port.
+fn server_url(what: &'static str, text: &str, path: &str) -> Result<Uri, SetupError> {
+    let invalid = |why| SetupError::Address { what, value: text.to_owned(), why };
     let url = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
     let url: Uri = url.parse().map_err(|_| invalid("write https://ADDRESS:PORT"))?;
     if !matches!(url.scheme_str(), Some("https" | "http")) || url.host().is_none() {
@@ -190,14 +204,17 @@ fn server_name(name: Option<String>) -> Result<ServerName<'static>, SetupError> 
 }
 
 fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, SetupError> {
-    let invalid = |why: String| SetupError::Certificates { path: path.to_owned(), why };
     let pem = read(path)?;
-    let certificates = CertificateDer::pem_slice_iter(&pem)
+    parse_certificates(&pem).map_err(|why| SetupError::Certificates { path: path.to_owned(), why })
+}
+
+fn parse_certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    let certificates = CertificateDer::pem_slice_iter(pem)
         .map(|der| der.map(|der| der.to_vec()))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|why| invalid(why.to_string()))?;
+        .map_err(|why| why.to_string())?;
     if certificates.is_empty() {
-        return Err(invalid("there is no CERTIFICATE section".to_owned()));
+        return Err("there is no CERTIFICATE section".to_owned());
     }
     Ok(certificates)
 }
@@ -259,11 +276,11 @@ mod tests {
             ),
         ];
         for (text, path, expected) in cases {
-            let url = api_server(text, path).expect(text);
+            let url = server_url("--api-server", text, path).expect(text);
             assert_eq!(url.to_string(), expected, "{text}");
         }
         for text in ["ftp://10.0.0.1", "https://", "a b", ""] {
-            assert!(api_server(text, "/").is_err(), "{text:?} must be refused");
+            assert!(server_url("--api-server", text, "/").is_err(), "{text:?} must be refused");
         }
     }
 }

@@ -299,6 +299,14 @@ pub enum SetupError {
         /// What is wrong.
         why: String,
     },
+    /// Certificates of an object that hold none, or one that is none.
+    #[error("the CA bundle for {server} holds no usable certificate: {why}")]
+    CaBundle {
+        /// For which API server.
+        server: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A kubeconfig that cannot be used.
     #[error("the kubeconfig cannot be used: {0}")]
     Kubeconfig(#[from] Box<kube::config::KubeconfigError>),

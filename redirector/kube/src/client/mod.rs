@@ -20,7 +20,7 @@ use std::{
 
 pub(crate) use error::{Effect, read_status, retry_after};
 pub use error::{Error, ErrorKind, SetupError};
-pub use options::{Options, Timeouts};
+pub use options::{Given, Options, Timeouts};
 pub use request::Answer;
 pub(crate) use request::Stream;
 use tracing::{info, warn};

@@ -1,10 +1,12 @@
 //! Where the API server is to be found, and how long it may take.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 /// How to find the API server. Without a kubeconfig or a context: as a pod does.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// The API server and a token for it, whatever kubeconfig, context and environment say.
+    pub given: Option<Given>,
     /// A kubeconfig file.
     pub kubeconfig: Option<PathBuf>,
     /// A context of it, or of the one that kubectl would read.
@@ -21,9 +23,27 @@ pub struct Options {
     pub timeouts: Timeouts,
 }
 
+/// An API server as an object names it. `Debug` does not show the token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Given {
+    /// Its URL. The name in it is what the certificate must have.
+    pub server: String,
+    /// Certificates that vouch for it, as PEM; `None` is those of the system.
+    pub ca: Option<Vec<u8>>,
+    /// What is sent as `Authorization: Bearer`.
+    pub token: String,
+}
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Given").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
+            given: None,
             kubeconfig: None,
             context: None,
             api_server: None,

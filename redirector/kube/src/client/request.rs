@@ -102,6 +102,16 @@ impl Client {
         self.ask(Method::PATCH, path, "application/apply-patch+yaml", json(object)?).await
     }
 
+    /// Deletes the object at `path`, as `options` (`meta/v1 DeleteOptions`) say; with a uid or version
+    /// in their preconditions only that one, else [`Error::Conflict`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::post`].
+    pub async fn delete(&self, path: &str, options: &impl Serialize) -> Result<Answer, Error> {
+        self.ask(Method::DELETE, path, "application/json", json(options)?).await
+    }
+
     /// Reads all of an answer, at most `limit` bytes, within the deadlines.
     pub(crate) async fn read(
         &self,
