@@ -182,11 +182,6 @@ impl Remote {
         })
     }
 
-    /// When its heartbeat last changed.
-    pub fn last(&self) -> Moment {
-        self.heard.last()
-    }
-
     /// Whether a Lease was heard, whatever it says.
     pub fn has_lease(&self) -> bool {
         self.beat.is_some()

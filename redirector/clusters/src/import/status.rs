@@ -91,9 +91,18 @@ fn connected(remote: &Remote) -> ClusterCondition {
     // A gap that is no silence is not said: all agents read the status.
     match (remote.state(), remote.failure.as_ref()) {
         (State::Live, _) => of(Some(true), "Connected", String::new()),
-        (State::Silent { why: Silence::Incomplete | Silence::Identity, .. }, None) => {
-            of(Some(true), "Connected", String::new())
-        }
+        // False in every silence: since when it is silent is read of this condition.
+        (State::Silent { why: Silence::Incomplete, .. }, _) => of(
+            Some(false),
+            "Incomplete",
+            "what is heard of it is not what its manifest says; see the condition Synced"
+                .to_owned(),
+        ),
+        (State::Silent { why: Silence::Identity, .. }, _) => of(
+            Some(false),
+            "IdentityChanged",
+            "another cluster answers; see the condition Accepted".to_owned(),
+        ),
         (State::Silent { why: Silence::ExporterSilent, .. }, _) | (State::Lost, None) => of(
             Some(false),
             "ExporterSilent",

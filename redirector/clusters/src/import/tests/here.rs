@@ -22,7 +22,7 @@ use super::{
     at,
 };
 
-/// The cluster east.
+/// A cluster that imports; east where nothing else is said.
 #[derive(Debug)]
 pub struct Here {
     pub importer: Importer,
@@ -47,9 +47,13 @@ pub type Backend = (String, String, IpAddr, u16);
 
 impl Here {
     pub fn new(cluster_set_ips: bool) -> Self {
+        Self::named("east", cluster_set_ips)
+    }
+
+    pub fn named(name: &str, cluster_set_ips: bool) -> Self {
         let settings = Settings {
-            cluster: "east".into(),
-            uid: Some("uid-east".into()),
+            cluster: name.into(),
+            uid: Some(format!("uid-{name}").into()),
             cluster_set_ips,
             divide_timeouts: 1,
         };
@@ -324,10 +328,16 @@ fn service(of: &DesiredRef, body: &Value) -> Option<Service> {
     if of.kind != DesiredKind::Service {
         return None;
     }
-    let ip = body["given"]["ip"].clone();
+    let ip = body["given"]["ip"].as_str().expect("an address").to_owned();
     let mut body = body.clone();
-    body["spec"]["clusterIP"] = ip.clone();
-    body["spec"]["clusterIPs"] = json!([ip]);
-    body["spec"]["ipFamilies"] = json!(["IPv4"]);
+    body["spec"]["clusterIP"] = json!(ip);
+    let is_dual = body["spec"]["ipFamilyPolicy"] == "PreferDualStack";
+    let other = format!("fd00:96::{}", ip.rsplit('.').next().unwrap_or_default());
+    let (ips, families) = match is_dual {
+        true => (vec![ip, other], vec!["IPv4", "IPv6"]),
+        false => (vec![ip], vec!["IPv4"]),
+    };
+    body["spec"]["clusterIPs"] = json!(ips);
+    body["spec"]["ipFamilies"] = json!(families);
     Some(Service::decode(body.to_string().as_bytes()).expect("a Service"))
 }
