@@ -1,9 +1,13 @@
 //! docs/two-clusters.md: its files are what they should be, and its commands do what it says, in order.
 
-use std::{fs, net::SocketAddr};
+use std::{collections::BTreeSet, fs, net::SocketAddr};
 
 use redirector_policy::RemoteClusterSpec;
-use redirector_tests::{api::builders, fleet::Controller, replica::Replica};
+use redirector_tests::{
+    api::{Request, builders},
+    fleet::Controller,
+    replica::Replica,
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -16,6 +20,8 @@ use super::{
 const OF_AGENT: [&str; 2] = ["redirector simulate", "redirector explain"];
 /// Before this a kubelet has started the Deployments.
 const NEEDS_PODS: &str = "lease/redirector-heartbeat";
+/// As the component calls the Deployment's account.
+const ACCOUNT: &str = "system:serviceaccount:redirector-clusters:redirector-clusters";
 /// A replica of west: in the range that the page names.
 const REPLICA: ([u8; 4], u16) = ([10, 2, 0, 7], 8080);
 
@@ -99,7 +105,38 @@ fn the_commands_of_two_clusters_do_what_it_says() {
         }
     }
     assert!(count >= 15, "only {count} commands");
+    for api in [&pair.east, &pair.west] {
+        let of_account = |request: &&Request| request.user == ACCOUNT;
+        let all = api.requests();
+        let asked: BTreeSet<_> = all
+            .iter()
+            .filter(of_account)
+            .map(|request| (request.resource.clone(), format!("{:?}", request.verb)))
+            .collect();
+        println!("{asked:?}");
+        let refused: Vec<_> =
+            all.iter().filter(of_account).filter(|request| request.code == 403).collect();
+        assert!(refused.is_empty(), "rights are missing: {refused:#?}");
+    }
     assert!(pods.iter_mut().all(Controller::is_running), "a Deployment has ended");
+}
+
+/// To kubectl's parser `Off` without quotes is false, which the kind does not take.
+#[test]
+fn what_join_would_write_is_read_by_kubectl_as_it_is_meant() {
+    if kubectl().is_none() {
+        return;
+    }
+    let pair = Pair::new();
+    for name in ["east", "west"] {
+        pair.run(&format!("kubectl --context {name} apply -k deploy/crd"), "");
+    }
+    let join = "redirector cluster join west --context east --remote-context west --cluster east --cidr \
+                10.2.0.0/16 --encryption off --dry-run -o yaml";
+    let read = "kubectl label --local -f - read=true -o json";
+    let said = pair.run(&format!("{join} > joined.yaml && {read} < joined.yaml"), "");
+    assert!(!said.contains("\"mode\": false"), "{said}");
+    assert!(said.contains("\"mode\": \"Off\""), "{said}");
 }
 
 /// Imported slices in east.
