@@ -40,11 +40,11 @@ const LOST: &[(u64, Change)] = &[(0, Change::CutApi("west")), (0, Change::CutPod
 
 /// Why the numbers are what they are, beside what holds of one cluster.
 pub(in super::super) const MEANING: &str =
-    " a cluster    is silent after 3 s without a heartbeat of its exporter. Its
-              endpoints stay, if they answer: while only its API server is away
-              no connect fails. Those that do not answer are out within 5 s,
-              also if no client has dialled one (\"east is down as well\")
- encryption   is off here: this build cannot tell whether a path is encrypted
+    " a cluster   is silent after 3 s without a heartbeat of its exporter. Its
+             endpoints stay, if they answer: while only its API server is away
+             no connect fails. Those that do not answer are out within 5 s,
+             also if no client has dialled one (\"east is down as well\")
+ encryption  is off here: this build cannot tell whether a path is encrypted
 ";
 
 #[cfg(test)]
