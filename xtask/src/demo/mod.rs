@@ -15,7 +15,7 @@ mod summary;
 mod tally;
 mod testbed;
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{fs, path::PathBuf, process::ExitCode, time::Instant};
 
 use anyhow::{Context as _, Result};
 use redirector_tests::programs;
@@ -59,11 +59,18 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     interrupts::remember()?;
     let mode = args.mode();
     println!("{}", introduction(mode));
+    let begin = Instant::now();
     let mut testbed = Testbed::set_up(binary, mode)?;
+    let prepared = begin.elapsed();
     let mut run = Run::begin(&testbed)?;
     let outcomes = run.perform(&mut testbed, mode.story())?;
     println!("{}{}", summary::text(outcomes), mode.meaning());
-    let is_right = outcomes.iter().all(|outcome| outcome.faults.is_empty());
+    let mut is_right = outcomes.iter().all(|outcome| outcome.faults.is_empty());
+    if mode == Mode::Clusters {
+        let first = run.first_elsewhere().map(|first| prepared + first);
+        is_right &= first.is_some_and(|first| first <= clusters::FROM_NOTHING);
+        println!("{}", clusters::from_nothing(first));
+    }
     if args.keep {
         println!("{}", leave_up::offer(&testbed)?);
         run.go_on(&testbed)?;

@@ -83,6 +83,13 @@ impl Run {
         Ok(&self.outcomes)
     }
 
+    /// When another cluster served a connect for the first time, since the client began.
+    pub(super) fn first_elsewhere(&self) -> Option<Duration> {
+        let is_elsewhere = |who: usize| self.cast.tier(&self.cast.members[who]).zone.is_none();
+        let elsewhere = self.dials.iter().filter(|dial| dial.outcome.is_ok_and(is_elsewhere));
+        elsewhere.map(|dial| dial.ended - self.start).min()
+    }
+
     /// Goes on without events, for a visitor who tries things. A terminal shows what they do.
     pub(super) fn go_on(&mut self, testbed: &Testbed) -> Result<()> {
         let mut screen = Screen::open();

@@ -4,6 +4,7 @@ mod admission;
 mod arguments;
 mod chart;
 mod clusters;
+mod documents;
 mod nodes;
 mod pair;
 mod policies;

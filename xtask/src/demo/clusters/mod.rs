@@ -8,7 +8,7 @@
 mod fleet;
 mod story;
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, time::Duration};
 
 use super::cluster::{Cast, Member, Tier};
 
@@ -29,6 +29,22 @@ pub(super) const NODES: [&str; 12] = [
 /// Lease of 15 s.
 pub(super) const ARGUMENTS: [&str; 6] =
     ["--namespace", "redirector-system", "--cluster", "east", "--divide-timeouts", "10"];
+
+/// From three clusters without Redirector to a failover between them it takes no longer.
+pub(super) const FROM_NOTHING: Duration = Duration::from_secs(60);
+
+/// How long it took, if there was one at all.
+pub(super) fn from_nothing(took: Option<Duration>) -> String {
+    let Some(took) = took else { return " WRONG: no other cluster ever served".to_owned() };
+    let (mark, seconds, at_most) = (
+        if took <= FROM_NOTHING { "" } else { "WRONG: " },
+        took.as_secs_f64(),
+        FROM_NOTHING.as_secs(),
+    );
+    format!(
+        " {mark}from nothing to a failover to another cluster: {seconds:.1} s (at most {at_most} s)\n"
+    )
+}
 
 /// All who take part. The nodes of other clusters have the names of the own ones behind a `-`.
 pub(super) static CAST: Cast = Cast { tiers: &TIERS, members: &MEMBERS };

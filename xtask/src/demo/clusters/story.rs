@@ -13,7 +13,7 @@ pub(in super::super) static STORY: [Act; 12] = [
     act("a1 is killed: it refuses", &[(0, Change::Kill(A1))], Course::Refused(1), 0, 2_000),
     act("zone a is down", &[(0, Change::Kill(A2))], Course::Refused(1), 1, 2_000),
     act("east is down", &[(0, Change::Kill(B))], Course::Refused(2), 2, 2_500),
-    act("the importer restarts", IMPORTER, Course::Steady, 2, 4_000),
+    act("the importer restarts", IMPORTER, Course::Steady, 2, 6_500),
     act("west's API is cut off", API, Course::Steady, 2, 5_500),
     act("west's pods are, too", &[(0, Change::CutPods("west"))], Course::Silent(2), 3, 3_500),
     act("west is back: a ramp", BACK, Course::Ramp, 2, 10_000),
@@ -29,7 +29,8 @@ pub(in super::super) static STORY: [Act; 12] = [
     ),
 ];
 
-const IMPORTER: &[(u64, Change)] = &[(0, Change::KillImporter), (1_500, Change::StartImporter)];
+/// The next one leads once the Lease of 6 s has run out.
+const IMPORTER: &[(u64, Change)] = &[(0, Change::KillImporter), (0, Change::StartImporter)];
 const API: &[(u64, Change)] =
     &[(0, Change::CutApi("west")), (4_500, Change::Run("kubectl get remoteclusters"))];
 const BACK: &[(u64, Change)] = &[(0, Change::HealApi("west")), (0, Change::HealPods("west"))];
@@ -39,11 +40,11 @@ const LOST: &[(u64, Change)] = &[(0, Change::CutApi("west")), (0, Change::CutPod
 
 /// Why the numbers are what they are, beside what holds of one cluster.
 pub(in super::super) const MEANING: &str =
-    " a cluster    is silent after 3 s without a heartbeat of its exporter. Its
-              endpoints stay, if they answer: while only its API server is away
-              no connect fails. Those that do not answer are out within 5 s,
-              also if no client has dialled one (\"east is down as well\")
- encryption   is off here: this build cannot tell whether a path is encrypted
+    " a cluster   is silent after 3 s without a heartbeat of its exporter. Its
+             endpoints stay, if they answer: while only its API server is away
+             no connect fails. Those that do not answer are out within 5 s,
+             also if no client has dialled one (\"east is down as well\")
+ encryption  is off here: this build cannot tell whether a path is encrypted
 ";
 
 #[cfg(test)]
