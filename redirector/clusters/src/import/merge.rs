@@ -42,7 +42,7 @@ impl Merged {
 /// Merges the exports of one Service, at least one.
 pub(super) fn merge(exports: &[Export<'_>]) -> Option<Merged> {
     let mut exports = exports.to_vec();
-    exports.sort_by_key(|(cluster, spec)| (seconds(&spec.exported_at), *cluster));
+    exports.sort_by_cached_key(|(cluster, spec)| (seconds(&spec.exported_at), *cluster));
     let (_, oldest) = *exports.first()?;
     let spec = ServiceImportSpec {
         kind: oldest.kind,
