@@ -181,3 +181,6 @@ fn written(pairs: &BTreeMap<String, String>) -> String {
     let each: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
     each.join(",")
 }
+
+#[cfg(test)]
+mod tests;
