@@ -308,10 +308,11 @@ impl Import {
 }
 
 impl Merged {
-    /// Whether a derived Service gives it an address.
+    /// Whether a derived Service gives it an address: one without ports would be refused.
     fn has_address(&self, settings: &Settings, owner: &Owner) -> bool {
         settings.cluster_set_ips
             && self.spec.kind == ExportedType::ClusterSetIp
+            && !self.spec.ports.is_empty()
             && !matches!(owner, Owner::Foreign(_))
     }
 }

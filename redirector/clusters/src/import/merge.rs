@@ -65,12 +65,15 @@ fn seconds(exported_at: &str) -> i64 {
     time.map_or(i64::MAX, |time| time.0.as_second())
 }
 
-/// By name, then by protocol and number: of two that clash the older holds.
+/// By name, then by protocol and number: of two that clash the older holds. So do one with a name and
+/// one without, since of several ports of a Service each has a name.
 fn union(exports: &[Export<'_>]) -> Vec<ImportPort> {
     let mut ports: Vec<ImportPort> = Vec::new();
     for port in exports.iter().flat_map(|(_, spec)| &spec.ports) {
         let clashes = |held: &ImportPort| {
-            held.name == port.name || (&held.protocol, held.port) == (&port.protocol, port.port)
+            held.name == port.name
+                || held.name.is_empty() != port.name.is_empty()
+                || (&held.protocol, held.port) == (&port.protocol, port.port)
         };
         if !ports.iter().any(clashes) {
             let ExportedPort { name, protocol, app_protocol, port } = port.clone();

@@ -113,3 +113,15 @@ fn ports_are_the_union_and_of_two_that_clash_the_older_holds() {
     assert_eq!(merged.ports_of(&old), led(&[("http", "TCP"), ("dns", "UDP")]));
     assert_eq!(merged.ports_of(&new), led(&[("dns-tcp", "TCP")]), "not the clashing ones");
 }
+
+#[test]
+fn a_port_without_a_name_has_no_other_beside_it() {
+    let with = |at, ports: Vec<ExportedPort>| ExportedServiceSpec { ports, ..web(at) };
+    let (bare, named) = (vec![port("", "TCP", 80)], vec![port("http", "TCP", 81)]);
+    for (old, new) in [(&bare, &named), (&named, &bare)] {
+        let merged = of(("west", with(OLD, old.clone())), ("east", with(NEW, new.clone())));
+        let names: Vec<_> = merged.spec.ports.iter().map(|port| &port.name).collect();
+        assert_eq!(names, [&old[0].name], "a Service with both would be refused");
+        assert_eq!(merged.conflict.reason, "PortConflict");
+    }
+}
