@@ -160,11 +160,13 @@ fn synced(remote: &Remote, counts: Counts, now: Moment, timing: &Timing) -> Clus
             format!("Lease redirector-exports/redirector-heartbeat there: {why:.300}"),
         );
     }
-    if remote.outbox.is_incomplete(now, timing) {
+    let is_joining = remote.state() == State::Joining && !remote.outbox.is_listed();
+    if remote.outbox.is_incomplete(now, timing) && !is_joining {
         return of(
             Some(false),
             "Incomplete",
-            "its outbox is not what its manifest says, so nothing is removed; it is listed again"
+            "what is heard of its outbox is not what its manifest says, so nothing is removed; it is \
+             listed again"
                 .to_owned(),
         );
     }

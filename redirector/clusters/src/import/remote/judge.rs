@@ -49,7 +49,10 @@ impl Remote {
             self.forget(now, timing, touched);
         }
         let is_due = self.relist_at.is_none_or(|at| now >= at.after(timing.incomplete));
-        let is_asked = self.wants_relist || facts.is_incomplete && is_due && self.other.is_none();
+        // One that has not been listed is being listed, or cannot be.
+        let is_listed = self.outbox.is_listed();
+        let is_asked =
+            self.wants_relist || facts.is_incomplete && is_listed && is_due && self.other.is_none();
         if is_asked {
             self.relist_at = Some(now);
             self.wants_relist = false;
@@ -62,13 +65,12 @@ impl Remote {
         let since = *self.forgotten.since.get_or_insert(now);
         let passed = now.0.saturating_sub(since.0).as_nanos() / timing.lost_slice.as_nanos().max(1);
         let due = u32::try_from(passed).unwrap_or(u32::MAX).saturating_add(1);
-        while self.forgotten.slices < due && !self.outbox.held().is_empty() {
-            for (object, held) in self.outbox.forget(1) {
-                let slices = held.endpoints.len().div_ceil(100).max(1);
-                let slices = u32::try_from(slices).unwrap_or(u32::MAX);
-                self.forgotten.slices = self.forgotten.slices.saturating_add(slices);
-                touched.insert(object, true);
-            }
+        while self.forgotten.slices < due
+            && let Some((object, endpoints)) = self.outbox.forget()
+        {
+            let slices = u32::try_from(endpoints.div_ceil(100).max(1)).unwrap_or(u32::MAX);
+            self.forgotten.slices = self.forgotten.slices.saturating_add(slices);
+            touched.insert(object);
         }
     }
 
