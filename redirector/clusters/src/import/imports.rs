@@ -123,7 +123,7 @@ impl Imports {
             };
             let Some(heading) = import.heading(object, &derived, &cluster, held, view) else {
                 self.remove_slices(object, &cluster, of, out);
-                // It is there all the same: its slices wait for the import, or are nobody's here.
+                // It is there all the same: its slices wait for the import, or it has none here.
                 let counts = view.counts(&cluster, held);
                 self.count(&cluster, Counts::default(), counts);
                 let left = ClusterImport { counts, ..ClusterImport::default() };

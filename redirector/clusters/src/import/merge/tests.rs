@@ -1,3 +1,5 @@
+//! Precedence and conflicts, field by field.
+
 use super::{
     super::tests::exporter::{port, spec},
     *,

@@ -121,6 +121,30 @@ fn an_importer_that_is_killed_at_every_write_ends_where_one_that_lives_does() {
 }
 
 #[test]
+fn slices_whose_import_went_while_no_importer_lived_stay_and_get_another_owner() {
+    for cluster_set_ips in [false, true] {
+        let (mut here, _west) = rich(cluster_set_ips);
+        let before = here.backends();
+        let imports: Vec<_> =
+            here.store.keys().filter(|of| of.kind.name() == "ServiceImport").cloned().collect();
+        for import in &imports {
+            here.write(import, None);
+        }
+        here.begin();
+        for (of, body) in here.due() {
+            here.write(&of, body);
+            assert!(here.backends().is_superset(&before), "{of}");
+        }
+        here.settle();
+        assert_eq!(here.backends(), before);
+        for slice in here.slices().into_values() {
+            let owner = &slice["metadata"]["ownerReferences"][0]["uid"];
+            assert!(imports.iter().any(|of| here.store[of]["given"]["uid"] == *owner));
+        }
+    }
+}
+
+#[test]
 fn what_was_unexported_while_no_importer_lived_goes_with_the_first_proof() {
     let (mut here, mut west) = rich(false);
     west.unexport("shop/web-1");
