@@ -20,8 +20,7 @@ impl Places {
     /// All objects of a script, where they are in the lab.
     pub fn move_script(self, script: &mut Script) {
         for step in &mut script.steps {
-            let Step { node, services, slices, removed_services, removed_slices, .. } =
-                step;
+            let Step { node, services, slices, removed_services, removed_slices, .. } = step;
             let with_kinds = [
                 ("v1", "Node", node.as_mut_slice()),
                 ("v1", "Service", services.as_mut_slice()),

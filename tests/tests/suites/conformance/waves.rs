@@ -58,8 +58,7 @@ impl WaveCluster {
     pub fn apply(&mut self, cases: &[Placed], number: usize) {
         let api = &self.cluster.api;
         for step in cases.iter().filter_map(|case| case.script.steps.get(number)) {
-            let Step { node, services, slices, removed_services, removed_slices, .. } =
-                step;
+            let Step { node, services, slices, removed_services, removed_slices, .. } = step;
             for object in node.iter().chain(slices).chain(services) {
                 api.put(object.clone()).unwrap_or_else(|why| panic!("{object}: {why}"));
             }
