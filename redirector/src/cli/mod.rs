@@ -64,7 +64,7 @@ enum Command {
     Dump(dump::Args),
     /// Export Services to other clusters and import theirs: what the Deployment redirector-clusters runs
     Clusters(clusters::Args),
-    /// Print the definition of FailoverPolicy for a cluster: `redirector crd | kubectl apply -f -`
+    /// Print the definitions of its kinds for a cluster: `redirector crd | kubectl apply -f -`
     Crd(crd::Args),
     /// Detach the programs and remove every trace of them
     Unload(UnloadArgs),
