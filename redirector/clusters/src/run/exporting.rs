@@ -82,6 +82,8 @@ struct Exporting {
     news_since: Option<Instant>,
     /// What is in the outbox of each ExportedService, as far as the manifest says it.
     published: BTreeMap<Arc<str>, [u8; 32]>,
+    /// When the manifest was last written.
+    said_at: Option<Instant>,
     /// Something of the outbox has changed since the manifest was last compared.
     is_new: bool,
     /// Everything has been heard and judged at least once.
@@ -121,6 +123,7 @@ pub(super) async fn run(options: Options) {
         epoch: rand::random(),
         news_since: None,
         published: BTreeMap::new(),
+        said_at: None,
         is_new: true,
         is_known: false,
         has_services: false,
@@ -130,12 +133,13 @@ pub(super) async fn run(options: Options) {
     };
     loop {
         let next = exporting.next_deadline();
+        let leads = exporting.options.standing.borrow().leads();
         tokio::select! {
             news = inbox.recv() => match news {
                 Some(news) => exporting.take(news),
                 None => return,
             },
-            () = exporting.writing.next() => {}
+            () = exporting.writing.next(leads) => {}
             Some(renewed) = exporting.renewing.join_next() => exporting.renewed(renewed),
             Some(looked) = exporting.looking.join_next() => exporting.looked(looked),
             () = exporting.exports.next() => {}
@@ -158,7 +162,10 @@ impl Exporting {
                     self.exports.doubt();
                 }
                 self.exporter.take(news);
-                self.news_since.get_or_insert_with(Instant::now);
+                // Copies in the outbox are heard as well, and are no news.
+                if self.exporter.is_dirty() {
+                    self.news_since.get_or_insert_with(Instant::now);
+                }
             }
             Heard::Services(batch) => {
                 self.has_services |= batch.is_synced;
@@ -198,7 +205,7 @@ impl Exporting {
             true => Ok(()),
             false => Err("the API server has not said everything yet".into()),
         });
-        if self.is_judged(now) {
+        if self.judge_at().is_some_and(|at| at <= now) {
             self.judge();
         }
         self.is_known |= is_synced && self.news_since.is_none();
@@ -217,19 +224,20 @@ impl Exporting {
         self.note(leads);
     }
 
-    /// Whether it is time to judge what was heard: in batches, each of which is in the outbox before the
-    /// next one begins, so that there are moments at which its manifest holds.
-    fn is_judged(&self, now: Instant) -> bool {
-        let Some(since) = self.news_since else { return false };
+    /// When what was heard is judged: in batches, each of which is in the outbox and in the manifest before
+    /// the next one begins, and for a moment longer: so there are times at which an importer that hears
+    /// both holds what the manifest says, however much changes.
+    fn judge_at(&self) -> Option<Instant> {
+        let since = self.news_since.filter(|_| self.exporter.is_synced())?;
         let Timing { collect, hold, .. } = self.options.timing;
-        let is_rest = self.writing.writer.is_settled();
-        now >= since + if is_rest { collect } else { hold }
+        let is_said = !self.is_new && self.renewing.is_empty();
+        let leads = self.options.standing.borrow().leads();
+        let is_calm = self.writing.writer.is_settled() && (is_said || !leads);
+        let calm = self.said_at.map_or(since, |said| said.max(since)) + collect;
+        Some(if is_calm { calm.min(since + hold) } else { since + hold })
     }
 
     fn judge(&mut self) {
-        if !self.exporter.is_synced() {
-            return;
-        }
         self.news_since = None;
         self.is_new = true;
         for Difference { before, after } in self.exporter.refresh() {
@@ -259,7 +267,7 @@ impl Exporting {
         }
         let cluster = &*self.options.identity.cluster;
         let renewal = if leads {
-            let is_settled = self.news_since.is_none() && self.writing.writer.is_settled();
+            let is_settled = self.writing.writer.is_settled();
             if !self.is_new && now < self.beats.next(true) {
                 return;
             }
@@ -314,6 +322,7 @@ impl Exporting {
         self.is_new |= answer.is_err();
         match &answer {
             Ok(_) => {
+                self.said_at = Some(Instant::now());
                 if std::mem::take(&mut self.is_failing) {
                     info!("the heartbeat can be written again");
                 }
@@ -344,12 +353,12 @@ impl Exporting {
     fn next_deadline(&self) -> Instant {
         let now = Instant::now();
         let leads = self.options.standing.borrow().leads();
-        let Timing { collect, hold, beat, .. } = self.options.timing;
-        let is_rest = self.writing.writer.is_settled();
-        let judge = self.news_since.map(|since| since + if is_rest { collect } else { hold });
-        let judge = judge.filter(|_| self.exporter.is_synced());
-        let renew = self.renewing.is_empty().then(|| self.beats.next(leads));
-        let due = [judge, renew, self.exports.next_deadline()].into_iter().flatten().min();
+        let Timing { collect, beat, .. } = self.options.timing;
+        // What is due and was not done cannot be done: it is looked at again soon.
+        let later = |at: Instant| if at > now { at } else { now + beat / 20 };
+        let renew = self.renewing.is_empty().then(|| later(self.beats.next(leads)));
+        let exports = self.exports.next_deadline().filter(|_| leads).map(later);
+        let due = [self.judge_at().map(later), renew, exports].into_iter().flatten().min();
         // Never in a loop, and often enough to be known to live.
         due.unwrap_or(now + beat).clamp(now + collect / 20, now + beat)
     }

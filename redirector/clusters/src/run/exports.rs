@@ -125,11 +125,11 @@ impl Exports {
         is_written: impl Fn(&str) -> bool,
     ) {
         let now = Instant::now();
-        let Some(collection) = self.collection.get().copied() else { return };
         if self.compare_at.is_none_or(|at| now < at) {
             return;
         }
         self.compare_at = None;
+        let Some(collection) = self.collection.get().copied() else { return };
         self.blocked.retain(|_, until| until.is_none_or(|until| now < until));
         for (export, state) in exporter.exports() {
             if self.writes.len() >= AT_ONCE {

@@ -124,7 +124,7 @@ pub(super) async fn run(options: Options) {
                 importing.take(news);
                 true
             }
-            () = importing.writing.next() => false,
+            () = importing.writing.next(true) => false,
             () = importing.statuses.next() => false,
             () = sleep_until(next.into()) => false,
         };

@@ -78,10 +78,11 @@ impl Writing {
         }
     }
 
-    /// Waits for something to do: an answer, or a request that is due. Never returns while there is
-    /// neither. May be dropped at any time.
-    pub(super) async fn next(&mut self) {
-        let due = self.writer.next_deadline().filter(|_| self.requests.len() < AT_ONCE);
+    /// Waits for something to do: an answer, or, if requests may be made, one that is due. Never returns
+    /// while there is neither. May be dropped at any time.
+    pub(super) async fn next(&mut self, may_write: bool) {
+        let has_room = may_write && self.requests.len() < AT_ONCE;
+        let due = self.writer.next_deadline().filter(|_| has_room);
         let due = due.map(|due| self.origin + due.0);
         let sleep = async {
             match due {

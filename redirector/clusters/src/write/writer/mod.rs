@@ -9,6 +9,9 @@
 //!
 //! A request that fails is repeated later and later, by itself: no other object waits for it.
 
+mod order;
+mod request;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -19,10 +22,10 @@ use std::{
 use redirector_core::Moment;
 use serde_json::Value;
 
+use self::request::is_older;
 use super::{
     Actual, Content, Key,
     backoff::Backoff,
-    content::{covers, overlaid},
     kept::{addresses, group},
     pace::Bucket,
 };
@@ -312,210 +315,5 @@ impl Writer {
         self.dequeue(key, old.unwrap_or_default());
         self.waiting.insert((at, key.clone()));
         self.count(key);
-    }
-
-    /// The key whose turn it is.
-    fn next(&mut self, now: Moment) -> Option<Key> {
-        self.token_at = None;
-        let of = |class: Class| {
-            let of = self.ready.iter().filter(move |(one, _)| *one == class);
-            of.map(|(_, key)| key).filter(|key| !self.busy.contains_key(*key))
-        };
-        // What has nothing to keep for others comes first; of the rest what can do something.
-        let first = |class: Class| {
-            let next = of(class).find(|key| self.moved(key).is_empty());
-            next.or_else(|| of(class).find(|key| self.request(key).is_some())).cloned()
-        };
-        if let Some(key) = first(Class::AtOnce) {
-            return Some(key);
-        }
-        let paced = first(Class::Paced);
-        if paced.is_some() {
-            match self.bucket.take(now) {
-                Ok(()) => return paced,
-                Err(at) => self.token_at = Some(at),
-            }
-        }
-        // What others refer to goes last.
-        let removals = self.ready.iter().rev().take_while(|(class, _)| *class == Class::Removal);
-        removals.map(|(_, key)| key).find(|key| self.may_go(key)).cloned()
-    }
-
-    /// Endpoints that are to leave this slice for others of its Service, and are not known to be there
-    /// yet, as they are to be there.
-    fn moved(&self, key: &Key) -> Vec<Value> {
-        self.try_moved(key).unwrap_or_default()
-    }
-
-    fn try_moved(&self, key: &Key) -> Option<Vec<Value>> {
-        let (wanted, actual) = (self.wanted.get(key)?, self.actual.get(key)?);
-        let group = (Arc::clone(&key.namespace), Arc::clone(&wanted.group));
-        let others = self.unmade.get(&group)?.iter().filter(|other| *other != key);
-        let has = |addresses: &[IpAddr], one: &IpAddr| addresses.binary_search(one).is_ok();
-        let leaves = |one: &&IpAddr| !has(&wanted.addresses, one);
-        let leaving: Vec<IpAddr> = actual.addresses.iter().filter(leaves).copied().collect();
-        if leaving.is_empty() {
-            return None;
-        }
-        let mut moved = Vec::new();
-        for other in others {
-            let Some(comes) = self.wanted.get(other) else { continue };
-            let is_sure = !self.busy.contains_key(other) && !self.unsure.contains(other);
-            let there = self.actual.get(other).filter(|_| is_sure);
-            let there = there.map(|actual| &*actual.addresses).unwrap_or_default();
-            let is_coming = |one: &IpAddr| has(&comes.addresses, one) && !has(there, one);
-            let coming: Vec<_> = leaving.iter().filter(|one| is_coming(one)).collect();
-            if coming.is_empty() {
-                continue;
-            }
-            let object: Value = serde_json::from_str(&comes.text).unwrap_or_default();
-            let endpoints = object["endpoints"].as_array().into_iter().flatten();
-            let is_one = |endpoint: &&Value| {
-                let address = endpoint["addresses"][0].as_str().and_then(|text| text.parse().ok());
-                address.is_some_and(|address: IpAddr| coming.contains(&&address))
-            };
-            moved.extend(endpoints.filter(is_one).cloned());
-        }
-        Some(moved)
-    }
-
-    /// Notes whether the object is as desired.
-    fn judge(&mut self, key: Key) {
-        if self.differs(&key) {
-            self.due.entry(key.clone()).or_default();
-            self.queue(&key);
-        } else if let Some(due) = self.due.remove(&key) {
-            self.dequeue(&key, due);
-        }
-        self.count(&key);
-    }
-
-    /// Puts what is due in its place.
-    fn queue(&mut self, key: &Key) {
-        let Some(due) = self.due.get(key).copied() else { return };
-        self.dequeue(key, due);
-        match due.not_before {
-            Some(at) => self.waiting.insert((at, key.clone())),
-            None => self.ready.insert((self.class(key), key.clone())),
-        };
-    }
-
-    fn dequeue(&mut self, key: &Key, due: Due) {
-        for class in [Class::AtOnce, Class::Paced, Class::Removal] {
-            self.ready.remove(&(class, key.clone()));
-        }
-        if let Some(at) = due.not_before {
-            self.waiting.remove(&(at, key.clone()));
-        }
-    }
-
-    fn class(&self, key: &Key) -> Class {
-        match self.wanted.get(key).map(|wanted| wanted.pace) {
-            Some(Pace::AtOnce) => Class::AtOnce,
-            Some(Pace::Paced) => Class::Paced,
-            None => Class::Removal,
-        }
-    }
-
-    /// Notes whether the object is still to be made, or being made.
-    fn count(&mut self, key: &Key) {
-        let Some(wanted) = self.wanted.get(key) else { return };
-        let group = (Arc::clone(&key.namespace), Arc::clone(&wanted.group));
-        if self.due.contains_key(key) || self.busy.contains_key(key) {
-            self.unmade.entry(group).or_default().insert(key.clone());
-        } else {
-            self.forget(key);
-        }
-    }
-
-    fn forget(&mut self, key: &Key) {
-        let Some(wanted) = self.wanted.get(key) else { return };
-        let group = (Arc::clone(&key.namespace), Arc::clone(&wanted.group));
-        if let Some(keys) = self.unmade.get_mut(&group) {
-            keys.remove(key);
-            if keys.is_empty() {
-                self.unmade.remove(&group);
-            }
-        }
-    }
-
-    fn differs(&self, key: &Key) -> bool {
-        match (self.wanted.get(key), self.actual.get(key)) {
-            (Some(_), None) => true,
-            (Some(wanted), Some(actual)) if actual.is_ours => {
-                self.unsure.contains(key)
-                    || !is_same(wanted, actual)
-                    || is_other_status(wanted, actual)
-            }
-            (None, Some(actual)) => actual.is_ours && !actual.is_leaving && self.may_remove,
-            (Some(_), Some(_)) | (None, None) => false,
-        }
-    }
-
-    /// An object goes when nothing of its Service is still to be made.
-    fn may_go(&self, key: &Key) -> bool {
-        let Some(actual) = self.actual.get(key) else { return false };
-        let group = (Arc::clone(&key.namespace), Arc::clone(&actual.group));
-        !self.busy.contains_key(key) && !self.unmade.contains_key(&group)
-    }
-
-    fn request(&self, key: &Key) -> Option<Request> {
-        let object = |wanted: &Wanted| serde_json::from_str::<Value>(&wanted.text).ok();
-        let (wanted, actual) = (self.wanted.get(key), self.actual.get(key));
-        Some(match (wanted, actual) {
-            (Some(wanted), None) => Request::Create(object(wanted)?),
-            (Some(wanted), Some(actual))
-                if self.unsure.contains(key) || !is_same(wanted, actual) =>
-            {
-                let mut object = object(wanted)?;
-                let moved = self.moved(key);
-                if !moved.is_empty() {
-                    object["endpoints"].as_array_mut()?.extend(moved);
-                    // Nothing can be done before they are where they go.
-                    if Content::of(&object) == actual.content {
-                        return None;
-                    }
-                }
-                Request::Update(over(object, actual))
-            }
-            (Some(wanted), Some(actual)) => Request::UpdateStatus(over(object(wanted)?, actual)),
-            (None, Some(actual)) => Request::Delete { uid: Arc::clone(&actual.uid) },
-            (None, None) => return None,
-        })
-    }
-}
-
-/// The object with what an update keeps of what there is.
-fn over(mut object: Value, actual: &Actual) -> Value {
-    if let Some(whole) = actual.whole.as_deref().and_then(|text| serde_json::from_str(text).ok()) {
-        object = overlaid(&whole, &object);
-    }
-    let metadata = &mut object["metadata"];
-    metadata["resourceVersion"] = Value::from(&*actual.version);
-    if !actual.finalizers.is_empty() {
-        metadata["finalizers"] = actual.finalizers.iter().map(|one| Value::from(&**one)).collect();
-    }
-    object
-}
-
-fn is_same(wanted: &Wanted, actual: &Actual) -> bool {
-    match &actual.whole {
-        None => wanted.content == actual.content,
-        Some(whole) => {
-            let read = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
-            covers(&read(whole), &read(&wanted.text))
-        }
-    }
-}
-
-fn is_other_status(wanted: &Wanted, actual: &Actual) -> bool {
-    wanted.status.is_some_and(|status| status != actual.status)
-}
-
-/// Versions are opaque by the letter, numbers in fact (KEP-5504).
-fn is_older(one: &Actual, other: &Actual) -> bool {
-    match (one.version.parse::<u128>(), other.version.parse::<u128>()) {
-        (Ok(one), Ok(other)) => one < other,
-        _ => false,
     }
 }
