@@ -10,6 +10,8 @@ use std::{
 
 use redirector_tests::{
     api::{Api, Options, Verb, base64, resources},
+    netns::Netns,
+    place::Place,
     programs,
 };
 use serde_json::{Value, json};
@@ -24,6 +26,8 @@ pub const IMPORTER: &str = "system:serviceaccount:redirector-exports:importer-ea
 /// Three clusters.
 pub struct World {
     pub apis: BTreeMap<&'static str, Api>,
+    /// Where they and the commands are, if that is not this process's network.
+    netns: Option<Netns>,
     files: tempfile::TempDir,
 }
 
@@ -45,7 +49,8 @@ impl World {
         let start =
             |name: &'static str| (name, Api::start(options.clone()).expect("an API server"));
         let apis: BTreeMap<_, _> = CLUSTERS.map(start).into();
-        let world = Self { apis, files: tempfile::tempdir().expect("a directory") };
+        let (netns, files) = (options.netns.clone(), tempfile::tempdir().expect("a directory"));
+        let world = Self { apis, netns, files };
         for (at, name) in CLUSTERS.into_iter().enumerate() {
             let (api, number) = (world.api(name), at + 1);
             api.put(json!({
@@ -102,8 +107,10 @@ impl World {
         let mut command = Command::new(programs::redirector().expect("redirector"));
         command.arg("cluster").args(arguments).arg("--kubeconfig").arg(kubeconfig);
         command.env_remove("KUBECONFIG").env("HOME", self.files.path());
-        command.stdin(Stdio::null());
-        let Output { status, stdout, stderr } = command.output().expect("redirector");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = Place { netns: self.netns.as_ref(), cgroup: None }.spawn(command);
+        let Output { status, stdout, stderr } =
+            child.expect("redirector").wait_with_output().expect("its end");
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let code = status.code().unwrap_or(-1);
         Ended { code, stdout: text(stdout), stderr: text(stderr) }

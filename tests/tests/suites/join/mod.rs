@@ -2,9 +2,12 @@
 //! against fake API servers.
 
 mod account;
+mod checks;
 mod fixture;
 mod interrupted;
 mod invitations;
 mod joins;
 mod leaves;
+mod lists;
 mod mistakes;
+mod well;
