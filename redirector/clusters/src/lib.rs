@@ -2,8 +2,10 @@
 //!
 //! [`api`] knows the objects; [`export`] and [`import`] are pure: objects in, desired objects out; [`write`]
 //! brings an API server from what it has to what is desired; [`run`] is the task that an elected replica
-//! of the Deployment `redirector-clusters` runs. Agents never talk to another cluster.
+//! of the Deployment `redirector-clusters` runs; [`admin`] is what `redirector cluster` does for an
+//! operator. Agents never talk to another cluster.
 
+pub mod admin;
 pub mod api;
 pub mod export;
 pub mod import;

@@ -30,7 +30,7 @@ pub use remote_cluster::{
 pub use resource::{
     FailoverPolicyObjectSpec, TargetGroup, TargetKind, TargetRef, TierInClusters, ValidPolicy,
 };
-pub use schema::{object_schema, remote_cluster_schema, schema};
+pub use schema::{object_schema, of as schema_of, remote_cluster_schema, schema};
 pub use spec::{FailbackSpec, FailoverPolicySpec, PassiveSpec};
 pub use tier::{TierServiceSpec, TierSpec};
 pub use words::{AllDownWord, FailbackWord, LocalityWord, LostWord, ModeWord};

@@ -37,7 +37,9 @@ pub fn remote_cluster_schema() -> &'static Value {
     &SCHEMA
 }
 
-fn of<T: JsonSchema>() -> Value {
+/// The OpenAPI v3 schema of a type, without references.
+#[must_use]
+pub fn of<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::openapi3().with(|settings| {
         settings.inline_subschemas = true;
         settings.meta_schema = None;

@@ -4,6 +4,7 @@
 
 mod agent;
 mod check;
+mod cluster;
 mod clusters;
 mod crd;
 mod dump;
@@ -62,9 +63,11 @@ enum Command {
     Orders(orders::OrdersArgs),
     /// Show what the pinned maps hold, entry by entry
     Dump(dump::Args),
+    /// Join other clusters, see how they are, leave them
+    Cluster(cluster::Args),
     /// Export Services to other clusters and import theirs: what the Deployment redirector-clusters runs
     Clusters(clusters::Args),
-    /// Print the definition of FailoverPolicy for a cluster: `redirector crd | kubectl apply -f -`
+    /// Print the definitions of its kinds for a cluster: `redirector crd | kubectl apply -f -`
     Crd(crd::Args),
     /// Detach the programs and remove every trace of them
     Unload(UnloadArgs),
@@ -101,6 +104,10 @@ pub fn main() -> ExitCode {
         Command::Failback(args) => orders::failback(&args),
         Command::Orders(args) => orders::orders(&args),
         Command::Dump(args) => dump::run(&args),
+        Command::Cluster(args) => match cluster::run(&args) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Clusters(args) => clusters::run(&args),
         Command::Crd(args) => {
             crd::run(&args);

@@ -15,6 +15,7 @@ mod fake_api;
 mod fleet;
 mod guards;
 mod inspect;
+mod join;
 mod kernels;
 mod kube;
 mod listeners;

@@ -1,4 +1,6 @@
 //! Who takes part: the tiers as n1 sees them, their replicas, and the address that is dialled.
+//!
+//! A [`Cast`] is all of them: [`CAST`], or that of `--clusters`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -15,6 +17,15 @@ pub(super) const SERVICE_ID: &str = "demo/checkout";
 pub(super) const PORT: u16 = 8080;
 /// Dials per second.
 pub(super) const RATE: u32 = 200;
+
+/// All who take part.
+#[derive(Debug)]
+pub(super) struct Cast {
+    /// The tiers from near to far.
+    pub(super) tiers: &'static [Tier],
+    /// In the order of their tiers.
+    pub(super) members: &'static [Member],
+}
 
 /// Replicas that are equally near to the client.
 #[derive(Debug)]
@@ -33,7 +44,7 @@ pub(super) struct Member {
     pub(super) node: &'static str,
     /// The lab's address of that node.
     pub(super) address: Ipv4Addr,
-    /// Index into `TIERS`.
+    /// Index into the tiers.
     pub(super) tier: usize,
 }
 
@@ -46,14 +57,16 @@ pub(super) enum ReplicaState {
     Dead,
 }
 
-/// The tiers from near to far.
-pub(super) const TIERS: [Tier; 3] = [
+/// Two zones of the client's cluster, and another cluster.
+pub(super) static CAST: Cast = Cast { tiers: &TIERS, members: &MEMBERS };
+
+static TIERS: [Tier; 3] = [
     Tier { name: "zone a", locality: "zone: a, region: eu", zone: Some("a") },
     Tier { name: "zone b", locality: "zone: b, region: eu", zone: Some("b") },
     Tier { name: "cluster west", locality: "zone: x, region: us, cluster: west", zone: None },
 ];
 
-pub(super) const MEMBERS: [Member; 6] = [
+static MEMBERS: [Member; 6] = [
     Member { name: "a1", node: "n2", address: Ipv4Addr::new(10, 77, 2, 1), tier: 0 },
     Member { name: "a2", node: "n3", address: Ipv4Addr::new(10, 77, 3, 1), tier: 0 },
     Member { name: "b1", node: "n4", address: Ipv4Addr::new(10, 77, 4, 1), tier: 1 },
@@ -62,15 +75,25 @@ pub(super) const MEMBERS: [Member; 6] = [
     Member { name: "w2", node: "n7", address: Ipv4Addr::new(10, 77, 7, 1), tier: 2 },
 ];
 
-/// Index of the replica that an answer names.
-pub(super) fn member(answer: &str) -> Option<usize> {
-    let name = answer.split(' ').next()?;
-    MEMBERS.iter().position(|member| member.name == name)
-}
+impl Cast {
+    /// Index of the replica that an answer names.
+    pub(super) fn member(&self, answer: &str) -> Option<usize> {
+        let name = answer.split(' ').next()?;
+        self.members.iter().position(|member| member.name == name)
+    }
 
-impl Member {
-    /// What it answers, for people with curl. The first word is its name.
-    pub(super) fn answer(&self) -> String {
-        format!("{} in {}, on node {}", self.name, TIERS[self.tier].name, self.node)
+    /// The tier of a replica.
+    pub(super) fn tier(&self, member: &Member) -> &'static Tier {
+        &self.tiers[member.tier]
+    }
+
+    /// What a replica answers, for people with curl. The first word is its name.
+    pub(super) fn answer(&self, member: &Member) -> String {
+        format!("{} in {}, on node {}", member.name, self.tier(member).name, member.node)
+    }
+
+    /// The replicas of the client's own cluster, each with its zone.
+    pub(super) fn own(&self) -> impl Iterator<Item = (&'static Member, &'static str)> {
+        self.members.iter().filter_map(|member| Some((member, self.tier(member).zone?)))
     }
 }

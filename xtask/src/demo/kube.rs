@@ -10,7 +10,7 @@ use redirector_tests::{
 use serde_json::{Value, json};
 
 use super::{
-    cluster::{CLIENT_NODE, MEMBERS, Member, NAMESPACE, PORT, SERVICE, SERVICE_NAME, TIERS},
+    cluster::{CAST, CLIENT_NODE, NAMESPACE, PORT, SERVICE, SERVICE_NAME},
     script::policy_lines,
 };
 
@@ -77,19 +77,23 @@ pub(super) fn start(node: &lab::Node, directory: &Path) -> Result<Api> {
 fn cluster() -> Vec<Value> {
     let namespace =
         |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    let node = |name: &str, zone: &str| builders::Node::new(name).zone(zone).region("eu").into();
+    let nodes = CAST.own().map(|(member, zone)| node(member.node, zone));
+    let others = [namespace(NAMESPACE), namespace(AGENT_NAMESPACE), node(CLIENT_NODE, "a")];
+    others.into_iter().chain(nodes).chain([service(), slice(Rolled::Ready)]).collect()
+}
+
+/// The Service that is dialled.
+pub(super) fn service() -> Value {
     let service = builders::Service::new(NAMESPACE, SERVICE_NAME).port("", "TCP", SERVICE.port());
     let service = service.cluster_ips(&[&SERVICE.ip().to_string()]);
-    let service = service.spec("selector", json!({"app": SERVICE_NAME})).into();
-    let node = |name: &str, zone: &str| builders::Node::new(name).zone(zone).region("eu").into();
-    let nodes = own().map(|(member, zone)| node(member.node, zone));
-    let others = [namespace(NAMESPACE), namespace(AGENT_NAMESPACE), node(CLIENT_NODE, "a")];
-    others.into_iter().chain(nodes).chain([service, slice(Rolled::Ready)]).collect()
+    service.spec("selector", json!({"app": SERVICE_NAME})).into()
 }
 
 /// The slice of the Service with `a1` as it is.
 fn slice(a1: Rolled) -> Value {
     let slice = builders::EndpointSlice::new(NAMESPACE, &format!("{SERVICE_NAME}-1"), SERVICE_NAME);
-    let slice = own().fold(slice.port("", "TCP", PORT), |slice, (member, zone)| {
+    let slice = CAST.own().fold(slice.port("", "TCP", PORT), |slice, (member, zone)| {
         let endpoint = builders::Endpoint::new(&member.address.to_string()).node(member.node);
         let endpoint = endpoint.zone(zone).pod(NAMESPACE, member.name);
         match a1 {
@@ -121,11 +125,6 @@ spec:
     )
 }
 
-/// The replicas of this cluster, each with its zone.
-fn own() -> impl Iterator<Item = (&'static Member, &'static str)> {
-    MEMBERS.iter().filter_map(|member| Some((member, TIERS[member.tier].zone?)))
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
@@ -137,8 +136,8 @@ mod tests {
         let (base, bits) = WEST_CIDR.split_once('/').expect("a CIDR");
         let base = u32::from(base.parse::<Ipv4Addr>().expect("an address"));
         let mask = u32::MAX << (32 - bits.parse::<u32>().expect("a length"));
-        for member in &MEMBERS {
-            let is_west = TIERS[member.tier].zone.is_none();
+        for member in CAST.members {
+            let is_west = CAST.tier(member).zone.is_none();
             assert_eq!(u32::from(member.address) & mask == base, is_west, "{}", member.name);
             assert_eq!(WEST.contains(&member.address.to_string()), is_west, "{}", member.name);
         }

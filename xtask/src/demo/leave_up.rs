@@ -12,9 +12,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use redirector_tests::lab::BLACK_HOLE;
 
 use super::{
-    cluster::{CLIENT_NODE, MEMBERS, SERVICE, SERVICE_ID, SERVICE_NAME},
-    interrupts,
-    testbed::{CONFIG, Testbed},
+    cluster::{CLIENT_NODE, SERVICE, SERVICE_ID, SERVICE_NAME},
+    clusters, interrupts,
+    testbed::{CONFIG, Source, Testbed},
 };
 
 /// What the visitor can do, in words that work as they stand.
@@ -22,14 +22,19 @@ pub(super) fn offer(testbed: &Testbed) -> Result<String> {
     let directory = testbed.files.path();
     write_entrance(testbed)?;
     fs::write(directory.join("black-hole"), BLACK_HOLE).context("cannot write black-hole")?;
-    let pids = MEMBERS.iter().zip(&testbed.replicas).filter_map(|(member, replica)| {
-        Some(format!("kill -9 {:<8} # {}", replica.pid()?, member.answer()))
-    });
+    let pids =
+        testbed.cast.members.iter().zip(&testbed.replicas).filter_map(|(member, replica)| {
+            Some(format!("kill -9 {:<8} # {}", replica.pid()?, testbed.cast.answer(member)))
+        });
     let pids = pids.collect::<Vec<_>>().join("\n    ");
-    let hole = MEMBERS[0].node;
-    let (last_tier, source) = match testbed.api {
-        Some(_) => ("west", with_kubectl(&directory.join("kubeconfig"))),
-        None => ("remote", format!("    $EDITOR {CONFIG}  # the agent's file\n")),
+    let hole = testbed.cast.members[0].node;
+    let (last_tier, source) = match testbed.source {
+        Source::File => ("remote", format!("    $EDITOR {CONFIG}  # the agent's file\n")),
+        Source::Kube(_) => ("west", with_kubectl(&directory.join("kubeconfig"))),
+        Source::Clusters(_) => {
+            let kubectl = with_kubectl(&directory.join("kubeconfig"));
+            ("west", format!("{kubectl}{}", clusters::TO_TRY))
+        }
     };
     Ok(format!(
         "

@@ -4,6 +4,7 @@
 //! one. It attaches to one child cgroup and removes everything at the end.
 
 mod cluster;
+mod clusters;
 mod interrupts;
 mod kube;
 mod leave_up;
@@ -14,12 +15,17 @@ mod summary;
 mod tally;
 mod testbed;
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{fs, path::PathBuf, process::ExitCode, time::Instant};
 
 use anyhow::{Context as _, Result};
 use redirector_tests::programs;
 
-use self::{run::Run, testbed::Testbed};
+use self::{
+    cluster::Cast,
+    run::Run,
+    script::Act,
+    testbed::{Mode, Testbed},
+};
 use crate::{
     build,
     setup::{self, Group, InstallArgs},
@@ -32,6 +38,9 @@ pub(crate) struct Args {
     /// Feed the agent from an API server (a small one, that comes along), and drive it by kubectl
     #[arg(long)]
     kube: bool,
+    /// Fail over to two other clusters, each with an API server and a way to be cut off
+    #[arg(long, conflicts_with = "kube")]
+    clusters: bool,
     /// Leave everything up afterwards and print commands to try, until Enter or Ctrl-C
     #[arg(long)]
     keep: bool,
@@ -48,12 +57,20 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let binary = binary(args)?;
     programs::are_own_subcommands();
     interrupts::remember()?;
-    println!("{}", introduction());
-    let mut testbed = Testbed::set_up(binary, args.kube)?;
+    let mode = args.mode();
+    println!("{}", introduction(mode));
+    let begin = Instant::now();
+    let mut testbed = Testbed::set_up(binary, mode)?;
+    let prepared = begin.elapsed();
     let mut run = Run::begin(&testbed)?;
-    let outcomes = run.perform(&mut testbed)?;
-    println!("{}", summary::text(outcomes));
-    let is_right = outcomes.iter().all(|outcome| outcome.faults.is_empty());
+    let outcomes = run.perform(&mut testbed, mode.story())?;
+    println!("{}{}", summary::text(outcomes), mode.meaning());
+    let mut is_right = outcomes.iter().all(|outcome| outcome.faults.is_empty());
+    if mode == Mode::Clusters {
+        let first = run.first_elsewhere().map(|first| prepared + first);
+        is_right &= first.is_some_and(|first| first <= clusters::FROM_NOTHING);
+        println!("{}", clusters::from_nothing(first));
+    }
     if args.keep {
         println!("{}", leave_up::offer(&testbed)?);
         run.go_on(&testbed)?;
@@ -66,7 +83,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 /// Absolute, because the agent and the visitor's commands run elsewhere.
 fn binary(args: &Args) -> Result<PathBuf> {
     let mut groups = vec![Group::Demo];
-    groups.extend(args.kube.then_some(Group::Kube));
+    groups.extend((args.kube || args.clusters).then_some(Group::Kube));
     let Some(path) = &args.binary else {
         groups.push(Group::Build);
         setup::ensure(&groups, args.install)?;
@@ -77,16 +94,55 @@ fn binary(args: &Args) -> Result<PathBuf> {
     fs::canonicalize(path).with_context(|| format!("there is no {}", path.display()))
 }
 
-fn introduction() -> String {
-    let replicas = cluster::MEMBERS.iter().map(|member| {
-        let tier = cluster::TIERS[member.tier].name;
-        format!("  {tier:<14} {}  replica {}\n", member.node, member.name)
+impl Args {
+    fn mode(&self) -> Mode {
+        match (self.kube, self.clusters) {
+            (false, false) => Mode::File,
+            (true, _) => Mode::Kube,
+            (false, true) => Mode::Clusters,
+        }
+    }
+}
+
+impl Mode {
+    fn cast(self) -> &'static Cast {
+        match self {
+            Self::File | Self::Kube => &cluster::CAST,
+            Self::Clusters => &clusters::CAST,
+        }
+    }
+
+    fn story(self) -> Vec<&'static Act> {
+        match self {
+            Self::File | Self::Kube => script::story(self == Self::Kube).collect(),
+            Self::Clusters => clusters::STORY.iter().collect(),
+        }
+    }
+
+    /// What the table's reader has to know besides.
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::File | Self::Kube => "",
+            Self::Clusters => clusters::MEANING,
+        }
+    }
+}
+
+fn introduction(mode: Mode) -> String {
+    let cast = mode.cast();
+    let replicas = cast.members.iter().map(|member| {
+        let tier = cast.tier(member).name;
+        format!("  {tier:<14} {:<9}  replica {}\n", member.node, member.name)
     });
+    let nodes = match mode {
+        Mode::File | Mode::Kube => "and seven nodes (network namespaces):",
+        Mode::Clusters => clusters::INTRODUCTION,
+    };
     format!(
         "
-  A Service at {}, and seven nodes (network namespaces):
+  A Service at {}, {nodes}
 
-  zone a         {}  the client, {} connects a second, and the agent
+  zone a         {:<9}  the client, {} connects a second, and the agent
 {}
   The client knows nothing of replicas: each connect() to the Service is
   rewritten in the kernel, to a healthy replica of the nearest zone or cluster.

@@ -6,10 +6,10 @@ use anyhow::{Result, bail};
 use redirector_tests::dialer::{Line, LoadRun, now_us};
 
 use super::{
-    cluster::{MEMBERS, ReplicaState},
+    cluster::{Cast, ReplicaState},
     interrupts, leave_up,
     screen::{Screen, View},
-    script::{Act, Change, story},
+    script::{Act, Change},
     tally::{Dial, Outcome, judge},
     testbed::Testbed,
 };
@@ -22,6 +22,7 @@ const MAX_DIALS: usize = 10_000;
 /// A client under way and what became of it so far.
 pub(super) struct Run {
     client: LoadRun,
+    cast: &'static Cast,
     start: Duration,
     dials: Vec<Dial>,
     /// The acts that are over.
@@ -33,7 +34,7 @@ struct Span {
     act: &'static Act,
     /// The act's begin and its end, which is the next one's begin.
     time: Range<Duration>,
-    states: [ReplicaState; MEMBERS.len()],
+    states: Vec<ReplicaState>,
 }
 
 impl Run {
@@ -42,6 +43,7 @@ impl Run {
         let client = testbed.start_client()?;
         Ok(Self {
             client,
+            cast: testbed.cast,
             start: now(),
             dials: Vec::new(),
             spans: Vec::new(),
@@ -50,10 +52,14 @@ impl Run {
     }
 
     /// Plays all acts; returns what came of each.
-    pub(super) fn perform(&mut self, testbed: &mut Testbed) -> Result<&[Outcome]> {
+    pub(super) fn perform(
+        &mut self,
+        testbed: &mut Testbed,
+        story: Vec<&'static Act>,
+    ) -> Result<&[Outcome]> {
         let mut screen = Screen::open();
         let mut start = now();
-        for act in story(testbed.api.is_some()) {
+        for act in story {
             let mut to_come = act.changes.iter().peekable();
             // The event is shown before its commands show what they print.
             screen.show(&self.view(testbed, act.event));
@@ -77,6 +83,13 @@ impl Run {
         Ok(&self.outcomes)
     }
 
+    /// When another cluster served a connect for the first time, since the client began.
+    pub(super) fn first_elsewhere(&self) -> Option<Duration> {
+        let is_elsewhere = |who: usize| self.cast.tier(&self.cast.members[who]).zone.is_none();
+        let elsewhere = self.dials.iter().filter(|dial| dial.outcome.is_ok_and(is_elsewhere));
+        elsewhere.map(|dial| dial.ended - self.start).min()
+    }
+
     /// Goes on without events, for a visitor who tries things. A terminal shows what they do.
     pub(super) fn go_on(&mut self, testbed: &Testbed) -> Result<()> {
         let mut screen = Screen::open();
@@ -95,15 +108,16 @@ impl Run {
 
     /// Judges all acts again: some dials are reported a moment after the end of their act.
     fn judge(&mut self) {
-        let Self { spans, dials, .. } = self;
+        let Self { cast, spans, dials, .. } = self;
         self.outcomes = spans
             .iter()
-            .map(|Span { act, time, states }| judge(act, time, states, dials))
+            .map(|Span { act, time, states }| judge(cast, act, time, states, dials))
             .collect();
     }
 
     fn view<'a>(&'a self, testbed: &Testbed, event: &'a str) -> View<'a> {
         View {
+            cast: self.cast,
             start: self.start,
             event,
             states: testbed.states(),
@@ -127,7 +141,7 @@ impl Run {
         thread::sleep(REPORT_WAIT);
         loop {
             match self.client.lines.try_recv() {
-                Ok(Line::Dialled(dialled)) => self.dials.push((&dialled).into()),
+                Ok(Line::Dialled(dialled)) => self.dials.push(Dial::read(self.cast, &dialled)),
                 Ok(_) => {}
                 Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => bail!("the client has ended by itself"),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    cluster::{MEMBERS, RATE, ReplicaState, SERVICE, TIERS},
+    cluster::{Cast, RATE, ReplicaState, SERVICE},
     script::LONGEST_EVENT,
     summary,
     tally::{self, Dial, Outcome},
@@ -18,8 +18,8 @@ const WINDOW: Duration = Duration::from_millis(500);
 const SECOND: Duration = Duration::from_secs(1);
 /// Cells of the longest bar: all dials at one replica.
 const BAR: usize = 30;
-/// The acts that are shown: the last ones, so that all fits into 24 lines.
-const ROWS: usize = 10;
+/// Of the acts so many are shown, the last ones, less the replicas: all fits into 24 lines.
+const ROWS: usize = 16;
 
 const BOLD: &str = "\x1b[1m";
 const DIM: &str = "\x1b[2m";
@@ -30,12 +30,13 @@ const PLAIN: &str = "\x1b[0m";
 
 /// What there is to see at one moment.
 pub(super) struct View<'a> {
+    pub(super) cast: &'static Cast,
     /// When the client began.
     pub(super) start: Duration,
     pub(super) now: Duration,
     /// What has happened last.
     pub(super) event: &'a str,
-    pub(super) states: [ReplicaState; MEMBERS.len()],
+    pub(super) states: Vec<ReplicaState>,
     /// All dials so far, roughly in order.
     pub(super) dials: &'a [Dial],
     /// The acts that are over.
@@ -135,9 +136,9 @@ pub(super) fn indented(text: &str) -> String {
 }
 
 /// Dials of the last `window`, per second, by replica; and the failed ones.
-fn rates(view: &View<'_>, window: Duration) -> ([usize; MEMBERS.len()], usize) {
+fn rates(view: &View<'_>, window: Duration) -> (Vec<usize>, usize) {
     let from = view.now.saturating_sub(window);
-    let (mut served, mut failed) = ([0; MEMBERS.len()], 0);
+    let (mut served, mut failed) = (vec![0; view.cast.members.len()], 0);
     // Dials are reported a little out of order: more of them are read than fit into the window.
     let recent = view.dials.iter().rev().take(4 * RATE as usize);
     for dial in recent.filter(|dial| dial.ended >= from) {
@@ -147,13 +148,13 @@ fn rates(view: &View<'_>, window: Duration) -> ([usize; MEMBERS.len()], usize) {
         }
     }
     let per_second = |count: usize| count * 1_000 / window.as_millis() as usize;
-    (served.map(per_second), per_second(failed))
+    (served.into_iter().map(per_second).collect(), per_second(failed))
 }
 
 /// The line of one second.
 fn progress(view: &View<'_>) -> String {
     let (served, failed) = rates(view, SECOND);
-    let replicas = MEMBERS.iter().zip(served).zip(view.states);
+    let replicas = view.cast.members.iter().zip(served).zip(&view.states);
     let replicas: Vec<String> = replicas
         .map(|((member, rate), state)| match (state, rate) {
             (ReplicaState::Mute | ReplicaState::Dead, 0) => format!("{}   -", member.name),
@@ -162,7 +163,7 @@ fn progress(view: &View<'_>) -> String {
         .collect();
     let replicas = replicas.join("  ");
     // The tier of now, not also the one of half a second ago.
-    let tier = tally::serving(&rates(view, WINDOW).0);
+    let tier = tally::serving(view.cast, &rates(view, WINDOW).0);
     format!("{tier:<13} {replicas}  failed {failed:3}")
 }
 
@@ -179,9 +180,9 @@ fn table(view: &View<'_>) -> Vec<String> {
         ),
         String::new(),
     ];
-    for (who, member) in MEMBERS.iter().enumerate() {
-        let is_first = who == 0 || MEMBERS[who - 1].tier != member.tier;
-        let tier = if is_first { TIERS[member.tier].name } else { "" };
+    for (who, member) in view.cast.members.iter().enumerate() {
+        let is_first = who == 0 || view.cast.members[who - 1].tier != member.tier;
+        let tier = if is_first { view.cast.tier(member).name } else { "" };
         let (colour, mark) = match view.states[who] {
             ReplicaState::Well => (GREEN, "●"),
             ReplicaState::Mute => (RED, "○"),
@@ -198,7 +199,7 @@ fn table(view: &View<'_>) -> Vec<String> {
     let rate = if failed > 0 { format!("{RED}{failed:4}/s{PLAIN}") } else { String::new() };
     lines.push(format!("  {:<20}  {RED}{bar}{PLAIN} {rate}", "failed connects"));
     lines.push(String::new());
-    let hidden = view.outcomes.len().saturating_sub(ROWS);
+    let hidden = view.outcomes.len().saturating_sub(ROWS - view.cast.members.len());
     for outcome in &view.outcomes[hidden..] {
         let (colour, mark) = if outcome.faults.is_empty() { (GREEN, "✓") } else { (RED, "✗") };
         let told = summary::told(outcome);
@@ -211,7 +212,11 @@ fn table(view: &View<'_>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::script::STORY, tally::judge, *};
+    use super::{
+        super::{cluster::CAST, script::STORY},
+        tally::judge,
+        *,
+    };
 
     const REFUSED: tally::Failure = tally::Failure { is_late: false, errno: 111 };
 
@@ -227,7 +232,7 @@ mod tests {
         view.states[0] = ReplicaState::Dead;
         view.states[1] = ReplicaState::Mute;
 
-        assert_eq!(rates(&view, WINDOW), ([0, 0, 0, 150, 0, 0], 50));
+        assert_eq!(rates(&view, WINDOW), (vec![0, 0, 0, 150, 0, 0], 50));
         assert_eq!(
             progress(&view),
             "zone b        a1   -  a2   -  b1   0  b2 150  w1   0  w2   0  failed  50"
@@ -242,7 +247,7 @@ mod tests {
     fn it_fits_a_small_terminal_however_many_acts_are_over() {
         let outcomes: Vec<Outcome> = STORY
             .iter()
-            .map(|act| judge(act, &(SECOND..SECOND), &[ReplicaState::Well; 6], &[]))
+            .map(|act| judge(&CAST, act, &(SECOND..SECOND), &[ReplicaState::Well; 6], &[]))
             .collect();
 
         let table = table(&view(&[], &outcomes));
@@ -253,7 +258,7 @@ mod tests {
     }
 
     fn view<'a>(dials: &'a [Dial], outcomes: &'a [Outcome]) -> View<'a> {
-        let (start, now, states) = (Duration::ZERO, SECOND, [ReplicaState::Well; 6]);
-        View { start, now, event: "a1 dies", states, dials, outcomes }
+        let (start, now, states) = (Duration::ZERO, SECOND, vec![ReplicaState::Well; 6]);
+        View { cast: &CAST, start, now, event: "a1 dies", states, dials, outcomes }
     }
 }

@@ -61,7 +61,17 @@ pub(super) enum Change {
     /// SIGKILL to the agent.
     KillAgent,
     StartAgent,
-    /// This command of a shell, as a user, an operator or a controller would. Only with `--kube`.
+    /// Nothing gets through to this cluster's API server any more.
+    CutApi(&'static str),
+    HealApi(&'static str),
+    /// Nothing gets through to this cluster's pods any more.
+    CutPods(&'static str),
+    HealPods(&'static str),
+    /// SIGKILL to the importer of the client's cluster.
+    KillImporter,
+    StartImporter,
+    /// This command of a shell, as a user, an operator or a controller would. Only with `--kube` and
+    /// `--clusters`.
     Run(&'static str),
 }
 
@@ -72,8 +82,11 @@ pub(super) enum Course {
     Steady,
     /// So many replicas refuse, and some connects fail until others serve.
     Refused(usize),
-    /// The same of one replica that says nothing at all.
-    Silent,
+    /// So many replicas refuse, and the tier after them that says nothing is passed over: it was known
+    /// to be out, although it was not dialled.
+    PassedOver(usize),
+    /// So many replicas say nothing at all.
+    Silent(usize),
     /// The same of one replica that accepts, and says nothing.
     Hung,
     /// No connect fails, and these serve at last.
@@ -93,7 +106,7 @@ pub(super) static STORY: [Act; 17] = [
     act("node n3 is drained", DRAIN, Course::Steady, 0, 3_500),
     act("a1 is killed: it refuses", &[(0, Change::Kill(A1))], Course::Refused(1), 0, 2_000),
     act("a1 is back", &[(0, Change::Start(A1))], Course::Return(A1), 0, 2_000),
-    act("a2 is a black hole", &[(0, Change::DropPackets("a2"))], Course::Silent, 0, 3_000),
+    act("a2 is a black hole", &[(0, Change::DropPackets("a2"))], Course::Silent(1), 0, 3_000),
     act("a2 is back", &[(0, Change::TakePackets("a2"))], Course::Return(A2), 0, 2_500),
     act("a1 hangs, but accepts", &[(0, Change::Freeze("a1"))], Course::Hung, 0, 3_500),
     act("a1 goes on", &[(0, Change::Thaw("a1"))], Course::Return(A1), 0, 2_500),
@@ -143,7 +156,7 @@ const DRAIN: &[(u64, Change)] = &[
 const TOLD: &[(u64, Change)] =
     &[(0, Change::Run("kubectl get failoverpolicies")), (500, Change::Run("kubectl get events"))];
 
-const fn act(
+pub(super) const fn act(
     event: &'static str,
     changes: &'static [(u64, Change)],
     course: Course,
@@ -183,10 +196,15 @@ impl Course {
             Self::Steady | Self::Return(_) | Self::Ramp => return (Duration::ZERO, 0),
             // So many failures the kernel lets through; until the probes saw it, there would be 50
             // each. Without an agent the client tries again after a second.
-            Self::Refused(replicas) => (RETRY + SLACK / 2, REFUSED * replicas),
+            Self::Refused(replicas) | Self::PassedOver(replicas) => {
+                (RETRY + SLACK / 2, REFUSED * replicas)
+            }
             // So many dials are under way when the first of them is not answered in time; and some
             // had a connection, and wait for the answer.
-            Self::Silent => (DIAL_TIMEOUT + SLACK, TIMEOUTS + dials(CONNECT_TIMEOUT + SLACK / 2)),
+            Self::Silent(replicas) => {
+                let each = TIMEOUTS + dials(CONNECT_TIMEOUT + SLACK / 2);
+                (DIAL_TIMEOUT + SLACK, each * replicas)
+            }
             // A connection is no failure to the kernel: here the probes decide.
             Self::Hung => (by_probes + DIAL_TIMEOUT + SLACK, dials(by_probes + SLACK)),
         };

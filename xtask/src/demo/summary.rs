@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use nix::errno::Errno;
 
 use super::{
-    cluster::{MEMBERS, RATE},
+    cluster::RATE,
     script::{
         CONNECT_TIMEOUT, Course, DIAL_TIMEOUT, HOLD_DOWN, PROBE_COUNT, PROBE_INTERVAL,
         PROBE_TIMEOUT, RAMP, REFUSED, TIMEOUTS,
@@ -29,7 +29,7 @@ pub(super) fn text(outcomes: &[Outcome]) -> String {
 
 /// What came of an act, in a few words.
 pub(super) fn told(outcome: &Outcome) -> String {
-    let by = serving(&outcome.shares);
+    let by = serving(outcome.cast, &outcome.shares);
     let failed = match (outcome.failed, outcome.last_failed) {
         (0, _) | (_, None) => "none failed".to_owned(),
         (failed, Some(last)) => format!("{failed} failed, the last after {}", ms(last)),
@@ -41,7 +41,8 @@ pub(super) fn told(outcome: &Outcome) -> String {
 }
 
 fn row(outcome: &Outcome) -> [String; 6] {
-    let serving_members = MEMBERS.iter().zip(outcome.shares).filter(|(_, share)| *share > 0);
+    let serving_members =
+        outcome.cast.members.iter().zip(&outcome.shares).filter(|(_, share)| **share > 0);
     let names: Vec<&str> = serving_members.map(|(member, _)| member.name).collect();
     let or_dash = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
     [
@@ -128,7 +129,10 @@ fn name(failure: Failure) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::script::STORY, *};
+    use super::{
+        super::{cluster::CAST, script::STORY},
+        *,
+    };
 
     #[test]
     fn the_summary_has_a_row_per_event_and_owns_up_to_failures() {
@@ -170,6 +174,7 @@ mod tests {
 
     fn outcome(event: &str, failures: &[(Failure, usize)]) -> Outcome {
         Outcome {
+            cast: &CAST,
             act: STORY.iter().find(|act| act.event == event).expect("an act of the story"),
             dials: 500,
             failed: failures.iter().map(|(_, count)| count).sum(),
@@ -177,7 +182,7 @@ mod tests {
             last_failed: None,
             longest: Duration::from_millis(1),
             returned: None,
-            shares: [0, 0, 49, 51, 0, 0],
+            shares: vec![0, 0, 49, 51, 0, 0],
             faults: Vec::new(),
         }
     }

@@ -2,7 +2,7 @@
 //! it all.
 
 use std::{
-    array, env, fs, iter,
+    env, fs, iter,
     os::unix::fs::symlink,
     path::PathBuf,
     process::{Command, Stdio},
@@ -22,24 +22,45 @@ use redirector_tests::{
 };
 
 use super::{
-    cluster::{self, CLIENT_NODE, MEMBERS, PORT, RATE, ReplicaState, SERVICE, SERVICE_ID, TIERS},
+    cluster::{CLIENT_NODE, Cast, PORT, RATE, ReplicaState, SERVICE, SERVICE_ID},
+    clusters::{self, Fleet},
     interrupts, kube, screen,
     script::{Change, DIAL_TIMEOUT, policy_lines},
 };
 
 /// Dials under way at the same time: enough that those that hang do not silence the rest.
 const THREADS: u32 = 96;
+/// Of a command's output so many lines are shown in full.
+const MOST_LINES: usize = 20;
 /// The agent's file.
 pub(super) const CONFIG: &str = "redirector.yaml";
 
+/// Which demo it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    File,
+    Kube,
+    Clusters,
+}
+
+/// Where the agent's news come from.
+pub(super) enum Source {
+    /// Its file.
+    File,
+    /// An API server, which is kept.
+    Kube(#[expect(dead_code, reason = "it serves until it is dropped")] Api),
+    /// That of one of several clusters.
+    Clusters(Fleet),
+}
+
 /// Everything that is up. The fields drop from top to bottom.
 pub(super) struct Testbed {
+    pub(super) cast: &'static Cast,
     pub(super) agent: Agent,
     pub(super) replicas: Vec<Replica>,
     /// Replicas that live and do not answer.
-    mute: [bool; MEMBERS.len()],
-    /// Where the agent's news come from, if not from its file.
-    pub(super) api: Option<Api>,
+    mute: Vec<bool>,
+    pub(super) source: Source,
     pub(super) cgroup: Cgroup,
     pub(super) bpffs: Bpffs,
     /// The agent's file, kubectl's files, and links: short names for the long paths of what is up.
@@ -49,41 +70,68 @@ pub(super) struct Testbed {
 
 impl Testbed {
     /// Sets up everything but the client.
-    pub(super) fn set_up(binary: PathBuf, is_kube: bool) -> Result<Self> {
-        let nodes = MEMBERS.iter().map(|member| member.node);
-        let lab = Lab::new(&iter::once(CLIENT_NODE).chain(nodes).collect::<Vec<_>>())?;
+    pub(super) fn set_up(binary: PathBuf, mode: Mode) -> Result<Self> {
+        let cast = mode.cast();
+        let lab = Lab::new(&nodes(mode))?;
         let mut replicas = Vec::new();
-        for member in &MEMBERS {
+        for member in cast.members {
             let node = lab.node(member.node).netns();
             let address = (member.address, PORT).into();
-            replicas.push(Replica::start(node, &member.answer(), &[address])?);
+            replicas.push(Replica::start(node, &cast.answer(member), &[address])?);
         }
         let files = Directory::new("demo")?;
         let cgroup = Cgroup::new("demo")?;
         let bpffs = Bpffs::mount()?;
         let node = lab.node(CLIENT_NODE);
-        let api = is_kube.then(|| kube::start(node, files.path())).transpose()?;
-        let options = if is_kube {
-            let config = files.path().join("kubeconfig");
+        let kubeconfig = files.path().join("kubeconfig");
+        let of_kube = |arguments: &[&str]| {
             let place = (node, CLIENT_NODE);
-            let mut options = AgentOptions::kube(binary, place, &cgroup, &bpffs, &config);
-            options.arguments.extend(kube::ARGUMENTS.map(str::to_owned));
+            let mut options =
+                AgentOptions::kube(binary.clone(), place, &cgroup, &bpffs, &kubeconfig);
+            options.arguments.extend(arguments.iter().map(|text| (*text).to_owned()));
             options
-        } else {
-            let config = files.path().join(CONFIG);
-            fs::write(&config, config_text()).context("cannot write the agent's file")?;
-            AgentOptions::new(binary, node, &cgroup, &bpffs, &config)
+        };
+        let (source, options) = match mode {
+            Mode::File => {
+                let config = files.path().join(CONFIG);
+                fs::write(&config, config_text(cast)).context("cannot write the agent's file")?;
+                let options = AgentOptions::new(binary.clone(), node, &cgroup, &bpffs, &config);
+                (Source::File, options)
+            }
+            Mode::Kube => {
+                (Source::Kube(kube::start(node, files.path())?), of_kube(&kube::ARGUMENTS))
+            }
+            Mode::Clusters => {
+                let fleet = Fleet::start(&lab, files.path(), &binary)?;
+                (Source::Clusters(fleet), of_kube(&clusters::ARGUMENTS))
+            }
         };
         interrupts::check()?;
         let agent = Agent::start(options)?;
-        let mute = [false; MEMBERS.len()];
-        let testbed = Self { agent, replicas, mute, api, cgroup, bpffs, files, lab };
+        let mute = vec![false; cast.members.len()];
+        let mut testbed = Self { cast, agent, replicas, mute, source, cgroup, bpffs, files, lab };
         testbed.link()?;
-        for command in kube::FIRST_DAY.into_iter().filter(|_| is_kube) {
-            interrupts::check()?;
-            println!("{}", screen::indented(&testbed.run(command)?));
+        match mode {
+            Mode::File => {}
+            Mode::Kube => testbed.show(&kube::FIRST_DAY)?,
+            Mode::Clusters => {
+                testbed.show(&clusters::INSTALLATION)?;
+                if let Source::Clusters(fleet) = &mut testbed.source {
+                    fleet.start_pods(&testbed.lab)?;
+                }
+                testbed.show(&clusters::FIRST_DAY)?;
+            }
         }
         Ok(testbed)
+    }
+
+    /// Runs commands and shows what they print.
+    fn show(&self, commands: &[&str]) -> Result<()> {
+        for command in commands {
+            interrupts::check()?;
+            println!("{}", screen::indented(&shortened(&self.run(command)?)));
+        }
+        Ok(())
     }
 
     /// A client in the cgroup on n1 begins to dial the Service.
@@ -98,26 +146,64 @@ impl Testbed {
     /// Lets something happen. Returns when it has, with what a command has printed.
     pub(super) fn apply(&mut self, change: Change) -> Result<String> {
         match change {
-            Change::Kill(names) => names.iter().for_each(|name| self.replicas[who(name)].kill()),
+            Change::Kill(names) => {
+                for name in names {
+                    let who = self.who(name);
+                    self.replicas[who].kill();
+                }
+            }
             Change::Start(names) => {
                 for name in names {
-                    self.replicas[who(name)].restart()?;
+                    let who = self.who(name);
+                    self.replicas[who].restart()?;
                 }
             }
             Change::DropPackets(name) => self.node(name).drop_packets()?,
             Change::TakePackets(name) => self.node(name).take_packets()?,
-            Change::Freeze(name) => self.replicas[who(name)].freeze()?,
-            Change::Thaw(name) => self.replicas[who(name)].thaw()?,
+            Change::Freeze(name) => self.replicas[self.who(name)].freeze()?,
+            Change::Thaw(name) => self.replicas[self.who(name)].thaw()?,
             Change::KillAgent => self.agent.kill9(),
             Change::StartAgent => self.agent.spawn_again()?,
+            Change::CutApi(cluster) => self.lab.cut(cluster)?,
+            Change::HealApi(cluster) => self.lab.heal(cluster)?,
+            Change::CutPods(cluster) => self.of(cluster).try_for_each(|node| self.lab.cut(node))?,
+            Change::HealPods(cluster) => {
+                self.of(cluster).try_for_each(|node| self.lab.heal(node))?;
+            }
+            Change::KillImporter | Change::StartImporter => {
+                let Source::Clusters(fleet) = &mut self.source else {
+                    panic!("{change:?} without clusters");
+                };
+                match change {
+                    Change::KillImporter => fleet.kill_importer(),
+                    _ => fleet.start_importer(&self.lab)?,
+                }
+            }
             Change::Run(command) => return self.run(command),
         }
-        match change {
-            Change::DropPackets(name) | Change::Freeze(name) => self.mute[who(name)] = true,
-            Change::TakePackets(name) | Change::Thaw(name) => self.mute[who(name)] = false,
-            _ => {}
-        }
+        self.note_mute(change);
         Ok(String::new())
+    }
+
+    /// Notes who is not heard any more, or is again.
+    fn note_mute(&mut self, change: Change) {
+        let is_mute =
+            matches!(change, Change::DropPackets(_) | Change::Freeze(_) | Change::CutPods(_));
+        for (mute, member) in self.mute.iter_mut().zip(self.cast.members) {
+            let is_meant = match change {
+                Change::DropPackets(name)
+                | Change::TakePackets(name)
+                | Change::Freeze(name)
+                | Change::Thaw(name) => member.name == name,
+                Change::CutPods(cluster) | Change::HealPods(cluster) => {
+                    clusters::is_in(cluster, member.node)
+                }
+                _ => false,
+            };
+            if is_meant {
+                *mute = is_mute;
+            }
+        }
     }
 
     /// Runs a shell's command in the client's network, among the files; returns the command and what
@@ -141,12 +227,15 @@ impl Testbed {
     }
 
     /// How each replica is.
-    pub(super) fn states(&self) -> [ReplicaState; MEMBERS.len()] {
-        array::from_fn(|who| match (self.replicas[who].is_running(), self.mute[who]) {
-            (true, false) => ReplicaState::Well,
-            (true, true) => ReplicaState::Mute,
-            (false, _) => ReplicaState::Dead,
-        })
+    pub(super) fn states(&self) -> Vec<ReplicaState> {
+        let replicas = self.replicas.iter().zip(&self.mute);
+        replicas
+            .map(|(replica, is_mute)| match (replica.is_running(), is_mute) {
+                (true, false) => ReplicaState::Well,
+                (true, true) => ReplicaState::Mute,
+                (false, _) => ReplicaState::Dead,
+            })
+            .collect()
     }
 
     fn link(&self) -> Result<()> {
@@ -157,7 +246,9 @@ impl Testbed {
             ("cgroup", self.cgroup.path().to_owned()),
             ("run", self.agent.run_directory()),
         ];
+        // The nodes of cluster west are linked as such, the one of its API server is not a node.
         let nodes = self.lab.nodes().iter().map(|node| (node.name(), node.netns().path()));
+        let nodes = nodes.filter(|(name, _)| !clusters::NAMES.contains(name));
         for (name, path) in own.into_iter().chain(nodes) {
             symlink(path, self.files.path().join(name))
                 .with_context(|| format!("cannot link {name}"))?;
@@ -166,18 +257,44 @@ impl Testbed {
     }
 
     fn node(&self, name: &str) -> &Node {
-        self.lab.node(MEMBERS[who(name)].node)
+        self.lab.node(self.cast.members[self.who(name)].node)
+    }
+
+    /// The nodes of a cluster that have replicas.
+    fn of(&self, cluster: &'static str) -> impl Iterator<Item = &'static str> {
+        let nodes = self.cast.members.iter().map(|member| member.node);
+        nodes.filter(move |node| clusters::is_in(cluster, node))
+    }
+
+    /// Index of the replica of that name.
+    fn who(&self, name: &str) -> usize {
+        self.cast.member(name).unwrap_or_else(|| panic!("there is no replica {name}"))
     }
 }
 
-/// Index of the replica of that name.
-fn who(name: &str) -> usize {
-    cluster::member(name).unwrap_or_else(|| panic!("there is no replica {name}"))
+/// What a command printed, without the middle of a long list.
+fn shortened(text: &str) -> String {
+    let lines: Vec<_> = text.lines().collect();
+    if lines.len() <= MOST_LINES {
+        return text.to_owned();
+    }
+    let shown = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let (first, last) = (&lines[..3], &lines[lines.len() - 1..]);
+    format!("{}… {} more\n{}", shown(first), lines.len() - 4, shown(last))
 }
 
-fn config_text() -> String {
-    let backends = MEMBERS.iter().map(|member| {
-        let (address, node, tier) = (member.address, member.node, &TIERS[member.tier]);
+/// The lab's nodes, in the order of their addresses.
+fn nodes(mode: Mode) -> Vec<&'static str> {
+    let members = mode.cast().members.iter().map(|member| member.node);
+    match mode {
+        Mode::File | Mode::Kube => iter::once(CLIENT_NODE).chain(members).collect(),
+        Mode::Clusters => clusters::NODES.to_vec(),
+    }
+}
+
+fn config_text(cast: &Cast) -> String {
+    let backends = cast.members.iter().map(|member| {
+        let (address, node, tier) = (member.address, member.node, cast.tier(member));
         let (locality, comment) = (tier.locality, format!("{}, {}", member.name, tier.name));
         format!("  - {{address: \"{address}:{PORT}\", node: {node}, {locality}}}  # {comment}\n")
     });

@@ -20,6 +20,9 @@ pub(super) const DERIVED_SERVICE: &str = "multicluster.kubernetes.io/derived-ser
 /// What each cluster exports, as JSON: an importer that begins merges without having heard them again.
 pub(super) const EXPORTS: &str = "clusters.redirector.dev/exports";
 
+/// Longest value of [`EXPORTS`], in bytes: an API server takes 256 KiB of annotations in all.
+const MAX_EXPORTS: usize = 128 * 1024;
+
 /// `derived-<hash>`.
 pub(super) fn derived_name(object: &ObjectRef) -> String {
     format!("{}{}", super::here::DERIVED, short_hash(&object.to_string(), 10))
@@ -30,7 +33,7 @@ pub(super) fn import(
     object: &ObjectRef,
     merged: &Merged,
     exports: &[Export<'_>],
-    clusters: &[&Arc<str>],
+    clusters: &[Arc<str>],
     derived: Option<(&str, &[IpAddr])>,
 ) -> Body {
     let mut spec = merged.spec.clone();
@@ -40,8 +43,13 @@ pub(super) fn import(
     labels.insert(MANAGED_BY.to_owned(), IMPORTER.to_owned());
     let said: BTreeMap<&str, _> =
         exports.iter().map(|(cluster, spec)| (&***cluster, spec)).collect();
-    annotations.insert(EXPORTS.to_owned(), json!(said).to_string());
+    let said = json!(said).to_string();
+    annotations.remove(EXPORTS);
     annotations.remove(DERIVED_SERVICE);
+    // Of what is too long for an object the next importer knows the slices, and hears the rest.
+    if said.len() <= MAX_EXPORTS {
+        annotations.insert(EXPORTS.to_owned(), said);
+    }
     if let Some((name, addresses)) = derived {
         annotations.insert(DERIVED_SERVICE.to_owned(), name.to_owned());
         spec.ips = addresses.to_vec();

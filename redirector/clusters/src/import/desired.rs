@@ -116,15 +116,14 @@ pub struct Conflict {
 }
 
 impl ClusterStatus {
-    /// Whether the other one differs in numbers and messages only.
-    pub(super) fn is_same_but_counts(&self, other: &Self) -> bool {
-        let Self { phase, services: _, endpoints: _, generation, uid, conditions } = self;
-        let of = |conditions: &[ClusterCondition]| -> Vec<_> {
-            let each = conditions.iter().map(|condition| (condition.status, condition.reason));
-            each.collect()
+    /// Whether the other one says the same of what agents act upon.
+    pub(super) fn is_alike(&self, other: &Self) -> bool {
+        let accepted = |status: &Self| {
+            let found = status.conditions.iter().find(|condition| condition.kind == "Accepted");
+            found.map(|accepted| (accepted.status, accepted.reason))
         };
-        (*phase, *generation, uid) == (other.phase, other.generation, &other.uid)
-            && of(conditions) == of(&other.conditions)
+        (self.phase, self.generation, &self.uid) == (other.phase, other.generation, &other.uid)
+            && accepted(self) == accepted(other)
     }
 }
 

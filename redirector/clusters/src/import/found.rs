@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use super::{
     bodies::EXPORTS,
-    desired::DesiredKind,
     outbox::{HeldService, Spot},
     slices::prefix,
 };
@@ -36,10 +35,10 @@ pub(super) struct AdoptedCluster {
 /// Reads the objects; what cannot be read is none of the importer's making, and left out.
 pub(super) fn adopt(objects: &[Value]) -> Adopted {
     let mut adopted = Adopted::default();
-    let of_kind = |kind: DesiredKind| move |object: &&Value| object["kind"] == kind.name();
-    for import in objects.iter().filter(of_kind(DesiredKind::ServiceImport)) {
-        let Some(object) = object_ref(import) else { continue };
-        let said = import["metadata"]["annotations"][EXPORTS].as_str().unwrap_or_default();
+    // By what they have: objects of a list do not say their kind.
+    for import in objects {
+        let said = import["metadata"]["annotations"][EXPORTS].as_str();
+        let Some((said, object)) = said.zip(object_ref(import)) else { continue };
         let exports: BTreeMap<String, ExportedServiceSpec> =
             serde_json::from_str(said).unwrap_or_default();
         for (cluster, spec) in exports {
@@ -47,7 +46,7 @@ pub(super) fn adopt(objects: &[Value]) -> Adopted {
             of.services.insert(object.clone(), HeldService::found(spec));
         }
     }
-    for slice in objects.iter().filter(of_kind(DesiredKind::EndpointSlice)) {
+    for slice in objects.iter().filter(|object| object["addressType"].is_string()) {
         if adopt_slice(&mut adopted, slice).is_none() {
             tracing::debug!(slice = %slice["metadata"]["name"], "a slice that was found is not read");
         }

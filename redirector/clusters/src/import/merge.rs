@@ -3,7 +3,10 @@
 //! The oldest export holds, then the first id: its type, affinity, policies, labels and annotations, and
 //! its ports in a clash. Ports are the union of all.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
@@ -21,6 +24,19 @@ pub(super) struct Merged {
     pub spec: ServiceImportSpec,
     /// What the exports disagree about.
     pub conflict: Conflict,
+}
+
+impl Merged {
+    /// Ports of an export that the import leads to it: of one name, protocol and number.
+    pub fn ports_of(&self, spec: &ExportedServiceSpec) -> BTreeSet<(String, String)> {
+        let is_led = |port: &&ExportedPort| {
+            self.spec.ports.iter().any(|held| {
+                (&held.name, &held.protocol, held.port) == (&port.name, &port.protocol, port.port)
+            })
+        };
+        let name = |port: &ExportedPort| (port.name.clone(), port.protocol.clone());
+        spec.ports.iter().filter(is_led).map(name).collect()
+    }
 }
 
 /// Merges the exports of one Service, at least one.

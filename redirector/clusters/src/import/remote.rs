@@ -41,6 +41,9 @@ pub(super) struct Remote {
     epoch: Option<u64>,
     /// The right cluster was heard since the watches began.
     is_known: bool,
+    /// Since when what is there may be of an older state: until a manifest proves it, or it is listed
+    /// for too long without proof, not even what is unready counts.
+    doubted: Option<Moment>,
     /// A relist is to be asked for.
     wants_relist: bool,
     /// When one was last asked for.
@@ -101,6 +104,7 @@ impl Remote {
             beat: None,
             epoch: None,
             is_known: false,
+            doubted: None,
             wants_relist: false,
             relist_at: None,
             forgotten: Forgotten::default(),
@@ -178,11 +182,6 @@ impl Remote {
         })
     }
 
-    /// When its heartbeat last changed.
-    pub fn last(&self) -> Moment {
-        self.heard.last()
-    }
-
     /// Whether a Lease was heard, whatever it says.
     pub fn has_lease(&self) -> bool {
         self.beat.is_some()
@@ -243,7 +242,7 @@ impl Remote {
             }
         };
         self.manifest_problem = None;
-        if !self.is_right(&manifest, own_uid) {
+        if !self.is_right(&manifest, own_uid, now) {
             return;
         }
         let has_fallen = before.is_some_and(|before| is_older(&beat.version, &before.version));
@@ -252,7 +251,7 @@ impl Remote {
         self.heard.beat(now, timing);
         if has_fallen || is_other_epoch {
             // The exporter, or its API server's memory, is another one: what it says is listed again.
-            self.doubt();
+            self.doubt(now);
             return;
         }
         self.is_known = true;
@@ -263,7 +262,7 @@ impl Remote {
     }
 
     /// Whether it is the right cluster that speaks. The first that is heard is pinned.
-    fn is_right(&mut self, manifest: &Manifest, own_uid: Option<&str>) -> bool {
+    fn is_right(&mut self, manifest: &Manifest, own_uid: Option<&str>, now: Moment) -> bool {
         self.is_own = own_uid == Some(&*manifest.uid);
         if self.is_own {
             return false;
@@ -276,15 +275,16 @@ impl Remote {
         }
         if self.other.take().is_some() {
             // What was heard in between is the other one's.
-            self.doubt();
+            self.doubt(now);
         }
         true
     }
 
     /// What is held may not be what is there: it is listed anew, and until then nothing is proven.
-    fn doubt(&mut self) {
+    fn doubt(&mut self, now: Moment) {
         self.wants_relist = true;
         self.is_known = false;
+        self.doubted = Some(now);
         self.outbox.suspend();
     }
 
@@ -309,7 +309,11 @@ impl Remote {
         if state != State::Lost {
             self.forgotten = Forgotten::default();
         }
+        let is_doubted =
+            |since: &Moment| !self.outbox.is_proven() && now < since.after(timing.incomplete);
+        self.doubted = self.doubted.filter(is_doubted);
         let is_heard = self.is_known
+            && self.doubted.is_none()
             && self.other.is_none()
             && matches!(state, State::Live | State::Silent { .. });
         self.outbox.merge(self.reach(), is_heard, touched);
@@ -352,7 +356,8 @@ impl Remote {
         let relist = self.relist_at.map(|at| at.after(timing.incomplete));
         let forget = self.forgotten.since.filter(|_| !self.outbox.held().is_empty());
         let forget = forget.map(|since| since.after(timing.lost_slice * self.forgotten.slices));
-        [heard, self.outbox.deadline(timing), relist, forget]
+        let doubted = self.doubted.map(|since| since.after(timing.incomplete));
+        [heard, self.outbox.deadline(timing), relist, forget, doubted]
             .into_iter()
             .flatten()
             .filter(|at| *at > now)

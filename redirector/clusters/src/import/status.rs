@@ -88,34 +88,54 @@ fn connected(remote: &Remote) -> ClusterCondition {
         let message = "it has no server: others discover its endpoints".to_owned();
         return of(None, "DiscoveredByOthers", message);
     }
-    match (&remote.failure, remote.state()) {
-        (Some(Failure::Unauthorized(why)), _) => of(
+    // A gap that is no silence is not said: all agents read the status.
+    match (remote.state(), remote.failure.as_ref()) {
+        (State::Live, _) => of(Some(true), "Connected", String::new()),
+        // False in every silence: since when it is silent is read of this condition.
+        (State::Silent { why: Silence::Incomplete, .. }, _) => of(
+            Some(false),
+            "Incomplete",
+            "what is heard of it is not what its manifest says; see the condition Synced"
+                .to_owned(),
+        ),
+        (State::Silent { why: Silence::Identity, .. }, _) => of(
+            Some(false),
+            "IdentityChanged",
+            "another cluster answers; see the condition Accepted".to_owned(),
+        ),
+        (State::Silent { why: Silence::ExporterSilent, .. }, _) | (State::Lost, None) => of(
+            Some(false),
+            "ExporterSilent",
+            format!(
+                "its API server answers, but Lease redirector-exports/redirector-heartbeat is not there \
+                 or does not change; look at the Deployment redirector-clusters of {name}"
+            ),
+        ),
+        (State::Joining, None) if remote.has_lease() => of(Some(true), "Connected", String::new()),
+        (State::Joining, None) => {
+            of(None, "Pending", "nothing has been heard of it yet".to_owned())
+        }
+        (State::Silent { why: Silence::Unauthorized, .. }, failure)
+        | (_, failure @ Some(Failure::Unauthorized(_))) => of(
             Some(false),
             "Unauthorized",
             format!(
-                "{why}; give it credentials that may read its outbox (redirector cluster join {name})"
+                "{}; give it credentials that may read its outbox (redirector cluster join {name})",
+                said(failure)
             ),
         ),
-        (Some(Failure::Unreachable(why)), _) => {
-            of(Some(false), "Unreachable", format!("{why}; look at spec.server and the way there"))
-        }
-        (None, State::Silent { why: Silence::ExporterSilent, .. }) => of(
+        (_, failure) => of(
             Some(false),
-            "ExporterSilent",
-            format!(
-                "its API server answers, but Lease redirector-exports/redirector-heartbeat does not \
-                 change; look at the Deployment redirector-clusters of {name}"
-            ),
+            "Unreachable",
+            format!("{}; look at spec.server and the way there", said(failure)),
         ),
-        (None, _) if remote.has_lease() => of(Some(true), "Connected", String::new()),
-        (None, State::Joining) => {
-            of(None, "Pending", "nothing has been heard of it yet".to_owned())
-        }
-        (None, _) => of(
-            Some(false),
-            "ExporterSilent",
-            format!("there is no Lease redirector-exports/redirector-heartbeat in {name}"),
-        ),
+    }
+}
+
+fn said(failure: Option<&Failure>) -> &str {
+    match failure {
+        Some(Failure::Unreachable(why) | Failure::Unauthorized(why)) => why,
+        None => "it does not answer",
     }
 }
 

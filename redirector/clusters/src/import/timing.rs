@@ -23,7 +23,7 @@ pub(super) struct Timing {
     pub confirm: Duration,
     /// Between slices of a lost cluster. 10 ms: 100/s.
     pub lost_slice: Duration,
-    /// A status in which only numbers changed is written so seldom. 10 s: every agent watches it.
+    /// A status in which nothing changed that agents act upon is written so seldom. 10 s: all watch it.
     pub counts: Duration,
 }
 

@@ -349,15 +349,15 @@ impl<'t> Run<'t> {
         self.installed = self.memory.adopt();
         self.oracle.restarted();
         self.restore();
-        self.tell(Input::Node(self.node.clone()));
+        // What it finds is not judged before it is known who lists it.
+        self.whisper(Input::Node(self.node.clone()));
         let told = Input::RemoteClusters(self.clusters.clone());
         if self.random.chance(50) {
-            self.tell(told);
-            self.tell(Input::Replace(self.services.clone()));
-        } else {
-            self.tell(Input::Replace(self.services.clone()));
-            self.tell(told);
+            self.oracle.told(&told, self.now);
+            self.whisper(told.clone());
         }
+        self.tell(Input::Replace(self.services.clone()));
+        self.tell(told);
     }
 
     /// Another phase of west is said.

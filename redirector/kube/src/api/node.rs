@@ -49,7 +49,7 @@ impl Object for Node {
             addresses: addresses.into(),
             pod_cidrs: spec
                 .iter()
-                .flat_map(|spec| spec.pod_cidrs.iter().flatten())
+                .flat_map(|spec| spec.pod_cidrs.iter().flatten().chain(&spec.pod_cidr))
                 .filter_map(|cidr| cidr.parse().ok())
                 .collect(),
         })
@@ -67,6 +67,9 @@ struct Partial {
 struct PartialSpec {
     #[serde(rename = "podCIDRs")]
     pod_cidrs: Option<Vec<String>>,
+    /// The first of them, once more.
+    #[serde(rename = "podCIDR")]
+    pod_cidr: Option<String>,
 }
 
 #[derive(Deserialize)]

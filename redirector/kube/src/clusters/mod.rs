@@ -11,6 +11,7 @@
 mod own;
 mod ranges;
 mod refusal;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -18,10 +19,10 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 use redirector_core::remote_cluster::{self as core, ClusterPhase, OnSilence};
-use redirector_policy::{EncryptionMode, OnSilenceWord, Reach, ValidRemoteCluster};
+use redirector_policy::{OnSilenceWord, Reach, ValidRemoteCluster};
 
 use self::ranges::Ranges;
-use crate::api::{Batch, Change, ObjectRef, Phase, RemoteCluster, is_cluster_id};
+use crate::api::{Batch, Change, ObjectRef, Phase, RemoteCluster};
 
 pub use self::{
     own::OwnId,
@@ -246,82 +247,4 @@ impl Clusters {
         let known = ClusterVersions { uid, created, problem, good, phase, is_leaving };
         self.known.insert(name, known);
     }
-
-    fn standings(&self) -> BTreeMap<Arc<str>, Standing> {
-        let mut by_age: Vec<(i64, &Arc<str>)> =
-            self.known.iter().map(|(name, known)| (known.created, name)).collect();
-        by_age.sort_unstable();
-        let mut older: Vec<(&Arc<str>, &ValidRemoteCluster)> = Vec::new();
-        let mut standing = BTreeMap::new();
-        for (_, name) in by_age {
-            let known = &self.known[name];
-            let found = self.standing_of(name, known, &older);
-            older.extend(known.good.as_deref().map(|good| (name, good)));
-            standing.insert(Arc::clone(name), found);
-        }
-        standing
-    }
-
-    /// In order: what it says must be valid and its name an id; the own cluster must have an id, and
-    /// another one; with reach Pod its ranges must be free of everything else; and the way there must be
-    /// encrypted, if that is required.
-    fn standing_of(
-        &self,
-        name: &Arc<str>,
-        known: &ClusterVersions,
-        older: &[(&Arc<str>, &ValidRemoteCluster)],
-    ) -> Standing {
-        let Some(good) = &known.good else {
-            return Err(Refusal::Invalid(known.problem.clone().unwrap_or_default()));
-        };
-        if !is_cluster_id(name) {
-            return Err(Refusal::Name);
-        }
-        match &self.own {
-            OwnId::Unknown => return Err(Refusal::OwnUnknown),
-            OwnId::Differ { property, flag } => {
-                let (property, flag) = (Arc::clone(property), Arc::clone(flag));
-                return Err(Refusal::OwnDiffers { property, flag });
-            }
-            OwnId::Is(own) if own == name => return Err(Refusal::IsOwn),
-            OwnId::Is(_) => {}
-        }
-        if good.spec().reach == Reach::Pod
-            && let Some(overlap) = self.overlap(name, good, older)
-        {
-            return Err(overlap);
-        }
-        if good.spec().encryption.mode == EncryptionMode::Required {
-            return Err(Refusal::NoGuard);
-        }
-        Ok(Arc::clone(good))
-    }
-
-    fn overlap(
-        &self,
-        name: &Arc<str>,
-        cluster: &ValidRemoteCluster,
-        older: &[(&Arc<str>, &ValidRemoteCluster)],
-    ) -> Option<Refusal> {
-        let overlap = |cidr: IpNet, with| Some(Refusal::Overlap { cidr, with });
-        for cidr in cluster.cidrs() {
-            if let Some(node) = self.node.iter().find(|node| overlaps(cidr, node)) {
-                return overlap(*cidr, Occupied::Node(*node));
-            }
-            for (other, theirs) in older.iter().filter(|(_, it)| it.spec().reach == Reach::Pod) {
-                if let Some(range) = theirs.cidrs().iter().find(|range| overlaps(cidr, range)) {
-                    return overlap(*cidr, Occupied::Cluster((*other).clone(), *range));
-                }
-            }
-        }
-        let (occupant, address) =
-            self.occupied.iter().find_map(|(occupant, of)| Some((occupant, *of.get(name)?)))?;
-        let cidr = cluster.cidrs().iter().find(|cidr| cidr.contains(&address))?;
-        overlap(*cidr, Occupied::Object(occupant.clone(), address))
-    }
-}
-
-/// Whether two ranges have an address in common.
-fn overlaps(one: &IpNet, other: &IpNet) -> bool {
-    one.contains(&other.network()) || other.contains(&one.network())
 }

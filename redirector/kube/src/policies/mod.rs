@@ -22,7 +22,10 @@ use std::{
 use crate::api::{Batch, Change, FailoverPolicy, ObjectRef};
 
 pub use condition::{Condition, ConditionKind, MAX_MESSAGE, PolicyStatus, reason};
-pub use crd::{GROUP, KIND, PLURAL, VERSION, crd, crd_yaml};
+pub use crd::{
+    Definition, GROUP, KIND, PLURAL, VERSION, age, column, condition, crd, crd_yaml,
+    remote_cluster_crd, yaml,
+};
 pub use facts::{ClusterTrouble, Facts, PortHealth, ServiceState, TierState};
 pub use resolved::Resolved;
 

@@ -89,7 +89,7 @@ impl Script {
                 "cluster" => step.clusters.push(cluster(words[1], &words[2..])),
                 "property" => step.property = Some(words[1].to_owned()),
                 "remove-cluster" => {
-                    step.removed_clusters.push(Name::read(&format!("/{}", words[1])))
+                    step.removed_clusters.push(Name::read(&format!("/{}", words[1])));
                 }
                 "remove-service" => step.removed_services.push(Name::read(words[1])),
                 "remove-slice" => step.removed_slices.push(Name::read(words[1])),

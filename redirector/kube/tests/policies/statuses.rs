@@ -59,6 +59,11 @@ impl Ground {
         self
     }
 
+    fn trouble(mut self, cluster: &str, kind: ClusterTrouble) -> Self {
+        self.troubles.insert(cluster.to_owned(), kind);
+        self
+    }
+
     fn tier(mut self, service: &str, state: TierState) -> Self {
         self.tiers.insert(service.to_owned(), state);
         self
@@ -137,6 +142,15 @@ fn conditions_say_what_has_become_of_a_policy() {
     let [holds_s, holds_both] = ["+Accepted: holds for s", "+Accepted: holds for s, t"];
     let [in_s, in_t] = ["+Programmed: in the kernel: s", "+Programmed: in the kernel: t"];
     let in_both = "+Programmed: in the kernel: s, t";
+    let far = one.clone().with(
+        "/spec/tiers",
+        json!([
+            {"name": "west", "clusters": ["west"]},
+            {"name": "north", "clusters": ["north"]},
+            {"name": "south", "clusters": ["south"], "service": {"name": "dr"}},
+        ]),
+    );
+    let silent = |cluster: &str| Vacant::ClusterSilent(vec![arc(cluster)]);
     let rows: Vec<(&str, Vec<Written>, Ground, [&str; 3])> = vec![
         ("all is well", vec![two.clone()], Ground::default(), [holds_both, in_both, well]),
         (
@@ -260,6 +274,26 @@ fn conditions_say_what_has_become_of_a_policy() {
                  takes all that it could have; all traffic of s port http is in tier west, not in \
                  near, as the node that writes this sees it",
             ],
+        ),
+        (
+            "clusters do not serve; what the node sees of one is said only if nothing else is",
+            vec![far.clone()],
+            Ground::default()
+                .moved("s", &[], &[("west", Vacant::Nowhere), ("north", silent("north"))])
+                .trouble("west", ClusterTrouble::NotExported)
+                .trouble("south", ClusterTrouble::Insecure),
+            [
+                holds_s,
+                in_s,
+                "+ClusterInsecure: tier south of s: Insecure; tier north of s: cluster north is \
+                 silent; tier west of s: NotExported",
+            ],
+        ),
+        (
+            "an export that nobody has is no Service that is missing",
+            vec![far],
+            Ground::default().tier("dr", TierState::NoService),
+            [holds_s, in_s, well],
         ),
         (
             "nobody is healthy, nobody is there",

@@ -3,13 +3,14 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     fmt,
+    net::IpAddr,
 };
 
 use redirector_common::{MAX_TIER_ENTRIES, MAX_TIERS};
 use redirector_core::service::{Backend, BackendRef, Frontend, Locality, Protocol, Rank};
 
 use super::{
-    address,
+    address, clusters,
     fields::Fields,
     tree::{Position, Text, Tree},
     validate::Validation,
@@ -83,6 +84,7 @@ impl Backends<'_> {
         let weight = self.weight(&fields, address);
         let locality = self.locality(&fields, address);
         let backend = self.backend(address)?;
+        self.hold_to_ranges(address, backend.address, &locality);
         Some((address, Backend { backend, locality, weight, rank: Rank::default() }))
     }
 
@@ -108,6 +110,26 @@ impl Backends<'_> {
             problems.add(text.position, message);
         }
         Some(BackendRef { address, port, protocol })
+    }
+
+    /// A backend of a cluster that is stated is in its ranges, and no other one is.
+    fn hold_to_ranges(&mut self, text: Text<'_>, address: IpAddr, locality: &Locality) {
+        let stated_clusters = &self.validation.clusters;
+        let of = locality.cluster.as_deref();
+        let stated = stated_clusters.iter().find(|stated| Some(stated.name.as_str()) == of);
+        let message = match (stated, clusters::pods_at(stated_clusters, address)) {
+            (Some(own), _) if !own.valid.has(address) => format!(
+                "backend {text} is outside the ranges of cluster {:?} at line {}",
+                own.name, own.position.line
+            ),
+            (_, Some(other)) if Some(other.name.as_str()) != of => format!(
+                "backend {text} is in the ranges of cluster {:?} at line {}, and not of that cluster; \
+                 with reach Pod an address must be one pod's",
+                other.name, other.position.line
+            ),
+            _ => return,
+        };
+        self.problem(text.position, message);
     }
 
     fn weight(&mut self, fields: &Fields<'_>, address: Text<'_>) -> u16 {

@@ -4,6 +4,8 @@
 //!
 //! ```yaml
 //! node: {name: n1, zone: a, region: eu, cluster: local}
+//! clusters:
+//! - {name: west, cidrs: [10.9.0.0/16], encryption: {mode: Report}}
 //! services:
 //! - name: shop/checkout
 //!   frontends: ["10.96.0.10:80/tcp"]
@@ -25,6 +27,10 @@
 //!   same node come first, then those of the same zone, of the same region, of this cluster, and of
 //!   other clusters.
 //! - `allowLoopback`: `true` allows loopback addresses, for tries on one host.
+//! - `clusters`: what is stated of other clusters: `name`, and the fields of a RemoteCluster's spec
+//!   ([`RemoteClusterSpec`](redirector_policy::RemoteClusterSpec)), of which `cidrs` and `encryption` must
+//!   be there. Backends of a cluster that is listed are in its `cidrs`, and with reach `Pod` nothing else
+//!   is. A cluster that is not listed may be named at a backend all the same.
 //! - `services`: every service there is; what is not listed is gone, and `[]` is none.
 //! - `name`: 1 to 253 bytes without spaces, `namespace/name` by convention; unique in the file.
 //! - `frontends`: at least one `ADDRESS:PORT/tcp` or `…/udp`, all of one protocol, of either family.
@@ -41,6 +47,7 @@
 
 mod address;
 mod backends;
+mod clusters;
 mod fields;
 mod names;
 mod policy;
@@ -57,7 +64,10 @@ mod watch;
 
 pub use problems::{Invalid, Problem};
 pub use read::read;
-use redirector_core::service::{Locality, Service};
+use redirector_core::{
+    remote_cluster::RemoteCluster,
+    service::{Locality, Service},
+};
 use serde_saphyr::{DuplicateKeyPolicy, NonFiniteFloatPolicy, Options};
 pub use tree::Position;
 use tree::Tree;
@@ -68,6 +78,8 @@ pub use watch::watch;
 pub struct Config {
     /// Where this node is.
     pub node: Locality,
+    /// Other clusters that may be used, in the order of the file.
+    pub clusters: Vec<RemoteCluster>,
     /// Every service there is, in the order of the file.
     pub services: Vec<Service>,
     /// What is allowed and hardly meant: at most 20.

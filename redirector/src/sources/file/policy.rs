@@ -39,7 +39,7 @@ pub(super) fn policy(
     let choice = choice(written, owner, problems);
     let skipped = matches!(choice, Choice::Off).then_some("probe");
     let before = problems.count();
-    let mut reading = Reading { label: owner.label, skipped, problems };
+    let mut reading = Reading { label: owner.label, whole: "policy", skipped, problems };
     let Some(spec) = spec(written, &mut reading) else { return default };
     // What is not of its form was left out, and that is a problem already, not another one.
     let misshapen: BTreeSet<Position> = reading.problems.since(before).collect();

@@ -1,7 +1,7 @@
-//! Gives a policy the form that its schema demands.
+//! Gives a policy or a cluster the form that its schema demands.
 //!
-//! The fields are those of the policy's schema, so there is one list of them; unknown fields, wrong
-//! kinds and wrong words are found here. What the values mean is validated by the policy itself.
+//! The fields are those of the schema, so there is one list of them; unknown fields, wrong kinds and
+//! wrong words are found here. What the values mean is validated by the policy or the cluster itself.
 
 use std::fmt;
 
@@ -14,11 +14,13 @@ use super::{
     tree::{Position, Text, Tree},
 };
 
-/// Reads one policy.
+/// Reads one policy or cluster.
 pub(super) struct Reading<'a> {
-    /// How messages name the service.
+    /// How messages name the service or the cluster.
     pub label: &'a str,
-    /// The field of the policy that is not read.
+    /// How messages name what is read, as a whole.
+    pub whole: &'a str,
+    /// The field of it that is not read.
     pub skipped: Option<&'a str>,
     pub problems: &'a mut Problems,
 }
@@ -36,8 +38,11 @@ impl Reading<'_> {
             return None;
         }
         let scalar = "text or a number";
+        let is_map = schema.get("additionalProperties").is_some();
         let (expected, found) = match schema["type"].as_str() {
+            Some("boolean") => ("true or false", Self::boolean(tree)),
             Some("object") if tree.entries().is_none() => ("fields, each `name: value`", None),
+            Some("object") if is_map => ("", Some(self.map(tree, schema, field))),
             Some("object") => ("", Some(self.fields(tree, schema, field))),
             Some("array") => ("a list", tree.list().map(|list| self.list(list, schema, field))),
             Some("integer") => (scalar, tree.text().map(|text| self.number(text, schema, field))),
@@ -60,6 +65,31 @@ impl Reading<'_> {
             Some((name.clone(), value))
         });
         Some(values.collect())
+    }
+
+    /// Fields of any name.
+    fn map(&mut self, tree: &Tree<'_>, schema: &'static Value, field: &Field) -> Option<Value> {
+        let names: Vec<&str> = tree
+            .entries()
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, _)| key.text().map(|key| key.value))
+            .collect();
+        let fields = Fields::of(tree, &names, self.problems)?;
+        let values = names.iter().filter_map(|name| {
+            let value = fields.get(name)?;
+            let value = self.value(value, &schema["additionalProperties"], field)?;
+            Some(((*name).to_owned(), value))
+        });
+        Some(values.collect())
+    }
+
+    fn boolean(tree: &Tree<'_>) -> Option<Option<Value>> {
+        match tree.text()?.value {
+            "true" => Some(Some(true.into())),
+            "false" => Some(Some(false.into())),
+            _ => None,
+        }
     }
 
     fn list(&mut self, list: &[Tree<'_>], schema: &'static Value, field: &Field) -> Option<Value> {
@@ -98,8 +128,9 @@ impl Reading<'_> {
     /// Adds a problem of that field.
     pub fn add(&mut self, position: Position, field: &Field, message: impl fmt::Display) {
         let label = self.label;
-        // The policy as a whole has no field.
-        let name = if field.0.is_empty() { "policy".to_owned() } else { field.last().to_string() };
+        // What is read as a whole has no field.
+        let whole = || self.whole.to_owned();
+        let name = if field.0.is_empty() { whole() } else { field.last().to_string() };
         self.problems.add(position, format_args!("{label}: {name} {message}"));
     }
 }

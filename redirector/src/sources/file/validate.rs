@@ -14,6 +14,7 @@ use redirector_core::service::{Frontend, Locality, Protocol, Service, ServiceRef
 use super::{
     Config, address,
     backends::Backends,
+    clusters::{self, Stated},
     fields::{Fields, scalar},
     names::Names,
     policy,
@@ -22,7 +23,7 @@ use super::{
     warnings,
 };
 
-const FILE: &[&str] = &["node", "allowLoopback", "services"];
+const FILE: &[&str] = &["node", "allowLoopback", "clusters", "services"];
 const NODE: &[&str] = &["name", "zone", "region", "cluster"];
 const SERVICE: &[&str] = &["name", "frontends", "affinity", "backends", "policy"];
 
@@ -43,6 +44,8 @@ pub(super) struct Validation {
     pub names: Names,
     /// Where each frontend is written, and in which service.
     pub frontends: HashMap<Frontend, (Position, Arc<str>)>,
+    /// Other clusters that are stated.
+    pub clusters: Vec<Stated>,
 }
 
 /// A service whose name and frontends have been read.
@@ -68,6 +71,8 @@ impl Validation {
         let node = fields.get("node");
         let node = node.and_then(|node| Fields::of(node, NODE, &mut self.problems));
         let node = node.map_or_else(Locality::default, |node| self.locality(&node, "name", "node"));
+        let clusters = fields.list("clusters", &mut self.problems).ok().flatten();
+        self.clusters = clusters::read(clusters.unwrap_or_default(), &node, &mut self.problems);
         let services = fields.list("services", &mut self.problems);
         if let Ok(None) = services {
             self.problems.add(Position::FILE, missing);
@@ -76,12 +81,32 @@ impl Validation {
         let services = services.ok().flatten().unwrap_or_default().iter();
         let headed: Vec<Headed<'_>> =
             services.filter_map(|service| self.head(service, &mut lines)).collect();
-        let services: Vec<_> = headed.iter().map(|headed| self.service(headed, &node)).collect();
+        let mut services: Vec<_> =
+            headed.iter().map(|headed| self.service(headed, &node)).collect();
         if self.problems.count() > 0 {
             return None;
         }
-        let (warnings, unlisted_warnings) = warnings::of(&headed, &services, &node).listed();
-        Some(Config { node, services, warnings, unlisted_warnings })
+        let mut warnings = warnings::of_clusters(&self.clusters);
+        warnings::of(&headed, &services, &node, &mut warnings);
+        self.leave_out(&mut services);
+        let clusters = self.clusters.iter().filter(|stated| !stated.is_out());
+        let clusters = clusters.map(Stated::told).collect();
+        let (warnings, unlisted_warnings) = warnings.listed();
+        Some(Config { node, clusters, services, warnings, unlisted_warnings })
+    }
+
+    /// Takes out the backends of clusters to which the way must be encrypted: nothing says that it is.
+    fn leave_out(&self, services: &mut [Service]) {
+        let out: Vec<&str> = self
+            .clusters
+            .iter()
+            .filter(|stated| stated.is_out())
+            .map(|stated| stated.name.as_str())
+            .collect();
+        for service in services.iter_mut().filter(|_| !out.is_empty()) {
+            let is_out = |cluster: &Arc<str>| out.contains(&&**cluster);
+            service.backends.retain(|it| !it.locality.cluster.as_ref().is_some_and(is_out));
+        }
     }
 
     /// A place, whose node is the field `node`; `of` is how messages name what is there.
@@ -180,6 +205,16 @@ impl Validation {
                         "{label}: frontend {text} is {protocol}, the first one is {}; \
                          make two services",
                         first.protocol
+                    ),
+                );
+            }
+            if let Some(stated) = clusters::pods_at(&self.clusters, address) {
+                self.problems.add(
+                    position,
+                    format_args!(
+                        "{label}: frontend {text} is in the ranges of cluster {:?} at line {}; with \
+                         reach Pod only its pods are",
+                        stated.name, stated.position.line
                     ),
                 );
             }

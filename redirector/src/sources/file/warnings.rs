@@ -10,14 +10,39 @@ use redirector_core::{
 use redirector_policy::Field;
 
 use super::{
+    clusters::Stated,
     problems::Problems,
     tree::{Position, Tree},
     validate::Headed,
 };
 
-/// Warnings about services that are valid, in the order in which they are written.
-pub(super) fn of(written: &[Headed<'_>], services: &[Service], node: &Locality) -> Problems {
+/// Warnings about clusters that are valid.
+pub(super) fn of_clusters(clusters: &[Stated]) -> Problems {
     let mut warnings = Problems::default();
+    for Stated { name, position, valid } in clusters {
+        if valid.spec().server.is_some() {
+            let why = "has a server, which only `redirector clusters` asks; list its backends here";
+            warnings.add(*position, format_args!("cluster {name:?} {why}"));
+        }
+    }
+    for stated in clusters.iter().filter(|stated| stated.is_out()) {
+        let message = format_args!(
+            "cluster {:?}: its encryption mode is Required, and no guard says that the way there is \
+             encrypted (NoGuard); its backends are left out",
+            stated.name
+        );
+        warnings.add(stated.position, message);
+    }
+    warnings
+}
+
+/// Adds warnings about services that are valid, in the order in which they are written.
+pub(super) fn of(
+    written: &[Headed<'_>],
+    services: &[Service],
+    node: &Locality,
+    warnings: &mut Problems,
+) {
     let listed: HashMap<&ServiceRef, &Service> =
         services.iter().map(|service| (&service.name, service)).collect();
     for (Headed { label, fields, .. }, service) in written.iter().zip(services) {
@@ -25,13 +50,12 @@ pub(super) fn of(written: &[Headed<'_>], services: &[Service], node: &Locality) 
         if service.policy.tiers.is_empty() || service.backends.is_empty() {
             continue;
         }
-        let mut of = Of { label, tree, service, node, warnings: &mut warnings };
+        let mut of = Of { label, tree, service, node, warnings };
         for (number, rule) in service.policy.tiers.iter().enumerate() {
             of.tier(number, rule, |name| listed.get(name).copied());
         }
         of.without_tier(fields.get("backends").and_then(Tree::list).unwrap_or_default());
     }
-    warnings
 }
 
 struct Of<'a> {

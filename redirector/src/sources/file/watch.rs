@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use redirector_core::Input;
+use redirector_core::{Input, remote_cluster::RemoteCluster};
 use tokio::{
     sync::mpsc,
     task::spawn_blocking,
@@ -41,8 +41,17 @@ pub async fn watch(
     let mut signs = Signs::of(&path);
     let mut poll = interval_at(Instant::now() + POLL, POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut state =
-        State { path, sender, failures, left, stamp: None, seen: None, good: None, why: None };
+    let mut state = State {
+        path,
+        sender,
+        failures,
+        left,
+        stamp: None,
+        seen: None,
+        good: None,
+        why: None,
+        clusters: Vec::new(),
+    };
     while state.load().await.is_ok() {
         loop {
             tokio::select! {
@@ -72,6 +81,8 @@ struct State {
     good: Option<Contents>,
     /// What the last warning said, while the file is bad.
     why: Option<Invalid>,
+    /// The other clusters that were last sent.
+    clusters: Vec<RemoteCluster>,
 }
 
 /// The receiver is gone.
@@ -121,7 +132,7 @@ impl State {
     }
 
     async fn accept(&mut self, contents: Contents, config: Config) -> Result<(), Gone> {
-        let Config { node, services, warnings, unlisted_warnings } = config;
+        let Config { node, clusters, services, warnings, unlisted_warnings } = config;
         for Problem { position, message } in &warnings {
             let Position { line, column } = *position;
             warn!(file = %self.path.display(), line, column, "{message}");
@@ -131,6 +142,10 @@ impl State {
         }
         info!(file = %self.path.display(), services = services.len(), "read the file");
         self.sender.send(Input::Node(node)).await.map_err(|_| Gone)?;
+        if self.clusters != clusters {
+            self.clusters.clone_from(&clusters);
+            self.sender.send(Input::RemoteClusters(clusters)).await.map_err(|_| Gone)?;
+        }
         self.sender.send(Input::Replace(services)).await.map_err(|_| Gone)?;
         self.good = Some(contents);
         self.why = None;

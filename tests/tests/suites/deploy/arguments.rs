@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ffi::OsStr};
 
 use serde_json::Value;
 
-use super::render::{VARIANTS, containers, helm, kustomize, only, stand_by};
+use super::render::{VARIANTS, containers, helm, kind, kustomize, only, stand_by};
 
 const ALL_VALUES: &[&str] = &[
     "scope=all",
@@ -18,6 +18,9 @@ const ALL_VALUES: &[&str] = &[
     "capacities.backends=16384",
     "capacities.nodes=1024",
     "capacities.slots=4194304",
+    "multicluster.enabled=true",
+    "multicluster.clusterSetIPs=false",
+    "multicluster.exportCIDRs={10.0.0.0/8,fd00::/8}",
 ];
 
 #[test]
@@ -34,7 +37,10 @@ fn the_binary_takes_what_the_manifests_give_it() {
 
 fn check(variant: &str, objects: &[Value]) {
     let stand_by = stand_by(objects).map(|container| ("load", container));
-    for (name, container) in containers(objects).into_iter().chain(stand_by) {
+    let deployment = objects.iter().find(|object| kind(object) == "Deployment");
+    let clusters = deployment
+        .map(|object| ("clusters", object["spec"]["template"]["spec"]["containers"][0].clone()));
+    for (name, container) in containers(objects).into_iter().chain(stand_by).chain(clusters) {
         let arguments = arguments(&container);
         assert_eq!(arguments[0], name, "{variant}: another subcommand");
         assert!(container["command"].is_null(), "{variant}: the image says what is run");

@@ -72,7 +72,7 @@ fn a_misspelt_or_impossible_field_of_one_is_found() {
     }
 }
 
-fn accept(document: &Value) -> Result<(), String> {
+pub(super) fn accept(document: &Value) -> Result<(), String> {
     let unknown = dropped::<Policy>(document).map_err(|error| error.to_string())?;
     if !unknown.is_empty() {
         return Err(format!("unknown fields {unknown:?}"));

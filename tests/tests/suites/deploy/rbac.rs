@@ -21,6 +21,7 @@ struct Granted {
 }
 
 const READ: &[&str] = &["get", "list", "watch"];
+const WRITE: &[&str] = &["get", "list", "watch", "create", "update", "delete"];
 const ALL: &[&str] = &["get", "list", "watch", "create", "update", "patch", "delete"];
 
 const AGENT: [Granted; 2] = [
@@ -94,11 +95,11 @@ const IMPORTER: [Granted; 2] = [
         namespace: None,
         account: CLUSTERS,
         rights: &[
-            ("discovery.k8s.io", &["endpointslices"], &[], ALL),
+            ("discovery.k8s.io", &["endpointslices"], &[], WRITE),
             ("discovery.k8s.io", &["endpointslices/restricted"], &[], &["create"]),
-            ("", &["services"], &[], ALL),
-            ("multicluster.x-k8s.io", &["serviceimports"], &[], ALL),
-            ("multicluster.x-k8s.io", &["serviceimports/status"], &[], &["update", "patch"]),
+            ("", &["services"], &[], WRITE),
+            ("multicluster.x-k8s.io", &["serviceimports"], &[], WRITE),
+            ("multicluster.x-k8s.io", &["serviceimports/status"], &[], &["update"]),
             ("", &["namespaces", "nodes"], &[], READ),
             ("redirector.dev", &["remoteclusters"], &[], READ),
             ("redirector.dev", &["remoteclusters/status"], &[], &["patch"]),

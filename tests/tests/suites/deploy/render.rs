@@ -158,7 +158,8 @@ fn template(values: &[&str]) -> Option<Command> {
     Some(helm)
 }
 
-fn kubectl() -> Option<Command> {
+/// kubectl, if it is there.
+pub(super) fn kubectl() -> Option<Command> {
     program("kubectl", &["version", "--client"])
 }
 

@@ -98,7 +98,9 @@ fn what_is_installed_is_this_and_no_more() {
     let wanted = [
         ("ClusterRole", "redirector"),
         ("ClusterRoleBinding", "redirector"),
+        ("CustomResourceDefinition", "exportedservices.redirector.dev"),
         ("CustomResourceDefinition", "failoverpolicies.redirector.dev"),
+        ("CustomResourceDefinition", "remoteclusters.redirector.dev"),
         ("DaemonSet", "redirector"),
         ("Namespace", "redirector-system"),
         ("NetworkPolicy", "redirector"),

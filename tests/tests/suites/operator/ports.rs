@@ -8,8 +8,11 @@ use super::fixture::{groups, names};
 const HTTP: &str = "10.96.0.20:80";
 const GRPC: &str = "10.96.0.20:81";
 /// The documents whose commands are run.
-const DOCUMENTS: [&str; 2] =
-    [include_str!("../../../../README.md"), include_str!("../../../../deploy/README.md")];
+const DOCUMENTS: [&str; 3] = [
+    include_str!("../../../../README.md"),
+    include_str!("../../../../deploy/README.md"),
+    include_str!("../../../../docs/two-clusters.md"),
+];
 
 /// `shop/checkout` with two named ports, as both documents call it; one tier is of one port only.
 fn checkout() -> Fixture {

@@ -1,4 +1,7 @@
-use super::{super::script::STORY, *};
+use super::{
+    super::{cluster::CAST, script::STORY},
+    *,
+};
 
 const ALL: [ReplicaState; 6] = [ReplicaState::Well; 6];
 const REFUSED: Failure = Failure { is_late: false, errno: 111 };
@@ -17,7 +20,7 @@ fn a_failover_within_its_window_is_right_and_timed_by_its_last_failure() {
     assert_eq!(outcome.failures, BTreeMap::from([(REFUSED, 8)]));
     assert_eq!(outcome.last_failed, Some(Duration::from_millis(35)));
     assert_eq!(outcome.returned, None);
-    assert_eq!(serving(&outcome.shares), "cluster west");
+    assert_eq!(serving(&CAST, &outcome.shares), "cluster west");
 }
 
 #[test]
@@ -165,12 +168,26 @@ fn the_wrong_tier_and_an_idle_replica_are_faults() {
 }
 
 #[test]
+fn a_connect_to_a_tier_that_should_be_passed_over_is_a_fault() {
+    let act = Act { course: Course::PassedOver(2), ..*named("the cluster is down") };
+    let act: &'static Act = Box::leak(Box::new(act));
+    let states = without(&["b1", "b2"], ReplicaState::Dead);
+    let with = |failure| {
+        let dials = dials(act, |ms| if ms < 40 { Err(failure) } else { by(2, ms) });
+        judged(act, &states, &dials).faults
+    };
+
+    assert_eq!(with(REFUSED), Vec::<String>::new());
+    assert_eq!(with(SILENT), ["8 connects went where nothing answers (errno 110)"]);
+}
+
+#[test]
 fn silence_is_a_fault() {
     let outcome = judged(&STORY[0], &ALL, &[]);
 
     assert_eq!(outcome.faults, ["only 0 dials at the end"]);
     assert_eq!(outcome.last_failed, None);
-    assert_eq!(serving(&outcome.shares), "nobody");
+    assert_eq!(serving(&CAST, &outcome.shares), "nobody");
 }
 
 fn named(event: &str) -> &'static Act {
@@ -178,9 +195,9 @@ fn named(event: &str) -> &'static Act {
 }
 
 fn without(names: &[&str], state: ReplicaState) -> [ReplicaState; 6] {
-    std::array::from_fn(
-        |who| if names.contains(&MEMBERS[who].name) { state } else { ReplicaState::Well },
-    )
+    std::array::from_fn(|who| {
+        if names.contains(&CAST.members[who].name) { state } else { ReplicaState::Well }
+    })
 }
 
 /// One dial every 5 ms, each as `outcome` says for the milliseconds since the event.
@@ -199,5 +216,5 @@ fn by(tier: usize, ms: u64) -> Result<usize, Failure> {
 }
 
 fn judged(act: &'static Act, states: &[ReplicaState; 6], dials: &[Dial]) -> Outcome {
-    judge(act, &(Duration::ZERO..act.lasts), states, dials)
+    judge(&CAST, act, &(Duration::ZERO..act.lasts), states, dials)
 }

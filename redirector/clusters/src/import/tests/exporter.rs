@@ -42,6 +42,8 @@ pub struct Exporter {
     /// The digest that is said instead of the right one.
     pub wrong_digest: Option<String>,
     beats: u64,
+    /// What the last list left out: no watch tells it.
+    left_out: BTreeSet<String>,
 }
 
 /// A Service that it exports.
@@ -145,6 +147,7 @@ impl Exporter {
             version: 1_000,
             wrong_digest: None,
             beats: 0,
+            left_out: BTreeSet::new(),
         }
     }
 
@@ -234,6 +237,11 @@ impl Exporter {
         ]
     }
 
+    /// Whether the last list was whole, so that the watches after it are too.
+    pub fn told_is_whole(&self) -> bool {
+        self.left_out.is_empty()
+    }
+
     /// The watches begin anew and list what the outbox holds, but for what is left out.
     pub fn list(&mut self, without: &BTreeSet<String>) -> Vec<News> {
         let mut shown = self.outbox.clone();
@@ -242,6 +250,7 @@ impl Exporter {
         let services = shown.services.values().cloned().map(Change::Put).collect();
         let slices = shown.slices.values().cloned().map(Change::Put).collect();
         self.told = shown;
+        self.left_out = without.clone();
         vec![
             self.news(OutboxNews::Restarted),
             self.news(OutboxNews::Services(Batch { changes: services, is_synced: true })),

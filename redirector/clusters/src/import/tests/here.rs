@@ -16,19 +16,21 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        DesiredKind, DesiredRef, Found, FoundCluster, Importer, Namespace, News, OwnImport,
+        Body, DesiredKind, DesiredRef, Found, FoundCluster, Importer, Namespace, News, OwnImport,
         OwnNode, Settings,
     },
     at,
 };
 
-/// The cluster east.
+/// A cluster that imports; east where nothing else is said.
 #[derive(Debug)]
 pub struct Here {
     pub importer: Importer,
     pub settings: Settings,
     /// What its API server holds.
     pub store: BTreeMap<DesiredRef, Value>,
+    /// The same as it was written.
+    written: BTreeMap<DesiredRef, Body>,
     pub clusters: BTreeMap<String, Value>,
     pub namespaces: BTreeMap<String, BTreeMap<String, String>>,
     pub now: Moment,
@@ -45,9 +47,13 @@ pub type Backend = (String, String, IpAddr, u16);
 
 impl Here {
     pub fn new(cluster_set_ips: bool) -> Self {
+        Self::named("east", cluster_set_ips)
+    }
+
+    pub fn named(name: &str, cluster_set_ips: bool) -> Self {
         let settings = Settings {
-            cluster: "east".into(),
-            uid: Some("uid-east".into()),
+            cluster: name.into(),
+            uid: Some(format!("uid-{name}").into()),
             cluster_set_ips,
             divide_timeouts: 1,
         };
@@ -55,6 +61,7 @@ impl Here {
             importer: Importer::new(settings.clone()),
             settings,
             store: BTreeMap::new(),
+            written: BTreeMap::new(),
             clusters: BTreeMap::new(),
             namespaces: BTreeMap::new(),
             now: at(10_000_000),
@@ -105,7 +112,7 @@ impl Here {
         let mut object = self.clusters.remove(name).unwrap_or_else(|| {
             let number = self.clusters.len() + 2;
             json!({
-                "metadata": {"name": name, "uid": format!("object-{name}"), "generation": 1,
+                "metadata": {"name": name, "uid": format!("object-{name}"), "generation": 0,
                     "creationTimestamp": format!("2026-11-30T00:00:{number:02}Z")},
                 "spec": {
                     "server": format!("https://{name}.example:6443"),
@@ -116,6 +123,8 @@ impl Here {
             })
         });
         change(&mut object);
+        let generation = object["metadata"]["generation"].as_i64().unwrap_or_default();
+        object["metadata"]["generation"] = json!(generation + 1);
         self.take_cluster(&object);
         self.clusters.insert(name.to_owned(), object);
         self.tick();
@@ -192,14 +201,10 @@ impl Here {
         if !desired.is_complete {
             return Vec::new();
         }
-        let mut due: Vec<_> = desired
-            .objects
-            .iter()
-            .map(|(of, body)| (of, body.value()))
-            .filter(|(of, body)| self.store.get(of).is_none_or(|held| stripped(held) != *body))
-            .map(|(of, body)| (of.clone(), Some(body)))
-            .collect();
-        let gone = self.store.keys().rev().filter(|of| !desired.objects.contains_key(of));
+        let is_due = |(of, body): &(&DesiredRef, &Body)| self.written.get(of) != Some(body);
+        let due = desired.objects.iter().filter(is_due);
+        let mut due: Vec<_> = due.map(|(of, body)| (of.clone(), Some(body.value()))).collect();
+        let gone = self.written.keys().rev().filter(|of| !desired.objects.contains_key(of));
         due.extend(gone.map(|of| (of.clone(), None)));
         due
     }
@@ -210,6 +215,7 @@ impl Here {
         match body {
             Some(mut body) => {
                 self.writes += 1;
+                self.written.insert(of.clone(), Body::from(&body));
                 self.uids += 1;
                 let before = self.store.get(of);
                 let given = |field: &str| before.map(|before| before["given"][field].clone());
@@ -221,6 +227,7 @@ impl Here {
             }
             None => {
                 self.removals += 1;
+                self.written.remove(of);
                 self.store.remove(of);
             }
         }
@@ -304,13 +311,6 @@ impl Here {
     }
 }
 
-/// An object as it was written.
-fn stripped(held: &Value) -> Value {
-    let mut held = held.clone();
-    held.as_object_mut().expect("an object").remove("given");
-    held
-}
-
 fn read(object: &Value) -> RemoteCluster {
     RemoteCluster::decode(object.to_string().as_bytes()).expect("a RemoteCluster")
 }
@@ -328,10 +328,16 @@ fn service(of: &DesiredRef, body: &Value) -> Option<Service> {
     if of.kind != DesiredKind::Service {
         return None;
     }
-    let ip = body["given"]["ip"].clone();
+    let ip = body["given"]["ip"].as_str().expect("an address").to_owned();
     let mut body = body.clone();
-    body["spec"]["clusterIP"] = ip.clone();
-    body["spec"]["clusterIPs"] = json!([ip]);
-    body["spec"]["ipFamilies"] = json!(["IPv4"]);
+    body["spec"]["clusterIP"] = json!(ip);
+    let is_dual = body["spec"]["ipFamilyPolicy"] == "PreferDualStack";
+    let other = format!("fd00:96::{}", ip.rsplit('.').next().unwrap_or_default());
+    let (ips, families) = match is_dual {
+        true => (vec![ip, other], vec!["IPv4", "IPv6"]),
+        false => (vec![ip], vec!["IPv4"]),
+    };
+    body["spec"]["clusterIPs"] = json!(ips);
+    body["spec"]["ipFamilies"] = json!(families);
     Some(Service::decode(body.to_string().as_bytes()).expect("a Service"))
 }

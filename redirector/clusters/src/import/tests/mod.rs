@@ -3,10 +3,13 @@
 mod exporter;
 mod here;
 
+mod conformance;
 mod never_empty;
 mod objects;
 mod phases;
 mod refusals;
+mod restart;
+mod simulation;
 
 use std::time::Duration;
 

@@ -159,6 +159,39 @@ fn an_older_backup_of_the_other_side_removes_nothing_before_its_exporter_agrees(
 }
 
 #[test]
+fn who_was_unready_in_a_backup_stays_ready_until_its_exporter_agrees() {
+    let (mut here, mut west) = larger();
+    let set_ready = |west: &mut Exporter, is_ready| {
+        let export = west.exports.get_mut("shop/web-0").expect("it is exported");
+        export.endpoints.values_mut().for_each(|endpoint| endpoint.is_ready = is_ready);
+    };
+    set_ready(&mut west, false);
+    west.write_all();
+    let (backup, version) = (west.outbox.clone(), west.version);
+    set_ready(&mut west, true);
+    west.write_all();
+    let news = west.deliver();
+    here.take_all(news);
+    beats(&mut here, &mut west, 2);
+    (west.outbox, west.version) = (backup, version);
+    beats(&mut here, &mut west, 1);
+    let news = west.list(&[].into());
+    here.take_all(news);
+    for _ in 0..5 {
+        beats(&mut here, &mut west, 1);
+        here.settle();
+        assert_eq!(here.backends().len(), 30, "the exporter says that all are ready");
+    }
+    set_ready(&mut west, false);
+    west.write_all();
+    let news = west.deliver();
+    here.take_all(news);
+    beats(&mut here, &mut west, 1);
+    here.settle();
+    assert_eq!(here.backends().len(), 24, "now it says so itself");
+}
+
+#[test]
 fn another_epoch_is_listed_anew_and_removes_nothing_before_it_agrees() {
     let (mut here, mut west) = larger();
     let before = here.backends();
@@ -294,7 +327,7 @@ fn what_a_batch_rejects_keeps_its_last_version() {
     let why = "spec: unknown variant `Odd`".to_owned();
     let changes = vec![redirector_kube::api::Change::Rejected { object, why }];
     here.take(west.news(OutboxNews::Services(Batch { changes, is_synced: true })));
-    beats(&mut here, &mut west, 3);
+    beats(&mut here, &mut west, 11);
     here.settle();
     assert_eq!((here.backends().len(), here.removals), (2, 0));
     assert!(here.condition("west", "Synced").2.contains("shop.web"));

@@ -147,7 +147,7 @@ fn only_namespaces_that_exist_here_and_are_chosen_are_imported_and_the_others_co
     here.settle();
     assert_eq!(here.backends().len(), 4, "as soon as it exists");
     here.join("west", |object| {
-        object["spec"]["namespaces"] = json!({"matchLabels": {"tier": "prod"}})
+        object["spec"]["namespaces"] = json!({"matchLabels": {"tier": "prod"}});
     });
     here.settle();
     assert_eq!(here.backends().len(), 1, "only those that are chosen");

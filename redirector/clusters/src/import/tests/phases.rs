@@ -116,6 +116,7 @@ fn a_lost_cluster_goes_at_a_hundred_slices_a_second_and_comes_back_whole() {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "how often what changed")]
 fn a_link_toggled_every_two_seconds_for_five_minutes_is_four_changes_of_phase_and_few_writes() {
     let (mut here, mut west) = live();
     let (writes, removals) = (here.writes, here.removals);

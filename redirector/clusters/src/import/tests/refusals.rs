@@ -174,7 +174,6 @@ fn an_invalid_version_leaves_the_last_one_in_force_and_says_what_is_wrong() {
     let before = here.backends();
     here.join("west", |object| {
         object["spec"]["cidrs"] = json!([]);
-        object["metadata"]["generation"] = json!(2);
     });
     beats(&mut here, &mut west, 2);
     here.settle();
@@ -212,7 +211,6 @@ fn without_a_server_nothing_is_imported_and_it_is_judged_all_the_same() {
     });
     assert_eq!(here.phase("west"), None);
     assert_eq!(here.condition("west", "Connected").1, "DiscoveredByOthers");
-    assert_eq!(here.importer.servers().count(), 0);
     here.node("n-1", &["10.2.0.200"], &[]);
     assert_eq!(here.condition("west", "Accepted").1, "CIDROverlap");
 }
@@ -248,7 +246,7 @@ fn leaving_removes_everything_of_the_cluster_and_nothing_else() {
     here.settle();
     assert_eq!(here.backends().len(), 3);
     here.join("west", |object| {
-        object["metadata"]["deletionTimestamp"] = json!("2026-11-30T00:00:09Z")
+        object["metadata"]["deletionTimestamp"] = json!("2026-11-30T00:00:09Z");
     });
     here.settle();
     assert_eq!((here.phase("west"), here.backends().len()), (Some(Phase::Leaving), 1));

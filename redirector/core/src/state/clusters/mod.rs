@@ -156,7 +156,7 @@ impl Clusters {
     fn is_out(&self, backend: &BackendRef) -> Option<(&Arc<str>, &Silence)> {
         self.silences.iter().find(|(name, silence)| {
             let is_in = || self.members.get(*name).is_some_and(|them| them.contains_key(backend));
-            is_in() && silence.is_out(backend)
+            silence.is_out(backend) && is_in()
         })
     }
 

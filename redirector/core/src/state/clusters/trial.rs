@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    sync::Arc,
 };
 
 use crate::{identity::NodeRef, input::Moment, service::BackendRef};
@@ -41,6 +42,8 @@ pub(super) struct Trial {
     pub(super) urgency: u32,
     /// Rounds that have ended.
     pub(super) rounds: u32,
+    /// Whom the rounds ask, in this order; empty if that is to be found out.
+    pub(super) order: Arc<[BackendRef]>,
     verdict: Verdict,
     /// Who is asked in this round, and whether the last probe of it that has ended failed.
     asked: BTreeMap<BackendRef, bool>,
@@ -160,6 +163,7 @@ impl Trial {
 
     /// Services list other backends now.
     pub(super) fn forget(&mut self, is_there: impl Fn(&BackendRef) -> bool) {
+        self.order = Arc::default();
         self.asked.retain(|backend, _| is_there(backend));
         self.exceptions.retain(is_there);
     }

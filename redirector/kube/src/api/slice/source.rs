@@ -46,7 +46,7 @@ pub(super) fn read(
         return None;
     }
     let said = |name| annotations.and_then(|said| said.get(name)).map(String::as_str);
-    let reach = said(REACH).map(|reach| serde_json::Value::from(reach));
+    let reach = said(REACH).map(serde_json::Value::from);
     let regions: BTreeMap<String, String> =
         said(REGIONS).and_then(|regions| serde_json::from_str(regions).ok()).unwrap_or_default();
     let regions = regions.iter().filter(|(zone, region)| !zone.is_empty() && !region.is_empty());

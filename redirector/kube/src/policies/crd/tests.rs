@@ -145,21 +145,57 @@ fn the_definition_says_how_policies_are_called_and_shown() {
 
 #[test]
 fn the_yaml_is_the_definition() {
-    let read: Value = serde_saphyr::from_str(&crd_yaml()).expect("YAML");
-    assert_eq!(read, crd());
+    for definition in [crd(), remote_cluster_crd()] {
+        let read: Value = serde_saphyr::from_str(&yaml(&definition)).expect("YAML");
+        assert_eq!(read, definition);
+    }
 }
 
 #[test]
-fn the_file_in_deploy_is_up_to_date() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/crd/failoverpolicies.yaml");
-    if std::env::var_os("UPDATE").is_some() {
-        fs::create_dir_all(path.parent().expect("a directory")).expect("create deploy/crd");
-        fs::write(&path, crd_yaml()).expect("write the definition");
+fn a_remote_cluster_is_of_no_namespace_and_shows_whether_it_is_used() {
+    let crd = remote_cluster_crd();
+    assert_eq!(crd["metadata"], json!({"name": "remoteclusters.redirector.dev"}));
+    assert_eq!(crd["spec"]["scope"], "Cluster");
+    let version = &crd["spec"]["versions"][0];
+    assert_eq!(version["subresources"], json!({"status": {}}));
+    let columns = version["additionalPrinterColumns"].as_array().expect("columns");
+    let names: Vec<_> = columns.iter().filter_map(|column| column["name"].as_str()).collect();
+    let expected =
+        ["Reach", "Phase", "Services", "Endpoints", "Accepted", "Synced", "Secure", "Age"];
+    assert_eq!(names, expected);
+    let schema = &version["schema"]["openAPIV3Schema"]["properties"];
+    assert_eq!(schema["spec"]["required"], json!(["cidrs", "encryption"]));
+    for field in ["phase", "services", "endpoints", "observedGeneration", "conditions"] {
+        assert!(schema["status"]["properties"].get(field).is_some(), "{field}");
     }
-    let found = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        found == crd_yaml(),
-        "deploy/crd/failoverpolicies.yaml is not what `redirector crd` prints; write it anew with \
-         UPDATE=1 cargo test -p redirector-kube --lib policies::crd, and commit it"
-    );
+    // Whoever joins decides: the API server fills nothing in.
+    assert_eq!(schema["spec"]["properties"]["encryption"].get("default"), None);
+    each(&schema["spec"], "", &mut |path, schema| {
+        assert!(schema["type"].is_string(), "{path} has no type");
+        for junctor in ["$ref", "oneOf", "anyOf", "allOf", "not", "nullable", "title"] {
+            assert!(schema.get(junctor).is_none(), "{path}: {junctor}");
+        }
+    });
+}
+
+#[test]
+fn the_files_in_deploy_are_up_to_date() {
+    for (name, definition) in
+        [("failoverpolicies", crd()), ("remoteclusters", remote_cluster_crd())]
+    {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../deploy/crd")
+            .join(format!("{name}.yaml"));
+        let written = yaml(&definition);
+        if std::env::var_os("UPDATE").is_some() {
+            fs::create_dir_all(path.parent().expect("a directory")).expect("create deploy/crd");
+            fs::write(&path, &written).expect("write the definition");
+        }
+        let found = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            found == written,
+            "deploy/crd/{name}.yaml is not what `redirector crd` prints; write it anew with UPDATE=1 \
+             cargo test -p redirector-kube --lib policies::crd, and commit it"
+        );
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use redirector_core::{
     Input, Moment, State,
     input::{Drained, Verb},
+    remote_cluster::{ClusterPhase, OnSilence, RemoteCluster},
     service::{
         Backend, BackendRef, Failback, Frontend, Locality, Members, Policy, Probe, Protocol, Rank,
         Service, ServiceRef,
@@ -86,6 +87,7 @@ fn every_field_reaches_the_core() {
             region: name("eu"),
             cluster: name("local"),
         },
+        clusters: Vec::new(),
         services: vec![
             Service {
                 name: ServiceRef("shop/checkout".into()),
@@ -312,7 +314,7 @@ fn nodes_and_zones_of_one_name_in_two_clusters_are_two() {
 #[test]
 fn no_services_is_a_valid_wish() {
     let config = parse("f", "services: []\n").expect("a good file");
-    let Config { node, services, warnings, unlisted_warnings } = config;
+    let Config { node, clusters: _, services, warnings, unlisted_warnings } = config;
     assert_eq!((node, services), (Locality::default(), Vec::new()));
     assert_eq!((warnings, unlisted_warnings), (Vec::new(), 0));
 }
@@ -380,4 +382,59 @@ fn every_example_is_valid() {
         seen += 1;
     }
     assert!(seen >= 2, "{seen} examples");
+}
+
+const CLUSTERS: &str = r#"
+node: {name: n1, cluster: east}
+clusters:
+- name: west
+  cidrs: [10.9.0.0/16, "fd00:9::/48"]
+  encryption: {mode: Off, interfaces: [wg0], ipsec: true}
+  onSilence: Drop
+  keepFor: 10m
+  namespaces: {matchLabels: {tier: prod}}
+- {name: north, reach: LoadBalancer, cidrs: [10.0.0.0/8], encryption: {mode: Report}}
+- {name: south, cidrs: [10.7.0.0/16], encryption: {mode: Required}}
+services:
+- name: shop/web
+  frontends: ["10.96.0.10:80/tcp", "[fd00:96::10]:80/tcp"]
+  backends:
+  - {address: "10.1.0.5:80"}
+  - {address: "10.9.0.3:80", cluster: west}
+  - {address: "[fd00:9::3]:80", cluster: west}
+  - {address: "10.200.0.1:80", cluster: north}
+  - {address: "10.7.0.1:80", cluster: south}
+  - {address: "192.0.2.1:80", cluster: unstated}
+  policy:
+    tiers:
+    - {name: here, locality: Cluster}
+    - {name: west, clusters: [west]}
+    - {name: any, clusters: ["*"]}
+"#;
+
+#[test]
+fn what_is_stated_of_other_clusters_reaches_the_core() {
+    let config = parse("f", CLUSTERS).expect("a good file");
+    let cluster = |name: &str, on_silence| RemoteCluster {
+        name: name.into(),
+        phase: ClusterPhase::Live,
+        on_silence,
+    };
+    assert_eq!(
+        config.clusters,
+        [cluster("west", OnSilence::Drop), cluster("north", OnSilence::KeepReachable)]
+    );
+    let backends = config.services[0].backends.iter();
+    let listed: Vec<_> = backends.map(|it| it.locality.cluster.as_deref().unwrap_or("")).collect();
+    assert_eq!(
+        listed,
+        ["", "west", "west", "north", "unstated"],
+        "nobody says that south is encrypted"
+    );
+    let warnings: Vec<String> = config.warnings.iter().map(|it| it.message.clone()).collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].contains("cluster \"south\"") && warnings[0].contains("NoGuard"),
+        "{warnings:?}"
+    );
 }
