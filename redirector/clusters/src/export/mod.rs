@@ -143,6 +143,12 @@ impl Exporter {
         self.uid.as_ref()
     }
 
+    /// Whether something has changed that has not been judged.
+    #[must_use]
+    pub fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
     /// Judges what has changed; none before everything has been heard.
     pub fn refresh(&mut self) -> Vec<Difference> {
         if !self.is_synced() {

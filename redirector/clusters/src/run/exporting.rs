@@ -162,7 +162,10 @@ impl Exporting {
                     self.exports.doubt();
                 }
                 self.exporter.take(news);
-                self.news_since.get_or_insert_with(Instant::now);
+                // Copies in the outbox are heard as well, and are no news.
+                if self.exporter.is_dirty() {
+                    self.news_since.get_or_insert_with(Instant::now);
+                }
             }
             Heard::Services(batch) => {
                 self.has_services |= batch.is_synced;
@@ -264,7 +267,7 @@ impl Exporting {
         }
         let cluster = &*self.options.identity.cluster;
         let renewal = if leads {
-            let is_settled = self.news_since.is_none() && self.writing.writer.is_settled();
+            let is_settled = self.writing.writer.is_settled();
             if !self.is_new && now < self.beats.next(true) {
                 return;
             }

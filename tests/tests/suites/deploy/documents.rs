@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::{
     pair::Pair,
     policies,
+    removal::held,
     render::{deploy, documents, kubectl},
 };
 
@@ -77,6 +78,11 @@ fn the_commands_of_two_clusters_do_what_it_says() {
             pods = start_pods(&pair);
         }
         println!("$ {command}");
+        if command.contains("cluster leave") {
+            for api in [&pair.east, &pair.west] {
+                assert_eq!(held(api), Vec::<String>::new(), "an uninstall would wait for these");
+            }
+        }
         let output = pair.try_run(&command, "");
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         println!("{said}");

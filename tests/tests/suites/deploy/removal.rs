@@ -248,7 +248,7 @@ fn is_ours(object: &Value) -> bool {
 }
 
 /// Objects with a finalizer that only a program of ours could take away.
-fn held(api: &Api) -> Vec<String> {
+pub(super) fn held(api: &Api) -> Vec<String> {
     let has_one = |object: &Value| {
         object["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty())
     };
