@@ -94,6 +94,9 @@ pub(crate) fn compile_service(
     }
 }
 
+/// To walk over so many objections takes as long as to find one of them.
+const WALKED: usize = 16;
+
 /// How many backends a tier has, and how many of them have no objection, or only such as
 /// `is_healthy` disregards.
 pub(crate) fn count(
@@ -105,11 +108,26 @@ pub(crate) fn count(
     if objections.is_empty() {
         return Count { total, healthy: total };
     }
-    let is_healthy = |entry: &&Entry| {
-        let word = objections.get(&entry.backend);
+    let is_well = |entry: &Entry, word: Option<&HealthWord>| {
         word.is_none_or(|word| word.is_usable() || is_healthy(&entry.backend, *word))
     };
-    Count { total, healthy: tier.entries.iter().filter(is_healthy).count() as u32 }
+    let healthy = if tier.entries.len() * WALKED < objections.len() {
+        let looked_up = |entry: &&Entry| is_well(entry, objections.get(&entry.backend));
+        tier.entries.iter().filter(looked_up).count()
+    } else {
+        // Both are sorted by backend.
+        let [Some(first), Some(last)] = [tier.entries.first(), tier.entries.last()] else {
+            return Count::default();
+        };
+        let mut walked = objections.range(first.backend..=last.backend).peekable();
+        let is_it_well = |entry: &&Entry| {
+            while walked.next_if(|(backend, _)| **backend < entry.backend).is_some() {}
+            let word = walked.next_if(|(backend, _)| **backend == entry.backend);
+            is_well(entry, word.map(|(_, word)| word))
+        };
+        tier.entries.iter().filter(is_it_well).count()
+    };
+    Count { total, healthy: healthy as u32 }
 }
 
 fn table(

@@ -5,7 +5,11 @@
 
 mod not_installed;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use redirector_common::AllDown;
 #[cfg(feature = "serde")]
@@ -48,6 +52,30 @@ pub struct Explanation {
     pub not_installed: Option<NotInstalled>,
     /// IPv4, then IPv6; a family without a frontend is absent.
     pub families: Vec<Family>,
+    /// Other clusters with backends in its tiers, by name.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    pub clusters: Vec<Elsewhere>,
+}
+
+/// What a service has in another cluster.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub struct Elsewhere {
+    /// The cluster's id.
+    pub cluster: Arc<str>,
+    /// `Live`, `Silent` or `Lost`, as the importer says; `None` is that nobody speaks for it.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub phase: Option<String>,
+    /// Whether none of its backends that this node has asked answers: then all are out.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub is_unreachable: bool,
+    /// Backends in the service's tiers to which nobody objects.
+    pub healthy: u32,
+    /// Backends in the service's tiers.
+    pub backends: u32,
+    /// Those that are asked less often than the policy says ([`Member::rarely_probed`]).
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub at_rest: u32,
 }
 
 /// One address family of a service.
@@ -118,6 +146,9 @@ pub struct Member {
     /// What was seen of it that its probes are being asked about; that objects to nothing.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub suspicions: Vec<Suspicion>,
+    /// Why it is asked less often than its policy says.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub rarely_probed: Option<String>,
 }
 
 /// Who keeps new connections away from a backend.
@@ -153,6 +184,8 @@ impl State {
             [(false, &tables.v4), (true, &tables.v6)].into_iter().filter(|(is_ipv6, _)| {
                 tables.frontends.iter().any(|frontend| frontend.address.is_ipv6() == *is_ipv6)
             });
+        let families: Vec<Family> =
+            families.map(|(is_ipv6, table)| self.family(service, is_ipv6, table, now)).collect();
         Some(Explanation {
             service: name.clone(),
             // The variants are called as a policy calls them.
@@ -161,10 +194,37 @@ impl State {
             forced: self.overrides(name).forced.cloned(),
             not_in_force: None,
             not_installed: None,
-            families: families
-                .map(|(is_ipv6, table)| self.family(service, is_ipv6, table, now))
-                .collect(),
+            clusters: self.elsewhere(&families),
+            families,
         })
+    }
+
+    /// What is in other clusters.
+    fn elsewhere(&self, families: &[Family]) -> Vec<Elsewhere> {
+        let own = self.node().cluster.as_ref();
+        let tiers = families.iter().flat_map(|family| &family.tiers);
+        let mut counts: BTreeMap<&Arc<str>, [u32; 3]> = BTreeMap::new();
+        for member in tiers.flat_map(|tier| &tier.backends) {
+            if let Some(cluster) = member.locality.other_cluster(own) {
+                let [healthy, all, at_rest] = counts.entry(cluster).or_default();
+                *healthy += u32::from(member.objections.is_empty());
+                *all += 1;
+                *at_rest += u32::from(member.rarely_probed.is_some());
+            }
+        }
+        let told = |name: &str| self.remote_clusters().iter().find(|told| *told.name == *name);
+        let counts = counts.into_iter();
+        counts
+            .map(|(cluster, [healthy, backends, at_rest])| Elsewhere {
+                cluster: Arc::clone(cluster),
+                // The variants are called as statuses call them.
+                phase: told(cluster).map(|told| format!("{:?}", told.phase)),
+                is_unreachable: self.is_unreachable(cluster),
+                healthy,
+                backends,
+                at_rest,
+            })
+            .collect()
     }
 
     fn family(&self, service: &Service, is_ipv6: bool, table: &Table, now: Moment) -> Family {
@@ -173,11 +233,12 @@ impl State {
         let placed = tiers::members(service, view.node, view.services, is_of);
         let has_rules = !service.policy.tiers.is_empty();
         let vacancies = self.vacancies(&service.name);
+        let resting = self.resting(&service.name);
         let mut tiers: Vec<Tier> = Vec::new();
         for (number, name) in tiers::names(service) {
             let members = placed.iter().filter(|(tier, _)| *tier == number);
             let backends: Vec<Member> =
-                members.map(|(_, listed)| self.member(listed, now)).collect();
+                members.map(|(_, listed)| self.member(listed, &resting, now)).collect();
             if backends.is_empty() && !has_rules {
                 continue;
             }
@@ -226,6 +287,7 @@ impl State {
     fn member(
         &self,
         Backend { backend, locality, weight, rank: _ }: &Backend,
+        resting: &BTreeSet<BackendRef>,
         now: Moment,
     ) -> Member {
         let ago = |since: Moment| now.0.saturating_sub(since.0).as_secs_f64();
@@ -254,8 +316,18 @@ impl State {
             objections: objections.collect(),
             unwatched: None,
             suspicions: suspicions.collect(),
+            rarely_probed: resting.contains(backend).then(|| at_rest(locality)),
         }
     }
+}
+
+/// Why a backend is asked rarely.
+fn at_rest(locality: &Locality) -> String {
+    let cluster = locality.cluster.as_deref().unwrap_or_default();
+    format!(
+        "it gets no connections from this node: all such in cluster {cluster} share \
+         --remote-probes a second, and each is asked every 5 s at most"
+    )
 }
 
 /// The service that a tier takes its backends from, if that is another one.

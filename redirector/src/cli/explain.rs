@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use redirector_core::{
-    explain::{Explanation, Family, Member, Suspicion, Tier},
+    explain::{Elsewhere, Explanation, Family, Member, Suspicion, Tier},
     input::Drained,
 };
 
@@ -32,8 +32,12 @@ pub(super) struct SimulateArgs {
     output: OutputArgs,
     /// What is supposed to be dead: `backend=ADDRESS:PORT`, `node=NAME`, `zone=NAME`,
     /// `cluster=NAME`; in another cluster `node=CLUSTER/NAME` and `zone=CLUSTER/NAME`
-    #[arg(long, required = true, num_args = 1.., value_name = "SUBJECT")]
+    #[arg(long, required_unless_present = "silent", num_args = 1.., value_name = "SUBJECT")]
     dead: Vec<Drained>,
+    /// Other clusters of which the importer is supposed to hear nothing: `cluster=NAME`. Those of their
+    /// backends that answer probes now are supposed to answer then
+    #[arg(long, num_args = 1.., value_name = "CLUSTER", value_parser = cluster)]
+    silent: Vec<Drained>,
     /// Only this service, without `:port` all ports of it; otherwise all whose traffic would go elsewhere
     service: Option<String>,
 }
@@ -52,7 +56,7 @@ pub(super) fn simulate(args: &SimulateArgs) -> Result<()> {
     let client = args.run.client();
     let service = args.service.as_deref();
     let now = client.explain(service, &[])?;
-    let then = client.explain(service, &args.dead)?;
+    let then = client.simulate(service, &args.dead, &args.silent)?;
     let mut supposed: Vec<_> = now.iter().zip(&then).collect();
     // The agent may have taken in news between the two.
     supposed.retain(|(now, then)| now.service == then.service);
@@ -75,6 +79,14 @@ pub(super) fn simulate(args: &SimulateArgs) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A cluster: nothing else is silent as a whole.
+fn cluster(text: &str) -> Result<Drained, String> {
+    match text.parse() {
+        Ok(subject @ Drained::Cluster(_)) => Ok(subject),
+        Ok(_) | Err(_) => Err("write cluster=NAME; only clusters are silent".to_owned()),
+    }
 }
 
 /// Whether traffic would go the same ways.
@@ -108,8 +120,16 @@ fn compare(now: &Explanation, then: &Explanation) -> String {
 }
 
 fn describe(explanation: &Explanation) -> String {
-    let Explanation { service, mode, all_down, forced, not_in_force, not_installed, families } =
-        explanation;
+    let Explanation {
+        service,
+        mode,
+        all_down,
+        forced,
+        not_in_force,
+        not_installed,
+        families,
+        clusters,
+    } = explanation;
     let mut text = format!("{service}  mode {mode}, all down: {all_down}\n");
     if let Some(lost) = not_in_force {
         let _ = writeln!(text, "  not in force on this node: {lost}");
@@ -123,6 +143,9 @@ fn describe(explanation: &Explanation) -> String {
             "  an operator has forced everything to the tier {tier}, on this node alone"
         );
     }
+    for elsewhere in clusters {
+        describe_cluster(&mut text, elsewhere);
+    }
     for family in families {
         head(&mut text, family, "is");
         let Family { tiers, without_tier, without_tier_localities, .. } = family;
@@ -135,6 +158,22 @@ fn describe(explanation: &Explanation) -> String {
         }
     }
     text
+}
+
+fn describe_cluster(text: &mut String, elsewhere: &Elsewhere) {
+    let Elsewhere { cluster, phase, is_unreachable, healthy, backends, at_rest } = elsewhere;
+    let phase = phase.as_deref().unwrap_or("no RemoteCluster of that name");
+    let _ = write!(text, "  cluster {cluster}: {phase}, {healthy} of {backends} healthy");
+    if *is_unreachable {
+        text.push_str("; none of its backends answers this node, so that all are out");
+    }
+    if *at_rest > 0 {
+        let _ = write!(
+            text,
+            "; {at_rest} get no connections from here, and are probed in turn (--remote-probes)"
+        );
+    }
+    text.push('\n');
 }
 
 /// The lines before the tiers of a family.
@@ -189,5 +228,49 @@ fn describe_tier(text: &mut String, tier: &Tier) {
         for Suspicion { what, seconds } in &member.suspicions {
             let _ = writeln!(text, "        suspected, for {seconds:.0} s: {what}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_cluster_can_be_silent() {
+        assert_eq!(cluster("cluster=west"), Ok(Drained::Cluster("west".into())));
+        for text in ["west", "zone=a", "node=west/n1", "cluster="] {
+            let error = cluster(text).expect_err(text);
+            assert_eq!(error, "write cluster=NAME; only clusters are silent");
+        }
+    }
+
+    #[test]
+    fn another_cluster_is_a_line() {
+        let line = |phase: Option<&str>, is_unreachable, at_rest| {
+            let mut text = String::new();
+            describe_cluster(
+                &mut text,
+                &Elsewhere {
+                    cluster: "west".into(),
+                    phase: phase.map(str::to_owned),
+                    is_unreachable,
+                    healthy: 9,
+                    backends: 10,
+                    at_rest,
+                },
+            );
+            text
+        };
+        assert_eq!(line(Some("Live"), false, 0), "  cluster west: Live, 9 of 10 healthy\n");
+        assert_eq!(
+            line(None, true, 0),
+            "  cluster west: no RemoteCluster of that name, 9 of 10 healthy; none of its backends \
+             answers this node, so that all are out\n"
+        );
+        assert_eq!(
+            line(Some("Silent"), false, 7),
+            "  cluster west: Silent, 9 of 10 healthy; 7 get no connections from here, and are \
+             probed in turn (--remote-probes)\n"
+        );
     }
 }

@@ -5,6 +5,7 @@
 mod agent;
 mod check;
 mod cluster;
+mod clusters;
 mod crd;
 mod dump;
 mod explain;
@@ -64,6 +65,8 @@ enum Command {
     Dump(dump::Args),
     /// Join other clusters, see how they are, leave them
     Cluster(cluster::Args),
+    /// Export Services to other clusters and import theirs: what the Deployment redirector-clusters runs
+    Clusters(clusters::Args),
     /// Print the definition of FailoverPolicy for a cluster: `redirector crd | kubectl apply -f -`
     Crd(crd::Args),
     /// Detach the programs and remove every trace of them
@@ -105,6 +108,7 @@ pub fn main() -> ExitCode {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
+        Command::Clusters(args) => clusters::run(&args),
         Command::Crd(args) => {
             crd::run(&args);
             Ok(())

@@ -100,6 +100,37 @@ impl Client {
         self.get(&format!("/explain?{query}"))
     }
 
+    /// Where traffic would go if `dead` were and these clusters were silent.
+    ///
+    /// # Errors
+    ///
+    /// There is no agent, no such service or cluster, or it is one before this one and cannot suppose a
+    /// silence.
+    pub fn simulate(
+        &self,
+        service: Option<&str>,
+        dead: &[Drained],
+        silent: &[Drained],
+    ) -> Result<Vec<Explanation>> {
+        if silent.is_empty() {
+            return self.explain(service, dead);
+        }
+        let list = |subjects: &[Drained]| {
+            subjects.iter().map(Drained::to_string).collect::<Vec<_>>().join(",")
+        };
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if let Some(service) = service {
+            query.append_pair("service", service);
+        }
+        let query = query.append_pair("dead", &list(dead)).append_pair("silent", &list(silent));
+        match self.get(&format!("/simulate?{}", query.finish())) {
+            Err(error) if error.to_string().is_empty() => {
+                bail!("the agent is older than this command, and cannot suppose a silence")
+            }
+            answer => answer,
+        }
+    }
+
     /// What services want that the kernel does not have.
     ///
     /// # Errors

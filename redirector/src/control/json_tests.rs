@@ -6,7 +6,8 @@ use redirector_core::{
     Input, Moment, State,
     explain::{Explanation, NotInstalled},
     input::{ClientId, Drained, KernelEvent, ProbeFailure, Verb},
-    service::{BackendRef, Protocol, ServiceRef},
+    remote_cluster::{ClusterPhase, OnSilence, RemoteCluster},
+    service::{BackendRef, Members, Probe, Protocol, ServiceRef, TierRule},
 };
 
 use super::{CarriedOut, Effect};
@@ -104,6 +105,42 @@ fn an_explanation() {
     state.apply(Input::Operator(force), at(4));
     all.push(told(&state, 4));
     insta::assert_snapshot!(all.join("\n"));
+}
+
+#[test]
+fn another_cluster_is_told_and_nothing_where_there_is_none() {
+    let mut state = state();
+    let name = ServiceRef("shop/web:http".into());
+    let told = |state: &State| {
+        let told = state.explain(&name, at(2)).expect("it is listed");
+        let json = serde_json::to_value(&told).expect("JSON");
+        let read: Explanation = serde_json::from_value(json.clone()).expect("an explanation");
+        assert_eq!(read, told);
+        json
+    };
+    assert_eq!(told(&state).get("clusters"), None, "its backend in west is in no tier");
+    let mut service = state.service(&name).expect("it is listed").clone();
+    let members =
+        Members::Named { zones: Vec::new(), regions: Vec::new(), clusters: vec!["west".into()] };
+    service.policy.tiers.push(TierRule { name: "far".into(), members });
+    service.policy.probe = Some(Probe::default());
+    state.apply(Input::Put(service), at(1));
+    let west = serde_json::json!([
+        {"cluster": "west", "isUnreachable": false, "healthy": 1, "backends": 1, "atRest": 1}
+    ]);
+    let json = told(&state);
+    assert_eq!(json["clusters"], west, "nobody speaks for it");
+    let member = &json["families"][0]["tiers"][4]["backends"][0];
+    assert!(member["rarelyProbed"].as_str().is_some_and(|why| why.contains("cluster west")));
+
+    let on_silence = OnSilence::Drop;
+    let west = RemoteCluster { name: "west".into(), phase: ClusterPhase::Silent, on_silence };
+    state.apply(Input::RemoteClusters(vec![west]), at(1));
+    let west = serde_json::json!([
+        {"cluster": "west", "phase": "Silent", "isUnreachable": false, "healthy": 0,
+         "backends": 1, "atRest": 0}
+    ]);
+    assert_eq!(told(&state)["clusters"], west);
 }
 
 #[test]

@@ -31,7 +31,7 @@ use super::{
     Ask, Asker,
     asker::Caller,
     clear,
-    snapshot::{Snapshot, meant},
+    snapshot::{Snapshot, meant, silenced},
     socket::listen_beside,
 };
 use crate::serve::{Bounds, serve};
@@ -56,6 +56,10 @@ struct Question {
     /// Subjects, separated by commas.
     #[serde(default)]
     dead: String,
+    /// Clusters as subjects, separated by commas; of `/simulate` alone, which agents do not have that
+    /// do not know it.
+    #[serde(default)]
+    silent: String,
 }
 
 impl Server {
@@ -81,6 +85,7 @@ impl Server {
             .route("/orders", post(order).get(orders))
             .route("/orders/check", post(check))
             .route("/explain", get(explain))
+            .route("/simulate", get(explain))
             .route("/not-installed", get(not_installed))
             .with_state(asks);
         let answering = move |stream: &UnixStream| match Caller::of(stream) {
@@ -149,19 +154,23 @@ async fn not_installed(State(asks): State<mpsc::Sender<Ask>>) -> Answer<Json<Vec
 /// What is asked is put together in turns with the agent's news, and thought about on another thread.
 async fn explain(
     State(asks): State<mpsc::Sender<Ask>>,
-    Query(Question { service, dead }): Query<Question>,
+    Query(Question { service, dead, silent }): Query<Question>,
 ) -> Answer<Response> {
     /// One question at a time: each holds copies of all that it is about.
     static TURN: Semaphore = Semaphore::const_new(1);
     let turn = TURN.acquire().await.map_err(|_| stopping())?;
-    let dead = dead.split(',').filter(|text| !text.is_empty()).map(str::parse);
-    let dead: Vec<Drained> = dead
-        .collect::<Result<_, NoSubject>>()
-        .map_err(|error| (StatusCode::BAD_REQUEST, format!("{:#}", anyhow::Error::from(error))))?;
+    let subjects = |texts: &str| {
+        let subjects = texts.split(',').filter(|text| !text.is_empty()).map(str::parse);
+        let subjects: Result<Vec<Drained>, NoSubject> = subjects.collect();
+        subjects
+            .map_err(|error| (StatusCode::BAD_REQUEST, format!("{:#}", anyhow::Error::from(error))))
+    };
+    let (dead, silent) = (subjects(&dead)?, subjects(&silent)?);
+    let is_supposed = !dead.is_empty() || !silent.is_empty();
     let unknown = |why| (StatusCode::NOT_FOUND, why);
     let wanted = ask(&asks, |answer| Ask::Named(service, answer)).await?.map_err(unknown)?;
     let mut left = wanted.clone();
-    if !dead.is_empty() {
+    if is_supposed {
         // A backend that one service lists at a dead node is dead for all of them.
         left = ask(&asks, |answer| Ask::Named(None, answer)).await?.map_err(unknown)?;
     }
@@ -173,14 +182,16 @@ async fn explain(
     }
     let think = move || {
         let _turn = turn;
-        if !dead.is_empty() {
-            let dead = meant(&snapshots, &dead)?;
+        if is_supposed {
+            let (dead, silent) = (meant(&snapshots, &dead)?, silenced(&snapshots, &silent)?);
             let wanted = BTreeSet::from_iter(wanted);
             snapshots.retain_mut(|snapshot| {
                 snapshot.services.retain(|name| wanted.contains(name));
                 !snapshot.services.is_empty()
             });
-            snapshots = snapshots.into_iter().map(|snapshot| snapshot.with_dead(&dead)).collect();
+            let supposed = snapshots.into_iter();
+            let supposed = supposed.map(|it| it.with_silent(&silent).with_dead(&dead));
+            snapshots = supposed.collect();
         }
         let explained: Vec<_> = snapshots.iter().flat_map(Snapshot::explain).collect();
         Ok(Json(explained).into_response())

@@ -11,6 +11,7 @@ use redirector_core::{
     explain::{Explanation, NotInstalled},
     input::Drained,
     service::{BackendRef, ServiceRef},
+    state::IfSilent,
 };
 
 use super::there_are;
@@ -48,6 +49,11 @@ impl Snapshot {
         Self { state: self.state.with_dead(dead), ..self }
     }
 
+    /// The same, if these were out because their cluster is silent.
+    pub(super) fn with_silent(self, out: &BTreeSet<BackendRef>) -> Self {
+        Self { state: self.state.with_silent(out), ..self }
+    }
+
     fn explain_one(&self, service: &ServiceRef) -> Option<Explanation> {
         let mut told = self.state.explain(service, self.now)?;
         told.not_in_force.clone_from(&self.lost);
@@ -79,6 +85,34 @@ pub(super) fn meant(
         meant.extend(found);
     }
     Ok(meant)
+}
+
+/// Backends that would be out if these clusters were silent. The error says which one is none, or the
+/// agent's own.
+pub(super) fn silenced(
+    snapshots: &[Snapshot],
+    clusters: &[Drained],
+) -> Result<BTreeSet<BackendRef>, String> {
+    let mut out = BTreeSet::new();
+    for subject in clusters {
+        let Drained::Cluster(name) = subject else {
+            return Err(format!("{subject} is no cluster: only clusters are silent"));
+        };
+        let own = snapshots.iter().find_map(|snapshot| snapshot.state.node().cluster.as_ref());
+        if own == Some(name) {
+            return Err(format!(
+                "cluster {name} is this node's own, which is not silent to itself"
+            ));
+        }
+        let seen = snapshots.iter().map(|snapshot| snapshot.state.if_silent(name));
+        let seen = seen.reduce(IfSilent::and).filter(|seen| !seen.backends.is_empty());
+        let Some(seen) = seen else {
+            let like = snapshots.iter().flat_map(|snapshot| snapshot.state.like(subject));
+            return Err(nowhere(subject, &like.collect()));
+        };
+        out.extend(seen.out());
+    }
+    Ok(out)
 }
 
 /// That no service has a backend there, and where some have.

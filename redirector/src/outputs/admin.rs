@@ -23,14 +23,14 @@ use axum::{
 use tokio::net::{TcpListener, TcpSocket};
 use tracing::info;
 
-use self::page::Page;
+pub(super) use self::page::Page;
 use super::Outputs;
 use crate::serve::{Bounds, serve};
 
 /// The kubelet's probes and a few scrapes need a handful. So many are 5 MB when all of them are held
 /// open, and let a request that is whole within some ten milliseconds be answered even if it comes
 /// from the very address that opens 10,000 a second.
-const BOUNDS: Bounds = Bounds {
+pub(super) const BOUNDS: Bounds = Bounds {
     connections: 256,
     head: Duration::from_secs(5),
     whole: Duration::from_secs(10),
@@ -58,11 +58,7 @@ impl Admin {
     ///
     /// The address cannot be bound.
     pub fn listen(address: SocketAddr) -> Result<Self> {
-        let listener = listen(address)
-            .with_context(|| format!("cannot listen on {address}; pass another --admin"))?;
-        let address = listener.local_addr().context("cannot tell the admin address")?;
-        info!(%address, "admin endpoint");
-        Ok(Self(listener))
+        listening(address).map(Self)
     }
 
     /// Answers until the task is dropped.
@@ -76,6 +72,15 @@ impl Admin {
     }
 }
 
+/// Listens there, and says where.
+pub(super) fn listening(address: SocketAddr) -> Result<TcpListener> {
+    let listener = listen(address)
+        .with_context(|| format!("cannot listen on {address}; pass another --admin"))?;
+    let address = listener.local_addr().context("cannot tell the admin address")?;
+    info!(%address, "admin endpoint");
+    Ok(listener)
+}
+
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // As `TcpListener::bind`: an address that was just left is free.
@@ -85,7 +90,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Whose connections are counted together: an IPv6 host has a whole /64.
-fn peer(address: IpAddr) -> IpAddr {
+pub(super) fn peer(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
@@ -103,15 +108,17 @@ async fn readyz(State(served): State<Arc<Served>>) -> Response {
     answer(served.outputs.is_ready())
 }
 
-fn answer<T: std::fmt::Display, E: std::fmt::Display>(answer: Result<T, E>) -> Response {
+pub(super) fn answer<T: std::fmt::Display, E: std::fmt::Display>(answer: Result<T, E>) -> Response {
     match answer {
         Ok(good) => (StatusCode::OK, format!("{good}\n")).into_response(),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }
 }
 
+/// What the text of metrics is.
+pub(super) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 async fn metrics(State(served): State<Arc<Served>>) -> Response {
-    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let Served { outputs, page } = &*served;
     match page.as_of(Instant::now(), || outputs.metrics.render()).await {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),

@@ -1,6 +1,7 @@
 //! Says what happened and how things are: metrics, and whether this process is alive and ready.
 
 pub mod admin;
+pub mod clusters;
 mod metrics;
 
 use std::{

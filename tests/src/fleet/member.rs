@@ -215,7 +215,9 @@ impl Member {
 
     /// A file for `--kubeconfig` with that token.
     pub fn kubeconfig(&self, token: &str) -> Result<PathBuf> {
-        let path = self.files.path().join(token);
+        // A token is longer than a file's name may be; its end differs from all others'.
+        let end = token.get(token.len().saturating_sub(32)..).unwrap_or(token);
+        let path = self.files.path().join(end);
         let cluster = json!({
             "server": self.api.url(),
             "certificate-authority-data": base64::standard(self.api.ca().as_bytes()),

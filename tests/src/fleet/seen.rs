@@ -77,13 +77,13 @@ impl Fleet {
         wait_within(LONGEST, "all its backends have answered a probe", is_known, || self.context());
     }
 
-    /// The backends that the tables hold of a Service, by tier.
+    /// How many backends the tables hold of a Service, in both families.
     #[must_use]
     pub fn backends(&self, service: &str) -> usize {
         let name = format!("{NAMESPACE}/{service}");
         let dump = self.agent.dump();
-        let found = tables::services(&dump).find(|found| found["name"] == name.as_str());
-        found.map_or(0, |found| tables::backends_of(found).count())
+        let found = tables::services(&dump).filter(|found| found["name"] == name.as_str());
+        found.map(|found| tables::backends_of(found).count()).sum()
     }
 
     /// What all programs have logged, for a test that fails.

@@ -31,10 +31,19 @@ pub fn export_label(name: &str) -> String {
 /// slice is first, and what slices are called, does not matter.
 #[must_use]
 pub fn slices_digest<'s>(slices: impl IntoIterator<Item = &'s OutboxSlice>) -> String {
-    let mut each: Vec<[u8; 32]> = slices
-        .into_iter()
-        .map(|slice| Sha256::digest(serde_json::to_vec(slice).unwrap_or_default()).into())
-        .collect();
+    slices_digest_of(slices.into_iter().map(slice_fingerprint))
+}
+
+/// What one slice adds to [`slices_digest`].
+#[must_use]
+pub fn slice_fingerprint(slice: &OutboxSlice) -> [u8; 32] {
+    Sha256::digest(serde_json::to_vec(slice).unwrap_or_default()).into()
+}
+
+/// [`slices_digest`] of slices whose [`slice_fingerprint`]s these are.
+#[must_use]
+pub fn slices_digest_of(fingerprints: impl IntoIterator<Item = [u8; 32]>) -> String {
+    let mut each: Vec<[u8; 32]> = fingerprints.into_iter().collect();
     each.sort_unstable();
     hex(&Sha256::digest(each.concat()))
 }

@@ -2,8 +2,13 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use redirector_kube::api::Object;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{OUTBOX, decode, object_ref};
 
 /// An ExportedService, as the API server has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,4 +124,34 @@ pub struct GatewayPort {
     pub name: String,
     /// Where the gateway listens, 1 to 65,535.
     pub port: u16,
+}
+
+impl ExportedService {
+    /// The object as the API server keeps it.
+    #[must_use]
+    pub fn object(&self) -> Value {
+        let Self { name, spec } = self;
+        json!({
+            "apiVersion": "redirector.dev/v1alpha1",
+            "kind": "ExportedService",
+            "metadata": {"namespace": OUTBOX, "name": name},
+            "spec": spec,
+        })
+    }
+}
+
+impl Object for ExportedService {
+    const PATH: &'static str =
+        "/apis/redirector.dev/v1alpha1/namespaces/redirector-exports/exportedservices";
+    const KIND: &'static str = "ExportedService";
+
+    fn decode(json: &[u8]) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Written {
+            metadata: ObjectMeta,
+            spec: ExportedServiceSpec,
+        }
+        let Written { metadata, spec } = decode(json)?;
+        Ok(Self { name: object_ref(&metadata)?.name.to_string(), spec })
+    }
 }

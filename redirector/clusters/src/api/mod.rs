@@ -9,9 +9,14 @@ mod outbox_slice;
 mod service_export;
 mod service_import;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use redirector_kube::api::ObjectRef;
+use serde::Deserialize;
+
 pub use credentials::{Credentials, TOKEN_EXPIRES, TOKEN_ISSUED, TOKEN_LIFE, token_request};
 pub use digest::{
-    export_fingerprint, export_label, export_name, outbox_digest, short_hash, slices_digest,
+    export_fingerprint, export_label, export_name, outbox_digest, short_hash, slice_fingerprint,
+    slices_digest, slices_digest_of,
 };
 pub use exported_service::{
     ExportedPort, ExportedService, ExportedServiceSpec, ExportedType, Gateway, GatewayKind,
@@ -20,7 +25,8 @@ pub use exported_service::{
 pub use heartbeat::Heartbeat;
 pub use manifest::Manifest;
 pub use outbox_slice::{OutboxEndpoint, OutboxPort, OutboxSlice};
-pub use service_export::ServiceExport;
+pub(crate) use outbox_slice::{endpoint, port};
+pub use service_export::{AlphaServiceExport, ServiceExport};
 pub use service_import::{ImportPort, ServiceImportSpec};
 
 /// The namespace that is the outbox: importers of other clusters read nothing else.
@@ -38,4 +44,18 @@ pub const CLUSTER: &str = "clusters.redirector.dev/cluster";
 #[must_use]
 pub fn importer_account(cluster: &str) -> String {
     format!("importer-{cluster}")
+}
+
+/// Reads JSON.
+pub(crate) fn decode<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, String> {
+    serde_json::from_slice(json).map_err(|error| error.to_string())
+}
+
+/// Which object it is that has this metadata.
+pub(crate) fn object_ref(metadata: &ObjectMeta) -> Result<ObjectRef, String> {
+    let Some(name) = metadata.name.as_deref().filter(|name| !name.is_empty()) else {
+        return Err("metadata.name is missing".to_owned());
+    };
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    Ok(ObjectRef { namespace: namespace.into(), name: name.into() })
 }

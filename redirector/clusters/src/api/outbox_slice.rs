@@ -98,7 +98,7 @@ fn family<S: serde::Serializer>(family: &Family, serializer: S) -> Result<S::Ok,
     })
 }
 
-fn port(port: &discovery::EndpointPort) -> Option<OutboxPort> {
+pub(crate) fn port(port: &discovery::EndpointPort) -> Option<OutboxPort> {
     Some(OutboxPort {
         name: port.name.clone().unwrap_or_default(),
         protocol: port.protocol.clone().unwrap_or_else(|| "TCP".to_owned()),
@@ -107,7 +107,7 @@ fn port(port: &discovery::EndpointPort) -> Option<OutboxPort> {
     })
 }
 
-fn endpoint(family: Family, listed: &discovery::Endpoint) -> Option<OutboxEndpoint> {
+pub(crate) fn endpoint(family: Family, listed: &discovery::Endpoint) -> Option<OutboxEndpoint> {
     let address: IpAddr = listed.addresses.first()?.parse().ok()?;
     let address = usable(address).ok().filter(|address| Family::of(*address) == family)?;
     let conditions = listed.conditions.clone().unwrap_or_default();

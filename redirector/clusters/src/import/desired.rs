@@ -115,6 +115,19 @@ pub struct Conflict {
     pub message: String,
 }
 
+impl ClusterStatus {
+    /// Whether the other one differs in numbers and messages only.
+    pub(super) fn is_same_but_counts(&self, other: &Self) -> bool {
+        let Self { phase, services: _, endpoints: _, generation, uid, conditions } = self;
+        let of = |conditions: &[ClusterCondition]| -> Vec<_> {
+            let each = conditions.iter().map(|condition| (condition.status, condition.reason));
+            each.collect()
+        };
+        (*phase, *generation, uid) == (other.phase, other.generation, &other.uid)
+            && of(conditions) == of(&other.conditions)
+    }
+}
+
 impl Conflict {
     /// Whether exports are in conflict.
     #[must_use]

@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 
 use redirector_common::HealthByte;
 
-use super::State;
+use super::{State, backends::BackendState};
 use crate::{
     failover::tiers::others,
     input::Drained,
+    remote_cluster::OnSilence,
     service::{BackendRef, Service, ServiceRef},
     tables::Tables,
 };
@@ -65,16 +66,42 @@ impl State {
 
     /// What would be if all of these died at once, as probes would see it. Time stands still in it.
     #[must_use]
-    pub fn with_dead(mut self, dead: &BTreeSet<BackendRef>) -> Self {
+    pub fn with_dead(self, dead: &BTreeSet<BackendRef>) -> Self {
+        self.supposing(dead, "supposed to be dead")
+    }
+
+    /// What would be if these were out because their cluster is silent.
+    #[must_use]
+    pub fn with_silent(self, out: &BTreeSet<BackendRef>) -> Self {
+        self.supposing(out, "its cluster is supposed to be silent")
+    }
+
+    fn supposing(mut self, out: &BTreeSet<BackendRef>, why: &str) -> Self {
         self.failback.begin_window(self.is_synced());
-        let dead = dead.iter().filter(|backend| self.backends.is_listed(backend));
-        let dead: Vec<BackendRef> = dead.copied().collect();
-        for backend in &dead {
-            self.set_veto(*backend, HealthByte::Prober, "supposed to be dead".into());
+        let out = out.iter().filter(|backend| self.backends.is_listed(backend));
+        let out: Vec<BackendRef> = out.copied().collect();
+        for backend in &out {
+            self.set_veto(*backend, HealthByte::Prober, why.into());
         }
-        self.recompile_users_of(&dead);
+        self.recompile_users_of(&out);
         self.happened.clear();
         self
+    }
+
+    /// What silence of another cluster would mean, as far as is known: its backends that answer their
+    /// probes now would answer then.
+    #[must_use]
+    pub fn if_silent(&self, cluster: &str) -> IfSilent {
+        let told = self.remote_clusters().iter().find(|told| *told.name == *cluster);
+        let meant = Drained::Cluster(cluster.into());
+        let backends = self.meant(std::slice::from_ref(&meant));
+        let is_well =
+            |backend: &BackendRef| self.backends.get(backend).is_some_and(BackendState::is_well);
+        IfSilent {
+            on_silence: told.map_or(OnSilence::KeepReachable, |told| told.on_silence),
+            is_answering: backends.iter().any(is_well),
+            backends,
+        }
     }
 
     /// Backends that services list where any of these is.
@@ -83,6 +110,36 @@ impl State {
         let own = self.node.cluster.as_ref();
         let what: Vec<Drained> = what.iter().map(|what| what.clone().seen_from(own)).collect();
         what.iter().flat_map(|what| self.listed_in(what)).map(|listed| listed.backend).collect()
+    }
+}
+
+/// What silence of a cluster would mean for its backends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IfSilent {
+    /// All of its backends.
+    pub backends: BTreeSet<BackendRef>,
+    /// What becomes of them.
+    pub on_silence: OnSilence,
+    /// Whether any answers its probes.
+    pub is_answering: bool,
+}
+
+impl IfSilent {
+    /// The same cluster, as seen from other services too.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.backends.extend(other.backends);
+        self.is_answering |= other.is_answering;
+        self
+    }
+
+    /// Which of them would be out by that alone; those that fail their probes are, anyway.
+    #[must_use]
+    pub fn out(self) -> BTreeSet<BackendRef> {
+        match self.on_silence {
+            OnSilence::KeepReachable if self.is_answering => BTreeSet::new(),
+            OnSilence::KeepReachable | OnSilence::Drop => self.backends,
+        }
     }
 }
 

@@ -37,7 +37,7 @@ use crate::{
     tables::{Scope, Tables},
 };
 
-pub use self::orders::Extent;
+pub use self::{excerpt::IfSilent, orders::Extent};
 
 /// What is known and what follows from it, owned by one task. Each part keeps its own fields; what
 /// follows for one part from another is decided here and in the parts' `impl State`.
@@ -159,6 +159,12 @@ impl State {
     #[must_use]
     pub fn has_other_clusters(&self) -> bool {
         self.clusters.is_any_used()
+    }
+
+    /// Whether none of the backends of another cluster that were asked answers this node.
+    #[must_use]
+    pub fn is_unreachable(&self, cluster: &str) -> bool {
+        self.clusters.is_unreachable(cluster)
     }
 
     /// Services in force, by name.

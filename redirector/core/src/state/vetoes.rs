@@ -31,6 +31,27 @@ impl Vetoes {
         is_new
     }
 
+    /// Sets a veto on each of these, which are sorted. Returns those on which there was none by that
+    /// byte.
+    pub(super) fn set_all(
+        &mut self,
+        backends: &[BackendRef],
+        by: HealthByte,
+        why: &Arc<str>,
+        since: Moment,
+    ) -> Vec<BackendRef> {
+        let mut new = Vec::with_capacity(backends.len());
+        for backend in backends {
+            match self.0.get_mut(&(*backend, by)) {
+                Some(veto) => veto.why = Arc::clone(why),
+                None => new.push(*backend),
+            }
+        }
+        let veto = |backend: &BackendRef| ((*backend, by), Veto { since, why: Arc::clone(why) });
+        self.0.append(&mut new.iter().map(veto).collect());
+        new
+    }
+
     /// Clears a veto. Returns whether there was one.
     pub(super) fn clear(&mut self, backend: &BackendRef, by: HealthByte) -> bool {
         self.0.remove(&(*backend, by)).is_some()

@@ -5,6 +5,7 @@ use std::time::Duration;
 use redirector_core::{
     Input,
     input::{Drained, Network, Verb},
+    remote_cluster::{ClusterPhase, OnSilence},
     service::{BackendRef, Service},
 };
 
@@ -124,6 +125,24 @@ impl Run<'_> {
                 }
             }
             Fault::Drained if is_first => self.drain(struck, true),
+            Fault::ClusterUnheard if is_first => {
+                self.say_west(ClusterPhase::Silent, OnSilence::KeepReachable);
+            }
+            Fault::ClusterDropped => {
+                let phase = [ClusterPhase::Silent, ClusterPhase::Lost][round % 2];
+                self.say_west(phase, OnSilence::Drop);
+            }
+            Fault::ClusterDead | Fault::ClusterRestart => {
+                self.truth.dead_clusters.insert("west".into());
+                if is_first {
+                    self.say_west(ClusterPhase::Silent, OnSilence::KeepReachable);
+                } else if fault == Fault::ClusterRestart {
+                    self.restart();
+                }
+            }
+            Fault::ClusterCut => {
+                self.truth.dead_clusters.insert("west".into());
+            }
             _ => {}
         }
     }
@@ -139,10 +158,19 @@ impl Run<'_> {
             }
             Fault::AgentStopped => {
                 self.stopped = None;
+                self.oracle.was_away(self.now);
                 self.read_events();
                 self.tell(Input::Tick);
             }
             Fault::Drained => self.drain(struck, false),
+            Fault::ClusterUnheard
+            | Fault::ClusterDropped
+            | Fault::ClusterDead
+            | Fault::ClusterRestart => {
+                let phase =
+                    if self.random.chance(80) { ClusterPhase::Live } else { ClusterPhase::Lost };
+                self.say_west(phase, OnSilence::KeepReachable);
+            }
             _ => {}
         }
     }
@@ -202,6 +230,7 @@ impl Run<'_> {
         } else {
             let longest = [10, 600, 86_400][self.random.below(3)];
             self.now += Duration::from_secs(1 + self.random.below(longest) as u64);
+            self.oracle.was_away(self.now);
             self.tell(Input::Tick);
         }
     }
@@ -252,6 +281,7 @@ impl Run<'_> {
     fn recover(&mut self) {
         self.truth.heal();
         self.read_events();
+        self.say_west(ClusterPhase::Live, OnSilence::KeepReachable);
         let begin = self.now;
         while !self.state.tables().objections.is_empty() || self.oracle.is_suspect {
             for backend in self.state.probes().into_keys().collect::<Vec<_>>() {

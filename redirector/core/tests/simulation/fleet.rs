@@ -26,6 +26,7 @@ pub fn fleet(random: &mut Random) -> Vec<Backend> {
     let count = ((1 << exponent) + random.below(1 << exponent)).clamp(2, 200);
     let tiers = 1 + random.below(4);
     let on_node = 1 + random.below(4);
+    let is_abroad = random.chance(40);
     (0..count)
         .map(|number| {
             let place = number * tiers / count;
@@ -39,7 +40,8 @@ pub fn fleet(random: &mut Random) -> Vec<Backend> {
                 2 => (format!("z{}", 3 + number % 2), "r1"),
                 _ => ("z5".into(), "r2"),
             };
-            let cluster = (place == 3).then(|| "west".into());
+            let is_last = is_abroad && tiers > 1 && place == tiers - 1;
+            let cluster = (place == 3 || is_last).then(|| "west".into());
             let (node, zone, region) = (Some(node.into()), Some(zone.into()), Some(region.into()));
             let locality = Locality { node, zone, region, cluster };
             let weight = if random.chance(90) { 1 } else { 5 };

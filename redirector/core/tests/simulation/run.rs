@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use redirector_common::{BackendValue, HealthByte, HealthWord};
 use redirector_core::{
     Command, Input, Moment, State, Transition,
-    input::{ClientId, KernelEvent, ProbeFailure},
+    input::{ClientId, ClusterEvent, KernelEvent, ProbeFailure},
     plan::{Capacities, Installed, Step, plan_scope},
+    remote_cluster::{ClusterPhase, OnSilence, RemoteCluster},
     service::{Backend, BackendRef, Frontend, Locality, OnBackendLost, Service},
     state::compile,
 };
@@ -31,6 +32,8 @@ pub struct Run<'t> {
     pub fleet: Vec<Backend>,
     pub services: Vec<Service>,
     pub node: Locality,
+    /// What was said of other clusters.
+    pub clusters: Vec<RemoteCluster>,
     pub state: State,
     pub truth: Truth,
     pub tally: &'t mut Tally,
@@ -80,8 +83,10 @@ impl<'t> Run<'t> {
         services: Vec<Service>,
         tally: &'t mut Tally,
     ) -> Self {
-        let count = fleet.len();
+        let (count, oracle) = (fleet.len(), Oracle::new(&fleet));
         let mut run = Self {
+            oracle,
+            clusters: Vec::new(),
             random,
             now: Duration::ZERO,
             fleet,
@@ -90,7 +95,6 @@ impl<'t> Run<'t> {
             state: State::new(),
             truth: Truth::new(count),
             tally,
-            oracle: Oracle::new(count),
             stopped: None,
             waiting: Vec::new(),
             inputs: 0,
@@ -123,6 +127,10 @@ impl<'t> Run<'t> {
             Input::Probed { backend, outcome: Err(_) } if !was_suspect => Some(*backend),
             _ => None,
         };
+        let answered = match &input {
+            Input::Probed { backend, outcome: Ok(()) } => Some(*backend),
+            _ => None,
+        };
         let moment = Moment(self.now);
         let happened = self.state.apply(input, moment);
         for transition in &happened {
@@ -135,6 +143,10 @@ impl<'t> Run<'t> {
         if let Some(backend) = failed.filter(|_| !self.oracle.is_suspect) {
             self.assert_blamed(&backend);
         }
+        if let Some(backend) = answered.filter(|it| self.oracle.is_well(number_of(it))) {
+            let word = self.word(&backend);
+            assert_eq!(word.byte(HealthByte::Prober), 0, "{backend} has answered, and is out");
+        }
         self.assert_holds();
     }
 
@@ -143,7 +155,7 @@ impl<'t> Run<'t> {
         if let Some((happened, _)) = &mut self.log {
             happened.push(transition.clone());
         }
-        self.oracle.heard(transition);
+        self.oracle.heard(transition, self.now);
         match transition {
             Transition::Ejected { why, .. } => {
                 self.tally.ejections += 1;
@@ -153,6 +165,13 @@ impl<'t> Run<'t> {
             Transition::FailedOver { .. } => self.tally.failovers += 1,
             Transition::Contradicted { .. } => self.tally.contradictions += 1,
             Transition::NodeSuspect(true) => self.tally.suspicions += 1,
+            Transition::Cluster { event, .. } => match event {
+                ClusterEvent::Unreachable { is_told, .. } => {
+                    self.tally.unreachable[usize::from(*is_told)] += 1;
+                }
+                ClusterEvent::Reachable => self.tally.reachable += 1,
+                _ => {}
+            },
             _ => {}
         }
     }
@@ -330,13 +349,29 @@ impl<'t> Run<'t> {
         self.installed = self.memory.adopt();
         self.oracle.restarted();
         self.restore();
-        self.tell(Input::Node(self.node.clone()));
+        // What it finds is not judged before it is known who lists it.
+        self.whisper(Input::Node(self.node.clone()));
+        let told = Input::RemoteClusters(self.clusters.clone());
+        if self.random.chance(50) {
+            self.oracle.told(&told, self.now);
+            self.whisper(told.clone());
+        }
         self.tell(Input::Replace(self.services.clone()));
+        self.tell(told);
+    }
+
+    /// Another phase of west is said.
+    pub fn say_west(&mut self, phase: ClusterPhase, on_silence: OnSilence) {
+        self.clusters = vec![RemoteCluster { name: "west".into(), phase, on_silence }];
+        if self.stopped.is_none() {
+            self.tell(Input::RemoteClusters(self.clusters.clone()));
+        }
     }
 
     /// News was lost: takes from the maps what it was.
     pub fn restore(&mut self) {
         self.kernel.answer_but(|backend| self.state.is_asked(backend));
+        self.oracle.restored();
         self.whisper(Input::Restore(self.objections()));
     }
 
@@ -417,6 +452,12 @@ impl<'t> Run<'t> {
             let backend = &self.fleet[number].backend;
             let seen = self.oracle.of(number);
             assert!(!self.is_usable(backend), "{backend} is back without proof: {seen:?}");
+        }
+        if self.oracle.is_west_out(self.now) {
+            for (number, backend) in self.fleet.iter().enumerate() {
+                let is_out = !self.oracle.is_in_west(number) || !self.is_usable(&backend.backend);
+                assert!(is_out, "{} is in, and west is not", backend.backend);
+            }
         }
         if self.random.chance(25) {
             let number = self.random.below(self.services.len());

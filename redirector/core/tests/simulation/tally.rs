@@ -24,10 +24,18 @@ pub enum Fault {
     EqualMoments,
     Updated,
     Drained,
+    /// Another cluster is not heard, and answers; is not to be used then; is dead, too.
+    ClusterUnheard,
+    ClusterDropped,
+    ClusterDead,
+    /// It is dead, and no importer says so.
+    ClusterCut,
+    /// The agent starts anew while it is dead.
+    ClusterRestart,
 }
 
 impl Fault {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 24] = [
         Self::Refused,
         Self::BlackHole,
         Self::Flap,
@@ -47,6 +55,11 @@ impl Fault {
         Self::EqualMoments,
         Self::Updated,
         Self::Drained,
+        Self::ClusterUnheard,
+        Self::ClusterDropped,
+        Self::ClusterDead,
+        Self::ClusterCut,
+        Self::ClusterRestart,
     ];
 }
 
@@ -65,6 +78,9 @@ pub struct Tally {
     /// Clients that a probe contradicted, and how often the kernel believed several of them.
     pub contradictions: u64,
     pub suspected: u64,
+    /// How often a cluster was out as a whole, as the importer or as the node saw it; and back.
+    pub unreachable: [u64; 2],
+    pub reachable: u64,
     pub hours: f64,
     faults: [u64; Fault::ALL.len()],
 }
@@ -83,6 +99,10 @@ impl Tally {
         let Self { failovers, suspicions, silent_nodes, resets, hours, faults, .. } = other;
         self.contradictions += other.contradictions;
         self.suspected += other.suspected;
+        self.reachable += other.reachable;
+        for (mine, its) in self.unreachable.iter_mut().zip(other.unreachable) {
+            *mine += its;
+        }
         self.worlds += worlds;
         self.inputs += inputs;
         self.connects += connects;
@@ -112,6 +132,11 @@ impl fmt::Display for Tally {
         writeln!(f, "{resets} resets, {trials} trials without an agent")?;
         let Self { contradictions, suspected, .. } = self;
         writeln!(f, "{contradictions} clients contradicted, several {suspected} times believed")?;
+        let Self { unreachable: [seen, told], reachable, .. } = self;
+        writeln!(
+            f,
+            "clusters {told} times silent and dead, {seen} by inference, {reachable} back"
+        )?;
         let most = self.faults.iter().copied().max().unwrap_or(1).max(1);
         for fault in Fault::ALL {
             let count = self.count(fault);

@@ -19,6 +19,7 @@ pub struct Truth {
     pub states: Vec<Condition>,
     pub dead_nodes: BTreeSet<Arc<str>>,
     pub dead_zones: BTreeSet<Arc<str>>,
+    pub dead_clusters: BTreeSet<Arc<str>>,
     /// Numbers of backends that answer no probes, and of those that answer nothing but probes.
     pub deaf_to_probes: BTreeSet<usize>,
     pub deaf_to_connects: BTreeSet<usize>,
@@ -60,7 +61,8 @@ impl Truth {
             name.as_ref().is_some_and(|name| dead.contains(name))
         };
         let is_dead = on(&self.dead_nodes, &backend.locality.node)
-            || on(&self.dead_zones, &backend.locality.zone);
+            || on(&self.dead_zones, &backend.locality.zone)
+            || on(&self.dead_clusters, &backend.locality.cluster);
         if !is_here && (self.is_cut_off || is_dead) {
             Condition::Silent
         } else {

@@ -9,12 +9,25 @@ use super::{
     Shared,
     election::{Action, Claim, Election, Held, Written},
     owner::OwnerRef,
+    timing::Timing,
     wire::wall,
 };
-use crate::client::{Effect, Error};
+use crate::client::{Client, Effect, Error};
 
 /// Name of the Lease, which is in the agent's namespace.
 pub const LEASE: &str = "redirector-report";
+
+/// A Lease, and who stands for it.
+pub(super) struct Post<'p> {
+    pub(super) client: &'p Client,
+    pub(super) namespace: &'p str,
+    pub(super) name: &'p str,
+    /// Who holds it: one candidate alone has this name.
+    pub(super) holder: &'p str,
+    pub(super) timing: &'p Timing,
+    /// The DaemonSet that owns the Lease.
+    pub(super) owner: Option<&'p OwnerRef>,
+}
 
 /// Takes part in the election for ever.
 pub(super) async fn elect(shared: &Shared) {
@@ -23,87 +36,138 @@ pub(super) async fn elect(shared: &Shared) {
     // The last version read or written whole, so that nothing of it is lost in an update.
     let mut lease = None;
     loop {
-        let nodes = shared.owner.get().map_or(0, |owner| owner.nodes);
+        let owner = shared.owner.get();
+        let nodes = owner.map_or(0, |owner| owner.nodes);
         election.set_poll(shared.timing.poll(&identity.node, nodes));
+        let post = Post {
+            client: &shared.client,
+            namespace: &identity.namespace,
+            name: LEASE,
+            holder: &identity.node,
+            timing: &shared.timing,
+            owner,
+        };
         match election.next(shared.now(), wall()) {
             Action::Wait(until) => shared.sleep_until(until).await,
-            Action::Read { exact } => {
-                let answer = read(shared, exact).await;
-                let held = answer.as_ref().map(|lease| lease.as_ref().map(held));
-                election.read(held.map_err(drop), shared.now(), rand::random());
-                lease = answer.ok().flatten().or(lease);
-            }
-            Action::Write(claim) => {
-                let (written, new) = write(shared, &claim, lease.as_ref()).await;
-                election.written(claim, written, shared.now(), rand::random());
-                lease = new.or(lease);
+            asked => {
+                let now = || shared.now();
+                if let Err((what, error)) = post.act(asked, &mut election, &mut lease, now).await {
+                    shared.failed(what, &error);
+                }
             }
         }
         shared.leads(election.leads_until(), election.led_by_other());
     }
 }
 
-async fn read(shared: &Shared, exact: bool) -> Result<Option<Lease>, ()> {
-    let query = if exact { "" } else { "?resourceVersion=0" };
-    let path = format!("{}/{LEASE}{query}", collection(shared));
-    match shared.client.get(&path).await.and_then(|answer| answer.object()) {
-        Ok(lease) => Ok(Some(lease)),
-        Err(Error::NotFound { .. }) => Ok(None),
-        Err(error) => {
-            shared.failed("cannot read the Lease", &error);
-            Err(())
+impl Post<'_> {
+    /// Reads or writes the Lease, as the election wants, and tells it what came of that.
+    ///
+    /// Errors: what could not be done, and why; the election knows it already.
+    pub(super) async fn act(
+        &self,
+        action: Action,
+        election: &mut Election,
+        lease: &mut Option<Lease>,
+        now: impl Fn() -> redirector_core::Moment,
+    ) -> Result<(), (&'static str, Error)> {
+        match action {
+            Action::Wait(_) => Ok(()),
+            Action::Read { exact } => {
+                let answer = self.read(exact).await;
+                let held = answer.as_ref().map(|lease| lease.as_ref().map(held));
+                election.read(held.map_err(drop), now(), rand::random());
+                *lease = match answer {
+                    Ok(found) => found.or(lease.take()),
+                    Err(error) => return Err(("cannot read the Lease", error)),
+                };
+                Ok(())
+            }
+            Action::Write(claim) => {
+                let (written, answer) = self.write(&claim, lease.as_ref()).await;
+                election.written(claim, written, now(), rand::random());
+                if let Some(new) = answer.map_err(|error| ("cannot write the Lease", error))? {
+                    *lease = Some(new);
+                }
+                Ok(())
+            }
         }
     }
-}
 
-async fn write(shared: &Shared, claim: &Claim, old: Option<&Lease>) -> (Written, Option<Lease>) {
-    let collection = collection(shared);
-    let lease = claimed(shared, claim, old);
-    let answer = match &claim.over {
-        None => shared.client.post(&collection, &lease).await,
-        Some(_) => shared.client.put(&format!("{collection}/{LEASE}"), &lease).await,
-    };
-    match answer.and_then(|answer| answer.object::<Lease>()) {
-        Ok(lease) => (Written::Done(held(&lease).version), Some(lease)),
-        Err(Error::Conflict { .. } | Error::NotFound { .. }) => (Written::Refused, None),
-        Err(error) => {
-            shared.failed("cannot write the Lease", &error);
-            let written = match error.kind().effect() {
-                Effect::Never => Written::Failed,
-                Effect::NotYet | Effect::Unknown => Written::Unknown,
-            };
-            (written, None)
+    async fn read(&self, exact: bool) -> Result<Option<Lease>, Error> {
+        let query = if exact { "" } else { "?resourceVersion=0" };
+        let path = format!("{}/{}{query}", self.collection(), self.name);
+        match self.client.get(&path).await.and_then(|answer| answer.object()) {
+            Ok(lease) => Ok(Some(lease)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
     }
-}
 
-/// The Lease as it is, but for what the claim says.
-fn claimed(shared: &Shared, claim: &Claim, old: Option<&Lease>) -> Lease {
-    let identity = &shared.identity;
-    let mut lease = match (&claim.over, old) {
-        (Some(_), Some(old)) => old.clone(),
-        _ => Lease::default(),
-    };
-    let metadata = ObjectMeta {
-        name: Some(LEASE.to_owned()),
-        namespace: Some(identity.namespace.to_string()),
-        resource_version: claim.over.clone(),
-        owner_references: owners(shared.owner.get(), lease.metadata.owner_references),
-        ..lease.metadata
-    };
-    let old = lease.spec.take().unwrap_or_default();
-    let stamp = Some(MicroTime(claim.stamp));
-    let seconds = shared.timing.lease.as_secs_f64().ceil();
-    let spec = LeaseSpec {
-        holder_identity: Some(identity.node.to_string()),
-        #[expect(clippy::cast_possible_truncation, reason = "15 by default")]
-        lease_duration_seconds: Some(seconds as i32),
-        lease_transitions: Some(claim.transitions),
-        acquire_time: if claim.is_new { stamp.clone() } else { old.acquire_time.clone() },
-        renew_time: stamp,
-        ..old
-    };
-    Lease { metadata, spec: Some(spec) }
+    async fn write(
+        &self,
+        claim: &Claim,
+        old: Option<&Lease>,
+    ) -> (Written, Result<Option<Lease>, Error>) {
+        let collection = self.collection();
+        let lease = self.claimed(claim, old);
+        let answer = match &claim.over {
+            None => self.client.post(&collection, &lease).await,
+            Some(_) => self.client.put(&format!("{collection}/{}", self.name), &lease).await,
+        };
+        match answer.and_then(|answer| answer.object::<Lease>()) {
+            Ok(lease) => (Written::Done(held(&lease).version), Ok(Some(lease))),
+            Err(Error::Conflict { .. } | Error::NotFound { .. }) => (Written::Refused, Ok(None)),
+            Err(error) => {
+                let written = match error.kind().effect() {
+                    Effect::Never => Written::Failed,
+                    Effect::NotYet | Effect::Unknown => Written::Unknown,
+                };
+                (written, Err(error))
+            }
+        }
+    }
+
+    /// Gives the Lease back, if it is still the version given: another one may take it at once.
+    pub(super) async fn release(&self, lease: Lease) -> Result<(), Error> {
+        let mut lease = lease;
+        let spec = lease.spec.get_or_insert_default();
+        spec.holder_identity = Some(String::new());
+        let path = format!("{}/{}", self.collection(), self.name);
+        self.client.put(&path, &lease).await.map(drop)
+    }
+
+    /// The Lease as it is, but for what the claim says.
+    fn claimed(&self, claim: &Claim, old: Option<&Lease>) -> Lease {
+        let mut lease = match (&claim.over, old) {
+            (Some(_), Some(old)) => old.clone(),
+            _ => Lease::default(),
+        };
+        let metadata = ObjectMeta {
+            name: Some(self.name.to_owned()),
+            namespace: Some(self.namespace.to_owned()),
+            resource_version: claim.over.clone(),
+            owner_references: owners(self.owner, lease.metadata.owner_references),
+            ..lease.metadata
+        };
+        let old = lease.spec.take().unwrap_or_default();
+        let stamp = Some(MicroTime(claim.stamp));
+        let seconds = self.timing.lease.as_secs_f64().ceil();
+        let spec = LeaseSpec {
+            holder_identity: Some(self.holder.to_owned()),
+            #[expect(clippy::cast_possible_truncation, reason = "15 by default")]
+            lease_duration_seconds: Some(seconds as i32),
+            lease_transitions: Some(claim.transitions),
+            acquire_time: if claim.is_new { stamp.clone() } else { old.acquire_time.clone() },
+            renew_time: stamp,
+            ..old
+        };
+        Lease { metadata, spec: Some(spec) }
+    }
+
+    fn collection(&self) -> String {
+        format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", self.namespace)
+    }
 }
 
 /// The agent's DaemonSet in the place of an earlier one, and owners of other kinds.
@@ -132,9 +196,4 @@ fn held(lease: &Lease) -> Held {
         renewed: spec.renew_time.map(|MicroTime(at)| at),
         transitions: spec.lease_transitions.unwrap_or_default(),
     }
-}
-
-fn collection(shared: &Shared) -> String {
-    let namespace = &shared.identity.namespace;
-    format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases")
 }

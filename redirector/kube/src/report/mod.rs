@@ -4,6 +4,7 @@
 //! Events; never a user's object. Who leads makes no difference to traffic. [`owner`] asks the one
 //! question that an agent has when it is told to end.
 
+mod candidate;
 mod election;
 mod events;
 mod lease;
@@ -25,13 +26,14 @@ use redirector_core::{Moment, Transition};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
-use self::{events::Ledger, owner::OwnerRef, status::Pending};
 pub use self::{
+    candidate::{Candidate, Standing},
     events::{EventReport, Regarding, event_of},
     lease::LEASE,
     stats::Stats,
     timing::Timing,
 };
+use self::{events::Ledger, owner::OwnerRef, status::Pending};
 use crate::{
     api::ObjectRef,
     client::{Client, Error},

@@ -1,6 +1,10 @@
 //! What a watch has done, for metrics and for people.
 
-use std::{collections::BTreeMap, sync::Mutex, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::SystemTime,
+};
 
 use crate::client::{ErrorKind, lock};
 
@@ -51,6 +55,8 @@ pub struct Snapshot {
     pub missed: u64,
     /// Errors by kind, those that occurred.
     pub errors: BTreeMap<ErrorKind, u64>,
+    /// Why it has no news, while it has none.
+    pub failing: Option<(ErrorKind, Arc<str>)>,
     /// When the server last said something useful.
     pub last_success: Option<SystemTime>,
 }

@@ -273,7 +273,10 @@ impl<T: Object> Task<T> {
 
     /// What an error leads to.
     async fn fail(&mut self, error: &Error, was_list: bool) {
-        self.stats.note(|now| *now.errors.entry(error.kind()).or_default() += 1);
+        self.stats.note(|now| {
+            *now.errors.entry(error.kind()).or_default() += 1;
+            now.failing = Some((error.kind(), error.to_string().into()));
+        });
         if self.is_failing {
             debug!(kind = T::KIND, %error, "still no news from the API server");
         } else {
@@ -338,7 +341,10 @@ impl<T: Object> Task<T> {
     }
 
     fn succeed(&mut self) {
-        self.stats.note(|now| now.last_success = Some(SystemTime::now()));
+        self.stats.note(|now| {
+            now.last_success = Some(SystemTime::now());
+            now.failing = None;
+        });
         if self.is_failing {
             info!(kind = T::KIND, "news from the API server again");
         }

@@ -14,7 +14,7 @@ const RESTS: u32 = 9;
 
 /// The text that was made last.
 #[derive(Debug, Default)]
-pub(super) struct Page(Mutex<Option<Made>>);
+pub(in crate::outputs) struct Page(Mutex<Option<Made>>);
 
 #[derive(Debug)]
 struct Made {
@@ -29,7 +29,7 @@ impl Page {
     /// # Errors
     ///
     /// It cannot be made.
-    pub(super) async fn as_of(
+    pub(in crate::outputs) async fn as_of(
         &self,
         asked: Instant,
         make: impl FnOnce() -> Result<String, fmt::Error>,

@@ -159,7 +159,14 @@ impl Inner {
         let families =
             spec.get("ipFamilies").and_then(Value::as_array).cloned().unwrap_or_default();
         if addresses.is_empty() {
-            let families = if families.is_empty() { vec![json!("IPv4")] } else { families };
+            // A cluster of both families, IPv4 first.
+            let wants_both = spec.get("ipFamilyPolicy").and_then(Value::as_str);
+            let wants_both = wants_both.is_some_and(|policy| policy.ends_with("DualStack"));
+            let families = match (families.len(), wants_both) {
+                (0, true) => vec![json!("IPv4"), json!("IPv6")],
+                (0, false) => vec![json!("IPv4")],
+                _ => families,
+            };
             addresses = families.iter().map(|family| self.free_address(family == "IPv6")).collect();
         }
         let is_v6 = |address: &String| address.contains(':');

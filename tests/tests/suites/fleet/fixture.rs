@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 /// Where `web` is.
 pub const WEB: u8 = 10;
-/// East first, then west, then north.
+/// East first, then west, then north; the way back is short, because tests wait for it.
 pub const IN_ORDER: &str = "
 targetRefs: [{kind: Service, name: web}]
+failback: {holdDown: 1s, ramp: 1s}
 tiers:
 - {name: here, locality: Cluster}
 - {name: west, clusters: [west]}

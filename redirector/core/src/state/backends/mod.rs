@@ -88,6 +88,10 @@ impl Backends {
             {
                 listed.state = known.state.clone();
             }
+            let used = self.used.get_key_value(backend);
+            excerpt.used.extend(used.map(|(backend, used)| (*backend, *used)));
+            let suspected = self.suspected.get_key_value(backend);
+            excerpt.suspected.extend(suspected.map(|(backend, word)| (*backend, *word)));
         }
         excerpt
     }

@@ -39,12 +39,17 @@ impl Resting {
 }
 
 impl State {
-    /// Whether a service could do without a backend of another cluster for now, so that it is asked only
-    /// rarely.
+    /// A service's own backends in other clusters that it could do without for now, so that they are
+    /// asked only rarely; none of those that are in doubt.
     #[must_use]
-    pub fn is_at_rest(&self, service: &ServiceRef, backend: &BackendRef) -> bool {
-        let service = self.services.get(service);
-        service.is_some_and(|service| self.at_rest(service).contains_key(backend))
+    pub fn resting(&self, service: &ServiceRef) -> BTreeSet<BackendRef> {
+        let Some(service) = self.services.get(service) else { return BTreeSet::new() };
+        if service.policy.probe.is_none() {
+            return BTreeSet::new();
+        }
+        let is_doubted =
+            |it: &BackendRef| self.is_ejected(it) || self.backends.suspected.contains_key(it);
+        self.at_rest(service).into_keys().filter(|backend| !is_doubted(backend)).collect()
     }
 
     /// A service's own backends that are at rest as far as it is concerned.

@@ -9,7 +9,7 @@ use crate::{
     health::{BackendHealth, strictest},
     input::{Moment, ProbeFailure, Transition},
     service::{BackendRef, Probe},
-    state::State,
+    state::{State, vetoes::value},
 };
 
 impl State {
@@ -80,12 +80,11 @@ impl State {
         let Some(health) = self.backends.health(backend) else { return };
         let is_ejected = health.failed(failure, unhealthy.filter(|_| !is_excused));
         let has_answered = health.has_answered();
-        if *failure == ProbeFailure::TimedOut {
-            if has_answered {
-                self.node_fails(backend);
-            }
-            self.cluster_fails(backend);
+        let is_silence = *failure == ProbeFailure::TimedOut;
+        if has_answered && is_silence {
+            self.node_fails(backend);
         }
+        self.cluster_fails(backend, is_silence);
         if is_ejected {
             self.eject(backend, HealthByte::Prober, failure.to_string().into());
         }
@@ -182,6 +181,27 @@ impl State {
         let is_new = self.vetoes.set(backend, by, why, self.now);
         self.tables.objections.insert(backend, self.vetoes.word(&backend));
         is_new
+    }
+
+    /// As [`set_veto`](Self::set_veto), on each of these, which are sorted: at a fraction of its cost.
+    /// Returns those on which there was none by that byte.
+    pub(in crate::state) fn set_vetoes(
+        &mut self,
+        backends: &[BackendRef],
+        by: HealthByte,
+        why: &Arc<str>,
+    ) -> Vec<BackendRef> {
+        self.failback.note_ejections(backends);
+        let objections = &mut self.tables.objections;
+        let mut fresh = Vec::with_capacity(backends.len());
+        for backend in backends {
+            match objections.get_mut(backend) {
+                Some(word) => *word = word.with(by, value(by)),
+                None => fresh.push((*backend, HealthWord::new(0).with(by, value(by)))),
+            }
+        }
+        objections.append(&mut fresh.into_iter().collect());
+        self.vetoes.set_all(backends, by, why, self.now)
     }
 
     /// Clears a veto. Returns whether there was one. The caller recompiles the users.

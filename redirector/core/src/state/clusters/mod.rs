@@ -6,9 +6,9 @@
 //!
 //! 1. The importer has lost it, or its backends are to be dropped when it is silent: all are out, and
 //!    none is asked.
-//! 2. It is silent ([`told`]): a [`sample`] is asked at once. After [`ROUND`] all are out if none has
-//!    answered; else those that have not are, and the others stay, of which as many are asked in each
-//!    round to come. What answers is in again. If later none answers for [`QUIET`] all are out.
+//! 2. It is silent ([`told`]): a [`sample`] is asked at once. After [`ROUND`] all are out if nobody has
+//!    answered; else those whose probes failed are, and the others stay, of which as many are asked in
+//!    each round to come. What answers is in again. If later nobody answers for [`QUIET`] all are out.
 //! 3. Nobody says that it is silent, but a backend of it does not answer and none has lately
 //!    ([`seen`]): a sample is asked, too. All are out if none of it answers, backends on two nodes were
 //!    lost (on the only one, five times) and of two owners where there are two, none of the cluster has
@@ -156,7 +156,7 @@ impl Clusters {
     fn is_out(&self, backend: &BackendRef) -> Option<(&Arc<str>, &Silence)> {
         self.silences.iter().find(|(name, silence)| {
             let is_in = || self.members.get(*name).is_some_and(|them| them.contains_key(backend));
-            is_in() && silence.is_out(backend)
+            silence.is_out(backend) && is_in()
         })
     }
 

@@ -49,22 +49,17 @@ impl State {
         self.recompile_users_of(&changed.all());
     }
 
+    /// Brings these in line, which are sorted.
     fn reconcile_silenced(&mut self, backends: &[BackendRef]) -> Changed {
         let mut changed = Changed::default();
-        let mut whys: BTreeMap<Arc<str>, Arc<str>> = BTreeMap::new();
+        let mut out: BTreeMap<Arc<str>, Vec<BackendRef>> = BTreeMap::new();
         for backend in backends {
             let was_out = self.backends.get(backend).is_some_and(BackendState::is_cluster_silent);
-            let is_out = self.clusters.is_out(backend).map(|(cluster, silence)| {
-                let why = whys.entry(Arc::clone(cluster));
-                Arc::clone(why.or_insert_with(|| silence.why(cluster)))
-            });
-            match (was_out, is_out) {
-                (false, Some(why)) => {
-                    self.backends.set_cluster_silent(backend, true);
-                    if self.set_veto(*backend, HealthByte::Prober, why) {
-                        changed.out.push(*backend);
-                    }
-                }
+            match (was_out, self.clusters.is_out(backend)) {
+                (false, Some((cluster, _))) => match out.get_mut(cluster) {
+                    Some(out) => out.push(*backend),
+                    None => _ = out.insert(Arc::clone(cluster), vec![*backend]),
+                },
                 (true, None) => {
                     self.backends.set_cluster_silent(backend, false);
                     if self.lift(backend, HealthByte::Prober) {
@@ -76,6 +71,12 @@ impl State {
                 }
                 _ => {}
             }
+        }
+        for (cluster, out) in out {
+            let why = self.clusters.silences.get(&cluster).map(|silence| silence.why(&cluster));
+            let why = why.unwrap_or_default();
+            out.iter().for_each(|backend| self.backends.set_cluster_silent(backend, true));
+            changed.out.extend(self.set_vetoes(&out, HealthByte::Prober, &why));
         }
         changed
     }

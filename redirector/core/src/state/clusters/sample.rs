@@ -52,13 +52,21 @@ impl State {
         self.learn_nodes();
         let count = self.asked_in_round();
         let Some(trial) = self.clusters.trial(cluster) else { return };
-        let asked = if trial.rounds == 0 {
-            self.first_sample(cluster, count)
-        } else {
-            self.next_sample(cluster, trial.rounds, count)
+        let mut order = Arc::clone(&trial.order);
+        if order.is_empty() {
+            order = self.in_own_order(cluster).into();
+        }
+        let asked = match trial.rounds {
+            0 => self.first_sample(&order, count),
+            rounds => {
+                let first = rounds as usize * count % order.len().max(1);
+                let later = order.iter().cycle().skip(first);
+                later.take(count.min(order.len())).copied().collect()
+            }
         };
         let (ends, urgency) = (self.now.after(ROUND), self.backends.next_urgency());
         if let Some(trial) = self.clusters.trial_mut(cluster) {
+            trial.order = order;
             trial.ask(&asked, ends, urgency);
         }
     }
@@ -79,8 +87,8 @@ impl State {
 
     /// In order: on distinct nodes and of distinct owners; on distinct nodes; used lately from here; any.
     /// Of each those first that have answered before: that they do not now tells more.
-    fn first_sample(&self, cluster: &str, count: usize) -> Vec<BackendRef> {
-        let mut order = self.in_own_order(cluster);
+    fn first_sample(&self, order: &[BackendRef], count: usize) -> Vec<BackendRef> {
+        let mut order = order.to_vec();
         order.sort_by_key(|backend| {
             self.backends.get(backend).is_none_or(|state| !state.health().has_answered())
         });
@@ -115,13 +123,6 @@ impl State {
             }
         }
         sample
-    }
-
-    /// The next ones, after those of earlier rounds.
-    fn next_sample(&self, cluster: &str, rounds: u32, count: usize) -> Vec<BackendRef> {
-        let order = self.in_own_order(cluster);
-        let first = rounds as usize * count % order.len().max(1);
-        order.iter().cycle().skip(first).take(count.min(order.len())).copied().collect()
     }
 
     /// Backends of a cluster that can be asked, in this node's own order.

@@ -54,17 +54,22 @@ impl State {
         }
     }
 
-    /// A backend has not answered a probe in time.
-    pub(in crate::state) fn cluster_fails(&mut self, backend: &BackendRef) {
-        if !self.clusters.is_any_used() || self.nodes.is_suspect() {
+    /// A probe of a backend has failed; `is_silence` says that nothing has answered in time.
+    pub(in crate::state) fn cluster_fails(&mut self, backend: &BackendRef, is_silence: bool) {
+        if !self.clusters.is_any_used() {
             return;
         }
+        let is_suspicious = is_silence && !self.nodes.is_suspect();
         let clusters: Vec<Arc<str>> = self.clusters.of(backend).cloned().collect();
         for cluster in clusters {
+            if let Some(trial) = self.clusters.trial_mut(&cluster) {
+                trial.failed(backend);
+            }
             let has_answered = self.clusters.answered.contains_key(&cluster);
             let is_quiet = has_answered && self.is_quiet(&cluster, WORTH_ASKING);
             let rests = self.clusters.rests.get(&cluster).is_some_and(|until| self.now < *until);
-            if is_quiet && !rests && !self.clusters.silences.contains_key(&cluster) {
+            if is_suspicious && is_quiet && !rests && !self.clusters.silences.contains_key(&cluster)
+            {
                 let trial = Silence::Tried(Trial::new(false));
                 self.clusters.silences.insert(Arc::clone(&cluster), trial);
                 self.begin_round(&cluster);

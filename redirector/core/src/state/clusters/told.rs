@@ -87,8 +87,9 @@ impl State {
     pub(in crate::state) fn be_in_cluster(&mut self) {
         let said = self.happened.len();
         let before = std::mem::take(&mut self.clusters);
-        let silenced: Vec<BackendRef> =
+        let silenced: BTreeSet<BackendRef> =
             before.silences.keys().flat_map(|name| before.members(name)).copied().collect();
+        let silenced: Vec<BackendRef> = silenced.into_iter().collect();
         self.clusters = Clusters { own: self.node.cluster.clone(), ..Clusters::default() };
         self.clusters.relist(std::iter::empty(), self.services.all().values());
         self.reconcile_each(&silenced);

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    sync::Arc,
 };
 
 use crate::{identity::NodeRef, input::Moment, service::BackendRef};
@@ -41,12 +42,16 @@ pub(super) struct Trial {
     pub(super) urgency: u32,
     /// Rounds that have ended.
     pub(super) rounds: u32,
+    /// Whom the rounds ask, in this order; empty if that is to be found out.
+    pub(super) order: Arc<[BackendRef]>,
     verdict: Verdict,
-    /// Who is asked in this round, and whether it has answered.
+    /// Who is asked in this round, and whether the last probe of it that has ended failed.
     asked: BTreeMap<BackendRef, bool>,
+    /// Whether anybody has answered in this round, asked or not.
+    has_answer: bool,
     /// When the round ends; `None` is that there is nobody to ask.
     ends: Option<Moment>,
-    /// Those to which the verdict does not apply: that were asked last and did not answer, or, while
+    /// Those to which the verdict does not apply: of which a probe failed when they were asked, or, while
     /// it is [`Unreachable`](Verdict::Unreachable), did.
     exceptions: BTreeSet<BackendRef>,
     /// Where backends have answered since all are out.
@@ -81,6 +86,7 @@ impl Trial {
     /// The next round: these are asked at once.
     pub(super) fn ask(&mut self, asked: &[BackendRef], ends: Moment, urgency: u32) {
         self.ends = (!asked.is_empty()).then_some(ends);
+        self.has_answer = false;
         self.asked = asked.iter().map(|backend| (*backend, false)).collect();
         self.urgency = urgency;
     }
@@ -95,8 +101,9 @@ impl Trial {
     /// A backend of the cluster has answered; `is_only` says that there is no other site. Returns
     /// whether with that all are reached that were not.
     pub(super) fn answered(&mut self, backend: &BackendRef, site: Site, is_only: bool) -> bool {
-        if let Some(has_answered) = self.asked.get_mut(backend) {
-            *has_answered = true;
+        self.has_answer = true;
+        if let Some(has_failed) = self.asked.get_mut(backend) {
+            *has_failed = false;
         }
         if self.verdict != Verdict::Unreachable {
             self.exceptions.remove(backend);
@@ -112,15 +119,18 @@ impl Trial {
         is_over
     }
 
-    /// Whether any that was asked in this round has answered.
-    pub(super) fn has_answer(&self) -> bool {
-        self.asked.values().any(|has_answered| *has_answered)
+    /// A probe of a backend of the cluster has failed.
+    pub(super) fn failed(&mut self, backend: &BackendRef) {
+        if let Some(has_failed) = self.asked.get_mut(backend) {
+            *has_failed = true;
+        }
     }
 
-    /// The round is over. `is_lost` says whether it is lost as a whole if none was answered. Returns
-    /// those whose fate that may have changed by themselves; after another verdict it is all.
+    /// The round is over. `is_lost` says whether it is lost as a whole if nobody has answered. Returns
+    /// those whose fate that may have changed by themselves; after another verdict it is all. Of whom
+    /// no probe has ended nothing is known.
     pub(super) fn end_round(&mut self, is_lost: bool) -> Vec<BackendRef> {
-        let has_answer = self.has_answer();
+        let has_answer = self.has_answer;
         self.rounds = self.rounds.saturating_add(1);
         if !has_answer {
             self.sites.clear();
@@ -139,7 +149,7 @@ impl Trial {
             Verdict::Open => return Vec::new(),
             Verdict::Reachable | Verdict::Unreachable => {}
         }
-        let mute = asked.into_iter().filter(|(_, has_answered)| !has_answered);
+        let mute = asked.into_iter().filter(|(_, has_failed)| *has_failed);
         let mute: Vec<BackendRef> = mute.map(|(backend, _)| backend).collect();
         for backend in &mute {
             if self.verdict == Verdict::Unreachable {
@@ -153,6 +163,7 @@ impl Trial {
 
     /// Services list other backends now.
     pub(super) fn forget(&mut self, is_there: impl Fn(&BackendRef) -> bool) {
+        self.order = Arc::default();
         self.asked.retain(|backend, _| is_there(backend));
         self.exceptions.retain(is_there);
     }
@@ -189,12 +200,15 @@ mod tests {
         let mut trial = Trial::new(true);
         ask(&mut trial, &["10.2.0.1", "10.2.0.2"]);
         answered(&mut trial, "10.2.0.1", "n1");
+        trial.failed(&backend("10.2.0.2"));
         assert_eq!(trial.end_round(true), [backend("10.2.0.2")]);
         assert_eq!(trial.verdict(), Verdict::Reachable);
         assert!(trial.is_out(&backend("10.2.0.2")) && !trial.is_out(&backend("10.2.0.9")));
         // One round that none answers is no loss of all while others have answered a moment ago.
-        ask(&mut trial, &["10.2.0.3"]);
+        ask(&mut trial, &["10.2.0.3", "10.2.0.8"]);
+        trial.failed(&backend("10.2.0.3"));
         assert_eq!(trial.end_round(false), [backend("10.2.0.3")]);
+        assert!(!trial.is_out(&backend("10.2.0.8")), "the prober had no time for it");
         assert!(trial.is_out(&backend("10.2.0.3")) && !trial.is_out(&backend("10.2.0.9")));
         answered(&mut trial, "10.2.0.3", "n3");
         assert!(!trial.is_out(&backend("10.2.0.3")));
@@ -212,6 +226,7 @@ mod tests {
         answered(&mut trial, "10.2.0.1", "n1");
         assert_eq!(trial.end_round(true), []);
         ask(&mut trial, &["10.2.0.1"]);
+        trial.failed(&backend("10.2.0.1"));
         assert_eq!(trial.end_round(true), [backend("10.2.0.1")]);
         assert!(trial.is_out(&backend("10.2.0.1")), "it does not answer any more");
         assert!(!answered(&mut trial, "10.2.0.2", "n2"));
@@ -228,6 +243,17 @@ mod tests {
         answered(&mut trial, "10.2.0.1", "n1");
         trial.end_round(true);
         assert!(!trial.is_out(&backend("10.2.0.9")));
+    }
+
+    #[test]
+    fn who_answers_without_being_asked_speaks_for_all_as_well() {
+        let mut trial = Trial::new(true);
+        ask(&mut trial, &["10.2.0.1"]);
+        trial.failed(&backend("10.2.0.1"));
+        answered(&mut trial, "10.2.0.7", "n7");
+        trial.end_round(true);
+        assert_eq!(trial.verdict(), Verdict::Reachable);
+        assert!(trial.is_out(&backend("10.2.0.1")) && !trial.is_out(&backend("10.2.0.7")));
     }
 
     fn ask(trial: &mut Trial, asked: &[&str]) {

@@ -44,6 +44,11 @@ impl Failbacks {
         self.window.ejected.insert(backend);
     }
 
+    /// Probes object to these, which are sorted.
+    pub(super) fn note_ejections(&mut self, backends: &[BackendRef]) {
+        self.window.ejected.append(&mut backends.iter().copied().collect());
+    }
+
     /// The holds of these services; in a window that begins now.
     pub(super) fn excerpt<'s>(
         &self,

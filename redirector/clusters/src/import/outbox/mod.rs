@@ -1,0 +1,241 @@
+//! One outbox: what was heard of it, and what of that counts (never empty, never partial).
+//!
+//! In order: what is heard counts at once; what is not heard any more counts until a manifest proves
+//! that it is gone; of a manifest that removes more than half a second one must come 2 s later.
+
+mod agreement;
+mod held;
+mod told;
+mod valid;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use agreement::Agreement;
+pub(super) use held::{HeldService, Spot};
+use redirector_core::Moment;
+use redirector_kube::api::ObjectRef;
+use redirector_policy::Reach;
+pub(super) use told::Told;
+
+use super::timing::Timing;
+
+/// What is known of one outbox.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    pub told: Told,
+    agreement: Agreement,
+    /// What counts.
+    held: BTreeMap<ObjectRef, HeldService>,
+    /// Services of which something has vanished without proof.
+    pending: BTreeSet<ObjectRef>,
+    /// Services heard of but not merged: the cluster was not one to listen to.
+    unmerged: BTreeSet<ObjectRef>,
+    /// Endpoints that count, in all.
+    endpoints: usize,
+    /// What is heard is not believed until the watches begin anew.
+    is_suspended: bool,
+    /// Heartbeats since both kinds were listed.
+    beats: u32,
+    /// Since when no manifest has proven the newest state.
+    differs_since: Option<Moment>,
+    /// The newest state that was proven.
+    proven: Option<u64>,
+    /// Since when manifests remove more than half.
+    large_since: Option<Moment>,
+}
+
+/// Services that count otherwise than before: those whose spec changed too, or is gone, say `true`.
+pub(super) type Touched = BTreeMap<ObjectRef, bool>;
+
+impl Outbox {
+    /// The watches begin anew.
+    pub fn restart(&mut self) {
+        self.told.restart();
+        self.suspend();
+        self.is_suspended = false;
+    }
+
+    /// Nothing is proven and nothing counts anew until the watches begin anew.
+    pub fn suspend(&mut self) {
+        self.agreement.restart();
+        (self.beats, self.proven, self.large_since) = (0, None, None);
+        self.is_suspended = true;
+    }
+
+    fn is_listed(&self) -> bool {
+        !self.is_suspended && self.told.is_listed()
+    }
+
+    /// A manifest came with a heartbeat. One that was said before the watches began is none.
+    pub fn manifest(&mut self, digest: &str) {
+        if self.is_listed() {
+            self.beats = self.beats.saturating_add(1);
+            self.agreement.manifest(digest);
+        }
+    }
+
+    /// Whether the newest state, or one before it, was proven since the watches began.
+    pub fn is_proven(&self) -> bool {
+        self.proven.is_some()
+    }
+
+    /// Whether what is held has differed from every manifest for too long.
+    pub fn is_incomplete(&self, now: Moment, timing: &Timing) -> bool {
+        self.differs_since.is_some_and(|since| now >= since.after(timing.incomplete))
+    }
+
+    /// When to look again without news.
+    pub fn deadline(&self, timing: &Timing) -> Option<Moment> {
+        let incomplete = self.differs_since.map(|since| since.after(timing.incomplete));
+        let confirm = self.large_since.map(|since| since.after(timing.confirm));
+        [incomplete, confirm].into_iter().flatten().min()
+    }
+
+    /// What counts, by Service.
+    pub fn held(&self) -> &BTreeMap<ObjectRef, HeldService> {
+        &self.held
+    }
+
+    /// Puts what an importer before this one has left.
+    pub fn adopt(&mut self, object: ObjectRef, service: HeldService) {
+        self.endpoints += service.endpoints.len();
+        self.unmerged.insert(object.clone());
+        self.held.insert(object, service);
+    }
+
+    /// Compares what was heard with the manifests. Before [`merge`](Self::merge), which needs the number
+    /// of the state.
+    pub fn compare(&mut self, now: Moment) {
+        if !self.is_listed() {
+            return;
+        }
+        let digest = self.told.digest();
+        self.agreement.told(digest);
+        let Some((sequence, is_newest)) = self.agreement.agreed().filter(|_| self.beats > 0) else {
+            self.differs_since.get_or_insert(now);
+            return;
+        };
+        let is_progress = self.proven != Some(sequence);
+        self.proven = Some(sequence);
+        if is_newest {
+            self.differs_since = None;
+        } else if is_progress || self.differs_since.is_none() {
+            self.differs_since = Some(now);
+        }
+    }
+
+    /// Lets what was heard count. `is_heard` says whether this cluster is one to listen to now.
+    pub fn merge(&mut self, reach: Reach, is_heard: bool, touched: &mut Touched) {
+        self.unmerged.extend(self.told.take_changed());
+        if !is_heard || !self.is_listed() {
+            return;
+        }
+        for object in std::mem::take(&mut self.unmerged) {
+            let before = self.held.remove(&object);
+            self.endpoints -= before.as_ref().map_or(0, |held| held.endpoints.len());
+            let sequence = self.agreement.sequence();
+            let (held, difference) =
+                HeldService::merge(before, &self.told, &object, reach, sequence);
+            if difference != held::Difference::default() {
+                *touched.entry(object.clone()).or_default() |= difference.spec;
+            }
+            self.keep(object, held);
+        }
+    }
+
+    /// Drops what is proven to be gone. `last_beat` is when the manifest was last confirmed.
+    pub fn prove(
+        &mut self,
+        now: Moment,
+        last_beat: Moment,
+        timing: &Timing,
+        touched: &mut Touched,
+    ) {
+        let Some(sequence) = self.proven else { return };
+        let of = |object: &ObjectRef| self.held.get(object).map_or(0, |held| held.going(sequence));
+        let going: usize = self.pending.iter().map(of).sum();
+        if going * 2 > self.endpoints {
+            let since = *self.large_since.get_or_insert(now);
+            if last_beat < since.after(timing.confirm) {
+                return;
+            }
+        }
+        self.large_since = None;
+        for object in std::mem::take(&mut self.pending) {
+            let Some(before) = self.held.remove(&object) else { continue };
+            self.endpoints -= before.endpoints.len();
+            let (held, difference) = before.prove(sequence);
+            if difference != held::Difference::default() {
+                *touched.entry(object.clone()).or_default() |= difference.spec;
+            }
+            self.keep(object, held);
+        }
+    }
+
+    /// This cluster's own outbox is the truth: it is written here.
+    pub fn trust(&mut self, touched: &mut Touched) {
+        if self.told.is_listed() {
+            let digest = self.told.digest();
+            self.agreement.told(digest);
+            self.merge(Reach::Pod, true, touched);
+            self.proven = Some(u64::MAX);
+            self.prove(
+                Moment::default(),
+                Moment(std::time::Duration::MAX),
+                &Timing::divided_by(1),
+                touched,
+            );
+        }
+    }
+
+    /// Forgets up to so many Services, at least one: nothing known of a lost cluster holds. Returns those.
+    pub fn forget(&mut self, count: usize) -> Vec<(ObjectRef, HeldService)> {
+        let mut gone = Vec::new();
+        while gone.len() < count.max(1)
+            && let Some((object, held)) = self.held.pop_first()
+        {
+            self.endpoints -= held.endpoints.len();
+            self.pending.remove(&object);
+            gone.push((object, held));
+        }
+        gone
+    }
+
+    /// Everything that is heard is to be merged again: another reach counts, or a lost cluster is back.
+    pub fn remerge(&mut self) {
+        self.unmerged.extend(self.told.objects().cloned());
+        self.unmerged.extend(self.held.keys().cloned());
+    }
+
+    /// Forgets all endpoints but not the Services: they were of another reach.
+    pub fn drop_endpoints(&mut self, touched: &mut Touched) {
+        for (object, held) in &mut self.held {
+            self.endpoints -= held.endpoints.len();
+            held.endpoints.clear();
+            touched.entry(object.clone()).or_default();
+        }
+        self.remerge();
+    }
+
+    fn keep(&mut self, object: ObjectRef, held: Option<HeldService>) {
+        let Some(held) = held else {
+            self.pending.remove(&object);
+            return;
+        };
+        self.endpoints += held.endpoints.len();
+        if held.is_pending() {
+            self.pending.insert(object.clone());
+        } else {
+            self.pending.remove(&object);
+        }
+        self.held.insert(object, held);
+    }
+
+    /// What cannot be used of it.
+    pub fn rejected(&self) -> Option<(&Arc<str>, &String)> {
+        self.told.rejected()
+    }
+}

@@ -1,0 +1,187 @@
+//! What is said of a RemoteCluster in its status.
+
+use redirector_core::Moment;
+use redirector_policy::EncryptionMode;
+
+use super::{
+    desired::{ClusterCondition, ClusterStatus},
+    heard::{Silence, State},
+    news::Failure,
+    remote::{Refusal, Remote},
+    timing::Timing,
+};
+
+/// What is counted of a cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Services that are imported.
+    pub services: usize,
+    /// Endpoints that are imported.
+    pub endpoints: usize,
+    /// Endpoints that are not, because they are outside its ranges.
+    pub outside: usize,
+    /// Services that are not, because of their namespaces.
+    pub unchosen: usize,
+}
+
+/// The status of a cluster.
+pub(super) fn status(
+    remote: &Remote,
+    counts: Counts,
+    now: Moment,
+    timing: &Timing,
+) -> ClusterStatus {
+    ClusterStatus {
+        phase: remote.phase(),
+        services: counts.services,
+        endpoints: counts.endpoints,
+        generation: remote.object.generation,
+        uid: remote.uid.clone(),
+        conditions: vec![
+            accepted(remote),
+            connected(remote),
+            synced(remote, counts, now, timing),
+            secure(remote),
+        ],
+    }
+}
+
+fn condition(
+    kind: &'static str,
+    status: Option<bool>,
+    reason: &'static str,
+    message: impl Into<String>,
+) -> ClusterCondition {
+    ClusterCondition { kind, status, reason, message: message.into() }
+}
+
+fn accepted(remote: &Remote) -> ClusterCondition {
+    let no = |reason, message: String| condition("Accepted", Some(false), reason, message);
+    let name = remote.name();
+    if let Err(problems) = &remote.object.spec {
+        let last =
+            if remote.spec.is_some() { "; its last valid version stays in force" } else { "" };
+        return no("Invalid", format!("{problems}{last}"));
+    }
+    if let Some(other) = &remote.other {
+        let uid = remote.uid.as_deref().unwrap_or_default();
+        return no(
+            "IdentityChanged",
+            format!(
+                "cluster {other} answers under the name {name}, which is {uid}; if it was built anew, \
+                 leave and join it again (redirector cluster leave {name})"
+            ),
+        );
+    }
+    match &remote.refusal {
+        Some(refusal @ Refusal::Own) => no("OwnCluster", refusal.to_string()),
+        Some(refusal @ Refusal::Same(_)) => no("DuplicateCluster", refusal.to_string()),
+        Some(refusal @ Refusal::Overlap(_)) => no("CIDROverlap", refusal.to_string()),
+        None => condition("Accepted", Some(true), "Accepted", ""),
+    }
+}
+
+fn connected(remote: &Remote) -> ClusterCondition {
+    let of = |status, reason, message: String| condition("Connected", status, reason, message);
+    let name = remote.name();
+    if !remote.is_ours() {
+        let message = "it has no server: others discover its endpoints".to_owned();
+        return of(None, "DiscoveredByOthers", message);
+    }
+    match (&remote.failure, remote.state()) {
+        (Some(Failure::Unauthorized(why)), _) => of(
+            Some(false),
+            "Unauthorized",
+            format!(
+                "{why}; give it credentials that may read its outbox (redirector cluster join {name})"
+            ),
+        ),
+        (Some(Failure::Unreachable(why)), _) => {
+            of(Some(false), "Unreachable", format!("{why}; look at spec.server and the way there"))
+        }
+        (None, State::Silent { why: Silence::ExporterSilent, .. }) => of(
+            Some(false),
+            "ExporterSilent",
+            format!(
+                "its API server answers, but Lease redirector-exports/redirector-heartbeat does not \
+                 change; look at the Deployment redirector-clusters of {name}"
+            ),
+        ),
+        (None, _) if remote.has_lease() => of(Some(true), "Connected", String::new()),
+        (None, State::Joining) => {
+            of(None, "Pending", "nothing has been heard of it yet".to_owned())
+        }
+        (None, _) => of(
+            Some(false),
+            "ExporterSilent",
+            format!("there is no Lease redirector-exports/redirector-heartbeat in {name}"),
+        ),
+    }
+}
+
+fn synced(remote: &Remote, counts: Counts, now: Moment, timing: &Timing) -> ClusterCondition {
+    let of = |status, reason, message: String| condition("Synced", status, reason, message);
+    if !remote.is_ours() {
+        return of(None, "DiscoveredByOthers", String::new());
+    }
+    if let Some((name, why)) = remote.outbox.rejected() {
+        return of(
+            Some(false),
+            "InvalidExport",
+            format!("ExportedService redirector-exports/{name} there cannot be used: {why:.300}"),
+        );
+    }
+    if let Some(why) = &remote.manifest_problem {
+        return of(
+            Some(false),
+            "InvalidManifest",
+            format!("Lease redirector-exports/redirector-heartbeat there: {why:.300}"),
+        );
+    }
+    if remote.outbox.is_incomplete(now, timing) {
+        return of(
+            Some(false),
+            "Incomplete",
+            "its outbox is not what its manifest says, so nothing is removed; it is listed again"
+                .to_owned(),
+        );
+    }
+    if !remote.outbox.is_proven() {
+        return of(None, "Pending", "its outbox has not been heard in full yet".to_owned());
+    }
+    let mut notes = Vec::new();
+    if counts.unchosen > 0 {
+        let count = counts.unchosen;
+        notes.push(format!(
+            "{count} of its services are not imported: their namespaces do not exist here or are not \
+             chosen by spec.namespaces"
+        ));
+    }
+    if counts.outside > 0 {
+        let count = counts.outside;
+        notes.push(format!("{count} of its endpoints are left out: they are outside spec.cidrs"));
+    }
+    of(Some(true), "Synced", notes.join("; "))
+}
+
+fn secure(remote: &Remote) -> ClusterCondition {
+    let of = |status, reason, message: &str| condition("Secure", status, reason, message);
+    match remote.spec.as_ref().map(|spec| spec.spec().encryption.mode) {
+        None => of(None, "NotAccepted", ""),
+        Some(EncryptionMode::Off) => {
+            of(Some(false), "Off", "spec.encryption.mode is Off: traffic may be in plain text")
+        }
+        Some(EncryptionMode::Report) => of(
+            None,
+            "NoGuard",
+            "nothing on the nodes can tell whether the way there is encrypted; its endpoints are used \
+             all the same",
+        ),
+        Some(EncryptionMode::Required) => of(
+            None,
+            "NoGuard",
+            "nothing on the nodes can tell whether the way there is encrypted, so its endpoints stay \
+             out; spec.encryption.mode Report or Off uses them",
+        ),
+    }
+}

@@ -1,0 +1,380 @@
+//! The exporter as a task, in every replica: the leader writes the outbox, another one knows it as well.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
+
+use redirector_kube::{
+    api::{Batch, Change, ObjectRef},
+    client::{Client, Error},
+    report::Standing,
+    watch::{Limits, Selector},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::sleep_until,
+};
+use tracing::{info, warn};
+
+use super::{
+    board::Board,
+    exports::Exports,
+    heartbeat::{self, Beats, Renewal},
+    identity::Identity,
+    news::{Watches, named},
+    places::{OutboxServices, OutboxSlices},
+    timing::Timing,
+    writing::Writing,
+};
+use crate::{
+    api::{HEARTBEAT, Heartbeat, Manifest, OUTBOX},
+    export::{
+        Difference, Exported, Exporter, LocalNamespace, LocalNews, LocalNode, LocalService,
+        LocalSlice, slice_object,
+    },
+    import::Conflict,
+    write::{Kept, Key, Kind, Ours, Pace},
+};
+
+/// News that wait, at most: then the watches wait.
+const QUEUE: usize = 256;
+
+/// What the importer finds in conflict.
+pub(super) type Conflicts = BTreeMap<ObjectRef, Conflict>;
+
+/// What it needs.
+#[derive(Debug)]
+pub(super) struct Options {
+    pub(super) client: Client,
+    pub(super) limits: Limits,
+    pub(super) timing: Timing,
+    pub(super) identity: Identity,
+    /// The name of this replica.
+    pub(super) pod: Arc<str>,
+    pub(super) trusted: Vec<ipnet::IpNet>,
+    pub(super) standing: watch::Receiver<Standing>,
+    pub(super) conflicts: watch::Receiver<Conflicts>,
+    pub(super) board: Arc<Board>,
+}
+
+#[derive(Debug)]
+enum Heard {
+    Local(LocalNews),
+    Services(Batch<Kept<OutboxServices>>),
+    Slices(Batch<Kept<OutboxSlices>>),
+    Beat(Batch<Heartbeat>),
+}
+
+struct Exporting {
+    options: Options,
+    exporter: Exporter,
+    writing: Writing,
+    beats: Beats,
+    renewing: JoinSet<(Renewal, Result<String, Error>)>,
+    looking: JoinSet<Result<Option<Heartbeat>, Error>>,
+    exports: Exports,
+    /// A number that another life has not.
+    epoch: u64,
+    /// Since when there is something that has not been judged.
+    news_since: Option<Instant>,
+    /// What is in the outbox of each ExportedService, as far as the manifest says it.
+    published: BTreeMap<Arc<str>, [u8; 32]>,
+    /// Something of the outbox has changed since the manifest was last compared.
+    is_new: bool,
+    /// Everything has been heard and judged at least once.
+    is_known: bool,
+    has_services: bool,
+    has_slices: bool,
+    is_failing: bool,
+}
+
+/// Exports until the task is dropped.
+pub(super) async fn run(options: Options) {
+    let (heard, mut inbox) = mpsc::channel(QUEUE);
+    let mut tasks = JoinSet::new();
+    let Options { client, limits, timing, .. } = &options;
+    let watches = Watches { client, limits, heard: &heard };
+    let all = Selector::default;
+    watches
+        .begin::<LocalService>(all(), &mut tasks, |batch| Heard::Local(LocalNews::Services(batch)));
+    watches.begin::<LocalSlice>(all(), &mut tasks, |batch| Heard::Local(LocalNews::Slices(batch)));
+    watches.begin::<LocalNamespace>(all(), &mut tasks, |batch| {
+        Heard::Local(LocalNews::Namespaces(batch))
+    });
+    watches.begin::<LocalNode>(all(), &mut tasks, |batch| Heard::Local(LocalNews::Nodes(batch)));
+    watches.begin::<Kept<OutboxServices>>(all(), &mut tasks, Heard::Services);
+    watches.begin::<Kept<OutboxSlices>>(all(), &mut tasks, Heard::Slices);
+    watches.begin::<Heartbeat>(named(HEARTBEAT), &mut tasks, Heard::Beat);
+    let exports = Exports::begin(client.clone(), limits.clone(), timing.clone(), heard, |batch| {
+        Heard::Local(LocalNews::Exports(batch))
+    });
+    let mut exporting = Exporting {
+        exporter: Exporter::new(options.trusted.clone()),
+        writing: Writing::new(client, Ours::All, timing.request, timing.divisor),
+        beats: Beats::new(timing.beat, timing.stand_in),
+        renewing: JoinSet::new(),
+        looking: JoinSet::new(),
+        exports,
+        epoch: rand::random(),
+        news_since: None,
+        published: BTreeMap::new(),
+        is_new: true,
+        is_known: false,
+        has_services: false,
+        has_slices: false,
+        is_failing: false,
+        options,
+    };
+    loop {
+        let next = exporting.next_deadline();
+        tokio::select! {
+            news = inbox.recv() => match news {
+                Some(news) => exporting.take(news),
+                None => return,
+            },
+            () = exporting.writing.next() => {}
+            Some(renewed) = exporting.renewing.join_next() => exporting.renewed(renewed),
+            Some(looked) = exporting.looking.join_next() => exporting.looked(looked),
+            () = exporting.exports.next() => {}
+            Ok(()) = exporting.options.standing.changed() => {}
+            Ok(()) = exporting.options.conflicts.changed() => exporting.exports.doubt(),
+            () = sleep_until(next.into()) => {}
+        }
+        while let Ok(news) = inbox.try_recv() {
+            exporting.take(news);
+        }
+        exporting.act();
+    }
+}
+
+impl Exporting {
+    fn take(&mut self, news: Heard) {
+        match news {
+            Heard::Local(news) => {
+                if let LocalNews::Exports(_) = &news {
+                    self.exports.doubt();
+                }
+                self.exporter.take(news);
+                self.news_since.get_or_insert_with(Instant::now);
+            }
+            Heard::Services(batch) => {
+                self.has_services |= batch.is_synced;
+                self.writing.heard(Kind::ExportedService, batch);
+            }
+            Heard::Slices(batch) => {
+                self.has_slices |= batch.is_synced;
+                self.writing.heard(Kind::EndpointSlice, batch);
+            }
+            Heard::Beat(batch) => self.take_beats(batch),
+        }
+    }
+
+    fn take_beats(&mut self, batch: Batch<Heartbeat>) {
+        let now = Instant::now();
+        self.is_new |= !self.beats.is_known();
+        let is_empty = batch.changes.is_empty();
+        for change in batch.changes {
+            match change {
+                Change::Put(heartbeat) => self.beats.heard(Some(&heartbeat), now),
+                Change::Remove(_) => self.beats.heard(None, now),
+                Change::Rejected { .. } => {}
+            }
+        }
+        // The first list may say that there is none; later ones say so by a removal.
+        if is_empty {
+            self.beats.heard_nothing(now);
+        }
+    }
+
+    /// Everything that follows from what has been heard.
+    fn act(&mut self) {
+        let now = Instant::now();
+        self.options.board.beat();
+        let is_synced = self.exporter.is_synced() && self.has_services && self.has_slices;
+        self.options.board.set_ready(match is_synced {
+            true => Ok(()),
+            false => Err("the API server has not said everything yet".into()),
+        });
+        if self.is_judged(now) {
+            self.judge();
+        }
+        self.is_known |= is_synced && self.news_since.is_none();
+        self.writing.writer.set_may_remove(self.is_known);
+        let leads = self.options.standing.borrow().leads();
+        if leads && is_synced {
+            self.writing.pump();
+            let (exporter, writer) = (&self.exporter, &self.writing.writer);
+            self.exports.act(exporter, &self.options.conflicts.borrow(), |name| {
+                writer.is_written(&service_key(name))
+            });
+        }
+        if is_synced {
+            self.renew(leads, now);
+        }
+        self.note(leads);
+    }
+
+    /// Whether it is time to judge what was heard: in batches, each of which is in the outbox before the
+    /// next one begins, so that there are moments at which its manifest holds.
+    fn is_judged(&self, now: Instant) -> bool {
+        let Some(since) = self.news_since else { return false };
+        let Timing { collect, hold, .. } = self.options.timing;
+        let is_rest = self.writing.writer.is_settled();
+        now >= since + if is_rest { collect } else { hold }
+    }
+
+    fn judge(&mut self) {
+        if !self.exporter.is_synced() {
+            return;
+        }
+        self.news_since = None;
+        self.is_new = true;
+        for Difference { before, after } in self.exporter.refresh() {
+            let writer = &mut self.writing.writer;
+            let keys = |exported: &Option<Arc<Exported>>| -> BTreeSet<Key> {
+                exported.iter().flat_map(|exported| keys(exported)).collect()
+            };
+            let new = keys(&after);
+            for gone in keys(&before).difference(&new) {
+                writer.unwant(gone.clone());
+            }
+            let Some(after) = after else { continue };
+            for slice in &after.slices {
+                let is_same = before.as_ref().is_some_and(|before| before.slices.contains(slice));
+                if !is_same {
+                    writer.want(slice_key(&slice.name), &slice_object(slice), Pace::AtOnce);
+                }
+            }
+            writer.want(service_key(&after.service.name), &after.service.object(), Pace::AtOnce);
+        }
+        self.exports.doubt();
+    }
+
+    fn renew(&mut self, leads: bool, now: Instant) {
+        if !self.renewing.is_empty() || !self.looking.is_empty() {
+            return;
+        }
+        let cluster = &*self.options.identity.cluster;
+        let renewal = if leads {
+            let is_settled = self.news_since.is_none() && self.writing.writer.is_settled();
+            if !self.is_new && now < self.beats.next(true) {
+                return;
+            }
+            self.is_new &= !is_settled;
+            let content = is_settled.then(|| self.content());
+            self.beats.leader(content, now)
+        } else if now >= self.beats.next(false) {
+            let own = self.exporter.manifest(cluster, self.epoch);
+            self.beats.other(&own, now)
+        } else {
+            None
+        };
+        let Some(renewal) = renewal else { return };
+        let client = self.options.client.with_deadline(self.options.timing.request);
+        let pod = Arc::clone(&self.options.pod);
+        self.renewing.spawn(async move {
+            let answer = heartbeat::renew(&client, &renewal, &pod).await;
+            (renewal, answer)
+        });
+    }
+
+    /// The manifest of what is in the outbox: of a Service that cannot be written, what was written last.
+    fn content(&mut self) -> Manifest {
+        let cluster = &*self.options.identity.cluster;
+        let writer = &self.writing.writer;
+        if writer.backlog() == 0 {
+            let exported = self.exporter.exported().values();
+            self.published =
+                exported.map(|one| (one.service.name.as_str().into(), one.fingerprint)).collect();
+            return self.exporter.manifest(cluster, self.epoch);
+        }
+        for one in self.exporter.exported().values() {
+            if writer.is_written(&service_key(&one.service.name)) {
+                self.published.insert(one.service.name.as_str().into(), one.fingerprint);
+            }
+        }
+        self.published.retain(|name, _| writer.actual().contains_key(&service_key(name)));
+        let digest = crate::api::outbox_digest(self.published.values());
+        let services = self.published.len();
+        Manifest { digest, services, ..self.exporter.manifest(cluster, self.epoch) }
+    }
+
+    fn renewed(
+        &mut self,
+        renewed: Result<(Renewal, Result<String, Error>), tokio::task::JoinError>,
+    ) {
+        let (renewal, answer) = match renewed {
+            Ok(renewed) => renewed,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        self.beats.renewed(&renewal, &answer, Instant::now());
+        self.is_new |= answer.is_err();
+        match &answer {
+            Ok(_) => {
+                if std::mem::take(&mut self.is_failing) {
+                    info!("the heartbeat can be written again");
+                }
+            }
+            Err(Error::Conflict { .. } | Error::NotFound { .. }) => {
+                let client = self.options.client.with_deadline(self.options.timing.request);
+                self.looking.spawn(async move { heartbeat::look(&client).await });
+            }
+            Err(_) => {}
+        }
+        if let Err(error) = &answer
+            && !matches!(error, Error::Conflict { .. })
+            && !std::mem::replace(&mut self.is_failing, true)
+        {
+            warn!(lease = %format_args!("{OUTBOX}/{HEARTBEAT}"), %error, "cannot write the heartbeat; without it other clusters take this one for silent");
+        }
+    }
+
+    fn looked(&mut self, looked: Result<Result<Option<Heartbeat>, Error>, tokio::task::JoinError>) {
+        match looked {
+            Ok(Ok(heartbeat)) => self.beats.looked(heartbeat.as_ref(), Instant::now()),
+            // It is tried again with the next beat.
+            Ok(Err(_)) => {}
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let now = Instant::now();
+        let leads = self.options.standing.borrow().leads();
+        let Timing { collect, hold, beat, .. } = self.options.timing;
+        let is_rest = self.writing.writer.is_settled();
+        let judge = self.news_since.map(|since| since + if is_rest { collect } else { hold });
+        let judge = judge.filter(|_| self.exporter.is_synced());
+        let renew = self.renewing.is_empty().then(|| self.beats.next(leads));
+        let due = [judge, renew, self.exports.next_deadline()].into_iter().flatten().min();
+        // Never in a loop, and often enough to be known to live.
+        due.unwrap_or(now + beat).clamp(now + collect / 20, now + beat)
+    }
+
+    fn note(&self, leads: bool) {
+        let services = self.exporter.exported().len();
+        let (backlog, errors) = (self.writing.writer.backlog(), self.writing.errors);
+        self.options.board.note(|figures| {
+            figures.leads = leads;
+            figures.exported_services = services;
+            figures.backlog = backlog;
+            figures.write_errors = errors;
+        });
+    }
+}
+
+fn service_key(name: &str) -> Key {
+    Key { kind: Kind::ExportedService, namespace: OUTBOX.into(), name: name.into() }
+}
+
+fn slice_key(name: &str) -> Key {
+    Key { kind: Kind::EndpointSlice, namespace: OUTBOX.into(), name: name.into() }
+}
+
+fn keys(exported: &Exported) -> Vec<Key> {
+    let slices = exported.slices.iter().map(|slice| slice_key(&slice.name));
+    slices.chain([service_key(&exported.service.name)]).collect()
+}
