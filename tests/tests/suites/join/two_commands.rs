@@ -75,7 +75,7 @@ fn two_commands_lead_from_nothing_to_a_failover_and_a_third_one_out_of_it() {
     let quiet = Instant::now();
     while quiet.elapsed() < Duration::from_secs(3) {
         let slices = east.api.list("endpointslices");
-        assert!(!slices.iter().any(is_of_west), "{}\n{}", left.stdout, log());
+        assert!(!slices.iter().any(is_of_west), "{}\n{}", left.stdout, fleet.context());
         assert!(east.api.get("remoteclusters", "", "west").is_none());
         std::thread::sleep(Duration::from_millis(50));
     }
