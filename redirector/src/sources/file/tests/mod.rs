@@ -3,3 +3,4 @@
 mod bad_inputs;
 mod good_inputs;
 mod reloads;
+mod repeated_names;
