@@ -15,7 +15,7 @@ use super::{
 const PROMISED: u32 = 60;
 
 /// Cases that need something that a cluster has not, and why.
-const NOT_HERE: [(&str, &str); 11] = [
+const NOT_HERE: [(&str, &str); 12] = [
     ("without the feature gate hints for nodes are ignored", NO_GATE),
     ("without the feature gate hints for zones still hold", NO_GATE),
     ("over its namespace's share a service is left to kube-proxy, the others are not", SMALL),
@@ -23,6 +23,7 @@ const NOT_HERE: [(&str, &str); 11] = [
     ("a zone in no region that is known is said", NO_NODES),
     ("the own node's zone is in the own node's region", NO_NODES),
     ("a service without an address yet is left alone", "the API server gives it one at once"),
+    ("an endpoint without an address is none", "the API server refuses it"),
     ("a slice's port whose name is not given is ignored", "the API server gives it the empty one"),
     (
         "of two services with one load-balancer address the older has it",
