@@ -1,5 +1,7 @@
 //! The exporter as a task, in every replica: the leader writes the outbox, another one knows it as well.
 
+mod said;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -7,7 +9,7 @@ use std::{
 };
 
 use redirector_kube::{
-    api::{Batch, Change, ObjectRef},
+    api::{Batch, ObjectRef},
     client::{Client, Error},
     report::Standing,
     watch::{Limits, Selector},
@@ -17,12 +19,11 @@ use tokio::{
     task::JoinSet,
     time::sleep_until,
 };
-use tracing::{info, warn};
 
 use super::{
     board::Board,
     exports::Exports,
-    heartbeat::{self, Beats, Renewal},
+    heartbeat::{Beats, Renewal},
     identity::Identity,
     news::{Watches, named},
     places::{OutboxServices, OutboxSlices},
@@ -30,7 +31,7 @@ use super::{
     writing::Writing,
 };
 use crate::{
-    api::{HEARTBEAT, Heartbeat, Manifest, OUTBOX},
+    api::{HEARTBEAT, Heartbeat, OUTBOX},
     export::{
         Difference, Exported, Exporter, LocalNamespace, LocalNews, LocalNode, LocalService,
         LocalSlice, slice_object,
@@ -179,23 +180,6 @@ impl Exporting {
         }
     }
 
-    fn take_beats(&mut self, batch: Batch<Heartbeat>) {
-        let now = Instant::now();
-        self.is_new |= !self.beats.is_known();
-        let is_empty = batch.changes.is_empty();
-        for change in batch.changes {
-            match change {
-                Change::Put(heartbeat) => self.beats.heard(Some(&heartbeat), now),
-                Change::Remove(_) => self.beats.heard(None, now),
-                Change::Rejected { .. } => {}
-            }
-        }
-        // The first list may say that there is none; later ones say so by a removal.
-        if is_empty {
-            self.beats.heard_nothing(now);
-        }
-    }
-
     /// Everything that follows from what has been heard.
     fn act(&mut self) {
         let now = Instant::now();
@@ -259,95 +243,6 @@ impl Exporting {
             writer.want(service_key(&after.service.name), &after.service.object(), Pace::AtOnce);
         }
         self.exports.doubt();
-    }
-
-    fn renew(&mut self, leads: bool, now: Instant) {
-        if !self.renewing.is_empty() || !self.looking.is_empty() {
-            return;
-        }
-        let cluster = &*self.options.identity.cluster;
-        let renewal = if leads {
-            let is_settled = self.writing.writer.is_settled();
-            if !self.is_new && now < self.beats.next(true) {
-                return;
-            }
-            self.is_new &= !is_settled;
-            let content = is_settled.then(|| self.content());
-            self.beats.leader(content, now)
-        } else if now >= self.beats.next(false) {
-            let own = self.exporter.manifest(cluster, self.epoch);
-            self.beats.other(&own, now)
-        } else {
-            None
-        };
-        let Some(renewal) = renewal else { return };
-        let client = self.options.client.with_deadline(self.options.timing.request);
-        let pod = Arc::clone(&self.options.pod);
-        self.renewing.spawn(async move {
-            let answer = heartbeat::renew(&client, &renewal, &pod).await;
-            (renewal, answer)
-        });
-    }
-
-    /// The manifest of what is in the outbox: of a Service that cannot be written, what was written last.
-    fn content(&mut self) -> Manifest {
-        let cluster = &*self.options.identity.cluster;
-        let writer = &self.writing.writer;
-        if writer.backlog() == 0 {
-            let exported = self.exporter.exported().values();
-            self.published =
-                exported.map(|one| (one.service.name.as_str().into(), one.fingerprint)).collect();
-            return self.exporter.manifest(cluster, self.epoch);
-        }
-        for one in self.exporter.exported().values() {
-            if writer.is_written(&service_key(&one.service.name)) {
-                self.published.insert(one.service.name.as_str().into(), one.fingerprint);
-            }
-        }
-        self.published.retain(|name, _| writer.actual().contains_key(&service_key(name)));
-        let digest = crate::api::outbox_digest(self.published.values());
-        let services = self.published.len();
-        Manifest { digest, services, ..self.exporter.manifest(cluster, self.epoch) }
-    }
-
-    fn renewed(
-        &mut self,
-        renewed: Result<(Renewal, Result<String, Error>), tokio::task::JoinError>,
-    ) {
-        let (renewal, answer) = match renewed {
-            Ok(renewed) => renewed,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        };
-        self.beats.renewed(&renewal, &answer, Instant::now());
-        self.is_new |= answer.is_err();
-        match &answer {
-            Ok(_) => {
-                self.said_at = Some(Instant::now());
-                if std::mem::take(&mut self.is_failing) {
-                    info!("the heartbeat can be written again");
-                }
-            }
-            Err(Error::Conflict { .. } | Error::NotFound { .. }) => {
-                let client = self.options.client.with_deadline(self.options.timing.request);
-                self.looking.spawn(async move { heartbeat::look(&client).await });
-            }
-            Err(_) => {}
-        }
-        if let Err(error) = &answer
-            && !matches!(error, Error::Conflict { .. })
-            && !std::mem::replace(&mut self.is_failing, true)
-        {
-            warn!(lease = %format_args!("{OUTBOX}/{HEARTBEAT}"), %error, "cannot write the heartbeat; without it other clusters take this one for silent");
-        }
-    }
-
-    fn looked(&mut self, looked: Result<Result<Option<Heartbeat>, Error>, tokio::task::JoinError>) {
-        match looked {
-            Ok(Ok(heartbeat)) => self.beats.looked(heartbeat.as_ref(), Instant::now()),
-            // It is tried again with the next beat.
-            Ok(Err(_)) => {}
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        }
     }
 
     fn next_deadline(&self) -> Instant {

@@ -1,5 +1,7 @@
 //! ServiceExports: watched in the version that the API server has, and their statuses written.
 
+mod watcher;
+
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -8,21 +10,18 @@ use std::{
 
 use k8s_openapi::jiff::Timestamp;
 use redirector_kube::{
-    api::{Batch, Object as _, ObjectRef},
+    api::{Batch, ObjectRef},
     client::{Client, Error},
-    watch::{Limits, Selector, State},
+    watch::Limits,
 };
-use serde_json::{Value, json};
-use tokio::{sync::mpsc, task::JoinSet, time::sleep};
-use tracing::{info, warn};
+use serde_json::json;
+use tokio::{sync::mpsc, task::JoinSet};
+use tracing::warn;
 
-use super::{
-    exporting::Conflicts,
-    news::{Watches, mapped, path},
-    timing::Timing,
-};
+use self::watcher::Watcher;
+use super::{exporting::Conflicts, news::path, timing::Timing};
 use crate::{
-    api::{AlphaServiceExport, ServiceExport},
+    api::ServiceExport,
     export::{ExportCondition, ExportState, Exporter, conditions, written},
     write::FIELD_MANAGER,
 };
@@ -180,98 +179,4 @@ impl Exports {
         let exports = exporter;
         self.pending.retain(|object, _| exports.export_of(object).is_some());
     }
-}
-
-/// Finds out which version there is, and watches it.
-struct Watcher<N> {
-    client: Client,
-    limits: Limits,
-    timing: Timing,
-    heard: mpsc::Sender<N>,
-    news: fn(Batch<ServiceExport>) -> N,
-}
-
-impl<N: Send + 'static> Watcher<N> {
-    async fn run(self, collection: Arc<std::sync::OnceLock<&'static str>>) {
-        let mut wait = self.timing.retry;
-        let mut missing = Missing::default();
-        let is_alpha = loop {
-            match self.is_alpha().await {
-                Ok(Some(is_alpha)) => break is_alpha,
-                Ok(None) => self.say_missing(&mut missing).await,
-                Err(error) => warn!(%error, "cannot tell which version of ServiceExport there is"),
-            }
-            sleep(wait).await;
-            wait = (wait * 2).min(self.timing.retry * 30);
-        };
-        let Self { client, limits, timing, heard, news } = &self;
-        let watches = Watches { client, limits, heard };
-        let mut tasks = JoinSet::new();
-        let news = *news;
-        let stats = if is_alpha {
-            let _ = collection.set(AlphaServiceExport::PATH);
-            watches.begin::<AlphaServiceExport>(Selector::default(), &mut tasks, move |batch| {
-                news(mapped(batch, |AlphaServiceExport(export)| export))
-            })
-        } else {
-            let _ = collection.set(ServiceExport::PATH);
-            watches.begin::<ServiceExport>(Selector::default(), &mut tasks, news)
-        };
-        // A definition that is removed while it is watched takes nothing out of the outbox: what was said
-        // last stays, and the log says what is missing.
-        let mut is_missing = false;
-        loop {
-            sleep(timing.missing).await;
-            let now_missing = stats.snapshot().state == State::Missing;
-            if now_missing && !is_missing {
-                warn!(
-                    "this cluster does not know ServiceExports any more; what is exported stays so, and \
-                     nothing is exported anew until their definition is back"
-                );
-            } else if is_missing && !now_missing {
-                info!("this cluster knows ServiceExports again");
-            }
-            is_missing = now_missing;
-        }
-    }
-
-    /// Whether the server has v1alpha1 only; `None`: it has neither.
-    async fn is_alpha(&self) -> Result<Option<bool>, Error> {
-        let group: Value = match self.client.get("/apis/multicluster.x-k8s.io").await {
-            Ok(answer) => answer.object()?,
-            Err(Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let versions = group["versions"].as_array().into_iter().flatten();
-        let versions: Vec<&str> = versions.filter_map(|one| one["version"].as_str()).collect();
-        Ok(match (versions.contains(&"v1beta1"), versions.contains(&"v1alpha1")) {
-            (true, _) => Some(false),
-            (false, true) => Some(true),
-            (false, false) => None,
-        })
-    }
-
-    /// A cluster that never knew the kind has none of it: after a while that is said, once.
-    async fn say_missing(&self, missing: &mut Missing) {
-        let Missing { since, is_said } = missing;
-        let first = *since.get_or_insert_with(Instant::now);
-        if *is_said || first.elapsed() < self.timing.missing {
-            return;
-        }
-        *is_said = true;
-        warn!(
-            "this cluster does not know ServiceExports; apply the definitions of the Multi-Cluster \
-             Services API (deploy/crd/mcs)"
-        );
-        let none = Batch { changes: Vec::new(), is_synced: true };
-        // Who no longer listens needs no answer.
-        let _ = self.heard.send((self.news)(none)).await;
-    }
-}
-
-/// Since when the kind is missing, and whether that was said.
-#[derive(Default)]
-struct Missing {
-    since: Option<Instant>,
-    is_said: bool,
 }

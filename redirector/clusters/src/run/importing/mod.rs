@@ -1,16 +1,15 @@
 //! The importer as a task, in the replica that leads: what is heard of all clusters, what follows, and
 //! what is written of it.
 
+mod watches;
+
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use redirector_core::Moment;
 use redirector_kube::{
-    api::{
-        Batch, Change, Object as _, RemoteCluster, Service,
-        labels::{IMPORTER, MANAGED_BY},
-    },
+    api::{Batch, Change, Object as _, RemoteCluster},
     client::Client,
-    watch::{Limits, Selector, State, Stats},
+    watch::{Limits, State, Stats},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -26,17 +25,15 @@ use super::{
     exporting::Conflicts,
     found,
     identity::Identity,
-    news::{Both, Watches, labelled, named, split},
+    news::{Both, split},
     places::{DerivedServices, ImportedSlices, Imports},
     remote::{Contact, Remote},
     timing::Timing,
     writing::Writing,
 };
 use crate::{
-    api::{ExportedService, HEARTBEAT, Heartbeat, OutboxSlice},
     import::{
-        DesiredKind, DesiredRef, Importer, Namespace, News, OutboxNews, OwnImport, OwnNode, Pace,
-        Settings,
+        DesiredKind, DesiredRef, Importer, News, OutboxNews, OwnImport, OwnNode, Pace, Settings,
     },
     write::{self, Kept, Key, Kind, Ours},
 };
@@ -91,7 +88,7 @@ pub(super) async fn run(options: Options) {
     let found = found::find(&options.client, &options.timing).await;
     let (heard, mut inbox) = mpsc::channel(QUEUE);
     let mut tasks = JoinSet::new();
-    let imports = begin(&options, &heard, &mut tasks);
+    let imports = watches::begin(&options, &heard, &mut tasks);
     let Options { client, timing, identity, .. } = &options;
     let settings = Settings {
         cluster: Arc::clone(&identity.cluster),
@@ -134,36 +131,6 @@ pub(super) async fn run(options: Options) {
         importing.look_for_definition(&imports);
         importing.act(is_news);
     }
-}
-
-/// Begins the watches of this cluster. Returns the counters of that for ServiceImports.
-fn begin(options: &Options, heard: &mpsc::Sender<Heard>, tasks: &mut JoinSet<()>) -> Arc<Stats> {
-    let Options { client, limits, identity, .. } = options;
-    let watches = Watches { client, limits, heard };
-    let all = Selector::default;
-    let ours = || labelled(MANAGED_BY, IMPORTER);
-    watches.begin::<RemoteCluster>(all(), tasks, Heard::Clusters);
-    watches.begin::<Namespace>(all(), tasks, |batch| Heard::News(News::Namespaces(batch)));
-    watches.begin::<OwnNode>(all(), tasks, Heard::Nodes);
-    watches.begin::<Service>(all(), tasks, |batch| Heard::News(News::Services(batch)));
-    watches.begin::<Kept<DerivedServices>>(ours(), tasks, Heard::Derived);
-    watches.begin::<Kept<ImportedSlices>>(ours(), tasks, Heard::Slices);
-    let own =
-        |news: fn(Batch<ExportedService>) -> OutboxNews| (Arc::clone(&identity.cluster), news);
-    let (cluster, news) = own(OutboxNews::Services);
-    watches.begin::<ExportedService>(all(), tasks, move |batch| {
-        Heard::News(News::Outbox { cluster: cluster.clone(), news: news(batch) })
-    });
-    let cluster = Arc::clone(&identity.cluster);
-    watches.begin::<OutboxSlice>(all(), tasks, move |batch| {
-        Heard::News(News::Outbox { cluster: cluster.clone(), news: OutboxNews::Slices(batch) })
-    });
-    let cluster = Arc::clone(&identity.cluster);
-    watches.begin::<Heartbeat>(named(HEARTBEAT), tasks, move |batch| {
-        let news = OutboxNews::Heartbeat(super::remote::last(batch));
-        Heard::News(News::Outbox { cluster: cluster.clone(), news })
-    });
-    watches.begin::<Both<OwnImport, Kept<Imports>>>(all(), tasks, Heard::Imports)
 }
 
 impl Importing {
