@@ -123,6 +123,12 @@ impl Health {
         self.silent
     }
 
+    /// Failures since the last success, up to 255.
+    #[must_use]
+    pub const fn failures(self) -> u8 {
+        self.failures
+    }
+
     /// Whether it answered the last probe.
     #[must_use]
     pub const fn is_answering(self) -> bool {

@@ -70,10 +70,11 @@ impl State {
         at_rest.collect()
     }
 
-    /// Backends of a service in tiers that carry load.
+    /// Backends in tiers that carry load, of a service or of those that have tiers for it.
     fn needed(&self, service: &ServiceRef) -> BTreeSet<BackendRef> {
-        let Some(tables) = self.tables.services.get(service) else { return BTreeSet::new() };
-        let families = [&tables.v4, &tables.v6].into_iter();
+        let users = std::iter::once(service).chain(self.services.dependants(service));
+        let tables = users.filter_map(|user| self.tables.services.get(user));
+        let families = tables.flat_map(|tables| [&tables.v4, &tables.v6]);
         let carrying = families.flat_map(|table| {
             let tiers = table.tiers.iter().enumerate();
             tiers.filter(|(position, _)| table.share(*position) > 0).map(|(_, tier)| tier)

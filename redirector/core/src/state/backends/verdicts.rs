@@ -79,12 +79,12 @@ impl State {
         let unhealthy = self.probe(backend).map(|probe| probe.unhealthy);
         let Some(health) = self.backends.health(backend) else { return };
         let is_ejected = health.failed(failure, unhealthy.filter(|_| !is_excused));
-        let has_answered = health.has_answered();
+        let (has_answered, failures) = (health.has_answered(), health.failures());
         let is_silence = *failure == ProbeFailure::TimedOut;
         if has_answered && is_silence {
             self.node_fails(backend);
         }
-        self.cluster_fails(backend, is_silence);
+        self.cluster_fails(backend, is_silence && failures == 1);
         if is_ejected {
             self.eject(backend, HealthByte::Prober, failure.to_string().into());
         }

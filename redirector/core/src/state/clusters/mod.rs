@@ -10,7 +10,8 @@
 //!    answered; else those whose probes failed are, and the others stay, of which as many are asked in
 //!    each round to come. What answers is in again. If later nobody answers for [`QUIET`] all are out.
 //! 3. Nobody says that it is silent, but a backend of it does not answer and none has lately
-//!    ([`seen`]): a sample is asked, too. All are out if none of it answers, backends on two nodes were
+//!    ([`seen`]): a sample is asked, too, and backends elsewhere if none of those has answered lately.
+//!    All are out if none of it answers, backends on two nodes were
 //!    lost (on the only one, five times) and of two owners where there are two, none of the cluster has
 //!    answered for [`QUIET`], and a backend on another node elsewhere has within [`WITNESSED`]: it is
 //!    not this node that is cut off.

@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Clusters, ROUND, Silence, trial::Site};
+use super::{
+    Clusters, ROUND, Silence,
+    trial::{Site, Verdict},
+};
 use crate::{
     service::BackendRef,
     state::{
@@ -64,9 +67,16 @@ impl State {
                 later.take(count.min(order.len())).copied().collect()
             }
         };
+        let mut witnesses = Vec::new();
+        if !trial.is_told && trial.verdict() == Verdict::Open && !self.is_witnessed(cluster) {
+            let members = self.clusters.members.get(cluster);
+            let is_other = |it: &BackendRef| members.is_none_or(|them| !them.contains_key(it));
+            witnesses = self.choose_witnesses().into_iter().filter(is_other).collect();
+        }
         let (ends, urgency) = (self.now.after(ROUND), self.backends.next_urgency());
         if let Some(trial) = self.clusters.trial_mut(cluster) {
             trial.order = order;
+            trial.witnesses = witnesses;
             trial.ask(&asked, ends, urgency);
         }
     }

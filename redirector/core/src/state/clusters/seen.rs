@@ -54,12 +54,13 @@ impl State {
         }
     }
 
-    /// A probe of a backend has failed; `is_silence` says that nothing has answered in time.
-    pub(in crate::state) fn cluster_fails(&mut self, backend: &BackendRef, is_silence: bool) {
+    /// A probe of a backend has failed; `is_new` says that nothing has answered in time, and the one
+    /// before was answered or there was none. What has failed for long is no reason to ask others.
+    pub(in crate::state) fn cluster_fails(&mut self, backend: &BackendRef, is_new: bool) {
         if !self.clusters.is_any_used() {
             return;
         }
-        let is_suspicious = is_silence && !self.nodes.is_suspect();
+        let is_suspicious = is_new && !self.nodes.is_suspect();
         let clusters: Vec<Arc<str>> = self.clusters.of(backend).cloned().collect();
         for cluster in clusters {
             if let Some(trial) = self.clusters.trial_mut(&cluster) {
@@ -136,7 +137,7 @@ impl State {
     }
 
     /// Whether a backend elsewhere than in the cluster, and on another node, has answered lately.
-    fn is_witnessed(&self, cluster: &str) -> bool {
+    pub(super) fn is_witnessed(&self, cluster: &str) -> bool {
         let others = self.clusters.answered.iter().filter(|(name, _)| ***name != *cluster);
         let mut witnesses = others.map(|(_, at)| at).chain(&self.clusters.answered_at_home);
         witnesses.any(|at: &Moment| self.now <= at.after(WITNESSED))

@@ -183,6 +183,35 @@ fn one_node_that_is_dead_or_one_that_lives_is_no_dead_cluster() {
 }
 
 #[test]
+fn what_is_dead_for_long_costs_its_cluster_no_samples() {
+    let mut world = World::new(100);
+    world.pass(120);
+    world.kill("10.2.0.9");
+    world.kill("10.2.0.10");
+    world.pass(240);
+    assert_eq!(world.out().len(), 2);
+    let before = world.asked;
+    world.pass(60);
+    // One a second in turn, and those two.
+    assert!(world.asked - before <= 4 * 60, "{} probes", world.asked - before);
+}
+
+#[test]
+fn witnesses_that_are_asked_rarely_are_asked_when_it_matters() {
+    let mut world = World::with(40, |service| {
+        let probe = service.policy.probe.as_mut().expect("it has one");
+        probe.interval_ms = 1_800_000;
+    });
+    world.pass(120);
+    world.kill("10.2.");
+    let cut = world.now;
+    while world.out().len() < 40 {
+        world.step();
+        assert!(world.now <= cut + Duration::from_secs(6), "{} out", world.out().len());
+    }
+}
+
+#[test]
 fn who_is_alone_on_a_node_is_lost_after_five_failures() {
     let mut world = World::with(8, |service| {
         for listed in service.backends.iter_mut().filter(|it| is_west(&it.backend)) {
@@ -482,6 +511,21 @@ fn a_silence_is_supposed_as_probes_see_the_cluster() {
     }
     let world = World::new(30);
     assert!(world.state.if_silent("nosuch").backends.is_empty());
+}
+
+#[test]
+fn what_another_service_needs_is_not_at_rest() {
+    let mut world = World::new(8);
+    let mut user = by_name::service("a/user", &["10.96.9.1"], &[""; 0]);
+    let members = Members::Service(ServiceRef("a/web".into()));
+    user.policy.tiers = vec![TierRule { name: "theirs".into(), members }];
+    world.pass(1);
+    let is_at_rest = |world: &World| world.state.probes()[&west(0, 3)].rest.is_some();
+    assert!(is_at_rest(&world));
+    world.apply(Input::Put(user));
+    assert!(!is_at_rest(&world), "it is an equal in that tier");
+    world.apply(Input::Remove(ServiceRef("a/user".into())));
+    assert!(is_at_rest(&world));
 }
 
 /// The agent's node n0 in zone a of cluster home; a prober; and what answers it.

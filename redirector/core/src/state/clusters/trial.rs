@@ -44,6 +44,8 @@ pub(super) struct Trial {
     pub(super) rounds: u32,
     /// Whom the rounds ask, in this order; empty if that is to be found out.
     pub(super) order: Arc<[BackendRef]>,
+    /// Backends elsewhere that are asked whether this node is cut off.
+    pub(super) witnesses: Vec<BackendRef>,
     verdict: Verdict,
     /// Who is asked in this round, and whether the last probe of it that has ended failed.
     asked: BTreeMap<BackendRef, bool>,
@@ -73,9 +75,9 @@ impl Trial {
         self.verdict
     }
 
-    /// Who is asked in this round.
+    /// Who is asked in this round, of the cluster and elsewhere.
     pub(super) fn asked(&self) -> impl Iterator<Item = &BackendRef> {
-        self.asked.keys()
+        self.asked.keys().chain(&self.witnesses)
     }
 
     /// When the round ends.

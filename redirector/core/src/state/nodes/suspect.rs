@@ -104,7 +104,7 @@ impl State {
 
     /// Backends of other nodes that nothing is said against: a few that are used from here, and
     /// one each of other owners, also on nodes where a backend does not answer.
-    fn choose_witnesses(&self) -> Vec<BackendRef> {
+    pub(in crate::state) fn choose_witnesses(&self) -> Vec<BackendRef> {
         let is_fit = |backend: &&BackendRef| is_probed(backend) && !self.is_ejected(backend);
         let is_elsewhere = |backend: &&BackendRef| {
             let node = self.other_node(backend);
