@@ -1,6 +1,6 @@
 //! What a ServiceImport and its derived Service look like.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use redirector_kube::api::{
     Family, ObjectRef,
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     desired::{Body, DesiredKind},
-    merge::{Export, Merged},
+    merge::Merged,
     slices::owned,
 };
 use crate::api::{ImportPort, ServiceImportSpec, short_hash};
@@ -28,11 +28,12 @@ pub(super) fn derived_name(object: &ObjectRef) -> String {
     format!("{}{}", super::here::DERIVED, short_hash(&object.to_string(), 10))
 }
 
-/// A ServiceImport. `clusters` are those whose endpoints are here.
+/// A ServiceImport. `said` is what each cluster exports, as JSON; `clusters` are those whose endpoints
+/// are here.
 pub(super) fn import(
     object: &ObjectRef,
     merged: &Merged,
-    exports: &[Export<'_>],
+    said: String,
     clusters: &[Arc<str>],
     derived: Option<(&str, &[IpAddr])>,
 ) -> Body {
@@ -41,9 +42,6 @@ pub(super) fn import(
     let mut annotations = std::mem::take(&mut spec.annotations);
     // Ours are last: what another cluster exports does not take their place.
     labels.insert(MANAGED_BY.to_owned(), IMPORTER.to_owned());
-    let said: BTreeMap<&str, _> =
-        exports.iter().map(|(cluster, spec)| (&***cluster, spec)).collect();
-    let said = json!(said).to_string();
     annotations.remove(EXPORTS);
     annotations.remove(DERIVED_SERVICE);
     // Of what is too long for an object the next importer knows the slices, and hears the rest.

@@ -131,7 +131,7 @@ impl Importer {
             return;
         }
         self.stale.insert(Arc::clone(cluster));
-        for object in touched.into_keys() {
+        for object in touched {
             self.dirty.entry(object).or_default().insert(Arc::clone(cluster));
         }
     }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use redirector_kube::api::ObjectRef;
+use serde_json::json;
 
 use super::{
     Settings, bodies,
@@ -37,6 +38,8 @@ struct Import {
     inputs: Option<Inputs>,
     merged: Option<Merged>,
     clusters: BTreeMap<Arc<str>, ClusterImport>,
+    /// Each export as JSON: one that changes is written anew, not those of all clusters.
+    said: BTreeMap<Arc<str>, (Arc<ExportedServiceSpec>, String)>,
 }
 
 /// What the ServiceImport is made of: the same again makes the same.
@@ -120,7 +123,7 @@ impl Imports {
             };
             let Some(heading) = import.heading(object, &derived, &cluster, held, view) else {
                 self.remove_slices(object, &cluster, of, out);
-                // It is there all the same: its slices wait for the import, or are nobody's here.
+                // It is there all the same: its slices wait for the import, or it has none here.
                 let counts = view.counts(&cluster, held);
                 self.count(&cluster, Counts::default(), counts);
                 let left = ClusterImport { counts, ..ClusterImport::default() };
@@ -250,7 +253,7 @@ impl Import {
         let address = has_address.then_some((&*derived.name, &*inputs.addresses));
         let is_foreign = matches!(inputs.owner, Owner::Foreign(_));
         let body = (!is_foreign)
-            .then(|| bodies::import(object, &merged, &exports, &inputs.used, address))
+            .then(|| bodies::import(object, &merged, self.said(&inputs), &inputs.used, address))
             .map(|body| (body, Pace::AtOnce));
         out.set(DesiredKind::ServiceImport, object, body);
         // A Service whose owner is gone keeps its address: it is not made again without one.
@@ -269,6 +272,21 @@ impl Import {
         self.merged = Some(merged);
         self.inputs = Some(inputs);
         is_other_owner || is_other_import
+    }
+
+    /// What each cluster exports, as JSON.
+    fn said(&mut self, inputs: &Inputs) -> String {
+        let mut before = std::mem::take(&mut self.said);
+        for (cluster, spec) in &inputs.exports {
+            let known = before.remove(cluster).filter(|(said, _)| Arc::ptr_eq(said, spec));
+            let entry = known.unwrap_or_else(|| {
+                let text = json!({&**cluster: &**spec}).to_string();
+                (Arc::clone(spec), text[1..text.len() - 1].to_owned())
+            });
+            self.said.insert(Arc::clone(cluster), entry);
+        }
+        let each: Vec<&str> = self.said.values().map(|(_, text)| text.as_str()).collect();
+        format!("{{{}}}", each.join(","))
     }
 
     /// What the slices of a cluster have in common; `None` if it has none here.
@@ -290,10 +308,11 @@ impl Import {
 }
 
 impl Merged {
-    /// Whether a derived Service gives it an address.
+    /// Whether a derived Service gives it an address: one without ports would be refused.
     fn has_address(&self, settings: &Settings, owner: &Owner) -> bool {
         settings.cluster_set_ips
             && self.spec.kind == ExportedType::ClusterSetIp
+            && !self.spec.ports.is_empty()
             && !matches!(owner, Owner::Foreign(_))
     }
 }

@@ -70,6 +70,9 @@ impl Importer {
                 same.map(Refusal::Same).or(overlap)
             };
             if remote.refusal != refusal {
+                if let Some(why) = &refusal {
+                    tracing::warn!(cluster = %name, %why, "a cluster is refused");
+                }
                 remote.refusal = refusal;
                 changed.push(Arc::clone(name));
             }

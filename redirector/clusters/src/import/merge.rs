@@ -42,7 +42,7 @@ impl Merged {
 /// Merges the exports of one Service, at least one.
 pub(super) fn merge(exports: &[Export<'_>]) -> Option<Merged> {
     let mut exports = exports.to_vec();
-    exports.sort_by_key(|(cluster, spec)| (seconds(&spec.exported_at), *cluster));
+    exports.sort_by_cached_key(|(cluster, spec)| (seconds(&spec.exported_at), *cluster));
     let (_, oldest) = *exports.first()?;
     let spec = ServiceImportSpec {
         kind: oldest.kind,
@@ -65,12 +65,15 @@ fn seconds(exported_at: &str) -> i64 {
     time.map_or(i64::MAX, |time| time.0.as_second())
 }
 
-/// By name, then by protocol and number: of two that clash the older holds.
+/// By name, then by protocol and number: of two that clash the older holds. So do one with a name and
+/// one without, since of several ports of a Service each has a name.
 fn union(exports: &[Export<'_>]) -> Vec<ImportPort> {
     let mut ports: Vec<ImportPort> = Vec::new();
     for port in exports.iter().flat_map(|(_, spec)| &spec.ports) {
         let clashes = |held: &ImportPort| {
-            held.name == port.name || (&held.protocol, held.port) == (&port.protocol, port.port)
+            held.name == port.name
+                || held.name.is_empty() != port.name.is_empty()
+                || (&held.protocol, held.port) == (&port.protocol, port.port)
         };
         if !ports.iter().any(clashes) {
             let ExportedPort { name, protocol, app_protocol, port } = port.clone();
@@ -181,3 +184,6 @@ fn written(pairs: &BTreeMap<String, String>) -> String {
     let each: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
     each.join(",")
 }
+
+#[cfg(test)]
+mod tests;

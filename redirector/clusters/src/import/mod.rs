@@ -197,7 +197,7 @@ impl Importer {
             if before == Some(&status) {
                 continue;
             }
-            // Whoever has just joined a cluster waits for what comes of it.
+            // An operator who has just joined a cluster waits for what comes of it.
             let wait = match status.phase {
                 Some(Phase::Joining) => self.timing.confirm,
                 _ => self.timing.counts,

@@ -88,8 +88,19 @@ fn connected(remote: &Remote) -> ClusterCondition {
         let message = "it has no server: others discover its endpoints".to_owned();
         return of(None, "DiscoveredByOthers", message);
     }
-    // A gap that is no silence is not said: all agents read the status.
-    match (remote.state(), remote.failure.as_ref()) {
+    let failure = remote.failure.as_ref();
+    // What is refused stays so until an operator acts, also while the heartbeat is still heard.
+    if let (_, Some(Failure::Unauthorized(_)))
+    | (State::Silent { why: Silence::Unauthorized, .. }, _) = (remote.state(), failure)
+    {
+        let why = said(failure);
+        let message = format!(
+            "{why}; give it credentials that may read its outbox (redirector cluster join {name})"
+        );
+        return of(Some(false), "Unauthorized", message);
+    }
+    match (remote.state(), failure) {
+        // A gap that is no silence is not said: all agents read the status.
         (State::Live, _) => of(Some(true), "Connected", String::new()),
         // False in every silence: since when it is silent is read of this condition.
         (State::Silent { why: Silence::Incomplete, .. }, _) => of(
@@ -115,20 +126,11 @@ fn connected(remote: &Remote) -> ClusterCondition {
         (State::Joining, None) => {
             of(None, "Pending", "nothing has been heard of it yet".to_owned())
         }
-        (State::Silent { why: Silence::Unauthorized, .. }, failure)
-        | (_, failure @ Some(Failure::Unauthorized(_))) => of(
-            Some(false),
-            "Unauthorized",
-            format!(
-                "{}; give it credentials that may read its outbox (redirector cluster join {name})",
-                said(failure)
-            ),
-        ),
-        (_, failure) => of(
-            Some(false),
-            "Unreachable",
-            format!("{}; look at spec.server and the way there", said(failure)),
-        ),
+        (State::Silent { .. } | State::Joining | State::Lost, _) => {
+            let why = said(failure);
+            let message = format!("{why}; look at spec.server and the way there");
+            of(Some(false), "Unreachable", message)
+        }
     }
 }
 
@@ -158,11 +160,13 @@ fn synced(remote: &Remote, counts: Counts, now: Moment, timing: &Timing) -> Clus
             format!("Lease redirector-exports/redirector-heartbeat there: {why:.300}"),
         );
     }
-    if remote.outbox.is_incomplete(now, timing) {
+    let is_joining = remote.state() == State::Joining && !remote.outbox.is_listed();
+    if remote.outbox.is_incomplete(now, timing) && !is_joining {
         return of(
             Some(false),
             "Incomplete",
-            "its outbox is not what its manifest says, so nothing is removed; it is listed again"
+            "what is heard of its outbox is not what its manifest says, so nothing is removed; it is \
+             listed again"
                 .to_owned(),
         );
     }

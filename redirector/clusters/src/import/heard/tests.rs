@@ -1,3 +1,5 @@
+//! Phases by heartbeats alone.
+
 use super::*;
 
 const FACTS: Facts = Facts {

@@ -46,15 +46,6 @@ pub(in crate::import) struct HeldEndpoint {
     gone: Option<u64>,
 }
 
-/// What a merge or a removal did to a Service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::import) struct Difference {
-    /// Its spec is another one, or it is new or gone.
-    pub spec: bool,
-    /// Its endpoints changed.
-    pub endpoints: bool,
-}
-
 impl HeldService {
     /// One that an importer before this one has left. It is kept until a manifest proves that it is gone.
     pub fn found(spec: ExportedServiceSpec) -> Self {
@@ -83,15 +74,14 @@ impl HeldService {
         self.endpoints.values().filter(|held| is_going(held.gone)).count()
     }
 
-    /// Takes in what the outbox says of it in that state.
+    /// Takes in what the outbox says of it in that state. Returns whether it counts otherwise than before.
     pub fn merge(
         held: Option<Self>,
         told: &Told,
         object: &ObjectRef,
         reach: Reach,
         sequence: u64,
-    ) -> (Option<Self>, Difference) {
-        let mut difference = Difference::default();
+    ) -> (Option<Self>, bool) {
         let Some(spec) = told.spec(object) else {
             let held = held.map(|mut held| {
                 held.gone.get_or_insert(sequence);
@@ -100,46 +90,43 @@ impl HeldService {
                 }
                 held
             });
-            return (held, difference);
+            return (held, false);
         };
-        let mut held = held.unwrap_or_else(|| {
-            difference.spec = true;
-            Self::found(stable(spec))
-        });
+        let mut is_other = held.is_none();
+        let mut held = held.unwrap_or_else(|| Self::found(stable(spec)));
         held.gone = None;
-        difference.spec |= held.merge_spec(spec, sequence);
+        is_other |= held.merge_spec(spec, sequence);
         let mut left = std::mem::take(&mut held.endpoints);
         for (spot, endpoint) in endpoints(told, object, spec, reach) {
             let before = left.remove(&spot);
-            difference.endpoints |= before.is_none_or(|before| before.endpoint != endpoint);
+            is_other |= before.is_none_or(|before| before.endpoint != endpoint);
             held.endpoints.insert(spot, HeldEndpoint { endpoint, gone: None });
         }
         for (spot, mut endpoint) in left {
             endpoint.gone.get_or_insert(sequence);
             held.endpoints.entry(spot).or_insert(endpoint);
         }
-        (Some(held), difference)
+        (Some(held), is_other)
     }
 
-    /// Drops what was gone in that state. Returns `None` for the whole Service if it was.
-    pub fn prove(mut self, sequence: u64) -> (Option<Self>, Difference) {
+    /// Drops what was gone in that state; `None` is the whole Service. Returns whether anything was.
+    pub fn prove(mut self, sequence: u64) -> (Option<Self>, bool) {
         let is_gone = |gone: Option<u64>| gone.is_some_and(|gone| gone <= sequence);
         if is_gone(self.gone) {
-            return (None, Difference { spec: true, endpoints: true });
+            return (None, true);
         }
-        let mut difference = Difference::default();
         let before = self.endpoints.len();
         self.endpoints.retain(|_, held| !is_gone(held.gone));
-        difference.endpoints = self.endpoints.len() != before;
+        let mut is_other = self.endpoints.len() != before;
         let (gone, kept): (Vec<_>, Vec<_>) =
             self.gone_ports.into_iter().partition(|(_, since)| is_gone(Some(*since)));
         self.gone_ports = kept;
         if !gone.is_empty() {
-            difference.spec = true;
+            is_other = true;
             let spec = Arc::make_mut(&mut self.spec);
             spec.ports.retain(|port| gone.iter().all(|(gone, _)| !is_same(gone, port)));
         }
-        (Some(self), difference)
+        (Some(self), is_other)
     }
 
     fn merge_spec(&mut self, told: &ExportedServiceSpec, sequence: u64) -> bool {

@@ -39,7 +39,7 @@ pub(super) struct Outbox {
     is_suspended: bool,
     /// Heartbeats since both kinds were listed.
     beats: u32,
-    /// Since when no manifest has proven the newest state.
+    /// Since when no manifest has proven the newest state, or there is none.
     differs_since: Option<Moment>,
     /// The newest state that was proven.
     proven: Option<u64>,
@@ -47,8 +47,8 @@ pub(super) struct Outbox {
     large_since: Option<Moment>,
 }
 
-/// Services that count otherwise than before: those whose spec changed too, or is gone, say `true`.
-pub(super) type Touched = BTreeMap<ObjectRef, bool>;
+/// Services that count otherwise than before.
+pub(super) type Touched = BTreeSet<ObjectRef>;
 
 impl Outbox {
     /// The watches begin anew.
@@ -65,7 +65,8 @@ impl Outbox {
         self.is_suspended = true;
     }
 
-    fn is_listed(&self) -> bool {
+    /// Whether both kinds have been listed since the watches began.
+    pub fn is_listed(&self) -> bool {
         !self.is_suspended && self.told.is_listed()
     }
 
@@ -110,6 +111,7 @@ impl Outbox {
     /// of the state.
     pub fn compare(&mut self, now: Moment) {
         if !self.is_listed() {
+            self.differs_since.get_or_insert(now);
             return;
         }
         let digest = self.told.digest();
@@ -137,10 +139,9 @@ impl Outbox {
             let before = self.held.remove(&object);
             self.endpoints -= before.as_ref().map_or(0, |held| held.endpoints.len());
             let sequence = self.agreement.sequence();
-            let (held, difference) =
-                HeldService::merge(before, &self.told, &object, reach, sequence);
-            if difference != held::Difference::default() {
-                *touched.entry(object.clone()).or_default() |= difference.spec;
+            let (held, is_other) = HeldService::merge(before, &self.told, &object, reach, sequence);
+            if is_other {
+                touched.insert(object.clone());
             }
             self.keep(object, held);
         }
@@ -167,9 +168,9 @@ impl Outbox {
         for object in std::mem::take(&mut self.pending) {
             let Some(before) = self.held.remove(&object) else { continue };
             self.endpoints -= before.endpoints.len();
-            let (held, difference) = before.prove(sequence);
-            if difference != held::Difference::default() {
-                *touched.entry(object.clone()).or_default() |= difference.spec;
+            let (held, is_other) = before.prove(sequence);
+            if is_other {
+                touched.insert(object.clone());
             }
             self.keep(object, held);
         }
@@ -191,17 +192,12 @@ impl Outbox {
         }
     }
 
-    /// Forgets up to so many Services, at least one: nothing known of a lost cluster holds. Returns those.
-    pub fn forget(&mut self, count: usize) -> Vec<(ObjectRef, HeldService)> {
-        let mut gone = Vec::new();
-        while gone.len() < count.max(1)
-            && let Some((object, held)) = self.held.pop_first()
-        {
-            self.endpoints -= held.endpoints.len();
-            self.pending.remove(&object);
-            gone.push((object, held));
-        }
-        gone
+    /// Forgets one Service: nothing known of a lost cluster holds. Returns how many endpoints it had.
+    pub fn forget(&mut self) -> Option<(ObjectRef, usize)> {
+        let (object, held) = self.held.pop_first()?;
+        self.endpoints -= held.endpoints.len();
+        self.pending.remove(&object);
+        Some((object, held.endpoints.len()))
     }
 
     /// Everything that is heard is to be merged again: another reach counts, or a lost cluster is back.
@@ -215,7 +211,7 @@ impl Outbox {
         for (object, held) in &mut self.held {
             self.endpoints -= held.endpoints.len();
             held.endpoints.clear();
-            touched.entry(object.clone()).or_default();
+            touched.insert(object.clone());
         }
         self.remerge();
     }

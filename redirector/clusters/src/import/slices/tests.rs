@@ -1,3 +1,5 @@
+//! How endpoints are divided among slices.
+
 use super::*;
 
 fn spot(port: u16, last: u8) -> Spot {
@@ -18,7 +20,7 @@ fn endpoint(spot: &Spot) -> OutboxEndpoint {
 }
 
 #[test]
-fn a_change_of_one_endpoint_rewrites_one_slice_and_moves_nobody() {
+fn a_change_of_one_endpoint_rewrites_one_slice_and_moves_no_other() {
     let object = ObjectRef { namespace: "shop".into(), name: "web".into() };
     let regions = [("a".to_owned(), "eu".to_owned()), ("b".to_owned(), "us".to_owned())].into();
     let cluster: Arc<str> = "west".into();

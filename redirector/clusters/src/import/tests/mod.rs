@@ -1,6 +1,6 @@
 //! The importer against models: of exporters and their outboxes, and of the API server here.
 
-mod exporter;
+pub(super) mod exporter;
 mod here;
 
 mod conformance;

@@ -214,6 +214,22 @@ fn another_epoch_is_listed_anew_and_removes_nothing_before_it_agrees() {
 }
 
 #[test]
+fn an_outbox_of_which_one_kind_is_never_listed_again_is_silent_and_not_live_for_ever() {
+    let (mut here, mut west) = larger();
+    let before = here.backends();
+    west.epoch += 1;
+    beats(&mut here, &mut west, 1);
+    let [restarted, services, _slices] = west.list(&[].into()).try_into().expect("three");
+    here.take_all([restarted, services]);
+    beats(&mut here, &mut west, 8);
+    assert_eq!(here.phase("west"), Some(Phase::Live));
+    beats(&mut here, &mut west, 4);
+    here.settle();
+    assert_eq!((here.phase("west"), here.backends()), (Some(Phase::Silent), before));
+    assert_eq!(here.condition("west", "Synced").1, "Incomplete");
+}
+
+#[test]
 fn a_manifest_that_removes_more_than_half_is_believed_the_second_time_two_seconds_later() {
     let (mut here, mut west) = larger();
     for service in 0..3 {

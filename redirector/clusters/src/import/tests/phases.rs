@@ -169,3 +169,29 @@ fn a_manifest_that_cannot_be_read_is_said_and_removes_nothing() {
     assert_eq!((status, reason), (Some(false), "InvalidManifest"));
     assert!(message.contains("redirector-heartbeat") && message.contains("digest"), "{message}");
 }
+
+#[test]
+fn credentials_that_are_refused_for_one_kind_are_said_while_the_heartbeat_is_heard() {
+    let (mut here, mut west) = live();
+    let before = here.backends();
+    let refused = Failure::Unauthorized("endpointslices: 403 Forbidden".into());
+    here.take(west.fails(Some(refused)));
+    beats(&mut here, &mut west, 11);
+    assert_eq!(here.phase("west"), Some(Phase::Live), "nothing has changed there");
+    let (status, reason, message) = here.condition("west", "Connected");
+    assert_eq!((status, reason), (Some(false), "Unauthorized"));
+    assert!(
+        message.starts_with("endpointslices: 403") && message.contains("join west"),
+        "{message}"
+    );
+    // A replica goes there: of the slices nothing is heard, and the manifest does not agree.
+    west.exports.get_mut("shop/web").expect("it is exported").endpoints.pop_first();
+    west.write_all();
+    let news = west.deliver();
+    here.take(news.into_iter().next().expect("of the ExportedServices"));
+    beats(&mut here, &mut west, 12);
+    here.settle();
+    assert_eq!((here.phase("west"), here.backends()), (Some(Phase::Silent), before));
+    assert_eq!(here.condition("west", "Connected").1, "Unauthorized");
+    assert_eq!(here.condition("west", "Synced").1, "Incomplete");
+}

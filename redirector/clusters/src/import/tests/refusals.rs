@@ -165,6 +165,16 @@ fn this_cluster_itself_is_refused_by_its_name_and_by_its_uid() {
         here.settle();
         assert_eq!(here.condition(name, "Accepted").1, "OwnCluster");
         assert_eq!(here.backends().len(), 0);
+        if name == "mirror" {
+            // Its server is put right: nothing of the mistake is remembered.
+            let mut west = own.clone();
+            west.uid = "uid-west".into();
+            let news = west.list(&[].into());
+            here.take_all(news);
+            beats(&mut here, &mut west, 5);
+            here.settle();
+            assert_eq!((here.phase(name), here.backends().len()), (Some(Phase::Live), 1));
+        }
     }
 }
 

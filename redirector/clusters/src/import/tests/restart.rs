@@ -51,6 +51,43 @@ fn restarting_in_an_unchanged_cluster_writes_nothing() {
 }
 
 #[test]
+fn own_exports_and_gateways_are_found_as_they_were_too() {
+    let (mut here, mut west) = rich(true);
+    let mut own = Exporter::new("east");
+    own.export(spec("shop/web-0", "2026-10-01T00:00:00Z"), &["10.1.0.1", "10.1.0.2"]);
+    own.export(spec("shop/own", "2026-10-01T00:00:00Z"), &["10.1.0.3"]);
+    let news = own.list(&[].into());
+    here.take_all(news);
+    for export in west.exports.values_mut() {
+        export.spec.gateways = vec![crate::api::Gateway {
+            kind: crate::api::GatewayKind::NodePort,
+            address: Some("10.2.255.1".parse().expect("an address")),
+            hostname: None,
+            zone: Some("a".into()),
+            ports: vec![crate::api::GatewayPort { name: "http".into(), port: 30_080 }],
+        }];
+    }
+    west.write_all();
+    let news = west.deliver();
+    here.take_all(news);
+    here.join("west", |object| object["spec"]["reach"] = json!("NodePort"));
+    beats(&mut here, &mut west, 2);
+    here.settle();
+    let (before, backends) = (here.store.clone(), here.backends());
+    assert_eq!(backends.len(), 3 + 3, "own ones, and a gateway of each Service");
+    here.begin();
+    assert_eq!(here.due(), []);
+    for exporter in [&mut own, &mut west] {
+        let news = exporter.list(&[].into());
+        here.take_all(news);
+        assert_eq!(here.due(), []);
+    }
+    beats(&mut here, &mut west, 6);
+    assert_eq!(here.due(), []);
+    assert_eq!((here.store, here.importer.desired().conflicts.len()), (before, 2));
+}
+
+#[test]
 fn an_importer_that_is_killed_at_every_write_ends_where_one_that_lives_does() {
     let (whole, _) = rich(true);
     let written = |here: &Here| -> Vec<_> {
@@ -80,6 +117,30 @@ fn an_importer_that_is_killed_at_every_write_ends_where_one_that_lives_does() {
         here.settle();
         assert_eq!(here.backends(), whole.backends(), "killed at {kill_at}");
         assert_eq!(written(&here), written(&whole), "killed at {kill_at}");
+    }
+}
+
+#[test]
+fn slices_whose_import_went_while_no_importer_lived_stay_and_get_another_owner() {
+    for cluster_set_ips in [false, true] {
+        let (mut here, _west) = rich(cluster_set_ips);
+        let before = here.backends();
+        let imports: Vec<_> =
+            here.store.keys().filter(|of| of.kind.name() == "ServiceImport").cloned().collect();
+        for import in &imports {
+            here.write(import, None);
+        }
+        here.begin();
+        for (of, body) in here.due() {
+            here.write(&of, body);
+            assert!(here.backends().is_superset(&before), "{of}");
+        }
+        here.settle();
+        assert_eq!(here.backends(), before);
+        for slice in here.slices().into_values() {
+            let owner = &slice["metadata"]["ownerReferences"][0]["uid"];
+            assert!(imports.iter().any(|of| here.store[of]["given"]["uid"] == *owner));
+        }
     }
 }
 
