@@ -38,7 +38,9 @@ impl Controller {
         arguments: &[String],
     ) -> Result<Self> {
         let kubeconfig = kubeconfig.display().to_string();
+        let admin = ["--admin", "127.0.0.1:0"];
         let own = ["--cluster", cluster, "--pod", pod, "--kubeconfig", &kubeconfig];
+        let own = [&own[..], &admin].concat();
         let mut controller = Self {
             binary: programs::redirector()?,
             netns: netns.clone(),

@@ -9,6 +9,11 @@ use tracing::{info, warn};
 
 use crate::api::{Credentials, OUTBOX, TOKEN_LIFE, importer_account, token_request};
 
+/// A token is not renewed sooner than that after it was granted, however short its life is.
+const LEAST: Duration = Duration::from_secs(1);
+/// When a token is renewed of whose life nothing is known.
+const UNKNOWN: Duration = Duration::from_hours(1);
+
 /// Where the token of one cluster is.
 #[derive(Clone, Debug)]
 pub(super) struct Keeper {
@@ -52,10 +57,20 @@ impl Keeper {
         }
     }
 
-    /// How long the token need not be renewed; none is at once.
-    pub(super) fn rests(&self, credentials: &Credentials) -> Duration {
-        let Some(at) = credentials.renew_at() else { return Duration::ZERO };
-        Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default()
+    /// How long the token need not be renewed. One that was just `granted` lasts for half its life, by
+    /// whichever clocks; of one that was found both clocks have to agree on what is left. One of which
+    /// nothing is known is renewed at once, but not again and again.
+    pub(super) fn rests(credentials: &Credentials, was_granted: bool) -> Duration {
+        let between = |from: Timestamp, to: Timestamp| {
+            Duration::try_from(to.duration_since(from)).unwrap_or_default()
+        };
+        let life = credentials.issued.zip(credentials.expires).map(|(from, to)| between(from, to));
+        match (life, credentials.renew_at()) {
+            (Some(life), _) if was_granted => (life / 2).max(LEAST),
+            (None, _) if was_granted => UNKNOWN,
+            (Some(_), Some(at)) => between(Timestamp::now(), at),
+            (_, None) | (None, _) => Duration::ZERO,
+        }
     }
 
     /// Asks that cluster for a new token of its account, by the old one, and keeps it in the Secret.
@@ -96,5 +111,29 @@ impl Keeper {
 
     fn path(&self) -> String {
         format!("/api/v1/namespaces/{}/secrets/{}", self.namespace, self.secret)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_rests_for_half_its_life_whatever_the_clocks_say() {
+        let of = |issued: i64, expires: i64| Credentials {
+            token: "t".to_owned(),
+            issued: Timestamp::from_second(issued).ok(),
+            expires: Timestamp::from_second(expires).ok(),
+        };
+        // Granted by a server whose clock is years behind.
+        assert_eq!(Keeper::rests(&of(1_000, 5_000), true), Duration::from_secs(2_000));
+        assert_eq!(Keeper::rests(&of(1_000, 5_000), false), Duration::ZERO);
+        assert_eq!(Keeper::rests(&of(1_000, 1_000), true), LEAST);
+        let now = Timestamp::now().as_second();
+        let rests = Keeper::rests(&of(now - 100, now + 300), false);
+        assert!((95..=100).contains(&rests.as_secs()), "{rests:?}");
+        let unknown = Credentials { issued: None, ..of(0, 0) };
+        assert_eq!(Keeper::rests(&unknown, false), Duration::ZERO);
+        assert_eq!(Keeper::rests(&unknown, true), UNKNOWN);
     }
 }

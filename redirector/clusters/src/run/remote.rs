@@ -142,7 +142,10 @@ where
                 is_first = false;
                 match self.watch(&client, &credentials, renewed, &relist).await {
                     Ended::Relist => {}
-                    Ended::Token => break,
+                    Ended::Token => {
+                        renewed = None;
+                        break;
+                    }
                     Ended::Renewed => {
                         renewed = Some(Instant::now());
                         break;
@@ -208,9 +211,10 @@ where
             tell(OutboxNews::Heartbeat(last(batch)))
         });
         let kinds = [("exportedservices", services), ("endpointslices", slices), ("leases", beats)];
-        let renew_at = Instant::now() + self.keeper.rests(credentials);
-        // A server that grants tokens whose end is not known is not asked in a loop.
-        let renew_at = renewed.map_or(renew_at, |last| renew_at.max(last + self.timing.retry * 60));
+        let renew_at = match renewed {
+            Some(renewed) => renewed + Keeper::rests(credentials, true),
+            None => Instant::now() + Keeper::rests(credentials, false),
+        };
         self.attend(client, credentials, renew_at, &kinds, relist).await
     }
 

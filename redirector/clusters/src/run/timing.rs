@@ -32,17 +32,19 @@ pub(super) struct Timing {
 }
 
 impl Timing {
-    /// Every time divided by `divisor`, at least 1.
+    /// Every time divided by `divisor`, at least 1; those of the election and of requests by at most 4:
+    /// what a request takes does not shrink with what is waited for.
     pub(super) fn divided_by(divisor: u32) -> Self {
         let by = divisor.max(1);
         let millis = |millis| Duration::from_millis(millis) / by;
+        let of_election = |millis| Duration::from_millis(millis) / by.min(4);
         let election = report::Timing {
-            lease: millis(6_000),
-            lead: millis(4_000),
-            renew: millis(1_500),
-            retry: millis(500),
-            look: millis(1_000),
-            request: millis(1_500),
+            lease: of_election(6_000),
+            lead: of_election(4_000),
+            renew: of_election(1_500),
+            retry: of_election(500),
+            look: of_election(1_000),
+            request: of_election(1_500),
             ..report::Timing::default()
         };
         Self {
