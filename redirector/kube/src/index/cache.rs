@@ -203,8 +203,8 @@ impl Cache {
         })
     }
 
-    /// The Service that the one with this slice stands for.
-    fn original_of(&self, home: &ObjectRef) -> Option<ObjectRef> {
+    /// The Service for which another one stands.
+    pub fn original_of(&self, home: &ObjectRef) -> Option<ObjectRef> {
         self.services.get(home).and_then(original)
     }
 

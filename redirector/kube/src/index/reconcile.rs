@@ -41,7 +41,7 @@ impl Index {
         let Changes { mut affected, addresses, .. } = changes;
         for address in addresses {
             affected.extend(self.claims.claimants_of(address).cloned());
-            affected.extend(self.claims.endpoints_at(&address).cloned());
+            affected.extend(self.with_endpoints_at(&address));
         }
         affected
     }
@@ -65,8 +65,7 @@ impl Index {
         let (new, new_named, new_exports) = now.clone().map(parts).unwrap_or_default();
         for (frontend, claim) in old.iter().filter(|claim| new.binary_search(claim).is_err()) {
             // Before the last claim of an address takes what is known of it along.
-            let endpoints_of = self.claims.endpoints_at(&frontend.address);
-            changes.affected.extend(endpoints_of.cloned());
+            changes.affected.extend(self.with_endpoints_at(&frontend.address));
             self.claims.remove(frontend, claim);
             changes.addresses.insert(frontend.address);
         }
@@ -90,6 +89,12 @@ impl Index {
         }
         let named = old_named.symmetric_difference(&new_named);
         named.chain(old_exports.symmetric_difference(&new_exports)).cloned().collect()
+    }
+
+    /// The Services with an endpoint at an address that is claimed, and those for which they stand.
+    fn with_endpoints_at(&self, address: &IpAddr) -> impl Iterator<Item = ObjectRef> {
+        let there = self.claims.endpoints_at(address);
+        there.flat_map(|object| [object.clone()].into_iter().chain(self.cache.original_of(object)))
     }
 
     /// Finds the endpoints at addresses that are claimed: those of the Services that are affected,

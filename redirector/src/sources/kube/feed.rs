@@ -85,13 +85,13 @@ impl Optional {
     /// Whether there are no objects of it: for a while the server has not known it. Only before any
     /// were heard of: a definition that is removed takes its objects with it, and the watch says so.
     /// True once.
-    fn is_given_up(&mut self, is_missing: bool) -> bool {
+    fn is_given_up(&mut self, is_missing: bool, now: Instant) -> bool {
         if self.is_heard || !is_missing {
             self.missing_since = None;
             return false;
         }
-        let since = *self.missing_since.get_or_insert_with(Instant::now);
-        self.is_heard = since.elapsed() >= MISSING;
+        let since = *self.missing_since.get_or_insert(now);
+        self.is_heard = now.duration_since(since) >= MISSING;
         self.is_heard
     }
 }
@@ -257,8 +257,8 @@ impl Feed {
     /// has one whose RBAC rules are older than this agent any RemoteClusters.
     fn missing(&self, state: &mut FeedState) -> Vec<News> {
         let is_missing = |stats: &Stats| stats.snapshot().state == State::Missing;
-        let mut news = Vec::new();
-        if state.policies.is_given_up(is_missing(&self.policies)) {
+        let (now, mut news) = (Instant::now(), Vec::new());
+        if state.policies.is_given_up(is_missing(&self.policies), now) {
             warn!(
                 "this cluster does not know FailoverPolicies; `redirector crd | kubectl apply -f -` \
                  teaches it"
@@ -266,7 +266,7 @@ impl Feed {
             news.push(News::Policies(Batch { changes: Vec::new(), is_synced: true }));
         }
         let is_forbidden = self.clusters.snapshot().errors.contains_key(&ErrorKind::Forbidden);
-        if state.clusters.is_given_up(is_forbidden || is_missing(&self.clusters)) {
+        if state.clusters.is_given_up(is_forbidden || is_missing(&self.clusters), now) {
             if is_forbidden {
                 warn!(
                     "this agent may not read RemoteClusters, so it uses no other cluster; apply the \
@@ -281,5 +281,25 @@ impl Feed {
             news.push(News::Clusters(Batch { changes: Vec::new(), is_synced: true }));
         }
         news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_given_up_once_and_only_before_any_was_heard_of() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let mut kind = Optional::default();
+        assert!(!kind.is_given_up(true, at(0)));
+        assert!(!kind.is_given_up(true, at(4)), "a server that starts may not know it yet");
+        assert!(!kind.is_given_up(false, at(5)), "it does know it");
+        assert!(!kind.is_given_up(true, at(6)));
+        assert!(kind.is_given_up(true, at(11)));
+        assert!(!kind.is_given_up(true, at(20)), "once");
+        let mut heard = Optional { is_heard: true, ..Optional::default() };
+        assert!(!heard.is_given_up(true, at(0)) && !heard.is_given_up(true, at(60)));
     }
 }
