@@ -8,6 +8,7 @@ use std::{
 use redirector_tests::{
     fleet::{Fleet, Setup},
     size::sized,
+    wait::wait_until,
 };
 
 use super::{
@@ -18,8 +19,16 @@ use super::{
 /// The times of production, and nothing but west.
 fn west_only() -> Fleet {
     let fleet = joined(&Setup { clusters: 2, divisor: 1, ..Setup::default() }, &[]);
+    // What takes away more than half of a cluster is believed only when it is said twice.
+    for (last, name) in [(WEB + 1, "more"), (WEB + 2, "most")] {
+        fleet.member("west").put_service(name, last);
+        fleet.member("west").put_slices(name, &[(1, true), (2, true)]);
+        fleet.member("west").export(name);
+    }
     fleet.member("east").put_slices("web", &[]);
     fleet.wait_for(WEB, &["west"]);
+    let are_there = || fleet.member("east").api.list("serviceimports").len() == 3;
+    wait_until("all are imported", are_there);
     fleet
 }
 
