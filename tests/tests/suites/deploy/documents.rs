@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{
     pair::Pair,
     policies,
-    removal::held,
+    remains::held,
     render::{deploy, documents, kubectl},
 };
 

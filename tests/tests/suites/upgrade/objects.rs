@@ -25,6 +25,8 @@ const CHANGED: &[&str] = &[
     "DaemonSet redirector: spec.template.spec.containers.1",
     // The Lease belongs to the DaemonSet.
     "Role redirector: rules.1.verbs.2",
+    // Events are not read any more.
+    "ClusterRole redirector: rules.4.verbs",
     // Agents read RemoteClusters.
     "ClusterRole redirector: rules.2.resources.1",
 ];

@@ -6,6 +6,7 @@
 //! n1, one replica of each Deployment, each with the token of its account) the demo starts.
 
 mod fleet;
+mod objects;
 mod story;
 
 use std::{net::Ipv4Addr, time::Duration};
@@ -13,7 +14,8 @@ use std::{net::Ipv4Addr, time::Duration};
 use super::cluster::{Cast, Member, Tier};
 
 pub(super) use self::{
-    fleet::{Fleet, is_in},
+    fleet::Fleet,
+    objects::is_in,
     story::{MEANING, STORY},
 };
 
