@@ -37,6 +37,12 @@ pub(super) fn of_remote_cluster() -> Value {
             },
             "services": count("How many Services of it are imported."),
             "endpoints": count("How many endpoints of it are imported."),
+            "uid": {
+                "type": "string",
+                "description": "The metadata.uid of its namespace kube-system, as first heard: another \
+                                one is another cluster.",
+                "maxLength": 64,
+            },
             "observedGeneration": generation(),
             "conditions": conditions(kinds),
         },

@@ -165,7 +165,7 @@ fn a_remote_cluster_is_of_no_namespace_and_shows_whether_it_is_used() {
     assert_eq!(names, expected);
     let schema = &version["schema"]["openAPIV3Schema"]["properties"];
     assert_eq!(schema["spec"]["required"], json!(["cidrs", "encryption"]));
-    for field in ["phase", "services", "endpoints", "observedGeneration", "conditions"] {
+    for field in ["phase", "services", "endpoints", "uid", "observedGeneration", "conditions"] {
         assert!(schema["status"]["properties"].get(field).is_some(), "{field}");
     }
     // Whoever joins decides: the API server fills nothing in.
