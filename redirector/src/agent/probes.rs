@@ -70,7 +70,7 @@ pub(super) struct News {
     is_of_services: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Urgency {
     Nothing,
     /// Backends come and go.
@@ -86,8 +86,12 @@ impl News {
             Input::Change { .. }
             | Input::Put(_)
             | Input::Remove(_)
-            | Input::All(_)
             | Input::Used(_) => (Urgency::Later, true),
+            Input::All(inputs) => {
+                let all = || inputs.iter().map(Self::of);
+                let urgency = all().map(|news| news.urgency).max().unwrap_or(Urgency::Nothing);
+                (urgency, all().any(|news| news.is_of_services))
+            }
             Input::Node(_) | Input::Replace(_) | Input::RemoteClusters(_) => (Urgency::Now, true),
             Input::Restore(_) | Input::Kernel { .. } | Input::Operator(_) | Input::Tick => {
                 (Urgency::Now, false)
