@@ -90,19 +90,24 @@ pub async fn run(
     let standing = candidate.standing();
     let (conflicts, conflicting) = watch::channel(exporting::Conflicts::new());
     let mut tasks = JoinSet::new();
-    tasks.spawn(exporting::run(exporting::Options {
-        client: client.clone(),
-        limits: limits.clone(),
-        timing: timing.clone(),
-        identity: identity.clone(),
-        pod: options.pod.as_str().into(),
-        trusted: options.export_cidrs.clone(),
-        standing: standing.clone(),
-        conflicts: conflicting,
-        board: Arc::clone(&board),
-    }));
+    let restored = watch::Sender::new(0);
+    tasks.spawn(export(
+        exporting::Options {
+            client: client.clone(),
+            limits: limits.clone(),
+            timing: timing.clone(),
+            identity: identity.clone(),
+            pod: options.pod.as_str().into(),
+            trusted: options.export_cidrs.clone(),
+            standing: standing.clone(),
+            conflicts: conflicting,
+            board: Arc::clone(&board),
+        },
+        restored.clone(),
+    ));
     tasks.spawn(lead(
         standing,
+        restored.subscribe(),
         importing::Options {
             client,
             limits,
@@ -135,14 +140,28 @@ async fn give_back(standing: JoinHandle<()>) {
     }
 }
 
-/// Imports while this replica leads, and only then.
-async fn lead(mut standing: watch::Receiver<Standing>, options: importing::Options) {
+/// Exports for ever; whenever the API server was restored from a backup, anew.
+async fn export(options: exporting::Options, restored: watch::Sender<u64>) {
+    loop {
+        exporting::run(options.clone()).await;
+        restored.send_modify(|times| *times += 1);
+    }
+}
+
+/// Imports while this replica leads, and only then; whenever the own API server was restored from a
+/// backup, anew.
+async fn lead(
+    mut standing: watch::Receiver<Standing>,
+    mut restored: watch::Receiver<u64>,
+    options: importing::Options,
+) {
     while standing.wait_for(Standing::leads).await.is_ok() {
         // Dropped with this task, it ends with it.
         let mut importing = JoinSet::new();
         importing.spawn(importing::run(options.clone()));
         tokio::select! {
             () = over(&mut standing) => info!("imports nothing any more"),
+            Ok(()) = restored.changed() => {}
             Some(Err(panic)) = importing.join_next() => {
                 std::panic::resume_unwind(panic.into_panic())
             }

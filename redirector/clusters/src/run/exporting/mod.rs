@@ -47,7 +47,7 @@ const QUEUE: usize = 256;
 pub(super) type Conflicts = BTreeMap<ObjectRef, Conflict>;
 
 /// What it needs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Options {
     pub(super) client: Client,
     pub(super) limits: Limits,
@@ -92,9 +92,12 @@ struct Exporting {
     has_services: bool,
     has_slices: bool,
     is_failing: bool,
+    /// The API server has an older state than was heard: watches would not say so for minutes.
+    is_restored: bool,
 }
 
-/// Exports until the task is dropped.
+/// Exports until the API server was restored from a backup: what was heard then holds no longer, and the
+/// caller begins anew, with another epoch.
 pub(super) async fn run(options: Options) {
     let (heard, mut inbox) = mpsc::channel(QUEUE);
     let mut tasks = JoinSet::new();
@@ -130,6 +133,7 @@ pub(super) async fn run(options: Options) {
         has_services: false,
         has_slices: false,
         is_failing: false,
+        is_restored: false,
         options,
     };
     loop {
@@ -150,6 +154,9 @@ pub(super) async fn run(options: Options) {
         }
         while let Ok(news) = inbox.try_recv() {
             exporting.take(news);
+        }
+        if exporting.is_restored {
+            return;
         }
         exporting.act();
     }

@@ -112,7 +112,12 @@ impl Exporting {
 
     pub(super) fn looked(&mut self, looked: Result<Result<Option<Heartbeat>, Error>, JoinError>) {
         match looked {
-            Ok(Ok(heartbeat)) => self.beats.looked(heartbeat.as_ref(), Instant::now()),
+            Ok(Ok(heartbeat)) => {
+                if self.beats.looked(heartbeat.as_ref(), Instant::now()) {
+                    warn!("the API server was restored from a backup; everything is listed anew");
+                    self.is_restored = true;
+                }
+            }
             // It is tried again with the next beat.
             Ok(Err(_)) => {}
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
