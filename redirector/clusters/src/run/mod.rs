@@ -34,7 +34,7 @@ use tokio::{
 use tracing::{info, warn};
 
 pub use self::board::{Board, ClusterFigures, Figures};
-use self::timing::Timing;
+use self::{timing::Timing, writing::Newest};
 
 /// The Lease of the election, in the Deployment's own namespace.
 pub const LEASE: &str = "redirector-clusters";
@@ -91,6 +91,7 @@ pub async fn run(
     let (conflicts, conflicting) = watch::channel(exporting::Conflicts::new());
     let mut tasks = JoinSet::new();
     let restored = watch::Sender::new(0);
+    let newest = Newest::default();
     tasks.spawn(export(
         exporting::Options {
             client: client.clone(),
@@ -102,6 +103,7 @@ pub async fn run(
             standing: standing.clone(),
             conflicts: conflicting,
             board: Arc::clone(&board),
+            newest: newest.clone(),
         },
         restored.clone(),
     ));
@@ -117,6 +119,7 @@ pub async fn run(
             cluster_set_ips: options.cluster_set_ips,
             conflicts,
             board,
+            newest,
         },
     ));
     let mut standing = tokio::spawn({

@@ -28,7 +28,7 @@ use super::{
     news::{Watches, named},
     places::{OutboxServices, OutboxSlices},
     timing::Timing,
-    writing::Writing,
+    writing::{Newest, Writing},
 };
 use crate::{
     api::{HEARTBEAT, Heartbeat, OUTBOX},
@@ -59,6 +59,7 @@ pub(super) struct Options {
     pub(super) standing: watch::Receiver<Standing>,
     pub(super) conflicts: watch::Receiver<Conflicts>,
     pub(super) board: Arc<Board>,
+    pub(super) newest: Newest,
 }
 
 #[derive(Debug)]
@@ -74,7 +75,8 @@ struct Exporting {
     exporter: Exporter,
     writing: Writing,
     beats: Beats,
-    renewing: JoinSet<(Renewal, Result<String, Error>)>,
+    /// The renewal that is being written, and the newest version that was known before.
+    renewing: JoinSet<(Renewal, u64, Result<String, Error>)>,
     looking: JoinSet<Result<Option<Heartbeat>, Error>>,
     exports: Exports,
     /// A number that another life has not.
@@ -119,7 +121,7 @@ pub(super) async fn run(options: Options) {
     });
     let mut exporting = Exporting {
         exporter: Exporter::new(options.trusted.clone()),
-        writing: Writing::new(client, Ours::All, timing.request, timing.divisor),
+        writing: Writing::new(client, Ours::All, timing.request, timing.divisor, &options.newest),
         beats: Beats::new(timing.beat, timing.stand_in),
         renewing: JoinSet::new(),
         looking: JoinSet::new(),
