@@ -67,8 +67,15 @@ impl Beats {
     }
 
     /// What the API server has, after a write over another version was refused: it holds, however old its
-    /// version (a backup was restored).
-    pub(super) fn looked(&mut self, heartbeat: Option<&Heartbeat>, now: Instant) {
+    /// version. Returns whether it is older than what was known: then a backup was restored, and nothing
+    /// that was heard before need be so.
+    pub(super) fn looked(&mut self, heartbeat: Option<&Heartbeat>, now: Instant) -> bool {
+        let is_restored = match (heartbeat, &self.seen) {
+            (Some(Heartbeat { version, .. }), Seen::Present { version: known, .. }) => {
+                &**version != known && is_old(version, known)
+            }
+            _ => false,
+        };
         let new = match heartbeat {
             None => Seen::Absent,
             Some(Heartbeat { version, manifest, .. }) => {
@@ -78,6 +85,7 @@ impl Beats {
         };
         self.since = now;
         self.seen = new;
+        is_restored
     }
 
     /// Whether it is known if there is a Lease.
@@ -259,5 +267,18 @@ mod tests {
         assert_eq!(beats.other(&manifest("a"), late), None, "not at once again");
         beats.heard(Some(&lease("8", "a")), late);
         assert_eq!(beats.other(&manifest("a"), late + BEAT), None, "the leader was heard");
+    }
+
+    #[test]
+    fn a_lease_that_is_older_than_what_was_known_is_that_of_a_backup() {
+        let now = Instant::now();
+        let mut beats = Beats::new(BEAT, BEAT * 3 / 2);
+        beats.heard(Some(&lease("70", "a")), now);
+        assert!(!beats.looked(Some(&lease("70", "a")), now));
+        assert!(!beats.looked(Some(&lease("71", "a")), now), "another one has renewed it");
+        beats.heard(Some(&lease("9", "a")), now);
+        assert!(beats.looked(Some(&lease("9", "a")), now));
+        let renewal = beats.leader(Some(manifest("a")), now + BEAT).expect("a beat");
+        assert_eq!(renewal.over.as_deref(), Some("9"));
     }
 }

@@ -34,7 +34,7 @@ use tokio::{
 use tracing::{info, warn};
 
 pub use self::board::{Board, ClusterFigures, Figures};
-use self::timing::Timing;
+use self::{timing::Timing, writing::Newest};
 
 /// The Lease of the election, in the Deployment's own namespace.
 pub const LEASE: &str = "redirector-clusters";
@@ -90,19 +90,26 @@ pub async fn run(
     let standing = candidate.standing();
     let (conflicts, conflicting) = watch::channel(exporting::Conflicts::new());
     let mut tasks = JoinSet::new();
-    tasks.spawn(exporting::run(exporting::Options {
-        client: client.clone(),
-        limits: limits.clone(),
-        timing: timing.clone(),
-        identity: identity.clone(),
-        pod: options.pod.as_str().into(),
-        trusted: options.export_cidrs.clone(),
-        standing: standing.clone(),
-        conflicts: conflicting,
-        board: Arc::clone(&board),
-    }));
+    let restored = watch::Sender::new(0);
+    let newest = Newest::default();
+    tasks.spawn(export(
+        exporting::Options {
+            client: client.clone(),
+            limits: limits.clone(),
+            timing: timing.clone(),
+            identity: identity.clone(),
+            pod: options.pod.as_str().into(),
+            trusted: options.export_cidrs.clone(),
+            standing: standing.clone(),
+            conflicts: conflicting,
+            board: Arc::clone(&board),
+            newest: newest.clone(),
+        },
+        restored.clone(),
+    ));
     tasks.spawn(lead(
         standing,
+        restored.subscribe(),
         importing::Options {
             client,
             limits,
@@ -112,6 +119,7 @@ pub async fn run(
             cluster_set_ips: options.cluster_set_ips,
             conflicts,
             board,
+            newest,
         },
     ));
     let mut standing = tokio::spawn({
@@ -135,14 +143,28 @@ async fn give_back(standing: JoinHandle<()>) {
     }
 }
 
-/// Imports while this replica leads, and only then.
-async fn lead(mut standing: watch::Receiver<Standing>, options: importing::Options) {
+/// Exports for ever; whenever the API server was restored from a backup, anew.
+async fn export(options: exporting::Options, restored: watch::Sender<u64>) {
+    loop {
+        exporting::run(options.clone()).await;
+        restored.send_modify(|times| *times += 1);
+    }
+}
+
+/// Imports while this replica leads, and only then; whenever the own API server was restored from a
+/// backup, anew.
+async fn lead(
+    mut standing: watch::Receiver<Standing>,
+    mut restored: watch::Receiver<u64>,
+    options: importing::Options,
+) {
     while standing.wait_for(Standing::leads).await.is_ok() {
         // Dropped with this task, it ends with it.
         let mut importing = JoinSet::new();
         importing.spawn(importing::run(options.clone()));
         tokio::select! {
             () = over(&mut standing) => info!("imports nothing any more"),
+            Ok(()) = restored.changed() => {}
             Some(Err(panic)) = importing.join_next() => {
                 std::panic::resume_unwind(panic.into_panic())
             }

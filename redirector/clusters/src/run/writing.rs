@@ -2,6 +2,10 @@
 
 use std::{
     collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -18,6 +22,38 @@ use crate::write::{Job, KeptObject, Key, Kind, Ours, Outcome, Writer, perform};
 /// Requests under way at once, at most.
 const AT_ONCE: usize = 16;
 
+/// The newest version of the own API server that was heard, of whatever object: its versions only grow, so
+/// a write with an older one was made to a backup that was restored.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Newest(Arc<(AtomicU64, AtomicU64)>);
+
+/// So often a backup may be told by versions in one life: where kinds are kept in stores of their own
+/// (`--etcd-servers-overrides`) their versions cannot be compared, and each write would tell one.
+const MOST_BACKUPS: u64 = 3;
+
+impl Newest {
+    /// Takes note of a version. Versions are numbers in fact (KEP-5504); one that is none says nothing.
+    pub(super) fn note(&self, version: &str) {
+        self.0.0.fetch_max(version.parse().unwrap_or_default(), Relaxed);
+    }
+
+    /// The newest one.
+    pub(super) fn get(&self) -> u64 {
+        self.0.0.load(Relaxed)
+    }
+
+    /// Whether a write of that version was made to a backup, where this was the newest one before it.
+    pub(super) fn tells_a_backup(&self, version: &str, before: u64) -> bool {
+        let is_older = version.parse().is_ok_and(|version: u64| version <= before);
+        is_older && self.0.1.fetch_add(1, Relaxed) < MOST_BACKUPS
+    }
+
+    /// Nothing that was heard holds any longer.
+    pub(super) fn forget(&self) {
+        self.0.0.store(0, Relaxed);
+    }
+}
+
 /// What an API server is brought to, and the requests for that.
 #[derive(Debug)]
 pub(super) struct Writing {
@@ -25,6 +61,7 @@ pub(super) struct Writing {
     pub(super) writer: Writer,
     client: Client,
     ours: Ours,
+    newest: Newest,
     origin: Instant,
     requests: JoinSet<(Job, Outcome, Option<Error>)>,
     /// Which kinds of failure of which kinds of object have been told.
@@ -35,11 +72,18 @@ pub(super) struct Writing {
 
 impl Writing {
     /// Writes by that client, whose requests take at most `deadline`.
-    pub(super) fn new(client: &Client, ours: Ours, deadline: Duration, divisor: u32) -> Self {
+    pub(super) fn new(
+        client: &Client,
+        ours: Ours,
+        deadline: Duration,
+        divisor: u32,
+        newest: &Newest,
+    ) -> Self {
         Self {
             writer: Writer::new(divisor),
             client: client.with_deadline(deadline),
             ours,
+            newest: newest.clone(),
             origin: Instant::now(),
             requests: JoinSet::new(),
             told: BTreeMap::new(),
@@ -53,6 +97,7 @@ impl Writing {
             match change {
                 Change::Put(object) => {
                     if let Some((key, actual)) = object.found() {
+                        self.newest.note(&actual.version);
                         self.writer.found(key, actual);
                     }
                 }
@@ -97,6 +142,9 @@ impl Writing {
         match answered {
             Ok((job, outcome, error)) => {
                 self.tell(&job, error.as_ref());
+                if let Outcome::Written(actual) = &outcome {
+                    self.newest.note(&actual.version);
+                }
                 self.writer.done(&job.key, outcome, self.now());
             }
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
@@ -120,5 +168,27 @@ impl Writing {
 
     fn now(&self) -> Moment {
         Moment(self.origin.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_that_is_older_than_what_was_heard_tells_a_backup_but_not_for_ever() {
+        let newest = Newest::default();
+        assert!(!newest.tells_a_backup("1", newest.get()));
+        newest.note("70");
+        newest.note("69");
+        newest.note("opaque");
+        assert!(!newest.tells_a_backup("71", newest.get()));
+        assert!(!newest.tells_a_backup("opaque", newest.get()));
+        for _ in 0..MOST_BACKUPS {
+            assert!(newest.tells_a_backup("9", newest.get()));
+        }
+        assert!(!newest.tells_a_backup("9", newest.get()), "kinds in stores of their own");
+        newest.forget();
+        assert_eq!(newest.get(), 0);
     }
 }

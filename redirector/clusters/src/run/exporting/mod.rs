@@ -28,7 +28,7 @@ use super::{
     news::{Watches, named},
     places::{OutboxServices, OutboxSlices},
     timing::Timing,
-    writing::Writing,
+    writing::{Newest, Writing},
 };
 use crate::{
     api::{HEARTBEAT, Heartbeat, OUTBOX},
@@ -47,7 +47,7 @@ const QUEUE: usize = 256;
 pub(super) type Conflicts = BTreeMap<ObjectRef, Conflict>;
 
 /// What it needs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Options {
     pub(super) client: Client,
     pub(super) limits: Limits,
@@ -59,6 +59,7 @@ pub(super) struct Options {
     pub(super) standing: watch::Receiver<Standing>,
     pub(super) conflicts: watch::Receiver<Conflicts>,
     pub(super) board: Arc<Board>,
+    pub(super) newest: Newest,
 }
 
 #[derive(Debug)]
@@ -74,7 +75,8 @@ struct Exporting {
     exporter: Exporter,
     writing: Writing,
     beats: Beats,
-    renewing: JoinSet<(Renewal, Result<String, Error>)>,
+    /// The renewal that is being written, and the newest version that was known before.
+    renewing: JoinSet<(Renewal, u64, Result<String, Error>)>,
     looking: JoinSet<Result<Option<Heartbeat>, Error>>,
     exports: Exports,
     /// A number that another life has not.
@@ -92,9 +94,12 @@ struct Exporting {
     has_services: bool,
     has_slices: bool,
     is_failing: bool,
+    /// The API server has an older state than was heard: watches would not say so for minutes.
+    is_restored: bool,
 }
 
-/// Exports until the task is dropped.
+/// Exports until the API server was restored from a backup: what was heard then holds no longer, and the
+/// caller begins anew, with another epoch.
 pub(super) async fn run(options: Options) {
     let (heard, mut inbox) = mpsc::channel(QUEUE);
     let mut tasks = JoinSet::new();
@@ -116,7 +121,7 @@ pub(super) async fn run(options: Options) {
     });
     let mut exporting = Exporting {
         exporter: Exporter::new(options.trusted.clone()),
-        writing: Writing::new(client, Ours::All, timing.request, timing.divisor),
+        writing: Writing::new(client, Ours::All, timing.request, timing.divisor, &options.newest),
         beats: Beats::new(timing.beat, timing.stand_in),
         renewing: JoinSet::new(),
         looking: JoinSet::new(),
@@ -130,6 +135,7 @@ pub(super) async fn run(options: Options) {
         has_services: false,
         has_slices: false,
         is_failing: false,
+        is_restored: false,
         options,
     };
     loop {
@@ -150,6 +156,9 @@ pub(super) async fn run(options: Options) {
         }
         while let Ok(news) = inbox.try_recv() {
             exporting.take(news);
+        }
+        if exporting.is_restored {
+            return;
         }
         exporting.act();
     }

@@ -55,9 +55,10 @@ impl Exporting {
         let Some(renewal) = renewal else { return };
         let client = self.options.client.with_deadline(self.options.timing.request);
         let pod = Arc::clone(&self.options.pod);
+        let newest = self.options.newest.get();
         self.renewing.spawn(async move {
             let answer = heartbeat::renew(&client, &renewal, &pod).await;
-            (renewal, answer)
+            (renewal, newest, answer)
         });
     }
 
@@ -82,15 +83,22 @@ impl Exporting {
         Manifest { digest, services, ..self.exporter.manifest(cluster, self.epoch) }
     }
 
-    pub(super) fn renewed(&mut self, renewed: Result<(Renewal, Result<String, Error>), JoinError>) {
-        let (renewal, answer) = match renewed {
+    pub(super) fn renewed(
+        &mut self,
+        renewed: Result<(Renewal, u64, Result<String, Error>), JoinError>,
+    ) {
+        let (renewal, newest, answer) = match renewed {
             Ok(renewed) => renewed,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         self.beats.renewed(&renewal, &answer, Instant::now());
         self.is_new |= answer.is_err();
         match &answer {
-            Ok(_) => {
+            Ok(version) => {
+                if self.options.newest.tells_a_backup(version, newest) {
+                    self.restore();
+                }
+                self.options.newest.note(version);
                 self.said_at = Some(Instant::now());
                 if std::mem::take(&mut self.is_failing) {
                     info!("the heartbeat can be written again");
@@ -110,9 +118,19 @@ impl Exporting {
         }
     }
 
+    fn restore(&mut self) {
+        warn!("the API server was restored from a backup; everything is listed anew");
+        self.options.newest.forget();
+        self.is_restored = true;
+    }
+
     pub(super) fn looked(&mut self, looked: Result<Result<Option<Heartbeat>, Error>, JoinError>) {
         match looked {
-            Ok(Ok(heartbeat)) => self.beats.looked(heartbeat.as_ref(), Instant::now()),
+            Ok(Ok(heartbeat)) => {
+                if self.beats.looked(heartbeat.as_ref(), Instant::now()) {
+                    self.restore();
+                }
+            }
             // It is tried again with the next beat.
             Ok(Err(_)) => {}
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),

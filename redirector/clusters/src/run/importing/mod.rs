@@ -29,7 +29,7 @@ use super::{
     places::{DerivedServices, ImportedSlices, Imports},
     remote::{Contact, Remote},
     timing::Timing,
-    writing::Writing,
+    writing::{Newest, Writing},
 };
 use crate::{
     import::{
@@ -53,6 +53,7 @@ pub(super) struct Options {
     pub(super) cluster_set_ips: bool,
     pub(super) conflicts: watch::Sender<Conflicts>,
     pub(super) board: Arc<Board>,
+    pub(super) newest: Newest,
 }
 
 #[derive(Debug)]
@@ -98,7 +99,13 @@ pub(super) async fn run(options: Options) {
     };
     let mut importing = Importing {
         importer: Importer::new(settings),
-        writing: Writing::new(client, Ours::Imported, timing.request, timing.divisor),
+        writing: Writing::new(
+            client,
+            Ours::Imported,
+            timing.request,
+            timing.divisor,
+            &options.newest,
+        ),
         statuses: Statuses::new(client, timing),
         remotes: BTreeMap::new(),
         heard,

@@ -85,7 +85,8 @@ impl Server {
     /// Carries everything out until nothing is left to do; how many requests that took.
     pub(super) fn settle(&mut self, writer: &mut Writer) -> usize {
         let mut now = Moment(Duration::from_secs(1_000));
-        for requests in 0..1_000 {
+        let mut requests = 0;
+        for _ in 0..1_000 {
             while !self.events.is_empty() {
                 self.say_one(writer);
             }
@@ -99,6 +100,7 @@ impl Server {
             };
             let outcome = self.apply(&job);
             writer.done(&job.key, outcome, now);
+            requests += 1;
         }
         panic!("it does not come to an end");
     }
