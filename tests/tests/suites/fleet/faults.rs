@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    panic::{self, AssertUnwindSafe},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -78,17 +79,21 @@ fn under_every_fault_of_an_api_server_no_backend_is_missing() {
 
 #[test]
 fn an_older_backup_on_either_side_takes_no_backend_away() {
-    let fleet = three_replicas();
+    let mut fleet = three_replicas();
     for name in ["west", "east"] {
-        let api = &fleet.member(name).api;
-        let saved = api.save();
+        let saved = fleet.member(name).api.save();
         set(&fleet, true);
         converge(&fleet);
-        unharmed(&fleet, &format!("{name} restored"), || {
+        watched(&fleet, || {
+            let api = &fleet.member(name).api;
             api.stop();
             api.restore(&saved);
             api.restart().expect("its port");
+            thread::sleep(Duration::from_secs(sized(10, 2)));
         });
+        // As one must do with all that watches after a restore.
+        fleet.member_mut(name).controllers[0].restart().expect("it starts");
+        unharmed(&fleet, &format!("{name} restored"), || ());
         set(&fleet, false);
         converge(&fleet);
     }
@@ -186,11 +191,12 @@ fn watched<T>(fleet: &Fleet, job: impl FnOnce() -> T) -> T {
             }
             missing
         });
-        let done = job();
+        // Also when it panics: the scope waits for its thread.
+        let done = panic::catch_unwind(AssertUnwindSafe(job));
         is_over.store(true, Ordering::Relaxed);
         let missing = watching.join().expect("a watching thread");
         assert!(missing.is_empty(), "missing for an instant: {missing:?}\n{}", fleet.context());
-        done
+        done.unwrap_or_else(|reason| panic::resume_unwind(reason))
     })
 }
 
