@@ -3,6 +3,7 @@
 use std::{fmt, io, path::PathBuf};
 
 use redirector_kube::client::{self, SetupError};
+use redirector_policy::Overlap;
 
 /// Why a command failed. What it had written until then stays; the same command again goes on.
 #[derive(Debug, thiserror::Error)]
@@ -145,6 +146,20 @@ pub enum Refusal {
         /// What is there.
         found: String,
     },
+    /// A context of another cluster than the one that is left.
+    #[error(
+        "{side} is not {name}: its uid is {found}, and {name} is pinned to {pinned}; pass its own context"
+    )]
+    OtherCluster {
+        /// Which context.
+        side: String,
+        /// The cluster that is meant.
+        name: String,
+        /// What is pinned.
+        pinned: String,
+        /// What is there.
+        found: String,
+    },
     /// A kind that the API server does not serve.
     #[error("{side}: it does not serve {kind}; {fix}")]
     NoKind {
@@ -169,7 +184,7 @@ pub enum Refusal {
         /// Its name.
         name: String,
         /// What overlaps what.
-        overlap: String,
+        overlap: Overlap,
     },
     /// No ranges were given.
     #[error(

@@ -92,18 +92,22 @@ pub async fn carry_out(join: &Join<'_>, plan: &Plan, tell: Tell<'_>) -> Result<V
     let path = format!("/api/v1/namespaces/{NAMESPACE}/secrets/{}", plan.secret);
     let kept = here.get(&path).await?.and_then(|secret| Credentials::read(&secret).ok());
     let kept = kept.filter(|kept| kept.renew_at().is_some_and(|at| Timestamp::now() < at));
-    let (credentials, warning) = match kept {
-        Some(kept) if answers(plan, &kept, Duration::ZERO).await.is_ok() => (None, None),
+    let untried = |why: &Error| may_be_unreachable && is_unreachable(why);
+    let told = |why: &Error| Some(format!("not tried from this host: {why}"));
+    let tried = match &kept {
+        Some(kept) => Some(answers(plan, kept, Duration::ZERO).await),
+        None => None,
+    };
+    let (credentials, warning) = match tried {
+        Some(Ok(())) => (None, None),
+        Some(Err(why)) if untried(&why) => (None, told(&why)),
         _ => {
             let new = request_token(asks, &plan.importer, TOKEN_LIFE).await?;
-            let warning = match answers(plan, &new, RIGHTS_SPREAD).await {
-                Ok(()) => None,
-                Err(why) if may_be_unreachable && is_unreachable(&why) => {
-                    Some(format!("not tried from this host: {why}"))
-                }
+            match answers(plan, &new, RIGHTS_SPREAD).await {
+                Ok(()) => (Some(new), None),
+                Err(why) if untried(&why) => (Some(new), told(&why)),
                 Err(why) => return Err(why),
-            };
-            (Some(new), warning)
+            }
         }
     };
     here.ensure(&objects::credentials_namespace()).await?;

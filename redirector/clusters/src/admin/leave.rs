@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
-    Error, Side,
+    Error, Identity, Side,
     error::Refusal,
     join::{Outcome, Step, Tell},
     kinds, objects,
@@ -85,6 +85,29 @@ pub async fn leave(here: &Side, leave: &Leave, tell: Tell<'_>) -> Result<(), Err
         return Err(Refusal::NotJoined { name: name.clone(), known }.into());
     }
     Ok(())
+}
+
+/// That `there` is the cluster `name`: by the pinned uid, or once nothing pins one any more, by its id.
+///
+/// # Errors
+///
+/// [`Refusal::OtherCluster`], [`Refusal::OtherName`]: it is another one; [`Error::Request`].
+pub async fn must_be(here: &Side, there: &Side, name: &str) -> Result<(), Error> {
+    let known = here.get(&format!("{}/{name}", RemoteCluster::PATH)).await?;
+    let pinned = known.as_ref().and_then(|known| known["spec"]["uid"].as_str());
+    let identity = Identity::read(there).await?;
+    let (name, found) = (name.to_owned(), identity.uid.clone());
+    match (pinned, identity.id(there.name(), None)) {
+        (Some(pinned), _) if pinned == found => Ok(()),
+        (Some(pinned), _) => {
+            let (side, pinned) = (there.name().to_owned(), pinned.to_owned());
+            Err(Refusal::OtherCluster { side, name, pinned, found }.into())
+        }
+        (None, Ok(own)) if own != name => {
+            Err(Refusal::OtherName { side: there.name().to_owned(), given: name, own }.into())
+        }
+        (None, _) => Ok(()),
+    }
 }
 
 /// Takes the account of `importer` out of the cluster that it read.

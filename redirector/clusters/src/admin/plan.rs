@@ -173,7 +173,7 @@ pub fn plan(here: &Importing, there: &Exporting, wish: &Wish) -> Result<Plan, Re
                 ranges.add(&other.name, valid);
             }
         }
-        if let Some(overlap) = ranges.overlap(valid.cidrs()) {
+        if let Some(overlap) = ranges.overlap(&name, valid.cidrs()) {
             return Err(Refusal::Overlap { name, overlap });
         }
     }

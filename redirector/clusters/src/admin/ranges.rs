@@ -3,10 +3,10 @@
 //! Addresses of pods tell clusters apart only if no two share any: with reach `Pod` a range that overlaps
 //! refuses the cluster as a whole.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
-use redirector_policy::{Reach, ValidRemoteCluster};
+use redirector_policy::{Claim, Overlap, RangeOwner, Reach, Taken, ValidRemoteCluster, overlaps};
 use serde_json::Value;
 
 use super::{Error, Side};
@@ -14,7 +14,8 @@ use super::{Error, Side};
 /// What a cluster uses, and what for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ranges {
-    used: Vec<(IpNet, String)>,
+    taken: Taken,
+    others: Vec<(Arc<str>, Vec<IpNet>)>,
     pods: Vec<IpNet>,
 }
 
@@ -37,34 +38,35 @@ impl Ranges {
     pub fn of(nodes: &[Value], services: &[Value], service_ranges: &[Value]) -> Self {
         let mut ranges = Self::default();
         for node in nodes {
-            let name = name(node);
+            let name: Arc<str> = name(node).into();
             for range in texts(&node["spec"]["podCIDRs"]).filter_map(|text| text.parse().ok()) {
                 ranges.pods.push(range);
-                ranges.used.push((range, format!("pods of node {name}")));
+                ranges.taken.ranges.push((range, RangeOwner::Pods(name.clone())));
             }
             for address in node["status"]["addresses"].as_array().into_iter().flatten() {
                 let text = address["address"].as_str().unwrap_or_default();
-                ranges.address(text, || format!("node {name}"));
+                ranges.address(text, RangeOwner::Node(name.clone()));
             }
         }
         for of in service_ranges {
+            let owner = RangeOwner::ServiceRange(name(of).into());
             let all = texts(&of["spec"]["cidrs"]).filter_map(|text| text.parse().ok());
-            ranges.used.extend(all.map(|range| (range, format!("ServiceCIDR {}", name(of)))));
+            ranges.taken.ranges.extend(all.map(|range| (range, owner.clone())));
         }
         for service in services {
             let namespace = service["metadata"]["namespace"].as_str().unwrap_or_default();
+            let owner = RangeOwner::Service(format!("{namespace}/{}", name(service)).into());
             for text in texts(&service["spec"]["clusterIPs"]) {
-                ranges.address(text, || format!("Service {namespace}/{}", name(service)));
+                ranges.address(text, owner.clone());
             }
         }
         ranges
     }
 
     /// Adds ranges with reach `Pod` of another RemoteCluster.
-    pub fn add(&mut self, name: &str, cluster: &ValidRemoteCluster) {
+    pub fn add(&mut self, name: &Arc<str>, cluster: &ValidRemoteCluster) {
         if cluster.spec().reach == Reach::Pod {
-            let all = cluster.cidrs().iter();
-            self.used.extend(all.map(|range| (*range, format!("RemoteCluster {name}"))));
+            self.others.push((name.clone(), cluster.cidrs().to_vec()));
         }
     }
 
@@ -74,23 +76,21 @@ impl Ranges {
         IpNet::aggregate(&self.pods)
     }
 
-    /// The first of `cidrs` that overlaps what is used, and how to get out of it.
+    /// Which of `cidrs` of the cluster `name` overlaps what is used; all others were there before it.
     #[must_use]
-    pub fn overlap(&self, cidrs: &[IpNet]) -> Option<String> {
-        let share = |one: &IpNet, other: &IpNet| one.contains(other) || other.contains(one);
-        cidrs.iter().find_map(|cidr| {
-            let (with, owner) = self.used.iter().find(|(range, _)| share(cidr, range))?;
-            Some(format!(
-                "cidr {cidr} overlaps {with} of {owner}; give the clusters ranges of their own, or use \
-                 --reach LoadBalancer or NodePort"
-            ))
-        })
+    pub fn overlap(&self, name: &str, cidrs: &[IpNet]) -> Option<Overlap> {
+        let name: Arc<str> = name.into();
+        let claim = |(name, cidrs)| Claim { name, created: 0, cidrs };
+        let others = self.others.iter().map(|(name, cidrs)| claim((name, cidrs)));
+        let last = Claim { name: &name, created: i64::MAX, cidrs };
+        let claims: Vec<_> = others.chain([last]).collect();
+        overlaps(&claims, &self.taken).remove(&name)
     }
 
-    fn address(&mut self, text: &str, owner: impl Fn() -> String) {
+    fn address(&mut self, text: &str, owner: RangeOwner) {
         // Hostnames, and `None` of headless Services, are no addresses.
         if let Ok(address) = text.parse::<IpAddr>() {
-            self.used.push((address.into(), owner()));
+            self.taken.addresses.insert(address, owner);
         }
     }
 }
@@ -131,9 +131,9 @@ mod tests {
             ("10.97.8.0/24", "10.97.0.0/16 of ServiceCIDR kubernetes"),
         ] {
             let range = cidr.parse().expect("a range");
-            let why = ranges.overlap(&[range]).unwrap_or_default();
+            let why = ranges.overlap("west", &[range]).expect("it overlaps").to_string();
             assert!(why.contains(owner), "{cidr}: {why}");
         }
-        assert_eq!(ranges.overlap(&["10.2.0.0/16".parse().expect("a range")]), None);
+        assert_eq!(ranges.overlap("west", &["10.2.0.0/16".parse().expect("a range")]), None);
     }
 }

@@ -41,6 +41,9 @@ pub enum RangeOwner {
     /// A Service of this cluster, as `namespace/name`.
     #[error("Service {0} of this cluster")]
     Service(Arc<str>),
+    /// A range of Services of this cluster, by its ServiceCIDR.
+    #[error("ServiceCIDR {0} of this cluster")]
+    ServiceRange(Arc<str>),
     /// Another RemoteCluster.
     #[error("RemoteCluster {0}")]
     Cluster(Arc<str>),

@@ -14,6 +14,7 @@ fn between_two_clusters_that_are_well_all_fifteen_questions_are_answered_well() 
     assert_eq!((findings.len(), code), (15, 0));
     let text = well.run(&["check", "--context", "east"]).good().stdout;
     assert!(text.ends_with("15 ok, 0 failed, 0 warnings, 0 unknown\n"), "{text}");
+    assert!(text.contains("1400 bytes arrive whole at 4 hosts"), "of both families: {text}");
     println!("{text}");
 }
 
@@ -100,7 +101,7 @@ fn fewer_rights(well: &mut Well) {
 
 fn incomplete(well: &mut Well) {
     let west = well.world.api("west");
-    west.delete("endpointslices", "redirector-exports", "web-1").expect("it was there");
+    west.delete("endpointslices", "redirector-exports", "web-ipv6").expect("it was there");
 }
 
 fn overlap(well: &mut Well) {

@@ -119,7 +119,7 @@ fn a_dead_cluster_is_left_and_what_is_to_do_there_is_said() {
     let ended = world.run(&arguments).good();
     assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
     for part in [
-        "warning: context west: cannot delete",
+        "warning: context west: cannot read",
         "run in west:",
         "kubectl delete rolebinding -n redirector-exports importer-east --ignore-not-found",
         "kubectl delete role -n redirector-exports importer-east-token --ignore-not-found",
@@ -133,6 +133,37 @@ fn a_dead_cluster_is_left_and_what_is_to_do_there_is_said() {
     world.api("west").restart().expect("it comes back");
     world.run(&arguments).good();
     assert_eq!(left(&world, &before), Vec::<String>::new());
+}
+
+#[test]
+fn both_leave_each_other_with_one_command() {
+    let world = World::new();
+    let before = world.names();
+    world.join_west(&["--both", "--own-cidr", "10.1.0.0/16"]).good();
+    let arguments = ["--remote-context", "west", "--drain", "0s", "--both"];
+    world.run(&[&LEAVE[..], &arguments].concat()).good();
+    assert_eq!(left(&world, &before), Vec::<String>::new());
+}
+
+#[test]
+fn one_that_was_invited_is_shut_out_by_its_account() {
+    let world = World::new();
+    let before = world.names();
+    world.run(&["invite", "east", "--context", "west"]).good();
+    world.run(&["leave", "east", "--context", "west"]).failed(&["there is no RemoteCluster east"]);
+    world.run(&["leave", "east", "--context", "west", "--revoke"]).good();
+    assert_eq!(left(&world, &before), Vec::<String>::new());
+}
+
+#[test]
+fn a_context_of_another_cluster_is_refused_before_anything_goes() {
+    let world = World::new();
+    world.join_west(&[]).good();
+    let before = world.versions();
+    world
+        .run(&[&LEAVE[..], &["--remote-context", "north"]].concat())
+        .failed(&["context north is not west", "pass its own context"]);
+    assert_eq!(world.versions(), before);
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn two_clusters_do_not_share_a_range() {
         world.run(&[&join[..], &["--remote-context", "north"], further].concat())
     };
     north(&["--cidr", "10.2.128.0/17"])
-        .failed(&["overlaps 10.2.0.0/16 of RemoteCluster west", "--reach LoadBalancer"]);
+        .failed(&["overlaps 10.2.0.0/16 of RemoteCluster west", "reach LoadBalancer"]);
     north(&["--cidr", "10.2.128.0/17", "--reach", "LoadBalancer"]).good();
     let north = world.api("east").get("remoteclusters", "", "north").expect("a RemoteCluster");
     assert_eq!(north["spec"]["reach"], "LoadBalancer");
@@ -106,6 +106,9 @@ fn a_token_that_the_importer_could_not_use_is_no_join() {
     assert!(ended.stdout.contains("warning: not tried from this host"), "{}", ended.stdout);
     let west = world.api("east").get("remoteclusters", "", "west").expect("a RemoteCluster");
     assert_eq!(west["spec"]["server"], server);
+    let before = world.versions();
+    world.join_west(&["--server", &server]).good();
+    assert_eq!(world.versions(), before, "what cannot be tried is no reason for another token");
 }
 
 #[test]

@@ -10,4 +10,5 @@ mod joins;
 mod leaves;
 mod lists;
 mod mistakes;
+mod two_commands;
 mod well;

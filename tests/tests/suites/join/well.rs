@@ -21,8 +21,9 @@ use super::fixture::{Ended, World};
 
 /// How often the exporter of west shows that it lives; a fifth of the real time.
 const BEAT: Duration = Duration::from_millis(200);
-/// The endpoints of `shop/web` in west.
-const ENDPOINTS: [&str; 2] = ["10.2.0.7", "10.2.0.8"];
+/// The endpoints of `shop/web` in west, by the type of their slice.
+const ENDPOINTS: [(&str, [&str; 2]); 2] =
+    [("IPv4", ["10.2.0.7", "10.2.0.8"]), ("IPv6", ["fd00:2::7", "fd00:2::8"])];
 
 /// East has joined west.
 pub struct Well {
@@ -37,14 +38,17 @@ pub struct Well {
 impl Well {
     pub fn new() -> Self {
         let netns = Netns::new().expect("a network namespace");
-        for address in ENDPOINTS {
-            netns.ip(&format!("addr add {address}/32 dev lo")).expect("an address");
+        let addresses = || ENDPOINTS.iter().flat_map(|(_, addresses)| addresses);
+        for address in addresses() {
+            // A socket cannot bind to an address that may yet be another host's.
+            let nodad = if address.contains(':') { "nodad" } else { "" };
+            netns.ip(&format!("addr add {address} dev lo {nodad}")).expect("an address");
         }
-        let listen = |address| TcpListener::bind((address, 8080)).expect("a listener");
-        let listeners = netns.run(|| ENDPOINTS.map(listen)).into();
+        let listen = |address: &&str| TcpListener::bind((*address, 8080)).expect("a listener");
+        let listeners = netns.run(|| addresses().map(listen).collect());
         let world = World::with(&Options { netns: Some(netns.clone()), ..Options::default() });
         export(&world);
-        world.join_west(&[]).good();
+        world.join_west(&["--cidr", "fd00:2::/48"]).good();
         let east = world.api("east");
         for namespace in ["shop", "redirector-system"] {
             let object =
@@ -102,19 +106,20 @@ pub fn policy(clusters: &[&str]) -> Value {
 /// What west's exporter would have written of `shop/web`.
 fn export(world: &World) {
     let west = world.api("west");
-    let endpoints: Vec<_> = ENDPOINTS
-        .iter()
-        .map(|address| json!({"addresses": [address], "conditions": {"ready": true}}))
-        .collect();
-    let slice = json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-        "metadata": {"name": "web-1", "namespace": "redirector-exports",
-                     "labels": {"redirector.dev/exported-service": "shop.web"}},
-        "addressType": "IPv4", "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
-        "endpoints": endpoints,
+    let slices = ENDPOINTS.map(|(family, addresses)| {
+        let endpoints =
+            addresses.map(|address| json!({"addresses": [address], "conditions": {"ready": true}}));
+        let slice = json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": {"name": format!("web-{}", family.to_lowercase()),
+                         "namespace": "redirector-exports",
+                         "labels": {"redirector.dev/exported-service": "shop.web"}},
+            "addressType": family, "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+            "endpoints": endpoints,
+        });
+        let slice = west.put(slice).expect("a slice");
+        OutboxSlice::decode(slice.to_string().as_bytes()).expect("a slice")
     });
-    let slice = west.put(slice).expect("a slice");
-    let slice = OutboxSlice::decode(slice.to_string().as_bytes()).expect("a slice");
     let spec = ExportedServiceSpec {
         namespace: "shop".into(),
         name: "web".into(),
@@ -130,13 +135,13 @@ fn export(world: &World) {
         affinity_seconds: None,
         internal_traffic_policy: None,
         traffic_distribution: None,
-        ip_families: vec!["IPv4".into()],
+        ip_families: vec!["IPv4".into(), "IPv6".into()],
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
         weight: 100,
-        ready: 2,
+        ready: 4,
         gateways: Vec::new(),
-        digest: slices_digest(&[slice]),
+        digest: slices_digest(&slices),
     };
     let system = west.get("namespaces", "", "kube-system").expect("a namespace");
     let manifest = Manifest {
@@ -144,7 +149,7 @@ fn export(world: &World) {
         uid: system["metadata"]["uid"].as_str().expect("a uid").into(),
         epoch: 1,
         services: 1,
-        endpoints: ENDPOINTS.len(),
+        endpoints: 4,
         digest: outbox_digest(&[export_fingerprint("shop.web", &spec)]),
         version: "0.1.0".into(),
         ..Manifest::default()

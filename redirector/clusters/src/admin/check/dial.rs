@@ -19,7 +19,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Check, Finding, Outbox, There, some};
+use super::{Check, Finding, Outbox, There, count, some};
 use crate::api::GatewayKind;
 
 /// So many endpoints are asked.
@@ -210,7 +210,9 @@ pub(super) fn dials(of: &There) -> Option<Finding> {
         (0, _) => {
             Check::Dial.failed(format!("no endpoint accepts a connection: {}", some(&bad)), fix)
         }
-        (good, 0) => Check::Dial.ok(format!("{good} endpoints accept connections")),
+        (good, 0) => {
+            Check::Dial.ok(format!("{} asked, all accept connections", count(good, "endpoint")))
+        }
         (good, all) => Check::Dial.warning(
             format!("{all} of {} endpoints accept no connection: {}", good + all, some(&bad)),
             fix,
@@ -238,7 +240,7 @@ pub(super) fn mtu(of: &There) -> Option<Finding> {
             format!("no host answered a packet of {PACKET} bytes"),
             Some("a firewall may drop it or its ICMP answer; let ICMP pass, or TCP cannot learn the MTU"),
         ),
-        (None, arrived) => Check::Mtu.ok(format!("{PACKET} bytes arrive unfragmented at {arrived} hosts")),
+        (None, arrived) => Check::Mtu.ok(format!("{PACKET} bytes arrive whole at {}", count(arrived, "host"))),
     };
     Some(finding.of(of))
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use redirector_kube::api::labels::SOURCE_CLUSTER;
 use serde_json::Value;
 
-use super::{Check, Finding, Here, some, text};
+use super::{Check, Finding, Here, count, some, text};
 use crate::admin::list::condition;
 
 /// Group and version, the resources that are used of it, and how they are installed.
@@ -90,11 +90,15 @@ pub(super) fn conflicts(here: &Here) -> Finding {
     });
     let in_conflict: Vec<_> = in_conflict.collect();
     let Some((first, message)) = in_conflict.first() else {
-        return Check::Conflicts.ok(format!("{} ServiceExports agree", here.exports.len()));
+        return Check::Conflicts
+            .ok(format!("none among {}", count(here.exports.len(), "ServiceExport")));
     };
-    let names: Vec<_> = in_conflict.iter().map(|(name, _)| name.clone()).collect();
+    let more = match in_conflict.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
     Check::Conflicts.warning(
-        format!("ServiceExports differ between clusters: {}; {first}: {message}", some(&names)),
+        format!("ServiceExport {first}{more} differs between clusters: {message}"),
         "make the Services alike in all clusters: the oldest export holds",
     )
 }
@@ -146,7 +150,7 @@ pub(super) fn policies(here: &Here) -> Finding {
     }
     if unknown.is_empty() {
         return Check::Policies
-            .ok(format!("{} policies name clusters there are", here.policies.len()));
+            .ok(format!("of {} none names a cluster that is not there", here.policies.len()));
     }
     let known: Vec<_> = known.into_iter().collect();
     Check::Policies.failed(

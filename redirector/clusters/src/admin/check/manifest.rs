@@ -3,7 +3,7 @@
 use redirector_kube::api::Object as _;
 use serde_json::Value;
 
-use super::{Check, Finding, There};
+use super::{Check, Finding, There, count};
 use crate::api::{
     ExportedServiceSpec, Manifest, OutboxSlice, export_fingerprint, export_label, outbox_digest,
     slices_digest,
@@ -109,8 +109,11 @@ pub(super) fn manifest(of: &There) -> Option<Finding> {
         )
     } else if digest == manifest.digest {
         let Manifest { services, endpoints, version, .. } = manifest;
-        Check::Manifest
-            .ok(format!("{services} Services, {endpoints} endpoints, complete; version {version}"))
+        Check::Manifest.ok(format!(
+            "complete: {}, {}; version {version}",
+            count(*services, "Service"),
+            count(*endpoints, "endpoint")
+        ))
     } else {
         Check::Manifest.failed("its outbox is not what its manifest says", again)
     };

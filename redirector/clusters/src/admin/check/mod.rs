@@ -270,6 +270,11 @@ fn some(all: &[String]) -> String {
     }
 }
 
+/// `1 Service`, `2 Services`.
+fn count(number: usize, of: &str) -> String {
+    format!("{number} {of}{}", if number == 1 { "" } else { "s" })
+}
+
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use redirector_kube::api::labels::SOURCE_CLUSTER;
 use redirector_policy::Reach;
 
-use super::{Check, Finding, Here, There, some, text};
+use super::{Check, Finding, Here, There, count, some, text};
 
 pub(super) fn cidrs(of: &There, here: &Here) -> Finding {
     let valid = match &of.cluster.spec {
@@ -24,7 +24,8 @@ pub(super) fn cidrs(of: &There, here: &Here) -> Finding {
             used.add(&other.name, valid);
         }
     }
-    if let Some(overlap) = used.overlap(valid.cidrs()) {
+    if let Some(overlap) = used.overlap(of.name(), valid.cidrs()) {
+        let overlap = overlap.to_string();
         let (what, fix) = overlap.split_once("; ").unwrap_or((&overlap, ""));
         return Check::Cidrs.failed(what, fix).of(of);
     }
@@ -85,7 +86,7 @@ pub(super) fn namespaces(of: &There, here: &Here) -> Option<Finding> {
     };
     let unwanted: Vec<_> = theirs.iter().filter(|name| !is_wanted(name)).cloned().collect();
     let finding = if unwanted.is_empty() {
-        Check::Namespaces.ok(format!("all {} are here", theirs.len()))
+        Check::Namespaces.ok(format!("{}, here as well", count(theirs.len(), "namespace")))
     } else {
         Check::Namespaces.warning(
             format!("not imported, by spec.namespaces of the RemoteCluster: {}", some(&unwanted)),

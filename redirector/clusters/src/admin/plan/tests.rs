@@ -97,7 +97,7 @@ fn what_forbids_a_join_names_the_object_and_the_fix() {
         (&|_, _, wish| wish.cidrs = vec!["10.2.0.1/16".into()], &["cidrs[0]", "write 10.2.0.0/16"]),
         (
             &|_, _, wish| wish.cidrs = vec!["10.3.4.0/24".into()],
-            &["10.3.4.0/24 overlaps 10.3.0.0/16 of RemoteCluster north", "--reach LoadBalancer"],
+            &["10.3.4.0/24 overlaps 10.3.0.0/16 of RemoteCluster north", "reach LoadBalancer"],
         ),
     ];
     for (change, parts) in cases {
