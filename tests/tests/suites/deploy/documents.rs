@@ -154,15 +154,14 @@ fn slices_of_west(pair: &Pair) -> Vec<Value> {
 
 /// What the kubelets do: a replica of each Deployment, with the token of its account.
 fn start_pods(pair: &Pair) -> Vec<Controller> {
-    [("east", 9648), ("west", 9649)]
-        .map(|(name, port)| {
+    ["east", "west"]
+        .map(|name| {
             let account = "redirector-clusters";
             let token = pair.of(name).issue(account, account).expect("a token");
             let kubeconfig =
                 pair.write(&format!("pod-{name}"), &pair.kubeconfig(name, Some(&token)));
             let place = (name, "redirector-clusters-0");
-            let admin = ["--admin".to_owned(), format!("127.0.0.1:{port}")];
-            Controller::start(&pair.netns, place, &kubeconfig, &admin).expect("a replica")
+            Controller::start(&pair.netns, place, &kubeconfig, &[]).expect("a replica")
         })
         .into()
 }

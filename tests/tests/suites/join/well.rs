@@ -40,7 +40,9 @@ impl Well {
         let netns = Netns::new().expect("a network namespace");
         let addresses = || ENDPOINTS.iter().flat_map(|(_, addresses)| addresses);
         for address in addresses() {
-            netns.ip(&format!("addr add {address} dev lo")).expect("an address");
+            // A socket cannot bind to an address that may yet be another host's.
+            let nodad = if address.contains(':') { "nodad" } else { "" };
+            netns.ip(&format!("addr add {address} dev lo {nodad}")).expect("an address");
         }
         let listen = |address: &&str| TcpListener::bind((*address, 8080)).expect("a listener");
         let listeners = netns.run(|| addresses().map(listen).collect());

@@ -150,7 +150,7 @@ pub(super) fn policies(here: &Here) -> Finding {
     }
     if unknown.is_empty() {
         return Check::Policies
-            .ok(format!("none of {} names a cluster that is not there", here.policies.len()));
+            .ok(format!("of {} none names a cluster that is not there", here.policies.len()));
     }
     let known: Vec<_> = known.into_iter().collect();
     Check::Policies.failed(

@@ -86,7 +86,7 @@ pub(super) fn namespaces(of: &There, here: &Here) -> Option<Finding> {
     };
     let unwanted: Vec<_> = theirs.iter().filter(|name| !is_wanted(name)).cloned().collect();
     let finding = if unwanted.is_empty() {
-        Check::Namespaces.ok(format!("{} are here", count(theirs.len(), "namespace")))
+        Check::Namespaces.ok(format!("{}, here as well", count(theirs.len(), "namespace")))
     } else {
         Check::Namespaces.warning(
             format!("not imported, by spec.namespaces of the RemoteCluster: {}", some(&unwanted)),

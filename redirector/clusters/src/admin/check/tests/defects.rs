@@ -57,15 +57,21 @@ fn of_this_cluster() -> Vec<Defect> {
         of(identity, Failed, "west and far are one cluster", "leave", |f| {
             f.here.clusters.push(remote("far", &spec("LoadBalancer")));
         }),
-        of(Check::Conflicts, Warning, "shop/web: port http", "alike", |f| {
-            let message = "port http: west (older) says 80, east 8080";
-            f.here.exports.push(json!({
-                "metadata": {"namespace": "shop", "name": "web"},
-                "status": {"conditions": [
-                    {"type": "Conflict", "status": "True", "message": message},
-                ]},
-            }));
-        }),
+        of(
+            Check::Conflicts,
+            Warning,
+            "shop/web differs between clusters: port http",
+            "alike",
+            |f| {
+                let message = "port http: west (older) says 80, east 8080";
+                f.here.exports.push(json!({
+                    "metadata": {"namespace": "shop", "name": "web"},
+                    "status": {"conditions": [
+                        {"type": "Conflict", "status": "True", "message": message},
+                    ]},
+                }));
+            },
+        ),
         of(Check::Datapath, Failed, "Cilium", "hostNamespaceOnly", |f| {
             f.here.cilium = Some(json!({"data": {"kube-proxy-replacement": "true"}}));
         }),
