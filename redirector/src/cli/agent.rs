@@ -14,6 +14,7 @@ use tokio::{
     io::{Interest, unix::AsyncFd},
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
+    task::{JoinHandle, JoinSet},
 };
 use tracing::{info, warn};
 
@@ -159,7 +160,7 @@ async fn serve(args: &Args, signals: &mut Signals) -> Result<Ended> {
     let heart = Heart::open(&pins)?;
     let agent = Agent::adopt(datapath, heart, Arc::clone(&outputs), wanted, orders, names, resets)?;
 
-    let mut tasks = tokio::task::JoinSet::new();
+    let mut tasks = JoinSet::new();
     tasks.spawn(admin.serve(Arc::clone(&outputs)));
     tasks.spawn(prober.run(wanted_probes));
     let (ask, asks) = mpsc::channel(QUEUE);
@@ -196,18 +197,19 @@ async fn serve(args: &Args, signals: &mut Signals) -> Result<Ended> {
         }
         ended = &mut running => {
             drop(lock);
+            end(&mut tasks).await;
             ended.context("the agent's task ended by a panic")?;
             return Ok(Ended::Stopped);
         }
         ended = guard.watch(&mut lock) => {
             let _ = stop.send(true);
+            stopped_in_time(running).await;
+            end(&mut tasks).await;
             return ended.map(|()| Ended::BeginsAgain);
         }
     };
     let _ = stop.send(true);
-    if tokio::time::timeout(STOPPING, running).await.is_err() {
-        warn!("the agent's task did not end in time");
-    }
+    stopped_in_time(running).await;
     drop(socket);
     if leaves {
         // An agent that is installed again has no orders yet, even if what is pinned cannot go.
@@ -222,7 +224,21 @@ async fn serve(args: &Args, signals: &mut Signals) -> Result<Ended> {
         info!(links = removed.links, maps = removed.maps, "unloaded: the DaemonSet is gone");
         forgotten?;
     }
+    end(&mut tasks).await;
     Ok(Ended::Stopped)
+}
+
+async fn stopped_in_time(running: JoinHandle<()>) {
+    if tokio::time::timeout(STOPPING, running).await.is_err() {
+        warn!("the agent's task did not end in time");
+    }
+}
+
+/// Ends sources and servers before the runtime goes: a task that made a timer meanwhile would panic.
+async fn end(tasks: &mut JoinSet<()>) {
+    if tokio::time::timeout(STOPPING, tasks.shutdown()).await.is_err() {
+        warn!("sources and servers did not end in time");
+    }
 }
 
 /// Passes the programs' log lines on.

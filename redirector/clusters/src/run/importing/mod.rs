@@ -3,7 +3,11 @@
 
 mod watches;
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use redirector_core::Moment;
 use redirector_kube::{
@@ -37,6 +41,10 @@ use crate::{
     },
     write::{self, Kept, Key, Kind, Ours},
 };
+
+/// What came before this process: a cluster that is silent has been so for up to its `keepFor`, of 24 h
+/// at most, and a restart is no reason to begin that anew.
+const BEFORE: Duration = Duration::from_hours(25);
 
 /// News that wait, at most: then the watches wait.
 const QUEUE: usize = 1_024;
@@ -312,7 +320,7 @@ impl Importing {
     }
 
     fn moment(&self) -> Moment {
-        Moment(self.origin.elapsed())
+        Moment(BEFORE + self.origin.elapsed())
     }
 }
 
