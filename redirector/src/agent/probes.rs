@@ -83,10 +83,9 @@ impl News {
     pub(super) fn of(input: &Input) -> Self {
         let (urgency, is_of_services) = match input {
             Input::Probed { .. } | Input::Adopted(_) => (Urgency::Nothing, false),
-            Input::Change { .. }
-            | Input::Put(_)
-            | Input::Remove(_)
-            | Input::Used(_) => (Urgency::Later, true),
+            Input::Change { .. } | Input::Put(_) | Input::Remove(_) | Input::Used(_) => {
+                (Urgency::Later, true)
+            }
             Input::All(inputs) => {
                 let all = || inputs.iter().map(Self::of);
                 let urgency = all().map(|news| news.urgency).max().unwrap_or(Urgency::Nothing);
