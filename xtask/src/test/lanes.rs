@@ -22,11 +22,13 @@ const LANES: usize = 4;
 /// Suites that run side by side, in the order in which they begin: the longest first. A new suite
 /// runs alone until it is named here.
 const BESIDE: &[&str] = &[
+    "fleet",
     "tenants",
     "lost",
     "sockets",
     "outages",
     "mcs",
+    "join",
     "kube",
     "passive",
     "conformance",
