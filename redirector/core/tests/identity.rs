@@ -9,7 +9,7 @@ use redirector_core::{
     Input, Moment, State, Tables, Transition,
     identity::{NodeRef, ZoneRef},
     input::{ClusterEvent, Drained, ProbeFailure, ProbeOrder, Verb},
-    service::{Backend, BackendRef, Locality, Members, Protocol, Service, TierRule},
+    service::{ANY_OTHER, Backend, BackendRef, Locality, Members, Protocol, Service, TierRule},
 };
 use support::{
     random::{Random, for_seeds},
@@ -164,8 +164,13 @@ fn rename_drained(what: Drained, renamed: Cluster) -> Drained {
     }
 }
 
+/// Any other one (`*`) is west: there is no third.
 fn cluster(name: Option<&Arc<str>>) -> Cluster {
-    if name.is_some_and(|name| &**name == "west") { Cluster::West } else { Cluster::Own }
+    if name.is_some_and(|name| ["west", ANY_OTHER].contains(&&**name)) {
+        Cluster::West
+    } else {
+        Cluster::Own
+    }
 }
 
 fn mark(name: &mut Arc<str>) {

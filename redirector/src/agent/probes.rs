@@ -99,17 +99,10 @@ impl News {
         Self { urgency, is_of_services }
     }
 
-    /// What backends of other clusters are probed for may have changed with which tier carries load.
+    /// What backends of other clusters are probed for may have changed with which tiers carry load: by
+    /// whatever happens to a backend of any tier, also where that is no failover.
     pub(super) fn and_of(self, happened: &[Transition], has_other_clusters: bool) -> Self {
-        let moves = |transition: &Transition| {
-            matches!(
-                transition,
-                Transition::FailedOver { .. }
-                    | Transition::Rerouted { .. }
-                    | Transition::Ramped { .. }
-            )
-        };
-        let moves = has_other_clusters && happened.iter().any(moves);
+        let moves = has_other_clusters && !happened.is_empty();
         Self { is_of_services: self.is_of_services || moves, ..self }
     }
 }
