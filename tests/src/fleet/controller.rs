@@ -38,6 +38,7 @@ impl Controller {
         arguments: &[String],
     ) -> Result<Self> {
         let kubeconfig = kubeconfig.display().to_string();
+        // Replicas of one cluster share a network here.
         let admin = ["--admin", "127.0.0.1:0"];
         let own = ["--cluster", cluster, "--pod", pod, "--kubeconfig", &kubeconfig];
         let own = [&own[..], &admin].concat();

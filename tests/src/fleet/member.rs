@@ -207,12 +207,9 @@ impl Member {
     pub fn control(&mut self, arguments: &[String]) -> Result<()> {
         let number = self.controllers.len();
         let pod = format!("redirector-clusters-{number}");
-        // All of them share a network here.
-        let admin = format!("--admin=127.0.0.1:{}", 9_648 + number);
-        let arguments = [arguments, &[admin]].concat();
         let kubeconfig = self.kubeconfig("controller-token")?;
         let netns = self.control.netns();
-        let started = Controller::start(netns, (&self.name, &pod), &kubeconfig, &arguments)?;
+        let started = Controller::start(netns, (&self.name, &pod), &kubeconfig, arguments)?;
         self.controllers.push(started);
         Ok(())
     }
