@@ -68,6 +68,8 @@ impl Fixture {
     pub fn of_zones(groups: &[Group], services: &str) -> Self {
         let site = Site::new("zones", &["n1", "n2", "n3", "n4"]);
         let site = groups.iter().fold(site, |site, group| group.start(site));
+        // Replicas in another cluster that carry no load are asked as soon as the others.
+        let site = site.with_arguments(&["--remote-probes", "100"]);
         site.start(&format!("{NODE}services:\n{services}"))
     }
 

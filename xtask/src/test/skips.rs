@@ -5,6 +5,8 @@ const NO_REAL_SERVER: &str =
 
 const NO_EARLIER: &str = "only --full builds an earlier commit, of which a shallow clone has none";
 
+const TOO_LONG: &str = "minutes of real timers: by --full";
+
 /// The name that the test prints after `SKIP`, with its suite, and why it may be skipped.
 const ALLOWED: &[(&str, &str)] = &[
     ("clients::java", "a JDK is a download of 130 MB"),
@@ -12,6 +14,9 @@ const ALLOWED: &[(&str, &str)] = &[
     ("deploy::helm", "Debian has no helm"),
     ("deploy::kubectl", "Debian's kubectl knows no kustomize components"),
     ("fake_api::a_real_server_answers_the_same_handle", NO_REAL_SERVER),
+    ("fleet::dead_without_an_importer", TOO_LONG),
+    ("fleet::faults", TOO_LONG),
+    ("fleet::readiness", TOO_LONG),
     ("kernels::linux_5_10", "Debian's mirrors may have dropped this kernel's packages"),
     (
         "kernels::linux_6_1",
