@@ -5,7 +5,7 @@ use std::sync::Arc;
 /// Another cluster that this one has been told of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteCluster {
-    /// Its id, as [`Locality::cluster`](crate::Locality::cluster) has it.
+    /// Its id, as [`Locality::cluster`](crate::locality::Locality::cluster) has it.
     pub name: Arc<str>,
     /// Whether it is heard.
     pub phase: ClusterPhase,

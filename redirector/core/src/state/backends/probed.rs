@@ -30,7 +30,7 @@ impl State {
     ///    its end), those that sockets of this node used in the last 5 minutes, and one of each
     ///    tier, another one from each node. Once these are 2,048, only of services that sockets of
     ///    this node use. The others come owner after owner, of each those with a policy first. Of those
-    ///    in other clusters, see [`resting`](super::resting).
+    ///    in other clusters, see `resting.rs`.
     /// 2. Those with a veto that is not an operator's, and those of which the kernel has seen
     ///    something, though no service configures a probe.
     /// 3. When no other node seems to answer: a few backends that should.
