@@ -196,12 +196,18 @@ mod tests {
     }
 
     #[test]
-    fn a_failover_changes_what_is_probed_only_where_there_are_other_clusters() {
-        let service = redirector_core::service::ServiceRef("shop/web".into());
-        let over = [Transition::FailedOver { service, from: None, to: None }];
-        assert!(!NOTHING.and_of(&over, false).is_of_services);
-        assert!(!NOTHING.and_of(&[Transition::NodeSuspect(true)], true).is_of_services);
-        assert!(NOTHING.and_of(&over, true).is_of_services);
+    fn what_happens_changes_what_is_probed_only_where_there_are_other_clusters() {
+        let backend = redirector_core::service::BackendRef {
+            address: "10.1.0.5".parse().expect("an address"),
+            port: 80,
+            protocol: redirector_core::service::Protocol::Tcp,
+        };
+        // A tier of Spill has less of the load, another one more, and neither is a failover.
+        let by = redirector_common::HealthByte::Prober;
+        let ejected = [Transition::Ejected { backend, by, why: "refused".into() }];
+        assert!(!NOTHING.and_of(&ejected, false).is_of_services);
+        assert!(!NOTHING.and_of(&[], true).is_of_services);
+        assert!(NOTHING.and_of(&ejected, true).is_of_services);
         assert!(SERVICES.and_of(&[], false).is_of_services);
     }
 
