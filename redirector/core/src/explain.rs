@@ -63,13 +63,13 @@ pub struct Explanation {
 pub struct Elsewhere {
     /// The cluster's id.
     pub cluster: Arc<str>,
-    /// `Live`, `Silent` or `Lost`, as the importer says; `None` is that nobody speaks for it.
+    /// `Live`, `Silent` or `Lost`, as the importer says; `None` is that no RemoteCluster names it.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub phase: Option<String>,
     /// Whether none of its backends that this node has asked answers: then all are out.
     #[cfg_attr(feature = "serde", serde(default))]
     pub is_unreachable: bool,
-    /// Backends in the service's tiers to which nobody objects.
+    /// Backends in the service's tiers without a veto.
     pub healthy: u32,
     /// Backends in the service's tiers.
     pub backends: u32,

@@ -13,7 +13,7 @@ pub struct RemoteCluster {
     pub on_silence: OnSilence,
 }
 
-/// Whether a cluster is heard. One that nobody speaks for is [`Live`](Self::Live).
+/// Whether a cluster is heard. One without an importer is [`Live`](Self::Live).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ClusterPhase {
     /// It is: its backends are innocent until proven dead.

@@ -1,4 +1,4 @@
-//! An invitation: what the operator of one cluster hands to the one of another, when nobody has both
+//! An invitation: what the operator of one cluster hands to the one of another, when neither operator has both
 //! contexts.
 //!
 //! Its token is the importer's own, for an hour. It may read the outbox and ask for the account's next

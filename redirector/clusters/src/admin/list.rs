@@ -1,7 +1,7 @@
 //! Lists the other clusters: what can be said of them without asking an agent or another cluster.
 //!
 //! When the importer last heard a cluster it tells its metrics alone. Here is said what follows from its
-//! phase, and that only while an importer lives: a phase that nobody keeps up to date is no news.
+//! phase, and that only while an importer lives: a phase that no importer keeps up to date is no news.
 
 use std::{
     collections::BTreeSet,
@@ -59,7 +59,7 @@ pub enum Heard {
     Not(Duration),
     /// It has not been heard in full yet.
     Never,
-    /// Nobody listens: no importer lives, or it is about to go.
+    /// No importer lives, or the cluster is about to go.
     Unknown,
     /// Others discover it, and no importer of Redirector listens.
     ByOthers,

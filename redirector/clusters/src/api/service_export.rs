@@ -32,7 +32,7 @@ pub struct ServiceExport {
     pub reach: Option<String>,
     /// What its annotations say that means nothing, and what is taken instead.
     pub odd: Option<String>,
-    /// `status.conditions`, whoever wrote them.
+    /// `status.conditions`, of every writer.
     pub conditions: Vec<Condition>,
 }
 

@@ -85,7 +85,7 @@ pub struct Exporter {
 
 impl Exporter {
     /// An exporter that knows nothing yet. `trusted` are the ranges of `--export-cidr`: what is listed
-    /// in them is exported, whoever lists it.
+    /// in them is exported, whichever controller lists it.
     #[must_use]
     pub fn new(trusted: Vec<IpNet>) -> Self {
         Self { trusted, ..Self::default() }

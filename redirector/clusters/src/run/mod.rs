@@ -53,7 +53,7 @@ pub struct Options {
     pub namespace: String,
     /// The name of this replica: no other one has it.
     pub pod: String,
-    /// `--export-cidr`: what is exported, whoever lists it.
+    /// `--export-cidr`: what is exported, whichever controller lists it.
     pub export_cidrs: Vec<IpNet>,
     /// Whether each import gets an address of its own.
     pub cluster_set_ips: bool,

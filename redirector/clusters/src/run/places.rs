@@ -24,7 +24,7 @@ impl Place for OutboxSlices {
     const OURS: Ours = Ours::All;
 }
 
-/// ServiceImports of all namespaces, whoever writes them: users give their names.
+/// ServiceImports of all namespaces, of every writer: users give their names.
 #[derive(Clone, Debug)]
 pub(super) struct Imports;
 

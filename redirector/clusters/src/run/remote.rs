@@ -109,7 +109,7 @@ enum Ended {
     Token,
     /// The token was renewed, and the Secret holds the new one.
     Renewed,
-    /// Nobody listens.
+    /// The importer does not listen any more.
     Done,
 }
 

@@ -1,4 +1,4 @@
-//! What is kept of the objects that there are, whoever made them: enough to tell whether one is as desired.
+//! What is kept of the objects that there are, of every writer: enough to tell whether one is as desired.
 
 use std::{fmt::Debug, marker::PhantomData, net::IpAddr, sync::Arc};
 
@@ -73,7 +73,7 @@ impl Actual {
 /// Which objects of a kind are the writer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ours {
-    /// All: nobody else may write there.
+    /// All: no other client may write there.
     All,
     /// Those with the label `endpointslice.kubernetes.io/managed-by: clusters.redirector.dev`.
     Imported,

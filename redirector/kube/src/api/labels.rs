@@ -1,4 +1,4 @@
-//! Labels and annotations by which slices of other clusters are told, of whoever writes them.
+//! Labels and annotations by which slices of other clusters are told, whichever controller writes them.
 
 /// The Service that a slice of another cluster is for (KEP-1645).
 pub const MCS_SERVICE_NAME: &str = "multicluster.kubernetes.io/service-name";

@@ -57,7 +57,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// A Service that only other clusters have: nobody can dial it here.
+    /// A Service that only other clusters have: no client can dial it here.
     pub(crate) fn exported(object: ObjectRef, ports: Box<[ServicePort]>) -> Self {
         Self {
             object,

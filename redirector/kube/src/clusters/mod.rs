@@ -221,7 +221,7 @@ impl Clusters {
         accepted.collect()
     }
 
-    /// Whether a cluster is heard. Nobody may speak for it, and what others find while an importer has
+    /// Whether a cluster is heard. There may be no importer, and what others find while an importer has
     /// not heard it in full is there.
     #[must_use]
     pub fn phase(&self, cluster: &str) -> ClusterPhase {

@@ -49,7 +49,7 @@ impl Stated {
         self.valid.spec().reach == Reach::Pod
     }
 
-    /// What the core is told. Nobody imports for a file, so whether it is heard is no question.
+    /// What the core is told. No importer works for a file, so whether it is heard is no question.
     pub fn told(&self) -> RemoteCluster {
         RemoteCluster {
             name: self.name.as_str().into(),

@@ -47,7 +47,7 @@ pub enum Check {
     Rights,
     /// Does the exporter live, and is its outbox whole?
     Manifest,
-    /// Are its ranges nobody else's, and are its endpoints in them?
+    /// Are its ranges free of every other cluster's and of this one's, and are its endpoints in them?
     Cidrs,
     /// Are its namespaces here?
     Namespaces,

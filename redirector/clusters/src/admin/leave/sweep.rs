@@ -21,7 +21,7 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// What is done about one cluster's objects.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Sweep {
-    /// Slices first: what nobody points to any more goes last.
+    /// Slices first: what no other object points to any more goes last.
     pub(super) delete: Vec<Value>,
     /// ServiceImports that stay for other clusters, with these.
     pub(super) forget: Vec<(Value, Vec<Value>)>,

@@ -6,17 +6,17 @@
 //!
 //! 1. The importer has lost it, or its backends are to be dropped when it is silent: all are out, and
 //!    none is asked.
-//! 2. It is silent ([`told`]): a [`sample`] is asked at once. After [`ROUND`] all are out if nobody has
+//! 2. It is silent ([`told`]): a [`sample`] is asked at once. After [`ROUND`] all are out if none has
 //!    answered; else those whose probes failed are, and the others stay, of which as many are asked in
-//!    each round to come. What answers is in again. If later nobody answers for [`QUIET`] all are out.
-//! 3. Nobody says that it is silent, but a backend of it does not answer and none has lately
+//!    each round to come. What answers is in again. If later none answers for [`QUIET`] all are out.
+//! 3. No importer says that it is silent, but a backend of it does not answer and none has lately
 //!    ([`seen`]): a sample is asked, too, and backends elsewhere if none of those has answered lately.
 //!    All are out if none of it answers, backends on two nodes were
 //!    lost (on the only one, five times) and of two owners where there are two, none of the cluster has
 //!    answered for [`QUIET`], and a backend on another node elsewhere has within [`WITNESSED`]: it is
 //!    not this node that is cut off.
 //! 4. While all are out only the rounds ask. Answers from two nodes, or from the only one, end that;
-//!    until then whoever answers is in alone.
+//!    until then a backend that answers is in alone.
 //!
 //! A veto by silence is one of the prober's byte, so that holds and ramps of policies apply to the way
 //! back. While this node's own network is suspect there is no verdict. Backends that cannot be probed

@@ -81,7 +81,7 @@ impl State {
         }
     }
 
-    /// Services have changed: of clusters of which nobody could be asked somebody can be now.
+    /// Services have changed: clusters of which no backend could be asked may have one now.
     pub(in crate::state) fn reask_clusters(&mut self) {
         let names: Vec<Arc<str>> = self.clusters.silences.keys().cloned().collect();
         for name in names {

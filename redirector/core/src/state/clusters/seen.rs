@@ -88,7 +88,7 @@ impl State {
             let over = self.clusters.silences.iter().find(|(_, silence)| is_over(silence));
             let Some((cluster, _)) = over else { return };
             let cluster = Arc::clone(cluster);
-            // If nobody was asked meanwhile this agent was stopped.
+            // If no backend was asked meanwhile this agent was stopped.
             if at.after(ROUND) > self.now && !self.nodes.is_suspect() {
                 self.end_round(&cluster);
             }

@@ -49,9 +49,9 @@ pub(super) struct Trial {
     verdict: Verdict,
     /// Who is asked in this round, and whether the last probe of it that has ended failed.
     asked: BTreeMap<BackendRef, bool>,
-    /// Whether anybody has answered in this round, asked or not.
+    /// Whether any backend has answered in this round, asked or not.
     has_answer: bool,
-    /// When the round ends; `None` is that there is nobody to ask.
+    /// When the round ends; `None` is that there is no backend to ask.
     ends: Option<Moment>,
     /// Those to which the verdict does not apply: of which a probe failed when they were asked, or, while
     /// it is [`Unreachable`](Verdict::Unreachable), did.
@@ -128,7 +128,7 @@ impl Trial {
         }
     }
 
-    /// The round is over. `is_lost` says whether it is lost as a whole if nobody has answered. Returns
+    /// The round is over. `is_lost` says whether it is lost as a whole if none has answered. Returns
     /// those whose fate that may have changed by themselves; after another verdict it is all. Of whom
     /// no probe has ended nothing is known.
     pub(super) fn end_round(&mut self, is_lost: bool) -> Vec<BackendRef> {

@@ -1,4 +1,4 @@
-//! What a slice says of another cluster, whoever writes it: Redirector, Cilium, Submariner, AWS, GKE,
+//! What a slice says of another cluster, of any writer: Redirector, Cilium, Submariner, AWS, GKE,
 //! Karmada.
 //!
 //! It is only what a writer says. Whether that cluster is one, and whether the addresses may be its, is

@@ -1,6 +1,6 @@
 //! Which endpoints of other clusters a Service gets, and what keeps the others out.
 //!
-//! Whoever writes a slice says only that it is another cluster's; what counts is the RemoteCluster of
+//! A slice says only that it is another cluster's; what counts is the RemoteCluster of
 //! that name. So a forged slice can bring nothing but addresses that an administrator has declared to
 //! be that cluster's, and only to Services of its own namespace.
 
