@@ -7,8 +7,10 @@ mod build_ebpf;
 mod ci;
 mod demo;
 mod image;
+mod interrupts;
 mod lint;
 mod process;
+mod race;
 mod setup;
 mod test;
 mod workspace;
@@ -34,6 +36,7 @@ enum Command {
     Lint(lint::Args),
     Test(test::Args),
     Bench(bench::Args),
+    Race(race::Args),
     Ci(ci::Args),
     /// What the demo starts as processes of their own
     #[command(hide = true)]
@@ -42,6 +45,11 @@ enum Command {
     },
     #[command(hide = true)]
     Dialer,
+    /// What the race starts as processes of their own
+    #[command(hide = true)]
+    RacePart {
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -54,11 +62,13 @@ fn main() -> ExitCode {
         Command::Lint(args) => lint::run(&args).map(done),
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args).map(done),
+        Command::Race(args) => race::run(&args).map(done),
         Command::Ci(args) => ci::run(&args),
         Command::Replica { arguments } => {
             redirector_tests::replica::serve(arguments.into_iter()).map(done)
         }
         Command::Dialer => redirector_tests::dialer::serve().map(done),
+        Command::RacePart { arguments } => race::play(arguments).map(done),
     };
     match result {
         Ok(code) => code,

@@ -13,9 +13,10 @@ use redirector_tests::lab::BLACK_HOLE;
 
 use super::{
     cluster::{CLIENT_NODE, SERVICE, SERVICE_ID, SERVICE_NAME},
-    clusters, interrupts,
+    clusters,
     testbed::{CONFIG, Source, Testbed},
 };
+use crate::interrupts;
 
 /// What the visitor can do, in words that work as they stand.
 pub(super) fn offer(testbed: &Testbed) -> Result<String> {

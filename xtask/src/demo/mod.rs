@@ -5,7 +5,6 @@
 
 mod cluster;
 mod clusters;
-mod interrupts;
 mod kube;
 mod leave_up;
 mod run;
@@ -27,7 +26,7 @@ use self::{
     testbed::{Mode, Testbed},
 };
 use crate::{
-    build,
+    build, interrupts,
     setup::{self, Group, InstallArgs},
     workspace,
 };

@@ -7,12 +7,13 @@ use redirector_tests::dialer::{Line, LoadRun, now_us};
 
 use super::{
     cluster::{Cast, ReplicaState},
-    interrupts, leave_up,
+    leave_up,
     screen::{Screen, View},
     script::{Act, Change},
     tally::{Dial, Outcome, judge},
     testbed::Testbed,
 };
+use crate::interrupts;
 
 /// How long to let the client's reports gather before the screen is looked after.
 const REPORT_WAIT: Duration = Duration::from_millis(50);

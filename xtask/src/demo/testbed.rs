@@ -24,9 +24,10 @@ use redirector_tests::{
 use super::{
     cluster::{CLIENT_NODE, Cast, PORT, RATE, ReplicaState, SERVICE, SERVICE_ID},
     clusters::{self, Fleet},
-    interrupts, kube, screen,
+    kube, screen,
     script::{Change, DIAL_TIMEOUT, policy_lines},
 };
+use crate::interrupts;
 
 /// Dials under way at the same time: enough that those that hang do not silence the rest.
 const THREADS: u32 = 96;

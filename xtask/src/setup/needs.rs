@@ -24,6 +24,10 @@ pub(crate) enum Group {
     Kube,
     /// Compare it with what else there is.
     Bench,
+    /// Race against kube-proxy's rules.
+    Rules,
+    /// Race against HAProxy.
+    Proxies,
 }
 
 /// Something that is not there, and what it is for.
@@ -37,7 +41,6 @@ pub(super) struct Missing {
 type Program = (&'static str, &'static str, &'static [Group], &'static str);
 
 const TEST: &[Group] = &[Group::Test];
-const BENCH: &[Group] = &[Group::Bench];
 /// What lays out nodes and looks at them.
 const NODES: &[Group] = &[Group::Test, Group::Demo, Group::Bench];
 
@@ -66,8 +69,13 @@ const PROGRAMS: &[Program] = &[
         &[Group::Test, Group::Kube],
         "speaks to the API server as a user does",
     ),
-    ("iptables", "iptables", BENCH, "a contender: DNAT as kube-proxy writes it"),
-    ("haproxy", "haproxy", BENCH, "a contender: a proxy in TCP mode"),
+    (
+        "iptables",
+        "iptables",
+        &[Group::Bench, Group::Rules],
+        "a contender: DNAT as kube-proxy writes it",
+    ),
+    ("haproxy", "haproxy", &[Group::Bench, Group::Proxies], "a contender: a proxy in TCP mode"),
     ("dig", "bind9-dnsutils", TEST, "a real client: asks a Service for names"),
     ("dnsmasq", "dnsmasq-base", TEST, "a replica that real clients ask for names"),
     ("musl-gcc", "musl-tools", TEST, "compiles a real client: musl's getaddrinfo"),

@@ -1,4 +1,5 @@
-//! Ctrl-C, SIGTERM and a closed terminal end the demo in order: everything is removed first.
+//! Ctrl-C, SIGTERM and a closed terminal end the demo and the race in order: everything is removed
+//! first.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,7 +9,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// From here on these signals are remembered, not fatal.
-pub(super) fn remember() -> Result<()> {
+pub(crate) fn remember() -> Result<()> {
     let handler = SigHandler::Handler(note);
     // System calls go on: the guards' own clean-up must not fail because of a second Ctrl-C.
     let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
@@ -20,13 +21,13 @@ pub(super) fn remember() -> Result<()> {
 }
 
 /// Fails once such a signal has come. Its message is printed after everything was dropped.
-pub(super) fn check() -> Result<()> {
+pub(crate) fn check() -> Result<()> {
     ensure!(!came(), "interrupted; everything is removed");
     Ok(())
 }
 
-/// Whether the demo shall end.
-pub(super) fn came() -> bool {
+/// Whether such a signal has come.
+pub(crate) fn came() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }
 
