@@ -83,6 +83,19 @@ impl Contender {
         }
     }
 
+    /// What its clients dial, in turn, where the cost of a connection is measured: the replicas that
+    /// the others lead them to, so that none dials more of them than another.
+    pub(super) fn near_addresses(self) -> Vec<SocketAddr> {
+        match self.means() {
+            Means::Nothing => {
+                Member::all().filter(|one| one.is_near()).map(Member::address).collect()
+            }
+            Means::Agent { .. } | Means::Rules | Means::Haproxy { .. } | Means::Envoy(_) => {
+                self.addresses()
+            }
+        }
+    }
+
     /// What its clients dial, in turn.
     pub(super) fn addresses(self) -> Vec<SocketAddr> {
         match self.means() {

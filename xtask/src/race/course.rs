@@ -12,6 +12,7 @@ use redirector_tests::dialer::now_us;
 use super::{
     cast::Member,
     client::{Crew, Load, Report},
+    entrant::Entrant,
     fault::{Fault, Harm},
     stalls::{Stalls, Watch},
     world::World,
@@ -49,6 +50,8 @@ pub(super) struct Seen {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
     pub(super) fault_us: u64,
+    /// How long it took until it had happened to all.
+    pub(super) took_us: u64,
     /// The replicas' return, or the death of a replica after that of the agent.
     pub(super) second_us: Option<u64>,
     pub(super) end_us: u64,
@@ -62,9 +65,10 @@ pub(super) fn run(
 ) -> Result<(Times, Vec<Seen>, Stalls)> {
     let mut clients = Vec::new();
     for entrant in &world.entrants {
-        let held = fault.has_established().then(|| entrant.client(Load::Held(HELD)));
-        let open = entrant.client(Load::Open(measure.rate))?;
-        clients.push((open, entrant.client(Load::Serial)?, held.transpose()?));
+        let to = entrant.contender.addresses();
+        let held = fault.has_established().then(|| entrant.client(Load::Held(HELD), &to));
+        let open = entrant.client(Load::Open(measure.rate), &to)?;
+        clients.push((open, entrant.client(Load::Serial, &to)?, held.transpose()?));
     }
     wait(WARM_UP)?;
     let watch = Watch::begin();
@@ -84,23 +88,25 @@ fn happen(world: &mut World, fault: Fault, measure: Measure) -> Result<Times> {
     let victims = fault.victims();
     let fault_us = now_us();
     if !fault.is_of_replicas() {
-        world.entrants.iter_mut().for_each(super::entrant::Entrant::kill);
+        world.entrants.iter_mut().for_each(Entrant::kill);
+        let took_us = now_us() - fault_us;
         wait(measure.lasts / 2)?;
         let second_us = now_us();
         world.harm(&victims, Harm::Killed)?;
         wait(measure.lasts / 2)?;
-        return Ok(Times { fault_us, second_us: Some(second_us), end_us: now_us() });
+        return Ok(Times { fault_us, took_us, second_us: Some(second_us), end_us: now_us() });
     }
     world.harm(&victims, fault.harm())?;
+    let took_us = now_us() - fault_us;
     let others: Vec<_> = Member::all().filter(|member| !victims.contains(member)).collect();
     wait_and_discover(world, &others, measure.lasts)?;
     if !fault.has_return() || measure.returns.is_zero() {
-        return Ok(Times { fault_us, second_us: None, end_us: now_us() });
+        return Ok(Times { fault_us, took_us, second_us: None, end_us: now_us() });
     }
     let second_us = now_us();
     world.restart(&victims)?;
     wait_and_discover(world, &Member::all().collect::<Vec<_>>(), measure.returns)?;
-    Ok(Times { fault_us, second_us: Some(second_us), end_us: now_us() })
+    Ok(Times { fault_us, took_us, second_us: Some(second_us), end_us: now_us() })
 }
 
 /// Waits; readiness probes have found out what is ready after a part of it.

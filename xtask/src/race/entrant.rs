@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::Write as _,
+    net::SocketAddr,
     path::Path,
     process::{Command, Stdio},
     thread,
@@ -119,10 +120,9 @@ impl Entrant {
         }
     }
 
-    /// Starts a client there.
-    pub(super) fn client(&self, load: Load) -> Result<Crew> {
-        let place = Place::new(&self.netns, &self.cgroup);
-        Crew::start(place, load, &self.contender.addresses())
+    /// Starts a client there that dials these addresses in turn.
+    pub(super) fn client(&self, load: Load, to: &[SocketAddr]) -> Result<Crew> {
+        Crew::start(Place::new(&self.netns, &self.cgroup), load, to)
     }
 
     /// The agent or proxy, while it runs.

@@ -20,7 +20,12 @@ mod stalls;
 mod tally;
 mod world;
 
-use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -88,6 +93,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         figures: BTreeMap::new(),
         speeds: BTreeMap::new(),
         stalls: Stalls::default(),
+        longest_fault: Duration::ZERO,
+        complaints: Vec::new(),
     };
     for number in 0..args.runs {
         race(&mut results, &redirector, number, !args.no_speed)?;
@@ -104,27 +111,24 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         write(&docs.join("img/race.svg"), &chart)?;
         report::write_into(&docs.join("performance.md"), &tables)?;
     }
+    ensure!(results.complaints.is_empty(), "{}", results.complaints.join("\n"));
     Ok(())
 }
 
 /// One run: every fault in a world of its own, then the cost of connections.
-fn race(
-    results: &mut Results,
-    redirector: &std::path::Path,
-    number: u32,
-    has_speed: bool,
-) -> Result<()> {
+fn race(results: &mut Results, redirector: &Path, number: u32, has_speed: bool) -> Result<()> {
     for fault in results.faults.clone() {
         println!("run {}, {}", number + 1, fault.name());
         let mut world = World::set_up(&results.contenders, redirector)?;
         let (times, seen, stalls) = course::run(&mut world, fault, results.measure)?;
         results.stalls = results.stalls.and(stalls);
+        results.longest_fault = results.longest_fault.max(Duration::from_micros(times.took_us));
         for (contender, seen) in results.contenders.iter().zip(&seen) {
-            let figures = Figures::of(seen, times, fault.has_return());
+            let figures = Figures::of(seen, times, results.measure.rate, fault.has_return());
             println!("  {:<18} {}", contender.name(), summary(&figures));
             results.figures.entry((fault, *contender)).or_default().push(figures);
         }
-        world.finish()?;
+        results.complaints.extend(world.finish());
     }
     if has_speed {
         println!("run {}, without a fault", number + 1);
@@ -134,7 +138,7 @@ fn race(
             println!("  {:<18} {:.0} a second", contender.name(), speed.rate);
             results.speeds.entry(*contender).or_default().push(speed);
         }
-        world.finish()?;
+        results.complaints.extend(world.finish());
     }
     Ok(())
 }
@@ -176,7 +180,7 @@ fn binary(args: &Args) -> Result<PathBuf> {
     Ok(workspace::redirector_binary(true))
 }
 
-fn write(file: &std::path::Path, text: &str) -> Result<()> {
+fn write(file: &Path, text: &str) -> Result<()> {
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
     println!("wrote {}", file.display());
     Ok(())

@@ -62,7 +62,7 @@ fn measure(entrant: &Entrant) -> Result<Speed> {
 }
 
 fn attempts(entrant: &Entrant, load: Load, lasts: Duration) -> Result<Vec<Attempt>> {
-    let client = entrant.client(load)?;
+    let client = entrant.client(load, &entrant.contender.near_addresses())?;
     thread::sleep(lasts);
     Ok(client.report()?.attempts)
 }

@@ -47,6 +47,8 @@ pub(super) struct Ended {
 pub(super) struct Figures {
     /// Attempts of the open loop, from the fault to the end.
     pub(super) attempts: u32,
+    /// How many there should have been.
+    pub(super) planned: u32,
     /// Attempts that failed before anything had happened: these say that the lab is at fault.
     pub(super) before: u32,
     /// From the fault to the end, or to what happened second. Those under way are counted.
@@ -60,15 +62,17 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    /// Of what the clients of one contender have seen; `has_return` if replicas returned second.
-    pub(super) fn of(seen: &Seen, times: Times, has_return: bool) -> Self {
+    /// Of what the clients of one contender have seen at so many attempts a second; `has_return` if
+    /// replicas returned second.
+    pub(super) fn of(seen: &Seen, times: Times, rate: u32, has_return: bool) -> Self {
         let Seen { open: Report { attempts, .. }, serial, held } = seen;
-        let Times { fault_us, second_us, end_us } = times;
+        let Times { fault_us, took_us: _, second_us, end_us } = times;
         let until = second_us.unwrap_or(end_us);
         let counted = attempts.iter().filter(|one| (fault_us..end_us).contains(&one.at_us)).count();
         let before = attempts.iter().filter(|one| one.has_failed() && one.end_us() < fault_us);
         Self {
             attempts: u32::try_from(counted).unwrap_or(u32::MAX),
+            planned: (seconds(end_us - fault_us) * f64::from(rate)) as u32,
             before: u32::try_from(before.count()).unwrap_or(u32::MAX),
             failed: failed(attempts, fault_us, until),
             serial: failed(&serial.attempts, fault_us, until),

@@ -72,11 +72,16 @@ impl World {
         self.entrants.iter().try_for_each(|entrant| entrant.discover(ready))
     }
 
-    /// Takes everything down. Fails if an agent has logged an error.
-    pub(super) fn finish(self) -> Result<()> {
+    /// Takes everything down. Returns what was wrong with a contender, for example an error in an
+    /// agent's log.
+    pub(super) fn finish(self) -> Vec<String> {
         let Self { entrants, replicas, lab } = self;
-        entrants.into_iter().try_for_each(Entrant::finish)?;
+        let finished = entrants.into_iter().map(|entrant| {
+            let name = entrant.contender.name();
+            entrant.finish().err().map(|error| format!("{name}: {error:#}"))
+        });
+        let complaints = finished.flatten().collect();
         drop((replicas, lab));
-        Ok(())
+        complaints
     }
 }

@@ -19,8 +19,8 @@ pub(crate) enum Settings {
     IstioTuned,
     /// `agent/xds/clusters.go` of Consul for an upstream without `PassiveHealthCheck`.
     Consul,
-    /// HTTP checks every 250 ms, outlier detection as tuned, three attempts of 300 ms each, and
-    /// changes of hosts at once.
+    /// HTTP checks every 250 ms, outlier detection as tuned, three attempts of 300 ms each, changes
+    /// of hosts at once, and connections to a host that has failed are closed.
     Checked,
 }
 
@@ -42,11 +42,12 @@ impl Settings {
 
     fn outlier_detection(self) -> Value {
         match self {
-            Self::Istio | Self::Consul => json!({}),
-            Self::Istio100 => json!({"max_ejection_percent": 100}),
+            Self::Istio => json!({"enforcing_success_rate": 0}),
+            Self::Istio100 => json!({"enforcing_success_rate": 0, "max_ejection_percent": 100}),
+            Self::Consul => json!({}),
             Self::IstioTuned | Self::Checked => json!({
                 "consecutive_5xx": 2, "interval": "0.25s", "base_ejection_time": "5s",
-                "max_ejection_percent": 100,
+                "enforcing_success_rate": 0, "max_ejection_percent": 100,
             }),
         }
     }
@@ -69,16 +70,19 @@ pub(in crate::race) fn text(settings: Settings) -> String {
         "outlier_detection": settings.outlier_detection(),
         // Both turn the panic threshold off.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
-        // Istio's and Consul's limits of connections are never met here; Envoy's 1,024 would be.
-        "circuit_breakers": {"thresholds": [{
-            "max_connections": u32::MAX, "max_pending_requests": u32::MAX,
-            "max_requests": u32::MAX, "max_retries": u32::MAX,
-        }]},
         "load_assignment": {"cluster_name": "checkout", "endpoints": [
             endpoints("a", 0), endpoints("b", 1), endpoints("c", 1),
         ]},
     });
+    if settings != Settings::Consul {
+        // Consul leaves Envoy's own limit, 1,024 connections; Istio lifts it.
+        cluster["circuit_breakers"] = json!({"thresholds": [{
+            "max_connections": u32::MAX, "max_pending_requests": u32::MAX,
+            "max_requests": u32::MAX, "max_retries": u32::MAX,
+        }]});
+    }
     if settings == Settings::Checked {
+        cluster["close_connections_on_host_health_failure"] = json!(true);
         cluster["common_lb_config"]["update_merge_window"] = json!("0s");
         cluster["health_checks"] = json!([{
             "timeout": "0.25s", "interval": "0.25s", "unhealthy_threshold": 2,

@@ -1,6 +1,6 @@
 //! The figures of all runs, and their medians.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::race::{
     contender::Contender,
@@ -27,6 +27,10 @@ pub(in crate::race) struct Results {
     /// One of each run.
     pub(in crate::race) speeds: BTreeMap<Contender, Vec<Speed>>,
     pub(in crate::race) stalls: Stalls,
+    /// The longest time that a fault took until it had happened to all that it happened to.
+    pub(in crate::race) longest_fault: Duration,
+    /// What went wrong with a contender besides, for example an error in an agent's log.
+    pub(in crate::race) complaints: Vec<String>,
 }
 
 impl Results {
@@ -62,14 +66,13 @@ impl Results {
         self.faults.iter().copied().filter(|fault| fault.is_of_replicas())
     }
 
-    /// Attempts that failed before anything had happened, of all runs.
-    pub(super) fn failed_before(&self) -> BTreeMap<Contender, u32> {
+    /// The sum over all faults and runs, of those that have one.
+    pub(super) fn sums(&self, of: impl Fn(&Figures) -> u32) -> BTreeMap<Contender, u32> {
         let mut all = BTreeMap::new();
         for ((_, contender), runs) in &self.figures {
-            let before = runs.iter().map(|figures| figures.before).sum::<u32>();
-            *all.entry(*contender).or_default() += before;
+            *all.entry(*contender).or_default() += runs.iter().map(&of).sum::<u32>();
         }
-        all.retain(|_, before| *before > 0);
+        all.retain(|_, sum| *sum > 0);
         all
     }
 }

@@ -11,7 +11,7 @@ use crate::race::{
 
 /// All tables, with what a reader must know of the runs.
 pub(in crate::race) fn markdown(results: &Results) -> String {
-    let Results { measure, runs, contenders, absent, stalls, .. } = results;
+    let Results { measure, runs, contenders, absent, stalls, complaints, .. } = results;
     let mut text = format!(
         "Medians of {runs} runs, {} attempts a second for each contender, {} s from each fault on; {} \
          contenders at once.\n",
@@ -36,16 +36,26 @@ pub(in crate::race) fn markdown(results: &Results) -> String {
     for absence in absent {
         let _ = write!(text, "\n- {} did not take part: {}", absence.contender.name(), absence.why);
     }
-    for (contender, failed) in results.failed_before() {
+    for (contender, failed) in results.sums(|figures| figures.before) {
         let _ = write!(text, "\n- {} lost {failed} attempts before any fault", contender.name());
+    }
+    // One may be missing where a fault begins or ends.
+    let missing = |figures: &Figures| figures.planned.saturating_sub(figures.attempts + 1);
+    for (contender, missing) in results.sums(missing) {
+        let _ = write!(text, "\n- {} made {missing} attempts too few", contender.name());
+    }
+    // What comes after the first line is the agent's log.
+    for complaint in complaints.iter().filter_map(|complaint| complaint.lines().next()) {
+        let _ = write!(text, "\n- {complaint}");
     }
     let _ = writeln!(
         text,
         "\n- The machine stalled {} times for more than 20 ms while clients were watched, for {:.1} s in \
-         all, {} ms at most.",
+         all, {} ms at most; no fault took longer than {} ms to happen to all.",
         stalls.count,
         stalls.total.as_secs_f64(),
-        stalls.longest.as_millis()
+        stalls.longest.as_millis(),
+        results.longest_fault.as_millis()
     );
     text
 }
@@ -53,14 +63,17 @@ pub(in crate::race) fn markdown(results: &Results) -> String {
 fn failed_table(results: &Results, title: &str, of: impl Fn(&Figures) -> Failed) -> String {
     let names: Vec<_> = results.of_replicas().map(Fault::name).collect();
     let mut text = head(title, &names);
-    for contender in results.contenders.iter().copied() {
+    let count = |fault, contender: &Contender| {
+        results.median(fault, *contender, |figures| Some(f64::from(of(figures).count)))
+    };
+    for contender in &results.contenders {
         let cells = results.of_replicas().map(|fault| {
-            let count = |figures: &Figures| Some(f64::from(of(figures).count));
-            let count = results.median(fault, contender, count);
-            let last = results.median(fault, contender, |figures| of(figures).last);
-            failed(count, last)
+            let (own, all) = (count(fault, contender), results.contenders.iter());
+            let best = all.filter_map(|one| count(fault, one)).reduce(f64::min);
+            let last = results.median(fault, *contender, |figures| of(figures).last);
+            if own == best { format!("**{}**", failed(own, last)) } else { failed(own, last) }
         });
-        text += &row(contender, cells);
+        text += &row(*contender, cells);
     }
     text
 }
@@ -179,6 +192,7 @@ mod tests {
     fn a_cell_is_the_median_of_the_runs_and_a_row_says_who_is_absent() {
         let figures = |count, last| Figures {
             attempts: 3000,
+            planned: 3000,
             before: 0,
             failed: Failed { count, last },
             serial: Failed::default(),
@@ -197,12 +211,17 @@ mod tests {
             figures: BTreeMap::from([(key, runs)]),
             speeds: BTreeMap::new(),
             stalls: Stalls::default(),
+            longest_fault: Duration::ZERO,
+            complaints: Vec::new(),
         };
 
         let text = markdown(&results);
 
-        assert!(text.contains("| | one killed |\n|---|---|\n| redirector | 3 [0.2] |\n"), "{text}");
+        assert!(
+            text.contains("| | one killed |\n|---|---|\n| redirector | **3 [0.2]** |\n"),
+            "{text}"
+        );
         assert!(text.contains("- haproxy did not take part: no package"), "{text}");
-        assert!(!text.contains("before any fault"), "{text}");
+        assert!(!text.contains("before any fault") && !text.contains("too few"), "{text}");
     }
 }

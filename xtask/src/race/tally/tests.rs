@@ -28,12 +28,12 @@ fn one_that_was_under_way_began_at_the_fault() {
 fn a_failed_attempt_is_of_the_fault_or_of_the_return_never_of_both() {
     let attempts = vec![lost(19 * S, 3 * S), lost(21 * S, 3 * S)];
     let seen = Seen { open: Report { attempts, held: Vec::new() }, ..Seen::default() };
-    let times = Times { fault_us: 10 * S, second_us: Some(20 * S), end_us: 30 * S };
+    let times = Times { fault_us: 10 * S, took_us: 0, second_us: Some(20 * S), end_us: 30 * S };
 
-    let figures = Figures::of(&seen, times, true);
+    let figures = Figures::of(&seen, times, 100, true);
 
     assert_eq!((figures.failed.count, figures.second.map(|failed| failed.count)), (1, Some(1)));
-    assert_eq!((figures.attempts, figures.before), (2, 0));
+    assert_eq!((figures.attempts, figures.planned, figures.before), (2, 2000, 0));
 }
 
 #[test]
