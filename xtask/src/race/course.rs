@@ -11,8 +11,7 @@ use redirector_tests::dialer::now_us;
 
 use super::{
     cast::Member,
-    client::{Crew, Load, Report},
-    entrant::Entrant,
+    client::{Client, Load, Report},
     fault::{Fault, Harm},
     stalls::{Stalls, Watch},
     world::World,
@@ -75,10 +74,10 @@ pub(super) fn run(
     let times = happen(world, fault, measure)?;
     let stalls = watch.end();
     for (open, serial, held) in &mut clients {
-        [Some(open), Some(serial), held.as_mut()].into_iter().flatten().for_each(Crew::stop);
+        [Some(open), Some(serial), held.as_mut()].into_iter().flatten().for_each(Client::stop);
     }
     let seen = clients.into_iter().map(|(open, serial, held)| -> Result<Seen> {
-        let held = held.map(Crew::report).transpose()?.unwrap_or_default();
+        let held = held.map(Client::report).transpose()?.unwrap_or_default();
         Ok(Seen { open: open.report()?, serial: serial.report()?, held })
     });
     Ok((times, seen.collect::<Result<_>>()?, stalls))
@@ -88,7 +87,7 @@ fn happen(world: &mut World, fault: Fault, measure: Measure) -> Result<Times> {
     let victims = fault.victims();
     let fault_us = now_us();
     if !fault.is_of_replicas() {
-        world.entrants.iter_mut().for_each(Entrant::kill);
+        world.entrants.iter_mut().for_each(|entrant| entrant.running.kill());
         let took_us = now_us() - fault_us;
         wait(measure.lasts / 2)?;
         let second_us = now_us();

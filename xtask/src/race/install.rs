@@ -28,7 +28,7 @@ pub(super) fn ensure(
     args: InstallArgs,
 ) -> Result<(Vec<Contender>, Vec<Absent>)> {
     // Namespaces are laid out for all of them.
-    setup::ensure(&[Group::Demo], args)?;
+    setup::ensure(&[Group::Race], args)?;
     let mut groups = Vec::new();
     groups.extend(chosen.iter().any(|one| one.means() == Means::Rules).then_some(Group::Rules));
     let is_haproxy = |one: &Contender| matches!(one.means(), Means::Haproxy { .. });

@@ -15,6 +15,7 @@ mod fault;
 mod install;
 mod replica;
 mod report;
+mod running;
 mod speed;
 mod stalls;
 mod tally;

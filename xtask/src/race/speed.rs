@@ -69,7 +69,7 @@ fn attempts(entrant: &Entrant, load: Load, lasts: Duration) -> Result<Vec<Attemp
 
 /// CPU time of the agent or proxy so far.
 fn own_cpu(entrant: &Entrant) -> Result<Duration> {
-    let Some(pid) = entrant.pid() else { return Ok(Duration::ZERO) };
+    let Some(pid) = entrant.running.pid() else { return Ok(Duration::ZERO) };
     let path = format!("/proc/{pid}/stat");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let ticks = ticks(&text).with_context(|| format!("{path} has no times"))?;

@@ -69,7 +69,7 @@ impl World {
 
     /// What discovery says from now on, to all.
     pub(super) fn discover(&self, ready: &[Member]) -> Result<()> {
-        self.entrants.iter().try_for_each(|entrant| entrant.discover(ready))
+        self.entrants.iter().try_for_each(|entrant| entrant.running.discover(ready))
     }
 
     /// Takes everything down. Returns what was wrong with a contender, for example an error in an

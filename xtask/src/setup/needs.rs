@@ -24,6 +24,8 @@ pub(crate) enum Group {
     Kube,
     /// Compare it with what else there is.
     Bench,
+    /// Race against others.
+    Race,
     /// Race against kube-proxy's rules.
     Rules,
     /// Race against HAProxy.
@@ -42,7 +44,7 @@ type Program = (&'static str, &'static str, &'static [Group], &'static str);
 
 const TEST: &[Group] = &[Group::Test];
 /// What lays out nodes and looks at them.
-const NODES: &[Group] = &[Group::Test, Group::Demo, Group::Bench];
+const NODES: &[Group] = &[Group::Test, Group::Demo, Group::Bench, Group::Race];
 
 /// The clients of the suite `clients` are 7 MB, and 20 more for what they need where there is no
 /// Python yet. A JDK and PostgreSQL, which it runs where they are installed, would be 130 and 72.

@@ -1,19 +1,19 @@
 //! A client of the race: a process on a contender's node that makes attempts until its input ends,
 //! and then reports them all.
 //!
-//! The client's half is in `part`, what the race does with it in `crew`.
+//! What that process does is in `part`, what the race does with it in `process`.
 
-mod crew;
 mod held;
 mod part;
+mod process;
 
 use std::{fmt, str::FromStr};
 
 use anyhow::{Context as _, Result, bail};
 
-pub(super) use crew::{Crew, Report};
 pub(super) use held::Held;
 pub(super) use part::play;
+pub(super) use process::{Client, Report};
 
 /// How a client makes attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -29,25 +29,26 @@ pub(in crate::race) fn play(mut arguments: impl Iterator<Item = String>) -> Resu
     let addresses: Vec<SocketAddr> =
         arguments.map(|text| text.parse()).collect::<Result<_, _>>().context("no address")?;
     ensure!(!addresses.is_empty(), "a client dials at least one address");
-    let client = Client { load, addresses, ..Client::default() };
+    let work = Work { load, addresses, ..Work::default() };
     thread::scope(|scope| -> Result<()> {
-        for number in 0..client.threads() {
+        for number in 0..work.threads() {
             let of = thread::Builder::new().stack_size(STACK);
-            let client = &client;
-            of.spawn_scoped(scope, move || client.work(number)).context("no more threads")?;
+            let work = &work;
+            of.spawn_scoped(scope, move || work.do_part(number)).context("no more threads")?;
         }
         // The race closes it, or has ended.
         let _ = io::stdin().read_to_end(&mut Vec::new());
-        client.stop.store(true, Ordering::Relaxed);
+        work.stop.store(true, Ordering::Relaxed);
         Ok(())
     })?;
     let mut out = BufWriter::new(io::stdout().lock());
-    let lines = client.lines.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let lines = work.lines.into_inner().unwrap_or_else(PoisonError::into_inner);
     lines.iter().try_for_each(|line| writeln!(out, "{line}")).context("the race has ended")?;
     out.flush().context("the race has ended")
 }
 
-struct Client {
+/// What all threads share.
+struct Work {
     load: Load,
     addresses: Vec<SocketAddr>,
     begin: Instant,
@@ -57,7 +58,7 @@ struct Client {
     lines: Mutex<Vec<String>>,
 }
 
-impl Default for Client {
+impl Default for Work {
     fn default() -> Self {
         Self {
             load: Load::Serial,
@@ -70,7 +71,7 @@ impl Default for Client {
     }
 }
 
-impl Client {
+impl Work {
     /// An open loop never waits for a thread: there are as many as attempts can be under way.
     fn threads(&self) -> u64 {
         match self.load {
@@ -80,7 +81,7 @@ impl Client {
         }
     }
 
-    fn work(&self, number: u64) {
+    fn do_part(&self, number: u64) {
         let lines = match self.load {
             Load::Held(_) => {
                 Held::keep(self.address(number), &self.stop).line().into_iter().collect()

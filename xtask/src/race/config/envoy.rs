@@ -14,7 +14,7 @@ pub(crate) enum Settings {
     Istio,
     /// The same with `maxEjectionPercent: 100`: below 10 endpoints the default of 10 % ejects none.
     Istio100,
-    /// `consecutive5xxErrors: 2`, `interval: 250ms`, `baseEjectionTime: 5s`, a connect timeout of
+    /// `consecutive5xxErrors: 2`, `interval: 250ms`, `maxEjectionPercent: 100`, a connect timeout of
     /// 300 ms.
     IstioTuned,
     /// `agent/xds/clusters.go` of Consul for an upstream without `PassiveHealthCheck`.
@@ -46,7 +46,7 @@ impl Settings {
             Self::Istio100 => json!({"enforcing_success_rate": 0, "max_ejection_percent": 100}),
             Self::Consul => json!({}),
             Self::IstioTuned | Self::Checked => json!({
-                "consecutive_5xx": 2, "interval": "0.25s", "base_ejection_time": "5s",
+                "consecutive_5xx": 2, "interval": "0.25s",
                 "enforcing_success_rate": 0, "max_ejection_percent": 100,
             }),
         }

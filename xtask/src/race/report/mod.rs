@@ -1,5 +1,6 @@
 //! What the race came to: tables in Markdown, a chart, and both in the documentation.
 
+mod cells;
 mod chart;
 mod page;
 mod results;

@@ -6,6 +6,8 @@ use anyhow::{Context as _, Result};
 
 const BEGIN: &str = "<!-- begin: cargo xtask race --write -->\n";
 const END: &str = "<!-- end -->\n";
+/// Beside the page.
+const CHART: &str = "![Failed attempts for each contender and fault](img/race.svg)\n\n";
 
 /// Replaces what the page has between its marks.
 pub(in crate::race) fn write_into(page: &Path, tables: &str) -> Result<()> {
@@ -19,7 +21,7 @@ pub(in crate::race) fn write_into(page: &Path, tables: &str) -> Result<()> {
 fn replaced(page: &str, tables: &str) -> Option<String> {
     let (before, rest) = page.split_once(BEGIN)?;
     let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}{tables}{END}{after}"))
+    Some(format!("{before}{BEGIN}{CHART}{tables}{END}{after}"))
 }
 
 #[cfg(test)]
@@ -29,7 +31,7 @@ mod tests {
     #[test]
     fn only_its_own_part_of_a_page_is_replaced() {
         let page = format!("a\n<!-- begin: other -->\nb\n{END}{BEGIN}old\n{END}c\n");
-        let expected = format!("a\n<!-- begin: other -->\nb\n{END}{BEGIN}new\n{END}c\n");
+        let expected = format!("a\n<!-- begin: other -->\nb\n{END}{BEGIN}{CHART}new\n{END}c\n");
 
         assert_eq!(replaced(&page, "new\n"), Some(expected));
         assert_eq!(replaced("no marks", "new\n"), None);

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::Results;
+use super::{
+    Results,
+    cells::{failed, head, number, row, seconds, with_ratio},
+};
 use crate::race::{
     contender::Contender,
     fault::Fault,
@@ -148,37 +151,6 @@ fn speed_table(results: &Results) -> String {
         text += &row(contender, cells.into_iter().map(with_ratio));
     }
     text
-}
-
-fn head(title: &str, columns: &[&str]) -> String {
-    format!("\n{title}\n\n| | {} |\n|---|{}\n", columns.join(" | "), "---|".repeat(columns.len()))
-}
-
-fn row(contender: Contender, cells: impl Iterator<Item = String>) -> String {
-    format!("| {} | {} |\n", contender.name(), cells.collect::<Vec<_>>().join(" | "))
-}
-
-fn failed(count: Option<f64>, last: Option<f64>) -> String {
-    match last {
-        Some(last) => format!("{} [{last:.1}]", number(count)),
-        None => number(count),
-    }
-}
-
-fn number(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.0}"))
-}
-
-fn seconds(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.1}"))
-}
-
-fn with_ratio(figure: Option<(f64, Option<f64>)>) -> String {
-    match figure {
-        Some((value, Some(ratio))) => format!("{value:.0} ({ratio:.2})"),
-        Some((value, None)) => format!("{value:.0}"),
-        None => "–".to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The clients of one contender, as the race sees them: started, stopped, and read.
+//! A client as the race sees it: started, stopped, and read.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -14,7 +14,7 @@ use crate::race::attempt::Attempt;
 
 /// A client's process. Dropping it kills the process.
 #[derive(Debug)]
-pub(in crate::race) struct Crew {
+pub(in crate::race) struct Client {
     load: Load,
     process: Process,
     /// Closing it stops the client.
@@ -30,7 +30,7 @@ pub(in crate::race) struct Report {
     pub(in crate::race) held: Vec<Held>,
 }
 
-impl Crew {
+impl Client {
     /// Starts a client there.
     pub(in crate::race) fn start(place: Place<'_>, load: Load, to: &[SocketAddr]) -> Result<Self> {
         // The link, not its target: that stays the same program when it is built anew.
