@@ -43,6 +43,8 @@ pub(super) struct Seen {
     pub(super) open: Report,
     pub(super) serial: Report,
     pub(super) held: Report,
+    /// CPU time of the agent or proxy from the fault to the end. None of one that was killed.
+    pub(super) own_cpu: Option<Duration>,
 }
 
 /// When what happened: microseconds of the monotonic clock.
@@ -71,16 +73,26 @@ pub(super) fn run(
     }
     wait(WARM_UP)?;
     let watch = Watch::begin();
+    let before = cpu(world)?;
     let times = happen(world, fault, measure)?;
+    let own_cpu = cpu(world)?
+        .into_iter()
+        .zip(before)
+        .map(|(after, before)| fault.is_of_replicas().then(|| after.saturating_sub(before)));
     let stalls = watch.end();
     for (open, serial, held) in &mut clients {
         [Some(open), Some(serial), held.as_mut()].into_iter().flatten().for_each(Client::stop);
     }
-    let seen = clients.into_iter().map(|(open, serial, held)| -> Result<Seen> {
+    let seen = clients.into_iter().zip(own_cpu).map(|((open, serial, held), own_cpu)| {
         let held = held.map(Client::report).transpose()?.unwrap_or_default();
-        Ok(Seen { open: open.report()?, serial: serial.report()?, held })
+        Ok(Seen { open: open.report()?, serial: serial.report()?, held, own_cpu })
     });
     Ok((times, seen.collect::<Result<_>>()?, stalls))
+}
+
+/// CPU time of each agent and proxy so far.
+fn cpu(world: &World) -> Result<Vec<Duration>> {
+    world.entrants.iter().map(|entrant| entrant.running.cpu()).collect()
 }
 
 fn happen(world: &mut World, fault: Fault, measure: Measure) -> Result<Times> {

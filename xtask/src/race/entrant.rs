@@ -1,20 +1,20 @@
 //! A contender that is up: its node, what runs there, and the cgroup of its clients.
 
 use std::{
-    fs,
     net::SocketAddr,
     path::Path,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use redirector_tests::{cgroup::Cgroup, lab::Node, netns::Netns, place::Place};
 
 use super::{
     attempt::Attempt,
     client::{Client, Load},
     contender::Contender,
+    cpu,
     running::Running,
 };
 
@@ -49,11 +49,7 @@ impl Entrant {
 
     /// CPU time of all clients so far, also of those that have ended.
     pub(super) fn clients_cpu(&self) -> Result<Duration> {
-        let text = fs::read_to_string(self.cgroup.path().join("cpu.stat"));
-        let text = text.context("cannot read a cgroup's cpu.stat")?;
-        let used = text.lines().find_map(|line| line.strip_prefix("usage_usec "));
-        let used = used.and_then(|used| used.parse().ok()).context("cpu.stat has no usage")?;
-        Ok(Duration::from_micros(used))
+        cpu::of_cgroup(self.cgroup.path())
     }
 
     /// Takes it down. Fails with the log if the agent has logged an error.

@@ -10,6 +10,7 @@ mod client;
 mod config;
 mod contender;
 mod course;
+mod cpu;
 mod entrant;
 mod fault;
 mod install;

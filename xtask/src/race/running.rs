@@ -5,6 +5,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -22,7 +23,7 @@ use super::{
     cast::{Member, SERVICE},
     config,
     contender::Means,
-    install,
+    cpu, install,
 };
 
 /// The file of what a proxy prints: it says there why it cannot start.
@@ -117,13 +118,14 @@ impl Running {
         }
     }
 
-    /// The agent or proxy, unless it was killed.
-    pub(super) fn pid(&self) -> Option<u32> {
-        match self {
+    /// CPU time of the agent or proxy so far; none of one that was killed.
+    pub(super) fn cpu(&self) -> Result<Duration> {
+        let pid = match self {
             Self::Nothing | Self::Rules(_) => None,
             Self::Agent(agent) => agent.0.pid(),
             Self::Proxy(process, _) => Some(process.0.id()),
-        }
+        };
+        pid.map_or(Ok(Duration::ZERO), cpu::of_process)
     }
 
     /// Takes it down. Fails with the log if the agent has logged an error.

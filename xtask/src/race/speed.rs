@@ -1,8 +1,8 @@
 //! What a connection costs where nothing fails: one contender after the other, the others idle.
 
-use std::{fs, thread, time::Duration};
+use std::{thread, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::{attempt::Attempt, client::Load, entrant::Entrant, tally::median, world::World};
 use crate::interrupts;
@@ -13,8 +13,6 @@ const ALONE: Duration = Duration::from_secs(3);
 const SATURATED: Duration = Duration::from_secs(5);
 /// Attempts at the same time: more than there are cores, because each waits for a reply.
 const AT_ONCE: u32 = 16;
-/// Of a tick of `/proc/PID/stat`: USER_HZ is 100 on x86-64 and arm64.
-const TICK: Duration = Duration::from_millis(10);
 
 /// What connections cost.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,10 +43,12 @@ pub(super) fn run(world: &World, first: usize) -> Result<Vec<Speed>> {
 fn measure(entrant: &Entrant) -> Result<Speed> {
     let alone = attempts(entrant, Load::Closed(1), ALONE)?;
     let took: Vec<f64> = alone.iter().map(|attempt| attempt.took_us as f64).collect();
-    let (clients, own) = (entrant.clients_cpu()?, own_cpu(entrant)?);
+    let (clients, own) = (entrant.clients_cpu()?, entrant.running.cpu()?);
     let attempts = attempts(entrant, Load::Closed(AT_ONCE), SATURATED)?;
-    let (clients, own) =
-        (entrant.clients_cpu()?.saturating_sub(clients), own_cpu(entrant)?.saturating_sub(own));
+    let (clients, own) = (
+        entrant.clients_cpu()?.saturating_sub(clients),
+        entrant.running.cpu()?.saturating_sub(own),
+    );
     let (begin, end) = (attempts.first(), attempts.iter().map(Attempt::end_us).max());
     let lasted = end.zip(begin).map_or(1, |(end, begin)| (end - begin.at_us).max(1));
     let each = |cpu: Duration| cpu.as_secs_f64() * 1e6 / attempts.len().max(1) as f64;
@@ -65,33 +65,4 @@ fn attempts(entrant: &Entrant, load: Load, lasts: Duration) -> Result<Vec<Attemp
     let client = entrant.client(load, &entrant.contender.near_addresses())?;
     thread::sleep(lasts);
     Ok(client.report()?.attempts)
-}
-
-/// CPU time of the agent or proxy so far.
-fn own_cpu(entrant: &Entrant) -> Result<Duration> {
-    let Some(pid) = entrant.running.pid() else { return Ok(Duration::ZERO) };
-    let path = format!("/proc/{pid}/stat");
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    let ticks = ticks(&text).with_context(|| format!("{path} has no times"))?;
-    Ok(TICK * ticks)
-}
-
-/// User and system time: the 14th and 15th field, and the second one may have blanks.
-fn ticks(stat: &str) -> Option<u32> {
-    let (_, rest) = stat.rsplit_once(") ")?;
-    let mut times = rest.split(' ').skip(11).map(|field| field.parse::<u32>().ok());
-    Some(times.next()?? + times.next()??)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_program_with_blanks_in_its_name_has_its_times_all_the_same() {
-        let stat = "7 (wrk:worker 0) S 1 7 7 0 -1 4194560 10 0 0 0 250 50 0 0 20 0 3 0 9";
-
-        assert_eq!(ticks(stat), Some(300));
-        assert_eq!(ticks("7 (envoy) S 1"), None);
-    }
 }

@@ -59,13 +59,15 @@ pub(super) struct Figures {
     pub(super) second: Option<Failed>,
     pub(super) back: Option<Back>,
     pub(super) ended: Option<Ended>,
+    /// CPU time of the agent or proxy: seconds in a minute. None of one that was killed.
+    pub(super) own_cpu: Option<f64>,
 }
 
 impl Figures {
     /// Of what the clients of one contender have seen at so many attempts a second; `has_return` if
     /// replicas returned second.
     pub(super) fn of(seen: &Seen, times: Times, rate: u32, has_return: bool) -> Self {
-        let Seen { open: Report { attempts, .. }, serial, held } = seen;
+        let Seen { open: Report { attempts, .. }, serial, held, own_cpu } = seen;
         let Times { fault_us, took_us: _, second_us, end_us } = times;
         let until = second_us.unwrap_or(end_us);
         let counted = attempts.iter().filter(|one| (fault_us..end_us).contains(&one.at_us)).count();
@@ -82,6 +84,7 @@ impl Figures {
                 .filter(|_| has_return)
                 .map(|second| back(attempts, fault_us, second, end_us)),
             ended: (!held.held.is_empty()).then(|| ended(&held.held, fault_us)),
+            own_cpu: own_cpu.map(|used| 60.0 * used.as_secs_f64() / seconds(end_us - fault_us)),
         }
     }
 }

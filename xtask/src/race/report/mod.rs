@@ -2,6 +2,7 @@
 
 mod cells;
 mod chart;
+mod course;
 mod page;
 mod results;
 mod tables;

@@ -45,6 +45,16 @@ impl Results {
         median(&runs.iter().filter_map(figure).collect::<Vec<_>>())
     }
 
+    /// The median over all faults and runs that have such a figure.
+    pub(super) fn median_of_all(
+        &self,
+        contender: Contender,
+        figure: impl Fn(&Figures) -> Option<f64>,
+    ) -> Option<f64> {
+        let own = self.figures.iter().filter(|((_, of), _)| *of == contender);
+        median(&own.flat_map(|(_, runs)| runs).filter_map(figure).collect::<Vec<_>>())
+    }
+
     /// The median over the runs of a figure, and of its ratio to that of `direct` in the same run.
     pub(super) fn speed(
         &self,
@@ -74,5 +84,47 @@ impl Results {
         }
         all.retain(|_, sum| *sum > 0);
         all
+    }
+}
+
+#[cfg(test)]
+pub(super) mod example {
+    //! Results of one fault and one contender.
+
+    use super::*;
+    use crate::race::tally::Failed;
+
+    pub(in crate::race::report) fn figures() -> Figures {
+        Figures {
+            attempts: 3000,
+            planned: 3000,
+            before: 0,
+            failed: Failed::default(),
+            serial: Failed::default(),
+            second: None,
+            back: None,
+            ended: None,
+            own_cpu: None,
+        }
+    }
+
+    pub(in crate::race::report) fn results(
+        fault: Fault,
+        contender: Contender,
+        runs: Vec<Figures>,
+    ) -> Results {
+        let lasts = Duration::from_secs(30);
+        Results {
+            measure: Measure { rate: 100, lasts, returns: lasts },
+            runs: u32::try_from(runs.len()).expect("few runs"),
+            contenders: vec![contender],
+            absent: Vec::new(),
+            faults: vec![fault],
+            figures: BTreeMap::from([((fault, contender), runs)]),
+            speeds: BTreeMap::new(),
+            stalls: Stalls::default(),
+            longest_fault: Duration::ZERO,
+            complaints: Vec::new(),
+        }
     }
 }

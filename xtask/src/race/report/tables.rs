@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::{
     Results,
-    cells::{failed, head, number, row, seconds, with_ratio},
+    cells::{failed, head, row, with_ratio},
+    course::course_table,
 };
 use crate::race::{
     contender::Contender,
@@ -15,8 +16,9 @@ use crate::race::{
 /// All tables, with what a reader must know of the runs.
 pub(in crate::race) fn markdown(results: &Results) -> String {
     let Results { measure, runs, contenders, absent, stalls, complaints, .. } = results;
+    let runs = if *runs == 1 { "One run".to_owned() } else { format!("Medians of {runs} runs") };
     let mut text = format!(
-        "Medians of {runs} runs, {} attempts a second for each contender, {} s from each fault on; {} \
+        "{runs}, {} attempts a second for each contender, {} s from each fault on; {} \
          contenders at once.\n",
         measure.rate,
         measure.lasts.as_secs(),
@@ -81,55 +83,6 @@ fn failed_table(results: &Results, title: &str, of: impl Fn(&Figures) -> Failed)
     text
 }
 
-/// What else was seen: a zone's return, connections that were made before, a dead agent or proxy.
-fn course_table(results: &Results) -> String {
-    let mut columns: Vec<&str> = Vec::new();
-    let (mut returns, mut held, mut agents) = (None, None, None);
-    for fault in results.faults.iter().copied() {
-        if fault.has_return() && !results.measure.returns.is_zero() {
-            returns = Some(fault);
-            columns.extend(["zone back: first reply, s", "95 %, s", "failed"]);
-        }
-        if fault.has_established() {
-            held = Some(fault);
-            columns.push("established ended after, s: median, last (never)");
-        }
-        if !fault.is_of_replicas() {
-            agents = Some(fault);
-            columns.extend(["failed with agent or proxy dead", "then one replica killed"]);
-        }
-    }
-    if columns.is_empty() {
-        return String::new();
-    }
-    let mut text = head("Return, established connections, a dead agent:", &columns);
-    for contender in results.contenders.iter().copied() {
-        let second = |figures: &Figures| Some(f64::from(figures.second?.count));
-        let mut cells = Vec::new();
-        if let Some(fault) = returns {
-            let of = |figure: fn(&Figures) -> Option<f64>| results.median(fault, contender, figure);
-            cells.push(seconds(of(|figures| figures.back?.first)));
-            cells.push(seconds(of(|figures| figures.back?.most)));
-            cells.push(number(of(second)));
-        }
-        if let Some(fault) = held {
-            let of = |figure: fn(&Figures) -> Option<f64>| results.median(fault, contender, figure);
-            let median = seconds(of(|figures| figures.ended?.median));
-            let last = seconds(of(|figures| figures.ended?.last));
-            let alive = of(|figures| Some(figures.ended?.alive as f64));
-            let all = of(|figures| Some(figures.ended?.count as f64));
-            cells.push(format!("{median}, {last} ({} of {})", number(alive), number(all)));
-        }
-        if let Some(fault) = agents {
-            let before = |figures: &Figures| Some(f64::from(figures.failed.count));
-            cells.push(number(results.median(fault, contender, before)));
-            cells.push(number(results.median(fault, contender, second)));
-        }
-        text += &row(contender, cells.into_iter());
-    }
-    text
-}
-
 fn speed_table(results: &Results) -> String {
     if results.speeds.is_empty() {
         return String::new();
@@ -155,37 +108,16 @@ fn speed_table(results: &Results) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, time::Duration};
-
     use super::*;
-    use crate::race::{course::Measure, install::Absent, stalls::Stalls};
+    use crate::race::{install::Absent, report::results::example};
 
     #[test]
     fn a_cell_is_the_median_of_the_runs_and_a_row_says_who_is_absent() {
-        let figures = |count, last| Figures {
-            attempts: 3000,
-            planned: 3000,
-            before: 0,
-            failed: Failed { count, last },
-            serial: Failed::default(),
-            second: None,
-            back: None,
-            ended: None,
-        };
-        let key = (Fault::OneKilled, Contender::Redirector);
-        let runs = vec![figures(3, Some(0.1)), figures(0, None), figures(9, Some(0.3))];
-        let results = Results {
-            measure: Measure { rate: 100, lasts: Duration::from_secs(30), returns: Duration::ZERO },
-            runs: 3,
-            contenders: vec![Contender::Redirector],
-            absent: vec![Absent { contender: Contender::Haproxy, why: "no package".to_owned() }],
-            faults: vec![Fault::OneKilled],
-            figures: BTreeMap::from([(key, runs)]),
-            speeds: BTreeMap::new(),
-            stalls: Stalls::default(),
-            longest_fault: Duration::ZERO,
-            complaints: Vec::new(),
-        };
+        let run = |count, last| Figures { failed: Failed { count, last }, ..example::figures() };
+        let runs = vec![run(3, Some(0.1)), run(0, None), run(9, Some(0.3))];
+        let mut results = example::results(Fault::OneKilled, Contender::Redirector, runs);
+        let absent = Absent { contender: Contender::Haproxy, why: "no package".to_owned() };
+        results.absent = vec![absent];
 
         let text = markdown(&results);
 
@@ -195,5 +127,16 @@ mod tests {
         );
         assert!(text.contains("- haproxy did not take part: no package"), "{text}");
         assert!(!text.contains("before any fault") && !text.contains("too few"), "{text}");
+    }
+
+    #[test]
+    fn a_lab_that_is_at_fault_says_so() {
+        let figures = Figures { before: 2, attempts: 2900, ..example::figures() };
+        let results = example::results(Fault::OneHung, Contender::Direct, vec![figures]);
+
+        let text = markdown(&results);
+
+        assert!(text.contains("- direct lost 2 attempts before any fault"), "{text}");
+        assert!(text.contains("- direct made 99 attempts too few"), "{text}");
     }
 }
