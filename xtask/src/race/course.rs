@@ -99,7 +99,7 @@ fn happen(world: &mut World, fault: Fault, measure: Measure) -> Result<Times> {
     let victims = fault.victims();
     let fault_us = now_us();
     if !fault.is_of_replicas() {
-        world.entrants.iter_mut().for_each(|entrant| entrant.running.kill());
+        world.kill_contenders();
         let took_us = now_us() - fault_us;
         wait(measure.lasts / 2)?;
         let second_us = now_us();

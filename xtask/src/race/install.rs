@@ -3,7 +3,7 @@
 
 use std::{fs, path::PathBuf, process::Command};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 
 use super::contender::{Contender, Means};
 use crate::{
@@ -42,8 +42,8 @@ pub(super) fn ensure(
     for contender in chosen.iter().copied() {
         let found = match contender.means() {
             Means::Nothing | Means::Agent { .. } => Ok(()),
-            Means::Rules => is_there("iptables-restore"),
-            Means::Haproxy { .. } => is_there("haproxy"),
+            Means::Rules => find("iptables-restore").map(drop),
+            Means::Haproxy { .. } => find("haproxy").map(drop),
             Means::Envoy(_) => find_envoy().map(drop),
         };
         let cause = match contender.means() {
@@ -59,6 +59,11 @@ pub(super) fn ensure(
         }
     }
     Ok((present, absent))
+}
+
+/// A program of a Debian package.
+pub(super) fn find(program: &str) -> Result<PathBuf> {
+    process::find(program).with_context(|| format!("there is no {program}"))
 }
 
 /// The program itself: the wheel's `envoy` is a script that starts it.
@@ -90,9 +95,4 @@ fn envoy(args: InstallArgs) -> Result<PathBuf> {
 
 fn environment() -> PathBuf {
     workspace::target().join("race/venv")
-}
-
-fn is_there(program: &str) -> Result<()> {
-    ensure!(process::find(program).is_some(), "there is no {program}");
-    Ok(())
 }

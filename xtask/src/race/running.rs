@@ -36,8 +36,8 @@ pub(super) enum Running {
     Rules(Netns),
     /// What it is pinned in and its file are dropped after it.
     Agent(Box<(Agent, Bpffs, Directory)>),
-    /// Its configuration and its log are dropped after it.
-    Proxy(Process, Directory),
+    /// None once it was killed. Its configuration and its log are dropped after it.
+    Proxy(Option<Process>, Directory),
 }
 
 impl Running {
@@ -68,7 +68,7 @@ impl Running {
             Means::Haproxy { tuned } => {
                 let files = Directory::new("race")?;
                 let file = write(&files, "haproxy.cfg", &config::haproxy::text(tuned))?;
-                let mut command = Command::new("haproxy");
+                let mut command = Command::new(install::find("haproxy")?);
                 command.args(["-db", "-f"]).arg(&file);
                 Self::proxy(netns, command, files)
             }
@@ -87,7 +87,7 @@ impl Running {
     fn proxy(netns: &Netns, mut command: Command, files: Directory) -> Result<Self> {
         let log = File::create(files.path().join(LOG)).context("cannot write a proxy's log")?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        Ok(Self::Proxy(Process(Place::netns(netns).spawn(command)?), files))
+        Ok(Self::Proxy(Some(Process(Place::netns(netns).spawn(command)?)), files))
     }
 
     /// What a proxy has printed so far.
@@ -114,7 +114,7 @@ impl Running {
         match self {
             Self::Nothing | Self::Rules(_) => {}
             Self::Agent(agent) => agent.0.kill9(),
-            Self::Proxy(process, _) => process.kill(),
+            Self::Proxy(process, _) => *process = None,
         }
     }
 
@@ -123,7 +123,7 @@ impl Running {
         let pid = match self {
             Self::Nothing | Self::Rules(_) => None,
             Self::Agent(agent) => agent.0.pid(),
-            Self::Proxy(process, _) => Some(process.0.id()),
+            Self::Proxy(process, _) => process.as_ref().map(|process| process.0.id()),
         };
         pid.map_or(Ok(Duration::ZERO), cpu::of_process)
     }
@@ -149,13 +149,13 @@ fn write(files: &Directory, name: &str, text: &str) -> Result<PathBuf> {
 
 /// Feeds rules to `iptables-restore`, which replaces all of the table in one step.
 fn restore(netns: &Netns, ready: &[Member]) -> Result<()> {
-    let rules = config::rules::text(ready);
+    let (rules, program) = (config::rules::text(ready), install::find("iptables-restore")?);
     netns.run(|| {
-        let mut process = Command::new("iptables-restore")
+        let mut process = Command::new(program)
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .context("cannot run iptables-restore (Debian package iptables)")?;
+            .context("cannot run iptables-restore")?;
         if let Some(mut stdin) = process.stdin.take() {
             // It stops reading at its first error, which it reports below.
             let _ = stdin.write_all(rules.as_bytes());

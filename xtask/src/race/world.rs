@@ -62,6 +62,15 @@ impl World {
         })
     }
 
+    /// Kills every agent and proxy, all at once: some take a while to die.
+    pub(super) fn kill_contenders(&mut self) {
+        thread::scope(|scope| {
+            for entrant in &mut self.entrants {
+                scope.spawn(|| entrant.running.kill());
+            }
+        });
+    }
+
     /// Starts replicas again that were killed.
     pub(super) fn restart(&mut self, members: &[Member]) -> Result<()> {
         members.iter().try_for_each(|member| self.replicas[member.index()].restart())

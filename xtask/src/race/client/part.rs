@@ -30,17 +30,19 @@ pub(in crate::race) fn play(mut arguments: impl Iterator<Item = String>) -> Resu
         arguments.map(|text| text.parse()).collect::<Result<_, _>>().context("no address")?;
     ensure!(!addresses.is_empty(), "a client dials at least one address");
     let work = Work { load, addresses, ..Work::default() };
-    thread::scope(|scope| -> Result<()> {
-        for number in 0..work.threads() {
-            let of = thread::Builder::new().stack_size(STACK);
-            let work = &work;
-            of.spawn_scoped(scope, move || work.do_part(number)).context("no more threads")?;
+    thread::scope(|scope| {
+        let started = (0..work.threads()).try_for_each(|number| {
+            let (thread, work) = (thread::Builder::new().stack_size(STACK), &work);
+            thread.spawn_scoped(scope, move || work.do_part(number)).map(drop)
+        });
+        if started.is_ok() {
+            // The race closes it, or has ended.
+            let _ = io::stdin().read_to_end(&mut Vec::new());
         }
-        // The race closes it, or has ended.
-        let _ = io::stdin().read_to_end(&mut Vec::new());
         work.stop.store(true, Ordering::Relaxed);
-        Ok(())
-    })?;
+        started
+    })
+    .context("no more threads")?;
     let mut out = BufWriter::new(io::stdout().lock());
     let lines = work.lines.into_inner().unwrap_or_else(PoisonError::into_inner);
     lines.iter().try_for_each(|line| writeln!(out, "{line}")).context("the race has ended")?;

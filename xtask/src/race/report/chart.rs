@@ -16,6 +16,8 @@ const FIGURES: f64 = 50.0;
 const BAR: f64 = 14.0;
 const PITCH: f64 = 20.0;
 const TITLE: f64 = 46.0;
+/// Below all panels.
+const CAPTION: f64 = 24.0;
 /// The length of a bar is 0 below and full above.
 const LEAST: f64 = 0.5;
 const MOST: f64 = 5000.0;
@@ -39,8 +41,9 @@ pub(in crate::race) fn svg(results: &Results) -> String {
     let faults: Vec<_> = results.of_replicas().collect();
     let panel = TITLE + PITCH * results.contenders.len() as f64 + 10.0;
     let (width, rows) = (WIDTH * COLUMNS as f64, faults.len().div_ceil(COLUMNS));
-    let height = panel * rows as f64;
-    let description = escaped("Failed attempts for each contender and fault");
+    let height = panel * rows as f64 + CAPTION;
+    let attempts = u64::from(results.measure.rate) * results.measure.lasts.as_secs();
+    let description = escaped(&format!("Failed attempts of {attempts} each, logarithmic"));
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
          aria-label=\"{description}\">\n<title>{description}</title>\n<style>{STYLE}</style>\n"
@@ -59,7 +62,8 @@ pub(in crate::race) fn svg(results: &Results) -> String {
         }
         text.push_str("</g>\n");
     }
-    text.push_str("</svg>\n");
+    let base = height - CAPTION / 2.0;
+    let _ = writeln!(text, "<text x=\"8\" y=\"{base}\">{description}</text>\n</svg>");
     text
 }
 
@@ -80,6 +84,7 @@ fn scale(bottom: f64) -> String {
 }
 
 fn bar(contender: Contender, failed: Option<f64>, y: f64) -> String {
+    // Colour alone says nothing: the name is beside each bar.
     let class = match contender.means() {
         Means::Agent { .. } => "own",
         _ => "other",
