@@ -49,6 +49,12 @@ pub(in crate::race) fn markdown(results: &Results) -> String {
     for (contender, missing) in results.sums(missing) {
         let _ = write!(text, "\n- {} made {missing} attempts too few", contender.name());
     }
+    for (contender, speeds) in &results.speeds {
+        let failed = speeds.iter().map(|speed| speed.failed).sum::<usize>();
+        if failed > 0 {
+            let _ = write!(text, "\n- {} lost {failed} attempts without a fault", contender.name());
+        }
+    }
     // What comes after the first line is the agent's log.
     for complaint in complaints.iter().filter_map(|complaint| complaint.lines().next()) {
         let _ = write!(text, "\n- {complaint}");
@@ -109,7 +115,7 @@ fn speed_table(results: &Results) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::race::{install::Absent, report::results::example};
+    use crate::race::{install::Absent, report::results::example, speed::Speed};
 
     #[test]
     fn a_cell_is_the_median_of_the_runs_and_a_row_says_who_is_absent() {
@@ -132,10 +138,14 @@ mod tests {
     #[test]
     fn a_lab_that_is_at_fault_says_so() {
         let figures = Figures { before: 2, attempts: 2900, ..example::figures() };
-        let results = example::results(Fault::OneHung, Contender::Direct, vec![figures]);
+        let mut results = example::results(Fault::OneHung, Contender::Direct, vec![figures]);
+        let speed = Speed { p50: 60.0, rate: 9000.0, clients_cpu: 50.0, own_cpu: 0.0, failed: 7 };
+        results.speeds.insert(Contender::Direct, vec![speed]);
 
         let text = markdown(&results);
 
+        assert!(text.contains("| direct | 60 (1.00) | 9000 (1.00) | 50 (1.00) | 0 |"), "{text}");
+        assert!(text.contains("- direct lost 7 attempts without a fault"), "{text}");
         assert!(text.contains("- direct lost 2 attempts before any fault"), "{text}");
         assert!(text.contains("- direct made 99 attempts too few"), "{text}");
     }
