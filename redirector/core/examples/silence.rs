@@ -1,5 +1,5 @@
 //! How long it takes to take 10,000 backends of a silent cluster out, and to bring them back:
-//! `cargo run --release -p redirector-core --example silence [SERVICES] [BACKENDS] [NODES]`.
+//! `cargo run --release -p redirector-core --example silence [SERVICES [BACKENDS [NODES]]]`.
 #![expect(
     clippy::print_stdout,
     clippy::disallowed_methods,
@@ -15,6 +15,7 @@ use std::{
 
 use redirector_core::{
     Input, Moment, State,
+    input::Transition,
     plan::{Capacities, Installed, Plan, plan, plan_scope},
     remote_cluster::{ClusterPhase, OnSilence, RemoteCluster},
     service::{
@@ -23,15 +24,18 @@ use redirector_core::{
     },
 };
 
-/// Rounds that are measured; the best and the worst are printed.
-const ROUNDS: u64 = 10;
+/// Rounds that are measured.
+const ROUNDS: u64 = 30;
 
 fn main() {
     let mut arguments = std::env::args().skip(1).map(|text| text.parse().expect("a number"));
-    let services: u32 = arguments.next().unwrap_or(1_000);
-    let backends: u32 = arguments.next().unwrap_or(10_000);
-    let nodes: u32 = arguments.next().unwrap_or(500);
-    println!("{services} services with {backends} backends in west on {nodes} nodes");
+    let Some(services) = arguments.next() else {
+        return [1, 100, 1_000].into_iter().for_each(|services| measure(services, 10_000, 500));
+    };
+    measure(services, arguments.next().unwrap_or(10_000), arguments.next().unwrap_or(500));
+}
+
+fn measure(services: u32, backends: u32, nodes: u32) {
     let list = (0..services).map(|number| service(number, backends / services, nodes));
     let list: Vec<Service> = list.collect();
     let mut state = State::new();
@@ -59,17 +63,21 @@ fn main() {
             .services()
             .flat_map(|service| service.backends.iter().map(|listed| listed.backend))
             .collect();
-        for backend in listed {
-            state.apply(Input::Probed { backend, outcome: Ok(()) }, at(0));
+        for backend in &listed {
+            state.apply(Input::Probed { backend: *backend, outcome: Ok(()) }, at(0));
         }
         state.apply(told(ClusterPhase::Silent), at(1));
-        let (happened, judged) = timed(|| state.apply(Input::Tick, at(2)));
+        let (happened, judged) = timed(|| verdict(&mut state, at(2)));
         let (stores, planned) = timed(|| changes(&mut state, &mut installed));
         let (_, back) = timed(|| state.apply(told(ClusterPhase::Live), at(60)));
         let (_, back_planned) = timed(|| changes(&mut state, &mut installed));
         times.push([judged, planned, back, back_planned]);
         if round == 0 {
-            println!("  {} transitions, {} stores", happened.len(), stores.steps.len());
+            let (happened, stores) = (happened.len(), stores.steps.len());
+            println!(
+                "{services} services with {backends} backends in west on {nodes} nodes: \
+                 {happened} transitions, {stores} stores"
+            );
         }
         // Holds end, and their tables are as before.
         for seconds in 60..200 {
@@ -77,31 +85,35 @@ fn main() {
         }
         changes(&mut state, &mut installed);
     }
-    for (number, what) in ["verdict", "its plan", "back", "its plan"].into_iter().enumerate() {
-        let all = times.iter().map(|of| of[number]);
-        let best = all.clone().min().unwrap_or_default();
-        let worst = all.max().unwrap_or_default();
-        println!("{best:>12.3?} to {worst:>12.3?} on a processor  {what}");
-    }
+    say("out: verdict and plan", times.iter().map(|of| of[0] + of[1]));
+    say("     the verdict", times.iter().map(|of| of[0]));
+    say("     its plan", times.iter().map(|of| of[1]));
+    say("back: news and plan", times.iter().map(|of| of[2] + of[3]));
 }
 
+/// The best and the middle of all rounds: the machine may be busy.
+fn say(what: &str, times: impl Iterator<Item = Duration>) {
+    let mut times: Vec<Duration> = times.collect();
+    times.sort_unstable();
+    println!("{:>12.3?} best {:>12.3?} median  {what}", times[0], times[times.len() / 2]);
+}
+
+/// Apart, for a profiler.
+#[inline(never)]
+fn verdict(state: &mut State, at: Moment) -> Vec<Transition> {
+    state.apply(Input::Tick, at)
+}
+
+#[inline(never)]
 fn changes(state: &mut State, installed: &mut Installed) -> Plan {
     let scope = state.take_changes();
     plan_scope(installed, state.tables(), scope)
 }
 
-/// What it comes to, and what this thread had of a processor: the machine may be busy.
 fn timed<T>(run: impl FnOnce() -> T) -> (T, Duration) {
-    let (begin, before) = (Instant::now(), cpu());
+    let begin = Instant::now();
     let result = run();
-    let used = cpu().saturating_sub(before);
-    (result, if used.is_zero() { begin.elapsed() } else { used })
-}
-
-fn cpu() -> Duration {
-    let times = std::fs::read_to_string("/proc/thread-self/schedstat").expect("this is Linux");
-    let first = times.split(' ').next().expect("three numbers");
-    Duration::from_nanos(first.parse().expect("nanoseconds"))
+    (result, begin.elapsed())
 }
 
 fn told(phase: ClusterPhase) -> Input {

@@ -24,6 +24,9 @@ use crate::{
     service::{BackendRef, Protocol, Service, ServiceRef},
 };
 
+/// To walk over so many backends takes as long as to find one of them.
+const WALKED: usize = 16;
+
 /// Backends of all services.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Backends {
@@ -154,6 +157,28 @@ impl Backends {
         }
     }
 
+    /// Services that use any of these, each once.
+    pub(super) fn users_of_any(&self, backends: &[BackendRef]) -> Vec<&ServiceRef> {
+        let mut numbers: Vec<u32> = Vec::with_capacity(backends.len());
+        if self.is_worth_a_walk(backends) {
+            let mut wanted = backends.iter().peekable();
+            let range = backends[0]..=backends[backends.len() - 1];
+            for (backend, listed) in self.listed.range(range) {
+                while wanted.next_if(|wanted| *wanted < backend).is_some() {}
+                if wanted.next_if_eq(&backend).is_some() {
+                    listed.users.add_to(&mut numbers);
+                }
+            }
+        } else {
+            let listed = backends.iter().filter_map(|backend| self.listed.get(backend));
+            listed.for_each(|listed| listed.users.add_to(&mut numbers));
+        }
+        // Numbers are compared faster than names.
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers.into_iter().map(|number| &self.names[number as usize]).collect()
+    }
+
     /// Owners of the services that use a backend.
     pub(super) fn owners(&self, backend: &BackendRef) -> BTreeSet<&str> {
         self.users(backend).into_iter().map(ServiceRef::owner).collect()
@@ -213,7 +238,38 @@ impl Backends {
 
     /// Whether a backend is out because its cluster is silent, from now on.
     pub(super) fn set_cluster_silent(&mut self, backend: &BackendRef, is_silent: bool) {
-        self.change(backend, |faults| faults.is_cluster_silent = is_silent);
+        if let Some(listed) = self.listed.get_mut(backend) {
+            listed.state.is_cluster_silent = is_silent;
+        }
+    }
+
+    /// Visits what is known of each of these, which are sorted, in their order.
+    pub(super) fn visit(
+        &mut self,
+        backends: &[BackendRef],
+        mut visit: impl FnMut(&BackendRef, &mut BackendState),
+    ) {
+        if self.is_worth_a_walk(backends) {
+            let mut wanted = backends.iter().peekable();
+            let range = backends[0]..=backends[backends.len() - 1];
+            for (backend, listed) in self.listed.range_mut(range) {
+                while wanted.next_if(|wanted| *wanted < backend).is_some() {}
+                if wanted.next_if_eq(&backend).is_some() {
+                    visit(backend, &mut listed.state);
+                }
+            }
+            return;
+        }
+        for backend in backends {
+            if let Some(listed) = self.listed.get_mut(backend) {
+                visit(backend, &mut listed.state);
+            }
+        }
+    }
+
+    /// Whether to walk over all backends there are is faster than to find each of these.
+    fn is_worth_a_walk(&self, backends: &[BackendRef]) -> bool {
+        !backends.is_empty() && backends.len() * WALKED >= self.listed.len() && backends.is_sorted()
     }
 
     /// What its probes have shown is this.
@@ -270,6 +326,13 @@ impl Backends {
 }
 
 impl Users {
+    fn add_to(&self, numbers: &mut Vec<u32>) {
+        match self {
+            Self::One(user) => numbers.push(*user),
+            Self::Many(users) => numbers.extend(users),
+        }
+    }
+
     fn insert(&mut self, user: u32) {
         match self {
             Self::One(other) if *other == user => {}

@@ -53,30 +53,30 @@ impl State {
     fn reconcile_silenced(&mut self, backends: &[BackendRef]) -> Changed {
         let mut changed = Changed::default();
         let mut out: BTreeMap<Arc<str>, Vec<BackendRef>> = BTreeMap::new();
-        for backend in backends {
-            let was_out = self.backends.get(backend).is_some_and(BackendState::is_cluster_silent);
-            match (was_out, self.clusters.is_out(backend)) {
+        let mut back = Vec::new();
+        let clusters = &self.clusters;
+        self.backends.visit(backends, |backend, state| {
+            match (state.is_cluster_silent(), clusters.is_out(backend)) {
                 (false, Some((cluster, _))) => match out.get_mut(cluster) {
                     Some(out) => out.push(*backend),
                     None => _ = out.insert(Arc::clone(cluster), vec![*backend]),
                 },
-                (true, None) => {
-                    self.backends.set_cluster_silent(backend, false);
-                    if self.lift(backend, HealthByte::Prober) {
-                        changed.back.push(*backend);
-                    } else if self.has_veto(backend, HealthByte::Prober) {
-                        let why = "its own probes failed, too".into();
-                        self.vetoes.set(*backend, HealthByte::Prober, why, self.now);
-                    }
-                }
-                _ => {}
+                (true, None) => back.push(*backend),
+                _ => return,
+            }
+            state.set_cluster_silent(!state.is_cluster_silent());
+        });
+        for backend in back {
+            if self.lift(&backend, HealthByte::Prober) {
+                changed.back.push(backend);
+            } else if self.has_veto(&backend, HealthByte::Prober) {
+                let why = "its own probes failed, too".into();
+                self.vetoes.set(backend, HealthByte::Prober, why, self.now);
             }
         }
         for (cluster, out) in out {
             let why = self.clusters.silences.get(&cluster).map(|silence| silence.why(&cluster));
-            let why = why.unwrap_or_default();
-            out.iter().for_each(|backend| self.backends.set_cluster_silent(backend, true));
-            changed.out.extend(self.set_vetoes(&out, HealthByte::Prober, &why));
+            changed.out.extend(self.set_vetoes(&out, HealthByte::Prober, &why.unwrap_or_default()));
         }
         changed
     }

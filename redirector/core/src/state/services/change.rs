@@ -11,7 +11,7 @@ use super::judge::{Rejection, conflicts_with, validate};
 use crate::{
     input::{Rerouter, Transition},
     service::{BackendRef, Frontend, Policy, Service, ServiceRef},
-    state::State,
+    state::{State, recompile::TierLists},
 };
 
 /// How often one input tries again what was refused before: enough for chains of moves, and a
@@ -191,7 +191,7 @@ impl State {
             stale.entry(name.clone()).or_default();
         }
         for (name, wanted) in stale {
-            self.recompile(&name, wanted);
+            self.recompile(&name, TierLists::Anew, wanted);
         }
         self.reevaluate(touched);
     }
