@@ -90,7 +90,10 @@ impl State {
             Input::Replace(services) => self.replace(services),
             Input::Probed { backend, outcome } => self.probed(&backend, outcome),
             Input::Restore(found) => self.restore(&found),
-            Input::Adopted(pairs) => self.stale_flows.adopt(pairs),
+            Input::Adopted(pairs) => {
+                self.clusters.adopt(&pairs);
+                self.stale_flows.adopt(pairs);
+            }
             Input::Kernel { backend, event } => self.seen_by_kernel(backend, event),
             Input::Operator(verb) => self.ordered(verb),
             Input::Used(used) => {

@@ -159,24 +159,25 @@ impl Backends {
 
     /// Services that use any of these, each once.
     pub(super) fn users_of_any(&self, backends: &[BackendRef]) -> Vec<&ServiceRef> {
-        let mut numbers: Vec<u32> = Vec::with_capacity(backends.len());
-        if self.is_worth_a_walk(backends) {
-            let mut wanted = backends.iter().peekable();
-            let range = backends[0]..=backends[backends.len() - 1];
-            for (backend, listed) in self.listed.range(range) {
-                while wanted.next_if(|wanted| *wanted < backend).is_some() {}
-                if wanted.next_if_eq(&backend).is_some() {
-                    listed.users.add_to(&mut numbers);
-                }
-            }
-        } else {
+        if !self.is_worth_a_walk(backends) {
             let listed = backends.iter().filter_map(|backend| self.listed.get(backend));
-            listed.for_each(|listed| listed.users.add_to(&mut numbers));
+            let mut numbers: Vec<u32> = listed.flat_map(|listed| listed.users.numbers()).collect();
+            // Numbers are compared faster than names.
+            numbers.sort_unstable();
+            numbers.dedup();
+            return numbers.into_iter().map(|number| &self.names[number as usize]).collect();
         }
-        // Numbers are compared faster than names.
-        numbers.sort_unstable();
-        numbers.dedup();
-        numbers.into_iter().map(|number| &self.names[number as usize]).collect()
+        let mut is_user = vec![false; self.names.len()];
+        let mut wanted = backends.iter().peekable();
+        let range = backends[0]..=backends[backends.len() - 1];
+        for (backend, listed) in self.listed.range(range) {
+            while wanted.next_if(|wanted| *wanted < backend).is_some() {}
+            if wanted.next_if_eq(&backend).is_some() {
+                listed.users.numbers().for_each(|number| is_user[number as usize] = true);
+            }
+        }
+        let users = self.names.iter().zip(is_user).filter(|(_, is_user)| *is_user);
+        users.map(|(name, _)| name).collect()
     }
 
     /// Owners of the services that use a backend.
@@ -326,11 +327,12 @@ impl Backends {
 }
 
 impl Users {
-    fn add_to(&self, numbers: &mut Vec<u32>) {
-        match self {
-            Self::One(user) => numbers.push(*user),
-            Self::Many(users) => numbers.extend(users),
-        }
+    fn numbers(&self) -> impl Iterator<Item = u32> {
+        let (one, many) = match self {
+            Self::One(user) => (Some(*user), None),
+            Self::Many(users) => (None, Some(users)),
+        };
+        one.into_iter().chain(many.into_iter().flatten().copied())
     }
 
     fn insert(&mut self, user: u32) {

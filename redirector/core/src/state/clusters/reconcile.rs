@@ -31,12 +31,12 @@ impl State {
     /// Brings all backends of a cluster in line.
     pub(super) fn reconcile_cluster(&mut self, cluster: &str) -> Changed {
         let members: Vec<BackendRef> = self.clusters.members(cluster).copied().collect();
-        self.reconcile_silenced(&members)
+        self.reconcile_silenced(&members, Some(cluster))
     }
 
     /// Brings these in line, and says what happens to each.
     pub(super) fn reconcile_each(&mut self, backends: &[BackendRef]) {
-        let changed = self.reconcile_silenced(backends);
+        let changed = self.reconcile_silenced(backends, None);
         let by = HealthByte::Prober;
         for backend in &changed.out {
             let objections = self.vetoes.of(backend).find(|(byte, _)| *byte == by);
@@ -49,14 +49,14 @@ impl State {
         self.recompile_users_of(&changed.all());
     }
 
-    /// Brings these in line, which are sorted.
-    fn reconcile_silenced(&mut self, backends: &[BackendRef]) -> Changed {
+    /// Brings these in line, which are sorted, and known to be `of` that cluster.
+    fn reconcile_silenced(&mut self, backends: &[BackendRef], of: Option<&str>) -> Changed {
         let mut changed = Changed::default();
         let mut out: BTreeMap<Arc<str>, Vec<BackendRef>> = BTreeMap::new();
         let mut back = Vec::new();
         let clusters = &self.clusters;
         self.backends.visit(backends, |backend, state| {
-            match (state.is_cluster_silent(), clusters.is_out(backend)) {
+            match (state.is_cluster_silent(), clusters.is_member_out(backend, of)) {
                 (false, Some((cluster, _))) => match out.get_mut(cluster) {
                     Some(out) => out.push(*backend),
                     None => _ = out.insert(Arc::clone(cluster), vec![*backend]),
@@ -110,7 +110,7 @@ impl State {
         let backends: BTreeSet<BackendRef> =
             backends.map(|listed| listed.backend).filter(is_abroad).collect();
         let backends: Vec<BackendRef> = backends.into_iter().collect();
-        self.reconcile_silenced(&backends).all()
+        self.reconcile_silenced(&backends, None).all()
     }
 
     /// An earlier agent has left a backend out. Returns whether that may have been because its cluster

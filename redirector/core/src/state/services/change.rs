@@ -168,8 +168,9 @@ impl State {
         let mut stale: BTreeMap<ServiceRef, Option<Rerouter>> =
             services.keys().cloned().zip(wanted).collect();
         services.values().for_each(|service| self.nodes.put(service));
-        let silenced = self.relist_clusters(earlier.values(), services.values());
+        let mut silenced = self.relist_clusters(earlier.values(), services.values());
         self.services.insert(services);
+        silenced.extend(self.adopt_clusters());
         self.reask_clusters();
         for name in gone {
             self.services.refused.remove(name);
