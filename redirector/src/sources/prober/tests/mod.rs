@@ -170,6 +170,8 @@ async fn an_error_of_this_machine_is_counted_and_not_reported() {
         assert!(begin.elapsed() < DEADLINE);
         assert_eq!(probes.next().await, (backend, failed(REFUSED)));
     }
+    let counts = probes.local_failures.upgrade().expect("the prober runs").by_error();
+    assert_eq!(counts.keys().map(String::as_str).collect::<Vec<_>>(), ["EACCES"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
