@@ -55,12 +55,12 @@ pub(crate) fn tiers(service: &Service, view: &View<'_>) -> [Vec<Tier>; 2] {
     })
 }
 
-/// The tables of one service whose [`tiers`] are known.
+/// The tables of one service whose [`tiers`] are known, and with them what is [`objected`] to in each.
 pub(crate) fn compile_service(
     service: &Service,
     tiers: [Vec<Tier>; 2],
     overrides: Overrides<'_>,
-    objections: &BTreeMap<BackendRef, HealthWord>,
+    objected: &[Vec<Objected>; 2],
 ) -> ServiceTables {
     let Service {
         name: _,
@@ -78,8 +78,8 @@ pub(crate) fn compile_service(
     let formula = Formula::from(policy);
     let Overrides { forced, held } = overrides;
     let [v4, v6] = tiers;
-    let v4 = table(v4, &formula, forced, held.map(|held| &held[0]), objections);
-    let v6 = table(v6, &formula, forced, held.map(|held| &held[1]), objections);
+    let v4 = table(v4, &formula, forced, held.map(|held| &held[0]), &objected[0]);
+    let v6 = table(v6, &formula, forced, held.map(|held| &held[1]), &objected[1]);
     let affinity_seconds = affinity_seconds.unwrap_or(0);
     ServiceTables {
         frontends,
@@ -94,40 +94,57 @@ pub(crate) fn compile_service(
     }
 }
 
+/// Backends of one tier that have an objection, in the order of its entries.
+pub(crate) type Objected = Vec<(BackendRef, HealthWord)>;
+
 /// To walk over so many objections takes as long as to find one of them.
 const WALKED: usize = 16;
 
-/// How many backends a tier has, and how many of them have no objection, or only such as
-/// `is_healthy` disregards.
-pub(crate) fn count(
-    tier: &Tier,
+/// What is objected to in each tier: each backend is looked up once, however much follows from it.
+pub(crate) fn objected(
+    tiers: &[Vec<Tier>; 2],
     objections: &BTreeMap<BackendRef, HealthWord>,
-    is_healthy: impl Fn(&BackendRef, HealthWord) -> bool,
-) -> Count {
-    let total = tier.entries.len() as u32;
-    if objections.is_empty() {
-        return Count { total, healthy: total };
-    }
-    let is_well = |entry: &Entry, word: Option<&HealthWord>| {
-        word.is_none_or(|word| word.is_usable() || is_healthy(&entry.backend, *word))
+) -> [Vec<Objected>; 2] {
+    let of = |tiers: &Vec<Tier>| tiers.iter().map(|tier| objected_in(tier, objections)).collect();
+    [of(&tiers[0]), of(&tiers[1])]
+}
+
+fn objected_in(tier: &Tier, objections: &BTreeMap<BackendRef, HealthWord>) -> Objected {
+    let [Some(first), Some(last)] = [tier.entries.first(), tier.entries.last()] else {
+        return Vec::new();
     };
-    let healthy = if tier.entries.len() * WALKED < objections.len() {
-        let looked_up = |entry: &&Entry| is_well(entry, objections.get(&entry.backend));
-        tier.entries.iter().filter(looked_up).count()
+    if objections.is_empty() {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let mut take = |entry: &Entry, word: Option<&HealthWord>| {
+        if let Some(word) = word.filter(|word| !word.is_usable()) {
+            if found.is_empty() {
+                found.reserve_exact(tier.entries.len());
+            }
+            found.push((entry.backend, *word));
+        }
+    };
+    if tier.entries.len() * WALKED < objections.len() {
+        for entry in &tier.entries {
+            take(entry, objections.get(&entry.backend));
+        }
     } else {
         // Both are sorted by backend.
-        let [Some(first), Some(last)] = [tier.entries.first(), tier.entries.last()] else {
-            return Count::default();
-        };
         let mut walked = objections.range(first.backend..=last.backend).peekable();
-        let is_it_well = |entry: &&Entry| {
+        for entry in &tier.entries {
             while walked.next_if(|(backend, _)| **backend < entry.backend).is_some() {}
             let word = walked.next_if(|(backend, _)| **backend == entry.backend);
-            is_well(entry, word.map(|(_, word)| word))
-        };
-        tier.entries.iter().filter(is_it_well).count()
-    };
-    Count { total, healthy: healthy as u32 }
+            take(entry, word.map(|(_, word)| word));
+        }
+    }
+    found
+}
+
+/// How many backends a tier has, and how many of them have no objection.
+pub(crate) fn count(tier: &Tier, objected: &Objected) -> Count {
+    let total = tier.entries.len() as u32;
+    Count { total, healthy: total - objected.len() as u32 }
 }
 
 fn table(
@@ -135,10 +152,10 @@ fn table(
     formula: &Formula,
     forced: Option<&Arc<str>>,
     held: Option<&Held>,
-    objections: &BTreeMap<BackendRef, HealthWord>,
+    objected: &[Objected],
 ) -> Table {
     let counts: Vec<Count> =
-        tiers.iter().map(|tier| count(tier, objections, |_, _| false)).collect();
+        tiers.iter().zip(objected).map(|(tier, objected)| count(tier, objected)).collect();
     let forced = tiers
         .iter()
         .zip(&counts)

@@ -24,7 +24,9 @@ use crate::{
     },
     health::{self, ProbeHealth, Sight},
     input::Moment,
-    service::{Backend, BackendRef, Failback, FailbackMode, Locality, Service, ServiceRef},
+    service::{
+        Backend, BackendRef, Failback, FailbackMode, Locality, Protocol, Service, ServiceRef,
+    },
     state::State,
     tables::Table,
 };
@@ -76,6 +78,16 @@ pub struct Elsewhere {
     /// Those that are asked less often than the policy says ([`Member::rarely_probed`]).
     #[cfg_attr(feature = "serde", serde(default))]
     pub at_rest: u32,
+    /// Those that cannot be asked (UDP): while the cluster is silent they share the fate of those that
+    /// can. Where it has no others nothing is known of them, and they stay until it is lost.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_zero"))]
+    pub unaskable: u32,
+}
+
+#[cfg(feature = "serde")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// One address family of a service.
@@ -203,19 +215,20 @@ impl State {
     fn elsewhere(&self, families: &[Family]) -> Vec<Elsewhere> {
         let own = self.node().cluster.as_ref();
         let tiers = families.iter().flat_map(|family| &family.tiers);
-        let mut counts: BTreeMap<&Arc<str>, [u32; 3]> = BTreeMap::new();
+        let mut counts: BTreeMap<&Arc<str>, [u32; 4]> = BTreeMap::new();
         for member in tiers.flat_map(|tier| &tier.backends) {
             if let Some(cluster) = member.locality.other_cluster(own) {
-                let [healthy, all, at_rest] = counts.entry(cluster).or_default();
+                let [healthy, all, at_rest, unaskable] = counts.entry(cluster).or_default();
                 *healthy += u32::from(member.objections.is_empty());
                 *all += 1;
                 *at_rest += u32::from(member.rarely_probed.is_some());
+                *unaskable += u32::from(member.backend.protocol == Protocol::Udp);
             }
         }
         let told = |name: &str| self.remote_clusters().iter().find(|told| *told.name == *name);
         let counts = counts.into_iter();
         counts
-            .map(|(cluster, [healthy, backends, at_rest])| Elsewhere {
+            .map(|(cluster, [healthy, backends, at_rest, unaskable])| Elsewhere {
                 cluster: Arc::clone(cluster),
                 // The variants are called as statuses call them.
                 phase: told(cluster).map(|told| format!("{:?}", told.phase)),
@@ -223,6 +236,7 @@ impl State {
                 healthy,
                 backends,
                 at_rest,
+                unaskable,
             })
             .collect()
     }

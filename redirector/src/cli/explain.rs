@@ -161,7 +161,8 @@ fn describe(explanation: &Explanation) -> String {
 }
 
 fn describe_cluster(text: &mut String, elsewhere: &Elsewhere) {
-    let Elsewhere { cluster, phase, is_unreachable, healthy, backends, at_rest } = elsewhere;
+    let Elsewhere { cluster, phase, is_unreachable, healthy, backends, at_rest, unaskable } =
+        elsewhere;
     let phase = phase.as_deref().unwrap_or("no RemoteCluster of that name");
     let _ = write!(text, "  cluster {cluster}: {phase}, {healthy} of {backends} healthy");
     if *is_unreachable {
@@ -171,6 +172,12 @@ fn describe_cluster(text: &mut String, elsewhere: &Elsewhere) {
         let _ = write!(
             text,
             "; {at_rest} get no connections from here, and are probed in turn (--remote-probes)"
+        );
+    }
+    if *unaskable > 0 {
+        let _ = write!(
+            text,
+            "; {unaskable} cannot be probed (UDP), and are out with its others, or once it is lost"
         );
     }
     text.push('\n');
@@ -246,7 +253,7 @@ mod tests {
 
     #[test]
     fn another_cluster_is_a_line() {
-        let line = |phase: Option<&str>, is_unreachable, at_rest| {
+        let line = |phase: Option<&str>, is_unreachable, (at_rest, unaskable)| {
             let mut text = String::new();
             describe_cluster(
                 &mut text,
@@ -257,20 +264,26 @@ mod tests {
                     healthy: 9,
                     backends: 10,
                     at_rest,
+                    unaskable,
                 },
             );
             text
         };
-        assert_eq!(line(Some("Live"), false, 0), "  cluster west: Live, 9 of 10 healthy\n");
+        assert_eq!(line(Some("Live"), false, (0, 0)), "  cluster west: Live, 9 of 10 healthy\n");
         assert_eq!(
-            line(None, true, 0),
+            line(None, true, (0, 0)),
             "  cluster west: no RemoteCluster of that name, 9 of 10 healthy; none of its backends \
              answers this node, so that all are out\n"
         );
         assert_eq!(
-            line(Some("Silent"), false, 7),
+            line(Some("Silent"), false, (7, 0)),
             "  cluster west: Silent, 9 of 10 healthy; 7 get no connections from here, and are \
              probed in turn (--remote-probes)\n"
+        );
+        assert_eq!(
+            line(Some("Silent"), false, (0, 10)),
+            "  cluster west: Silent, 9 of 10 healthy; 10 cannot be probed (UDP), and are out with \
+             its others, or once it is lost\n"
         );
     }
 }

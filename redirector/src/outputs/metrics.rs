@@ -21,7 +21,10 @@ use redirector_common::{MAX_TIERS, Reason, TIER_COUNTERS};
 use redirector_core::{Transition, input::ClusterEvent, plan::Installed};
 
 use super::room;
-use crate::{datapath::Counters, sources::kube::Counts};
+use crate::{
+    datapath::Counters,
+    sources::{kube::Counts, prober::LocalFailures},
+};
 
 /// Everything that is exported.
 #[derive(Debug)]
@@ -47,7 +50,7 @@ impl Metrics {
     pub fn new(
         counters: Counters,
         reload_failures: Arc<AtomicU64>,
-        local_failures: Arc<AtomicU64>,
+        local_failures: Arc<LocalFailures>,
         kube: Option<Counts>,
     ) -> Self {
         let mut registry = Registry::with_prefix("redirector");
@@ -181,7 +184,7 @@ fn registered<M: Metric + Clone>(to: &mut Registry, name: &str, help: &str, metr
 struct PulledMetrics {
     counters: Counters,
     reload_failures: Arc<AtomicU64>,
-    local_failures: Arc<AtomicU64>,
+    local_failures: Arc<LocalFailures>,
 }
 
 impl fmt::Debug for PulledMetrics {
@@ -214,15 +217,28 @@ impl Collector for PulledMetrics {
             let labels = [("tier", tier.to_string())];
             ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
         }
+        let mut family = encoder.encode_descriptor(
+            "probe_local_errors",
+            "Probes that this machine could not make, by what the system said",
+            None,
+            prometheus_client::metrics::MetricType::Counter,
+        )?;
+        for (errno, count) in self.local_failures.by_error() {
+            ConstCounter::new(count).encode(family.encode_family(&[("errno", errno)])?)?;
+        }
         for (name, help, count) in [
-            ("config_reload_failures", "Files that were not taken over", &self.reload_failures),
+            (
+                "config_reload_failures",
+                "Files that were not taken over",
+                self.reload_failures.load(Ordering::Relaxed),
+            ),
             (
                 "probe_local_failures",
                 "Probes that this machine could not make; they count against no backend",
-                &self.local_failures,
+                self.local_failures.total(),
             ),
         ] {
-            let count = ConstCounter::new(count.load(Ordering::Relaxed));
+            let count = ConstCounter::new(count);
             let kind = count.metric_type();
             count.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
         }

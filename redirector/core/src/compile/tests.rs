@@ -76,7 +76,9 @@ fn nodes_of_one_name_have_a_word_for_each_cluster() {
 fn compiled(service: &Service, objections: &BTreeMap<BackendRef, HealthWord>) -> ServiceTables {
     let services = BTreeMap::new();
     let view = View { node: &zone("b"), services: &services, objections };
-    compile_service(service, tiers(service, &view), Overrides::default(), objections)
+    let tiers = tiers(service, &view);
+    let objected = objected(&tiers, objections);
+    compile_service(service, tiers, Overrides::default(), &objected)
 }
 
 fn service(backends: &[(&str, &str)]) -> Service {

@@ -41,10 +41,9 @@ pub(crate) struct TierHealth<'t> {
     pub(crate) count: Count,
     /// `count` without drains: they are no failure and interrupt nothing.
     pub(crate) undrained: Count,
-    /// `count` without drains and without the ejections of this window.
-    pub(crate) earlier: Count,
-    /// Whether it carried load when the window began.
-    pub(crate) carried: bool,
+    /// Whether it carried load when the window began and was well then, and is not: by the ejections of
+    /// this window.
+    pub(crate) is_lost: bool,
 }
 
 /// The holds of now, from those when the window began.
@@ -67,10 +66,10 @@ pub(crate) fn step(
             Some(hold) if is_well => moved_on(failback, hold, now),
             Some(_) => Some(Hold::default()),
             None => {
-                let is_lost = tier.carried && !is_well && formula.is_well(tier.earlier);
                 let is_another = |other: &&TierHealth<'_>| other.name != tier.name;
                 let mut others = tiers.iter().filter(is_another);
-                (is_lost && others.any(|other| formula.is_well(other.count))).then(Hold::default)
+                (tier.is_lost && others.any(|other| formula.is_well(other.count)))
+                    .then(Hold::default)
             }
         };
         if let Some(hold) = hold {

@@ -7,7 +7,7 @@ use redirector_common::{
 };
 
 use super::{
-    changes::Change,
+    changes::{Change, families},
     installed::{Id, Placed, family, value_of},
     limit::Limit,
     pass::Pass,
@@ -62,20 +62,24 @@ impl Pass<'_> {
                 id
             }
         };
-        let (four, six) = tables
-            .frontends
-            .split_at(tables.frontends.partition_point(|frontend| frontend.address.is_ipv4()));
+        let [four, six] = families(&tables.frontends);
         let count =
             |table: &Table| table.tiers.iter().map(|tier| tier.entries.len()).sum::<usize>();
         let second = change.first + count(&tables.v4);
         for (ipv6, table, frontends, first) in
             [(false, &tables.v4, four, change.first), (true, &tables.v6, six, second)]
         {
-            if !frontends.is_empty() {
-                let indices = self.indices(table, first, draft)?;
-                let slots = render::render(tables, ipv6, draft.id, &indices);
-                self.point_all(frontends, slots, draft)?;
+            if frontends.is_empty() {
+                continue;
             }
+            let kept = change.kept.as_ref().and_then(|kept| kept[usize::from(ipv6)].as_ref());
+            let slots = if let Some(kept) = kept {
+                render::render_anew(tables, ipv6, draft.id, kept)
+            } else {
+                let indices = self.indices(table, first, draft)?;
+                render::render(tables, ipv6, draft.id, &indices)
+            };
+            self.point_all(frontends, slots, draft)?;
         }
         Ok(())
     }
@@ -210,7 +214,10 @@ impl Pass<'_> {
         }
         let text = |name: &str| ServiceName::new(name);
         let before = installed.ids.get(&id);
-        if before.is_none_or(|before| text(&before.name.0) != text(&change.name.0)) {
+        let is_same = |before: &Id| {
+            before.name == *change.name || text(&before.name.0) == text(&change.name.0)
+        };
+        if !before.is_some_and(is_same) {
             self.phases.puts.push(Step::PutName { service: id, name: change.name.clone() });
         }
         let regions_before = before.map_or(0, |before| before.regions);

@@ -37,16 +37,8 @@ pub(super) fn render(
 ) -> Vec<Slot> {
     let table = if ipv6 { &service.v6 } else { &service.v4 };
     let tiers = table.tiers.len() as u32;
-    let mut flags = service.all_down.number();
-    flags |= if ipv6 { Header::IPV6 } else { 0 };
-    flags |= if service.affinity_seconds > 0 { Header::AFFINITY } else { 0 };
-    flags |= if service.also_served { Header::ALSO_SERVED } else { 0 };
-    flags |= if service.unreachable { Header::UNREACHABLE } else { 0 };
-    let header = Header { loads: table.loads, service: id, epoch: 0, tiers: tiers as u8, flags };
-    let settings = Settings { affinity_seconds: service.affinity_seconds, limits: service.limits };
-
     let mut slots = Vec::with_capacity(size(table, ipv6) as usize);
-    slots.extend([cast::<_, Slot>(header), cast(settings)]);
+    slots.extend(head(service, ipv6, id));
     let mut start = first_entry(tiers, ipv6);
     for tier in &table.tiers {
         let length = tier.entries.len() as u32;
@@ -84,6 +76,32 @@ pub(super) fn render(
         }
     }
     slots
+}
+
+/// As [`render`], of a service whose region `before` lists what its tables list.
+pub(super) fn render_anew(
+    service: &ServiceTables,
+    ipv6: bool,
+    id: u32,
+    before: &[Slot],
+) -> Vec<Slot> {
+    let mut slots = before.to_vec();
+    slots[..RANGES as usize].copy_from_slice(&head(service, ipv6, id));
+    slots
+}
+
+/// Header and settings.
+fn head(service: &ServiceTables, ipv6: bool, id: u32) -> [Slot; RANGES as usize] {
+    let table = if ipv6 { &service.v6 } else { &service.v4 };
+    let tiers = table.tiers.len();
+    let mut flags = service.all_down.number();
+    flags |= if ipv6 { Header::IPV6 } else { 0 };
+    flags |= if service.affinity_seconds > 0 { Header::AFFINITY } else { 0 };
+    flags |= if service.also_served { Header::ALSO_SERVED } else { 0 };
+    flags |= if service.unreachable { Header::UNREACHABLE } else { 0 };
+    let header = Header { loads: table.loads, service: id, epoch: 0, tiers: tiers as u8, flags };
+    let settings = Settings { affinity_seconds: service.affinity_seconds, limits: service.limits };
+    [cast(header), cast(settings)]
 }
 
 /// The header of a region.

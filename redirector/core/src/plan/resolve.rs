@@ -20,10 +20,9 @@ pub(super) struct Resolved {
 
 impl Resolved {
     pub(super) fn new(changes: &[Change<'_>], known: &BTreeMap<BackendRef, u32>) -> Self {
-        let count = changes.last().map_or(0, |last| last.first + last.entries());
+        let count = changes.last().map_or(0, |last| last.first + last.entries().count());
         let mut listed: Vec<(BackendRef, u32)> = Vec::with_capacity(count);
-        let tables = changes.iter().flat_map(|change| [&change.tables.v4, &change.tables.v6]);
-        let entries = tables.flat_map(|table| &table.tiers).flat_map(|tier| &tier.entries);
+        let entries = changes.iter().flat_map(Change::entries);
         listed.extend(entries.map(|entry| entry.backend).zip(0..));
         listed.sort_unstable();
 

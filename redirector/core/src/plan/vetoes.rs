@@ -54,7 +54,7 @@ impl VetoSteps {
         rejected: &[(ServiceRef, Limit)],
     ) {
         let wanted = wanted(installed, desired, !rejected.is_empty());
-        for (index, want) in &wanted {
+        for (index, want) in &wanted.0 {
             // The kernel's own bytes are in force already.
             let word = &mut installed.health[*index as usize];
             for byte in [HealthByte::Passive, HealthByte::Listener] {
@@ -73,9 +73,17 @@ impl VetoSteps {
         let readmitted: Vec<Step> = readmitted.into_iter().map(set).collect();
         self.keep_out(installed, unlisted, &nodes);
         let mut lifted = Vec::new();
-        for (index, want) in wanted {
-            self.compare_one(installed, index, want, &nodes, late.contains(&index), &mut lifted);
+        let mut objected = installed.objected.iter().copied().peekable();
+        let was_out = |(index, _): &(u32, HealthWord)| {
+            while objected.next_if(|other| other < index).is_some() {}
+            objected.next_if_eq(index).is_some()
+        };
+        let was_out: Vec<bool> = wanted.0.iter().map(was_out).collect();
+        for ((index, want), was_out) in wanted.0.iter().zip(&was_out) {
+            let when = When { was_out: *was_out, is_late: late.contains(index) };
+            self.compare_one(installed, *index, *want, &nodes, when, &mut lifted);
         }
+        installed.set_objected(&wanted, &was_out);
         self.lifted.append(&mut lifted);
         self.lifted.extend(readmitted);
         for (index, vetoes) in nodes {
@@ -99,17 +107,12 @@ impl VetoSteps {
         index: u32,
         want: HealthWord,
         nodes: &BTreeMap<u16, u8>,
-        is_late: bool,
+        When { was_out, is_late }: When,
         lifted: &mut Vec<Step>,
     ) {
         let node = installed.node_of(index);
         let changed = node.and_then(|node| nodes.get(&node).copied());
         let vetoes = changed.unwrap_or_else(|| installed.node_word(index).vetoes());
-        let is_out = if want.is_usable() {
-            installed.objected.remove(&index)
-        } else {
-            !installed.objected.insert(index)
-        };
         let word = &mut installed.health[index as usize];
         // One objection may follow another: at no moment in between is the backend usable.
         let mut relieved = Vec::new();
@@ -123,13 +126,22 @@ impl VetoSteps {
                 0 => &mut relieved,
                 _ if is_late => &mut self.late,
                 // Before its node may come back.
-                _ if is_out => &mut self.lifted,
+                _ if was_out => &mut self.lifted,
                 _ => &mut self.at_once,
             };
             steps.push(Step::SetHealth { backend: index, byte, value });
         }
         if want.is_usable() { lifted } else { &mut self.at_once }.append(&mut relieved);
     }
+}
+
+/// What decides when a byte of a backend is stored that objects to it.
+#[derive(Clone, Copy, Debug)]
+struct When {
+    /// Whether it has an objection already, of its own or by its node.
+    was_out: bool,
+    /// Whether that waits for the last pass and a barrier.
+    is_late: bool,
 }
 
 /// Regions that are about to be replaced, or may be by the next pass, which may have room for a
@@ -173,6 +185,25 @@ impl Installed {
         missing.into_iter().map(step).collect()
     }
 
+    /// Remembers who has an objection now; `was_out` says of each of `wanted` whether it had one.
+    fn set_objected(&mut self, wanted: &Wanted, was_out: &[bool]) {
+        let is_out = |(_, want): &&(u32, HealthWord)| !want.is_usable();
+        let each = || wanted.0.iter().zip(was_out);
+        let changed = || each().filter(|(want, was_out)| is_out(want) != **was_out);
+        if changed().count() > self.objected.len() / 8 {
+            // A set that is made of all at once costs a fraction of as many changes.
+            self.objected = wanted.0.iter().filter(is_out).map(|(index, _)| *index).collect();
+            return;
+        }
+        for ((index, want), _) in changed() {
+            if want.is_usable() {
+                self.objected.remove(index);
+            } else {
+                self.objected.insert(*index);
+            }
+        }
+    }
+
     fn set_node_vetoes(&mut self, index: u16, vetoes: u8) {
         let word = &mut self.node_words[usize::from(index)];
         *word = word.with_vetoes(vetoes);
@@ -184,37 +215,72 @@ impl Installed {
     }
 }
 
-/// What should be in force of each backend that has an objection, or is to have none any more.
-fn wanted(
-    installed: &Installed,
-    desired: &Tables,
-    has_rejected: bool,
-) -> BTreeMap<u32, HealthWord> {
-    let mut wanted = BTreeMap::new();
-    for (backend, objections) in &desired.objections {
-        if let Some(index) = installed.backends.get(backend) {
-            let word = installed.health[*index as usize];
-            wanted.insert(*index, HealthWord(HealthWord::new(word.generation()).0 | objections.0));
+/// What should be in force of each backend that has an objection, or is to have none any more; by index.
+#[derive(Debug)]
+struct Wanted(Vec<(u32, HealthWord)>);
+
+impl Wanted {
+    fn get(&self, index: u32) -> Option<HealthWord> {
+        let at = self.0.binary_search_by_key(&index, |(index, _)| *index).ok()?;
+        Some(self.0[at].1)
+    }
+}
+
+/// To walk over so many backends takes as long as to find one of them.
+const WALKED: usize = 16;
+
+fn wanted(installed: &Installed, desired: &Tables, has_rejected: bool) -> Wanted {
+    let mut wanted: Vec<(u32, HealthWord)> = Vec::with_capacity(desired.objections.len());
+    let mut want = |index: u32, objections: HealthWord| {
+        let word = installed.health[index as usize];
+        wanted.push((index, HealthWord(HealthWord::new(word.generation()).0 | objections.0)));
+    };
+    if desired.objections.len() * WALKED < installed.backends.len() {
+        for (backend, objections) in &desired.objections {
+            if let Some(index) = installed.backends.get(backend) {
+                want(*index, *objections);
+            }
+        }
+    } else {
+        let mut known = installed.backends.iter().peekable();
+        for (backend, objections) in &desired.objections {
+            while known.next_if(|(other, _)| *other < backend).is_some() {}
+            if let Some((_, index)) = known.next_if(|(other, _)| *other == backend) {
+                want(*index, *objections);
+            }
         }
     }
-    let mut lifted: BTreeMap<BackendRef, u32> = BTreeMap::new();
-    for index in installed.objected.iter().filter(|index| !wanted.contains_key(index)) {
-        lifted.extend(installed.names[*index as usize].map(|backend| (backend, *index)));
+    wanted.sort_unstable_by_key(|(index, _)| *index);
+    let mut objecting = wanted.iter().map(|(index, _)| *index).peekable();
+    let is_lifted = |index: &u32| {
+        while objecting.next_if(|other| other < index).is_some() {}
+        objecting.next_if_eq(index).is_none()
+    };
+    let lifted: Vec<u32> = installed.objected.iter().copied().filter(is_lifted).collect();
+    if lifted.is_empty() {
+        return Wanted(wanted);
     }
-    if (has_rejected || !installed.is_swept) && !lifted.is_empty() {
+    let mut kept = BTreeSet::new();
+    if has_rejected || !installed.is_swept {
         // A table that is not desired may list a backend that is forgotten, and still bad.
+        let named = |index: &u32| installed.names[*index as usize];
+        let named: BTreeSet<BackendRef> = lifted.iter().filter_map(named).collect();
         let tables = desired.services.values().flat_map(|service| [&service.v4, &service.v6]);
         let entries = tables.flat_map(|table| &table.tiers).flat_map(|tier| &tier.entries);
-        let listed: BTreeSet<BackendRef> =
-            entries.map(|entry| entry.backend).filter(|entry| lifted.contains_key(entry)).collect();
-        for (_, index) in lifted.extract_if(.., |backend, _| !listed.contains(backend)) {
-            wanted.insert(index, installed.vetoes(index));
-        }
+        let listed = entries.map(|entry| entry.backend).filter(|entry| named.contains(entry));
+        let listed: BTreeSet<BackendRef> = listed.collect();
+        kept = named.difference(&listed).copied().collect();
     }
-    for index in lifted.into_values() {
-        wanted.insert(index, HealthWord::new(installed.health[index as usize].generation()));
+    for index in lifted {
+        let Some(backend) = installed.names[index as usize] else { continue };
+        let word = match kept.contains(&backend) {
+            true => installed.vetoes(index),
+            false => HealthWord::new(installed.health[index as usize].generation()),
+        };
+        wanted.push((index, word));
     }
-    wanted
+    wanted.sort_unstable_by_key(|(index, _)| *index);
+    Wanted(wanted)
 }
 
 /// How many of a node's entries want an objection of one byte, and what it would take.
@@ -228,14 +294,10 @@ struct Objecting {
 
 /// The vetoes of nodes that are to change: a byte that all entries of a node want becomes its
 /// node's if that saves stores, and stays it as long as they all do.
-fn node_vetoes(
-    installed: &Installed,
-    wanted: &BTreeMap<u32, HealthWord>,
-    late: &BTreeSet<u32>,
-) -> BTreeMap<u16, u8> {
+fn node_vetoes(installed: &Installed, wanted: &Wanted, late: &BTreeSet<u32>) -> BTreeMap<u16, u8> {
     let bytes = || HealthByte::AGENT.into_iter().filter(|byte| NodeWord::veto(*byte) != 0);
     let mut objecting: BTreeMap<(u16, HealthByte), Objecting> = BTreeMap::new();
-    for (index, want) in wanted {
+    for (index, want) in &wanted.0 {
         let Some(node) = installed.node_of(*index) else { continue };
         for byte in bytes().filter(|byte| want.byte(*byte) != 0) {
             let its = objecting.entry((node, byte)).or_default();
@@ -263,13 +325,9 @@ fn node_vetoes(
 
 /// Backends that are about to be ejected and are the last usable ones of a region that is about
 /// to be replaced.
-fn last_ones(
-    installed: &Installed,
-    wanted: &BTreeMap<u32, HealthWord>,
-    replaced: &[Arc<[Slot]>],
-) -> BTreeSet<u32> {
+fn last_ones(installed: &Installed, wanted: &Wanted, replaced: &[Arc<[Slot]>]) -> BTreeSet<u32> {
     let mut late = BTreeSet::new();
-    if wanted.values().all(|want| want.is_usable()) {
+    if wanted.0.iter().all(|(_, want)| want.is_usable()) {
         return late;
     }
     for slots in replaced {
@@ -278,7 +336,7 @@ fn last_ones(
             let node = installed.node_words[usize::from(entry.node)];
             installed.health[entry.backend as usize].on(node).is_usable()
         };
-        let want = |entry: &Entry| wanted.get(&entry.backend).copied();
+        let want = |entry: &Entry| wanted.get(entry.backend);
         let stays =
             |entry: &Entry| want(entry).map_or_else(|| is_usable(entry), HealthWord::is_usable);
         if listed().any(is_usable) && !listed().any(stays) {

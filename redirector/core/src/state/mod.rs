@@ -25,10 +25,10 @@ use redirector_common::HealthByte;
 
 use self::{
     backends::Backends, clusters::Clusters, failback::Failbacks, nodes::Nodes, orders::Orders,
-    services::Services, stale_flows::StaleFlows, vetoes::Vetoes,
+    recompile::TierLists, services::Services, stale_flows::StaleFlows, vetoes::Vetoes,
 };
 use crate::{
-    compile::{View, compile_service, tiers},
+    compile::{View, compile_service, objected, tiers},
     failover::vacancies::{Surroundings, Vacancy, vacancies},
     input::{Command, Input, Moment, Transition},
     locality::Locality,
@@ -90,7 +90,10 @@ impl State {
             Input::Replace(services) => self.replace(services),
             Input::Probed { backend, outcome } => self.probed(&backend, outcome),
             Input::Restore(found) => self.restore(&found),
-            Input::Adopted(pairs) => self.stale_flows.adopt(pairs),
+            Input::Adopted(pairs) => {
+                self.clusters.adopt(&pairs);
+                self.stale_flows.adopt(pairs);
+            }
             Input::Kernel { backend, event } => self.seen_by_kernel(backend, event),
             Input::Operator(verb) => self.ordered(verb),
             Input::Used(used) => {
@@ -118,7 +121,7 @@ impl State {
     fn pass_time(&mut self) {
         self.verdicts_pass();
         for name in self.failback.due(self.now) {
-            self.recompile(&name, None);
+            self.recompile(&name, TierLists::AsBefore, None);
         }
         if self.is_synced() {
             let is_suspect = self.nodes.is_suspect();
@@ -236,7 +239,7 @@ impl State {
         self.redrain_all();
         let names: Vec<ServiceRef> = self.services.all().keys().cloned().collect();
         for name in &names {
-            self.recompile(name, None);
+            self.recompile(name, TierLists::Anew, None);
         }
         self.happened.truncate(said);
     }
@@ -255,7 +258,9 @@ pub fn compile(state: &State) -> Tables {
         .services()
         .map(|service| {
             let overrides = state.overrides(&service.name);
-            let tables = compile_service(service, tiers(service, &view), overrides, &objections);
+            let tiers = tiers(service, &view);
+            let objected = objected(&tiers, &objections);
+            let tables = compile_service(service, tiers, overrides, &objected);
             (service.name.clone(), Arc::new(tables))
         })
         .collect();

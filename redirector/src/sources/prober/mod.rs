@@ -10,16 +10,14 @@ mod failure;
 mod grpc;
 mod http;
 mod limited;
+mod local_failures;
 mod schedule;
 #[cfg(test)]
 mod tests;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
 };
 
 use redirector_core::{
@@ -32,8 +30,8 @@ use tokio::{
     task::{AbortHandle, Id, JoinError, JoinSet},
     time::{Instant, sleep_until},
 };
-use tracing::debug;
 
+pub use self::local_failures::LocalFailures;
 use self::{
     ask::ask,
     failure::Failure,
@@ -49,7 +47,7 @@ pub struct Prober {
     results: mpsc::Sender<Input>,
     at_once: usize,
     remote_probes: u32,
-    local_failures: Arc<AtomicU64>,
+    local_failures: Arc<LocalFailures>,
 }
 
 /// Probes under way, and those that wait.
@@ -73,10 +71,10 @@ impl Prober {
         Self { remote_probes: a_second, ..self }
     }
 
-    /// How many probes failed on this machine: no descriptor, no port, no route, forbidden. They
-    /// are not reported.
+    /// Which probes failed on this machine: no descriptor, no port, no route, forbidden. They are not
+    /// reported.
     #[must_use]
-    pub fn local_failures(&self) -> Arc<AtomicU64> {
+    pub fn local_failures(&self) -> Arc<LocalFailures> {
         Arc::clone(&self.local_failures)
     }
 
@@ -145,14 +143,13 @@ async fn report(
     backend: BackendRef,
     probe: Probe,
     results: mpsc::Sender<Input>,
-    local_failures: Arc<AtomicU64>,
+    local_failures: Arc<LocalFailures>,
 ) -> Option<bool> {
     let outcome = match ask(backend, &probe).await {
         Ok(()) => Ok(()),
         Err(Failure::Backend(failure)) => Err(failure),
         Err(Failure::Local(error)) => {
-            let total = local_failures.fetch_add(1, Ordering::Relaxed) + 1;
-            debug!(%backend, %error, total, "could not probe");
+            local_failures.count(&backend, &error);
             return None;
         }
     };

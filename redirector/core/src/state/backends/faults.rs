@@ -13,6 +13,9 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub(in crate::state) struct BackendState {
     pub(super) health: Health,
+    /// Whether it is out because its cluster is silent: of ten thousand at once, so that it is none of
+    /// the faults, which would be allocated for each.
+    pub(super) is_cluster_silent: bool,
     /// Nearly all backends have none.
     pub(super) faults: Option<Box<BackendFaults>>,
 }
@@ -22,8 +25,6 @@ pub(in crate::state) struct BackendState {
 pub(super) struct BackendFaults {
     /// Whether it is out because its node is silent.
     pub(super) is_node_silent: bool,
-    /// Whether it is out because its cluster is silent.
-    pub(super) is_cluster_silent: bool,
     /// What the kernel saw that is no verdict, by its byte.
     pub(super) questions: BTreeMap<HealthByte, Question>,
     /// The ejection because its connects failed, and a probe too.
@@ -126,7 +127,7 @@ pub(super) fn first_ejection(limits: &Limits) -> Duration {
 impl BackendState {
     /// The bytes that object: its probes', its clients' and its listener's.
     pub(super) fn word(&self) -> HealthWord {
-        let is_ejected = self.health.is_ejected();
+        let is_ejected = self.health.is_ejected() || self.is_cluster_silent;
         let Some(faults) = &self.faults else {
             return HealthWord::new(0).with(HealthByte::Prober, is_ejected.into());
         };
@@ -134,9 +135,8 @@ impl BackendState {
             let is_believed = faults.questions.get(&byte).is_some_and(|it| it.is_believed);
             if is_verdict || is_believed { HealthWord::CONFIRMED } else { 0 }
         };
-        let is_silent = faults.is_node_silent || faults.is_cluster_silent;
         HealthWord::new(0)
-            .with(HealthByte::Prober, (is_ejected || is_silent).into())
+            .with(HealthByte::Prober, (is_ejected || faults.is_node_silent).into())
             .with(HealthByte::Passive, confirmed(faults.passive.is_some(), HealthByte::Passive))
             .with(HealthByte::Listener, confirmed(faults.is_unheard, HealthByte::Listener))
     }
@@ -187,7 +187,12 @@ impl BackendState {
 
     /// Whether it is out because its cluster is silent.
     pub(in crate::state) fn is_cluster_silent(&self) -> bool {
-        self.faults.as_ref().is_some_and(|faults| faults.is_cluster_silent)
+        self.is_cluster_silent
+    }
+
+    /// Whether it is, from now on.
+    pub(in crate::state) fn set_cluster_silent(&mut self, is_silent: bool) {
+        self.is_cluster_silent = is_silent;
     }
 
     fn passive(&self) -> Option<&Passive> {

@@ -24,6 +24,9 @@ use crate::{
     service::{BackendRef, Protocol, Service, ServiceRef},
 };
 
+/// To walk over so many backends takes as long as to find one of them.
+const WALKED: usize = 16;
+
 /// Backends of all services.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Backends {
@@ -154,6 +157,29 @@ impl Backends {
         }
     }
 
+    /// Services that use any of these, each once.
+    pub(super) fn users_of_any(&self, backends: &[BackendRef]) -> Vec<&ServiceRef> {
+        if !self.is_worth_a_walk(backends) {
+            let listed = backends.iter().filter_map(|backend| self.listed.get(backend));
+            let mut numbers: Vec<u32> = listed.flat_map(|listed| listed.users.numbers()).collect();
+            // Numbers are compared faster than names.
+            numbers.sort_unstable();
+            numbers.dedup();
+            return numbers.into_iter().map(|number| &self.names[number as usize]).collect();
+        }
+        let mut is_user = vec![false; self.names.len()];
+        let mut wanted = backends.iter().peekable();
+        let range = backends[0]..=backends[backends.len() - 1];
+        for (backend, listed) in self.listed.range(range) {
+            while wanted.next_if(|wanted| *wanted < backend).is_some() {}
+            if wanted.next_if_eq(&backend).is_some() {
+                listed.users.numbers().for_each(|number| is_user[number as usize] = true);
+            }
+        }
+        let users = self.names.iter().zip(is_user).filter(|(_, is_user)| *is_user);
+        users.map(|(name, _)| name).collect()
+    }
+
     /// Owners of the services that use a backend.
     pub(super) fn owners(&self, backend: &BackendRef) -> BTreeSet<&str> {
         self.users(backend).into_iter().map(ServiceRef::owner).collect()
@@ -213,7 +239,38 @@ impl Backends {
 
     /// Whether a backend is out because its cluster is silent, from now on.
     pub(super) fn set_cluster_silent(&mut self, backend: &BackendRef, is_silent: bool) {
-        self.change(backend, |faults| faults.is_cluster_silent = is_silent);
+        if let Some(listed) = self.listed.get_mut(backend) {
+            listed.state.is_cluster_silent = is_silent;
+        }
+    }
+
+    /// Visits what is known of each of these, which are sorted, in their order.
+    pub(super) fn visit(
+        &mut self,
+        backends: &[BackendRef],
+        mut visit: impl FnMut(&BackendRef, &mut BackendState),
+    ) {
+        if self.is_worth_a_walk(backends) {
+            let mut wanted = backends.iter().peekable();
+            let range = backends[0]..=backends[backends.len() - 1];
+            for (backend, listed) in self.listed.range_mut(range) {
+                while wanted.next_if(|wanted| *wanted < backend).is_some() {}
+                if wanted.next_if_eq(&backend).is_some() {
+                    visit(backend, &mut listed.state);
+                }
+            }
+            return;
+        }
+        for backend in backends {
+            if let Some(listed) = self.listed.get_mut(backend) {
+                visit(backend, &mut listed.state);
+            }
+        }
+    }
+
+    /// Whether to walk over all backends there are is faster than to find each of these.
+    fn is_worth_a_walk(&self, backends: &[BackendRef]) -> bool {
+        !backends.is_empty() && backends.len() * WALKED >= self.listed.len() && backends.is_sorted()
     }
 
     /// What its probes have shown is this.
@@ -270,6 +327,14 @@ impl Backends {
 }
 
 impl Users {
+    fn numbers(&self) -> impl Iterator<Item = u32> {
+        let (one, many) = match self {
+            Self::One(user) => (Some(*user), None),
+            Self::Many(users) => (None, Some(users)),
+        };
+        one.into_iter().chain(many.into_iter().flatten().copied())
+    }
+
     fn insert(&mut self, user: u32) {
         match self {
             Self::One(other) if *other == user => {}

@@ -18,6 +18,11 @@ use crate::{
 const RESTORED: [HealthByte; 3] = [HealthByte::Prober, HealthByte::Passive, HealthByte::Listener];
 
 impl Backends {
+    /// What an earlier agent left of a backend that this one has not taken over yet.
+    pub(in crate::state) fn restored_word(&self, backend: &BackendRef) -> HealthWord {
+        self.restored.get(backend).copied().unwrap_or_default()
+    }
+
     /// What was found is a verdict of the earlier agent in these words.
     pub(super) fn restored_verdicts(&self) -> BTreeMap<BackendRef, HealthWord> {
         let found = self.restored.iter().map(|(backend, found)| (*backend, verdicts(*found)));

@@ -160,11 +160,14 @@ impl State {
     /// As [`readmit`](Self::readmit), without a word. Returns whether `by` did object; the caller
     /// recompiles the users.
     pub(in crate::state) fn lift(&mut self, backend: &BackendRef, by: HealthByte) -> bool {
-        let word = self.backends.get(backend).map(BackendState::word).unwrap_or_default();
+        let state = self.backends.get(backend);
+        let word = state.map(BackendState::word).unwrap_or_default();
         if word.byte(by) != 0 {
             return false;
         }
-        self.backends.change(backend, |faults| faults.is_reset &= !word.is_usable());
+        if state.is_some_and(|state| state.faults.is_some()) {
+            self.backends.change(backend, |faults| faults.is_reset &= !word.is_usable());
+        }
         self.clear_veto(backend, by)
     }
 

@@ -15,6 +15,7 @@
 //!    lost (on the only one, five times) and of two owners where there are two, none of the cluster has
 //!    answered for [`QUIET`], and a backend on another node elsewhere has within [`WITNESSED`]: it is
 //!    not this node that is cut off.
+//!    An agent that starts finds the same out ([`adopted`]): then an earlier one has seen it.
 //! 4. While all are out only the rounds ask. Answers from two nodes, or from the only one, end that;
 //!    until then a backend that answers is in alone.
 //!
@@ -23,6 +24,7 @@
 //! (UDP) share the fate of the others; where there are no others nothing is known, and they stay until
 //! the cluster is lost.
 
+mod adopted;
 mod reconcile;
 mod sample;
 mod seen;
@@ -70,6 +72,8 @@ pub(super) struct Clusters {
     answered_at_home: Option<Moment>,
     /// Until when no suspicion of each is followed: one has just come to nothing.
     rests: BTreeMap<Arc<str>, Moment>,
+    /// Backends that an earlier agent's frontends lead to, until a source has said what there is.
+    adopted: Vec<BackendRef>,
 }
 
 /// Why the backends of a cluster are not innocent.
@@ -155,8 +159,18 @@ impl Clusters {
 
     /// The cluster because of which a backend is out, if it is.
     fn is_out(&self, backend: &BackendRef) -> Option<(&Arc<str>, &Silence)> {
+        self.is_member_out(backend, None)
+    }
+
+    /// As [`is_out`](Self::is_out), of a backend that is known to be in that cluster.
+    fn is_member_out(
+        &self,
+        backend: &BackendRef,
+        of: Option<&str>,
+    ) -> Option<(&Arc<str>, &Silence)> {
         self.silences.iter().find(|(name, silence)| {
-            let is_in = || self.members.get(*name).is_some_and(|them| them.contains_key(backend));
+            let lists = |them: &BTreeMap<BackendRef, u32>| them.contains_key(backend);
+            let is_in = || of == Some(&***name) || self.members.get(*name).is_some_and(lists);
             silence.is_out(backend) && is_in()
         })
     }

@@ -31,12 +31,12 @@ impl State {
     /// Brings all backends of a cluster in line.
     pub(super) fn reconcile_cluster(&mut self, cluster: &str) -> Changed {
         let members: Vec<BackendRef> = self.clusters.members(cluster).copied().collect();
-        self.reconcile_silenced(&members)
+        self.reconcile_silenced(&members, Some(cluster))
     }
 
     /// Brings these in line, and says what happens to each.
     pub(super) fn reconcile_each(&mut self, backends: &[BackendRef]) {
-        let changed = self.reconcile_silenced(backends);
+        let changed = self.reconcile_silenced(backends, None);
         let by = HealthByte::Prober;
         for backend in &changed.out {
             let objections = self.vetoes.of(backend).find(|(byte, _)| *byte == by);
@@ -49,34 +49,34 @@ impl State {
         self.recompile_users_of(&changed.all());
     }
 
-    /// Brings these in line, which are sorted.
-    fn reconcile_silenced(&mut self, backends: &[BackendRef]) -> Changed {
+    /// Brings these in line, which are sorted, and known to be `of` that cluster.
+    fn reconcile_silenced(&mut self, backends: &[BackendRef], of: Option<&str>) -> Changed {
         let mut changed = Changed::default();
         let mut out: BTreeMap<Arc<str>, Vec<BackendRef>> = BTreeMap::new();
-        for backend in backends {
-            let was_out = self.backends.get(backend).is_some_and(BackendState::is_cluster_silent);
-            match (was_out, self.clusters.is_out(backend)) {
+        let mut back = Vec::new();
+        let clusters = &self.clusters;
+        self.backends.visit(backends, |backend, state| {
+            match (state.is_cluster_silent(), clusters.is_member_out(backend, of)) {
                 (false, Some((cluster, _))) => match out.get_mut(cluster) {
                     Some(out) => out.push(*backend),
                     None => _ = out.insert(Arc::clone(cluster), vec![*backend]),
                 },
-                (true, None) => {
-                    self.backends.set_cluster_silent(backend, false);
-                    if self.lift(backend, HealthByte::Prober) {
-                        changed.back.push(*backend);
-                    } else if self.has_veto(backend, HealthByte::Prober) {
-                        let why = "its own probes failed, too".into();
-                        self.vetoes.set(*backend, HealthByte::Prober, why, self.now);
-                    }
-                }
-                _ => {}
+                (true, None) => back.push(*backend),
+                _ => return,
+            }
+            state.set_cluster_silent(!state.is_cluster_silent());
+        });
+        for backend in back {
+            if self.lift(&backend, HealthByte::Prober) {
+                changed.back.push(backend);
+            } else if self.has_veto(&backend, HealthByte::Prober) {
+                let why = "its own probes failed, too".into();
+                self.vetoes.set(backend, HealthByte::Prober, why, self.now);
             }
         }
         for (cluster, out) in out {
             let why = self.clusters.silences.get(&cluster).map(|silence| silence.why(&cluster));
-            let why = why.unwrap_or_default();
-            out.iter().for_each(|backend| self.backends.set_cluster_silent(backend, true));
-            changed.out.extend(self.set_vetoes(&out, HealthByte::Prober, &why));
+            changed.out.extend(self.set_vetoes(&out, HealthByte::Prober, &why.unwrap_or_default()));
         }
         changed
     }
@@ -110,7 +110,7 @@ impl State {
         let backends: BTreeSet<BackendRef> =
             backends.map(|listed| listed.backend).filter(is_abroad).collect();
         let backends: Vec<BackendRef> = backends.into_iter().collect();
-        self.reconcile_silenced(&backends).all()
+        self.reconcile_silenced(&backends, None).all()
     }
 
     /// An earlier agent has left a backend out. Returns whether that may have been because its cluster

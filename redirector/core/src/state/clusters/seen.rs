@@ -40,11 +40,15 @@ impl State {
             let (site, is_only) = (self.site_of(backend), self.has_one_site(&cluster));
             let Some(trial) = self.clusters.trial_mut(&cluster) else { continue };
             let is_reached = trial.answered(backend, site, is_only);
+            let (is_told, is_adopted) = (trial.is_told, trial.is_adopted);
             if !is_reached {
                 self.reconcile_each(&[*backend]);
                 continue;
             }
-            if !trial.is_told {
+            if is_adopted {
+                self.keep_refusing(&cluster);
+            }
+            if !is_told {
                 self.clusters.silences.remove(&cluster);
             }
             let Changed { back, .. } = self.reconcile_cluster(&cluster);

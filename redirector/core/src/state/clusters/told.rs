@@ -86,11 +86,13 @@ impl State {
     /// Another cluster is the own one: what was known of the others begins anew.
     pub(in crate::state) fn be_in_cluster(&mut self) {
         let said = self.happened.len();
-        let before = std::mem::take(&mut self.clusters);
+        let mut before = std::mem::take(&mut self.clusters);
+        let adopted = std::mem::take(&mut before.adopted);
         let silenced: BTreeSet<BackendRef> =
             before.silences.keys().flat_map(|name| before.members(name)).copied().collect();
         let silenced: Vec<BackendRef> = silenced.into_iter().collect();
-        self.clusters = Clusters { own: self.node.cluster.clone(), ..Clusters::default() };
+        let own = self.node.cluster.clone();
+        self.clusters = Clusters { own, adopted, ..Clusters::default() };
         self.clusters.relist(std::iter::empty(), self.services.all().values());
         self.reconcile_each(&silenced);
         self.told_of_clusters(before.told);

@@ -10,7 +10,7 @@ use std::{
 use crate::{identity::NodeRef, input::Moment, service::BackendRef};
 
 /// So many sites must answer before those count as reached that were not asked.
-const MIN_SITES: usize = 2;
+pub(super) const MIN_SITES: usize = 2;
 
 /// Where a backend is, as far as matters for what its silence says of others.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +38,8 @@ pub(super) enum Verdict {
 pub(super) struct Trial {
     /// Whether the importer does not hear it either; else this node has become suspicious by itself.
     pub(super) is_told: bool,
+    /// Whether an earlier agent had found out, of which only the outcome is known.
+    pub(super) is_adopted: bool,
     /// Changes when those that are asked should be asked at once.
     pub(super) urgency: u32,
     /// Rounds that have ended.
@@ -64,6 +66,11 @@ impl Trial {
     /// Begins with the first round to come.
     pub(super) fn new(is_told: bool) -> Self {
         Self { is_told, ..Self::default() }
+    }
+
+    /// An earlier agent has left all out: none was reached.
+    pub(super) fn adopted() -> Self {
+        Self { is_adopted: true, verdict: Verdict::Unreachable, ..Self::default() }
     }
 
     /// Whether a backend of the cluster is out.
@@ -128,11 +135,14 @@ impl Trial {
         }
     }
 
-    /// The round is over. `is_lost` says whether it is lost as a whole if none has answered. Returns
-    /// those whose fate that may have changed by themselves; after another verdict it is all. Of whom
-    /// no probe has ended nothing is known.
+    /// The round is over. `is_lost` says whether it is lost as a whole if none has answered and most of
+    /// those that were asked have failed. Returns those whose fate that may have changed by themselves;
+    /// after another verdict it is all. Of whom no probe has ended nothing is known: a probe that this
+    /// machine could not make (no route, no port, forbidden) speaks against nobody.
     pub(super) fn end_round(&mut self, is_lost: bool) -> Vec<BackendRef> {
         let has_answer = self.has_answer;
+        let failed = self.asked.values().filter(|has_failed| **has_failed).count();
+        let is_lost = is_lost && 2 * failed > self.asked.len();
         self.rounds = self.rounds.saturating_add(1);
         if !has_answer {
             self.sites.clear();
@@ -183,6 +193,7 @@ mod tests {
         let mut trial = Trial::new(true);
         ask(&mut trial, &["10.2.0.1", "10.2.0.2"]);
         assert!(!trial.is_out(&backend("10.2.0.1")), "it has its time");
+        fail(&mut trial, &["10.2.0.1", "10.2.0.2"]);
         trial.end_round(true);
         assert_eq!(trial.verdict(), Verdict::Unreachable);
         assert!(["10.2.0.1", "10.2.0.9"].iter().all(|one| trial.is_out(&backend(one))));
@@ -215,6 +226,7 @@ mod tests {
         answered(&mut trial, "10.2.0.3", "n3");
         assert!(!trial.is_out(&backend("10.2.0.3")));
         ask(&mut trial, &["10.2.0.4"]);
+        fail(&mut trial, &["10.2.0.4"]);
         trial.end_round(true);
         assert!(trial.is_out(&backend("10.2.0.1")), "what it said before is void");
     }
@@ -223,6 +235,7 @@ mod tests {
     fn an_answer_from_one_node_is_void_once_a_round_had_none() {
         let mut trial = Trial::new(true);
         ask(&mut trial, &["10.2.0.1"]);
+        fail(&mut trial, &["10.2.0.1"]);
         trial.end_round(true);
         ask(&mut trial, &["10.2.0.1"]);
         answered(&mut trial, "10.2.0.1", "n1");
@@ -256,6 +269,27 @@ mod tests {
         trial.end_round(true);
         assert_eq!(trial.verdict(), Verdict::Reachable);
         assert!(trial.is_out(&backend("10.2.0.1")) && !trial.is_out(&backend("10.2.0.7")));
+    }
+
+    #[test]
+    fn who_could_not_be_asked_speaks_against_nobody() {
+        let all = ["10.2.0.1", "10.2.0.2", "10.2.0.3", "10.2.0.4"];
+        for failed in 0..=4 {
+            let mut trial = Trial::new(true);
+            ask(&mut trial, &all);
+            fail(&mut trial, &all[..failed]);
+            trial.end_round(true);
+            let expected = if failed > 2 { Verdict::Unreachable } else { Verdict::Open };
+            assert_eq!(
+                trial.verdict(),
+                expected,
+                "{failed} of 4 have failed, the others were not asked"
+            );
+        }
+    }
+
+    fn fail(trial: &mut Trial, failed: &[&str]) {
+        failed.iter().for_each(|address| trial.failed(&backend(address)));
     }
 
     fn ask(trial: &mut Trial, asked: &[&str]) {

@@ -12,7 +12,7 @@ use redirector_common::{HealthByte, HealthWord};
 
 use self::{outages::Outages, window::EventWindow};
 use crate::{
-    compile::{Overrides, View, compile_service, count, tiers},
+    compile::{Objected, Overrides, View, compile_service, count, objected},
     failover::{
         holds::{Held, TierHealth, step},
         loads::{Count, Formula},
@@ -67,21 +67,21 @@ impl Failbacks {
         self.held.get(service)
     }
 
-    /// The tables of a service, if they are not the `installed` ones; `wanted` says whether its
-    /// policy or an operator moves its traffic.
+    /// The tables of a service with these tiers, if they are not the `installed` ones; `wanted` says
+    /// whether its policy or an operator moves its traffic.
     pub(super) fn compile(
         &mut self,
-        service: &Service,
+        (service, tiers): (&Service, [Vec<Tier>; 2]),
         installed: Option<&ServiceTables>,
         (view, now): (&View<'_>, Moment),
         (forced, wanted): (Option<&Arc<str>>, Option<Rerouter>),
         happened: &mut Vec<Transition>,
     ) -> Option<Arc<ServiceTables>> {
         let name = &service.name;
-        let tiers = tiers(service, view);
-        let ramped = self.hold(service, &tiers, installed, (view, now));
+        let objected = objected(&tiers, view.objections);
+        let ramped = self.hold(service, (&tiers, &objected), installed, now);
         let held = self.held.get(name);
-        let new = compile_service(service, tiers, Overrides { forced, held }, view.objections);
+        let new = compile_service(service, tiers, Overrides { forced, held }, &objected);
         let how = (self.window.was_synced, wanted);
         self.outages.failed_over(name, installed, (&new, held), how, happened);
         happened.extend(ramped);
@@ -93,9 +93,9 @@ impl Failbacks {
     fn hold(
         &mut self,
         service: &Service,
-        tiers: &[Vec<Tier>; 2],
+        (tiers, objected): (&[Vec<Tier>; 2], &[Vec<Objected>; 2]),
         installed: Option<&ServiceTables>,
-        (view, now): (&View<'_>, Moment),
+        now: Moment,
     ) -> Vec<Transition> {
         let Some(failback) = &service.policy.failback else {
             self.release(&service.name);
@@ -110,11 +110,13 @@ impl Failbacks {
                 let carried = before.carried.as_ref();
                 carried.is_none_or(|names| names[family].contains(&tier.name))
             };
-            let health = |tier| tier_health(tier, carried(tier), ejected, view.objections);
-            let health: Vec<TierHealth<'_>> = tiers[family].iter().map(health).collect();
+            let health =
+                |(tier, objected)| tier_health(&formula, tier, objected, carried(tier), ejected);
+            let tiers = tiers[family].iter().zip(&objected[family]);
+            let health: Vec<TierHealth<'_>> = tiers.map(health).collect();
             held[family] = step(&formula, failback, &health, &before.held[family], now);
         }
-        let happened = self.ramped(service, tiers, &held, (&formula, view));
+        let happened = self.ramped(service, (tiers, objected), &held, &formula);
         self.set(&service.name, held);
         happened
     }
@@ -123,9 +125,9 @@ impl Failbacks {
     fn ramped(
         &self,
         service: &Service,
-        tiers: &[Vec<Tier>; 2],
+        (tiers, objected): (&[Vec<Tier>; 2], &[Vec<Objected>; 2]),
         held: &[Held; 2],
-        (formula, view): (&Formula, &View<'_>),
+        formula: &Formula,
     ) -> Vec<Transition> {
         let mut happened = Vec::new();
         let Some(earlier) = self.held.get(&service.name) else { return happened };
@@ -136,9 +138,9 @@ impl Failbacks {
                 Some(now) if now.ramped == hold.ramped => continue,
                 Some(now) => now.ramped,
                 None => {
-                    let tier = tiers[family].iter().find(|tier| tier.name == *name);
-                    let is_back =
-                        |tier: &Tier| formula.is_well(count(tier, view.objections, |_, _| false));
+                    let mut tiers = tiers[family].iter().zip(&objected[family]);
+                    let tier = tiers.find(|(tier, _)| tier.name == *name);
+                    let is_back = |(tier, objected)| formula.is_well(count(tier, objected));
                     tier.is_some_and(is_back).then_some(100)
                 }
             };
@@ -211,20 +213,23 @@ fn next(held: &[Held; 2]) -> Option<Moment> {
 }
 
 fn tier_health<'t>(
+    formula: &Formula,
     tier: &'t Tier,
+    objected: &Objected,
     carried: bool,
     ejected: &BTreeSet<BackendRef>,
-    objections: &BTreeMap<BackendRef, HealthWord>,
 ) -> TierHealth<'t> {
-    let undrained = |word: HealthWord| word.with(HealthByte::Operator, 0).is_usable();
-    let count = |is_healthy: &dyn Fn(&BackendRef, HealthWord) -> bool| -> Count {
-        count(tier, objections, is_healthy)
+    let count = count(tier, objected);
+    let is_drained = |word: &HealthWord| word.with(HealthByte::Operator, 0).is_usable();
+    let drained = objected.iter().filter(|(_, word)| is_drained(word)).count() as u32;
+    let undrained = Count { healthy: count.healthy + drained, ..count };
+    // So many as are enough are looked up, and none where it makes no difference.
+    let was_well = || {
+        let others = objected.iter().filter(|(_, word)| !is_drained(word));
+        let back = others.filter(|(backend, _)| ejected.contains(backend));
+        let mut healthy = (1..).zip(back).map(|(back, _)| undrained.healthy + back);
+        healthy.any(|healthy| formula.is_well(Count { healthy, ..count }))
     };
-    TierHealth {
-        name: &tier.name,
-        count: count(&|_, _| false),
-        undrained: count(&|_, word| undrained(word)),
-        earlier: count(&|backend, word| undrained(word) || ejected.contains(backend)),
-        carried,
-    }
+    let is_lost = carried && !formula.is_well(undrained) && was_well();
+    TierHealth { name: &tier.name, count, undrained, is_lost }
 }

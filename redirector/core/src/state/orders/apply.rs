@@ -11,7 +11,7 @@ use crate::{
     failover::tiers::names,
     input::{Drained, Rerouter, Transition, Verb},
     service::{Backend, BackendRef, Service, ServiceRef},
-    state::State,
+    state::{State, recompile::TierLists},
 };
 
 impl State {
@@ -51,8 +51,10 @@ impl State {
                 let changed = self.redrain_all();
                 self.recompile_users_of(&changed);
             }
-            Verb::Force { service, .. } => self.recompile(&service, Some(Rerouter::Operator)),
-            Verb::Failback { service } => self.recompile(&service, None),
+            Verb::Force { service, .. } => {
+                self.recompile(&service, TierLists::AsBefore, Some(Rerouter::Operator));
+            }
+            Verb::Failback { service } => self.recompile(&service, TierLists::AsBefore, None),
         }
     }
 

@@ -17,6 +17,7 @@ impl State {
         let what = what.clone().seen_from(self.node().cluster.as_ref());
         let backends: BTreeSet<BackendRef> =
             self.listed_in(&what).map(|listed| listed.backend).collect();
+        let backends: Vec<BackendRef> = backends.into_iter().collect();
         let services = self.users_with_dependants(&backends);
         let drained = backends.iter().filter(|backend| self.is_drained(backend)).count();
         Extent { backends: backends.len(), services: services.len(), drained }

@@ -11,7 +11,7 @@ use super::judge::{Rejection, conflicts_with, validate};
 use crate::{
     input::{Rerouter, Transition},
     service::{BackendRef, Frontend, Policy, Service, ServiceRef},
-    state::State,
+    state::{State, recompile::TierLists},
 };
 
 /// How often one input tries again what was refused before: enough for chains of moves, and a
@@ -168,8 +168,9 @@ impl State {
         let mut stale: BTreeMap<ServiceRef, Option<Rerouter>> =
             services.keys().cloned().zip(wanted).collect();
         services.values().for_each(|service| self.nodes.put(service));
-        let silenced = self.relist_clusters(earlier.values(), services.values());
+        let mut silenced = self.relist_clusters(earlier.values(), services.values());
         self.services.insert(services);
+        silenced.extend(self.adopt_clusters());
         self.reask_clusters();
         for name in gone {
             self.services.refused.remove(name);
@@ -191,7 +192,7 @@ impl State {
             stale.entry(name.clone()).or_default();
         }
         for (name, wanted) in stale {
-            self.recompile(&name, wanted);
+            self.recompile(&name, TierLists::Anew, wanted);
         }
         self.reevaluate(touched);
     }

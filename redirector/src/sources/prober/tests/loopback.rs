@@ -5,10 +5,7 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::fd::{AsRawFd as _, OwnedFd},
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
@@ -26,7 +23,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::super::{Prober, Wanted};
+use super::super::{LocalFailures, Prober, Wanted};
 
 /// Port of every backend.
 pub const PORT: u16 = 18_080;
@@ -122,7 +119,7 @@ pub struct Probes {
     pub inbox: mpsc::Receiver<Input>,
     pub task: JoinSet<()>,
     /// The prober and every probing task hold it.
-    pub local_failures: Weak<AtomicU64>,
+    pub local_failures: Weak<LocalFailures>,
 }
 
 impl Probes {
@@ -161,7 +158,7 @@ impl Probes {
 
     pub fn local_failures(&self) -> u64 {
         let count = self.local_failures.upgrade().expect("the prober runs");
-        count.load(Ordering::Relaxed)
+        count.total()
     }
 }
 

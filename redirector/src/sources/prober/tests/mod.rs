@@ -170,6 +170,10 @@ async fn an_error_of_this_machine_is_counted_and_not_reported() {
         assert!(begin.elapsed() < DEADLINE);
         assert_eq!(probes.next().await, (backend, failed(REFUSED)));
     }
+    let counts = probes.local_failures.upgrade().expect("the prober runs").by_error();
+    let errors: Vec<&str> = counts.keys().map(String::as_str).collect();
+    // The latter where there is no route to it either.
+    assert!(matches!(errors[..], ["EACCES" | "ENETUNREACH"]), "{errors:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
