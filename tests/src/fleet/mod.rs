@@ -82,6 +82,9 @@ impl Fleet {
             for manifest in MANIFESTS {
                 member.api.put_yaml(manifest)?;
             }
+            if api.needs_crd {
+                define(&member.api)?;
+            }
             anyhow::Ok(member)
         };
         let members = (1..).zip(NAMES).take(*clusters).map(member).collect::<Result<Vec<_>>>()?;
@@ -157,6 +160,25 @@ impl Fleet {
         Ok(fleet)
     }
 }
+
+/// Applies the definitions of all kinds that Kubernetes does not know by itself.
+pub fn define(api: &api::Api) -> Result<()> {
+    for manifest in DEFINITIONS {
+        api.put_yaml(manifest)?;
+    }
+    Ok(())
+}
+
+/// Definitions, of which that of ClusterProperty is another project's.
+const DEFINITIONS: [&str; 6] = [
+    include_str!("../../../deploy/crd/exportedservices.yaml"),
+    include_str!("../../../deploy/crd/failoverpolicies.yaml"),
+    include_str!("../../../deploy/crd/remoteclusters.yaml"),
+    include_str!("../../../deploy/crd/mcs/serviceexports.yaml"),
+    include_str!("../../../deploy/crd/mcs/serviceimports.yaml"),
+    "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition,
+      metadata: {name: clusterproperties.about.k8s.io}, spec: {names: {}}}",
+];
 
 /// What an administrator applies in every cluster.
 const MANIFESTS: [&str; 5] = [

@@ -1,6 +1,6 @@
 //! What is said of the outbox as a whole: the manifest, and the heartbeat that carries it.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use redirector_kube::{
     api::{Batch, Change},
@@ -62,7 +62,8 @@ impl Exporting {
         });
     }
 
-    /// The manifest of what is in the outbox: of a Service that cannot be written, what was written last.
+    /// The manifest of what is in the outbox: of a Service that cannot be written, what was written last,
+    /// also where another writer, or the end of the definition, has taken that away.
     fn content(&mut self) -> Manifest {
         let cluster = &*self.options.identity.cluster;
         let writer = &self.writing.writer;
@@ -77,7 +78,10 @@ impl Exporting {
                 self.published.insert(one.service.name.as_str().into(), one.fingerprint);
             }
         }
-        self.published.retain(|name, _| writer.actual().contains_key(&service_key(name)));
+        let exported = self.exporter.exported().values();
+        let exported: BTreeSet<&str> = exported.map(|one| one.service.name.as_str()).collect();
+        let is_there = |name: &str| writer.actual().contains_key(&service_key(name));
+        self.published.retain(|name, _| exported.contains(&**name) || is_there(name));
         let digest = outbox_digest(self.published.values());
         let services = self.published.len();
         Manifest { digest, services, ..self.exporter.manifest(cluster, self.epoch) }
