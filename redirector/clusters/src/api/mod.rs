@@ -23,7 +23,7 @@ pub use exported_service::{
     GatewayPort,
 };
 pub use heartbeat::Heartbeat;
-pub use manifest::Manifest;
+pub use manifest::{Manifest, Unexport};
 pub use outbox_slice::{OutboxEndpoint, OutboxPort, OutboxSlice};
 pub(crate) use outbox_slice::{endpoint, port};
 pub use service_export::{AlphaServiceExport, ServiceExport};

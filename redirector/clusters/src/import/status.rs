@@ -24,23 +24,23 @@ pub(super) struct Counts {
     pub unchosen: usize,
 }
 
-/// The status of a cluster.
+/// The status of a cluster. `counts` are not known before everything of this cluster is.
 pub(super) fn status(
     remote: &Remote,
-    counts: Counts,
+    counts: Option<Counts>,
     now: Moment,
     timing: &Timing,
 ) -> ClusterStatus {
     ClusterStatus {
         phase: remote.phase(),
-        services: counts.services,
-        endpoints: counts.endpoints,
+        services: counts.map(|counts| counts.services),
+        endpoints: counts.map(|counts| counts.endpoints),
         generation: remote.object.generation,
         uid: remote.uid.clone(),
         conditions: vec![
             accepted(remote),
             connected(remote),
-            synced(remote, counts, now, timing),
+            synced(remote, counts.unwrap_or_default(), now, timing),
             secure(remote),
         ],
     }

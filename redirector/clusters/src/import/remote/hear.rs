@@ -68,7 +68,7 @@ impl Remote {
             Err(why) => {
                 self.manifest_problem = Some(Arc::clone(why));
                 // It agrees with nothing.
-                self.outbox.manifest("");
+                self.outbox.manifest("", &[]);
                 self.heard.beat(now, timing);
                 return;
             }
@@ -87,7 +87,7 @@ impl Remote {
             return;
         }
         self.is_known = true;
-        self.outbox.manifest(&manifest.digest);
+        self.outbox.manifest(&manifest.digest, &manifest.unexported);
         if *self.regions != manifest.regions {
             self.regions = Arc::new(manifest.regions.clone());
         }

@@ -112,7 +112,7 @@ fn a_lost_cluster_goes_at_a_hundred_slices_a_second_and_comes_back_whole() {
     assert_eq!(here.phase("west"), Some(Phase::Live));
     here.settle();
     assert_eq!(here.backends().len(), 250);
-    assert_eq!(here.importer.desired().statuses["west"].endpoints, 250);
+    assert_eq!(here.importer.desired().statuses["west"].endpoints, Some(250));
 }
 
 #[test]

@@ -66,12 +66,13 @@ impl Exporting {
     /// also where another writer, or the end of the definition, has taken that away.
     fn content(&mut self) -> Manifest {
         let cluster = &*self.options.identity.cluster;
+        let unexported = self.unexported.stated(Instant::now());
         let writer = &self.writing.writer;
         if writer.backlog() == 0 {
             let exported = self.exporter.exported().values();
             self.published =
                 exported.map(|one| (one.service.name.as_str().into(), one.fingerprint)).collect();
-            return self.exporter.manifest(cluster, self.epoch);
+            return Manifest { unexported, ..self.exporter.manifest(cluster, self.epoch) };
         }
         for one in self.exporter.exported().values() {
             if writer.is_written(&service_key(&one.service.name)) {
@@ -84,7 +85,7 @@ impl Exporting {
         self.published.retain(|name, _| exported.contains(&**name) || is_there(name));
         let digest = outbox_digest(self.published.values());
         let services = self.published.len();
-        Manifest { digest, services, ..self.exporter.manifest(cluster, self.epoch) }
+        Manifest { digest, services, unexported, ..self.exporter.manifest(cluster, self.epoch) }
     }
 
     pub(super) fn renewed(
