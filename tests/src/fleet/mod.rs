@@ -96,6 +96,7 @@ impl Fleet {
             .put(node.internal_ip(&own[0].to_string()).internal_ip(&own[1].to_string()))?;
         let (cgroup, bpffs) = (Cgroup::new("fleet")?, Bpffs::mount()?);
         prepare(&members);
+        members[0].release("redirector-system", "redirector-report")?;
         let kubeconfig = members[0].kubeconfig("agent-token")?.display().to_string();
         let divisor = divisor.to_string();
         let arguments = [
@@ -109,6 +110,9 @@ impl Fleet {
             "--namespace",
             "redirector-system",
             "--divide-timeouts",
+            &divisor,
+            // So many a second: in a second that is divided as all waits are, it is one.
+            "--remote-probes",
             &divisor,
         ];
         let agent = Agent::start(AgentOptions {

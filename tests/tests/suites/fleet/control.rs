@@ -44,16 +44,19 @@ fn a_cut_of_control_moves_nothing_until_keep_for_is_over() {
 
 #[test]
 fn a_link_that_toggles_makes_no_flapping() {
-    let fleet = west_carries(&Setup::default(), &[]);
+    // The kernel sends a SYN again after a second, whatever is divided: only with real times does a connect
+    // to a link that is down fail before that is up again.
+    let (divisor, length) = (sized(1, 4), Duration::from_secs(sized(300, 8)));
+    let fleet = west_carries(&Setup { divisor, ..Setup::default() }, &[]);
     let east = fleet.member("east");
     east.api.forget_requests();
     let load = fleet.load(WEB, 100);
     let from = now();
     let mut phases = vec![east.phase("west")];
     let begun = Instant::now();
-    let toggle = Duration::from_millis(500);
+    let toggle = Duration::from_secs(2) / divisor;
     let mut is_cut = false;
-    while begun.elapsed() < Duration::from_secs(sized(75, 10)) {
+    while begun.elapsed() < length {
         let west = &fleet.member("west");
         for port in [&west.control, &west.data] {
             if is_cut { port.heal().expect("it heals") } else { port.cut().expect("a cut") }
@@ -76,7 +79,8 @@ fn a_link_that_toggles_makes_no_flapping() {
     println!("toggled for {:?}: {phases:?}, moves {moves:?}, {writes} writes", begun.elapsed());
     assert!(phases.len() <= 5, "{phases:?}\n{}", fleet.context());
     assert!(writes <= 150, "{writes}\n{}", fleet.context());
-    assert!(moves.len() <= 2, "one failover, no fail-back: {moves:?}\n{}", fleet.context());
+    let most = sized(&["west", "north"][..], &["west", "north"][..moves.len().clamp(1, 2)]);
+    assert_eq!(moves, most, "one failover, no fail-back\n{}", fleet.context());
 }
 
 /// Which clusters answered, each named again only when another one did in between.
