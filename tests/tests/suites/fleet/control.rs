@@ -16,7 +16,7 @@ use super::{
 #[test]
 fn a_cut_of_control_moves_nothing_until_keep_for_is_over() {
     let mut fleet = west_carries(&Setup { divisor: sized(1, 4), ..Setup::default() }, &[]);
-    let keep = Duration::from_secs(sized(600, 8));
+    let keep = Duration::from_secs(sized(600, 6));
     let keep_for = json!({"spec": {"keepFor": format!("{}s", keep.as_secs())}});
     fleet.member("east").api.patch("remoteclusters", "", "west", keep_for).expect("its spec");
     let load = fleet.load(WEB, sized(1_000, 300));

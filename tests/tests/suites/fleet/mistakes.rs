@@ -41,7 +41,7 @@ fn a_revoked_account_is_said_and_takes_nothing_away_until_it_is_admitted_again()
 
 #[test]
 fn a_token_is_renewed_before_it_ends() {
-    let api = api::Options { longest_token: Duration::from_secs(16), ..api::Options::default() };
+    let api = api::Options { longest_token: Duration::from_secs(8), ..api::Options::default() };
     let fleet = joined(&Setup { api, ..two() }, &[]);
     let (east, west) = (fleet.member("east"), fleet.member("west"));
     let token =
@@ -50,7 +50,7 @@ fn a_token_is_renewed_before_it_ends() {
     let is_other = || token() != first;
     let longest = Duration::from_secs(12);
     let took = wait_within(longest, "the token is another", is_other, || fleet.context());
-    println!("a token of 16 s was renewed {took:?} after all were Live");
+    println!("a token of 8 s was renewed {took:?} after all were Live");
     thread::sleep(Duration::from_secs(1));
     let refused = west.api.requests().iter().filter(|request| request.code == 401).count();
     assert_eq!((refused, east.phase("west").as_deref()), (0, Some("Live")), "{}", fleet.context());
