@@ -27,26 +27,25 @@ impl Held {
         self.was_missing && self.back_since.is_none()
     }
 
-    /// What is there is not gone.
-    pub(super) fn put<T>(&mut self, changes: &[Change<T>], object: fn(&T) -> ObjectRef) {
-        for change in changes {
-            if let Change::Put(put) = change {
-                self.objects.remove(&object(put));
-            }
-        }
-        if self.objects.is_empty() {
-            *self = Self::default();
-        }
-    }
-
-    /// Takes the removals out of a batch. Returns whether there were any.
-    pub(super) fn take_removals<T>(&mut self, batch: &mut Batch<T>) -> bool {
+    /// Takes the removals out of a batch; what comes after its removal is there again. Returns whether there
+    /// were any.
+    pub(super) fn take<T>(&mut self, batch: &mut Batch<T>, object: fn(&T) -> ObjectRef) -> bool {
         let before = batch.changes.len();
         for change in std::mem::take(&mut batch.changes) {
             match change {
-                Change::Remove(object) => drop(self.objects.insert(object)),
-                Change::Put(_) | Change::Rejected { .. } => batch.changes.push(change),
+                Change::Remove(object) => {
+                    self.objects.insert(object);
+                    continue;
+                }
+                Change::Put(ref put) => {
+                    self.objects.remove(&object(put));
+                }
+                Change::Rejected { .. } => {}
             }
+            batch.changes.push(change);
+        }
+        if self.objects.is_empty() {
+            *self = Self::default();
         }
         before != batch.changes.len()
     }
@@ -82,13 +81,30 @@ mod tests {
         ObjectRef { namespace: "shop".into(), name: "web".into() }
     }
 
+    fn take(held: &mut Held, changes: Vec<Change<ObjectRef>>) -> Vec<Change<ObjectRef>> {
+        let mut batch = Batch { changes, is_synced: true };
+        held.take(&mut batch, ObjectRef::clone);
+        batch.changes
+    }
+
     fn removed(held: &mut Held, objects: &[ObjectRef]) {
-        let changes = objects.iter().cloned().map(Change::<ObjectRef>::Remove).collect();
-        assert!(held.take_removals(&mut Batch { changes, is_synced: true }));
+        let changes = objects.iter().cloned().map(Change::Remove).collect();
+        assert_eq!(take(held, changes), []);
     }
 
     fn put(held: &mut Held, object: ObjectRef) {
-        held.put(&[Change::Put(object)], ObjectRef::clone);
+        take(held, vec![Change::Put(object)]);
+    }
+
+    #[test]
+    fn what_is_made_anew_after_its_removal_is_there() {
+        let mut held = Held::default();
+        let changes = take(&mut held, vec![Change::Remove(web()), Change::Put(web())]);
+        assert_eq!(changes, [Change::Put(web())]);
+        assert!(held.is_empty());
+        let changes = take(&mut held, vec![Change::Put(web()), Change::Remove(web())]);
+        assert_eq!(changes, [Change::Put(web())], "its removal follows when it is believed");
+        assert!(!held.is_empty());
     }
 
     #[test]

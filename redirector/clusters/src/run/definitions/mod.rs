@@ -55,11 +55,10 @@ impl<N: Send + 'static> Watches<'_, N> {
                     },
                     () = look => None,
                 };
-                if let Some(batch) = &mut batch {
-                    held.put(&batch.changes, object);
-                    if held.take_removals(batch) {
-                        sleep(LAG / timing.divisor).await;
-                    }
+                if let Some(batch) = &mut batch
+                    && held.take(batch, object)
+                {
+                    sleep(LAG / timing.divisor).await;
                 }
                 let gone = if held.is_empty() {
                     BTreeSet::new()
