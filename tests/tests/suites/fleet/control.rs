@@ -5,11 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redirector_tests::{api::Request, fleet::Setup, size::sized, wait::wait_within};
+use redirector_tests::{
+    api::{Request, builders},
+    fleet::{NAMESPACE, Setup},
+    size::sized,
+    wait::wait_within,
+};
 use serde_json::json;
 
 use super::{
-    fixture::WEB,
+    fixture::{IN_ORDER, WEB},
     joined::{Seen, now, west_carries},
 };
 
@@ -49,6 +54,10 @@ fn a_link_that_toggles_makes_no_flapping() {
     let (divisor, length) = (sized(1, 4), Duration::from_secs(sized(300, 8)));
     let fleet = west_carries(&Setup { divisor, ..Setup::default() }, &[]);
     let east = fleet.member("east");
+    // The way back of a policy that says nothing of it: the one of other tests takes 2 s.
+    let in_order = IN_ORDER.replace("failback: {holdDown: 1s, ramp: 1s}", "");
+    let policy = builders::FailoverPolicy::new(NAMESPACE, "web", &in_order);
+    east.api.put(policy).expect("a policy");
     east.api.forget_requests();
     let load = fleet.load(WEB, 100);
     let from = now();
