@@ -206,11 +206,26 @@ impl Member {
     /// Starts a replica of its Deployment with these arguments beside its own ones.
     pub fn control(&mut self, arguments: &[String]) -> Result<()> {
         let number = self.controllers.len();
+        if number == 0 {
+            self.release("redirector-clusters", "redirector-clusters")?;
+        }
         let pod = format!("redirector-clusters-{number}");
         let kubeconfig = self.kubeconfig("controller-token")?;
         let netns = self.control.netns();
         let started = Controller::start(netns, (&self.name, &pod), &kubeconfig, arguments)?;
         self.controllers.push(started);
+        Ok(())
+    }
+
+    /// Puts the Lease of an election as a leader leaves it that ends in good order: the next one need not
+    /// wait whether it is held.
+    pub(super) fn release(&self, namespace: &str, name: &str) -> Result<()> {
+        self.api.put(json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"namespace": namespace, "name": name},
+            "spec": {"holderIdentity": "", "leaseTransitions": 1,
+                "renewTime": "2026-12-01T00:00:00.000000Z"},
+        }))?;
         Ok(())
     }
 

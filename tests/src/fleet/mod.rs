@@ -82,6 +82,9 @@ impl Fleet {
             for manifest in MANIFESTS {
                 member.api.put_yaml(manifest)?;
             }
+            if api.needs_crd {
+                define(&member.api)?;
+            }
             anyhow::Ok(member)
         };
         let members = (1..).zip(NAMES).take(*clusters).map(member).collect::<Result<Vec<_>>>()?;
@@ -93,6 +96,7 @@ impl Fleet {
             .put(node.internal_ip(&own[0].to_string()).internal_ip(&own[1].to_string()))?;
         let (cgroup, bpffs) = (Cgroup::new("fleet")?, Bpffs::mount()?);
         prepare(&members);
+        members[0].release("redirector-system", "redirector-report")?;
         let kubeconfig = members[0].kubeconfig("agent-token")?.display().to_string();
         let divisor = divisor.to_string();
         let arguments = [
@@ -106,6 +110,9 @@ impl Fleet {
             "--namespace",
             "redirector-system",
             "--divide-timeouts",
+            &divisor,
+            // So many a second: in a second that is divided as all waits are, it is one.
+            "--remote-probes",
             &divisor,
         ];
         let agent = Agent::start(AgentOptions {
@@ -157,6 +164,25 @@ impl Fleet {
         Ok(fleet)
     }
 }
+
+/// Applies the definitions of all kinds that Kubernetes does not know by itself.
+pub fn define(api: &api::Api) -> Result<()> {
+    for manifest in DEFINITIONS {
+        api.put_yaml(manifest)?;
+    }
+    Ok(())
+}
+
+/// Definitions, of which that of ClusterProperty is another project's.
+const DEFINITIONS: [&str; 6] = [
+    include_str!("../../../deploy/crd/exportedservices.yaml"),
+    include_str!("../../../deploy/crd/failoverpolicies.yaml"),
+    include_str!("../../../deploy/crd/remoteclusters.yaml"),
+    include_str!("../../../deploy/crd/mcs/serviceexports.yaml"),
+    include_str!("../../../deploy/crd/mcs/serviceimports.yaml"),
+    "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition,
+      metadata: {name: clusterproperties.about.k8s.io}, spec: {names: {}}}",
+];
 
 /// What an administrator applies in every cluster.
 const MANIFESTS: [&str; 5] = [

@@ -2,15 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use redirector_kube::api::{cluster_property_paths, is_cluster_id};
 use serde_json::Value;
 
-use super::{Error, Side, error::Refusal, objects::is_cluster_id};
+use super::{Error, Side, error::Refusal};
 use crate::api::{HEARTBEAT, Manifest, OUTBOX};
-
-/// The ClusterProperty that is the id (KEP-2149).
-const PROPERTY: &str = "cluster.clusterset.k8s.io";
-/// Its versions, the newest first.
-const VERSIONS: [&str; 3] = ["v1", "v1beta1", "v1alpha1"];
 
 /// Where an id is from.
 const FROM_PROPERTY: &str = "its ClusterProperty";
@@ -78,8 +74,7 @@ impl Identity {
 }
 
 async fn property(side: &Side) -> Result<Option<String>, Error> {
-    for version in VERSIONS {
-        let path = format!("/apis/about.k8s.io/{version}/clusterproperties/{PROPERTY}");
+    for path in cluster_property_paths() {
         if let Some(found) = side.get(&path).await? {
             return Ok(found["spec"]["value"].as_str().map(str::to_owned));
         }

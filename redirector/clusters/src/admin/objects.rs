@@ -100,19 +100,6 @@ fn namespace(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 }
 
-/// Whether a text may be a cluster's id: a DNS label (RFC 1123).
-#[must_use]
-pub fn is_cluster_id(text: &str) -> bool {
-    let is_edge = |byte: Option<u8>| {
-        byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-    };
-    let is_inner = |byte: u8| byte == b'-' || is_edge(Some(byte));
-    text.len() <= 63
-        && text.bytes().all(is_inner)
-        && is_edge(text.bytes().next())
-        && is_edge(text.bytes().next_back())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,16 +125,5 @@ mod tests {
             (&deleted[0]["kind"], &deleted[4]["kind"]),
             (&json!("RoleBinding"), &json!("ServiceAccount"))
         );
-    }
-
-    #[test]
-    fn a_cluster_id_is_a_dns_label() {
-        for good in ["west", "w", "eu-1", "1a"] {
-            assert!(is_cluster_id(good), "{good}");
-        }
-        let long = "a".repeat(64);
-        for bad in ["", "West", "-a", "a-", "a.b", "a_b", "ä", long.as_str()] {
-            assert!(!is_cluster_id(bad), "{bad}");
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! What joining writes, or why it cannot be: pure, over what both clusters were read to be.
 
 use ipnet::IpNet;
-use redirector_kube::api::{Object as _, RemoteCluster};
+use redirector_kube::api::{Object as _, RemoteCluster, is_cluster_id};
 use redirector_policy::{
     CredentialsSpec, EncryptionMode, EncryptionSpec, OnSilenceWord, Reach, RemoteClusterSpec,
 };
@@ -138,7 +138,7 @@ pub(super) const CRDS: &str = "apply the definitions of deploy/crd there first";
 /// In order: the name; the encryption; the identities of both; the spec; overlapping ranges.
 pub fn plan(here: &Importing, there: &Exporting, wish: &Wish) -> Result<Plan, Refusal> {
     let name = wish.name.clone();
-    if !objects::is_cluster_id(&name) {
+    if !is_cluster_id(&name) {
         return Err(Refusal::Name(name));
     }
     let Some(encryption) = wish.encryption else { return Err(Refusal::NoEncryption) };

@@ -74,7 +74,7 @@ pub enum ExportedType {
     Headless,
 }
 
-/// A port of an exported Service.
+/// A port of an exported Service, in the outbox and in a ServiceImport.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExportedPort {

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use redirector_kube::api::ObjectRef;
+use serde::{Deserialize, Serialize};
+
 /// What an exporter says of its outbox as a whole: annotations of the Lease, changed with the content
 /// only. Each renewal of the Lease is a heartbeat.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,18 +27,54 @@ pub struct Manifest {
     pub cidrs: Vec<String>,
     /// Version of the exporter.
     pub version: String,
+    /// ServiceExports that users have deleted lately. An exporter of an earlier version states none.
+    pub unexported: Vec<Unexport>,
+}
+
+/// A ServiceExport that a user has deleted, and that the API server does not know by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unexport {
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`: that of the Service.
+    pub name: String,
+    /// Its `metadata.creationTimestamp`, as `exportedAt` of its ExportedService had it: one that was made
+    /// later is another one.
+    pub exported_at: String,
+}
+
+impl Unexport {
+    /// Which Service it was of.
+    #[must_use]
+    pub fn object(&self) -> ObjectRef {
+        ObjectRef { namespace: self.namespace.as_str().into(), name: self.name.as_str().into() }
+    }
 }
 
 /// What all annotations of a manifest begin with.
 const PREFIX: &str = "clusters.redirector.dev/";
+/// Which Services are not exported any more, and that this is meant.
+const UNEXPORTED: &str = "unexported";
 
 impl Manifest {
     /// Its annotations.
     #[must_use]
     pub fn annotations(&self) -> BTreeMap<String, String> {
-        let Self { cluster, uid, epoch, services, endpoints, digest, regions, cidrs, version } =
-            self;
+        let Self {
+            cluster,
+            uid,
+            epoch,
+            services,
+            endpoints,
+            digest,
+            regions,
+            cidrs,
+            version,
+            unexported,
+        } = self;
         let regions = serde_json::json!(regions).to_string();
+        let unexported = serde_json::json!(unexported).to_string();
         [
             ("cluster", cluster.clone()),
             ("cluster-uid", uid.clone()),
@@ -46,6 +85,7 @@ impl Manifest {
             ("regions", regions),
             ("cidrs", cidrs.join(",")),
             ("version", version.clone()),
+            (UNEXPORTED, unexported),
         ]
         .map(|(name, value)| (format!("{PREFIX}{name}"), value))
         .into()
@@ -69,6 +109,8 @@ impl Manifest {
         let regions = serde_json::from_str(&text("regions")?)
             .map_err(|error| format!("annotation {PREFIX}regions: {error}"))?;
         let cidrs = text("cidrs")?;
+        // What is not stated, or not so that it can be read, is believed later.
+        let unexported = text(UNEXPORTED).ok().and_then(|text| serde_json::from_str(&text).ok());
         Ok(Self {
             cluster: text("cluster")?,
             uid: text("cluster-uid")?,
@@ -79,6 +121,7 @@ impl Manifest {
             regions,
             cidrs: cidrs.split(',').filter(|cidr| !cidr.is_empty()).map(str::to_owned).collect(),
             version: text("version")?,
+            unexported: unexported.unwrap_or_default(),
         })
     }
 }
@@ -99,9 +142,17 @@ mod tests {
             regions: [("a".to_owned(), "eu".to_owned())].into(),
             cidrs: vec!["10.2.0.0/16".into(), "fd00:2::/48".into()],
             version: "0.1.0".into(),
+            unexported: vec![Unexport {
+                namespace: "shop".into(),
+                name: "web".into(),
+                exported_at: "2026-11-01T00:00:00Z".into(),
+            }],
         };
         let mut annotations = manifest.annotations();
-        assert_eq!(Manifest::read(&annotations), Ok(manifest));
+        assert_eq!(Manifest::read(&annotations), Ok(manifest.clone()));
+        annotations.remove("clusters.redirector.dev/unexported");
+        let earlier = Manifest { unexported: Vec::new(), ..manifest };
+        assert_eq!(Manifest::read(&annotations), Ok(earlier), "of an earlier version");
         annotations.remove("clusters.redirector.dev/digest");
         let why = Manifest::read(&annotations).expect_err("a part is missing");
         assert_eq!(why, "annotation clusters.redirector.dev/digest is missing");

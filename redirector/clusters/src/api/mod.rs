@@ -23,11 +23,11 @@ pub use exported_service::{
     GatewayPort,
 };
 pub use heartbeat::Heartbeat;
-pub use manifest::Manifest;
+pub use manifest::{Manifest, Unexport};
 pub use outbox_slice::{OutboxEndpoint, OutboxPort, OutboxSlice};
 pub(crate) use outbox_slice::{endpoint, port};
 pub use service_export::{AlphaServiceExport, ServiceExport};
-pub use service_import::{ImportPort, ServiceImportSpec};
+pub use service_import::ServiceImportSpec;
 
 /// The namespace that is the outbox: importers of other clusters read nothing else.
 pub const OUTBOX: &str = "redirector-exports";

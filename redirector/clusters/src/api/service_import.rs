@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::ExportedType;
+use super::{ExportedPort, ExportedType};
 
 /// `spec` of a ServiceImport.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ pub struct ServiceImportSpec {
     #[serde(rename = "type")]
     pub kind: ExportedType,
     /// Ports of all exports, by name, then by protocol and number.
-    pub ports: Vec<ImportPort>,
+    pub ports: Vec<ExportedPort>,
     /// Addresses of the derived Service; empty without clusterset addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ips: Vec<IpAddr>,
@@ -39,20 +39,4 @@ pub struct ServiceImportSpec {
     /// Annotations of the import, not of its spec.
     #[serde(skip)]
     pub annotations: BTreeMap<String, String>,
-}
-
-/// A port of a ServiceImport.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ImportPort {
-    /// Empty for the only one.
-    #[serde(default)]
-    pub name: String,
-    /// `TCP`, `UDP` or `SCTP`.
-    pub protocol: String,
-    /// What the application speaks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub app_protocol: Option<String>,
-    /// 1 to 65,535.
-    pub port: u16,
 }

@@ -207,6 +207,7 @@ impl Exporter {
                 .map(IpNet::to_string)
                 .collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            unexported: Vec::new(),
         }
     }
 

@@ -72,7 +72,13 @@ pub fn object(slice: &OutboxSlice) -> Value {
         "metadata": {
             "namespace": OUTBOX,
             "name": name,
-            "labels": {EXPORTED_SERVICE: service, labels::MANAGED_BY: EXPORTER},
+            // Of no Service here: kube-proxy would log each of its changes as an error
+            // (`endpointSliceCacheKeys`), so it is to see none.
+            "labels": {
+                EXPORTED_SERVICE: service,
+                labels::MANAGED_BY: EXPORTER,
+                labels::PROXY_NAME: labels::PROXY,
+            },
         },
         "addressType": match family {
             Family::V4 => "IPv4",

@@ -13,7 +13,7 @@ use super::{
     merge::Merged,
     slices::owned,
 };
-use crate::api::{ImportPort, ServiceImportSpec, short_hash};
+use crate::api::{ExportedPort, ServiceImportSpec, short_hash};
 
 /// The annotation by which mcs-api says which Service has the addresses of an import.
 pub(super) const DERIVED_SERVICE: &str = "multicluster.kubernetes.io/derived-service";
@@ -80,8 +80,8 @@ pub(super) fn derived(
     owner: Option<&str>,
 ) -> Body {
     let ServiceImportSpec { ports, ip_families, session_affinity, .. } = spec;
-    let port = |port: &ImportPort| {
-        let ImportPort { name, protocol, app_protocol, port } = port;
+    let port = |port: &ExportedPort| {
+        let ExportedPort { name, protocol, app_protocol, port } = port;
         let mut json = json!({"name": name, "protocol": protocol, "port": port});
         if let Some(app_protocol) = app_protocol {
             json["appProtocol"] = json!(app_protocol);

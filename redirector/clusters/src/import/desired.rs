@@ -81,10 +81,10 @@ pub enum Pace {
 pub struct ClusterStatus {
     /// `None`: it has no `server`, so no importer hears it.
     pub phase: Option<Phase>,
-    /// Services of it that are imported.
-    pub services: usize,
-    /// Endpoints of it that are imported.
-    pub endpoints: usize,
+    /// Services of it that are imported; `None` is not known yet, and what was said last holds.
+    pub services: Option<usize>,
+    /// Endpoints of it that are imported; `None` likewise.
+    pub endpoints: Option<usize>,
     /// `metadata.generation` that this is about.
     pub generation: i64,
     /// The cluster that is heard under that name: `metadata.uid` of its namespace kube-system.

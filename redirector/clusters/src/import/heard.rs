@@ -70,6 +70,8 @@ pub(super) struct Facts {
     pub is_incomplete: bool,
     /// Something else stands against using it: it does not become live.
     pub is_refused: bool,
+    /// A kind of its outbox has been refused for as long as a silence.
+    pub is_unauthorized: bool,
     /// Another cluster answers: its heartbeats are none.
     pub is_other: bool,
     /// What the API server's answers say.
@@ -155,6 +157,10 @@ impl Heard {
         if facts.is_other {
             return Some(Silence::Identity);
         }
+        // What may not be read is not known, whether the heartbeat is heard or not.
+        if facts.is_unauthorized {
+            return Some(Silence::Unauthorized);
+        }
         if now >= self.last.after(timing.silence) {
             return Some(facts.failure.unwrap_or(Silence::ExporterSilent));
         }
@@ -162,8 +168,8 @@ impl Heard {
     }
 
     fn is_calm(&self, now: Moment, facts: Facts, timing: &Timing) -> bool {
-        let Facts { is_complete, is_incomplete, is_refused, is_other, .. } = facts;
-        if !is_complete || is_incomplete || is_refused || is_other {
+        let Facts { is_complete, is_incomplete, is_refused, is_unauthorized, is_other, .. } = facts;
+        if !is_complete || is_incomplete || is_refused || is_unauthorized || is_other {
             return false;
         }
         let calm = timing.calm_after(self.silences.len());

@@ -17,7 +17,11 @@ impl Importer {
         let mut all_touched = Vec::new();
         for (name, remote) in &mut self.remotes {
             let mut touched = Touched::new();
+            let was_partly_heard = remote.is_partly_heard;
             let (before, is_relist) = remote.judge(now, &self.timing, &mut touched);
+            if remote.is_partly_heard != was_partly_heard {
+                self.stale.insert(Arc::clone(name));
+            }
             if let Some(before) = before {
                 let (from, to) = (state_name(before), state_name(remote.state()));
                 if from != to {

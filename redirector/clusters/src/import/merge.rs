@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 
 use super::desired::Conflict;
-use crate::api::{ExportedPort, ExportedServiceSpec, ExportedType, ImportPort, ServiceImportSpec};
+use crate::api::{ExportedPort, ExportedServiceSpec, ExportedType, ServiceImportSpec};
 
 /// What a cluster exports.
 pub(super) type Export<'e> = (&'e Arc<str>, &'e ExportedServiceSpec);
@@ -67,17 +67,16 @@ fn seconds(exported_at: &str) -> i64 {
 
 /// By name, then by protocol and number: of two that clash the older holds. So do one with a name and
 /// one without, since of several ports of a Service each has a name.
-fn union(exports: &[Export<'_>]) -> Vec<ImportPort> {
-    let mut ports: Vec<ImportPort> = Vec::new();
+fn union(exports: &[Export<'_>]) -> Vec<ExportedPort> {
+    let mut ports: Vec<ExportedPort> = Vec::new();
     for port in exports.iter().flat_map(|(_, spec)| &spec.ports) {
-        let clashes = |held: &ImportPort| {
+        let clashes = |held: &ExportedPort| {
             held.name == port.name
                 || held.name.is_empty() != port.name.is_empty()
                 || (&held.protocol, held.port) == (&port.protocol, port.port)
         };
         if !ports.iter().any(clashes) {
-            let ExportedPort { name, protocol, app_protocol, port } = port.clone();
-            ports.push(ImportPort { name, protocol, app_protocol, port });
+            ports.push(port.clone());
         }
     }
     ports

@@ -165,9 +165,12 @@ impl Importer {
 
     /// Makes what changed, once everything of this cluster is known.
     fn make(&mut self) {
-        self.desired.is_complete =
-            self.adopted.is_some() && self.remotes_synced && self.here.is_synced();
-        if !self.desired.is_complete {
+        let is_complete = self.adopted.is_some() && self.remotes_synced && self.here.is_synced();
+        if is_complete != mem::replace(&mut self.desired.is_complete, is_complete) {
+            // Now it is known how much of each is imported.
+            self.stale.extend(self.remotes.keys().cloned());
+        }
+        if !is_complete {
             return;
         }
         for (object, clusters) in mem::take(&mut self.dirty) {
@@ -192,7 +195,8 @@ impl Importer {
                 }
                 continue;
             };
-            let status = status::status(remote, self.imports.counts(&name), now, &self.timing);
+            let counts = self.desired.is_complete.then(|| self.imports.counts(&name));
+            let status = status::status(remote, counts, now, &self.timing);
             let before = self.desired.statuses.get(&name);
             if before == Some(&status) {
                 continue;

@@ -24,23 +24,23 @@ pub(super) struct Counts {
     pub unchosen: usize,
 }
 
-/// The status of a cluster.
+/// The status of a cluster. `counts` are not known before everything of this cluster is.
 pub(super) fn status(
     remote: &Remote,
-    counts: Counts,
+    counts: Option<Counts>,
     now: Moment,
     timing: &Timing,
 ) -> ClusterStatus {
     ClusterStatus {
         phase: remote.phase(),
-        services: counts.services,
-        endpoints: counts.endpoints,
+        services: counts.map(|counts| counts.services),
+        endpoints: counts.map(|counts| counts.endpoints),
         generation: remote.object.generation,
         uid: remote.uid.clone(),
         conditions: vec![
             accepted(remote),
             connected(remote),
-            synced(remote, counts, now, timing),
+            synced(remote, counts.unwrap_or_default(), now, timing),
             secure(remote),
         ],
     }
@@ -89,11 +89,17 @@ fn connected(remote: &Remote) -> ClusterCondition {
         return of(None, "DiscoveredByOthers", message);
     }
     let failure = remote.failure.as_ref();
-    // What is refused stays so until an operator acts, also while the heartbeat is still heard.
-    if let (_, Some(Failure::Unauthorized(_)))
-    | (State::Silent { why: Silence::Unauthorized, .. }, _) = (remote.state(), failure)
-    {
-        let why = said(failure);
+    // What is refused for longer than a moment stays so until an operator acts; see `Facts`.
+    let is_refused = match (remote.state(), failure) {
+        (State::Live, _) => false,
+        (_, Some(Failure::Unauthorized(_))) => true,
+        (state, _) => matches!(state, State::Silent { why: Silence::Unauthorized, .. }),
+    };
+    if is_refused {
+        let why = match failure {
+            Some(_) => said(failure),
+            None => "its outbox may be read again, and is not yet heard in full",
+        };
         let message = format!(
             "{why}; give it credentials that may read its outbox (redirector cluster join {name})"
         );
@@ -101,14 +107,19 @@ fn connected(remote: &Remote) -> ClusterCondition {
     }
     match (remote.state(), failure) {
         // A gap that is no silence is not said: all agents read the status.
+        (State::Live, Some(_)) if remote.is_partly_heard => of(
+            Some(true),
+            "PartlyHeard",
+            format!("{}; its heartbeat says that nothing is missed so far", said(failure)),
+        ),
         (State::Live, _) => of(Some(true), "Connected", String::new()),
         // False in every silence: since when it is silent is read of this condition.
-        (State::Silent { why: Silence::Incomplete, .. }, _) => of(
-            Some(false),
-            "Incomplete",
-            "what is heard of it is not what its manifest says; see the condition Synced"
-                .to_owned(),
-        ),
+        (State::Silent { why: Silence::Incomplete, .. }, _) => {
+            let why = failure.map(|_| format!("{}; ", said(failure))).unwrap_or_default();
+            let message =
+                "what is heard of it is not what its manifest says; see the condition Synced";
+            of(Some(false), "Incomplete", format!("{why}{message}"))
+        }
         (State::Silent { why: Silence::Identity, .. }, _) => of(
             Some(false),
             "IdentityChanged",
@@ -128,7 +139,7 @@ fn connected(remote: &Remote) -> ClusterCondition {
         }
         (State::Silent { .. } | State::Joining | State::Lost, _) => {
             let why = said(failure);
-            let message = format!("{why}; look at spec.server and the way there");
+            let message = format!("{why}; look at spec.server, spec.caBundle and the way there");
             of(Some(false), "Unreachable", message)
         }
     }

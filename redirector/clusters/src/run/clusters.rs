@@ -154,9 +154,15 @@ fn wanted(current: &Value, status: &ClusterStatus, now: Timestamp) -> Value {
         }
     };
     let conditions: Vec<Condition> = conditions.iter().map(condition).collect();
+    let counted = |count: &Option<usize>, field: &str| {
+        count.map_or_else(
+            || json!(current["status"][field].as_u64().unwrap_or(0)),
+            |count| json!(count),
+        )
+    };
     let mut wanted = json!({
-        "services": services,
-        "endpoints": endpoints,
+        "services": counted(services, "services"),
+        "endpoints": counted(endpoints, "endpoints"),
         "observedGeneration": generation,
         "conditions": conditions,
     });
@@ -192,8 +198,8 @@ mod tests {
         };
         let mut status = ClusterStatus {
             phase: Some(Phase::Live),
-            services: 2,
-            endpoints: 5,
+            services: Some(2),
+            endpoints: Some(5),
             generation: 1,
             uid: Some("u".into()),
             conditions: vec![condition(Some(true), "Heard")],
@@ -202,9 +208,12 @@ mod tests {
         assert_eq!(first["conditions"][0]["lastTransitionTime"], "2026-11-30T12:00:00Z");
         let stands = json!({"status": first});
         assert_eq!(wanted(&stands, &status, later), first);
+        // An importer that begins does not know yet what is imported.
         status.conditions = vec![condition(Some(false), "Unreachable")];
+        (status.services, status.endpoints) = (None, None);
         let second = wanted(&stands, &status, later);
         assert_eq!(second["conditions"][0]["lastTransitionTime"], "2026-11-30T12:05:00Z");
+        assert_eq!((&second["services"], &second["endpoints"]), (&json!(2), &json!(5)));
         assert_eq!((&second["phase"], &second["uid"]), (&json!("Live"), &json!("u")));
     }
 }

@@ -32,7 +32,7 @@ enum Seen {
     Absent,
     Present {
         version: String,
-        manifest: Option<Manifest>,
+        manifest: Option<Box<Manifest>>,
     },
 }
 
@@ -79,7 +79,8 @@ impl Beats {
         let new = match heartbeat {
             None => Seen::Absent,
             Some(Heartbeat { version, manifest, .. }) => {
-                let manifest = manifest.as_ref().ok().map(|manifest| Manifest::clone(manifest));
+                let manifest = manifest.as_ref().ok();
+                let manifest = manifest.map(|manifest| Box::new(Manifest::clone(manifest)));
                 Seen::Present { version: version.to_string(), manifest }
             }
         };
@@ -132,7 +133,7 @@ impl Beats {
     ) {
         match answer {
             Ok(version) => {
-                let manifest = Some(renewal.manifest.clone());
+                let manifest = Some(Box::new(renewal.manifest.clone()));
                 self.seen = Seen::Present { version: version.clone(), manifest };
                 self.since = now;
                 self.not_before = None;
@@ -146,7 +147,9 @@ impl Beats {
         match &self.seen {
             Seen::Unknown => None,
             Seen::Absent => Some((None, None)),
-            Seen::Present { version, manifest } => Some((Some(version.clone()), manifest.as_ref())),
+            Seen::Present { version, manifest } => {
+                Some((Some(version.clone()), manifest.as_deref()))
+            }
         }
     }
 

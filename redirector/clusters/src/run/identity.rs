@@ -2,18 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use redirector_kube::client::{Client, Error};
+use redirector_kube::{
+    api::{cluster_property_paths, is_cluster_id},
+    client::{Client, Error},
+};
 use serde_json::Value;
 use tracing::{info, warn};
 
 use super::board::Board;
 
-/// The ClusterProperty with a cluster's id (KEP-2149).
+/// The ClusterProperty with a cluster's id (KEP-2149), for people.
 const PROPERTY: &str = "cluster.clusterset.k8s.io";
-/// Versions of that kind, newest first.
-const VERSIONS: [&str; 3] = ["v1", "v1beta1", "v1alpha1"];
-/// Most bytes of an id: a DNS label.
-const MAX_ID: usize = 63;
 
 /// Which cluster this is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +84,7 @@ async fn try_learn(client: &Client, flag: Option<&str>) -> Result<Identity, Unkn
 
 /// What the ClusterProperty says, in whichever version the server has.
 async fn property(client: &Client) -> Result<Option<String>, Error> {
-    for version in VERSIONS {
-        let path = format!("/apis/about.k8s.io/{version}/clusterproperties/{PROPERTY}");
+    for path in cluster_property_paths() {
         match client.get(&path).await {
             Ok(answer) => {
                 let object: Value = answer.object()?;
@@ -108,12 +106,7 @@ fn agreed(property: Option<String>, flag: Option<String>) -> Result<String, Unkn
         (Some(id), _) | (None, Some(id)) => id,
         (None, None) => return Err(Unknown::NoId),
     };
-    let is_char = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_label = (1..=MAX_ID).contains(&id.len())
-        && id.bytes().all(is_char)
-        && !id.starts_with('-')
-        && !id.ends_with('-');
-    if is_label { Ok(id) } else { Err(Unknown::NoLabel { id }) }
+    if is_cluster_id(&id) { Ok(id) } else { Err(Unknown::NoLabel { id }) }
 }
 
 #[cfg(test)]

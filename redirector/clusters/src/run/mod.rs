@@ -6,6 +6,7 @@
 mod board;
 mod clusters;
 mod credentials;
+mod definitions;
 mod exporting;
 mod exports;
 mod found;

@@ -23,8 +23,13 @@ pub(super) struct Timing {
     pub(super) status: Duration,
     /// Between two looks at credentials: 30 s; after a refusal a thirtieth of it.
     pub(super) credentials: Duration,
+    /// Between two questions whether a kind of another cluster's outbox may still be read: 5 s, so each of
+    /// the three is asked for every 15 s. After a refusal as after a failure.
+    pub(super) rights: Duration,
     /// The first wait after something that everything depends on has failed: 1 s, doubled up to 30 s.
     pub(super) retry: Duration,
+    /// After a definition came back, how long its objects may take to be applied again: 5 min.
+    pub(super) reapplied: Duration,
     /// How long the API server must not know a kind until there is nothing of it: 5 s.
     pub(super) missing: Duration,
     /// What all of these are divided by.
@@ -56,7 +61,9 @@ impl Timing {
             hold: millis(500),
             status: millis(2_000),
             credentials: millis(30_000),
+            rights: millis(5_000),
             retry: millis(1_000),
+            reapplied: millis(300_000),
             missing: millis(5_000),
             divisor: by,
         }

@@ -9,8 +9,9 @@ use anyhow::{Context as _, Result};
 use redirector_clusters::admin::{
     Identity, Refusal,
     invitation::{Invitation, LIFE},
-    join, objects,
+    join,
 };
+use redirector_kube::api::is_cluster_id;
 use serde_json::json;
 
 use super::options::{Format, HereArgs, Steps};
@@ -43,7 +44,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: &Args) -> Result<ExitCode> {
-    if !objects::is_cluster_id(&args.name) {
+    if !is_cluster_id(&args.name) {
         return Err(Refusal::Name(args.name.clone()).into());
     }
     let login = args.here.login();

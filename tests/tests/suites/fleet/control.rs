@@ -5,18 +5,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redirector_tests::{fleet::Setup, size::sized, wait::wait_within};
+use redirector_tests::{
+    api::{Request, builders},
+    fleet::{NAMESPACE, Setup},
+    size::sized,
+    wait::wait_within,
+};
 use serde_json::json;
 
 use super::{
-    fixture::WEB,
+    fixture::{IN_ORDER, WEB},
     joined::{Seen, now, west_carries},
 };
 
 #[test]
 fn a_cut_of_control_moves_nothing_until_keep_for_is_over() {
     let mut fleet = west_carries(&Setup { divisor: sized(1, 4), ..Setup::default() }, &[]);
-    let keep = Duration::from_secs(sized(600, 8));
+    let keep = Duration::from_secs(sized(600, 6));
     let keep_for = json!({"spec": {"keepFor": format!("{}s", keep.as_secs())}});
     fleet.member("east").api.patch("remoteclusters", "", "west", keep_for).expect("its spec");
     let load = fleet.load(WEB, sized(1_000, 300));
@@ -44,16 +49,23 @@ fn a_cut_of_control_moves_nothing_until_keep_for_is_over() {
 
 #[test]
 fn a_link_that_toggles_makes_no_flapping() {
-    let fleet = west_carries(&Setup::default(), &[]);
+    // The kernel sends a SYN again after a second, whatever is divided: only with real times does a connect
+    // to a link that is down fail before that is up again.
+    let (divisor, length) = (sized(1, 4), Duration::from_secs(sized(300, 8)));
+    let fleet = west_carries(&Setup { divisor, ..Setup::default() }, &[]);
     let east = fleet.member("east");
+    // The way back of a policy that says nothing of it: the one of other tests takes 2 s.
+    let in_order = IN_ORDER.replace("failback: {holdDown: 1s, ramp: 1s}", "");
+    let policy = builders::FailoverPolicy::new(NAMESPACE, "web", &in_order);
+    east.api.put(policy).expect("a policy");
     east.api.forget_requests();
     let load = fleet.load(WEB, 100);
     let from = now();
     let mut phases = vec![east.phase("west")];
     let begun = Instant::now();
-    let toggle = Duration::from_millis(500);
+    let toggle = Duration::from_secs(2) / divisor;
     let mut is_cut = false;
-    while begun.elapsed() < Duration::from_secs(sized(75, 10)) {
+    while begun.elapsed() < length {
         let west = &fleet.member("west");
         for port in [&west.control, &west.data] {
             if is_cut { port.heal().expect("it heals") } else { port.cut().expect("a cut") }
@@ -70,10 +82,14 @@ fn a_link_that_toggles_makes_no_flapping() {
     }
     let seen = Seen::of(load, from);
     let moves = moves(&seen);
-    let writes = east.api.requests().iter().filter(|one| !one.verb.is_reading()).count();
+    // Heartbeats and elections go on as ever.
+    let is_write = |one: &&Request| !one.verb.is_reading() && one.resource != "leases";
+    let writes = east.api.requests().iter().filter(is_write).count();
     println!("toggled for {:?}: {phases:?}, moves {moves:?}, {writes} writes", begun.elapsed());
     assert!(phases.len() <= 5, "{phases:?}\n{}", fleet.context());
-    assert!(moves.len() <= 2, "one failover, no fail-back: {moves:?}\n{}", fleet.context());
+    assert!(writes <= 150, "{writes}\n{}", fleet.context());
+    let most = sized(&["west", "north"][..], &["west", "north"][..moves.len().clamp(1, 2)]);
+    assert_eq!(moves, most, "one failover, no fail-back\n{}", fleet.context());
 }
 
 /// Which clusters answered, each named again only when another one did in between.

@@ -115,10 +115,10 @@ fn killed_at_each_write_an_importer_and_an_exporter_leave_no_gap() {
         ("west", "leases"),
     ];
     let mut is_three = false;
-    for (name, resource) in writes {
-        for (effect, number) in
-            (0..sized(4, 1)).flat_map(|number| [(Effect::Hang, number), (Effect::Deaf, number)])
-        {
+    for (at, (name, resource)) in writes.into_iter().enumerate() {
+        let all = (0..4).flat_map(|number| [(Effect::Hang, number), (Effect::Deaf, number)]);
+        // In CI the first write of each, without and with its effect in turn.
+        for (effect, number) in all.skip(sized(0, at % 2)).take(sized(8, 1)) {
             is_three = !is_three;
             let fault = Fault::new(effect).on_writes().of(resource).by(CONTROLLER).after(number);
             fleet.member(name).api.forget_requests();

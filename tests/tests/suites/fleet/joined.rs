@@ -46,6 +46,27 @@ pub fn wait_for_backends(fleet: &Fleet, count: usize) {
     wait_within(Duration::from_secs(20), &format!("{count} backends"), is_so, context);
 }
 
+/// Waits until a condition of west in east is False for that reason, and returns the message.
+pub fn said(fleet: &Fleet, kind: &str, reason: &str) -> String {
+    says(fleet, kind, "False", reason)
+}
+
+/// The same of a condition in that status.
+pub fn says(fleet: &Fleet, kind: &str, status: &str, reason: &str) -> String {
+    let found = || {
+        let remote = fleet.member("east").api.get("remoteclusters", "", "west")?;
+        let mut all = remote["status"]["conditions"].as_array()?.clone().into_iter();
+        all.find(|condition| condition["type"] == kind)
+    };
+    let is_so =
+        || found().is_some_and(|found| found["status"] == status && found["reason"] == reason);
+    let what = format!("west is {kind}={status}, {reason}");
+    let took = wait_within(Duration::from_secs(10), &what, is_so, || fleet.context());
+    let message = found().map(|found| found["message"].clone()).unwrap_or_default();
+    println!("{kind}={status}, {reason} after {took:?}: {message}");
+    message.as_str().unwrap_or_default().to_owned()
+}
+
 /// What a load saw from a moment on.
 #[derive(Debug)]
 pub struct Seen {

@@ -26,12 +26,12 @@ fn when_a_leader_dies_the_other_replica_goes_on_and_nobody_is_silent() {
         fleet.member_mut(name).control(&arguments).expect("a second replica");
     }
     // It has to know what there is before it can say it.
-    thread::sleep(Duration::from_secs(2));
+    thread::sleep(Duration::from_secs(sized(2, 1)));
     for name in ["west", "east"] {
         let leader = leader(&fleet, name);
         fleet.member_mut(name).controllers[leader].kill();
         let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(sized(20, 5)) {
+        while begun.elapsed() < Duration::from_secs(sized(20, 3)) {
             let phase = fleet.member("east").phase("west");
             assert_eq!(phase.as_deref(), Some("Live"), "{name}\n{}", fleet.context());
             thread::sleep(Duration::from_millis(5));

@@ -8,14 +8,14 @@ use std::{
 
 use redirector_tests::{
     api,
-    fleet::{Fleet, Setup, by_cluster, export},
+    fleet::{Setup, by_cluster, export},
     wait::{wait_until_or, wait_within},
 };
 use serde_json::{Value, json};
 
 use super::{
     fixture::WEB,
-    joined::{joined, wait_for_backends, west_carries},
+    joined::{joined, said, wait_for_backends, west_carries},
 };
 
 const EXPORTS: &str = "redirector-exports";
@@ -41,7 +41,7 @@ fn a_revoked_account_is_said_and_takes_nothing_away_until_it_is_admitted_again()
 
 #[test]
 fn a_token_is_renewed_before_it_ends() {
-    let api = api::Options { longest_token: Duration::from_secs(16), ..api::Options::default() };
+    let api = api::Options { longest_token: Duration::from_secs(8), ..api::Options::default() };
     let fleet = joined(&Setup { api, ..two() }, &[]);
     let (east, west) = (fleet.member("east"), fleet.member("west"));
     let token =
@@ -50,7 +50,7 @@ fn a_token_is_renewed_before_it_ends() {
     let is_other = || token() != first;
     let longest = Duration::from_secs(12);
     let took = wait_within(longest, "the token is another", is_other, || fleet.context());
-    println!("a token of 16 s was renewed {took:?} after all were Live");
+    println!("a token of 8 s was renewed {took:?} after all were Live");
     thread::sleep(Duration::from_secs(1));
     let refused = west.api.requests().iter().filter(|request| request.code == 401).count();
     assert_eq!((refused, east.phase("west").as_deref()), (0, Some("Live")), "{}", fleet.context());
@@ -122,20 +122,4 @@ fn a_namespace_that_does_not_exist_here_is_imported_once_it_does() {
         .expect("a namespace");
     let is_in = || east.api.get("serviceimports", "only-west", "db").is_some();
     wait_until_or("it is imported", is_in, || fleet.context());
-}
-
-/// Waits until east says that of west, and returns the message.
-fn said(fleet: &Fleet, kind: &str, reason: &str) -> String {
-    let found = || {
-        let remote = fleet.member("east").api.get("remoteclusters", "", "west")?;
-        let mut all = remote["status"]["conditions"].as_array()?.clone().into_iter();
-        all.find(|condition| condition["type"] == kind)
-    };
-    let is_so =
-        || found().is_some_and(|found| found["status"] == "False" && found["reason"] == reason);
-    let what = format!("west is {kind}=False, {reason}");
-    let took = wait_within(Duration::from_secs(10), &what, is_so, || fleet.context());
-    let message = found().map(|found| found["message"].clone()).unwrap_or_default();
-    println!("{kind}=False, {reason} after {took:?}: {message}");
-    message.as_str().unwrap_or_default().to_owned()
 }

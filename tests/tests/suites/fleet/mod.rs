@@ -3,6 +3,7 @@
 
 mod control;
 mod dead;
+mod definitions;
 mod faults;
 mod fixture;
 mod joined;
@@ -10,6 +11,7 @@ mod leaders;
 mod mistakes;
 mod names;
 mod reasons;
+mod refused;
 mod rights;
 mod silence;
 mod speed;

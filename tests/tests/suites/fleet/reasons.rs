@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redirector_tests::{
     api::builders,
-    fleet::{Fleet, NAMESPACE, Setup},
+    fleet::{Fleet, NAMESPACE, PORT, Setup},
     wait::wait_within,
 };
 use serde_json::json;
@@ -31,8 +31,31 @@ fn a_tier_that_can_have_no_member_is_degraded_with_its_reason() {
         println!("{cluster} for {service}: {reason} after {:?}", degraded(&fleet, policy, reason));
         east.api.delete("failoverpolicies", NAMESPACE, policy).expect("it was there");
     }
-    put(&fleet, "silent", "web", "west");
     let west = fleet.member("west");
+    // Two ports there, another one here: none of them is the same, and none is the only one.
+    for member in [east, west] {
+        member.put_service("odd", WEB + 2);
+        member.put_slices("odd", &[(1, true)]);
+    }
+    let ports = |number: u16| {
+        let port = |name| json!({"name": name, "protocol": "TCP", "port": number});
+        json!([port("one"), port("two")])
+    };
+    let mut spec = json!({"spec": {"ports": ports(80)}});
+    spec["spec"]["ports"][1]["port"] = json!(81);
+    west.api.patch("services", NAMESPACE, "odd", spec).expect("the Service");
+    for slice in ["odd-ipv4", "odd-ipv6"] {
+        let ports = json!({"ports": ports(PORT)});
+        west.api.patch("endpointslices", NAMESPACE, slice, ports).expect("its slice");
+    }
+    west.export("odd");
+    put(&fleet, "ports", "odd", "west");
+    println!(
+        "other ports in west: PortMismatch after {:?}",
+        degraded(&fleet, "ports", "PortMismatch")
+    );
+
+    put(&fleet, "silent", "web", "west");
     west.control.cut().expect("a cut");
     west.data.cut().expect("a cut");
     println!("west dead: ClusterSilent after {:?}", degraded(&fleet, "silent", "ClusterSilent"));

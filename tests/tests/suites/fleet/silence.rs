@@ -54,7 +54,7 @@ fn a_silent_cluster_that_answers_keeps_its_traffic() {
     let fleet = west_carries(Some("Live"));
     let load = fleet.load(WEB, 200);
     say(&fleet, "west", "Silent");
-    thread::sleep(Duration::from_secs(sized(60, 5)));
+    thread::sleep(Duration::from_secs(sized(60, 3)));
     let (all, sums) = load.stop().expect("a load");
     let seen = by_cluster(
         &all.into_iter().filter_map(redirector_tests::dialer::Line::dialled).collect::<Vec<_>>(),
@@ -83,7 +83,7 @@ fn without_an_importer_a_dead_cluster_that_is_in_use_is_left_by_the_agent_itself
     let cut = now_us();
     fleet.member("west").data.cut().expect("a cut");
     let begun = Instant::now();
-    thread::sleep(Duration::from_secs(7));
+    thread::sleep(Duration::from_secs(6));
     let dialled = load.dialled().expect("a load");
     let to_west = |one: &&redirector_tests::dialer::Dialled| {
         one.outcome.as_ref().is_ok_and(|name| name.starts_with("west")) || one.outcome.is_err()

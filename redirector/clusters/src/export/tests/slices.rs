@@ -17,6 +17,8 @@ fn an_endpoint_is_copied_with_its_conditions_and_its_place() {
     assert_eq!(exported.service.spec.ready, 2, "what is not given is ready");
     let object = slice_object(&exported.slices[0]);
     assert_eq!(object["metadata"]["labels"]["redirector.dev/exported-service"], "shop.web");
+    let proxy = &object["metadata"]["labels"]["service.kubernetes.io/service-proxy-name"];
+    assert_eq!(proxy, "redirector.dev", "kube-proxy sees none of it");
     assert_eq!(object["ports"], json!([{"name": "http", "protocol": "TCP", "port": 8080}]));
     assert_eq!(
         object["endpoints"],

@@ -6,6 +6,7 @@ const FACTS: Facts = Facts {
     is_complete: true,
     is_incomplete: false,
     is_refused: false,
+    is_unauthorized: false,
     is_other: false,
     failure: None,
     keep_for: Duration::from_mins(15),

@@ -68,6 +68,11 @@ impl HeldService {
             || self.endpoints.values().any(|held| held.gone.is_some())
     }
 
+    /// Whether that state lacks the whole Service.
+    pub fn is_gone(&self, sequence: u64) -> bool {
+        self.gone.is_some_and(|gone| gone <= sequence)
+    }
+
     /// How many endpoints go when that state is proven.
     pub fn going(&self, sequence: u64) -> usize {
         let is_going = |gone: Option<u64>| gone.is_some_and(|gone| gone <= sequence);
@@ -112,7 +117,7 @@ impl HeldService {
     /// Drops what was gone in that state; `None` is the whole Service. Returns whether anything was.
     pub fn prove(mut self, sequence: u64) -> (Option<Self>, bool) {
         let is_gone = |gone: Option<u64>| gone.is_some_and(|gone| gone <= sequence);
-        if is_gone(self.gone) {
+        if self.is_gone(sequence) {
             return (None, true);
         }
         let before = self.endpoints.len();

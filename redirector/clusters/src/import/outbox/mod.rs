@@ -1,7 +1,8 @@
 //! One outbox: what was heard of it, and what of that counts (never empty, never partial).
 //!
 //! In order: what is heard counts at once; what is not heard any more counts until a manifest proves
-//! that it is gone; of a manifest that removes more than half a second one must come 2 s later.
+//! that it is gone; of a manifest that removes more than half a second one must come 2 s later, but for
+//! Services of which it states that a user has deleted their ServiceExports.
 
 mod agreement;
 mod held;
@@ -21,6 +22,7 @@ use redirector_policy::Reach;
 pub(super) use told::Told;
 
 use super::timing::Timing;
+use crate::api::Unexport;
 
 /// What is known of one outbox.
 #[derive(Debug, Default)]
@@ -45,6 +47,8 @@ pub(super) struct Outbox {
     proven: Option<u64>,
     /// Since when manifests remove more than half.
     large_since: Option<Moment>,
+    /// What the newest manifest states.
+    unexported: Vec<Unexport>,
 }
 
 /// Services that count otherwise than before.
@@ -62,6 +66,7 @@ impl Outbox {
     pub fn suspend(&mut self) {
         self.agreement.restart();
         (self.beats, self.proven, self.large_since) = (0, None, None);
+        self.unexported.clear();
         self.is_suspended = true;
     }
 
@@ -71,10 +76,11 @@ impl Outbox {
     }
 
     /// A manifest came with a heartbeat. One that was said before the watches began is none.
-    pub fn manifest(&mut self, digest: &str) {
+    pub fn manifest(&mut self, digest: &str, unexported: &[Unexport]) {
         if self.is_listed() {
             self.beats = self.beats.saturating_add(1);
             self.agreement.manifest(digest);
+            self.unexported = unexported.to_vec();
         }
     }
 
@@ -156,16 +162,36 @@ impl Outbox {
         touched: &mut Touched,
     ) {
         let Some(sequence) = self.proven else { return };
+        let mut pending = std::mem::take(&mut self.pending);
+        let stated: BTreeSet<ObjectRef> =
+            pending.extract_if(.., |object| self.is_stated(object, sequence)).collect();
+        self.drop_gone(stated, sequence, touched);
         let of = |object: &ObjectRef| self.held.get(object).map_or(0, |held| held.going(sequence));
-        let going: usize = self.pending.iter().map(of).sum();
+        let going: usize = pending.iter().map(of).sum();
         if going * 2 > self.endpoints {
             let since = *self.large_since.get_or_insert(now);
             if last_beat < since.after(timing.confirm) {
+                self.pending.extend(pending);
                 return;
             }
         }
         self.large_since = None;
-        for object in std::mem::take(&mut self.pending) {
+        self.drop_gone(pending, sequence, touched);
+    }
+
+    /// Whether that state lacks the Service, and the manifest states that this very export was deleted.
+    fn is_stated(&self, object: &ObjectRef, sequence: u64) -> bool {
+        let held = self.held.get(object).filter(|held| held.is_gone(sequence));
+        held.is_some_and(|held| {
+            let is_it = |one: &Unexport| {
+                one.exported_at == held.spec.exported_at && one.object() == *object
+            };
+            self.unexported.iter().any(is_it)
+        })
+    }
+
+    fn drop_gone(&mut self, objects: BTreeSet<ObjectRef>, sequence: u64, touched: &mut Touched) {
+        for object in objects {
             let Some(before) = self.held.remove(&object) else { continue };
             self.endpoints -= before.endpoints.len();
             let (held, is_other) = before.prove(sequence);

@@ -1,12 +1,15 @@
 //! Takes in what is heard of a cluster's outbox: whether the right one speaks, and whether what it says
 //! follows what it said before.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use redirector_core::Moment;
 
 use super::{
-    super::{news::OutboxNews, timing::Timing},
+    super::{
+        news::{Failure, OutboxNews},
+        timing::Timing,
+    },
     Remote,
 };
 use crate::api::{Heartbeat, Manifest};
@@ -48,6 +51,10 @@ impl Remote {
             }
             OutboxNews::Failing(failure) => {
                 let is_other = self.failure != failure;
+                let variant = |failure: &Option<Failure>| failure.as_ref().map(mem::discriminant);
+                if variant(&self.failure) != variant(&failure) {
+                    self.failing_since = failure.as_ref().map(|_| now);
+                }
                 self.failure = failure;
                 is_other
             }
@@ -61,7 +68,7 @@ impl Remote {
             Err(why) => {
                 self.manifest_problem = Some(Arc::clone(why));
                 // It agrees with nothing.
-                self.outbox.manifest("");
+                self.outbox.manifest("", &[]);
                 self.heard.beat(now, timing);
                 return;
             }
@@ -80,7 +87,7 @@ impl Remote {
             return;
         }
         self.is_known = true;
-        self.outbox.manifest(&manifest.digest);
+        self.outbox.manifest(&manifest.digest, &manifest.unexported);
         if *self.regions != manifest.regions {
             self.regions = Arc::new(manifest.regions.clone());
         }

@@ -1,5 +1,7 @@
 //! Judges a cluster as of now: its phase, and what of its outbox counts.
 
+use std::time::Duration;
+
 use redirector_core::Moment;
 
 use super::{
@@ -31,6 +33,9 @@ impl Remote {
             self.outbox.remerge();
         }
         let state = self.heard.state();
+        self.is_partly_heard = state == State::Live
+            && matches!(self.failure, Some(Failure::Unreachable(_)))
+            && self.has_failed_for(timing.incomplete, now);
         if state != State::Lost {
             self.forgotten = Forgotten::default();
         }
@@ -60,6 +65,10 @@ impl Remote {
         (before, is_asked)
     }
 
+    fn has_failed_for(&self, time: Duration, now: Moment) -> bool {
+        self.failing_since.is_some_and(|since| now >= since.after(time))
+    }
+
     /// Slices of a lost cluster go one after the other.
     fn forget(&mut self, now: Moment, timing: &Timing, touched: &mut Touched) {
         let since = *self.forgotten.since.get_or_insert(now);
@@ -84,7 +93,9 @@ impl Remote {
         let forget = self.forgotten.since.filter(|_| !self.outbox.held().is_empty());
         let forget = forget.map(|since| since.after(timing.lost_slice * self.forgotten.slices));
         let doubted = self.doubted.map(|since| since.after(timing.incomplete));
-        [heard, self.outbox.deadline(timing), relist, forget, doubted]
+        let [refused, partly] = [timing.silence, timing.incomplete]
+            .map(|time| self.failing_since.map(|since| since.after(time)));
+        [heard, self.outbox.deadline(timing), relist, forget, doubted, refused, partly]
             .into_iter()
             .flatten()
             .filter(|at| *at > now)
@@ -96,6 +107,8 @@ impl Remote {
             is_complete: self.outbox.is_proven(),
             is_incomplete: self.outbox.is_incomplete(now, timing),
             is_refused: self.refusal.is_some() || self.spec.is_none(),
+            is_unauthorized: matches!(self.failure, Some(Failure::Unauthorized(_)))
+                && self.has_failed_for(timing.silence, now),
             is_other: self.other.is_some(),
             failure: self.failure.as_ref().map(|failure| match failure {
                 Failure::Unreachable(_) => Silence::Unreachable,

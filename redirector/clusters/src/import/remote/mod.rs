@@ -35,7 +35,12 @@ pub(super) struct Remote {
     pub outbox: Outbox,
     /// Which region each zone of it is in.
     pub regions: Arc<BTreeMap<String, String>>,
+    /// Why its outbox cannot be read, or not all of it.
     pub failure: Option<Failure>,
+    /// Since when failures are of that variant.
+    failing_since: Option<Moment>,
+    /// One of its kinds has had no news for long, while the heartbeat says that nothing is missed.
+    pub is_partly_heard: bool,
     /// What is wrong with its manifest.
     pub manifest_problem: Option<Arc<str>>,
     heard: Heard,
@@ -101,6 +106,8 @@ impl Remote {
             outbox: Outbox::default(),
             regions: Arc::default(),
             failure: None,
+            failing_since: None,
+            is_partly_heard: false,
             manifest_problem: None,
             heard: Heard::new(state, now),
             beat: None,

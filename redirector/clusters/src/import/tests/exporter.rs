@@ -11,8 +11,8 @@ use redirector_kube::api::{Batch, Change, Family, ObjectRef};
 use super::super::{Failure, News, OutboxNews};
 use crate::api::{
     ExportedPort, ExportedService, ExportedServiceSpec, ExportedType, Heartbeat, Manifest, OUTBOX,
-    OutboxEndpoint, OutboxPort, OutboxSlice, export_fingerprint, export_label, export_name,
-    outbox_digest, slices_digest,
+    OutboxEndpoint, OutboxPort, OutboxSlice, Unexport, export_fingerprint, export_label,
+    export_name, outbox_digest, slices_digest,
 };
 
 /// Endpoints of a slice in this model: few, so that a Service has several.
@@ -41,6 +41,8 @@ pub struct Exporter {
     pub version: u64,
     /// The digest that is said instead of the right one.
     pub wrong_digest: Option<String>,
+    /// What it states.
+    pub unexported: Vec<Unexport>,
     beats: u64,
     /// What the last list left out: no watch tells it.
     left_out: BTreeSet<String>,
@@ -146,6 +148,7 @@ impl Exporter {
             told: Contents::default(),
             version: 1_000,
             wrong_digest: None,
+            unexported: Vec::new(),
             beats: 0,
             left_out: BTreeSet::new(),
         }
@@ -163,6 +166,16 @@ impl Exporter {
     pub fn unexport(&mut self, service: &str) {
         self.exports.remove(service).expect("it is exported");
         self.write_all();
+    }
+
+    /// It states that the export of this Service was deleted that was made then.
+    pub fn state_unexport(&mut self, service: &str, exported_at: &str) {
+        let (namespace, name) = service.split_once('/').expect("namespace/name");
+        self.unexported.push(Unexport {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            exported_at: exported_at.to_owned(),
+        });
     }
 
     /// What the outbox should be.
@@ -203,6 +216,7 @@ impl Exporter {
             regions: [("a".to_owned(), "eu".to_owned())].into(),
             cidrs: Vec::new(),
             version: "0.1.0".into(),
+            unexported: self.unexported.clone(),
         };
         Heartbeat {
             version: self.version.to_string().into(),

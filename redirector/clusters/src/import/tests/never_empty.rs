@@ -270,6 +270,51 @@ fn a_mistake_that_is_taken_back_within_two_seconds_removes_nothing() {
 }
 
 #[test]
+fn what_a_manifest_states_to_be_unexported_goes_at_once_and_takes_nothing_else_along() {
+    let (mut here, mut west) = larger();
+    let exported_at = west.exports["shop/web-0"].spec.exported_at.clone();
+    for service in 0..4 {
+        west.unexport(&format!("shop/web-{service}"));
+    }
+    // One is stated; of one another export is stated, which was made before.
+    west.state_unexport("shop/web-0", &exported_at);
+    west.state_unexport("shop/web-1", "2020-01-01T00:00:00Z");
+    let news = west.deliver();
+    here.take_all(news);
+    let beat = west.beat();
+    here.take(beat);
+    here.settle();
+    assert_eq!(here.backends().len(), 24, "more than half of the rest is not believed yet");
+    beats(&mut here, &mut west, 3);
+    here.settle();
+    assert_eq!(here.backends().len(), 6);
+}
+
+#[test]
+fn what_is_stated_and_is_still_there_stays() {
+    let (mut here, mut west) = larger();
+    let exported_at = west.exports["shop/web-0"].spec.exported_at.clone();
+    west.state_unexport("shop/web-0", &exported_at);
+    beats(&mut here, &mut west, 5);
+    here.settle();
+    assert_eq!((here.backends().len(), here.removals), (30, 0));
+    // A backup is restored: nothing that was stated before counts.
+    west.exports.clear();
+    west.write_all();
+    west.epoch += 1;
+    let beat = west.beat();
+    here.take(beat);
+    here.settle();
+    let news = west.list(&[].into());
+    here.take_all(news);
+    west.unexported.clear();
+    let beat = west.beat();
+    here.take(beat);
+    here.settle();
+    assert_eq!(here.backends().len(), 30);
+}
+
+#[test]
 fn half_or_less_goes_with_the_first_manifest_that_agrees() {
     let (mut here, mut west) = larger();
     west.unexport("shop/web-0");

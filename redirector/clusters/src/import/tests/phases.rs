@@ -112,7 +112,7 @@ fn a_lost_cluster_goes_at_a_hundred_slices_a_second_and_comes_back_whole() {
     assert_eq!(here.phase("west"), Some(Phase::Live));
     here.settle();
     assert_eq!(here.backends().len(), 250);
-    assert_eq!(here.importer.desired().statuses["west"].endpoints, 250);
+    assert_eq!(here.importer.desired().statuses["west"].endpoints, Some(250));
 }
 
 #[test]
@@ -171,19 +171,45 @@ fn a_manifest_that_cannot_be_read_is_said_and_removes_nothing() {
 }
 
 #[test]
-fn credentials_that_are_refused_for_one_kind_are_said_while_the_heartbeat_is_heard() {
+fn a_kind_that_is_refused_is_a_silence_while_the_heartbeat_is_heard_and_ends_with_the_refusal() {
     let (mut here, mut west) = live();
     let before = here.backends();
-    let refused = Failure::Unauthorized("endpointslices: 403 Forbidden".into());
+    let refused = Failure::Unauthorized("endpointslices may not be read (403)".into());
+    // A moment is none: a Role that is made anew, a token that is just being renewed.
+    here.take(west.fails(Some(refused.clone())));
+    beats(&mut here, &mut west, 2);
+    here.take(west.fails(None));
+    beats(&mut here, &mut west, 20);
+    assert_eq!(here.phase("west"), Some(Phase::Live));
+    assert_eq!(here.condition("west", "Connected"), (Some(true), "Connected", ""));
     here.take(west.fails(Some(refused)));
-    beats(&mut here, &mut west, 11);
-    assert_eq!(here.phase("west"), Some(Phase::Live), "nothing has changed there");
+    beats(&mut here, &mut west, 4);
+    assert_eq!(here.phase("west"), Some(Phase::Silent));
     let (status, reason, message) = here.condition("west", "Connected");
     assert_eq!((status, reason), (Some(false), "Unauthorized"));
-    assert!(
-        message.starts_with("endpointslices: 403") && message.contains("join west"),
-        "{message}"
-    );
+    assert!(message.contains("endpointslices") && message.contains("join west"), "{message}");
+    here.settle();
+    assert_eq!((here.backends(), here.removals), (before.clone(), 0));
+    here.take(west.fails(None));
+    beats(&mut here, &mut west, 5);
+    assert_eq!(here.phase("west"), Some(Phase::Live));
+    assert_eq!(here.condition("west", "Connected"), (Some(true), "Connected", ""));
+    here.settle();
+    assert_eq!((here.backends(), here.removals), (before, 0));
+}
+
+#[test]
+fn a_kind_without_an_answer_is_named_and_is_no_silence_while_the_manifest_agrees() {
+    let (mut here, mut west) = live();
+    let before = here.backends();
+    here.take(west.fails(Some(Failure::Unreachable("endpointslices: fails (500)".into()))));
+    beats(&mut here, &mut west, 9);
+    assert_eq!(here.condition("west", "Connected").1, "Connected", "it may pass");
+    beats(&mut here, &mut west, 12);
+    assert_eq!(here.phase("west"), Some(Phase::Live), "nothing has changed there");
+    let (status, reason, message) = here.condition("west", "Connected");
+    assert_eq!((status, reason), (Some(true), "PartlyHeard"));
+    assert!(message.starts_with("endpointslices: fails (500)"), "{message}");
     // A replica goes there: of the slices nothing is heard, and the manifest does not agree.
     west.exports.get_mut("shop/web").expect("it is exported").endpoints.pop_first();
     west.write_all();
@@ -192,6 +218,6 @@ fn credentials_that_are_refused_for_one_kind_are_said_while_the_heartbeat_is_hea
     beats(&mut here, &mut west, 12);
     here.settle();
     assert_eq!((here.phase("west"), here.backends()), (Some(Phase::Silent), before));
-    assert_eq!(here.condition("west", "Connected").1, "Unauthorized");
+    assert_eq!(here.condition("west", "Connected").1, "Incomplete");
     assert_eq!(here.condition("west", "Synced").1, "Incomplete");
 }

@@ -27,7 +27,7 @@ fn overlaps(use_range: impl Fn(&mut Here), said: &str) {
     use_range(&mut here);
     here.settle();
     assert_eq!(here.backends().len(), 0, "0 endpoints at once");
-    assert_eq!(here.importer.desired().statuses["west"].endpoints, 0);
+    assert_eq!(here.importer.desired().statuses["west"].endpoints, Some(0));
     let (status, reason, message) = here.condition("west", "Accepted");
     assert_eq!((status, reason), (Some(false), "CIDROverlap"));
     assert!(message.contains(said), "{message}");

@@ -1,6 +1,7 @@
 //! The exporter as a task, in every replica: the leader writes the outbox, another one knows it as well.
 
 mod said;
+mod unexported;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +10,7 @@ use std::{
 };
 
 use redirector_kube::{
-    api::{Batch, ObjectRef},
+    api::{Batch, Object as _, ObjectRef},
     client::{Client, Error},
     report::Standing,
     watch::{Limits, Selector},
@@ -20,6 +21,7 @@ use tokio::{
     time::sleep_until,
 };
 
+use self::unexported::Unexported;
 use super::{
     board::Board,
     exports::Exports,
@@ -31,7 +33,7 @@ use super::{
     writing::{Newest, Writing},
 };
 use crate::{
-    api::{HEARTBEAT, Heartbeat, OUTBOX},
+    api::{HEARTBEAT, Heartbeat, OUTBOX, ServiceExport},
     export::{
         Difference, Exported, Exporter, LocalNamespace, LocalNews, LocalNode, LocalService,
         LocalSlice, slice_object,
@@ -79,6 +81,7 @@ struct Exporting {
     renewing: JoinSet<(Renewal, u64, Result<String, Error>)>,
     looking: JoinSet<Result<Option<Heartbeat>, Error>>,
     exports: Exports,
+    unexported: Unexported,
     /// A number that another life has not.
     epoch: u64,
     /// Since when there is something that has not been judged.
@@ -126,6 +129,7 @@ pub(super) async fn run(options: Options) {
         renewing: JoinSet::new(),
         looking: JoinSet::new(),
         exports,
+        unexported: Unexported::new(options.client.with_deadline(options.timing.request)),
         epoch: rand::random(),
         news_since: None,
         published: BTreeMap::new(),
@@ -150,6 +154,9 @@ pub(super) async fn run(options: Options) {
             Some(renewed) = exporting.renewing.join_next() => exporting.renewed(renewed),
             Some(looked) = exporting.looking.join_next() => exporting.looked(looked),
             () = exporting.exports.next() => {}
+            is_news = exporting.unexported.answered(&exporting.exporter) => {
+                exporting.is_new |= is_news;
+            }
             Ok(()) = exporting.options.standing.changed() => {}
             Ok(()) = exporting.options.conflicts.changed() => exporting.exports.doubt(),
             () = sleep_until(next.into()) => {}
@@ -168,8 +175,10 @@ impl Exporting {
     fn take(&mut self, news: Heard) {
         match news {
             Heard::Local(news) => {
-                if let LocalNews::Exports(_) = &news {
+                if let LocalNews::Exports(batch) = &news {
                     self.exports.doubt();
+                    let collection = self.exports.collection().unwrap_or(ServiceExport::PATH);
+                    self.unexported.take(batch, &self.exporter, collection);
                 }
                 self.exporter.take(news);
                 // Copies in the outbox are heard as well, and are no news.

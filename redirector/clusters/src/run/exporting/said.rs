@@ -1,6 +1,6 @@
 //! What is said of the outbox as a whole: the manifest, and the heartbeat that carries it.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use redirector_kube::{
     api::{Batch, Change},
@@ -62,25 +62,30 @@ impl Exporting {
         });
     }
 
-    /// The manifest of what is in the outbox: of a Service that cannot be written, what was written last.
+    /// The manifest of what is in the outbox: of a Service that cannot be written, what was written last,
+    /// also where another writer, or the end of the definition, has taken that away.
     fn content(&mut self) -> Manifest {
         let cluster = &*self.options.identity.cluster;
+        let unexported = self.unexported.stated(Instant::now());
         let writer = &self.writing.writer;
         if writer.backlog() == 0 {
             let exported = self.exporter.exported().values();
             self.published =
                 exported.map(|one| (one.service.name.as_str().into(), one.fingerprint)).collect();
-            return self.exporter.manifest(cluster, self.epoch);
+            return Manifest { unexported, ..self.exporter.manifest(cluster, self.epoch) };
         }
         for one in self.exporter.exported().values() {
             if writer.is_written(&service_key(&one.service.name)) {
                 self.published.insert(one.service.name.as_str().into(), one.fingerprint);
             }
         }
-        self.published.retain(|name, _| writer.actual().contains_key(&service_key(name)));
+        let exported = self.exporter.exported().values();
+        let exported: BTreeSet<&str> = exported.map(|one| one.service.name.as_str()).collect();
+        let is_there = |name: &str| writer.actual().contains_key(&service_key(name));
+        self.published.retain(|name, _| exported.contains(&**name) || is_there(name));
         let digest = outbox_digest(self.published.values());
         let services = self.published.len();
-        Manifest { digest, services, ..self.exporter.manifest(cluster, self.epoch) }
+        Manifest { digest, services, unexported, ..self.exporter.manifest(cluster, self.epoch) }
     }
 
     pub(super) fn renewed(

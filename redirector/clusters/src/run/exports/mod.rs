@@ -76,6 +76,11 @@ impl Exports {
         }
     }
 
+    /// Where the API server has them, once that is known.
+    pub(super) fn collection(&self) -> Option<&'static str> {
+        self.collection.get().copied()
+    }
+
     /// Something has changed that a status may depend on.
     pub(super) fn doubt(&mut self) {
         let at = Instant::now() + self.timing.collect;

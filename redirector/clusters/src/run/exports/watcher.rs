@@ -8,11 +8,11 @@ use std::{
 use redirector_kube::{
     api::{Batch, Object as _},
     client::{Client, Error},
-    watch::{Limits, Selector, State},
+    watch::Limits,
 };
 use serde_json::Value;
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::super::{
     news::{Watches, mapped},
@@ -46,31 +46,19 @@ impl<N: Send + 'static> Watcher<N> {
         let watches = Watches { client, limits, heard };
         let mut tasks = JoinSet::new();
         let news = *news;
-        let stats = if is_alpha {
+        if is_alpha {
             let _ = collection.set(AlphaServiceExport::PATH);
-            watches.begin::<AlphaServiceExport>(Selector::default(), &mut tasks, move |batch| {
+            let object = |AlphaServiceExport(export): &AlphaServiceExport| export.object.clone();
+            watches.begin_defined(timing, object, &mut tasks, move |batch| {
                 news(mapped(batch, |AlphaServiceExport(export)| export))
-            })
+            });
         } else {
             let _ = collection.set(ServiceExport::PATH);
-            watches.begin::<ServiceExport>(Selector::default(), &mut tasks, news)
-        };
-        // A definition that is removed while it is watched takes nothing out of the outbox: what was said
-        // last stays, and the log says what is missing.
-        let mut is_missing = false;
-        loop {
-            sleep(timing.missing).await;
-            let now_missing = stats.snapshot().state == State::Missing;
-            if now_missing && !is_missing {
-                warn!(
-                    "this cluster does not know ServiceExports any more; what is exported stays so, and \
-                     nothing is exported anew until their definition is back"
-                );
-            } else if is_missing && !now_missing {
-                info!("this cluster knows ServiceExports again");
-            }
-            is_missing = now_missing;
+            let object = |export: &ServiceExport| export.object.clone();
+            watches.begin_defined(timing, object, &mut tasks, news);
         }
+        // The watches end with this task.
+        std::future::pending::<()>().await;
     }
 
     /// Whether the server has v1alpha1 only; `None`: it has neither.

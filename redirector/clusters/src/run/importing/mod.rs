@@ -285,8 +285,11 @@ impl Importing {
         let statuses = &self.importer.desired().statuses;
         let figures = |(name, status): (&Arc<str>, &crate::import::ClusterStatus)| {
             let heard = self.beats.get(name).copied();
-            let figures =
-                ClusterFigures { phase: status.phase, heard, endpoints: status.endpoints };
+            let figures = ClusterFigures {
+                phase: status.phase,
+                heard,
+                endpoints: status.endpoints.unwrap_or_default(),
+            };
             (Arc::clone(name), figures)
         };
         let clusters = statuses.iter().map(figures).collect();

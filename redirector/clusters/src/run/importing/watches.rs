@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use redirector_kube::{
     api::{
-        Batch, RemoteCluster, Service,
+        Batch, ObjectRef, RemoteCluster, Service,
         labels::{IMPORTER, MANAGED_BY},
     },
     watch::{Selector, Stats},
@@ -31,11 +31,15 @@ pub(super) fn begin(
     heard: &mpsc::Sender<Heard>,
     tasks: &mut JoinSet<()>,
 ) -> Arc<Stats> {
-    let Options { client, limits, identity, .. } = options;
+    let Options { client, limits, timing, identity, .. } = options;
     let watches = Watches { client, limits, heard };
     let all = Selector::default;
     let ours = || labelled(MANAGED_BY, IMPORTER);
-    watches.begin::<RemoteCluster>(all(), tasks, Heard::Clusters);
+    let object = |cluster: &RemoteCluster| ObjectRef {
+        namespace: "".into(),
+        name: Arc::clone(&cluster.name),
+    };
+    watches.begin_defined(timing, object, tasks, Heard::Clusters);
     watches.begin::<Namespace>(all(), tasks, |batch| Heard::News(News::Namespaces(batch)));
     watches.begin::<OwnNode>(all(), tasks, Heard::Nodes);
     watches.begin::<Service>(all(), tasks, |batch| Heard::News(News::Services(batch)));

@@ -1,5 +1,7 @@
 //! The connection to another cluster's API server: its outbox is watched, and nothing else.
 
+mod kinds;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -8,8 +10,8 @@ use std::{
 use k8s_openapi::ByteString;
 use redirector_kube::{
     api::{Batch, Change, ObjectRef},
-    client::{self, Client, ErrorKind, Given},
-    watch::{Limits, Stats},
+    client::{self, Client, Given},
+    watch::Limits,
 };
 use redirector_policy::ValidRemoteCluster;
 use serde_json::json;
@@ -19,13 +21,14 @@ use tokio::{
     time::{sleep, sleep_until},
 };
 
+use self::kinds::Kinds;
 use super::{
     credentials::Keeper,
     news::{Watches, named},
     timing::Timing,
 };
 use crate::{
-    api::{Credentials, ExportedService, HEARTBEAT, Heartbeat, OutboxSlice},
+    api::{Credentials, ExportedService, HEARTBEAT, Heartbeat, OutboxSlice, importer_account},
     import::{Failure, OutboxNews},
 };
 
@@ -210,12 +213,12 @@ where
         let beats = beats.begin::<Heartbeat>(named(HEARTBEAT), &mut tasks, move |batch| {
             tell(OutboxNews::Heartbeat(last(batch)))
         });
-        let kinds = [("exportedservices", services), ("endpointslices", slices), ("leases", beats)];
+        let kinds = Kinds::new(importer_account(&self.keeper.own), [services, slices, beats]);
         let renew_at = match renewed {
             Some(renewed) => renewed + Keeper::rests(credentials, true),
             None => Instant::now() + Keeper::rests(credentials, false),
         };
-        self.attend(client, credentials, renew_at, &kinds, relist).await
+        self.attend(client, credentials, renew_at, kinds, relist).await
     }
 
     /// Says when the watches fail, and keeps the token young, until something ends that.
@@ -224,17 +227,22 @@ where
         client: &Client,
         credentials: &Credentials,
         mut renew_at: Instant,
-        kinds: &[(&'static str, Arc<Stats>)],
+        mut kinds: Kinds,
         relist: &Notify,
     ) -> Ended {
-        let Timing { credentials: interval, retry, divisor, .. } = self.timing;
+        let Timing { credentials: interval, retry, rights, divisor, .. } = self.timing;
+        let asking = client.with_deadline(self.timing.request);
         // What was said before is of another connection.
         let mut said: Option<Option<Failure>> = None;
         let mut look_at = Instant::now() + interval;
+        let mut ask_at = Instant::now() + rights;
         loop {
             tokio::select! {
                 () = relist.notified() => return Ended::Relist,
                 () = sleep(LOOK / divisor) => {}
+                is_admitted = kinds.answered() => if is_admitted {
+                    return Ended::Relist;
+                },
                 () = sleep_until(renew_at.into()) => {
                     match self.keeper.renew(client).await {
                         Ok(()) => return Ended::Renewed,
@@ -243,9 +251,9 @@ where
                     renew_at = Instant::now() + retry * 60;
                 }
             }
-            let failing = failing(kinds);
+            let failing = kinds.failing();
             let is_refused = matches!(failing, Some(Failure::Unauthorized(_)));
-            let is_known = failing.is_some() || kinds.iter().all(|(_, stats)| has_news(stats));
+            let is_known = failing.is_some() || kinds.are_heard();
             if is_known && said.as_ref() != Some(&failing) {
                 if !self.say(OutboxNews::Failing(failing.clone())).await {
                     return Ended::Done;
@@ -253,6 +261,10 @@ where
                 said = Some(failing);
             }
             let now = Instant::now();
+            if now >= ask_at {
+                kinds.ask(&asking);
+                ask_at = now + if kinds.is_refused() { retry } else { rights };
+            }
             let due = if is_refused { look_at.min(now + interval / 30) } else { look_at };
             if now >= due {
                 look_at = now + if is_refused { interval / 30 } else { interval };
@@ -262,24 +274,6 @@ where
             }
         }
     }
-}
-
-/// Why the watches have no news: that a kind is refused counts more than that another is not answered.
-fn failing(kinds: &[(&'static str, Arc<Stats>)]) -> Option<Failure> {
-    let each = kinds.iter().filter_map(|(kind, stats)| {
-        let (error, why) = stats.snapshot().failing?;
-        let text: Arc<str> = format!("{kind} in redirector-exports: {why}").into();
-        Some(match error {
-            ErrorKind::Unauthorized | ErrorKind::Forbidden => Failure::Unauthorized(text),
-            _ => Failure::Unreachable(text),
-        })
-    });
-    each.max_by_key(|failure| matches!(failure, Failure::Unauthorized(_)))
-}
-
-/// Whether the server has said something useful.
-fn has_news(stats: &Stats) -> bool {
-    stats.snapshot().last_success.is_some()
 }
 
 /// The Lease as a batch leaves it.
