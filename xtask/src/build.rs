@@ -29,6 +29,14 @@ pub(crate) fn release(install: InstallArgs) -> Result<()> {
     binary(true)
 }
 
+/// Builds the object, and in one build of the `dev` profile the binary and every test: what `cargo
+/// test` runs afterwards is there. One that does not compile fails where it is to run.
+pub(crate) fn with_tests(install: InstallArgs) -> Result<()> {
+    build_ebpf::run(&build_ebpf::Args { log: false, install })?;
+    let mut cargo = workspace::cargo(["build", "--workspace", "--lib", "--bins", "--tests"]);
+    process::run(cargo.env("REDIRECTOR_BPF_OBJECT", workspace::bpf_object()))
+}
+
 fn binary(release: bool) -> Result<()> {
     let mut cargo = workspace::cargo(["build", "--package", "redirector"]);
     cargo.args(release.then_some("--release"));

@@ -33,7 +33,8 @@ pub(crate) struct Args {
     /// who may do nothing
     #[arg(long)]
     unprivileged: bool,
-    /// Everything in its full size, such as a minute of load where CI is content with seconds
+    /// Everything in its full size and of the release build, such as a minute of load where CI is
+    /// content with seconds
     #[arg(long)]
     full: bool,
     #[command(flatten)]
@@ -64,10 +65,11 @@ pub(crate) fn report(args: &Args) -> Result<Report> {
     let suites = suites::select(&args.suites, agents)?;
     setup::require_root("test")?;
     setup::ensure(&[Group::Build, Group::Test], args.install)?;
-    build::release(args.install)?;
-    // Compiled ahead, so that the time of a suite is that of its tests. One that does not compile
-    // fails below, with what the compiler says.
-    suites::compile(&suites);
+    // Compiled ahead, so that the time of a suite is that of its tests.
+    build::with_tests(args.install)?;
+    if args.full {
+        build::release(args.install)?;
+    }
     let is_upgraded = args.full && suites.iter().any(|suite| suite.name() == "upgrade");
     let earlier = if is_upgraded { Some(Earlier::ensure()?) } else { None };
     let run = Run { agents, is_full: args.full, earlier };

@@ -99,15 +99,6 @@ pub(super) fn select(names: &[String], agents: Agents) -> Result<Vec<Suite>> {
     Ok(all.into_iter().filter(is_wanted).collect())
 }
 
-/// Compiles what `suites` run. Whether that worked shows when they run.
-pub(super) fn compile(suites: &[Suite]) {
-    println!("compiling the suites");
-    let (units, others): (Vec<_>, Vec<_>) = suites.iter().partition(|suite| **suite == Suite::Unit);
-    for suite in units.first().into_iter().chain(others.first()) {
-        let _ = cargo_test().args(suite.selection()).arg("--no-run").status();
-    }
-}
-
 impl Suite {
     pub(super) fn name(&self) -> &str {
         match self {
@@ -137,8 +128,10 @@ impl Suite {
         let mut cargo = cargo_test();
         cargo.args(self.selection());
         if *is_full {
-            // `tests/src/size.rs` reads this.
-            cargo.env("REDIRECTOR_FULL", "1");
+            // `tests/src/size.rs` and `programs.rs` read these.
+            cargo
+                .env("REDIRECTOR_FULL", "1")
+                .env("REDIRECTOR_BIN", workspace::redirector_binary(true));
         }
         if let Some((name, value)) = earlier.as_ref().map(Earlier::variable) {
             cargo.env(name, value);
@@ -147,7 +140,7 @@ impl Suite {
             // Cargo has built it with the suite.
             cargo
                 .env("REDIRECTOR_BIN", workspace::target().join("debug/unprivileged"))
-                .env("REDIRECTOR_UNPRIVILEGED_BIN", workspace::redirector_binary(true));
+                .env("REDIRECTOR_UNPRIVILEGED_BIN", workspace::redirector_binary(*is_full));
         }
         cargo.args(["--no-fail-fast", "--", "--show-output"]).args(self.filter());
         if !PARALLEL.contains(&self.name()) {
@@ -228,9 +221,7 @@ impl Suite {
 
 fn cargo_test() -> Command {
     let mut cargo = workspace::cargo(["test"]);
-    cargo
-        .env("REDIRECTOR_BIN", workspace::redirector_binary(true))
-        .env("REDIRECTOR_BPF_OBJECT", workspace::bpf_object());
+    cargo.env("REDIRECTOR_BPF_OBJECT", workspace::bpf_object());
     cargo
 }
 

@@ -1,5 +1,5 @@
 //! How long a cluster of full size takes, from objects to inputs, and what it costs:
-//! `cargo run --release -p redirector-kube --example population`.
+//! `cargo run --release -p redirector-kube --example objects`.
 
 #[path = "../tests/support/allocations.rs"]
 mod allocations;
