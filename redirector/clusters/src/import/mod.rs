@@ -192,7 +192,8 @@ impl Importer {
                 }
                 continue;
             };
-            let status = status::status(remote, self.imports.counts(&name), now, &self.timing);
+            let (counts, local) = (self.imports.counts(&name), &self.settings.cluster);
+            let status = status::status(remote, counts, local, now, &self.timing);
             let before = self.desired.statuses.get(&name);
             if before == Some(&status) {
                 continue;

@@ -34,7 +34,7 @@ use self::ranges::Ranges;
 use crate::api::{Batch, Change, ObjectRef, Phase, RemoteCluster};
 
 pub use self::{
-    own::OwnId,
+    own::{OwnId, SaidBy},
     refusal::{Occupied, Refusal},
 };
 
@@ -72,6 +72,8 @@ struct ClusterVersions {
     /// Its last good version.
     good: Option<Arc<ValidRemoteCluster>>,
     phase: Option<Phase>,
+    /// The own cluster's id, as the importer says.
+    local: Option<Arc<str>>,
     is_leaving: bool,
 }
 
@@ -169,6 +171,15 @@ impl Clusters {
         self.is_synced
     }
 
+    /// The id of the own cluster as the importer says it: nothing while it says several, because it has
+    /// another one than before and has not said so everywhere yet.
+    #[must_use]
+    pub fn said_by_importer(&self) -> Option<Arc<str>> {
+        let mut all = self.known.values().filter_map(|known| known.local.as_ref());
+        let first = all.next()?;
+        all.all(|other| other == first).then(|| Arc::clone(first))
+    }
+
     /// The id of the own cluster.
     #[must_use]
     pub fn own(&self) -> &OwnId {
@@ -253,7 +264,8 @@ impl Clusters {
     }
 
     fn put(&mut self, cluster: RemoteCluster) {
-        let RemoteCluster { name, uid, generation: _, created, is_leaving, spec, phase } = cluster;
+        let RemoteCluster { name, uid, generation: _, created, is_leaving, spec, phase, local } =
+            cluster;
         let (good, problem) = match spec {
             Ok(good) => (Some(good), None),
             Err(why) => {
@@ -262,7 +274,7 @@ impl Clusters {
                 (last.and_then(|known| known.good.clone()), Some(why))
             }
         };
-        let known = ClusterVersions { uid, created, problem, good, phase, is_leaving };
+        let known = ClusterVersions { uid, created, problem, good, phase, local, is_leaving };
         self.known.insert(name, known);
     }
 }

@@ -5,6 +5,7 @@ use std::{fmt, net::IpAddr, sync::Arc};
 use ipnet::IpNet;
 use thiserror::Error;
 
+use super::SaidBy;
 use crate::{api::ObjectRef, index::reason};
 
 /// Why a RemoteCluster is not used, for people.
@@ -23,14 +24,16 @@ pub enum Refusal {
     OwnUnknown,
     /// As [`OwnUnknown`](Self::OwnUnknown).
     #[error(
-        "the ClusterProperty cluster.clusterset.k8s.io says that this cluster is {property}, --cluster \
-         says {flag}; put one of them right"
+        "{by} says that this cluster is {said}, {} says {}; put one of them right",
+        .other.0, .other.1
     )]
     OwnDiffers {
-        /// What the ClusterProperty says.
-        property: Arc<str>,
-        /// What the flag says.
-        flag: Arc<str>,
+        /// Who says the one id.
+        by: SaidBy,
+        /// What it says.
+        said: Arc<str>,
+        /// Who says another one, and which.
+        other: (SaidBy, Arc<str>),
     },
     /// It is this cluster.
     #[error("it is this cluster itself; name another one")]

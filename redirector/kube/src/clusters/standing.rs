@@ -42,9 +42,9 @@ impl Clusters {
         }
         match &self.own {
             OwnId::Unknown => return Err(Refusal::OwnUnknown),
-            OwnId::Differ { property, flag } => {
-                let (property, flag) = (Arc::clone(property), Arc::clone(flag));
-                return Err(Refusal::OwnDiffers { property, flag });
+            OwnId::Differ { by, said, other } => {
+                let (by, said, other) = (*by, Arc::clone(said), other.clone());
+                return Err(Refusal::OwnDiffers { by, said, other });
             }
             OwnId::Is(own) if own == name => return Err(Refusal::IsOwn),
             OwnId::Is(_) => {}

@@ -69,11 +69,35 @@ fn each_refusal_says_what_to_do() {
     let mut none = of(&[west()]);
     none.set_own(OwnId::Unknown);
     assert!(none.judge() && said(&none).contains("make the ClusterProperty"), "{}", said(&none));
-    none.set_own(OwnId::of(Some("east".into()), Some("home".into())));
-    assert!(none.judge() && said(&none).contains("--cluster says home"), "{}", said(&none));
-    none.set_own(OwnId::of(Some("east".into()), Some("east".into())));
-    assert!(none.judge());
-    assert_eq!(standing(&none), ["west"]);
+    let id = |text: &str| (!text.is_empty()).then(|| Arc::<str>::from(text));
+    for (property, importer, flag, why) in [
+        (
+            "east",
+            "",
+            "home",
+            "ClusterProperty cluster.clusterset.k8s.io says that this cluster is east, --cluster says home",
+        ),
+        (
+            "",
+            "east",
+            "home",
+            "(status.localCluster) says that this cluster is east, --cluster says home",
+        ),
+        ("east", "home", "", "says that this cluster is east, the Deployment redirector-clusters"),
+    ] {
+        none.set_own(OwnId::of(id(property), id(importer), id(flag)));
+        none.judge();
+        assert!(said(&none).contains(why), "{}", said(&none));
+    }
+    for (property, importer, flag) in
+        [("east", "", "east"), ("", "east", ""), ("", "", "east"), ("east", "east", "east")]
+    {
+        none.set_own(OwnId::Unknown);
+        none.judge();
+        none.set_own(OwnId::of(id(property), id(importer), id(flag)));
+        assert!(none.judge());
+        assert_eq!(standing(&none), ["west"], "{property} {importer} {flag}");
+    }
 }
 
 #[test]

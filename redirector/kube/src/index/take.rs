@@ -36,6 +36,7 @@ impl Index {
                 if self.clusters.take(batch) {
                     self.occupy_all();
                 }
+                self.identify();
             }
             News::Nodes(ranges) => self.clusters.set_nodes(ranges),
             News::Agent(addresses) => self.clusters.set_agent(addresses),
@@ -143,7 +144,9 @@ impl Index {
 
     /// Finds out which id the own cluster has.
     pub(super) fn identify(&mut self) {
-        let own = OwnId::of(self.property.clone().flatten(), self.settings.cluster.clone());
+        let property = self.property.clone().flatten();
+        let importer = self.clusters.said_by_importer();
+        let own = OwnId::of(property, importer, self.settings.cluster.clone());
         self.clusters.set_own(own);
     }
 

@@ -127,6 +127,7 @@ fn cluster(name: &str, words: &[&str]) -> Value {
                 written["spec"]["cidrs"] = list.split(',').collect::<Vec<_>>().into();
             }
             ("encryption", mode) => written["spec"]["encryption"] = json!({"mode": mode}),
+            ("local", id) => written["status"]["localCluster"] = id.into(),
             ("phase", phase) => written["status"]["phase"] = phase.into(),
             ("uid", uid) => written["metadata"]["uid"] = uid.into(),
             ("created", date) => {

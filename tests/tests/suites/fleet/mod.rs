@@ -9,6 +9,8 @@ mod joined;
 mod leaders;
 mod mistakes;
 mod names;
+mod overlap;
+mod own_id;
 mod reasons;
 mod rights;
 mod silence;
