@@ -26,8 +26,11 @@ const MOST: usize = 2_048;
 #[derive(Debug, Default)]
 pub(super) struct Resting<'s> {
     /// Backends and their ranks, by cluster and owner, in the order in which services are asked.
-    by_owner: BTreeMap<Arc<str>, BTreeMap<&'s str, Vec<(BackendRef, u64)>>>,
+    by_owner: BTreeMap<Arc<str>, ByOwner<'s>>,
 }
+
+/// Backends at rest and their ranks, of each owner.
+type ByOwner<'s> = BTreeMap<&'s str, Vec<(BackendRef, u64)>>;
 
 impl<'s> Resting<'s> {
     /// Adds what a service of that owner has at rest.
