@@ -252,6 +252,8 @@ pub struct ProbeOrder {
 pub struct AtRest {
     /// The cluster: all of its backends at rest share what probes it gets.
     pub cluster: Arc<str>,
+    /// One of those whose services list it: owners take turns, however many backends each has.
+    pub owner: Arc<str>,
     /// Its place among them, in this node's own order: lower is earlier.
     pub rank: u64,
 }

@@ -60,6 +60,8 @@ pub struct Setup {
     pub replicas: u8,
     /// Waits of all programs are divided by this.
     pub divisor: u32,
+    /// What the agent is told with `--cluster`, if anything.
+    pub told: Option<&'static str>,
     /// What each API server is like; its address and its tokens are the fleet's.
     pub api: api::Options,
 }
@@ -68,14 +70,15 @@ impl Default for Setup {
     /// Three clusters with two replicas each; timers divided by 4: with less than that a machine that
     /// is busy is taken for a cluster that is silent.
     fn default() -> Self {
-        Self { clusters: 3, replicas: 2, divisor: 4, api: api::Options::default() }
+        let api = api::Options::default();
+        Self { clusters: 3, replicas: 2, divisor: 4, told: Some(NAMES[0]), api }
     }
 }
 
 impl Fleet {
     /// Starts the clusters and the agent. `prepare` puts what must be there before the agent starts.
     pub fn new(setup: &Setup, prepare: impl FnOnce(&[Member])) -> Result<Self> {
-        let Setup { clusters, replicas, divisor, api } = setup;
+        let Setup { clusters, replicas, divisor, told, api } = setup;
         let backbone = Backbone::new()?;
         let member = |(number, name)| {
             let member = Member::new(&backbone, (name, number), *replicas, api.clone())?;
@@ -105,8 +108,6 @@ impl Fleet {
             &kubeconfig,
             "--node",
             "client",
-            "--cluster",
-            NAMES[0],
             "--namespace",
             "redirector-system",
             "--divide-timeouts",
@@ -115,13 +116,15 @@ impl Fleet {
             "--remote-probes",
             &divisor,
         ];
+        let told = told.map(|id| ["--cluster", id]);
+        let arguments = arguments.iter().chain(told.iter().flatten());
         let agent = Agent::start(AgentOptions {
             binary: programs::redirector()?,
             netns: client.netns().clone(),
             cgroup: cgroup.path().to_owned(),
             pin_path: bpffs.pin_path(),
             config: None,
-            arguments: SMALL.iter().chain(&arguments).map(|&text| text.to_owned()).collect(),
+            arguments: SMALL.iter().chain(arguments).map(|&text| text.to_owned()).collect(),
             log_filter: "info".to_owned(),
             crasher: None,
         })?;

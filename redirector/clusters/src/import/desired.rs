@@ -89,6 +89,8 @@ pub struct ClusterStatus {
     pub generation: i64,
     /// The cluster that is heard under that name: `metadata.uid` of its namespace kube-system.
     pub uid: Option<Arc<str>>,
+    /// The id of this cluster: agents have no right to read the ClusterProperty, and read it here.
+    pub local: Arc<str>,
     /// Accepted, Connected, Synced, Secure, in this order.
     pub conditions: Vec<ClusterCondition>,
 }

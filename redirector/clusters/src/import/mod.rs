@@ -196,7 +196,8 @@ impl Importer {
                 continue;
             };
             let counts = self.desired.is_complete.then(|| self.imports.counts(&name));
-            let status = status::status(remote, counts, now, &self.timing);
+            let local = &self.settings.cluster;
+            let status = status::status(remote, counts, local, now, &self.timing);
             let before = self.desired.statuses.get(&name);
             if before == Some(&status) {
                 continue;

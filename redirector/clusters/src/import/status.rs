@@ -1,5 +1,7 @@
 //! What is said of a RemoteCluster in its status.
 
+use std::sync::Arc;
+
 use redirector_core::Moment;
 use redirector_policy::EncryptionMode;
 
@@ -28,6 +30,7 @@ pub(super) struct Counts {
 pub(super) fn status(
     remote: &Remote,
     counts: Option<Counts>,
+    local: &Arc<str>,
     now: Moment,
     timing: &Timing,
 ) -> ClusterStatus {
@@ -37,6 +40,7 @@ pub(super) fn status(
         endpoints: counts.map(|counts| counts.endpoints),
         generation: remote.object.generation,
         uid: remote.uid.clone(),
+        local: Arc::clone(local),
         conditions: vec![
             accepted(remote),
             connected(remote),

@@ -132,7 +132,7 @@ async fn write(client: &Client, cluster: &str, status: &ClusterStatus) -> Result
 
 /// The status that should stand there. A condition's time stays while its status does.
 fn wanted(current: &Value, status: &ClusterStatus, now: Timestamp) -> Value {
-    let ClusterStatus { phase, services, endpoints, generation, uid, conditions } = status;
+    let ClusterStatus { phase, services, endpoints, generation, uid, local, conditions } = status;
     let before: Vec<Condition> =
         serde_json::from_value(current["status"]["conditions"].clone()).unwrap_or_default();
     let condition = |condition: &ClusterCondition| {
@@ -164,6 +164,7 @@ fn wanted(current: &Value, status: &ClusterStatus, now: Timestamp) -> Value {
         "services": counted(services, "services"),
         "endpoints": counted(endpoints, "endpoints"),
         "observedGeneration": generation,
+        "localCluster": local,
         "conditions": conditions,
     });
     if let Some(phase) = phase {
@@ -202,6 +203,7 @@ mod tests {
             endpoints: Some(5),
             generation: 1,
             uid: Some("u".into()),
+            local: "east".into(),
             conditions: vec![condition(Some(true), "Heard")],
         };
         let first = wanted(&json!({}), &status, now);
@@ -215,5 +217,6 @@ mod tests {
         assert_eq!(second["conditions"][0]["lastTransitionTime"], "2026-11-30T12:05:00Z");
         assert_eq!((&second["services"], &second["endpoints"]), (&json!(2), &json!(5)));
         assert_eq!((&second["phase"], &second["uid"]), (&json!("Live"), &json!("u")));
+        assert_eq!(second["localCluster"], "east");
     }
 }

@@ -56,6 +56,14 @@ impl Object for Node {
     }
 }
 
+impl Node {
+    /// Every range that it occupies: of its pods, and each of its addresses.
+    pub fn ranges(&self) -> impl Iterator<Item = IpNet> {
+        let addresses = self.addresses.iter().copied().map(IpNet::from);
+        self.pod_cidrs.iter().copied().chain(addresses)
+    }
+}
+
 #[derive(Deserialize)]
 struct Partial {
     metadata: ObjectMeta,

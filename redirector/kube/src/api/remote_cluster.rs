@@ -7,7 +7,7 @@ use redirector_policy::{RemoteClusterSpec, ValidRemoteCluster};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Object, decode, labels::LEAVING};
+use super::{Object, decode, is_cluster_id, labels::LEAVING};
 
 /// What is kept of a RemoteCluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct RemoteCluster {
     pub spec: Result<Arc<ValidRemoteCluster>, Arc<str>>,
     /// `status.phase` as the importer last wrote it. `None` is not heard yet, or no importer.
     pub phase: Option<Phase>,
+    /// `status.localCluster`: the id of the cluster that this object is in, as the importer knows it.
+    pub local: Option<Arc<str>>,
 }
 
 /// What the importer knows of a cluster.
@@ -65,6 +67,7 @@ impl Object for RemoteCluster {
                 || metadata.annotations.is_some_and(|all| all.contains_key(LEAVING)),
             spec: read.map(Arc::new).map_err(Arc::from),
             phase: serde_json::from_value(status["phase"].clone()).ok(),
+            local: status["localCluster"].as_str().filter(|id| is_cluster_id(id)).map(Into::into),
         })
     }
 }
@@ -89,7 +92,7 @@ mod tests {
         let west = json!({
             "metadata": {"name": "west", "uid": "u-1", "generation": 2},
             "spec": {"cidrs": ["10.2.0.0/16"], "encryption": {"mode": "Off"}},
-            "status": {"phase": "Silent"},
+            "status": {"phase": "Silent", "localCluster": "east"},
         });
         let west = RemoteCluster::decode(west.to_string().as_bytes()).expect("a cluster");
         assert_eq!(
@@ -97,6 +100,7 @@ mod tests {
             ("west", Some(Phase::Silent), false)
         );
         assert!(west.spec.is_ok());
+        assert_eq!(west.local.as_deref(), Some("east"));
         let leaving = json!({"metadata": {"name": "west", "annotations": {LEAVING: "true"}}});
         let leaving = RemoteCluster::decode(leaving.to_string().as_bytes()).expect("a cluster");
         assert!(leaving.is_leaving);

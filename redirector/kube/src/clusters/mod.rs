@@ -5,6 +5,15 @@
 //! `metadata.creationTimestamp`, then by name, whatever else is wrong with the older one; ranges that
 //! are claimed are not given to another cluster by a mistake elsewhere.
 //!
+//! A cluster that is refused is refused for everybody, so only what no user of a namespace can write is
+//! evidence that a range is in use here: Nodes (`podCIDRs`, addresses), cluster addresses of Services,
+//! which the API server gives out, other RemoteClusters, and the address of the agent's own pod, which
+//! the kubelet writes. Slices are none, whoever made them by their labels: a user who may write slices
+//! forges one faster than the controller removes it. Where a Node says no `podCIDRs` (Calico, the VPC
+//! CNI) its agent's pod speaks for the pods of that Node. What a slice says beyond that costs its own
+//! Service alone the endpoints of that cluster, see [`Index`](crate::index::Index) and
+//! [`OVERLAP_SUSPECTED`](crate::index::reason::OVERLAP_SUSPECTED).
+//!
 //! A version that is invalid changes nothing: the last good one of the same object stays in force, as
 //! for FailoverPolicies.
 
@@ -25,7 +34,7 @@ use self::ranges::Ranges;
 use crate::api::{Batch, Change, ObjectRef, Phase, RemoteCluster};
 
 pub use self::{
-    own::OwnId,
+    own::{OwnId, SaidBy},
     refusal::{Occupied, Refusal},
 };
 
@@ -38,8 +47,12 @@ pub struct Clusters {
     ranges: Ranges,
     /// Where the own node and its pods are.
     node: Vec<IpNet>,
-    /// Addresses of this cluster within ranges of others: one of each object and cluster.
-    occupied: BTreeMap<Occupant, BTreeMap<Arc<str>, IpAddr>>,
+    /// Where all Nodes and their pods are, as last listed: disjoint, by their first address.
+    nodes: Vec<IpNet>,
+    /// Where the pod of this agent is.
+    agent: Vec<IpAddr>,
+    /// Services with an address within ranges of others: one of each Service and cluster.
+    occupied: BTreeMap<ObjectRef, BTreeMap<Arc<str>, IpAddr>>,
     standing: BTreeMap<Arc<str>, Standing>,
     /// Something has changed since `standing` was found.
     is_changed: bool,
@@ -48,15 +61,6 @@ pub struct Clusters {
 
 /// What was decided about a RemoteCluster.
 type Standing = Result<Arc<ValidRemoteCluster>, Refusal>;
-
-/// An object of this cluster that has addresses.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Occupant {
-    /// A Service, whose cluster addresses these are.
-    Service(ObjectRef),
-    /// An EndpointSlice of this cluster's pods.
-    Slice(ObjectRef),
-}
 
 /// One RemoteCluster.
 #[derive(Clone, Debug)]
@@ -68,12 +72,14 @@ struct ClusterVersions {
     /// Its last good version.
     good: Option<Arc<ValidRemoteCluster>>,
     phase: Option<Phase>,
+    /// The own cluster's id, as the importer says.
+    local: Option<Arc<str>>,
     is_leaving: bool,
 }
 
 impl Clusters {
-    /// Takes in what a watch has said. Returns whether ranges are others than before: then all that may
-    /// be in them is to be told again, by [`occupy`](Self::occupy).
+    /// Takes in what a watch has said. Returns whether ranges are others than before: then all Services
+    /// that may be in them are to be told again, by [`occupy`](Self::occupy).
     pub fn take(&mut self, batch: Batch<RemoteCluster>) -> bool {
         self.is_synced |= batch.is_synced;
         for change in batch.changes {
@@ -114,8 +120,22 @@ impl Clusters {
         self.node = node;
     }
 
-    /// The addresses of an object of this cluster are these now; none if it is gone.
-    pub fn occupy(&mut self, occupant: Occupant, addresses: impl IntoIterator<Item = IpAddr>) {
+    /// Where all Nodes and their pods are, as last listed.
+    pub fn set_nodes(&mut self, nodes: Vec<IpNet>) {
+        let mut nodes = IpNet::aggregate(&nodes);
+        nodes.sort_unstable_by_key(IpNet::network);
+        self.is_changed |= self.nodes != nodes;
+        self.nodes = nodes;
+    }
+
+    /// Where the pod of this agent is, as the kubelet says; nothing if it runs in none.
+    pub fn set_agent(&mut self, agent: Vec<IpAddr>) {
+        self.is_changed |= self.agent != agent;
+        self.agent = agent;
+    }
+
+    /// The cluster addresses of a Service are these now; none if it is gone.
+    pub fn occupy(&mut self, service: &ObjectRef, addresses: impl IntoIterator<Item = IpAddr>) {
         if self.ranges.is_empty() {
             return;
         }
@@ -126,9 +146,9 @@ impl Clusters {
             }
         }
         let before = if found.is_empty() {
-            self.occupied.remove(&occupant)
+            self.occupied.remove(service)
         } else {
-            self.occupied.insert(occupant, found.clone())
+            self.occupied.insert(service.clone(), found.clone())
         };
         self.is_changed |= before.unwrap_or_default() != found;
     }
@@ -149,6 +169,15 @@ impl Clusters {
     #[must_use]
     pub fn is_synced(&self) -> bool {
         self.is_synced
+    }
+
+    /// The id of the own cluster as the importer says it: nothing while it says several, because it has
+    /// another one than before and has not said so everywhere yet.
+    #[must_use]
+    pub fn said_by_importer(&self) -> Option<Arc<str>> {
+        let mut all = self.known.values().filter_map(|known| known.local.as_ref());
+        let first = all.next()?;
+        all.all(|other| other == first).then(|| Arc::clone(first))
     }
 
     /// The id of the own cluster.
@@ -235,7 +264,8 @@ impl Clusters {
     }
 
     fn put(&mut self, cluster: RemoteCluster) {
-        let RemoteCluster { name, uid, generation: _, created, is_leaving, spec, phase } = cluster;
+        let RemoteCluster { name, uid, generation: _, created, is_leaving, spec, phase, local } =
+            cluster;
         let (good, problem) = match spec {
             Ok(good) => (Some(good), None),
             Err(why) => {
@@ -244,7 +274,7 @@ impl Clusters {
                 (last.and_then(|known| known.good.clone()), Some(why))
             }
         };
-        let known = ClusterVersions { uid, created, problem, good, phase, is_leaving };
+        let known = ClusterVersions { uid, created, problem, good, phase, local, is_leaving };
         self.known.insert(name, known);
     }
 }

@@ -1,32 +1,52 @@
-//! Which id the own cluster has, of the two places that may say it.
+//! Which id the own cluster has, of the three places that may say it.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 /// The id of the own cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum OwnId {
-    /// Neither a ClusterProperty nor a flag says it.
+    /// Nothing says it.
     #[default]
     Unknown,
-    /// What a ClusterProperty says, or else a flag.
+    /// What all say that say anything.
     Is(Arc<str>),
-    /// Both say something, and not the same.
+    /// Two say something, and not the same.
     Differ {
-        /// What the ClusterProperty `cluster.clusterset.k8s.io` says.
-        property: Arc<str>,
-        /// What `--cluster` says.
-        flag: Arc<str>,
+        /// Who says the one id.
+        by: SaidBy,
+        /// What it says.
+        said: Arc<str>,
+        /// What the other one says, which comes after it.
+        other: (SaidBy, Arc<str>),
     },
 }
 
+/// Who says which id the own cluster has, in the order in which they are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SaidBy {
+    /// The ClusterProperty `cluster.clusterset.k8s.io`, where agents may read it.
+    Property,
+    /// The Deployment redirector-clusters, which may: `status.localCluster` of RemoteClusters.
+    Importer,
+    /// `--cluster`.
+    Flag,
+}
+
 impl OwnId {
-    /// What follows from what a ClusterProperty and a flag say.
+    /// What follows from what a ClusterProperty, the importer and a flag say.
     #[must_use]
-    pub fn of(property: Option<Arc<str>>, flag: Option<Arc<str>>) -> Self {
-        match (property, flag) {
-            (Some(property), Some(flag)) if property != flag => Self::Differ { property, flag },
-            (Some(id), _) | (None, Some(id)) => Self::Is(id),
-            (None, None) => Self::Unknown,
+    pub fn of(
+        property: Option<Arc<str>>,
+        importer: Option<Arc<str>>,
+        flag: Option<Arc<str>>,
+    ) -> Self {
+        let all =
+            [(SaidBy::Property, property), (SaidBy::Importer, importer), (SaidBy::Flag, flag)];
+        let mut all = all.into_iter().filter_map(|(by, said)| Some((by, said?)));
+        let Some((by, said)) = all.next() else { return Self::Unknown };
+        match all.find(|(_, other)| *other != said) {
+            Some(other) => Self::Differ { by, said, other },
+            None => Self::Is(said),
         }
     }
 
@@ -34,5 +54,15 @@ impl OwnId {
     #[must_use]
     pub fn id(&self) -> Option<&Arc<str>> {
         if let Self::Is(id) = self { Some(id) } else { None }
+    }
+}
+
+impl fmt::Display for SaidBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Property => "the ClusterProperty cluster.clusterset.k8s.io",
+            Self::Importer => "the Deployment redirector-clusters (status.localCluster)",
+            Self::Flag => "--cluster",
+        })
     }
 }

@@ -5,8 +5,8 @@ use std::{fmt, net::IpAddr, sync::Arc};
 use ipnet::IpNet;
 use thiserror::Error;
 
-use super::Occupant;
-use crate::index::reason;
+use super::SaidBy;
+use crate::{api::ObjectRef, index::reason};
 
 /// Why a RemoteCluster is not used, for people.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -24,14 +24,16 @@ pub enum Refusal {
     OwnUnknown,
     /// As [`OwnUnknown`](Self::OwnUnknown).
     #[error(
-        "the ClusterProperty cluster.clusterset.k8s.io says that this cluster is {property}, --cluster \
-         says {flag}; put one of them right"
+        "{by} says that this cluster is {said}, {} says {}; put one of them right",
+        .other.0, .other.1
     )]
     OwnDiffers {
-        /// What the ClusterProperty says.
-        property: Arc<str>,
-        /// What the flag says.
-        flag: Arc<str>,
+        /// Who says the one id.
+        by: SaidBy,
+        /// What it says.
+        said: Arc<str>,
+        /// Who says another one, and which.
+        other: (SaidBy, Arc<str>),
     },
     /// It is this cluster.
     #[error("it is this cluster itself; name another one")]
@@ -57,8 +59,12 @@ pub enum Refusal {
 pub enum Occupied {
     /// An address or a range of pods of the own Node.
     Node(IpNet),
-    /// An address of a Service or of a pod.
-    Object(Occupant, IpAddr),
+    /// The same, of any Node; neighbouring ranges are one.
+    Nodes(IpNet),
+    /// An address of the pod of this agent.
+    Agent(IpAddr),
+    /// A cluster address of a Service.
+    Service(ObjectRef, IpAddr),
     /// The range of an older RemoteCluster.
     Cluster(Arc<str>, IpNet),
 }
@@ -82,12 +88,9 @@ impl fmt::Display for Occupied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Node(range) => write!(f, "{range} of this Node"),
-            Self::Object(Occupant::Service(object), address) => {
-                write!(f, "{address} of Service {object}")
-            }
-            Self::Object(Occupant::Slice(object), address) => {
-                write!(f, "{address}, a pod of this cluster (EndpointSlice {object})")
-            }
+            Self::Nodes(range) => write!(f, "{range} of Nodes of this cluster"),
+            Self::Agent(address) => write!(f, "{address}, the pod of this agent"),
+            Self::Service(service, address) => write!(f, "{address} of Service {service}"),
             Self::Cluster(cluster, range) => {
                 write!(f, "{range} of RemoteCluster {cluster}, which is older")
             }

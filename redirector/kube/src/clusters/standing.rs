@@ -42,9 +42,9 @@ impl Clusters {
         }
         match &self.own {
             OwnId::Unknown => return Err(Refusal::OwnUnknown),
-            OwnId::Differ { property, flag } => {
-                let (property, flag) = (Arc::clone(property), Arc::clone(flag));
-                return Err(Refusal::OwnDiffers { property, flag });
+            OwnId::Differ { by, said, other } => {
+                let (by, said, other) = (*by, Arc::clone(said), other.clone());
+                return Err(Refusal::OwnDiffers { by, said, other });
             }
             OwnId::Is(own) if own == name => return Err(Refusal::IsOwn),
             OwnId::Is(_) => {}
@@ -71,16 +71,24 @@ impl Clusters {
             if let Some(node) = self.node.iter().find(|node| overlaps(cidr, node)) {
                 return overlap(*cidr, Occupied::Node(*node));
             }
+            // IPv4 comes before IPv6; of ranges that are disjoint only one can be the first to reach in.
+            let before = self.nodes.partition_point(|nodes| nodes.broadcast() < cidr.network());
+            if let Some(nodes) = self.nodes.get(before).filter(|nodes| overlaps(cidr, nodes)) {
+                return overlap(*cidr, Occupied::Nodes(*nodes));
+            }
+            if let Some(agent) = self.agent.iter().find(|agent| cidr.contains(*agent)) {
+                return overlap(*cidr, Occupied::Agent(*agent));
+            }
             for (other, theirs) in older.iter().filter(|(_, it)| it.spec().reach == Reach::Pod) {
                 if let Some(range) = theirs.cidrs().iter().find(|range| overlaps(cidr, range)) {
                     return overlap(*cidr, Occupied::Cluster((*other).clone(), *range));
                 }
             }
         }
-        let (occupant, address) =
-            self.occupied.iter().find_map(|(occupant, of)| Some((occupant, *of.get(name)?)))?;
+        let (service, address) =
+            self.occupied.iter().find_map(|(service, of)| Some((service, *of.get(name)?)))?;
         let cidr = cluster.cidrs().iter().find(|cidr| cidr.contains(&address))?;
-        overlap(*cidr, Occupied::Object(occupant.clone(), address))
+        overlap(*cidr, Occupied::Service(service.clone(), address))
     }
 }
 

@@ -69,11 +69,35 @@ fn each_refusal_says_what_to_do() {
     let mut none = of(&[west()]);
     none.set_own(OwnId::Unknown);
     assert!(none.judge() && said(&none).contains("make the ClusterProperty"), "{}", said(&none));
-    none.set_own(OwnId::of(Some("east".into()), Some("home".into())));
-    assert!(none.judge() && said(&none).contains("--cluster says home"), "{}", said(&none));
-    none.set_own(OwnId::of(Some("east".into()), Some("east".into())));
-    assert!(none.judge());
-    assert_eq!(standing(&none), ["west"]);
+    let id = |text: &str| (!text.is_empty()).then(|| Arc::<str>::from(text));
+    for (property, importer, flag, why) in [
+        (
+            "east",
+            "",
+            "home",
+            "ClusterProperty cluster.clusterset.k8s.io says that this cluster is east, --cluster says home",
+        ),
+        (
+            "",
+            "east",
+            "home",
+            "(status.localCluster) says that this cluster is east, --cluster says home",
+        ),
+        ("east", "home", "", "says that this cluster is east, the Deployment redirector-clusters"),
+    ] {
+        none.set_own(OwnId::of(id(property), id(importer), id(flag)));
+        none.judge();
+        assert!(said(&none).contains(why), "{}", said(&none));
+    }
+    for (property, importer, flag) in
+        [("east", "", "east"), ("", "east", ""), ("", "", "east"), ("east", "east", "east")]
+    {
+        none.set_own(OwnId::Unknown);
+        none.judge();
+        none.set_own(OwnId::of(id(property), id(importer), id(flag)));
+        assert!(none.judge());
+        assert_eq!(standing(&none), ["west"], "{property} {importer} {flag}");
+    }
 }
 
 #[test]
@@ -92,31 +116,58 @@ fn the_older_of_two_keeps_its_ranges_also_if_something_else_is_wrong_with_it() {
 #[test]
 fn whatever_comes_in_ends_the_conflict() {
     let mut found = of(&[cluster("west", "2026-01-01", &["10.2.0.0/16"])]);
-    let slice =
-        |name: &str| Occupant::Slice(ObjectRef { namespace: "shop".into(), name: name.into() });
+    let service = |name: &str| ObjectRef { namespace: "shop".into(), name: name.into() };
     let here = |text: &str| text.parse().expect("an address");
-    found.occupy(slice("a"), [here("10.1.0.1")]);
+    found.occupy(&service("a"), [here("10.1.0.1")]);
     assert!(!found.judge(), "it is elsewhere");
-    found.occupy(slice("a"), [here("10.1.0.1"), here("10.2.0.1")]);
-    found.occupy(slice("b"), [here("10.2.0.2")]);
+    found.occupy(&service("a"), [here("10.1.0.1"), here("10.2.0.1")]);
+    found.occupy(&service("b"), [here("10.2.0.2")]);
     assert!(found.judge());
     assert_eq!(standing(&found), ["west: CIDROverlap"]);
     assert_eq!(found.holder(here("10.2.0.1")), None, "nothing of it is in force");
-    found.occupy(slice("a"), []);
+    found.occupy(&service("a"), []);
     assert!(!found.judge(), "one of two is left");
-    found.occupy(slice("b"), [here("10.1.0.2")]);
+    found.occupy(&service("b"), [here("10.1.0.2")]);
     assert!(found.judge());
     assert_eq!(standing(&found), ["west"]);
     assert_eq!(found.holder(here("10.2.0.1")).map(|name| &**name), Some("west"));
     let other = cluster("west", "2026-01-01", &["10.3.0.0/16"]);
     assert!(found.take(batch(&[other])), "others have to be asked again");
-    found.occupy(slice("b"), [here("10.3.0.2")]);
+    found.occupy(&service("b"), [here("10.3.0.2")]);
     assert!(found.judge());
     assert_eq!(standing(&found), ["west: CIDROverlap"]);
-    found.set_node(vec!["10.3.4.0/24".parse().expect("a range")]);
-    found.judge();
-    let (_, why) = found.refused().next().expect("one that is refused");
-    assert!(why.to_string().contains("10.3.4.0/24 of this Node"), "{why}");
+}
+
+#[test]
+fn nodes_and_the_own_pod_are_evidence_whichever_range_is_larger() {
+    let nets = |texts: &[&str]| texts.iter().map(|text| text.parse().expect("a range")).collect();
+    let judged = |tell: &dyn Fn(&mut Clusters)| {
+        let mut found = of(&[cluster("west", "2026-01-01", &["10.2.0.0/16", "fd00:2::/48"])]);
+        tell(&mut found);
+        found.judge();
+        found.refused().next().map(|(_, why)| why.to_string()).unwrap_or_default()
+    };
+    for (ranges, why) in [
+        (&["10.2.4.0/24"][..], "10.2.4.0/24 of"),
+        (&["10.0.0.0/8"], "10.0.0.0/8 of"),
+        (&["10.1.0.0/16", "10.2.255.255/32", "10.3.0.0/16"], "10.2.255.255/32 of"),
+        (&["10.1.0.0/16", "192.168.0.1/32", "fd00:2:0:9::/64", "fd00:3::/48"], "fd00:2:0:9::/64"),
+        // Two halves of one range.
+        (&["10.2.1.0/24", "10.2.0.0/24", "fd00:1::/48"], "10.2.0.0/23 of Nodes"),
+        (&["10.1.0.0/16", "10.3.0.0/16", "fd00:1::/48", "fd00:3::/48"], ""),
+        (&[], ""),
+    ] {
+        let said = judged(&|found| found.set_nodes(nets(ranges)));
+        assert!(said.contains(why) && said.is_empty() == why.is_empty(), "{ranges:?}: {said}");
+    }
+    let said = judged(&|found| found.set_node(nets(&["10.2.4.0/24"])));
+    assert!(said.contains("10.2.4.0/24 of this Node"), "{said}");
+    let agent = |text: &'static str| {
+        move |found: &mut Clusters| found.set_agent(vec![text.parse().expect("an address")])
+    };
+    let said = judged(&agent("10.2.7.9"));
+    assert!(said.contains("overlaps 10.2.7.9, the pod of this agent"), "{said}");
+    assert_eq!(judged(&agent("10.1.7.9")), "");
 }
 
 #[test]

@@ -176,18 +176,10 @@ impl Cache {
         self.own_slices(&service.object).any(|slice| !is_of_controller(slice, service))
     }
 
-    /// The addresses in a slice that are certainly pods of this cluster.
-    pub fn pods_of(&self, slice: &ObjectRef) -> impl Iterator<Item = IpAddr> {
-        let home = self.homes.get(slice);
-        let service = home.and_then(|home| self.services.get(home));
-        let found = home.and_then(|home| self.slice(home, slice));
-        let found = found.filter(|slice| service.is_some_and(|it| is_of_controller(slice, it)));
-        found.into_iter().flat_map(|slice| &slice.endpoints).map(|endpoint| endpoint.address)
-    }
-
-    /// Every slice that has a Service.
-    pub fn all_slices(&self) -> impl Iterator<Item = &ObjectRef> {
-        self.homes.keys()
+    /// The slices of a Service that list pods of this cluster, by name: if they are no forgeries, which
+    /// the controller removes after a while.
+    pub fn pod_slices(&self, service: &Service) -> impl Iterator<Item = &EndpointSlice> {
+        self.own_slices(&service.object).filter(|slice| is_of_controller(slice, service))
     }
 
     /// Whether a Service lists a pod that answers at this address: one that the controller found.

@@ -30,6 +30,7 @@ use std::{
     sync::Arc,
 };
 
+use ipnet::IpNet;
 use redirector_core::{
     Input,
     remote_cluster::RemoteCluster as CoreCluster,
@@ -68,6 +69,10 @@ pub enum News {
     Node(Batch<Node>),
     /// Which region each zone is in: [`regions`](crate::api::regions) of all Nodes.
     Regions(BTreeMap<Arc<str>, Arc<str>>),
+    /// Where all Nodes and their pods are: [`Node::ranges`] of all of them.
+    Nodes(Vec<IpNet>),
+    /// Addresses of the pod that this agent runs in.
+    Agent(Vec<IpAddr>),
     /// RemoteClusters.
     Clusters(Batch<RemoteCluster>),
     /// The id that a ClusterProperty says the own cluster has; `None` if none says any.

@@ -72,6 +72,9 @@ pub mod reason {
     pub const OWN_CLUSTER: &str = "OwnCluster";
     /// The ranges of a RemoteCluster are used otherwise: it is refused as a whole.
     pub const CIDR_OVERLAP: &str = "CIDROverlap";
+    /// A pod of this cluster is listed inside the ranges of a cluster that is used: its Service gets no
+    /// endpoint of that one.
+    pub const OVERLAP_SUSPECTED: &str = "OverlapSuspected";
     /// A RemoteCluster must be reached by an encrypted way, and whether it is is not known.
     pub const NO_GUARD: &str = "NoGuard";
 

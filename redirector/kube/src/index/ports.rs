@@ -50,6 +50,7 @@ impl Index {
     ) -> (Vec<PublishedPort>, Vec<Notice>) {
         let mut answer = Answer { index: self, service, adoption, notices: Vec::new() };
         answer.addresses();
+        answer.notices.extend(self.suspected(service));
         let answers = answers(self.cache.own_slices(&service.object));
         let remote = answer.remote();
         let claims = claims_by_port(adoption);

@@ -2,12 +2,10 @@
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
-use ipnet::IpNet;
-
 use super::{Index, News, adoption::is_api_server};
 use crate::{
     api::{Change, EndpointSlice, Node, Object, ObjectRef, Service},
-    clusters::{Occupant, OwnId},
+    clusters::OwnId,
 };
 
 impl Index {
@@ -38,7 +36,10 @@ impl Index {
                 if self.clusters.take(batch) {
                     self.occupy_all();
                 }
+                self.identify();
             }
+            News::Nodes(ranges) => self.clusters.set_nodes(ranges),
+            News::Agent(addresses) => self.clusters.set_agent(addresses),
             News::ClusterProperty(id) => {
                 self.property = Some(id);
                 self.identify();
@@ -76,16 +77,10 @@ impl Index {
         let touched = match change {
             Change::Put(slice) => {
                 self.unreadable.remove(&(EndpointSlice::KIND, slice.object.clone()));
-                let object = slice.object.clone();
-                let touched = self.cache.put_slice(slice);
-                if !touched.is_empty() {
-                    self.occupy_slice(&object);
-                }
-                touched
+                self.cache.put_slice(slice)
             }
             Change::Remove(object) => {
                 let touched = self.cache.remove_slice(&object);
-                self.occupy_slice(&object);
                 self.unreadable.remove(&(EndpointSlice::KIND, object));
                 touched
             }
@@ -105,9 +100,7 @@ impl Index {
             Change::Put(node) if node.object.name == self.settings.node => {
                 self.unreadable.remove(&(Node::KIND, node.object.clone()));
                 if self.node.as_ref() != Some(&node) {
-                    let addresses = node.addresses.iter().copied().map(IpNet::from);
-                    self.clusters
-                        .set_node(node.pod_cidrs.iter().copied().chain(addresses).collect());
+                    self.clusters.set_node(node.ranges().collect());
                     self.node = Some(node);
                     self.place_zones();
                 }
@@ -151,44 +144,27 @@ impl Index {
 
     /// Finds out which id the own cluster has.
     pub(super) fn identify(&mut self) {
-        let own = OwnId::of(self.property.clone().flatten(), self.settings.cluster.clone());
+        let property = self.property.clone().flatten();
+        let importer = self.clusters.said_by_importer();
+        let own = OwnId::of(property, importer, self.settings.cluster.clone());
         self.clusters.set_own(own);
     }
 
-    /// Says again where everything of this cluster is, to those who have ranges.
+    /// Says again where all Services are.
     fn occupy_all(&mut self) {
-        if !self.clusters.has_ranges() {
-            return;
-        }
         let services: Vec<ObjectRef> = self.cache.services.keys().cloned().collect();
         for object in services {
             self.occupy_service(&object);
         }
-        let slices: Vec<ObjectRef> = self.cache.all_slices().cloned().collect();
-        for object in slices {
-            self.occupy_slice(&object);
-        }
     }
 
-    /// A Service has changed, and by that perhaps who vouches for its slices.
+    /// Says where a Service is now. What slices list is no evidence: see [`clusters`](crate::clusters).
     fn occupy_service(&mut self, object: &ObjectRef) {
         if !self.clusters.has_ranges() {
             return;
         }
-        let addresses = self.cache.services.get(object).into_iter();
-        let addresses = addresses.flat_map(|service| service.cluster_ips.iter().flatten().copied());
-        self.clusters.occupy(Occupant::Service(object.clone()), addresses);
-        let slices: Vec<ObjectRef> =
-            self.cache.own_slices(object).map(|slice| slice.object.clone()).collect();
-        for slice in slices {
-            self.occupy_slice(&slice);
-        }
-    }
-
-    /// Only what the controller lists is certainly here: another writer could refuse a whole cluster.
-    fn occupy_slice(&mut self, object: &ObjectRef) {
-        if self.clusters.has_ranges() {
-            self.clusters.occupy(Occupant::Slice(object.clone()), self.cache.pods_of(object));
-        }
+        let service = self.cache.services.get(object).into_iter();
+        let addresses = service.flat_map(|service| service.cluster_ips.iter().flatten().copied());
+        self.clusters.occupy(object, addresses);
     }
 }

@@ -11,6 +11,7 @@
 
 use std::{
     fmt,
+    net::IpAddr,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -19,6 +20,7 @@ use k8s_openapi::{
     api::apps::v1::DaemonSet,
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
+use serde::Deserialize;
 use tracing::debug;
 
 use super::wire::Object;
@@ -109,6 +111,8 @@ pub struct OwnerRef {
     ///
     /// [`Timing::poll`]: super::Timing::poll
     pub nodes: u32,
+    /// `status.podIPs` of the pod, which the kubelet writes; empty if the pod is not known.
+    pub pod_addresses: Vec<IpAddr>,
 }
 
 impl Owner {
@@ -143,19 +147,25 @@ impl Owner {
 
     async fn try_learn(&self) -> Result<OwnerRef, Error> {
         let (client, namespace) = (self.client.with_deadline(LEARN_WITHIN), &self.namespace);
-        let (name, uid) = match &self.origin {
-            Origin::Daemonset(name) => (name.to_string(), None),
+        let (name, uid, pod_addresses) = match &self.origin {
+            Origin::Daemonset(name) => (name.to_string(), None, Vec::new()),
             Origin::Pod(pod) => {
                 let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}");
                 let answer = client.get(&path).await?;
-                let references = answer.object::<Object>()?.metadata.owner_references;
+                let OwnPod { metadata, status } = answer.object()?;
+                let references = metadata.owner_references;
                 let is_owner =
                     |of: &OwnerReference| of.controller == Some(true) && of.kind == "DaemonSet";
                 let Some(owner) = references.into_iter().flatten().find(is_owner) else {
                     let why = format!("pod {namespace}/{pod} belongs to no DaemonSet");
                     return Err(Error::Malformed(why));
                 };
-                (owner.name, Some(owner.uid))
+                let addresses = status.pod_ips.into_iter().flatten();
+                (
+                    owner.name,
+                    Some(owner.uid),
+                    addresses.filter_map(|it| it.ip.parse().ok()).collect(),
+                )
             }
         };
         let answer = client.get(&path(namespace, &name)).await?;
@@ -164,8 +174,29 @@ impl Owner {
             return Err(Error::Malformed(format!("DaemonSet {name} has no UID")));
         };
         let nodes = status.map_or(0, |status| status.desired_number_scheduled);
-        Ok(OwnerRef { name, uid, nodes: nodes.try_into().unwrap_or_default() })
+        let nodes = nodes.try_into().unwrap_or_default();
+        Ok(OwnerRef { name, uid, nodes, pod_addresses })
     }
+}
+
+/// What is read of the agent's own pod.
+#[derive(Deserialize)]
+struct OwnPod {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    status: PodStatus,
+}
+
+#[derive(Default, Deserialize)]
+struct PodStatus {
+    #[serde(rename = "podIPs")]
+    pod_ips: Option<Vec<PodAddress>>,
+}
+
+#[derive(Deserialize)]
+struct PodAddress {
+    #[serde(default)]
+    ip: String,
 }
 
 /// Asks for the DaemonSet of that name. In order:

@@ -3,9 +3,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::Arc,
 };
 
+use ipnet::IpNet;
 use redirector_core::{Input, Moment, State};
 use redirector_kube::{
     api::{Batch, Change, Node, Object, ObjectRef, RemoteCluster},
@@ -26,6 +28,10 @@ struct Cluster {
     regions: BTreeMap<Arc<str>, Arc<str>>,
     /// What the ClusterProperty says.
     property: Option<Arc<str>>,
+    /// Where all Nodes and their pods are.
+    nodes: Vec<IpNet>,
+    /// Where the agent's own pod is.
+    agent: Vec<IpAddr>,
 }
 
 #[test]
@@ -111,8 +117,17 @@ fn settings(random: &mut Random) -> Settings {
 impl Cluster {
     /// Makes one piece of news happen.
     fn happen(&mut self, random: &mut Random) -> News {
-        match random.below(24) {
+        match random.below(26) {
             0 => self.node(random),
+            24 => {
+                self.nodes = nodes(random);
+                News::Nodes(self.nodes.clone())
+            }
+            25 => {
+                let agent = random.pick(&["10.2.0.9", "10.1.0.9"]).parse().expect("an address");
+                self.agent = if random.chance(50) { vec![agent] } else { Vec::new() };
+                News::Agent(self.agent.clone())
+            }
             20 => {
                 self.property = match random.below(4) {
                     0 => None,
@@ -189,6 +204,8 @@ impl Cluster {
             News::Policies(self.batch("policy", random)),
             News::Node(self.batch("node", random)),
             News::Regions(self.regions.clone()),
+            News::Nodes(self.nodes.clone()),
+            News::Agent(self.agent.clone()),
             News::Clusters(self.batch("cluster", random)),
             News::ClusterProperty(self.property.clone()),
         ];
@@ -334,6 +351,11 @@ fn remote_cluster(name: &str, random: &mut Random) -> Value {
     let created = random.pick(&["2026-01-01", "2026-02-02"]);
     let text = format!("cluster {name} cidrs={cidrs} {more} created={created} uid={created}");
     Script::read(&text).steps[0].clusters[0].clone()
+}
+
+fn nodes(random: &mut Random) -> Vec<IpNet> {
+    let list = random.pick(&["", "", "10.1.0.0/24", "10.1.0.0/24 10.3.7.0/24", "fd00:2:0:1::/64"]);
+    list.split_whitespace().map(|it| it.parse().expect("a range")).collect()
 }
 
 fn regions(random: &mut Random) -> BTreeMap<Arc<str>, Arc<str>> {

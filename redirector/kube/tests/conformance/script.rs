@@ -11,6 +11,8 @@
 //!
 //! ```text
 //! property east
+//! nodes 10.1.0.0/24 10.1.1.0/24
+//! agent 10.1.0.7
 //! cluster west cidrs=10.2.0.0/16 encryption=Off
 //! slice web-west v4 port=http:8080/TCP by=me mcs=web from=west said=redirector.dev/reach:Pod
 //!   10.2.0.1@n1/a
@@ -38,6 +40,10 @@ pub struct Script {
 pub struct Step {
     pub node: Option<Value>,
     pub regions: Option<BTreeMap<String, String>>,
+    /// Where all Nodes and their pods are.
+    pub nodes: Option<Vec<String>>,
+    /// Where the agent's own pod is.
+    pub agent: Option<Vec<String>>,
     pub services: Vec<Value>,
     pub slices: Vec<Value>,
     pub removed_services: Vec<Name>,
@@ -83,6 +89,8 @@ impl Script {
                     script.settings = Some(words[1..].iter().map(ToString::to_string).collect());
                 }
                 "node" => step.node = Some(node(&words[1..])),
+                "nodes" => step.nodes = Some(words[1..].iter().map(ToString::to_string).collect()),
+                "agent" => step.agent = Some(words[1..].iter().map(ToString::to_string).collect()),
                 "regions" => step.regions = Some(pairs(&words[1..])),
                 "service" => step.services.push(service(words[1], &words[2..])),
                 "slice" => step.slices.push(slice(words[1], &words[2..])),
@@ -119,6 +127,7 @@ fn cluster(name: &str, words: &[&str]) -> Value {
                 written["spec"]["cidrs"] = list.split(',').collect::<Vec<_>>().into();
             }
             ("encryption", mode) => written["spec"]["encryption"] = json!({"mode": mode}),
+            ("local", id) => written["status"]["localCluster"] = id.into(),
             ("phase", phase) => written["status"]["phase"] = phase.into(),
             ("uid", uid) => written["metadata"]["uid"] = uid.into(),
             ("created", date) => {

@@ -48,6 +48,14 @@ impl Step {
                 |(zone, region): (&String, &String)| (zone.as_str().into(), region.as_str().into());
             news.push(News::Regions(regions.iter().map(text).collect()));
         }
+        if let Some(nodes) = &self.nodes {
+            news.push(News::Nodes(nodes.iter().map(|it| it.parse().expect("a range")).collect()));
+        }
+        if let Some(agent) = &self.agent {
+            news.push(News::Agent(
+                agent.iter().map(|it| it.parse().expect("an address")).collect(),
+            ));
+        }
         let [services, slices, clusters] =
             [&self.removed_services, &self.removed_slices, &self.removed_clusters]
                 .map(|names| names.iter().map(reference).collect::<Vec<_>>());

@@ -143,7 +143,12 @@ async fn the_lease_goes_with_the_daemonset_and_keeps_other_owners() {
     let agent = Agent::new(&server, "n1").await;
     agent.leads().await;
     assert_eq!(owners(), json!(earlier), "the agent does not know its DaemonSet yet");
-    let known = OwnerRef { name: "redirector".to_owned(), uid: "u1".to_owned(), nodes: 1 };
+    let known = OwnerRef {
+        name: "redirector".to_owned(),
+        uid: "u1".to_owned(),
+        nodes: 1,
+        pod_addresses: Vec::new(),
+    };
     agent.handle.set_owner(&known);
     let now = json!([reference("Other", "u9"), reference("DaemonSet", "u1")]);
     until("the Lease is the DaemonSet's", || owners() == now).await;

@@ -207,7 +207,7 @@ impl Feed {
             Shortfall { services: self.index.left(), newest: self.index.outdated(), file: None };
     }
 
-    /// Where zones are is asked for once, and again when one turns up whose region is not known: to
+    /// Where zones and Nodes are is asked for once, and again when one turns up whose region is not known: to
     /// watch all Nodes from all nodes would be most of the API server's work.
     fn ask_for_regions(&self, state: &mut FeedState) {
         let is_due = match state.regions_asked {
@@ -240,6 +240,8 @@ impl Feed {
                 .collect();
             // A feed that no longer listens needs no answer.
             let _ = heard.send(News::Regions(regions(&nodes))).await;
+            let ranges = nodes.iter().flat_map(Node::ranges).collect();
+            let _ = heard.send(News::Nodes(ranges)).await;
         });
     }
 

@@ -126,7 +126,7 @@ impl Kube {
             limits: options.limits,
             policies,
             clusters,
-            heard,
+            heard: heard.clone(),
             handle: handle.clone(),
             statuses: options.timing.statuses,
             left,
@@ -138,6 +138,8 @@ impl Kube {
         if let Some(owner) = owner {
             tasks.spawn(async move {
                 let known = owner.learn().await;
+                // A feed that no longer listens needs no answer.
+                let _ = heard.send(News::Agent(known.pod_addresses.clone())).await;
                 if let Some(handle) = handle {
                     handle.set_owner(known);
                 }

@@ -10,6 +10,8 @@ mod joined;
 mod leaders;
 mod mistakes;
 mod names;
+mod overlap;
+mod own_id;
 mod reasons;
 mod refused;
 mod rights;

@@ -62,7 +62,7 @@ impl State {
             });
         };
         let mut asked: BTreeSet<BackendRef> = BTreeSet::new();
-        let mut resting = Resting::default();
+        let (mut resting, mut resters) = (Resting::default(), Vec::new());
         for (is_used, service) in self.asking() {
             let Some(probe) = &service.policy.probe else { continue };
             let is_full = !is_used && asked.len() >= MANY;
@@ -74,8 +74,13 @@ impl State {
                 asked.insert(backend);
                 order(backend, probe, None);
             }
-            for (backend, rest) in resting.admit(at_rest) {
-                order(backend, probe, Some(rest));
+            resters.extend(at_rest.keys().map(|backend| (*backend, probe)));
+            resting.add(service.name.owner(), at_rest);
+        }
+        let admitted = resting.admit();
+        for (backend, probe) in resters {
+            if let Some(rest) = admitted.get(&backend) {
+                order(backend, probe, Some(rest.clone()));
             }
         }
         probes
@@ -152,7 +157,7 @@ impl State {
     fn probed_for(
         &self,
         service: &Service,
-        at_rest: &BTreeMap<BackendRef, AtRest>,
+        at_rest: &BTreeMap<BackendRef, (Arc<str>, u64)>,
     ) -> BTreeSet<BackendRef> {
         let is_probed = |it: &BackendRef| is_probed(it) && !at_rest.contains_key(it);
         if service.backends.len() - at_rest.len() <= SMALL {

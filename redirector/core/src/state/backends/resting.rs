@@ -21,20 +21,52 @@ use crate::{
 /// each would be asked once a day.
 const MOST: usize = 2_048;
 
-/// How many of each cluster are asked.
+/// What services have at rest in each cluster, and which of it is asked: one owner's backends leave room
+/// for those of any other, however many it lists.
 #[derive(Debug, Default)]
-pub(super) struct Resting(BTreeMap<Arc<str>, BTreeSet<BackendRef>>);
+pub(super) struct Resting<'s> {
+    /// Backends and their ranks, by cluster and owner, in the order in which services are asked.
+    by_owner: BTreeMap<Arc<str>, ByOwner<'s>>,
+}
 
-impl Resting {
-    /// Those of these for which there is room.
-    pub(super) fn admit(
-        &mut self,
-        at_rest: BTreeMap<BackendRef, AtRest>,
-    ) -> impl Iterator<Item = (BackendRef, AtRest)> {
-        at_rest.into_iter().filter(|(backend, rest)| {
-            let known = self.0.entry(Arc::clone(&rest.cluster)).or_default();
-            known.contains(backend) || known.len() < MOST && known.insert(*backend)
-        })
+/// Backends at rest and their ranks, of each owner.
+type ByOwner<'s> = BTreeMap<&'s str, Vec<(BackendRef, u64)>>;
+
+impl<'s> Resting<'s> {
+    /// Adds what a service of that owner has at rest.
+    pub(super) fn add(&mut self, owner: &'s str, at_rest: BTreeMap<BackendRef, (Arc<str>, u64)>) {
+        for (backend, (cluster, rank)) in at_rest {
+            let owners = self.by_owner.entry(cluster).or_default();
+            owners.entry(owner).or_default().push((backend, rank));
+        }
+    }
+
+    /// Those for which there is room: one of each owner before the second of any. What several owners
+    /// list is at the expense of the one that lists fewest.
+    pub(super) fn admit(self) -> BTreeMap<BackendRef, AtRest> {
+        let mut admitted = BTreeMap::new();
+        for (cluster, owners) in self.by_owner {
+            let mut owners: Vec<_> = owners.into_iter().collect();
+            owners.sort_by_key(|(owner, backends)| (backends.len(), *owner));
+            let mut seen = BTreeSet::new();
+            for (_, backends) in &mut owners {
+                backends.retain(|(backend, _)| seen.insert(*backend));
+            }
+            let longest = owners.iter().map(|(_, backends)| backends.len()).max().unwrap_or(0);
+            let owners: Vec<(Arc<str>, _)> =
+                owners.into_iter().map(|(owner, backends)| (owner.into(), backends)).collect();
+            let in_turns = (0..longest).flat_map(|turn| {
+                let of = move |(owner, backends): &(Arc<str>, Vec<_>)| {
+                    Some((Arc::clone(owner), *backends.get(turn)?))
+                };
+                owners.iter().filter_map(of)
+            });
+            for (owner, (backend, rank)) in in_turns.take(MOST) {
+                let cluster = Arc::clone(&cluster);
+                admitted.entry(backend).or_insert(AtRest { cluster, owner, rank });
+            }
+        }
+        admitted
     }
 }
 
@@ -52,8 +84,9 @@ impl State {
         self.at_rest(service).into_keys().filter(|backend| !is_doubted(backend)).collect()
     }
 
-    /// A service's own backends that are at rest as far as it is concerned.
-    pub(super) fn at_rest(&self, service: &Service) -> BTreeMap<BackendRef, AtRest> {
+    /// A service's own backends that are at rest as far as it is concerned: their clusters, and their
+    /// places in this node's own order.
+    pub(super) fn at_rest(&self, service: &Service) -> BTreeMap<BackendRef, (Arc<str>, u64)> {
         if !self.clusters.is_any_used() {
             return BTreeMap::new();
         }
@@ -65,7 +98,7 @@ impl State {
             let backend = listed.backend;
             let is_needed = needed.contains(&backend) || self.backends.is_used(&backend);
             let rank = rank_of(node, &backend);
-            (is_probed(&backend) && !is_needed).then_some((backend, AtRest { cluster, rank }))
+            (is_probed(&backend) && !is_needed).then_some((backend, (cluster, rank)))
         });
         at_rest.collect()
     }

@@ -1,7 +1,10 @@
 //! Which backends of a cluster speak for it: in the first round those that tell most, later all in
 //! turn, in another order on each node.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     Clusters, ROUND, Silence,
@@ -135,13 +138,25 @@ impl State {
         sample
     }
 
-    /// Backends of a cluster that can be asked, in this node's own order.
+    /// Backends of a cluster that can be asked: one of each owner before the second of any, of each in
+    /// this node's own order. So no owner speaks for the cluster alone by listing thousands. What several
+    /// owners list is the turn of the one that has had fewest.
     fn in_own_order(&self, cluster: &str) -> Vec<BackendRef> {
         let node = self.node.node.as_deref().unwrap_or_default();
         let members = self.clusters.members(cluster).filter(|backend| is_probed(backend));
         let mut order: Vec<(u64, BackendRef)> =
             members.map(|backend| (rank_of(node, backend), *backend)).collect();
         order.sort_unstable();
-        order.into_iter().map(|(_, backend)| backend).collect()
+        let mut turns: BTreeMap<&str, usize> = BTreeMap::new();
+        let turn_of = |(rank, backend): (u64, BackendRef)| {
+            let owners = self.backends.owners(&backend);
+            let owner = owners.into_iter().min_by_key(|owner| turns.get(owner).copied());
+            let turn = turns.entry(owner.unwrap_or_default()).or_default();
+            *turn += 1;
+            (*turn, rank, backend)
+        };
+        let mut order: Vec<(usize, u64, BackendRef)> = order.into_iter().map(turn_of).collect();
+        order.sort_unstable();
+        order.into_iter().map(|(.., backend)| backend).collect()
     }
 }

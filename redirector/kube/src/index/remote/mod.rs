@@ -3,6 +3,11 @@
 //! A slice says only that it is another cluster's; what counts is the RemoteCluster of
 //! that name. So a forged slice can bring nothing but addresses that an administrator has declared to
 //! be that cluster's, and only to Services of its own namespace.
+//!
+//! Likewise a slice that lists a pod of this cluster inside the ranges of another one, where no Node
+//! shows that these are in use here: it is a forgery, or a mistake in the RemoteCluster. Its Service
+//! keeps its own endpoints, as kube-proxy would use them, and gets none of that cluster; no other Service
+//! notices.
 
 mod matched;
 
@@ -13,7 +18,7 @@ use std::{
 };
 
 use redirector_core::service::Protocol;
-use redirector_policy::ValidRemoteCluster;
+use redirector_policy::{Reach, ValidRemoteCluster};
 
 use super::{
     Index,
@@ -76,7 +81,8 @@ impl Index {
     ///
     /// In order: one that names no cluster is not used; what this cluster exports itself is a copy of
     /// its own endpoints, and silent; a gateway of Linkerd is never a backend; without a RemoteCluster
-    /// that is accepted nothing is used; addresses are of the kind and in the ranges that it says.
+    /// that is accepted nothing is used; addresses are of the kind and in the ranges that it says, and none
+    /// of the Service's own pods is there.
     pub(super) fn remote_slices(&self, service: &Service) -> RemoteSlices<'_> {
         let mut found = RemoteSlices::default();
         if !self.is_attached(service) {
@@ -120,6 +126,11 @@ impl Index {
                 found.left_out.insert(cluster);
                 continue;
             }
+            if self.has_pod_in(service, remote) {
+                // The Service's own slice has a notice.
+                found.left_out.insert(cluster);
+                continue;
+            }
             if !self.is_wanted(object, cluster) {
                 continue;
             }
@@ -131,6 +142,33 @@ impl Index {
         }
         found.notices.extend(unknown.into_iter().map(|cluster| unknown_cluster(object, cluster)));
         found
+    }
+
+    /// Whether a Service lists a pod of this cluster inside the ranges of a cluster: only with reach Pod
+    /// is that a contradiction.
+    fn has_pod_in(&self, service: &Service, remote: &ValidRemoteCluster) -> bool {
+        let mut pods = self.cache.pod_slices(service).flat_map(|slice| &slice.endpoints);
+        remote.spec().reach == Reach::Pod && pods.any(|pod| remote.has(pod.address))
+    }
+
+    /// Slices of a Service that list pods of this cluster inside the ranges of one that is used.
+    pub(super) fn suspected(&self, service: &Service) -> Vec<Notice> {
+        if !self.clusters.has_ranges() {
+            return Vec::new();
+        }
+        let notice = |slice: &EndpointSlice| {
+            let mut pods = slice.endpoints.iter().map(|endpoint| endpoint.address);
+            let (address, cluster) =
+                pods.find_map(|address| Some((address, self.clusters.holder(address)?)))?;
+            let message = format!(
+                "lists {address} as a pod of this cluster, and RemoteCluster {cluster} says that it is in \
+                 that one; one of both is wrong, and Service {} gets no endpoint of {cluster}",
+                service.object
+            );
+            let object = slice.object.clone();
+            Some(Notice { object, reason: reason::OVERLAP_SUSPECTED, message })
+        };
+        self.cache.pod_slices(service).filter_map(notice).collect()
     }
 
     /// Whether any tier could have backends of a cluster.

@@ -43,6 +43,12 @@ pub(super) fn of_remote_cluster() -> Value {
                                 one is another cluster.",
                 "maxLength": 64,
             },
+            "localCluster": {
+                "type": "string",
+                "description": "The id of the cluster that this object is in. Agents that may read no \
+                                ClusterProperty go by it.",
+                "maxLength": 63,
+            },
             "observedGeneration": generation(),
             "conditions": conditions(kinds),
         },

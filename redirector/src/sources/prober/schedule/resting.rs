@@ -1,11 +1,12 @@
-//! Backends of other clusters at rest: in turn, in this node's own order, as many a second and cluster
-//! as [`Schedule::set_remote_probes`] says, whatever their intervals are.
+//! Backends of other clusters at rest: in turn, as many a second and cluster as
+//! [`Schedule::set_remote_probes`] says, whatever their intervals are. Owners take turns, and of each
+//! its backends do, in this node's own order.
 //!
 //! None is asked again within [`FLOOR`]. One that has just failed is next but for its interval: it takes
 //! several failures to eject it. What is urgent is asked beside that.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Bound,
     sync::Arc,
     time::Duration,
@@ -24,13 +25,31 @@ const LOOKED_AT: usize = 64;
 /// Backends of one cluster at rest.
 #[derive(Debug)]
 pub(super) struct Resting {
-    order: BTreeSet<(u64, BackendRef)>,
-    /// The one that had the last turn.
-    last: Option<(u64, BackendRef)>,
+    owners: BTreeMap<Arc<str>, Share>,
+    /// The owner that had the last turn.
+    last: Option<Arc<str>>,
     /// Those that have failed and should be asked again.
     again: VecDeque<BackendRef>,
     /// When the next may be asked.
     next: Instant,
+}
+
+/// Those of one owner.
+#[derive(Debug, Default)]
+struct Share {
+    order: BTreeSet<(u64, BackendRef)>,
+    /// The one that had the last turn.
+    last: Option<(u64, BackendRef)>,
+}
+
+impl Share {
+    /// The next one that may be asked, of so many that are looked at.
+    fn next(&self, may_be_asked: impl Fn(&BackendRef) -> bool) -> Option<(u64, BackendRef)> {
+        let after = self.last.map_or(Bound::Unbounded, Bound::Excluded);
+        let later = self.order.range((after, Bound::Unbounded)).chain(&self.order);
+        let mut later = later.take(LOOKED_AT.min(self.order.len()));
+        later.find(|(_, backend)| may_be_asked(backend)).copied()
+    }
 }
 
 impl BackendState {
@@ -68,15 +87,16 @@ impl Schedule {
         if let Some(before) = before {
             self.leave_rest(backend, &before);
         }
-        if let Some(AtRest { cluster, rank }) = rest {
+        if let Some(AtRest { cluster, owner, rank }) = rest {
             let next = now + self.gap().mul_f64(random());
             let of = self.resting.entry(Arc::clone(cluster)).or_insert_with(|| Resting {
-                order: BTreeSet::new(),
+                owners: BTreeMap::new(),
                 last: None,
                 again: VecDeque::new(),
                 next,
             });
-            of.order.insert((*rank, *backend));
+            let share = of.owners.entry(Arc::clone(owner)).or_default();
+            share.order.insert((*rank, *backend));
         }
         if let Some(next) = resting {
             self.timers.remove(&(next, *backend));
@@ -87,9 +107,14 @@ impl Schedule {
 
     pub(super) fn leave_rest(&mut self, backend: &BackendRef, rest: &AtRest) {
         let Some(of) = self.resting.get_mut(&rest.cluster) else { return };
-        of.order.remove(&(rest.rank, *backend));
+        if let Some(share) = of.owners.get_mut(&rest.owner) {
+            share.order.remove(&(rest.rank, *backend));
+            if share.order.is_empty() {
+                of.owners.remove(&rest.owner);
+            }
+        }
         of.again.retain(|other| other != backend);
-        if of.order.is_empty() {
+        if of.owners.is_empty() {
             self.resting.remove(&rest.cluster);
         }
     }
@@ -121,13 +146,17 @@ impl Schedule {
                 turns.extend(of.again.remove(first));
                 continue;
             }
-            let after = of.last.map_or(Bound::Unbounded, Bound::Excluded);
-            let later = of.order.range((after, Bound::Unbounded)).chain(&of.order);
-            let mut later = later.take(LOOKED_AT.min(of.order.len()));
-            if let Some(next) = later.find(|(_, backend)| may_be_asked(backend)).copied() {
-                of.last = Some(next);
-                turns.push(next.1);
+            let after = of.last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let later = of.owners.range::<Arc<str>, _>((after, Bound::Unbounded));
+            let mut later = later.chain(&of.owners).take(LOOKED_AT.min(of.owners.len()));
+            let found = later
+                .find_map(|(owner, share)| Some((Arc::clone(owner), share.next(may_be_asked)?)));
+            let Some((owner, next)) = found else { continue };
+            if let Some(share) = of.owners.get_mut(&owner) {
+                share.last = Some(next);
             }
+            of.last = Some(owner);
+            turns.push(next.1);
         }
         for backend in turns {
             self.wait(&backend, Due { is_routine: true, since: now, backend });

@@ -2,6 +2,7 @@
 
 mod asked;
 mod explained;
+mod owners;
 mod restart;
 mod seen;
 mod told;
@@ -23,7 +24,7 @@ use crate::{
         RemoteCluster,
     },
     service::{
-        BackendRef, Failback, Locality, Members, OnBackendLost, Probe, Protocol, Service,
+        Backend, BackendRef, Failback, Locality, Members, OnBackendLost, Probe, Protocol, Service,
         ServiceRef, TierRule,
     },
     state::{State, compile},

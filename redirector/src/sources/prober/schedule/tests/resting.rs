@@ -89,6 +89,26 @@ fn one_that_fails_is_asked_again_before_the_others_and_not_for_ever() {
 }
 
 #[test]
+fn owners_take_turns_however_many_backends_one_has() {
+    let mut world = Simulation::new(16, 7);
+    for number in 0..600_u16 {
+        let order = at_rest_of("mallory", "west", number.into());
+        world.want(backend(10, number), order, if number % 2 == 0 { SILENT } else { WELL });
+    }
+    for number in 0..3 {
+        world.want(backend(1, number), at_rest("west", 1_000 + u64::from(number)), WELL);
+    }
+    world.adapt();
+    world.run(Duration::from_secs(300), |_| {});
+    for number in 0..3 {
+        let begins = &world.begins[&backend(1, number)];
+        // One in three turns at least: silent ones are asked again at once.
+        assert!(begins.len() >= 300 / 3 / 3, "{number}: {} times", begins.len());
+    }
+    assert!(begins(&world, |_| true).len() <= 302);
+}
+
+#[test]
 fn what_is_needed_again_is_asked_at_its_interval_and_what_is_urgent_at_once() {
     let mut world = Simulation::new(16, 5);
     for number in 0..100 {
@@ -159,8 +179,12 @@ fn idle(number: u32) -> Service {
 }
 
 fn at_rest(cluster: &str, rank: u64) -> ProbeOrder {
-    let rest = Some(AtRest { cluster: cluster.into(), rank });
-    ProbeOrder { rest, ..order(&["shop"], &PROBE, 0) }
+    at_rest_of("shop", cluster, rank)
+}
+
+fn at_rest_of(owner: &str, cluster: &str, rank: u64) -> ProbeOrder {
+    let rest = Some(AtRest { cluster: cluster.into(), owner: owner.into(), rank });
+    ProbeOrder { rest, ..order(&[owner], &PROBE, 0) }
 }
 
 fn is_west(backend: &BackendRef) -> bool {
