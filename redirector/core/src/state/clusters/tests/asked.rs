@@ -98,22 +98,3 @@ fn what_another_service_needs_is_not_at_rest() {
     world.apply(Input::Remove(ServiceRef("a/user".into())));
     assert!(is_at_rest(&world));
 }
-
-#[test]
-fn that_this_machine_cannot_ask_is_no_evidence_against_a_cluster() {
-    for is_told in [true, false] {
-        let mut world = World::new(30);
-        world.pass(20);
-        world.unasked = Some("10.2.");
-        if is_told {
-            world.tell(&[("west", Silent, KeepReachable)]);
-        }
-        world.pass(60);
-        assert_eq!(world.out(), BTreeSet::new(), "no route, no port, forbidden: nothing is known");
-        // What it can ask again tells.
-        world.unasked = None;
-        world.kill("10.2.");
-        world.pass(10);
-        assert_eq!(world.out().len(), 30);
-    }
-}
