@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Context as _, Result};
 
-use crate::{lab::BLACK_HOLE, netns::Netns};
+use crate::netns::Netns;
 
 /// A network without a way out. All addresses are neighbours, as behind routers that know all pods.
 #[derive(Debug)]
@@ -43,6 +43,21 @@ impl Backbone {
     }
 }
 
+/// Neighbours stay known, so that it is reached at once when it heals.
+const BLACK_HOLE: &str = "
+    table inet black_hole {
+        chain input {
+            type filter hook input priority filter;
+            icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+            iifname eth0 drop
+        }
+        chain output {
+            type filter hook output priority filter;
+            icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+            oifname eth0 drop
+        }
+    }";
+
 impl Port {
     /// Its namespace.
     #[must_use]
@@ -59,7 +74,8 @@ impl Port {
         self.netns.ip(&line).with_context(|| format!("{}: cannot {line}", self.name))
     }
 
-    /// What arrives is dropped, and nothing says so; it still reaches itself.
+    /// What arrives and what leaves is dropped, and nothing says so; it still reaches itself. Were it only
+    /// what arrives, a watch would go on to be heard until its connection needs an answer.
     pub fn cut(&self) -> Result<()> {
         self.netns.nft(BLACK_HOLE)
     }
