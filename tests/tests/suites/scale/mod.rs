@@ -3,6 +3,7 @@
 //! The limits are for the optimized agent that `cargo xtask test --full` builds and names in
 //! `REDIRECTOR_BIN`; any other one may take ten times as long.
 
+mod clusters;
 mod heartbeat;
 mod kernel;
 mod population;
