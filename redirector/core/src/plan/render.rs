@@ -43,7 +43,7 @@ pub(super) fn render(
     flags |= if service.also_served { Header::ALSO_SERVED } else { 0 };
     flags |= if service.unreachable { Header::UNREACHABLE } else { 0 };
     let header = Header { loads: table.loads, service: id, epoch: 0, tiers: tiers as u8, flags };
-    let settings = Settings { affinity_seconds: service.affinity_seconds, limits: service.limits };
+    let settings = Settings::new(service.affinity_seconds, service.unresponsive, service.limits);
 
     let mut slots = Vec::with_capacity(size(table, ipv6) as usize);
     slots.extend([cast::<_, Slot>(header), cast(settings)]);
