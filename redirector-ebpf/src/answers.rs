@@ -7,7 +7,7 @@ use aya_ebpf::{
     EbpfContext as _, bindings::BPF_TCP_LISTEN, helpers::generated::bpf_jiffies64,
     programs::SockContext,
 };
-use redirector_common::{AnswerValue, Ending, HealthWord, LONGEST_WAIT, SocketValue};
+use redirector_common::{AnswerValue, Ending, HealthWord, LONGEST_WAIT, PROTOCOL_TCP, SocketValue};
 
 use crate::{
     client,
@@ -36,17 +36,51 @@ pub fn is_judged(context: &SockContext, socket: Slot<SocketValue>) -> bool {
         && listen::state_and_protocol(context).0 != BPF_TCP_LISTEN
 }
 
-/// A redirected socket is closed, whose connect was judged before.
+/// What a socket that is closed shows. What follows from it is done in a program of its own: in one the verifier
+/// would combine them (16,298 instructions).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// An answer, later than the last request that had none: [`answered`].
+    Answered,
+    /// A request without an answer: [`unanswered`].
+    Unanswered,
+}
+
+/// A redirected socket is closed, whose connect was judged before. Its slot is given back by what follows.
 #[inline(always)]
-pub fn closed(context: &SockContext) {
-    let Some(socket) = socket_slots::of(context.as_ptr()) else {
-        return;
-    };
+#[must_use]
+pub fn closed(context: &SockContext) -> Option<Shown> {
+    let socket = socket_slots::of(context.as_ptr())?;
     let least = constant(&ANSWER_BOUND);
-    if least != 0 && listen::is_watching() {
-        judge(context, socket, least);
+    // Of UDP nothing tells whether an answer is due.
+    let is_tcp = listen::state_and_protocol(context).1 == u32::from(PROTOCOL_TCP);
+    if least != 0 && is_tcp && listen::is_watching() { judge(context, socket, least) } else { None }
+}
+
+/// Nothing follows.
+#[inline(always)]
+pub fn leave(context: &SockContext) {
+    if let Some(socket) = socket_slots::of(context.as_ptr()) {
+        socket_slots::release(socket);
     }
-    socket_slots::release(socket);
+}
+
+/// Its backend has answered.
+#[inline(always)]
+pub fn answered(context: &SockContext) {
+    if let Some(socket) = socket_slots::of(context.as_ptr()) {
+        passive::answered(client::closing(context, word!(socket.cgroup).load()), socket);
+        socket_slots::release(socket);
+    }
+}
+
+/// Its backend has not.
+#[inline(always)]
+pub fn unanswered(context: &SockContext) {
+    if let Some(socket) = socket_slots::of(context.as_ptr()) {
+        passive::unanswered(client::closing(context, word!(socket.cgroup).load()), socket);
+        socket_slots::release(socket);
+    }
 }
 
 /// In order:
@@ -58,11 +92,9 @@ pub fn closed(context: &SockContext) {
 /// 3. It has not, for as long as its answers may take, nor any other client since; it has answered
 ///    before; and the process does not end, which closes whatever is under way: a failure.
 #[inline(always)]
-fn judge(context: &SockContext, socket: Slot<SocketValue>, least: u32) {
+fn judge(context: &SockContext, socket: Slot<SocketValue>, least: u32) -> Option<Shown> {
     let (backend, generation) = backend_of(socket);
-    let (Some(health), Some(known)) = (HEALTH.slot(backend), ANSWERS.slot(backend)) else {
-        return;
-    };
+    let (health, known) = (HEALTH.slot(backend)?, ANSWERS.slot(backend)?);
     let word = HealthWord(health.word().load());
     let is_doubted = word.0 & (HealthWord::AVOIDED_BIT | HealthWord::KERNEL) != 0;
     // SAFETY: the helper takes nothing.
@@ -71,21 +103,18 @@ fn judge(context: &SockContext, socket: Slot<SocketValue>, least: u32) {
     let others = now.wrapping_sub(word!(known.heard).load());
     let is_fresh = flags & AnswerValue::ANSWERED != 0 && others < least / 4;
     if word.generation() != generation || is_fresh && !is_doubted || !is_peer(context, socket) {
-        return;
+        return None;
     }
     let (state, _) = listen::state_and_protocol(context);
-    let Some(ending) = Socket::of(context.as_ptr()).ending(state, now) else {
-        return;
-    };
-    let cgroup = word!(socket.cgroup).load();
+    let sock = Socket::of(context.as_ptr());
+    let ending = sock.ending(state, now)?;
     if ending.has_heard() {
-        let client = client::closing(context, cgroup);
-        if client.netns != 0 {
+        if sock.is_of_system() {
             note(known, &ending, now, least);
         }
         // A pooled connection may have been answered long ago.
         if is_doubted && ending.heard < others {
-            passive::answered(client, socket);
+            return Some(Shown::Answered);
         }
     }
     if flags & AnswerValue::ANSWERED == 0
@@ -94,13 +123,13 @@ fn judge(context: &SockContext, socket: Slot<SocketValue>, least: u32) {
         || others < ending.sent
         || is_task_exiting()
     {
-        return;
+        return None;
     }
     if flags & AnswerValue::UNANSWERED == 0 {
         word!(known.heard).store(now.wrapping_sub(ending.sent));
         word!(known.flags).store(word!(known.flags).load() | AnswerValue::UNANSWERED);
     }
-    passive::unanswered(client::closing(context, cgroup), socket);
+    Some(Shown::Unanswered)
 }
 
 /// What a closed socket shows of its backend's answers.

@@ -132,7 +132,7 @@ pub static NEXT_SENDMSG4: ProgramArray<4> = ProgramArray::new();
 pub static NEXT_SENDMSG6: ProgramArray<4> = ProgramArray::new();
 /// The same for what becomes of listeners (`programs::ENDED4` and the following).
 #[btf_map]
-pub static NEXT_RELEASE: ProgramArray<5> = ProgramArray::new();
+pub static NEXT_RELEASE: ProgramArray<7> = ProgramArray::new();
 #[btf_map]
 pub static NEXT_SOCK_OPS: ProgramArray<4> = ProgramArray::new();
 

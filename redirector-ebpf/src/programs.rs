@@ -49,6 +49,10 @@ const GIVEN_UP: u32 = 2;
 const GIVEN_UP_STORED: u32 = 3;
 /// Of a connection in `NEXT_RELEASE`: it shows whether its backend answers.
 const CLOSED: u32 = 4;
+/// It does.
+const ANSWERED: u32 = 5;
+/// It does not.
+const UNANSWERED: u32 = 6;
 /// Of a listener in `NEXT_SOCK_OPS` alone: it begins.
 const LISTENING: u32 = 2;
 /// Of a connect in `NEXT_SOCK_OPS`: it has failed.
@@ -281,7 +285,28 @@ pub fn rdr_release_given_up_stored(context: SockContext) -> i32 {
 /// What follows from how the connection of a redirected socket went that is closed.
 #[cgroup_sock(sock_release)]
 pub fn rdr_release_closed(context: SockContext) -> i32 {
-    answers::closed(&context);
+    let next = match answers::closed(&context) {
+        Some(answers::Shown::Answered) => Some(ANSWERED),
+        Some(answers::Shown::Unanswered) => Some(UNANSWERED),
+        None => None,
+    };
+    if let Some(next) = next {
+        // SAFETY: a program of the same hook. If it is missing nothing follows.
+        unsafe { NEXT_RELEASE.tail_call(&context, next) };
+    }
+    answers::leave(&context);
+    PROCEED
+}
+
+#[cgroup_sock(sock_release)]
+pub fn rdr_release_answered(context: SockContext) -> i32 {
+    answers::answered(&context);
+    PROCEED
+}
+
+#[cgroup_sock(sock_release)]
+pub fn rdr_release_unanswered(context: SockContext) -> i32 {
+    answers::unanswered(&context);
     PROCEED
 }
 

@@ -104,8 +104,7 @@ pub fn connected(
     word!(value.destination).store_parts(redirection.destination());
     word!(value.cgroup).store(client::cgroup());
     word!(value.limits).store_parts(redirection.limits);
-    // Of UDP nothing tells whether an answer is due.
-    word!(value.unresponsive).store(if is_watched { redirection.unresponsive } else { 0 });
+    word!(value.unresponsive).store(redirection.unresponsive);
     // A socket that connects is not connecting: what is left of an earlier connect is its hold alone.
     let dialled = if is_watched { SocketValue::DIALLED } else { 0 };
     let state = word!(value.state);
