@@ -38,6 +38,33 @@ pub fn failed(key: &AvoidKey, is_refused: bool, limit: u32, now: u64) -> bool {
     after.level() != before.level() || before.is_trying() && after.level() != 0
 }
 
+/// Notes one more request of this client that was not answered: in its row (`row`) until there are as
+/// many as the service allows, then in its word. As [`failed`].
+#[inline(always)]
+pub fn unanswered(key: &AvoidKey, row: &AvoidKey, limit: u32, now: u64) -> bool {
+    let now = ticks(now);
+    let Some(place) = place(key, now) else {
+        count(Reason::AvoidFull);
+        return false;
+    };
+    let before = own(place, key);
+    if before.level() == 0 || before.is_stale(now) {
+        let Some(counting) = self::place(row, now) else {
+            count(Reason::AvoidFull);
+            return false;
+        };
+        let counted = own(counting, row).failed(false, limit, now);
+        if counted.level() == 0 {
+            write(counting, counted);
+            return false;
+        }
+        write(counting, AvoidWord::default());
+    }
+    let after = before.unanswered(now);
+    write(place, after);
+    after.level() != before.level() || before.is_trying()
+}
+
 /// A connect of this client is about to try a backend that it has avoided until now.
 #[inline(always)]
 pub fn try_again(key: &AvoidKey, now: u64) {
@@ -62,14 +89,29 @@ pub fn try_ejected(key: &AvoidKey, now: u64) -> bool {
     true
 }
 
-/// A connect of this client succeeded.
+/// A connect of this client succeeded. What it avoids for want of answers, it goes on to avoid.
 #[inline(always)]
 pub fn succeeded(key: &AvoidKey) {
     for place in key.places {
         if let Some(place) = AVOID.slot(place)
             && load(place).is_of(key)
+            && !load(place).is_for_answers()
         {
             write(place, AvoidWord::default());
+        }
+    }
+}
+
+/// A request of this client was answered.
+#[inline(always)]
+pub fn answered(key: &AvoidKey, row: &AvoidKey) {
+    for key in [key, row] {
+        for place in key.places {
+            if let Some(place) = AVOID.slot(place)
+                && load(place).is_of(key)
+            {
+                write(place, AvoidWord::default());
+            }
         }
     }
 }

@@ -4,8 +4,8 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::bpf_probe_read_kernel;
-use redirector_common::{ListenerValue, SERVES_V4, SERVES_V6};
+use aya_ebpf::helpers::{bpf_probe_read_kernel, generated::bpf_get_current_task};
+use redirector_common::{Ending, ListenerValue, SERVES_V4, SERVES_V6};
 
 use crate::{context::Address, slot::constant};
 
@@ -39,6 +39,19 @@ static TCP_ACKED: u16 = 0;
 #[unsafe(no_mangle)]
 static TCP_CALLBACKS: u16 = 0;
 #[unsafe(no_mangle)]
+static TCP_RECEIVED: u16 = 0;
+#[unsafe(no_mangle)]
+static TCP_UNACKED: u16 = 0;
+#[unsafe(no_mangle)]
+static TCP_WRITTEN: u16 = 0;
+/// When it sent and received last, in jiffies.
+#[unsafe(no_mangle)]
+static TCP_SENT_AT: u16 = 0;
+#[unsafe(no_mangle)]
+static TCP_HEARD_AT: u16 = 0;
+#[unsafe(no_mangle)]
+static TASK_FLAGS: u16 = 0;
+#[unsafe(no_mangle)]
 static NETNS_SYN_RETRIES: u16 = 0;
 /// 0 where every further SYN waits twice as long as the one before (before 6.5).
 #[unsafe(no_mangle)]
@@ -69,6 +82,9 @@ struct Common {
     _state: u8,
     flags: u8,
 }
+
+/// `PF_EXITING` of a task.
+const EXITING: u32 = 4;
 
 /// `IPV6_V6ONLY` in [`Common::flags`].
 const V6ONLY: u8 = 1 << 5;
@@ -159,6 +175,22 @@ impl Socket {
         read(self.0, offset(&TCP_ACKED)).unwrap_or(0_u64) != 0
     }
 
+    /// What a TCP socket in `state` shows of its connection, at `now` in jiffies.
+    #[inline(always)]
+    pub fn ending(self, state: u32, now: u32) -> Option<Ending> {
+        let number = |place| read::<u32>(self.0, offset(place));
+        let (written, unacked) = (number(&TCP_WRITTEN)?, number(&TCP_UNACKED)?);
+        Some(Ending {
+            state,
+            error: number(&SOCK_ERROR)?,
+            acked: read(self.0, offset(&TCP_ACKED))?,
+            received: read(self.0, offset(&TCP_RECEIVED))?,
+            outstanding: written.wrapping_sub(unacked),
+            sent: now.wrapping_sub(number(&TCP_SENT_AT)?),
+            heard: now.wrapping_sub(number(&TCP_HEARD_AT)?),
+        })
+    }
+
     /// How often a SYN is repeated in its namespace (`tcp_syn_retries`), and how often before that
     /// without waiting longer (`tcp_syn_linear_timeouts`).
     #[inline(always)]
@@ -181,6 +213,14 @@ impl Socket {
         };
         level() == Some(0)
     }
+}
+
+/// Whether the process that runs now is ending: the kernel closes what it has open.
+#[inline(always)]
+pub fn is_task_exiting() -> bool {
+    // SAFETY: the helper takes nothing.
+    let task = unsafe { bpf_get_current_task() };
+    read::<u32>(task, offset(&TASK_FLAGS)).unwrap_or(0) & EXITING != 0
 }
 
 /// What a listener of that family on `address` serves.

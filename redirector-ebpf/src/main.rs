@@ -20,6 +20,8 @@
 #[cfg(target_arch = "bpf")]
 mod agentless;
 #[cfg(target_arch = "bpf")]
+mod answers;
+#[cfg(target_arch = "bpf")]
 mod avoid;
 #[cfg(target_arch = "bpf")]
 mod backend;

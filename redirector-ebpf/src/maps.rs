@@ -9,7 +9,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use redirector_common::{
-    AVOID_WORDS, Address6, AffinityKey, AffinityValue, BackendValue, CONFIG_WORDS,
+    AVOID_WORDS, Address6, AffinityKey, AffinityValue, AnswerValue, BackendValue, CONFIG_WORDS,
     COUNTERS as COUNTER_COUNT, CallerKey, Entry, EventValue, FrontendKey4, FrontendKey6, Header,
     HealthWord, IdBucket, ListenerValue, NodeWord, PassiveValue, PortKey, PortValue, SETTINGS,
     SendsValue, ServiceName, ServiceWord, Settings, SocketValue, TierRange,
@@ -87,6 +87,9 @@ pub static CALLERS: LruHashMap<CallerKey, u64, 2048> = LruHashMap::new();
 /// What the kernel has seen of each backend's failing connects.
 #[btf_map]
 pub static PASSIVE: Array<PassiveValue, 262144, MMAPABLE> = Array::new();
+/// What sockets have shown of each backend's answers.
+#[btf_map]
+pub static ANSWERS: Array<AnswerValue, 262144, MMAPABLE> = Array::new();
 /// Which client avoids which backend, and what it counts till then.
 #[btf_map]
 pub static AVOID: Array<u64, AVOID_LENGTH, MMAPABLE> = Array::new();
@@ -129,7 +132,7 @@ pub static NEXT_SENDMSG4: ProgramArray<4> = ProgramArray::new();
 pub static NEXT_SENDMSG6: ProgramArray<4> = ProgramArray::new();
 /// The same for what becomes of listeners (`programs::ENDED4` and the following).
 #[btf_map]
-pub static NEXT_RELEASE: ProgramArray<4> = ProgramArray::new();
+pub static NEXT_RELEASE: ProgramArray<7> = ProgramArray::new();
 #[btf_map]
 pub static NEXT_SOCK_OPS: ProgramArray<4> = ProgramArray::new();
 

@@ -1,4 +1,4 @@
-//! What follows from how a redirected connect ended: its client avoids the backend, the agent is
+//! What follows from how a redirected connect, or its connection, ended: its client avoids the backend, the agent is
 //! asked, and what several clients saw takes the backend from all for a while.
 //!
 //! Every store is one word or byte that means the same in any order. No atomic returns
@@ -28,6 +28,8 @@ pub enum Failure {
     TimedOut = 2,
     /// Soft: the first SYN was not answered.
     Unanswered = 3,
+    /// It connected, and its requests were not answered.
+    Unresponsive = 4,
 }
 
 const EACCES: u32 = 13;
@@ -93,22 +95,95 @@ pub fn failed(client: Client, socket: Slot<SocketValue>, failure: Failure) {
         // An ejection of this very moment may be lost: then the next failure repeats it.
         byte.store(byte.load() | HealthWord::AVOIDED);
     }
-    if !avoids_now {
-        return;
+    if avoids_now {
+        avoided(health, passive, &Seen { backend, generation, client, failure }, &limits, now);
     }
+}
+
+/// One more connection of this client was accepted by the socket's backend, and not answered: as
+/// [`failed`], by counts of their own. That connects succeed ends none of it, only an answer.
+#[inline(always)]
+pub fn unanswered(client: Client, socket: Slot<SocketValue>) {
+    count(Reason::RequestUnanswered);
+    let limit = u32::from(word!(socket.unresponsive).load());
+    let (backend, generation) = backend_of(socket);
+    let (Some(health), Some(passive)) = (HEALTH.slot(backend), PASSIVE.slot(backend)) else {
+        return;
+    };
+    let now = now();
+    let hash = ClientHash::new(client);
+    let key = AvoidKey::new(hash, backend, generation);
+    let row = AvoidKey::of_answers(hash, backend, generation);
+    let avoids_now = avoid::unanswered(&key, &row, limit, now);
+    if !HealthWord(health.word().load()).is_avoided() {
+        let byte = health.word().byte(HealthByte::Passive);
+        // As above.
+        byte.store(byte.load() | HealthWord::AVOIDED);
+    }
+    if avoids_now {
+        let limits = word!(socket.limits).load_parts();
+        let failure = Failure::Unresponsive;
+        avoided(health, passive, &Seen { backend, generation, client, failure }, &limits, now);
+    }
+}
+
+/// A client avoids a backend from now on.
+#[inline(always)]
+fn avoided(health: Slot<u64>, passive: Slot<PassiveValue>, seen: &Seen, limits: &Limits, now: u64) {
     count(Reason::AvoidBegun);
-    let is_several = client.netns != 0 && is_second_witness(passive, client.netns, now);
+    let client = seen.client;
+    let for_answers = seen.failure == Failure::Unresponsive;
+    let is_several = client.netns != 0
+        && is_second_witness(passive, WitnessWord::new(client.netns, for_answers, now));
     // An ejection is the agent's business already; or this connect is older than it.
-    if word.byte(HealthByte::Passive) != 0 {
+    if HealthWord(health.word().load()).byte(HealthByte::Passive) != 0 {
         return;
     }
-    let seen = Seen { backend, generation, client, is_refused: failure == Failure::Refused };
-    let is_vouched = now < word!(passive.vouched).load() && !agent_is_silent(now);
+    let vouched = word!(passive.vouched).load();
+    let is_vouched = now < vouched
+        && (!for_answers || vouched & PassiveValue::ANSWERS != 0)
+        && !agent_is_silent(now);
     if is_several && !is_vouched {
-        eject(health, passive, &seen, &limits, now);
+        eject(health, passive, seen, limits, now);
     } else if word!(passive.asked).load() == 0 {
         word!(passive.asked).store(1);
-        send(&seen.event(EventKind::AvoidedRefused, EventKind::AvoidedTimedOut, passive));
+        let kind = match seen.failure {
+            Failure::Refused => EventKind::AvoidedRefused,
+            Failure::Unresponsive => EventKind::AvoidedUnresponsive,
+            _ => EventKind::AvoidedTimedOut,
+        };
+        send(&seen.event(kind, passive));
+    }
+}
+
+/// The socket's backend has answered this client, and later than it left any other without an answer.
+/// The client does not avoid it any more; where its silence would have counted for others, so does this.
+#[inline(always)]
+pub fn answered(client: Client, socket: Slot<SocketValue>) {
+    let (backend, generation) = backend_of(socket);
+    let (Some(health), Some(passive)) = (HEALTH.slot(backend), PASSIVE.slot(backend)) else {
+        return;
+    };
+    let hash = ClientHash::new(client);
+    let key = AvoidKey::new(hash, backend, generation);
+    avoid::answered(&key, &AvoidKey::of_answers(hash, backend, generation));
+    if client.netns == 0 {
+        return;
+    }
+    if word!(passive.witness).load() != 0 {
+        word!(passive.witness).store(0);
+    }
+    let byte = HealthWord(health.word().load()).byte(HealthByte::Passive);
+    let now = now();
+    // As after a connect that succeeded.
+    if byte & HealthWord::UNRESPONSIVE != 0
+        && agent_is_silent(now)
+        && word!(passive.until).load() <= now
+    {
+        health.word().byte(HealthByte::Passive).store(HealthWord::AVOIDED);
+        count(Reason::Readmitted);
+        let seen = Seen { backend, generation, client, failure: Failure::Unresponsive };
+        send(&seen.event(EventKind::Readmitted, passive));
     }
 }
 
@@ -153,10 +228,12 @@ pub fn succeeded(context: &SockOpsContext, socket: Slot<SocketValue>, is_late: b
     if !is_doubted || client.netns == 0 {
         return;
     }
-    if word!(passive.witness).load() != 0 {
-        word!(passive.witness).store(0);
+    let witness = word!(passive.witness);
+    if witness.load() != 0 && !WitnessWord(witness.load()).is_for_answers() {
+        witness.store(0);
     }
-    if word.0 & HealthWord::KERNEL == 0 {
+    let is_unresponsive = word.byte(HealthByte::Passive) & HealthWord::UNRESPONSIVE != 0;
+    if word.0 & HealthWord::KERNEL == 0 || is_unresponsive {
         return;
     }
     // Until then only what was under way when the veto came can succeed: the backend of before it.
@@ -165,14 +242,14 @@ pub fn succeeded(context: &SockOpsContext, socket: Slot<SocketValue>, is_late: b
         health.word().byte(HealthByte::Passive).store(HealthWord::AVOIDED);
         health.word().byte(HealthByte::Listener).store(0);
         count(Reason::Readmitted);
-        let seen = Seen { backend, generation, client, is_refused: true };
-        send(&seen.event(EventKind::Readmitted, EventKind::Readmitted, passive));
+        let seen = Seen { backend, generation, client, failure: Failure::Refused };
+        send(&seen.event(EventKind::Readmitted, passive));
     }
 }
 
 /// A socket's backend, by index and generation.
 #[inline(always)]
-fn backend_of(socket: Slot<SocketValue>) -> (u32, u32) {
+pub fn backend_of(socket: Slot<SocketValue>) -> (u32, u32) {
     (word!(socket.destination.backend).load(), word!(socket.destination.generation).load())
 }
 
@@ -181,19 +258,14 @@ struct Seen {
     backend: u32,
     generation: u32,
     client: Client,
-    is_refused: bool,
+    failure: Failure,
 }
 
 impl Seen {
     #[inline(always)]
-    fn event(
-        &self,
-        refused: EventKind,
-        timed_out: EventKind,
-        passive: Slot<PassiveValue>,
-    ) -> EventValue {
+    fn event(&self, kind: EventKind, passive: Slot<PassiveValue>) -> EventValue {
         EventValue {
-            kind: if self.is_refused { refused } else { timed_out } as u32,
+            kind: kind as u32,
             backend: self.backend,
             generation: self.generation,
             ejections: word!(passive.ejections).load(),
@@ -205,9 +277,9 @@ impl Seen {
 
 /// Notes that this namespace saw it fail. Whether another one did not long ago.
 #[inline(always)]
-fn is_second_witness(passive: Slot<PassiveValue>, netns: u64, now: u64) -> bool {
+fn is_second_witness(passive: Slot<PassiveValue>, this: WitnessWord) -> bool {
     let witness = word!(passive.witness);
-    let (earlier, this) = (WitnessWord(witness.load()), WitnessWord::new(netns, now));
+    let earlier = WitnessWord(witness.load());
     witness.store(this.0);
     this.is_second(earlier)
 }
@@ -219,10 +291,15 @@ fn eject(health: Slot<u64>, passive: Slot<PassiveValue>, seen: &Seen, limits: &L
     let before = word!(passive.ejections).load();
     word!(passive.until).store(now + limits.ejection(0));
     word!(passive.ejections).store(before.saturating_add(1));
-    let veto = HealthWord::SUSPECTED | HealthWord::AVOIDED;
+    let (kind, how) = match seen.failure {
+        Failure::Refused => (EventKind::SuspectedRefused, 0),
+        Failure::Unresponsive => (EventKind::SuspectedUnresponsive, HealthWord::UNRESPONSIVE),
+        _ => (EventKind::SuspectedTimedOut, 0),
+    };
+    let veto = HealthWord::SUSPECTED | HealthWord::AVOIDED | how;
     health.word().byte(HealthByte::Passive).store(veto);
     count(Reason::Ejected);
-    send(&seen.event(EventKind::SuspectedRefused, EventKind::SuspectedTimedOut, passive));
+    send(&seen.event(kind, passive));
 }
 
 /// Tells the agent. Nothing depends on it: the words say the same.

@@ -13,7 +13,7 @@ use aya_ebpf::{
 use redirector_common::{Reason, TIER_COUNTERS};
 
 use crate::{
-    caller, closing,
+    answers, caller, closing,
     context::Hook,
     kernel_socket::Socket,
     listen,
@@ -47,6 +47,12 @@ const ENDED6: u32 = 1;
 const GIVEN_UP: u32 = 2;
 /// The same of a socket whose value is in storage, perhaps.
 const GIVEN_UP_STORED: u32 = 3;
+/// Of a connection in `NEXT_RELEASE`: it shows whether its backend answers.
+const CLOSED: u32 = 4;
+/// It does.
+const ANSWERED: u32 = 5;
+/// It does not.
+const UNANSWERED: u32 = 6;
 /// Of a listener in `NEXT_SOCK_OPS` alone: it begins.
 const LISTENING: u32 = 2;
 /// Of a connect in `NEXT_SOCK_OPS`: it has failed.
@@ -232,6 +238,9 @@ pub fn rdr_release(context: SockContext) -> i32 {
         if closing::is_left(value) {
             // SAFETY: a program of the same hook. If it is missing nothing is counted.
             unsafe { NEXT_RELEASE.tail_call(&context, GIVEN_UP) };
+        } else if answers::is_judged(&context, value) {
+            // SAFETY: as above.
+            unsafe { NEXT_RELEASE.tail_call(&context, CLOSED) };
         }
         socket_slots::release(value);
     } else if closing::may_be_left(&context) {
@@ -270,6 +279,34 @@ pub fn rdr_release_given_up(context: SockContext) -> i32 {
 #[cgroup_sock(sock_release)]
 pub fn rdr_release_given_up_stored(context: SockContext) -> i32 {
     closing::released::<true>(&context);
+    PROCEED
+}
+
+/// What follows from how the connection of a redirected socket went that is closed.
+#[cgroup_sock(sock_release)]
+pub fn rdr_release_closed(context: SockContext) -> i32 {
+    let next = match answers::closed(&context) {
+        Some(answers::Shown::Answered) => Some(ANSWERED),
+        Some(answers::Shown::Unanswered) => Some(UNANSWERED),
+        None => None,
+    };
+    if let Some(next) = next {
+        // SAFETY: a program of the same hook. If it is missing nothing follows.
+        unsafe { NEXT_RELEASE.tail_call(&context, next) };
+    }
+    answers::leave(&context);
+    PROCEED
+}
+
+#[cgroup_sock(sock_release)]
+pub fn rdr_release_answered(context: SockContext) -> i32 {
+    answers::answered(&context);
+    PROCEED
+}
+
+#[cgroup_sock(sock_release)]
+pub fn rdr_release_unanswered(context: SockContext) -> i32 {
+    answers::unanswered(&context);
     PROCEED
 }
 

@@ -236,7 +236,7 @@ fn earlier<const V6: bool, const SEND: bool>(
         return None;
     }
     let client = client(hook, service);
-    let timeout = Maps.settings(service.slot)?.affinity_seconds;
+    let timeout = Maps.settings(service.slot)?.affinity_seconds();
     let known = AFFINITY.slot(&client)?;
     // Words that belong to another key by now are refused.
     let value =
@@ -380,16 +380,18 @@ fn redirection<const SEND: bool>(
     choice: &Choice<'_>,
     dialled: Address,
 ) -> Result<Redirection, Reason> {
-    let limits = if SEND {
-        Limits {
+    let (limits, unresponsive) = if SEND {
+        let limits = Limits {
             refused: 0,
             timeouts: 0,
             connect_timeout_ms: 0,
             base_ejection_ms: 0,
             max_ejection_ms: 0,
-        }
+        };
+        (limits, 0)
     } else {
-        Maps.settings(service.slot).ok_or(Reason::Inconsistent)?.limits
+        let settings = Maps.settings(service.slot).ok_or(Reason::Inconsistent)?;
+        (settings.limits, settings.unresponsive())
     };
     Ok(Redirection {
         dialled,
@@ -400,6 +402,7 @@ fn redirection<const SEND: bool>(
         node: choice.entry.node,
         tier: choice.tier,
         limits,
+        unresponsive,
     })
 }
 

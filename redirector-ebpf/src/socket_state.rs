@@ -34,6 +34,8 @@ pub struct Redirection {
     pub tier: u32,
     /// Those of the service; of a connect only.
     pub limits: Limits,
+    /// The same.
+    pub unresponsive: u8,
 }
 
 impl Redirection {
@@ -102,6 +104,7 @@ pub fn connected(
     word!(value.destination).store_parts(redirection.destination());
     word!(value.cgroup).store(client::cgroup());
     word!(value.limits).store_parts(redirection.limits);
+    word!(value.unresponsive).store(redirection.unresponsive);
     // A socket that connects is not connecting: what is left of an earlier connect is its hold alone.
     let dialled = if is_watched { SocketValue::DIALLED } else { 0 };
     let state = word!(value.state);

@@ -262,7 +262,7 @@ fn bound(context: &SockOpsContext, sock: *mut bpf_sock, socket: Slot<SocketValue
         return;
     }
     if set(context, TCP_SYNCNT, MANY_RETRIES) {
-        word!(socket.saved_retries).store(usual.into());
+        word!(socket.saved_retries).store(usual);
     }
 }
 
@@ -273,7 +273,7 @@ fn unbound(context: &SockOpsContext, sock: *mut bpf_sock, socket: Slot<SocketVal
     if retries != 0 {
         word!(socket.saved_retries).store(0);
         if field8(sock, &SYN_RETRIES) == Some(MANY_RETRIES as u8) {
-            set(context, TCP_SYNCNT, retries);
+            set(context, TCP_SYNCNT, retries.into());
         }
     }
     let ours = word!(socket.bound_timeout_ms).load();

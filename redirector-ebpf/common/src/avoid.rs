@@ -4,7 +4,7 @@
 //! `AVOID` is an array of words in segments. A client's words stand in two segments, which its
 //! identity chooses, so that it fills no others however many backends it fails to reach.
 
-use crate::{Client, HealthWord};
+use crate::{Client, GENERATIONS, HealthWord};
 
 /// Words of `AVOID`, a power of two.
 pub const AVOID_WORDS: u32 = 1 << 16;
@@ -39,6 +39,19 @@ impl AvoidKey {
     #[inline(always)]
     #[must_use]
     pub const fn new(client: ClientHash, backend: u32, generation: u32) -> Self {
+        Self::of(client, backend, generation)
+    }
+
+    /// Where the client counts requests to that backend that were not answered: a connection that is
+    /// accepted does not end that row.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of_answers(client: ClientHash, backend: u32, generation: u32) -> Self {
+        Self::of(client, backend, generation | GENERATIONS)
+    }
+
+    #[inline(always)]
+    const fn of(client: ClientHash, backend: u32, generation: u32) -> Self {
         let mixed = mix(client.0 ^ (backend as u64 | (generation as u64) << 32));
         let within = SEGMENT - 1;
         let segments = AVOID_WORDS / SEGMENT - 1;
@@ -76,7 +89,8 @@ pub const fn ticks(nanoseconds: u64) -> u32 {
 ///
 /// Bits 0 to 16 are a time; 17 to 24 and 25 to 32 failures in a row, unanswered and refused; 33 to 35
 /// the level; 36 to 63 the identity. At level 0 the client counts, and forgets at that time. Above
-/// it avoids the backend until then; with a refused count of 1 one connect is trying it meanwhile.
+/// it avoids the backend until then; with a refused count of 1 one connect is trying it meanwhile, with
+/// an unanswered count of 1 it does so because requests were not answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AvoidWord(pub u64);
 
@@ -119,6 +133,14 @@ impl AvoidWord {
     #[must_use]
     pub const fn is_trying(self) -> bool {
         self.level() != 0 && (self.0 >> Self::REFUSED) as u8 == 1
+    }
+
+    /// Whether the client avoids the backend because its requests were not answered: a connection that
+    /// is accepted does not end that.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_for_answers(self) -> bool {
+        self.level() != 0 && (self.0 >> Self::UNANSWERED) as u8 == 1
     }
 
     /// Ticks until its time; negative afterwards.
@@ -168,14 +190,14 @@ impl AvoidWord {
     pub const fn failed(self, is_refused: bool, limit: u32, now: u32) -> Self {
         if self.level() != 0 && !self.is_stale(now) {
             if self.is_trying() || !self.is_avoiding(now) {
-                return self.avoiding(self.level() + 1, false, now);
+                return self.avoiding(self.level() + 1, 0, now);
             }
             return self;
         }
         let shift = if is_refused { Self::REFUSED } else { Self::UNANSWERED };
         let counted = if self.is_stale(now) { 0 } else { (self.0 >> shift) as u8 as u32 };
         if counted + 1 >= limit {
-            return self.avoiding(1, false, now);
+            return self.avoiding(1, 0, now);
         }
         let others = if self.is_stale(now) { 0 } else { self.0 & (0xffff << Self::UNANSWERED) };
         let counts = others & !(0xff << shift) | ((counted + 1) as u64) << shift;
@@ -183,16 +205,35 @@ impl AvoidWord {
         Self(self.0 >> Self::IDENTITY << Self::IDENTITY | counts | end as u64)
     }
 
+    /// After as many requests in a row without an answer as the service allows, or one if it is avoided
+    /// already: as after a connect that failed.
+    #[inline(always)]
+    #[must_use]
+    pub const fn unanswered(self, now: u32) -> Self {
+        if self.level() == 0 || self.is_stale(now) {
+            return self.avoiding(1, Self::FOR_ANSWERS, now);
+        }
+        if self.is_trying() || !self.is_avoiding(now) {
+            return self.avoiding(self.level() + 1, Self::FOR_ANSWERS, now);
+        }
+        self
+    }
+
     /// While a connect of this client tries the backend the others still avoid it.
     #[inline(always)]
     #[must_use]
     pub const fn trying(self, now: u32) -> Self {
         let level = if self.is_stale(now) { 0 } else { self.level() };
-        self.avoiding(if level == 0 { 1 } else { level }, true, now)
+        let why = if self.is_for_answers() { Self::FOR_ANSWERS } else { 0 };
+        self.avoiding(if level == 0 { 1 } else { level }, Self::TRYING | why, now)
     }
 
+    /// Counts of 1 that say how and why a client avoids.
+    const TRYING: u64 = 1 << Self::REFUSED;
+    const FOR_ANSWERS: u64 = 1 << Self::UNANSWERED;
+
     #[inline(always)]
-    const fn avoiding(self, level: u32, is_trying: bool, now: u32) -> Self {
+    const fn avoiding(self, level: u32, how: u64, now: u32) -> Self {
         let level = if level < MAX_LEVEL { level } else { MAX_LEVEL };
         let lasts = FIRST << (level - 1);
         let lasts = if lasts < LONGEST { lasts } else { LONGEST };
@@ -200,14 +241,15 @@ impl AvoidWord {
         Self(
             self.0 >> Self::IDENTITY << Self::IDENTITY
                 | (level as u64) << Self::LEVEL
-                | (is_trying as u64) << Self::REFUSED
+                | how
                 | end as u64,
         )
     }
 }
 
 /// Who a namespace of the system is that saw a backend fail, and when: the lower 40 bits of its
-/// cookie, which no two namespaces of one boot share in practice, and 24 of the time.
+/// cookie, which no two namespaces of one boot share in practice, 23 of the time, and one that says how
+/// it failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WitnessWord(pub u64);
 
@@ -218,19 +260,33 @@ impl WitnessWord {
     /// In units of that clock: what was seen a minute apart was not seen together.
     const TOGETHER: u64 = 7;
 
-    /// It saw the backend fail now.
+    const FOR_ANSWERS: u64 = 1 << 63;
+
+    /// It saw the backend fail now: not answer (`for_answers`), or not connect.
     #[inline(always)]
     #[must_use]
-    pub const fn new(netns: u64, now: u64) -> Self {
-        Self(netns & Self::COOKIE | now >> Self::CLOCK << 40)
+    pub const fn new(netns: u64, for_answers: bool, now: u64) -> Self {
+        let how = (for_answers as u64) << 63;
+        Self(netns & Self::COOKIE | now >> Self::CLOCK << 41 >> 1 | how)
     }
 
-    /// Whether `earlier` is another one, of not long ago.
+    /// Whether `earlier` is another one that saw the same, not long ago.
     #[inline(always)]
     #[must_use]
     pub const fn is_second(self, earlier: Self) -> bool {
-        let apart = (self.0 >> 40).wrapping_sub(earlier.0 >> 40) & 0xff_ffff;
-        earlier.0 != 0 && (self.0 ^ earlier.0) & Self::COOKIE != 0 && apart <= Self::TOGETHER
+        let apart = (self.0 >> 40).wrapping_sub(earlier.0 >> 40) & 0x7f_ffff;
+        let different = self.0 ^ earlier.0;
+        earlier.0 != 0
+            && different & Self::COOKIE != 0
+            && different & Self::FOR_ANSWERS == 0
+            && apart <= Self::TOGETHER
+    }
+
+    /// Whether it saw requests go unanswered: a connection that is accepted does not contradict it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_for_answers(self) -> bool {
+        self.0 & Self::FOR_ANSWERS != 0
     }
 }
 
@@ -326,11 +382,36 @@ mod tests {
 
     #[test]
     fn another_namespace_within_a_minute_is_a_second_witness() {
-        let first = WitnessWord::new(7, 100 * SECOND);
-        assert!(WitnessWord::new(8, 101 * SECOND).is_second(first));
-        assert!(!WitnessWord::new(7, 101 * SECOND).is_second(first));
-        assert!(!WitnessWord::new(8, 200 * SECOND).is_second(first));
-        assert!(!WitnessWord::new(8, 101 * SECOND).is_second(WitnessWord::default()));
+        for how in [false, true] {
+            let at = |netns, second: u64| WitnessWord::new(netns, how, second * SECOND);
+            let first = at(7, 100);
+            assert_eq!(first.is_for_answers(), how);
+            assert!(at(8, 101).is_second(first));
+            assert!(!at(7, 101).is_second(first));
+            assert!(!at(8, 200).is_second(first));
+            assert!(!at(8, 101).is_second(WitnessWord::default()));
+            let other = WitnessWord::new(8, !how, 101 * SECOND);
+            assert!(!other.is_second(first), "who cannot connect does not say that it is silent");
+        }
+    }
+
+    #[test]
+    fn silence_is_kept_apart_from_connects_and_counts_on_after_a_trial() {
+        let client = ClientHash::new(Client { cgroup: 7, netns: 0 });
+        let (key, row) = (AvoidKey::new(client, 1, 1), AvoidKey::of_answers(client, 1, 1));
+        assert_ne!(key, row);
+        assert_eq!(AvoidWord::new(&row).backend_bits(), 1, "the agent's sweep knows whose it is");
+        let mut now = 0;
+        let mut word = AvoidWord::new(&key).unanswered(ticks(now));
+        assert!(word.is_avoiding(ticks(now)) && word.is_for_answers() && !word.is_trying());
+        assert_eq!(word.unanswered(ticks(now)), word, "it was dialled before");
+        now += 2 * SECOND;
+        word = word.trying(ticks(now));
+        assert!(word.is_trying() && word.is_for_answers());
+        word = word.unanswered(ticks(now));
+        assert_eq!((word.level(), word.is_for_answers()), (2, true));
+        let refused = word.trying(ticks(now)).failed(true, 3, ticks(now));
+        assert!(refused.level() == 3 && !refused.is_for_answers(), "a connect ends that");
     }
 
     fn key(cgroup: u64, backend: u32) -> AvoidKey {

@@ -98,6 +98,8 @@ reasons! {
     Readmitted = "readmitted",
     /// There was no room for an event.
     EventLost = "event_lost",
+    /// A redirected connection was closed by a client that its backend, which has answered others, did not answer in time.
+    RequestUnanswered = "request_unanswered",
 }
 
 /// First of the [`MAX_TIERS`] counters of selections per tier, after those of the reasons.

@@ -5,6 +5,7 @@
 
 #![no_std]
 
+mod answers;
 mod avoid;
 mod counters;
 mod frontend;
@@ -14,6 +15,7 @@ mod socket;
 mod table;
 mod words;
 
+pub use answers::{AnswerValue, Ending, LONGEST_WAIT};
 pub use avoid::{AVOID_WORDS, AvoidKey, AvoidWord, ClientHash, SEGMENT, WitnessWord, ticks};
 pub use counters::{COUNTERS, Reason, TIER_COUNTERS};
 pub use frontend::{FrontendKey4, FrontendKey6, HOST_HAS_IT, PROTOCOL_TCP, PROTOCOL_UDP};
@@ -48,8 +50,8 @@ pub const MAX_TIER_ENTRIES: usize = 65_535;
 #[cfg(feature = "aya")]
 mod pod {
     use super::{
-        AffinityKey, AffinityValue, BackendValue, EventValue, FrontendKey4, FrontendKey6, IdBucket,
-        ListenerValue, PassiveValue, PortKey, PortValue, ServiceName, Slot,
+        AffinityKey, AffinityValue, AnswerValue, BackendValue, EventValue, FrontendKey4,
+        FrontendKey6, IdBucket, ListenerValue, PassiveValue, PortKey, PortValue, ServiceName, Slot,
     };
 
     // SAFETY: each of these is `bytemuck::Pod` (derived, so proven by the compiler), which is a
@@ -68,6 +70,7 @@ mod pod {
     aya_pod!(
         AffinityKey,
         AffinityValue,
+        AnswerValue,
         BackendValue,
         EventValue,
         FrontendKey4,

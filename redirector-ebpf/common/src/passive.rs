@@ -78,7 +78,8 @@ pub struct PassiveValue {
     /// When the kernel's own veto may end, in nanoseconds of `CLOCK_MONOTONIC`.
     pub until: u64,
     /// Until when several clients do not eject it, in the same: a probe has contradicted them. The
-    /// agent writes this; it counts while the agent lives.
+    /// agent writes this; it counts while the agent lives. Only with [`ANSWERS`](Self::ANSWERS) also for
+    /// requests without an answer.
     pub vouched: u64,
     /// A [`WitnessWord`](crate::WitnessWord): who saw it fail last; 0 since a success.
     pub witness: u64,
@@ -100,6 +101,8 @@ pub struct PassiveValue {
 const _: () = assert!(size_of::<PassiveValue>() == 32);
 
 impl PassiveValue {
+    /// In `vouched`: that it accepts connections is not all that is known.
+    pub const ANSWERS: u64 = 1;
     /// Used, but only from networks that processes made themselves: the process that answers there may
     /// be no backend. It is worth a probe, and no evidence.
     pub const USED: u8 = 1;
@@ -145,6 +148,10 @@ pub enum EventKind {
     ListenerGone = 6,
     /// It has a local listener again: re-admitted.
     ListenerBack = 7,
+    /// A client avoids it: it accepted connections and did not answer. A question.
+    AvoidedUnresponsive = 8,
+    /// Ejected: it did not answer several clients.
+    SuspectedUnresponsive = 9,
 }
 
 /// A number that is no [`EventKind`].
@@ -163,6 +170,8 @@ impl TryFrom<u32> for EventKind {
             5 => Self::Readmitted,
             6 => Self::ListenerGone,
             7 => Self::ListenerBack,
+            8 => Self::AvoidedUnresponsive,
+            9 => Self::SuspectedUnresponsive,
             _ => return Err(UnknownEvent),
         })
     }

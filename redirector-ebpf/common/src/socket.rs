@@ -61,7 +61,11 @@ pub struct SocketValue {
     /// for this.
     pub state: u32,
     /// The application's own `TCP_SYNCNT`, to be put back; 0 is none.
-    pub saved_retries: u32,
+    pub saved_retries: u8,
+    /// [`Settings::unresponsive`](crate::Settings::unresponsive) of the service, when it was dialled.
+    pub unresponsive: u8,
+    /// Always 0.
+    pub _pad: u16,
 }
 
 const _: () = assert!(size_of::<SocketValue>() == 104);

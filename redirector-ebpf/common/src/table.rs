@@ -73,13 +73,40 @@ impl Header {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Settings {
-    /// Session affinity in seconds, 1 to 86,400 as in Kubernetes; 0 is none.
-    pub affinity_seconds: u32,
+    /// Bits 0 to 23: [`affinity_seconds`](Self::affinity_seconds), 24 to 31:
+    /// [`unresponsive`](Self::unresponsive).
+    numbers: u32,
     /// When connects eject a backend, and how long they may take.
     pub limits: Limits,
 }
 
 const _: () = assert!(size_of::<Settings>() == SLOT);
+
+impl Settings {
+    const SECONDS: u32 = (1 << 24) - 1;
+
+    /// Of a service. Affinity is cut to 24 bits.
+    #[must_use]
+    pub const fn new(affinity_seconds: u32, unresponsive: u8, limits: Limits) -> Self {
+        let numbers = affinity_seconds & Self::SECONDS | (unresponsive as u32) << 24;
+        Self { numbers, limits }
+    }
+
+    /// Session affinity in seconds, 1 to 86,400 as in Kubernetes; 0 is none.
+    #[inline(always)]
+    #[must_use]
+    pub const fn affinity_seconds(&self) -> u32 {
+        self.numbers & Self::SECONDS
+    }
+
+    /// Consecutive requests without an answer that eject a backend which has answered before; 0 is
+    /// never.
+    #[inline(always)]
+    #[must_use]
+    pub const fn unresponsive(&self) -> u8 {
+        (self.numbers >> 24) as u8
+    }
+}
 
 /// Where a tier's entries are, sorted by backend index.
 #[repr(C)]

@@ -53,6 +53,9 @@ impl HealthWord {
     pub const SUSPECTED: u8 = 1;
     /// In such a byte: the agent's verdict.
     pub const CONFIRMED: u8 = 2;
+    /// In [`HealthByte::Passive`], beside one of these: it accepts connections and does not answer. That it
+    /// accepts one ends nothing.
+    pub const UNRESPONSIVE: u8 = 4;
     /// In [`HealthByte::Passive`]: some client avoids the backend by itself; `AVOID` says who. No
     /// ejection. A stale one costs a look-up; the agent sweeps them.
     pub const AVOIDED: u8 = 0x80;

@@ -97,7 +97,7 @@ fn check(
     choice: &Choice<'_>,
 ) -> Result<(), Outcome> {
     let settings = Maps.settings(service.slot).ok_or(Outcome::Missed)?;
-    let stamp = Stamp(settings.affinity_seconds);
+    let stamp = Stamp(settings.affinity_seconds());
     let entry = choice.entry;
     let number = u32::from(entry.port).wrapping_sub(1);
     let address = if service.header.flags & Header::IPV6 != 0 {

@@ -72,7 +72,7 @@ pub(crate) fn compile_service(
         backends: _,
         policy,
     } = service;
-    let Policy { all_down, limits, .. } = *policy;
+    let Policy { all_down, limits, unresponsive, .. } = *policy;
     let mut frontends = frontends.clone();
     frontends.sort_unstable();
     let formula = Formula::from(policy);
@@ -89,6 +89,7 @@ pub(crate) fn compile_service(
         unreachable: *unreachable,
         all_down,
         limits,
+        unresponsive,
         v4,
         v6,
     }

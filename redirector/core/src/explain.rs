@@ -380,16 +380,17 @@ fn describe(hold: &Hold, failback: &Failback, now: Moment) -> String {
 }
 
 fn suspected(told: &health::Suspicion) -> String {
+    let whose = |client| match (client, told.is_held) {
+        (None, _) => "of earlier clients".to_owned(),
+        (Some(client), true) => format!("of several clients, {client} among them,"),
+        (Some(client), false) => format!("of {client}"),
+    };
     let seen = match told.sight {
         Sight::Connects { refused, client } => {
             let ended = if refused { "refused" } else { "not answered" };
-            let whose = match (client, told.is_held) {
-                (None, _) => "of earlier clients".to_owned(),
-                (Some(client), true) => format!("of several clients, {client} among them,"),
-                (Some(client), false) => format!("of {client}"),
-            };
-            format!("connects {whose} were {ended}")
+            format!("connects {} were {ended}", whose(client))
         }
+        Sight::Unresponsive { client } => format!("requests {} were not answered", whose(client)),
         Sight::ListenerGone => "nobody listens there any more".to_owned(),
     };
     let kept = if told.is_held { "nobody on this node uses it" } else { "that client avoids it" };

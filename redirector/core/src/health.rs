@@ -66,6 +66,11 @@ pub enum Sight {
         /// The first client that saw it; `None` if an earlier agent was told.
         client: Option<ClientId>,
     },
+    /// Connections were accepted, and what was sent by them was not answered.
+    Unresponsive {
+        /// As of `Connects`.
+        client: Option<ClientId>,
+    },
     /// The last local listener is gone.
     ListenerGone,
 }

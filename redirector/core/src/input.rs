@@ -123,6 +123,13 @@ pub enum KernelEvent {
         /// Ejections in a row, by the kernel's own count.
         ejections: u32,
     },
+    /// The backend has answered before, accepts a client's connections, and does not answer it any more.
+    Unresponsive {
+        /// The client whose request was the last one.
+        client: ClientId,
+        /// Clients of several networks saw that: as `Suspected`. Else as `Avoided`.
+        is_held: bool,
+    },
     /// A trial connect succeeded while no agent lived: re-admitted.
     Readmitted,
     /// The last local listener is gone: out until the agent answers or the time is over.
@@ -211,6 +218,8 @@ pub enum Command {
         backend: BackendRef,
         /// Which byte.
         byte: HealthByte,
+        /// It does not answer: that it accepts a connection ends nothing.
+        unresponsive: bool,
     },
     /// A probe has just contradicted what clients saw: for a while their word, however many they
     /// are, does not take the backend from everybody.
@@ -219,6 +228,8 @@ pub enum Command {
         backend: BackendRef,
         /// How long that holds.
         lasts: Duration,
+        /// Also for requests that were not answered, and not for connects alone.
+        answers: bool,
     },
     /// What [`KernelEvent::Avoided`] or [`KernelEvent::Suspected`] asked is answered, in whatever
     /// way: the kernel may ask again.
@@ -340,6 +351,8 @@ pub enum Transition {
         client: Option<ClientId>,
         /// Whether its connects were refused; else they were not answered.
         refused: bool,
+        /// Its connects succeeded, and its requests were not answered.
+        unresponsive: bool,
     },
     /// The first tier of a service that carries load because a backend in it is healthy is another
     /// one; `None` is no tier. A tier that ramps counts once it has all of its share. A service

@@ -181,6 +181,9 @@ pub struct Policy {
     pub on_backend_lost: OnBackendLost,
     /// What the kernel ejects for, and how long a connect may take.
     pub limits: Limits,
+    /// Consecutive requests without an answer, 0 to 100, for which the kernel ejects a backend that has
+    /// answered before; 0 is never.
+    pub unresponsive: u8,
     /// How its backends are probed; `None` is not at all.
     pub probe: Option<Probe>,
 }
@@ -196,6 +199,7 @@ impl Default for Policy {
             all_down: AllDown::default(),
             on_backend_lost: OnBackendLost::default(),
             limits: LIMITS,
+            unresponsive: UNRESPONSIVE,
             probe: None,
         }
     }
@@ -210,6 +214,9 @@ pub const LIMITS: Limits = Limits {
     base_ejection_ms: 10_000,
     max_ejection_ms: 300_000,
 };
+
+/// docs/adr/007: out after 5 requests without an answer.
+pub const UNRESPONSIVE: u8 = 5;
 
 /// A group of backends of equal rank.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -44,6 +44,8 @@ pub struct ServiceTables {
     pub all_down: AllDown,
     /// What the kernel ejects for, and how long a connect may take.
     pub limits: Limits,
+    /// As [`Policy::unresponsive`](crate::service::Policy::unresponsive).
+    pub unresponsive: u8,
     /// IPv4 backends.
     pub v4: Table,
     /// IPv6 backends.

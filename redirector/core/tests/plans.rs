@@ -210,7 +210,7 @@ fn obey(state: &mut State, memory: &mut Memory, installed: &Installed) {
     for command in state.take_commands() {
         let (backend, byte, value) = match command {
             Command::Readmit { backend, byte } => (backend, byte, 0),
-            Command::Eject { backend, byte } => (backend, byte, HealthWord::CONFIRMED),
+            Command::Eject { backend, byte, .. } => (backend, byte, HealthWord::CONFIRMED),
             Command::Vouch { .. }
             | Command::Answered(_)
             | Command::Forgive(_)

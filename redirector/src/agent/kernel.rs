@@ -1,7 +1,12 @@
 //! What the kernel did by itself, told to the state; what the state asks for once, done to the
 //! kernel.
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use redirector_common::{EventKind, EventValue, HealthByte};
@@ -36,6 +41,10 @@ impl Agent {
                 lasts: Duration::from_nanos(until.saturating_sub(monotonic().unwrap_or(until))),
                 ejections,
             },
+            EventKind::AvoidedUnresponsive | EventKind::SuspectedUnresponsive => {
+                let is_held = kind == EventKind::SuspectedUnresponsive;
+                KernelEvent::Unresponsive { client, is_held }
+            }
             EventKind::Readmitted => KernelEvent::Readmitted,
             EventKind::ListenerGone => KernelEvent::ListenerGone,
             EventKind::ListenerBack => KernelEvent::ListenerBack,
@@ -84,6 +93,7 @@ impl Agent {
             warn!(error = format!("{error:#}"), "cannot sweep what clients avoid");
         }
         self.tell_of_unseen();
+        self.halve_waits();
         if !lost.is_empty() {
             let backends: Vec<_> = lost.iter().map(|(backend, ..)| *backend).collect();
             warn!(lost = %Several(&backends), "ejected by the kernel, whose news of it was lost");
@@ -91,6 +101,18 @@ impl Agent {
         }
         if !used.is_empty() {
             self.take(Input::Used(used));
+        }
+    }
+
+    /// What was slow once is not slow for ever.
+    fn halve_waits(&mut self) {
+        if Instant::now() < self.halve_at {
+            return;
+        }
+        self.halve_at = Instant::now() + super::HALVE;
+        let indices = self.installed.backends().map(|(_, index)| index);
+        if let Err(error) = self.datapath.halve_waits(indices) {
+            warn!(error = format!("{error:#}"), "cannot forget how long answers took");
         }
     }
 
@@ -139,9 +161,13 @@ impl Agent {
         let Some((index, _)) = self.installed.backend(backend) else { return Ok(()) };
         match command {
             Command::Readmit { byte, .. } => self.datapath.readmit(index, *byte)?,
-            Command::Eject { byte, .. } => self.datapath.eject(index, *byte)?,
+            Command::Eject { byte, unresponsive, .. } => {
+                self.datapath.eject(index, *byte, *unresponsive)?;
+            }
             Command::Forgive(_) => self.datapath.forgive(index)?,
-            Command::Vouch { lasts, .. } => self.datapath.vouch(index, *lasts)?,
+            Command::Vouch { lasts, answers, .. } => {
+                self.datapath.vouch(index, *lasts, *answers)?;
+            }
             Command::Answered(_) => self.datapath.answered(index)?,
             Command::Reset(_) | Command::EndFlows(_) => return Ok(()),
         }

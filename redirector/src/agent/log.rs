@@ -107,7 +107,11 @@ fn write_line(transition: &Transition) {
         Transition::Readmitted { backend, by } => {
             info!(%backend, by = by.name(), "re-admitted");
         }
-        Transition::Contradicted { backend, client, refused } => match client {
+        Transition::Contradicted { backend, client: Some(client), unresponsive: true, .. } => {
+            let ClientId { cgroup, netns } = client;
+            info!(%backend, cgroup, netns, "it did not answer a client, and a probe is answered");
+        }
+        Transition::Contradicted { backend, client, refused, .. } => match client {
             Some(ClientId { cgroup, netns }) => {
                 info!(%backend, cgroup, netns, refused, "a client cannot reach it, and a probe can");
             }

@@ -57,6 +57,8 @@ const ROUND: Duration = Duration::from_millis(500);
 /// How often the kernel is asked what it has not said: which backends this node's sockets use, and
 /// which it holds back though its word of that was lost. And how often the guard looks at the pins.
 const SWEEP: Duration = Duration::from_secs(10);
+/// After so long what an answer took at the longest counts for half.
+const HALVE: Duration = Duration::from_mins(5);
 
 /// Which backends the prober should ask, and how.
 pub type Wanted = Arc<BTreeMap<BackendRef, ProbeOrder>>;
@@ -88,6 +90,8 @@ pub struct Agent {
     /// there are more.
     unseen: Option<u64>,
     is_unseen_told: bool,
+    /// When what answers took is halved next.
+    halve_at: Instant,
     log: Log,
     /// What has happened and is not in the kernel yet.
     unreported: Vec<Transition>,
@@ -143,6 +147,7 @@ impl Agent {
             log: Log::default(),
             unseen: None,
             is_unseen_told: false,
+            halve_at: Instant::now() + HALVE,
             unreported: Vec::new(),
             retry_at: None,
             unapplied: None,

@@ -38,7 +38,8 @@ const SEND: &[&str] = CONNECT.split_at(4).0;
 /// failed.
 const SOCKET: &[&str] = &["ended4", "ended6", "listening", "failed"];
 /// The same for a socket that is closed.
-const RELEASE: &[&str] = &["ended4", "ended6", "given_up", "given_up_stored"];
+const RELEASE: &[&str] =
+    &["ended4", "ended6", "given_up", "given_up_stored", "closed", "answered", "unanswered"];
 
 impl Hook {
     const fn new(link: &'static str, program: &'static str, attach: bpf_attach_type) -> Self {

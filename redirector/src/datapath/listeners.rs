@@ -86,11 +86,40 @@ const OFFSETS: [(&str, &str, &str); 12] = [
     ("TCP_CALLBACKS", "tcp_sock", "bpf_sock_ops_cb_flags"),
 ];
 
+/// The same of what tells whether a backend answers. (`lrcvtime` is of a structure without a name.)
+const ANSWERS: [(&str, &str, &str); 5] = [
+    ("TCP_RECEIVED", "tcp_sock", "bytes_received"),
+    ("TCP_UNACKED", "tcp_sock", "snd_una"),
+    ("TCP_WRITTEN", "tcp_sock", "write_seq"),
+    ("TCP_SENT_AT", "tcp_sock", "lsndtime"),
+    ("TASK_FLAGS", "task_struct", "flags"),
+];
+
 /// The same of a member of a member, whose offsets add up.
 const NESTED: [(&str, [(&str, &str); 2]); 2] = [
     ("BUFFER_ERROR", [("sk_buff", "cb"), ("sock_exterr_skb", "ee")]),
     ("NETNS_SYN_RETRIES", [("net", "ipv4"), ("netns_ipv4", "sysctl_tcp_syn_retries")]),
 ];
+
+/// The constants with which the programs judge whether backends answer, beside those of [`globals`].
+///
+/// # Errors
+///
+/// The kernel's types lack one.
+pub(super) fn answers(types: &[u8]) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    let offset = |structure, member| {
+        btf::member(types, structure, member)?
+            .with_context(|| format!("{} has no {structure}.{member}", btf::KERNEL))
+    };
+    let heard = offset("inet_connection_sock", "icsk_ack")? + offset("", "lrcvtime")?;
+    let mut globals = vec![("TCP_HEARD_AT", heard)];
+    for (name, structure, member) in ANSWERS {
+        globals.push((name, offset(structure, member)?));
+    }
+    let bytes =
+        |(name, offset): (&'static str, u32)| (name, (offset as u16).to_ne_bytes().to_vec());
+    Ok(globals.into_iter().map(bytes).collect())
+}
 
 /// The constants with which listeners are watched.
 ///

@@ -45,6 +45,7 @@ pub(super) const MAPS: &[&str] = &[
     "AFFINITY",
     "CALLERS",
     "PASSIVE",
+    "ANSWERS",
     "AVOID",
     "EVENTS",
     "CONFIG",
@@ -214,6 +215,7 @@ fn create(object: &[u8], pins: &Pins, load: u32, options: &Options) -> Result<Eb
         ("HEALTH", backends),
         ("BACKENDS", backends),
         ("PASSIVE", backends),
+        ("ANSWERS", backends),
         ("BACKEND_NETNS", backends),
         ("BACKEND_IDS", ids::ELEMENTS),
         ("NODES", nodes),
@@ -273,7 +275,19 @@ pub(super) fn globals(pins: &Pins, options: &Options) -> Result<Vec<(&'static st
     ];
     if may_look {
         match listeners::globals(types.as_deref()) {
-            Ok(offsets) => globals.extend(offsets),
+            Ok(offsets) => {
+                globals.extend(offsets);
+                match types.as_deref().map(listeners::answers).transpose() {
+                    Ok(offsets) => {
+                        globals.extend(offsets.unwrap_or_default());
+                        globals.push(("ANSWER_BOUND", number(jiffies(ANSWER_BOUND))));
+                    }
+                    Err(why) => {
+                        let why = format!("{why:#}");
+                        warn!(why, "whether backends answer is not seen");
+                    }
+                }
+            }
             Err(why) => {
                 let why = format!("{why:#}");
                 warn!(why, "local listeners are not watched, and no client is a witness");
@@ -298,6 +312,9 @@ fn socket_slots(pins: &Pins, options: &Options) -> u32 {
 
 /// How long a redirected socket waits for the answer to its first SYN. By itself it would be 1 s.
 const SYN_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// For so long at least a request is unanswered of which that is said.
+const ANSWER_BOUND: Duration = Duration::from_millis(250);
 
 /// A duration in ticks of this kernel, rounded up: its coarse clocks advance once per tick.
 fn jiffies(duration: Duration) -> u32 {

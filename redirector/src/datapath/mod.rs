@@ -249,13 +249,15 @@ impl Datapath {
         self.store_veto(index, byte, 0)
     }
 
-    /// Sets a byte that the kernel writes, as the agent's own verdict.
+    /// Sets a byte that the kernel writes, as the agent's own verdict; `unresponsive`: that a connection is
+    /// accepted ends nothing.
     ///
     /// # Errors
     ///
     /// There is no such index.
-    pub fn eject(&self, index: u32, byte: HealthByte) -> Result<()> {
-        self.store_veto(index, byte, HealthWord::CONFIRMED)
+    pub fn eject(&self, index: u32, byte: HealthByte, unresponsive: bool) -> Result<()> {
+        let how = if unresponsive { HealthWord::UNRESPONSIVE } else { 0 };
+        self.store_veto(index, byte, HealthWord::CONFIRMED | how)
     }
 
     /// The mark that some client avoids it may be stale, but must not be lost.

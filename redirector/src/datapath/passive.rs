@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use aya::maps::{Map, MapData, RingBuf};
 use nix::time::{ClockId, clock_gettime};
 use redirector_common::{
-    AvoidWord, EventValue, HEARTBEAT, HOSTS_HAVE, PassiveValue, STALE_AFTER, ticks,
+    AnswerValue, AvoidWord, EventValue, HEARTBEAT, HOSTS_HAVE, PassiveValue, STALE_AFTER, ticks,
 };
 use redirector_core::input::Network;
 use tokio::io::{Interest, unix::AsyncFd};
@@ -21,6 +21,7 @@ const WORDS: usize = size_of::<PassiveValue>() / 8;
 const UNTIL: usize = offset_of!(PassiveValue, until) / 8;
 const VOUCHED: usize = offset_of!(PassiveValue, vouched) / 8;
 const WITNESS: usize = offset_of!(PassiveValue, witness) / 8;
+const _: () = assert!(size_of::<AnswerValue>() == 8, "one word");
 
 /// The heartbeat, by which the kernel hears that an agent lives.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ impl Heart {
 pub(super) struct Passive {
     /// `PASSIVE`, word by word.
     words: Mapped<u64>,
+    /// `ANSWERS`, as words; an earlier load of the same layout has not made it.
+    answers: Option<Mapped<u64>>,
     avoid: Mapped<u64>,
     config: Mapped<u64>,
 }
@@ -59,6 +62,7 @@ impl Passive {
     pub(super) fn open(pins: &Pins) -> Result<Self> {
         Ok(Self {
             words: map_array::<PassiveValue>(pins, "PASSIVE")?.into_words(),
+            answers: map_array::<AnswerValue>(pins, "ANSWERS").ok().map(Mapped::into_words),
             avoid: map_array(pins, "AVOID")?,
             config: map_array(pins, "CONFIG")?,
         })
@@ -71,7 +75,26 @@ impl Passive {
 
     /// Forgets what was counted of that index.
     pub(super) fn clear(&self, index: u32) -> Result<()> {
+        if let Some(answers) = &self.answers {
+            answers.publish(index as usize, 0)?;
+        }
         (0..WORDS).try_for_each(|word| self.store(index, word, 0))
+    }
+
+    /// Halves the longest time that an answer of that index took: what was slow once is not for ever.
+    fn halve_wait(&self, index: u32) -> Result<()> {
+        const AT: usize = offset_of!(AnswerValue, wait);
+        let Some(answers) = &self.answers else { return Ok(()) };
+        let word = answers.read(index as usize).unwrap_or(0);
+        let wait = (word >> (8 * AT)) as u16;
+        // The higher byte first: a program that reads in between sees neither more than there was nor
+        // less than half.
+        for (at, byte) in (wait / 2).to_le_bytes().into_iter().enumerate().rev() {
+            if wait.to_le_bytes()[at] != byte {
+                answers.store_byte(index as usize, AT + at, byte)?;
+            }
+        }
+        Ok(())
     }
 
     /// Forgets what led to an ejection, but not how many ejections there were.
@@ -140,13 +163,25 @@ impl Datapath {
         (at..at + size_of::<u32>()).try_for_each(|byte| self.passive.store_byte(index, byte, 0))
     }
 
-    /// A probe has contradicted the clients: for so long several of them do not eject it.
+    /// A probe has contradicted the clients: for so long several of them do not eject it, for requests
+    /// without an answer (`answers`) neither.
     ///
     /// # Errors
     ///
     /// There is no such index.
-    pub fn vouch(&self, index: u32, lasts: Duration) -> Result<()> {
-        self.passive.store(index, VOUCHED, monotonic()?.saturating_add(nanoseconds(lasts)))
+    pub fn vouch(&self, index: u32, lasts: Duration, answers: bool) -> Result<()> {
+        let until = monotonic()?.saturating_add(nanoseconds(lasts)) & !PassiveValue::ANSWERS;
+        let until = if answers { until | PassiveValue::ANSWERS } else { until };
+        self.passive.store(index, VOUCHED, until)
+    }
+
+    /// Halves the longest time that an answer of those backends took.
+    ///
+    /// # Errors
+    ///
+    /// There is no such index.
+    pub fn halve_waits(&self, mut indices: impl Iterator<Item = u32>) -> Result<()> {
+        indices.try_for_each(|index| self.passive.halve_wait(index))
     }
 
     /// The kernel's question about that backend is answered: it may ask again.

@@ -160,7 +160,7 @@ fn service(
             Some(AllDown::PassThrough) => "PassThrough",
             None => "?",
         },
-        affinity_seconds: settings.affinity_seconds,
+        affinity_seconds: settings.affinity_seconds(),
         frontends,
         tiers,
     })

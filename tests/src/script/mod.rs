@@ -46,6 +46,12 @@ pub enum Step {
     Receive,
     /// Waits so many milliseconds and succeeds if there was nothing to receive.
     Silence(u16),
+    /// Waits so many milliseconds, whatever comes meanwhile.
+    Pause(u16),
+    /// `shutdown` of what it sends.
+    Shut,
+    /// Closes the socket.
+    Close,
 }
 
 /// The arguments of `socket`.

@@ -3,7 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
-    ptr,
+    ptr, thread,
     time::{Duration, Instant},
 };
 
@@ -39,10 +39,14 @@ fn run(socket: &mut Option<OwnedFd>, step: &Step) -> io::Result<Outcome> {
         *socket = Some(open(*kind)?);
         return Ok(Outcome::Done);
     }
+    if let Step::Close = step {
+        *socket = None;
+        return Ok(Outcome::Done);
+    }
     let Some(socket) = socket else { return Err(io::Error::from_raw_os_error(libc::EBADF)) };
     let fd = socket.as_raw_fd();
     match step {
-        Step::Socket(_) => Ok(Outcome::Done),
+        Step::Socket(_) | Step::Close => Ok(Outcome::Done),
         Step::Set(level, name, value) => {
             let value = ptr::from_ref(value);
             // SAFETY: the option's value is the int behind `value`, which outlives the call.
@@ -89,6 +93,12 @@ fn run(socket: &mut Option<OwnedFd>, step: &Step) -> io::Result<Outcome> {
         }
         Step::SendMany(messages) => send_many(fd, messages),
         Step::Receive => receive(socket),
+        Step::Pause(ms) => {
+            thread::sleep(Duration::from_millis((*ms).into()));
+            Ok(Outcome::Done)
+        }
+        // SAFETY: takes two numbers.
+        Step::Shut => done(unsafe { libc::shutdown(fd, libc::SHUT_WR) }),
         Step::Silence(ms) => {
             let wait = wait(socket, PollFlags::POLLIN, Duration::from_millis((*ms).into()));
             match wait {

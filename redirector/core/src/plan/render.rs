@@ -100,7 +100,7 @@ fn head(service: &ServiceTables, ipv6: bool, id: u32) -> [Slot; RANGES as usize]
     flags |= if service.also_served { Header::ALSO_SERVED } else { 0 };
     flags |= if service.unreachable { Header::UNREACHABLE } else { 0 };
     let header = Header { loads: table.loads, service: id, epoch: 0, tiers: tiers as u8, flags };
-    let settings = Settings { affinity_seconds: service.affinity_seconds, limits: service.limits };
+    let settings = Settings::new(service.affinity_seconds, service.unresponsive, service.limits);
     [cast(header), cast(settings)]
 }
 

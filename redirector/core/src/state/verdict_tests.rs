@@ -1,5 +1,7 @@
 //! What kernel, probes and time make of a backend together.
 
+mod answers;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use redirector_common::{HealthByte, HealthWord};
@@ -42,7 +44,12 @@ fn what_clients_saw_moves_nothing_and_is_gone_when_a_probe_contradicts_it() {
         assert_eq!(state.take_commands(), []);
 
         let client = (byte == HealthByte::Passive).then_some(client);
-        let contradicted = Transition::Contradicted { backend: backend(A), client, refused: true };
+        let contradicted = Transition::Contradicted {
+            backend: backend(A),
+            client,
+            refused: true,
+            unresponsive: false,
+        };
         assert_eq!(state.at(2, success(A)), [contradicted]);
         assert_eq!(*state.tables(), before.0);
         assert!(!state.is_asked(&backend(A)));
@@ -87,7 +94,7 @@ fn a_failed_probe_makes_what_one_client_saw_everybodys() {
         assert_eq!(state.at(1, event), []);
         let ejected = Transition::Ejected { backend: backend(A), by: byte, why: why.into() };
         assert_eq!(state.at(2, refusal(A)), [ejected]);
-        let eject = Command::Eject { backend: backend(A), byte };
+        let eject = Command::Eject { backend: backend(A), byte, unresponsive: false };
         let answered = (byte == HealthByte::Passive).then_some(Command::Answered(backend(A)));
         let commands: Vec<Command> = [eject].into_iter().chain(answered).collect();
         assert_eq!(state.take_commands(), commands);
@@ -192,15 +199,20 @@ fn of_a_backend_that_no_probe_has_reached_one_client_is_not_believed_and_several
         assert_eq!(health(&state).objections[0].0, HealthByte::Passive);
         state.at(second + 1, failure(A));
         assert_eq!(state.at(second + 10, Input::Tick), [back(A)], "no longer than a first one");
-        let eject = Command::Eject { backend: backend(A), byte: HealthByte::Passive };
+        let eject =
+            Command::Eject { backend: backend(A), byte: HealthByte::Passive, unresponsive: false };
         let (forgive, answered) = (Command::Forgive(backend(A)), Command::Answered(backend(A)));
         assert_eq!(state.take_commands(), [eject, readmit(A), forgive, answered]);
     }
     state.at(40, suspected(A, 4));
     state.at(40, failure(A));
     let client = client(7);
-    let contradicted =
-        Transition::Contradicted { backend: backend(A), client: Some(client), refused: true };
+    let contradicted = Transition::Contradicted {
+        backend: backend(A),
+        client: Some(client),
+        refused: true,
+        unresponsive: false,
+    };
     assert_eq!(state.at(41, success(A)), [back(A), contradicted], "a probe can reach it");
 }
 
@@ -216,7 +228,11 @@ fn clients_alone_take_out_no_more_than_half_of_what_no_probe_has_reached() {
         let happened = state.at(1, failure(address));
         assert_eq!(state.is_ejected(&backend(address)), is_believed, "{address}: {happened:?}");
         let commands = state.take_commands();
-        let vouch = Command::Vouch { backend: backend(address), lasts: Duration::from_secs(10) };
+        let vouch = Command::Vouch {
+            backend: backend(address),
+            lasts: Duration::from_secs(10),
+            answers: false,
+        };
         let readmit = Command::Readmit { backend: backend(address), byte: by };
         assert_eq!(commands.contains(&vouch), !is_believed, "{address}");
         assert_eq!(commands.contains(&readmit), !is_believed, "{address}");
@@ -313,7 +329,7 @@ fn a_listeners_death_is_believed_for_a_while_where_no_probe_has_reached_it() {
     assert!(state.is_ejected(&backend(A)));
     assert_eq!(state.at(11, Input::Tick), [Transition::Readmitted { backend: backend(A), by }]);
     let [eject, readmit] = [
-        Command::Eject { backend: backend(A), byte: by },
+        Command::Eject { backend: backend(A), byte: by, unresponsive: false },
         Command::Readmit { backend: backend(A), byte: by },
     ];
     assert_eq!(state.take_commands(), [eject, readmit]);
@@ -327,7 +343,7 @@ fn news_that_crosses_a_command_is_put_right() {
         (1, HealthByte::Passive, suspected(A, 1), KernelEvent::Readmitted),
         (10, HealthByte::Listener, kernel(A, KernelEvent::ListenerGone), KernelEvent::ListenerBack),
     ] {
-        let eject = Command::Eject { backend: backend(A), byte };
+        let eject = Command::Eject { backend: backend(A), byte, unresponsive: false };
         let readmit = Command::Readmit { backend: backend(A), byte };
         state.at(second, event.clone());
         state.at(second, refusal(A));
@@ -380,8 +396,12 @@ fn verdicts_survive_a_restart_and_suspicions_are_asked_about() {
     state.at(3, listed());
     assert_eq!((health(&state).objections.len(), health(&state).suspicions.len()), (0, 2));
     assert_ne!(state.probes()[&backend(A)].urgency, 0);
-    let contradicted =
-        Transition::Contradicted { backend: backend(A), client: None, refused: true };
+    let contradicted = Transition::Contradicted {
+        backend: backend(A),
+        client: None,
+        refused: true,
+        unresponsive: false,
+    };
     assert_eq!(state.at(4, success(A)), [contradicted.clone(), contradicted], "of no known client");
     let commands = state.take_commands();
     for byte in bytes {
@@ -751,7 +771,7 @@ impl State {
 }
 
 fn vouch(seconds: u64) -> Command {
-    Command::Vouch { backend: backend(A), lasts: Duration::from_secs(seconds) }
+    Command::Vouch { backend: backend(A), lasts: Duration::from_secs(seconds), answers: false }
 }
 
 fn at(second: u64) -> Moment {

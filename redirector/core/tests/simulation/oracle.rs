@@ -142,7 +142,9 @@ impl Oracle {
                 let seen = &mut self.seen[number_of(backend)];
                 seen.told += 1;
                 match event {
-                    KernelEvent::Avoided { .. } | KernelEvent::Suspected { .. } => {
+                    KernelEvent::Avoided { .. }
+                    | KernelEvent::Suspected { .. }
+                    | KernelEvent::Unresponsive { .. } => {
                         (seen.asked_until, seen.failed_since) = (now + ASKED, 0);
                     }
                     KernelEvent::Readmitted => seen.asked_until = Duration::ZERO,

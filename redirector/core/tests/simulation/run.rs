@@ -201,10 +201,12 @@ impl<'t> Run<'t> {
                     self.set(&backend, byte, 0);
                     self.kernel.readmit(&backend);
                 }
-                Command::Eject { backend, byte } => {
+                Command::Eject { backend, byte, .. } => {
                     self.set(&backend, byte, HealthWord::CONFIRMED);
                 }
-                Command::Vouch { backend, lasts } => self.kernel.vouch(backend, self.now + lasts),
+                Command::Vouch { backend, lasts, .. } => {
+                    self.kernel.vouch(backend, self.now + lasts);
+                }
                 Command::Answered(backend) => self.kernel.answered(&backend),
                 Command::Forgive(backend) => self.kernel.forgive(&backend),
                 Command::EndFlows(backend) => panic!("{backend} is no UDP backend"),

@@ -70,7 +70,7 @@ fn see(memory: &Memory, frontend: &Frontend, index: u32) -> Seen {
         tiers,
         loads: header.loads,
         all_down: Memory::policy(header),
-        affinity_seconds: memory.settings(word.slot()).affinity_seconds,
+        affinity_seconds: memory.settings(word.slot()).affinity_seconds(),
         service: header.service,
         usable,
     }

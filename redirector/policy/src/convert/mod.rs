@@ -6,7 +6,7 @@ mod tiers;
 use std::time::Duration;
 
 use redirector_common::Limits;
-use redirector_core::service::{Failback, LIMITS, Policy, ServiceRef};
+use redirector_core::service::{Failback, LIMITS, Policy, ServiceRef, UNRESPONSIVE};
 
 use super::{
     FailbackSpec, FailoverPolicySpec, Field, PassiveSpec, Problem, Segment, TierServiceSpec,
@@ -77,6 +77,9 @@ impl<R: FnMut(&TierServiceSpec) -> Result<ServiceRef, String>> Checks<'_, R> {
                     .unwrap_or(LIMITS.connect_timeout_ms),
                 ..self.of("passive", passive, Self::passive).unwrap_or(LIMITS)
             },
+            unresponsive: self
+                .of("passive", passive, Self::unresponsive)
+                .unwrap_or(default.unresponsive),
             probe: self.of("probe", probe, Self::probe),
         }
     }
@@ -93,8 +96,14 @@ impl<R: FnMut(&TierServiceSpec) -> Result<ServiceRef, String>> Checks<'_, R> {
         }
     }
 
+    fn unresponsive(&mut self, passive: &PassiveSpec) -> u8 {
+        let number = self.number("unresponsive", passive.unresponsive, MAX_FAILURES);
+        number.unwrap_or(UNRESPONSIVE)
+    }
+
     fn passive(&mut self, passive: &PassiveSpec) -> Limits {
-        let PassiveSpec { refused, timeouts, base_ejection, max_ejection } = passive;
+        let PassiveSpec { refused, timeouts, unresponsive: _, base_ejection, max_ejection } =
+            passive;
         let base = self.duration("baseEjection", base_ejection, BASE_EJECTION);
         let max = self.duration("maxEjection", max_ejection, MAX_EJECTION);
         if let (Some(text), Some(base), Some(max)) = (base_ejection, base, max)

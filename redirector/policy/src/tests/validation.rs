@@ -44,7 +44,9 @@ fn everything() -> Value {
         "allDown": "Refuse",
         "connectTimeout": "300ms",
         "onBackendLost": "Reset",
-        "passive": {"refused": 1, "timeouts": 0, "baseEjection": "2s", "maxEjection": "24h"},
+        "passive": {
+            "refused": 1, "timeouts": 0, "unresponsive": 9, "baseEjection": "2s", "maxEjection": "24h",
+        },
         "probe": {
             "http": {"path": "/healthz?full=1", "host": "shop", "port": 8080, "status": "204"},
             "interval": "2s", "timeout": "2s", "unhealthy": 1, "healthy": 100,
@@ -88,6 +90,7 @@ fn every_field_is_understood() {
             base_ejection_ms: 2_000,
             max_ejection_ms: 86_400_000,
         },
+        unresponsive: 9,
         probe: Some(Probe {
             kind: ProbeKind::Http {
                 path: "/healthz?full=1".into(),
@@ -194,6 +197,10 @@ fn every_problem_is_told_with_its_field_and_what_is_allowed() {
         (json!({"failback": {"ramp": "61m"}}), "failback.ramp 61m is not between 0s and 1h"),
         (json!({"passive": {"refused": 101}}), "passive.refused 101 is not between 0 and 100"),
         (json!({"passive": {"timeouts": -1}}), "passive.timeouts -1 is not between 0 and 100"),
+        (
+            json!({"passive": {"unresponsive": 101}}),
+            "passive.unresponsive 101 is not between 0 and 100",
+        ),
         (
             json!({"passive": {"baseEjection": "20s", "maxEjection": "10s"}}),
             "passive.baseEjection 20s is above the maxEjection of 10s",

@@ -88,6 +88,8 @@ fn now(value: &Before) -> SocketValue {
         bound_timeout_ms,
         state,
         saved_retries: 0,
+        unresponsive: 0,
+        _pad: 0,
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod bpf;
 pub(crate) mod foreign;
+pub(crate) mod obedient;
 pub(crate) mod objects;
 
 use redirector::datapath::{Counters, Options, Pins, SEATS};

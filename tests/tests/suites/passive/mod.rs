@@ -3,11 +3,13 @@
 
 mod agentless;
 mod all_down;
+mod answers;
 mod black_hole;
 mod denied;
 mod far;
 mod fixture;
 mod hostile;
+mod hung;
 mod refused;
 mod stolen;
 mod unseen;

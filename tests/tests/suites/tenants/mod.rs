@@ -11,6 +11,7 @@ mod pods;
 mod questions;
 mod real;
 mod services;
+mod silence;
 mod starvation;
 mod success;
 mod suspicion;

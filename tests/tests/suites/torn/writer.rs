@@ -167,6 +167,7 @@ impl Writer {
             also_served: false,
             unreachable: false,
             limits: LIMITS,
+            unresponsive: 0,
             all_down: AllDown::Refuse,
             v4: self.table(stamp, &tiers, false),
             v6: self.table(stamp, &tiers, true),

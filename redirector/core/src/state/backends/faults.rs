@@ -37,6 +37,8 @@ pub(super) struct BackendFaults {
     pub(super) forgive: Option<Moment>,
     /// Until when several clients' failures do not take it from everybody.
     pub(super) vouched: Option<Moment>,
+    /// The same for requests that were not answered.
+    pub(super) vouched_answers: Option<Moment>,
     /// When the kernel may ask about it again: a probe has contradicted a client.
     pub(super) answer: Option<Moment>,
     /// When the kernel was last asked to eject it: news that it has re-admitted it may cross that.
@@ -71,6 +73,8 @@ pub(super) struct Passive {
     pub(super) is_served: bool,
     /// Whether connects or probes were refused; else they were not answered.
     pub(super) is_refused: bool,
+    /// Whether requests were not answered: then only a probe that asks one says that it is well.
+    pub(super) is_unresponsive: bool,
     /// Probes that succeeded in a row since then.
     pub(super) successes: u8,
 }
@@ -81,12 +85,13 @@ impl BackendFaults {
         let trial = self.passive.as_ref().filter(|passive| !passive.is_served);
         let trial = trial.map(|passive| passive.until);
         let questions = self.questions.values().map(|question| question.until);
-        questions.chain(trial).chain(self.forgive).chain(self.vouched).chain(self.answer).min()
+        let vouched = self.vouched.into_iter().chain(self.vouched_answers);
+        questions.chain(trial).chain(self.forgive).chain(vouched).chain(self.answer).min()
     }
 
     /// Whether a timer is to be remembered though nothing is wrong.
     pub(super) fn has_timer(&self) -> bool {
-        self.forgive.or(self.vouched).or(self.answer).is_some()
+        self.forgive.or(self.vouched).or(self.vouched_answers).or(self.answer).is_some()
     }
 
     /// Bytes by which the kernel holds it back from everybody without a verdict.
@@ -94,6 +99,16 @@ impl BackendFaults {
         let held = self.questions.iter().filter(|(_, question)| question.suspicion.is_held);
         let suspected = HealthWord::SUSPECTED;
         held.fold(HealthWord::new(0), |word, (byte, _)| word.with(*byte, suspected))
+    }
+
+    /// Whether it is held back because it does not answer, by a verdict or before one.
+    pub(super) fn is_unresponsive(&self) -> bool {
+        let question = self.questions.get(&HealthByte::Passive);
+        let is_said = |question: &Question| {
+            question.suspicion.is_held
+                && matches!(question.suspicion.sight, Sight::Unresponsive { .. })
+        };
+        self.passive.is_some_and(|passive| passive.is_unresponsive) || question.is_some_and(is_said)
     }
 
     /// Whether probes have succeeded often enough to end its ejection.
@@ -113,9 +128,9 @@ impl BackendFaults {
 
 impl Passive {
     /// An ejection that was found in the maps: its time begins now.
-    pub(super) fn since_restart(limits: &Limits, now: Moment) -> Self {
+    pub(super) fn since_restart(limits: &Limits, now: Moment, is_unresponsive: bool) -> Self {
         let until = now.after(first_ejection(limits));
-        Self { until, is_served: false, is_refused: true, successes: 0 }
+        Self { until, is_served: false, is_refused: true, is_unresponsive, successes: 0 }
     }
 }
 
@@ -175,6 +190,7 @@ impl BackendState {
         let has_said = |question: &Question| match question.suspicion.sight {
             Sight::ListenerGone => true,
             Sight::Connects { refused, .. } => refused && question.is_believed,
+            Sight::Unresponsive { .. } => false,
         };
         let mut questions = self.faults.iter().flat_map(|faults| faults.questions.values());
         self.is_refusing() || questions.any(has_said)

@@ -4,6 +4,7 @@
 //! a large list takes.
 
 mod faults;
+mod hearsay;
 mod passive;
 mod probed;
 mod resets;

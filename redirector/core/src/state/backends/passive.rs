@@ -4,8 +4,9 @@
 //!
 //! 1. As many successes in a row as the probe asks for end it, at once if it is the first ejection
 //!    in a row (Envoy's `successful_active_health_check_uneject_host`), else not before its time.
+//!    One that does not answer is not ended by a probe that only connects.
 //! 2. One that was found after a restart, and has not answered since, ends when its time has passed:
-//!    perhaps no probe can reach the backend.
+//!    perhaps no probe can reach the backend. So does one for want of answers, where no probe asks.
 //!
 //! A listener's death ends with a new listener, or with a probe that is answered.
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use redirector_common::{HealthByte, Limits};
 
+use super::faults::Passive;
 use crate::{
     input::{Command, Moment},
     service::{BackendRef, LIMITS},
@@ -22,9 +24,12 @@ use crate::{
 impl State {
     /// A probe succeeded: ends the verdicts that it disproves.
     pub(super) fn answers_after_kernel(&mut self, backend: &BackendRef, healthy: u8) {
+        let asks = self.asks_for_answers(backend);
         let ended = self.backends.change(backend, |faults| {
             let was_unheard = std::mem::take(&mut faults.is_unheard);
-            if let Some(passive) = &mut faults.passive {
+            if let Some(passive) = &mut faults.passive
+                && (asks || !passive.is_unresponsive)
+            {
                 passive.successes = passive.successes.saturating_add(1);
             }
             (was_unheard, faults.is_disproved(healthy))
@@ -52,8 +57,10 @@ impl State {
         let now = self.now;
         let healthy = self.probe(backend).map_or(1, |probe| probe.healthy);
         let has_answered = self.backends.get(backend).is_some_and(|it| it.health.has_answered());
+        let asks = self.asks_for_answers(backend);
         let due = self.backends.change(backend, |faults| {
             faults.vouched.take_if(|until| *until <= now);
+            faults.vouched_answers.take_if(|until| *until <= now);
             let may_ask = faults.answer.take_if(|at| *at <= now).is_some();
             let is_well = faults.forgive.take_if(|at| *at <= now).is_some();
             if is_well {
@@ -63,7 +70,9 @@ impl State {
             let is_served = served.map(|passive| passive.is_served = true).is_some();
             let unjudged = faults.questions.iter().filter(|(_, question)| question.until <= now);
             let unjudged: Vec<HealthByte> = unjudged.map(|(byte, _)| *byte).collect();
-            let is_over = is_served && (!has_answered || faults.is_disproved(healthy));
+            let is_untold = |passive: &Passive| passive.is_unresponsive && !asks;
+            let is_untold = !has_answered || faults.passive.as_ref().is_some_and(is_untold);
+            let is_over = is_served && (is_untold || faults.is_disproved(healthy));
             (may_ask, is_well, is_over, unjudged)
         });
         let Some((may_ask, is_well, is_over, unjudged)) = due else { return };

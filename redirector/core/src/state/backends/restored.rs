@@ -96,11 +96,14 @@ impl State {
     /// An earlier agent's vetoes become this one's, once it is known who lists the backend.
     fn take_over(&mut self, backend: &BackendRef, is_probed: bool) {
         let Some(found) = self.backends.restored.remove(backend) else { return };
+        let is_unresponsive = found.byte(HealthByte::Passive) & HealthWord::UNRESPONSIVE != 0;
         let (now, limits, verdicts) = (self.now, self.limits(backend), verdicts(found));
         if verdicts.byte(HealthByte::Passive) != 0 {
             self.backends.change(backend, |faults| {
                 faults.ejections = faults.ejections.max(1);
-                faults.passive.get_or_insert_with(|| Passive::since_restart(&limits, now));
+                faults
+                    .passive
+                    .get_or_insert_with(|| Passive::since_restart(&limits, now, is_unresponsive));
             });
             self.backends.ask(backend);
         }
@@ -109,8 +112,12 @@ impl State {
             self.backends.ask(backend);
         }
         // The maps do not say which client saw it.
-        let connects = Sight::Connects { refused: true, client: None };
-        for sight in [connects, Sight::ListenerGone] {
+        let seen = if is_unresponsive {
+            Sight::Unresponsive { client: None }
+        } else {
+            Sight::Connects { refused: true, client: None }
+        };
+        for sight in [seen, Sight::ListenerGone] {
             let by = sight.byte();
             if found.byte(by) != 0 && verdicts.byte(by) == 0 {
                 self.suspects(backend, sight, true);

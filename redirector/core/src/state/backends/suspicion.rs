@@ -12,11 +12,11 @@
 //! 3. It fails, and the backend has answered this node before: that is the verdict. From then on it
 //!    is ejected as if probes had found it. A probe without an answer may have been lost: beside one
 //!    client's word, or a listener's, it takes a second one.
-//! 4. It fails, and no probe has ever reached the backend: perhaps none can. One client's word
-//!    moves only that client. Several, and a listener's death, are believed for the time of a first
-//!    ejection, however often. Of no service more than half of the backends of a family are out on
-//!    the word of clients alone, so that they cannot take a service down.
-//! 5. No probe ends in the time of a first ejection: the question is dropped, and asked anew when
+//! 4. It fails, and no probe has ever reached the backend: perhaps none can. A listener's death is
+//!    believed for the time of a first ejection, and what several clients saw as `hearsay.rs` says.
+//! 5. It succeeds, what was seen is that requests are not answered, and the probe asks none: it says
+//!    nothing of that. The same.
+//! 6. No probe ends in the time of a first ejection: the question is dropped, and asked anew when
 //!    the kernel sees it again.
 
 use std::{sync::Arc, time::Duration};
@@ -27,7 +27,7 @@ use super::faults::{BackendFaults, Passive, Question, first_ejection};
 use crate::{
     health::{Sight, Suspicion},
     input::{Command, KernelEvent, ProbeFailure, Transition},
-    service::{BackendRef, Service},
+    service::BackendRef,
     state::State,
 };
 
@@ -61,7 +61,13 @@ impl State {
         if !self.backends.is_listed(&backend) {
             let found = |byte| [(backend, byte, HealthWord::SUSPECTED)];
             match event {
-                KernelEvent::Avoided { .. } => self.commands.push(Command::Answered(backend)),
+                KernelEvent::Avoided { .. } | KernelEvent::Unresponsive { is_held: false, .. } => {
+                    self.commands.push(Command::Answered(backend));
+                }
+                KernelEvent::Unresponsive { is_held: true, .. } => {
+                    let seen = HealthWord::SUSPECTED | HealthWord::UNRESPONSIVE;
+                    self.restore(&[(backend, HealthByte::Passive, seen)]);
+                }
                 KernelEvent::Suspected { .. } => self.restore(&found(HealthByte::Passive)),
                 KernelEvent::ListenerGone => self.restore(&found(HealthByte::Listener)),
                 KernelEvent::Readmitted => SEEN.iter().for_each(|it| self.unrestore(&backend, *it)),
@@ -75,6 +81,10 @@ impl State {
             | KernelEvent::Suspected { refused, client, .. } => {
                 let is_held = matches!(event, KernelEvent::Suspected { .. });
                 let sight = Sight::Connects { refused, client: Some(client) };
+                self.suspects(&backend, sight, is_held);
+            }
+            KernelEvent::Unresponsive { client, is_held } => {
+                let sight = Sight::Unresponsive { client: Some(client) };
                 self.suspects(&backend, sight, is_held);
             }
             KernelEvent::ListenerGone => self.suspects(&backend, Sight::ListenerGone, true),
@@ -99,7 +109,11 @@ impl State {
             }
             return;
         }
-        let vouched = self.backends.faults(backend).and_then(|faults| faults.vouched);
+        let is_silence = matches!(sight, Sight::Unresponsive { .. });
+        let vouched = self
+            .backends
+            .faults(backend)
+            .and_then(|faults| if is_silence { faults.vouched_answers } else { faults.vouched });
         let is_vouched = byte == HealthByte::Passive && vouched.is_some_and(|until| now < until);
         if is_held && is_vouched {
             self.readmit_in_kernel(backend, byte);
@@ -110,7 +124,8 @@ impl State {
             let asked = faults.questions.get_mut(&byte);
             if let Some(asked) = asked {
                 if is_held && !asked.suspicion.is_held {
-                    (asked.suspicion.is_held, asked.until) = (true, until);
+                    (asked.suspicion.sight, asked.suspicion.is_held) = (sight, true);
+                    asked.until = until;
                 }
                 return false;
             }
@@ -126,23 +141,44 @@ impl State {
         }
     }
 
-    /// A probe succeeded: whatever was seen is not so, or not so any more.
+    /// A probe succeeded: whatever was seen is not so, or not so any more; unless it was that requests
+    /// are not answered, and the probe asks none.
     pub(in crate::state) fn contradict(&mut self, backend: &BackendRef) {
+        let asks = self.asks_for_answers(backend);
         for byte in SEEN {
-            let Some(question) = self.end_question(backend, byte) else { continue };
+            let faults = self.backends.faults(backend);
+            let question = faults.and_then(|faults| faults.questions.get(&byte));
+            let Some(Question { suspicion, is_believed, .. }) = question.copied() else { continue };
+            let Suspicion { sight, is_held, .. } = suspicion;
+            let is_silence = matches!(sight, Sight::Unresponsive { .. });
+            if is_silence && !asks && is_held {
+                if !is_believed {
+                    self.hear(backend, sight);
+                }
+                continue;
+            }
+            self.end_question(backend, byte);
             if byte == HealthByte::Passive {
                 let at = self.now.after(ASKED_AGAIN);
                 self.backends.change(backend, |faults| faults.answer = Some(at));
             }
-            let Suspicion { sight, is_held, .. } = question.suspicion;
+            if is_silence && !asks {
+                continue;
+            }
             if is_held {
-                self.vouch(backend, VOUCHED);
+                self.vouch(backend, VOUCHED, asks);
             }
             let (client, refused) = match sight {
                 Sight::Connects { refused, client } => (client, refused),
+                Sight::Unresponsive { client } => (client, false),
                 Sight::ListenerGone => (None, true),
             };
-            self.happened.push(Transition::Contradicted { backend: *backend, client, refused });
+            self.happened.push(Transition::Contradicted {
+                backend: *backend,
+                client,
+                refused,
+                unresponsive: is_silence,
+            });
         }
     }
 
@@ -177,11 +213,8 @@ impl State {
                 self.confirm(backend, suspicion.sight, failure);
             } else if !suspicion.is_held {
                 self.dismiss(backend, byte);
-            } else if byte == HealthByte::Listener || self.has_room_for_hearsay(backend) {
-                self.believe(backend, suspicion.sight);
             } else {
-                self.dismiss(backend, byte);
-                self.vouch(backend, first_ejection(&self.limits(backend)));
+                self.hear(backend, suspicion.sight);
             }
         }
     }
@@ -189,12 +222,15 @@ impl State {
     /// What was seen is the case: the backend is ejected.
     fn confirm(&mut self, backend: &BackendRef, sight: Sight, failure: &ProbeFailure) {
         let (now, limits) = (self.now, self.limits(backend));
+        let asks = self.asks_for_answers(backend);
         self.backends.change(backend, |faults| {
             faults.questions.remove(&sight.byte());
-            faults.vouched = None;
+            (faults.vouched, faults.vouched_answers) = (None, None);
             match sight {
                 Sight::ListenerGone => faults.is_unheard = true,
-                Sight::Connects { refused, .. } => {
+                Sight::Connects { .. } | Sight::Unresponsive { .. } => {
+                    let refused = matches!(sight, Sight::Connects { refused: true, .. });
+                    let is_silence = matches!(sight, Sight::Unresponsive { .. });
                     let lasts = Duration::from_nanos(limits.ejection(faults.ejections));
                     faults.ejections = faults.ejections.saturating_add(1);
                     faults.forgive = None;
@@ -202,6 +238,7 @@ impl State {
                         until: now.after(lasts),
                         is_served: false,
                         is_refused: refused || *failure != ProbeFailure::TimedOut,
+                        is_unresponsive: is_silence && asks,
                         successes: 0,
                     });
                 }
@@ -212,43 +249,6 @@ impl State {
             self.commands.push(Command::Answered(*backend));
         }
         self.eject(backend, sight.byte(), sight.why());
-    }
-
-    /// Nothing but what was seen can tell: the backend is out for a while.
-    fn believe(&mut self, backend: &BackendRef, sight: Sight) {
-        let byte = sight.byte();
-        self.backends.change(backend, |faults| {
-            if let Some(question) = faults.questions.get_mut(&byte) {
-                question.is_believed = true;
-            }
-        });
-        self.eject_in_kernel(backend, byte);
-        let why = format!("{}; no probe has ever reached it", sight.why());
-        self.eject(backend, byte, why.into());
-    }
-
-    /// Whether one more backend may be out on the word of clients: then at least half of the
-    /// backends of its family are not, of each service that lists it, and one is usable.
-    fn has_room_for_hearsay(&self, backend: &BackendRef) -> bool {
-        let is_out = |other: &BackendRef| {
-            let faults = self.backends.faults(other);
-            let question = faults.and_then(|it| it.questions.get(&HealthByte::Passive));
-            question.is_some_and(|question| question.is_believed)
-        };
-        let has_room = |service: &Service| {
-            let listed = service.backends.iter().map(|listed| &listed.backend);
-            let family = listed.filter(|it| it.address.is_ipv6() == backend.address.is_ipv6());
-            let (mut all, mut out, mut usable) = (0, 1, false);
-            for other in family {
-                all += 1;
-                if other != backend {
-                    out += u32::from(is_out(other));
-                    usable |= self.word_of(other).is_usable();
-                }
-            }
-            usable && out <= all / 2
-        };
-        self.users(backend).all(has_room)
     }
 
     /// Ends a question without a verdict, and lets the kernel ask anew.
@@ -276,15 +276,32 @@ impl State {
         Some(question)
     }
 
-    fn eject_in_kernel(&mut self, backend: &BackendRef, byte: HealthByte) {
-        self.backends.change(backend, |faults| faults.ejected = Some(self.now));
-        self.commands.push(Command::Eject { backend: *backend, byte });
+    pub(super) fn eject_in_kernel(&mut self, backend: &BackendRef, byte: HealthByte) {
+        let now = self.now;
+        let is_unresponsive = self.backends.change(backend, |faults| {
+            faults.ejected = Some(now);
+            faults.is_unresponsive()
+        });
+        let unresponsive = byte == HealthByte::Passive && is_unresponsive == Some(true);
+        self.commands.push(Command::Eject { backend: *backend, byte, unresponsive });
     }
 
-    fn vouch(&mut self, backend: &BackendRef, lasts: Duration) {
-        let until = self.now.after(lasts);
-        self.backends.change(backend, |faults| faults.vouched = faults.vouched.max(Some(until)));
-        self.commands.push(Command::Vouch { backend: *backend, lasts });
+    /// For so long the kernel ejects for no client's word; where that is for `answers` too, for as long
+    /// as it was promised before.
+    pub(super) fn vouch(&mut self, backend: &BackendRef, lasts: Duration, answers: bool) {
+        let (now, until) = (self.now, self.now.after(lasts));
+        let promised = self.backends.change(backend, |faults| {
+            faults.vouched = faults.vouched.max(Some(until));
+            if answers {
+                faults.vouched_answers = faults.vouched_answers.max(Some(until));
+            }
+            faults.vouched_answers.filter(|until| now < *until)
+        });
+        let (lasts, answers) = match promised.flatten() {
+            Some(until) => (lasts.max(until.0.saturating_sub(now.0)), true),
+            None => (lasts, answers),
+        };
+        self.commands.push(Command::Vouch { backend: *backend, lasts, answers });
     }
 
     /// The kernel has re-admitted a backend: neither a question nor a verdict stands any more.
@@ -317,16 +334,17 @@ impl Sight {
     /// The byte by which the kernel says it.
     pub(in crate::state) fn byte(&self) -> HealthByte {
         match self {
-            Self::Connects { .. } => HealthByte::Passive,
+            Self::Connects { .. } | Self::Unresponsive { .. } => HealthByte::Passive,
             Self::ListenerGone => HealthByte::Listener,
         }
     }
 
     /// What was seen, in words for an operator.
-    fn why(&self) -> Arc<str> {
+    pub(super) fn why(&self) -> Arc<str> {
         match self {
             Self::Connects { refused: true, .. } => "connects were refused",
             Self::Connects { refused: false, .. } => "connects were not answered or found no route",
+            Self::Unresponsive { .. } => "requests were not answered",
             Self::ListenerGone => "nobody listens there any more",
         }
         .into()
