@@ -16,7 +16,7 @@ use super::{
 /// next load that is ended.
 const WHOLE: usize = 10;
 /// Maps whose capacity the command line says, and `LARGER` says differently.
-const SIZED: usize = 10;
+const SIZED: usize = 11;
 
 #[test]
 fn a_first_load_that_ends_anywhere_leaves_what_the_next_one_or_unload_makes_good() {
