@@ -48,7 +48,7 @@ const SILENCE: Duration = Duration::from_millis(600);
 /// Nor do they keep the agent's task from another question.
 const ANSWER: Duration = Duration::from_secs(1);
 const PER_SECOND: u32 = 1_000;
-/// How much the agent may grow from the first half of the storm to the second, in KiB.
+/// How much the agent may grow in the storm once the copy of its state is gone, in KiB.
 const GROWTH: u64 = 32 * 1_024;
 /// What may wait between the API server and the agent: half a second of changes.
 const WAITING: u64 = PER_SECOND as u64 / 2;
@@ -151,7 +151,7 @@ struct Storm {
     took: Duration,
     /// Changes between the API server and the agent, at most.
     waiting: u64,
-    /// The agent's own memory in the second half, compared with the first, in KiB.
+    /// The agent's own memory in the end, compared with before, in KiB.
     growth: u64,
     /// The longest time without a heartbeat.
     silence: Duration,
@@ -175,6 +175,7 @@ fn a_storm_of_changes(cluster: &Cluster, population: &mut Population) -> Storm {
     let mut simulate = Command::new(&cluster.agent.options().binary);
     simulate.arg("simulate").arg("--run-dir").arg(cluster.agent.run_directory());
     let everything = thread::spawn(move || simulate.args(["--dead", "zone=a"]).output());
+    let mut looks_beside_it = 0;
     while put < all {
         let due = (begun.elapsed().as_secs_f64() * f64::from(PER_SECOND)) as u32;
         // Who is late does not catch up for ever: looks are due as well.
@@ -189,6 +190,9 @@ fn a_storm_of_changes(cluster: &Cluster, population: &mut Population) -> Storm {
             // `put` is from before: what was heard cannot be more.
             waiting = waiting.max(u64::from(put).saturating_sub(heard() - before));
             own.push(Memory::of(&cluster.agent).own);
+            if !everything.is_finished() {
+                looks_beside_it = own.len();
+            }
         }
         thread::sleep(Duration::from_millis(1));
     }
@@ -200,13 +204,14 @@ fn a_storm_of_changes(cluster: &Cluster, population: &mut Population) -> Storm {
     wait_until(Duration::from_secs(10), "the last event", || heard() - before >= put.into());
     let heard_after = begun.elapsed() - took;
     kernel::wait_for(cluster, &wanted(population), Duration::from_secs(5));
-    let (first, second) = own.split_at(own.len() / 2);
+    own.push(Memory::of(&cluster.agent).own);
+    let (first, second) = own.split_at((own.len() / 2).max(looks_beside_it));
     let most = |half: &[u64]| half.iter().copied().max().unwrap_or_default();
     let growth = most(second).saturating_sub(most(first));
     println!(
         "scale: {put} changes in {took:?}, {:.0} a second: the last one was heard {heard_after:?} after it, at \
          most {waiting} waited; the agent took {cpu:.0} % of a processor and {} KiB, {growth} KiB \
-         more in the second half; a simulation of all Services meanwhile, and the longest time without a \
+         more in the end; a simulation of all Services meanwhile, and the longest time without a \
          heartbeat was {silence:?}, that until an operator was answered {answer:?}",
         f64::from(put) / took.as_secs_f64(),
         most(&own)
