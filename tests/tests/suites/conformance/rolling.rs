@@ -12,13 +12,14 @@ use redirector_tests::{
     cluster::{Cluster, Options},
     dialer::{Dial, Line, Load},
     replica::Replica,
+    size::sized,
 };
 
 /// Pods of the Service.
 const PODS: usize = 20;
 /// So many of them are replaced, one after the other.
 const REPLACED: usize = 250;
-/// Within this.
+/// Within this; CI is content with twice as long, on a machine that does other things.
 const WITHIN: Duration = Duration::from_secs(10);
 /// Pods that terminate at the same time: each for as long as so many are replaced, 480 ms.
 const TERMINATING: usize = 12;
@@ -97,7 +98,7 @@ fn a_rolling_update_of_250_pods_in_10_s_fails_no_connect() {
     assert!(failed.is_empty(), "{failed:#?}\n{}", cluster.agent.log());
     // An update that no connect has seen would prove nothing.
     assert!(answered.len() > REPLACED / 2, "{} pods have answered", answered.len());
-    assert!(took < WITHIN * 6 / 5, "it took {took:?}");
+    assert!(took < WITHIN * sized(6, 12) / 5, "it took {took:?}");
     cluster.wait_for(&[("shop/web", PODS)]);
 }
 
