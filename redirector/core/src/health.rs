@@ -19,6 +19,7 @@ pub const TRIAL: Probe = Probe {
     kind: ProbeKind::Tcp,
     port: None,
     interval_ms: 1_000,
+    fast_interval_ms: 200,
     timeout_ms: 500,
     unhealthy: 2,
     healthy: 1,
@@ -183,12 +184,13 @@ impl Health {
 /// as either asks for.
 #[must_use]
 pub fn strictest(one: &Probe, other: &Probe) -> Probe {
-    let Probe { kind, port, interval_ms, timeout_ms, unhealthy, healthy } = one;
+    let Probe { kind, port, interval_ms, fast_interval_ms, timeout_ms, unhealthy, healthy } = one;
     let (kind, port) = (kind, port).max((&other.kind, &other.port));
     Probe {
         kind: kind.clone(),
         port: *port,
         interval_ms: *interval_ms.min(&other.interval_ms),
+        fast_interval_ms: *fast_interval_ms.min(&other.fast_interval_ms),
         timeout_ms: *timeout_ms.min(&other.timeout_ms),
         unhealthy: *unhealthy.min(&other.unhealthy),
         healthy: *healthy.max(&other.healthy),
@@ -266,8 +268,16 @@ mod tests {
 
     #[test]
     fn a_shared_backend_is_probed_with_the_strictest_of_each_field() {
-        let other = Probe { interval_ms: 200, timeout_ms: 900, unhealthy: 5, healthy: 4, ..PROBE };
-        let both = Probe { interval_ms: 200, timeout_ms: 500, unhealthy: 2, healthy: 4, ..PROBE };
+        let other = Probe {
+            interval_ms: 900,
+            fast_interval_ms: 900,
+            timeout_ms: 900,
+            unhealthy: 5,
+            healthy: 4,
+            ..PROBE
+        };
+        let both = Probe { interval_ms: 900, healthy: 4, ..PROBE };
+        assert_eq!((both.fast_interval_ms, both.timeout_ms, both.unhealthy), (200, 500, 2));
         assert_eq!(strictest(&PROBE, &other), both);
         assert_eq!(strictest(&other, &PROBE), both);
     }

@@ -251,6 +251,9 @@ pub struct ProbeOrder {
     /// Owners ([`ServiceRef::owner`]) of the services that list the backend, by name, each once, at
     /// least one: a probe is made at the expense of any of them.
     pub owners: Arc<[Arc<str>]>,
+    /// Whether it is held back from new connections by a verdict, of its probes or of others: then
+    /// its successes are in doubt ([`Probe::fast_interval_ms`]), else its failures are.
+    pub is_out: bool,
     /// Another number than before asks for one probe at once, beside the interval.
     pub urgency: u32,
     /// Whether nothing depends on it at the moment: then it shares few probes with others.

@@ -337,6 +337,10 @@ pub struct Probe {
     pub port: Option<u16>,
     /// Milliseconds from one probe's begin to the next one's, 100 to 3,600,000.
     pub interval_ms: u32,
+    /// The same while it is in doubt how the backend is: it serves and has failed fewer than
+    /// `unhealthy` times in a row, or is ejected and has answered fewer than `healthy` times. 50 to
+    /// 60,000, not above the interval; the interval itself is no hurry.
+    pub fast_interval_ms: u32,
     /// Milliseconds, 10 to 60,000, not above the interval.
     pub timeout_ms: u32,
     /// Consecutive failures that eject, 1 to 100.
@@ -368,12 +372,13 @@ pub enum ProbeKind {
 }
 
 impl Default for Probe {
-    /// docs/adr/007: every second, 500 ms, out after 2, back after 3.
+    /// docs/adr/007: every second, 200 ms in doubt; 500 ms, out after 2, back after 3.
     fn default() -> Self {
         Self {
             kind: ProbeKind::Tcp,
             port: None,
             interval_ms: 1_000,
+            fast_interval_ms: 200,
             timeout_ms: 500,
             unhealthy: 2,
             healthy: 3,

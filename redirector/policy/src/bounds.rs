@@ -36,6 +36,8 @@ impl Numbers {
 pub(super) struct Durations {
     from: Duration,
     to: Duration,
+    /// Whether 0 is allowed, too, and switches something off.
+    is_zero_allowed: bool,
 }
 
 pub(super) const CONNECT_TIMEOUT: Durations = Durations::of(300, 60_000);
@@ -43,13 +45,22 @@ pub(super) const HOLD_DOWN: Durations = Durations::of(0, 3_600_000);
 pub(super) const RAMP: Durations = Durations::of(0, 3_600_000);
 pub(super) const BASE_EJECTION: Durations = Durations::of(1_000, 3_600_000);
 pub(super) const MAX_EJECTION: Durations = Durations::of(1_000, 86_400_000);
+pub(super) const FAST_INTERVAL: Durations = Durations::of(50, 60_000).or_zero();
 pub(super) const INTERVAL: Durations = Durations::of(100, 3_600_000);
 pub(super) const KEEP_FOR: Durations = Durations::of(0, 86_400_000);
 pub(super) const TIMEOUT: Durations = Durations::of(10, 60_000);
 
 impl Durations {
     const fn of(from_ms: u64, to_ms: u64) -> Self {
-        Self { from: Duration::from_millis(from_ms), to: Duration::from_millis(to_ms) }
+        Self {
+            from: Duration::from_millis(from_ms),
+            to: Duration::from_millis(to_ms),
+            is_zero_allowed: false,
+        }
+    }
+
+    const fn or_zero(self) -> Self {
+        Self { is_zero_allowed: true, ..self }
     }
 
     /// Milliseconds that `text` says. Errors: what is wrong with it.
@@ -57,14 +68,16 @@ impl Durations {
         let Some(found) = parse(text) else {
             return Err(format!("{text:?} is no duration such as 500ms, 1s or 3h"));
         };
-        if !(self.from..=self.to).contains(&found) {
+        let is_off = self.is_zero_allowed && found.is_zero();
+        if !is_off && !(self.from..=self.to).contains(&found) {
             return Err(format!("{text} is not {}", self.between()));
         }
         u32::try_from(found.as_millis()).map_err(|_| format!("{text} is too long"))
     }
 
     fn between(self) -> String {
-        format!("between {} and {}", shown(self.from), shown(self.to))
+        let zero = if self.is_zero_allowed { "0s or " } else { "" };
+        format!("{zero}between {} and {}", shown(self.from), shown(self.to))
     }
 
     /// Says in a schema what [`Durations::check`] checks.
@@ -74,8 +87,10 @@ impl Durations {
             schema.insert("maxLength".to_owned(), json!(LONGEST));
             let [from, to] =
                 [self.from, self.to].map(|end| format!("duration('{}ms')", end.as_millis()));
+            let is_off =
+                if self.is_zero_allowed { "duration(self) == duration('0s') || " } else { "" };
             let rule = json!([{
-                "rule": format!("duration(self) >= {from} && duration(self) <= {to}"),
+                "rule": format!("{is_off}duration(self) >= {from} && duration(self) <= {to}"),
                 "message": format!("must be {}", self.between()),
             }]);
             schema.insert("x-kubernetes-validations".to_owned(), rule);

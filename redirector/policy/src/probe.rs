@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    bounds::{GRPC_SERVICE, HOST, INTERVAL, PATH, PORT, STATUS, THRESHOLD, TIMEOUT},
+    bounds::{FAST_INTERVAL, GRPC_SERVICE, HOST, INTERVAL, PATH, PORT, STATUS, THRESHOLD, TIMEOUT},
     rules,
 };
 
@@ -29,6 +29,13 @@ pub struct ProbeSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", transform = INTERVAL.schema(), extend("default" = "1s"))]
     pub interval: Option<String>,
+    /// The interval while it is in doubt how the backend is: from the first failure on until it is
+    /// ejected or answers, from the first success on until it is re-admitted or fails. 50ms to 60s,
+    /// not above the interval; 0s, or the interval itself, is no hurry. Default 200ms, or a shorter
+    /// interval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", transform = FAST_INTERVAL.schema())]
+    pub fast_interval: Option<String>,
     /// For all of a probe, 10ms to 60s, not above the interval. Default 500ms, or a shorter
     /// interval.
     #[serde(skip_serializing_if = "Option::is_none")]

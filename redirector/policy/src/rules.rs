@@ -55,7 +55,7 @@ pub(super) fn passive() -> Value {
     )])
 }
 
-/// A probe is of one kind, and over before the next one begins.
+/// A probe is of one kind, over before the next one begins, and not rarer when in doubt.
 pub(super) fn probe() -> Value {
     rules(&[
         (
@@ -66,6 +66,11 @@ pub(super) fn probe() -> Value {
             "!has(self.timeout) || \
              duration(self.timeout) <= duration(has(self.interval) ? self.interval : '1s')",
             "timeout must not be above the interval (default 1s)",
+        ),
+        (
+            "!has(self.fastInterval) || \
+             duration(self.fastInterval) <= duration(has(self.interval) ? self.interval : '1s')",
+            "fastInterval must not be above the interval (default 1s)",
         ),
     ])
 }

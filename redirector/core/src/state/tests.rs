@@ -17,6 +17,7 @@ pub(super) const PROBE: Probe = Probe {
     kind: ProbeKind::Tcp,
     port: None,
     interval_ms: 1_000,
+    fast_interval_ms: 200,
     timeout_ms: 500,
     unhealthy: 2,
     healthy: 1,
@@ -119,6 +120,19 @@ fn ejections_survive_a_restart() {
     let objections: Vec<&BackendRef> = state.tables().objections.keys().collect();
     assert_eq!(objections, [&backend("10.1.0.1")]);
     assert!(!apply(&mut state, success("10.1.0.1")).is_empty(), "the next success re-admits");
+}
+
+#[test]
+fn a_probe_knows_whether_a_verdict_holds_its_backend_back() {
+    let mut state = State::new();
+    let mut a = service("a", "10.96.0.1", &["10.1.0.1"]);
+    a.policy.probe = Some(Probe { healthy: 2, ..PROBE });
+    apply(&mut state, Input::Replace(vec![a]));
+    let seen = [success, failure, failure, success, success].map(|probed| {
+        apply(&mut state, probed("10.1.0.1"));
+        state.probes()[&backend("10.1.0.1")].is_out
+    });
+    assert_eq!(seen, [false, false, true, true, false]);
 }
 
 #[test]

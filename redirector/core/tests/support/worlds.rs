@@ -41,6 +41,7 @@ const PROBE: Probe = Probe {
     kind: ProbeKind::Tcp,
     port: None,
     interval_ms: 1_000,
+    fast_interval_ms: 200,
     timeout_ms: 500,
     unhealthy: 1,
     healthy: 1,

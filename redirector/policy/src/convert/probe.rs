@@ -7,7 +7,10 @@ use redirector_core::service::{Probe, ProbeKind};
 use super::{
     super::{
         GrpcProbe, HttpProbe, ProbeSpec,
-        bounds::{GRPC_SERVICE, HOST, INTERVAL, PATH, PORT, STATUS, THRESHOLD, TIMEOUT, shown},
+        bounds::{
+            FAST_INTERVAL, GRPC_SERVICE, HOST, INTERVAL, PATH, PORT, STATUS, THRESHOLD, TIMEOUT,
+            shown,
+        },
     },
     Checks,
 };
@@ -17,7 +20,8 @@ const HEALTHY: (u16, u16) = (200, 399);
 
 impl<R> Checks<'_, R> {
     pub(super) fn probe(&mut self, probe: &ProbeSpec) -> Probe {
-        let ProbeSpec { tcp, http, grpc, interval, timeout, unhealthy, healthy } = probe;
+        let ProbeSpec { tcp, http, grpc, interval, fast_interval, timeout, unhealthy, healthy } =
+            probe;
         let default = Probe::default();
         let kinds = [tcp.is_some(), http.is_some(), grpc.is_some()];
         let is_of_several = kinds.into_iter().filter(|is_given| *is_given).count() > 1;
@@ -30,17 +34,27 @@ impl<R> Checks<'_, R> {
         let (kind, port) = kind.unwrap_or((ProbeKind::Tcp, None));
         let interval_ms =
             self.duration("interval", interval, INTERVAL).unwrap_or(default.interval_ms);
-        let timeout_ms = self.duration("timeout", timeout, TIMEOUT);
-        if let (Some(text), Some(ms)) = (timeout, timeout_ms)
-            && ms > interval_ms
-        {
-            let interval = shown(Duration::from_millis(interval_ms.into()));
-            self.add_at("timeout", format!("{text} is above the interval of {interval}"));
-        }
+        let within = |checks: &mut Self, name, text: &Option<String>, bounds| {
+            let ms = checks.duration(name, text, bounds);
+            if let (Some(text), Some(ms)) = (text, ms)
+                && ms > interval_ms
+            {
+                let interval = shown(Duration::from_millis(interval_ms.into()));
+                checks.add_at(name, format!("{text} is above the interval of {interval}"));
+            }
+            ms
+        };
+        let fast_interval_ms = within(self, "fastInterval", fast_interval, FAST_INTERVAL);
+        let timeout_ms = within(self, "timeout", timeout, TIMEOUT);
         Probe {
             kind,
             port,
             interval_ms,
+            fast_interval_ms: match fast_interval_ms {
+                Some(0) => interval_ms,
+                Some(ms) => ms,
+                None => default.fast_interval_ms.min(interval_ms),
+            },
             timeout_ms: timeout_ms.unwrap_or(default.timeout_ms.min(interval_ms)),
             unhealthy: self.number("unhealthy", *unhealthy, THRESHOLD).unwrap_or(default.unhealthy),
             healthy: self.number("healthy", *healthy, THRESHOLD).unwrap_or(default.healthy),

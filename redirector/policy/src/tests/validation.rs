@@ -49,7 +49,8 @@ fn everything() -> Value {
         },
         "probe": {
             "http": {"path": "/healthz?full=1", "host": "shop", "port": 8080, "status": "204"},
-            "interval": "2s", "timeout": "2s", "unhealthy": 1, "healthy": 100,
+            "interval": "2s", "fastInterval": "300ms", "timeout": "2s", "unhealthy": 1,
+            "healthy": 100,
         },
     })
 }
@@ -99,6 +100,7 @@ fn every_field_is_understood() {
             },
             port: Some(8080),
             interval_ms: 2_000,
+            fast_interval_ms: 300,
             timeout_ms: 2_000,
             unhealthy: 1,
             healthy: 100,
@@ -118,10 +120,14 @@ fn omitted_fields_follow_those_that_are_given() {
     let probe = |spec| policy(spec).expect("a policy").probe.expect("a probe");
     let short = probe(json!({"probe": {"grpc": {"service": "a.B"}, "interval": "100ms"}}));
     assert_eq!(short.kind, ProbeKind::Grpc { service: "a.B".into() });
-    assert_eq!((short.interval_ms, short.timeout_ms), (100, 100));
+    assert_eq!((short.interval_ms, short.fast_interval_ms, short.timeout_ms), (100, 100, 100));
     let http = probe(json!({"probe": {"http": {}}}));
     let kind = ProbeKind::Http { path: "/".into(), host: None, status: (200, 399) };
     assert_eq!(http, Probe { kind, ..Probe::default() });
+    let fast = |spec| probe(json!({"probe": spec})).fast_interval_ms;
+    assert_eq!(fast(json!({})), 200);
+    assert_eq!(fast(json!({"interval": "1h", "fastInterval": "0s"})), 3_600_000, "no hurry");
+    assert_eq!(fast(json!({"fastInterval": "1s"})), 1_000, "no hurry either");
     let limits = |spec| policy(spec).expect("a policy").limits;
     let short = limits(json!({"passive": {"maxEjection": "5s"}}));
     assert_eq!((short.base_ejection_ms, short.max_ejection_ms), (5_000, 5_000));
@@ -214,6 +220,14 @@ fn every_problem_is_told_with_its_field_and_what_is_allowed() {
             "probe is of several kinds; give it at most one of tcp, http and grpc",
         ),
         (json!({"probe": {"timeout": "2s"}}), "probe.timeout 2s is above the interval of 1s"),
+        (
+            json!({"probe": {"interval": "100ms", "timeout": "50ms", "fastInterval": "150ms"}}),
+            "probe.fastInterval 150ms is above the interval of 100ms",
+        ),
+        (
+            json!({"probe": {"fastInterval": "10ms"}}),
+            "probe.fastInterval 10ms is not 0s or between 50ms and 60s",
+        ),
         (json!({"probe": {"http": {"port": 0}}}), "probe.http.port 0 is not between 1 and 65535"),
         (
             json!({"probe": {"grpc": {"port": 65536}}}),

@@ -20,7 +20,7 @@
 //!     - {name: far, clusters: [local, west]}
 //!     mode: Spill
 //!     allDown: Panic
-//!     probe: {tcp: {}, interval: 1s, timeout: 500ms, unhealthy: 2, healthy: 3}
+//!     probe: {tcp: {}, interval: 1s, fastInterval: 200ms, timeout: 500ms, unhealthy: 2, healthy: 3}
 //! ```
 //!
 //! - `node`: where this node is, each field optional: unknown, and equal to nothing. Backends of the

@@ -10,6 +10,7 @@ mod far;
 mod fixture;
 mod hostile;
 mod hung;
+mod hurry;
 mod refused;
 mod stolen;
 mod unseen;

@@ -57,6 +57,7 @@ impl State {
             ordered.or_insert_with(|| ProbeOrder {
                 probe: probe.clone(),
                 owners: owners.of(&backend),
+                is_out: false,
                 urgency: 0,
                 rest,
             });
@@ -150,7 +151,9 @@ impl State {
 
     /// A probe as the backend's services configure it, or [`TRIAL`] if none does.
     fn order(&self, backend: &BackendRef, owners: Arc<[Arc<str>]>, urgency: u32) -> ProbeOrder {
-        ProbeOrder { probe: self.probe(backend).unwrap_or(TRIAL), owners, urgency, rest: None }
+        let is_out = self.backends.get(backend).is_some_and(|state| !state.word().is_usable());
+        let probe = self.probe(backend).unwrap_or(TRIAL);
+        ProbeOrder { probe, owners, is_out, urgency, rest: None }
     }
 
     /// Backends of a service with a probe that are probed because of it, beside those at rest.

@@ -38,13 +38,13 @@ impl Schedule {
     /// The time from one probe to the next.
     pub(super) fn interval(&self, backend: &BackendRef, now: Instant) -> Duration {
         let Some(state) = self.backends.get(backend) else { return MAX_INTERVAL };
-        let interval = state.interval();
-        let Some(since) = state.failing_since else { return interval };
+        let Some(since) = state.failing_since else { return self.hurried(state) };
         let Some(doublings) =
             (now.duration_since(since).as_secs() / LONG.as_secs()).checked_ilog2()
         else {
-            return interval;
+            return self.hurried(state);
         };
+        let interval = state.interval();
         let long = state.owners.iter().filter_map(|owner| self.owners.get(owner));
         let fewest = long.map(|owned| owned.long.len()).min().unwrap_or_default();
         let crowd = u32::try_from(fewest.div_ceil(FEW)).unwrap_or(MAX_TIMES).max(1);

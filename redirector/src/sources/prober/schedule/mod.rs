@@ -1,11 +1,13 @@
 //! When which backend is asked. Pure: it is told the time and randomness, and does no I/O.
 //!
 //! A backend is due every interval, with jitter, and at once when that is urgent; an urgent probe
-//! leaves the interval as it is. What is due begins when there is a [place](places) for one of
-//! the backend's owners, which take [turns](turns). A backend fails when its last two probes have. Of
-//! other clusters those that nothing depends on share [few probes](resting).
+//! leaves the interval as it is. While it is in [doubt] how a backend is, it is due sooner. What is
+//! due begins when there is a [place](places) for one of the backend's owners, which take
+//! [turns]. A backend fails when its last two probes have. Of other clusters those that
+//! nothing depends on share [few probes](resting).
 
 mod backoff;
+mod doubt;
 mod owners;
 mod places;
 mod resting;
@@ -53,6 +55,8 @@ pub(super) struct Schedule {
     /// Whether a backend that fails is to begin before one that does not, if both can.
     is_failing_next: bool,
     tickets: u64,
+    /// How many backends are [in doubt](doubt), of each owner at most so many as hurry.
+    in_doubt: usize,
     /// When any backend answered last, or the first probe failed.
     answered: Option<Instant>,
 }
@@ -65,7 +69,12 @@ struct BackendState {
     phase: ProbePhase,
     /// When the interval is over.
     next: Instant,
+    /// Whether it is held back from new connections.
+    is_out: bool,
+    /// In a row, up to now.
     failures: u32,
+    /// In a row, up to now, since it is out or since it is not.
+    successes: u32,
     /// Since when every probe has failed, or since something made it worth asking.
     failing_since: Option<Instant>,
     /// Whether it shares the probes of its cluster.
@@ -126,6 +135,7 @@ impl Schedule {
             turns: Default::default(),
             is_failing_next: false,
             tickets: 0,
+            in_doubt: 0,
             answered: None,
         }
     }
@@ -162,10 +172,14 @@ impl Schedule {
             };
             let is_urgent = state.urgency != order.urgency;
             state.urgency = order.urgency;
+            let is_turned = state.is_out != order.is_out;
             if *state.owners != *order.owners {
                 self.change_hands(backend, &order.owners, now);
             }
             self.set_rest(backend, order.rest.as_ref(), now, &mut random);
+            if is_turned {
+                self.doubt(backend, |state| (state.is_out, state.successes) = (order.is_out, 0));
+            }
             if is_urgent {
                 self.hurry(backend, now);
             }
@@ -219,9 +233,18 @@ impl Schedule {
         if ticket != ended {
             return;
         }
+        self.doubt(&backend, |state| match answered {
+            Some(true) => {
+                (state.failures, state.successes) = (0, state.successes.saturating_add(1));
+            }
+            Some(false) => {
+                (state.failures, state.successes) = (state.failures.saturating_add(1), 0);
+            }
+            None => {}
+        });
+        let Some(state) = self.backends.get_mut(&backend) else { return };
         match answered {
             Some(true) => {
-                state.failures = 0;
                 let was_long = state.has_failed_for_long(now);
                 state.failing_since = None;
                 self.note_long(&backend, false);
@@ -232,7 +255,6 @@ impl Schedule {
             }
             Some(false) => {
                 self.answered.get_or_insert(now);
-                state.failures = state.failures.saturating_add(1);
                 state.failing_since.get_or_insert(now);
                 let is_long = state.has_failed_for_long(now);
                 self.note_long(&backend, is_long);
@@ -297,7 +319,9 @@ impl Schedule {
             urgency: order.urgency,
             phase: ProbePhase::Resting,
             next: now,
+            is_out: order.is_out,
             failures: 0,
+            successes: 0,
             failing_since: None,
             rest: None,
         };

@@ -13,6 +13,8 @@ pub(super) struct Owned {
     pub backends: usize,
     /// Backends that have failed for [long](super::backoff).
     pub long: BTreeSet<BackendRef>,
+    /// How many are [in doubt](super::doubt).
+    pub in_doubt: usize,
 }
 
 impl Schedule {
@@ -44,9 +46,11 @@ impl Schedule {
         for owner in &*state.owners {
             self.owners.entry(Arc::clone(owner)).or_default().backends += 1;
         }
+        self.count_doubt(backend, true);
     }
 
     pub(super) fn disown(&mut self, backend: &BackendRef) {
+        self.count_doubt(backend, false);
         let Some(state) = self.backends.get(backend) else { return };
         for owner in &*state.owners {
             let Some(owned) = self.owners.get_mut(owner) else { continue };

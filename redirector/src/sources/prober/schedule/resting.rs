@@ -2,8 +2,8 @@
 //! [`Schedule::set_remote_probes`] says, whatever their intervals are. Owners take turns, and of each
 //! its backends do, in this node's own order.
 //!
-//! None is asked again within [`FLOOR`]. One that has just failed is next but for its interval: it takes
-//! several failures to eject it. What is urgent is asked beside that.
+//! None is asked again within [`FLOOR`]. One that is [in doubt](super::doubt) is next but for its fast
+//! interval: it takes several failures to eject it. What is urgent is asked beside that.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -55,8 +55,7 @@ impl Share {
 impl BackendState {
     /// How long it rests after a probe.
     pub(super) fn pause(&self, interval: Duration) -> Duration {
-        let is_dying = (1..u32::from(self.probe.unhealthy)).contains(&self.failures);
-        if self.rest.is_some() && !is_dying { interval.max(FLOOR) } else { interval }
+        if self.rest.is_some() && !self.is_in_doubt() { interval.max(FLOOR) } else { interval }
     }
 }
 

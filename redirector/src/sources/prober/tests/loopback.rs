@@ -104,7 +104,7 @@ pub async fn eventually(condition: impl Fn() -> bool, what: &str) {
 
 /// All are one owner's.
 pub fn order(probe: Probe, urgency: u32) -> ProbeOrder {
-    ProbeOrder { probe, owners: ["shop".into()].into(), urgency, rest: None }
+    ProbeOrder { probe, owners: ["shop".into()].into(), urgency, is_out: false, rest: None }
 }
 
 fn routine(

@@ -31,6 +31,7 @@ const FAST: Probe = Probe {
     kind: ProbeKind::Tcp,
     port: None,
     interval_ms: 20,
+    fast_interval_ms: 20,
     timeout_ms: 1_000,
     unhealthy: 2,
     healthy: 3,

@@ -1,6 +1,7 @@
 //! Schedules in virtual time: what is asked when, while others take what they can.
 
 mod backoff;
+mod doubt;
 mod fairness;
 mod resting;
 mod simulation;
@@ -16,6 +17,7 @@ const PROBE: Probe = Probe {
     kind: redirector_core::service::ProbeKind::Tcp,
     port: None,
     interval_ms: 1_000,
+    fast_interval_ms: 200,
     timeout_ms: 500,
     unhealthy: 2,
     healthy: 3,

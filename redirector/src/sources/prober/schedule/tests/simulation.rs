@@ -141,5 +141,5 @@ pub fn backend(owner: u8, number: u16) -> BackendRef {
 
 pub fn order(owners: &[&str], probe: &Probe, urgency: u32) -> ProbeOrder {
     let owners = owners.iter().map(|owner| (*owner).into()).collect();
-    ProbeOrder { probe: probe.clone(), owners, urgency, rest: None }
+    ProbeOrder { probe: probe.clone(), owners, is_out: false, urgency, rest: None }
 }
