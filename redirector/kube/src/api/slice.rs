@@ -34,8 +34,9 @@ pub struct EndpointSlice {
     /// Name of its Service, in its own namespace. `None`: it belongs to none, or is not looked at
     /// (headless, another proxy's, names instead of addresses).
     pub service: Option<Arc<str>>,
-    /// Of another cluster's: which, and what it says of that. `None` is this cluster's.
-    pub source: Option<Box<Source>>,
+    /// Of another cluster's: which, and what it says of that; mostly all slices of a cluster say the
+    /// same. `None` is this cluster's.
+    pub source: Option<Arc<Source>>,
     /// Name of the other Service for which kube-proxy takes its endpoints: one that stands for what
     /// several clusters export.
     pub lent_to: Option<Arc<str>>,
@@ -134,7 +135,7 @@ impl Object for EndpointSlice {
             lent_to: named.filter(|named| proxy.is_none() && service.as_ref() != Some(named)),
             source: source.map(|mut source: Source| {
                 source.is_proxied &= proxy.is_none();
-                Box::new(source)
+                Arc::new(source)
             }),
             service,
             maker,

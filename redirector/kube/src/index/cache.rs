@@ -24,8 +24,13 @@ pub(super) struct Cache {
     /// Services, and those that stand for what several clusters export of them.
     stand_ins: BTreeMap<ObjectRef, BTreeSet<ObjectRef>>,
     names: Names,
-    hints: BTreeMap<Arc<Hints>, ()>,
+    hints: Copies<Hints>,
+    sources: Copies<Source>,
 }
+
+/// One copy of each value.
+#[derive(Clone, Debug)]
+struct Copies<T>(BTreeSet<Arc<T>>);
 
 impl Cache {
     /// Takes in a Service. Returns what may have changed by that: nothing, if it is as before.
@@ -81,6 +86,9 @@ impl Cache {
         if let Some(mut home) = home {
             self.share(&mut home);
             self.intern(&mut slice);
+            if let Some(name) = &slice.service {
+                home.name = Arc::clone(name);
+            }
             if let Some(borrower) = borrower(&slice) {
                 *self.borrowers.entry(borrower.clone()).or_default() += 1;
                 touched.push(borrower);
@@ -210,8 +218,13 @@ impl Cache {
     }
 
     fn intern(&mut self, slice: &mut EndpointSlice) {
-        if let Some(cluster) = slice.source.as_mut().and_then(|source| source.cluster.as_mut()) {
-            self.names.share(cluster);
+        if let Some(source) = &mut slice.source {
+            self.sources.share(source);
+            // Each cluster that exports a Service has a slice of it here.
+            slice.service.iter_mut().for_each(|name| self.names.share(name));
+        }
+        if let Maker::Other(Some(name)) = &mut slice.maker {
+            self.names.share(name);
         }
         for port in &mut slice.ports {
             self.names.share(&mut port.name);
@@ -220,16 +233,28 @@ impl Cache {
             for name in [node, zone].into_iter().flatten() {
                 self.names.share(name);
             }
-            let Some(hints) = hints else { continue };
-            if let Some((known, ())) = self.hints.get_key_value(hints) {
-                *hints = Arc::clone(known);
-                continue;
-            }
-            if self.hints.len().is_power_of_two() {
-                self.hints.retain(|known, ()| Arc::strong_count(known) > 1);
-            }
-            self.hints.insert(Arc::clone(hints), ());
+            hints.iter_mut().for_each(|hints| self.hints.share(hints));
         }
+    }
+}
+
+impl<T> Default for Copies<T> {
+    fn default() -> Self {
+        Self(BTreeSet::new())
+    }
+}
+
+impl<T: Ord> Copies<T> {
+    /// The copy of a value that may become it.
+    fn share(&mut self, value: &mut Arc<T>) {
+        if let Some(known) = self.0.get(value) {
+            *value = Arc::clone(known);
+            return;
+        }
+        if self.0.len().is_power_of_two() {
+            self.0.retain(|known| Arc::strong_count(known) > 1);
+        }
+        self.0.insert(Arc::clone(value));
     }
 }
 

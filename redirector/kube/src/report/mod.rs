@@ -252,7 +252,7 @@ async fn write_statuses(
 
 /// Writes events while this agent leads.
 async fn write_events(shared: &Shared, reports: &mut mpsc::Receiver<Report>) {
-    let mut ledger = Ledger::new(shared.timing.series, shared.timing.backoff);
+    let mut ledger = Ledger::new(&shared.timing);
     let mut term = shared.term.subscribe();
     let mut known = Term::default();
     loop {

@@ -26,6 +26,10 @@ pub struct Timing {
     pub status: Duration,
     /// Repeats of an event within that time are counted in it: 5 min.
     pub series: Duration,
+    /// The count of an event that repeats is written that long after its last write at least: 1 min, so
+    /// that what flaps all day costs no more than five writes in `series`, and who looks sees a count
+    /// that is no older.
+    pub repeats: Duration,
     /// The first wait after an error of a status or an event, doubled up to 32 times that: 1 s.
     pub backoff: Duration,
 }
@@ -42,6 +46,7 @@ impl Default for Timing {
             statuses: Duration::from_secs(2),
             status: Duration::from_secs(5),
             series: Duration::from_mins(5),
+            repeats: Duration::from_mins(1),
             backoff: Duration::from_secs(1),
         }
     }
@@ -57,10 +62,21 @@ impl Timing {
     /// Everything that many times as fast, for tests.
     #[must_use]
     pub fn divided(mut self, by: u32) -> Self {
-        let Self { lease, lead, renew, retry, look, request, statuses, status, series, backoff } =
-            &mut self;
-        let all = [lease, lead, renew, retry, look, request, statuses, status, series, backoff];
-        for time in all {
+        let Self {
+            lease,
+            lead,
+            renew,
+            retry,
+            look,
+            request,
+            statuses,
+            status,
+            series,
+            repeats,
+            backoff,
+        } = &mut self;
+        let of_lease = [lease, lead, renew, retry, look, request];
+        for time in of_lease.into_iter().chain([statuses, status, series, repeats, backoff]) {
             *time /= by.max(1);
         }
         self

@@ -29,7 +29,8 @@ impl Agent {
         let client = server.client().await;
         // Events are named by the interval of this length in which they began: none ends in a test.
         let series = Duration::from_hours(24 * 365 * 100);
-        let timing = Timing { series, ..Timing::default().divided(DIVISOR) };
+        let repeats = Duration::from_millis(200);
+        let timing = Timing { series, repeats, ..Timing::default().divided(DIVISOR) };
         let (reporter, handle) = Reporter::with_timing(client, identity, timing);
         let task = tokio::spawn(async move {
             reporter.run().await;

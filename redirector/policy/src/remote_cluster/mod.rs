@@ -105,7 +105,9 @@ pub enum EncryptionMode {
 }
 
 /// What of another cluster connections go to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub enum Reach {
     #[default]
     Pod,

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// What a slice says of the other cluster that its endpoints are in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Source {
     /// The cluster's id; `None` is another one, but not which.
     pub cluster: Option<Arc<str>>,

@@ -1,4 +1,19 @@
 //! Which Events are to be written, once each: counting, limiting, remembering. Pure.
+//!
+//! How often is written, whatever occurs how often:
+//! - the first occurrence at once; those that follow are counted here, and the count is written at
+//!   most once in [`Timing::repeats`](crate::report::Timing::repeats), the last one too;
+//! - of one object and reason at most `MAX_SIMILAR` Events that say different things, and one in
+//!   which all others are counted;
+//! - of all together `BURST` at once and `PER_SECOND`.
+//!
+//! client-go's `EventCorrelator` has the same three: counted repeats, combined similar ones, a
+//! bucket. It writes each repeat, though, until its bucket for the object is empty, and says
+//! nothing of what it drops.
+
+mod queue;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -8,11 +23,23 @@ use std::{
 use k8s_openapi::jiff::Timestamp;
 use redirector_core::Moment;
 
+use self::queue::Queue;
 use super::{EventReport, Regarding};
-use crate::report::wire::hash;
+use crate::{
+    report::{Timing, wire::hash},
+    text::bounded,
+};
 
 /// Events that are known at most, written or not.
 const MAX_EVENTS: usize = 1_024;
+/// Events of one object and reason at most that say different things, as many as client-go's
+/// bucket for an object has.
+const MAX_SIMILAR: usize = 25;
+/// The template of the one in which further ones are counted, and how its note begins: client-go's
+/// words.
+const COMBINED: &str = "(combined from similar events)";
+/// The reason of the Event about occurrences that no Event counts.
+const OVERFLOW: &str = "EventsDropped";
 /// Occurrences that are remembered while another agent leads, or none, for when this one leads next.
 const MAX_REMEMBERED: usize = 256;
 /// So many Events are written at once, and then five a second.
@@ -23,9 +50,10 @@ const PER_SECOND: f64 = 5.0;
 #[derive(Debug, Default)]
 pub(in crate::report) struct Ledger {
     series: Duration,
+    repeats: Duration,
     backoff: Duration,
     events: BTreeMap<Key, Event>,
-    queue: VecDeque<Key>,
+    queue: Queue,
     not_before: Moment,
     failures: u32,
     tokens: f64,
@@ -54,6 +82,8 @@ struct Event {
     /// The leader before has an Event of the name that this one would have.
     is_apart: bool,
     is_queued: bool,
+    /// It has been written, or refused, so lately that it is not written again before.
+    not_before: Moment,
 }
 
 /// What is to be written next.
@@ -92,8 +122,9 @@ pub(in crate::report) enum Outcome {
 }
 
 impl Ledger {
-    pub(in crate::report) fn new(series: Duration, backoff: Duration) -> Self {
-        Self { series, backoff, tokens: BURST, ..Self::default() }
+    pub(in crate::report) fn new(timing: &Timing) -> Self {
+        let Timing { series, repeats, backoff, .. } = *timing;
+        Self { series, repeats, backoff, tokens: BURST, ..Self::default() }
     }
 
     /// Something happened while this agent does not lead.
@@ -130,12 +161,11 @@ impl Ledger {
 
     /// When the next job is due.
     pub(in crate::report) fn next_deadline(&self) -> Option<Moment> {
-        if !self.queue.is_empty() {
-            return Some(self.not_before);
-        }
         let missing = (1.0 - self.tokens).max(0.0);
         let refilled = Moment(self.refilled.0 + Duration::from_secs_f64(missing / PER_SECOND));
-        (self.lost > 0).then(|| self.not_before.max(refilled))
+        let overflow = (self.lost > 0).then_some(refilled);
+        let first = self.queue.first_due().into_iter().chain(overflow).min()?;
+        Some(first.max(self.not_before))
     }
 
     /// Takes the next job that is due; [`Ledger::done`] must follow.
@@ -143,7 +173,8 @@ impl Ledger {
         if now < self.not_before {
             return None;
         }
-        if self.queue.is_empty() && self.lost > 0 {
+        let is_due = self.queue.first_due().is_some_and(|due| due <= now);
+        if !is_due && self.lost > 0 {
             let lost = self.lost;
             if self.count(overflow(lost), now, wall, false) {
                 self.lost -= lost;
@@ -152,7 +183,7 @@ impl Ledger {
                 self.lost = lost;
             }
         }
-        let key = self.queue.pop_front()?;
+        let key = self.queue.pop(now)?;
         let event = self.events.get_mut(&key)?;
         event.is_queued = false;
         let bucket = event.first.as_microsecond() / micros(self.series);
@@ -186,7 +217,10 @@ impl Ledger {
         }
         let Some(event) = self.events.get_mut(&job.key) else { return };
         match outcome {
-            Outcome::Written => event.written = job.count,
+            Outcome::Written => {
+                event.written = job.count;
+                event.not_before = Moment(now.0 + self.repeats);
+            }
             Outcome::Exists => {
                 match event.tried.take() {
                     Some(tried) => event.written = tried,
@@ -203,19 +237,23 @@ impl Ledger {
                 event.written = 0;
                 event.tried = None;
             }
+            // What recurs is tried again, no more often than what is written.
             Outcome::Moot => {
-                self.events.remove(&job.key);
-                return;
+                (event.count, event.written, event.inherited) = (0, 0, 0);
+                event.tried = None;
+                event.not_before = Moment(now.0 + self.repeats);
             }
             Outcome::Unknown if !job.is_raise => event.tried = event.tried.or(Some(job.count)),
             Outcome::Unknown | Outcome::NotYet => {}
         }
         if event.written < event.count && !event.is_queued {
             event.is_queued = true;
-            match outcome {
-                Outcome::Unknown | Outcome::NotYet => self.queue.push_front(job.key.clone()),
-                _ => self.queue.push_back(job.key.clone()),
-            }
+            let due = match outcome {
+                // Before all others: Events are written in order.
+                Outcome::Unknown | Outcome::NotYet => Moment::default(),
+                _ => now.max(event.not_before),
+            };
+            self.queue.push(due, job.key.clone());
         }
     }
 
@@ -228,6 +266,7 @@ impl Ledger {
         wall: Timestamp,
         is_inherited: bool,
     ) -> bool {
+        let report = self.combined(report, now);
         let key = (report.regarding.clone(), report.reason, report.template.clone());
         let series = self.series;
         let is_over = |event: &Event| !event.is_queued && now.0 > event.last_at.0 + series;
@@ -250,20 +289,46 @@ impl Ledger {
             inherited: 0,
             is_apart: false,
             is_queued: false,
+            not_before: now,
         });
+        if event.count == 0 {
+            event.first = wall;
+        }
         event.count = event.count.saturating_add(1);
         event.inherited += u32::from(is_inherited);
         event.last = event.last.max(wall);
         event.last_at = now;
         if !event.is_queued {
             event.is_queued = true;
-            self.queue.push_back(key);
+            self.queue.push(now.max(event.not_before), key);
         }
         true
     }
 
+    /// The report itself, or the one in which it is counted since its object has so many Events of
+    /// its reason.
+    fn combined(&self, report: EventReport, now: Moment) -> EventReport {
+        let key = (report.regarding.clone(), report.reason, report.template.clone());
+        let is_current = |event: &Event| event.is_queued || now.0 <= event.last_at.0 + self.series;
+        if self.events.get(&key).is_some_and(is_current) {
+            return report;
+        }
+        let from = (report.regarding.clone(), report.reason, String::new());
+        let similar = self
+            .events
+            .range(from..)
+            .take_while(|(key, _)| (&key.0, key.1) == (&report.regarding, report.reason));
+        let current = similar.filter(|(key, event)| key.2 != COMBINED && is_current(event));
+        if current.count() < MAX_SIMILAR {
+            return report;
+        }
+        let note = bounded(&format!("{COMBINED}: {}", report.note), 1_024);
+        EventReport { template: COMBINED.to_owned(), note, ..report }
+    }
+
+    /// There is always room for the Event about those that find none.
     fn has_room(&mut self, key: &Key, now: Moment) -> bool {
-        if self.events.len() < MAX_EVENTS || self.events.contains_key(key) {
+        if self.events.len() < MAX_EVENTS || key.1 == OVERFLOW || self.events.contains_key(key) {
             return true;
         }
         let series = self.series;
@@ -287,7 +352,7 @@ fn overflow(lost: u64) -> EventReport {
     EventReport {
         regarding: Regarding::Node,
         is_warning: true,
-        reason: "EventsDropped",
+        reason: OVERFLOW,
         action: "Limit",
         template: String::new(),
         note: format!("{lost} events were not written: too many at once; see the agent's log"),
