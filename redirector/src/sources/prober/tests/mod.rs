@@ -194,7 +194,7 @@ async fn a_probe_leaves_no_socket_behind() {
 async fn dropping_the_prober_ends_every_probe() {
     let backend = at(9, 1);
     let _hole = BlackHole::new(backend);
-    let probe = Probe { interval_ms: 60_000, timeout_ms: 60_000, ..FAST };
+    let probe = Probe { interval_ms: 60_000, fast_interval_ms: 60_000, timeout_ms: 60_000, ..FAST };
     let probes = Probes::start((1..=50).map(|host| (at(9, host), probe.clone())), 64);
     eventually(|| connecting(9) == 1, "the black hole is being probed").await;
     let tasks = Weak::clone(&probes.local_failures);
