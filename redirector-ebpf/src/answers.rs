@@ -125,7 +125,8 @@ fn judge(context: &SockContext, socket: Slot<SocketValue>, least: u32) -> Option
     {
         return None;
     }
-    if flags & AnswerValue::UNANSWERED == 0 {
+    // What a process sees in a network that it made is its own affair.
+    if flags & AnswerValue::UNANSWERED == 0 && sock.is_of_system() {
         word!(known.heard).store(now.wrapping_sub(ending.sent));
         word!(known.flags).store(word!(known.flags).load() | AnswerValue::UNANSWERED);
     }

@@ -102,13 +102,15 @@ pub fn succeeded(key: &AvoidKey) {
     }
 }
 
-/// A request of this client was answered.
+/// A request of this client was answered. That an old connection is says nothing of new ones: what it
+/// avoids because connects failed, it goes on to avoid.
 #[inline(always)]
 pub fn answered(key: &AvoidKey, row: &AvoidKey) {
-    for key in [key, row] {
+    for (key, is_row) in [(key, false), (row, true)] {
         for place in key.places {
             if let Some(place) = AVOID.slot(place)
                 && load(place).is_of(key)
+                && (is_row || load(place).is_for_answers())
             {
                 write(place, AvoidWord::default());
             }

@@ -111,6 +111,9 @@ fn write_line(transition: &Transition) {
             let ClientId { cgroup, netns } = client;
             info!(%backend, cgroup, netns, "it did not answer a client, and a probe is answered");
         }
+        Transition::Contradicted { backend, client: None, unresponsive: true, .. } => {
+            info!(%backend, "clients were not answered, and a probe is");
+        }
         Transition::Contradicted { backend, client, refused, .. } => match client {
             Some(ClientId { cgroup, netns }) => {
                 info!(%backend, cgroup, netns, refused, "a client cannot reach it, and a probe can");

@@ -178,6 +178,11 @@ impl BackendState {
             || self.passive().is_some_and(|passive| !passive.is_refused)
     }
 
+    /// Whether something of its node answers: it refuses connections, or accepts them and leaves them alone.
+    pub(in crate::state) fn is_reached(&self) -> bool {
+        self.is_refusing() || self.passive().is_some_and(|passive| passive.is_unresponsive)
+    }
+
     /// Whether it answers, if only to refuse: a death that was announced.
     pub(in crate::state) fn is_refusing(&self) -> bool {
         self.faults.as_ref().is_some_and(|faults| faults.is_unheard)

@@ -200,6 +200,12 @@ impl State {
             else {
                 continue;
             };
+            let is_silence = matches!(suspicion.sight, Sight::Unresponsive { .. });
+            if is_silence && *failure != ProbeFailure::TimedOut {
+                // It has answered, if only to say no: what that means is for its probes' own threshold.
+                self.dismiss(backend, byte);
+                continue;
+            }
             let is_weak = *failure == ProbeFailure::TimedOut
                 && (byte == HealthByte::Listener || !suspicion.is_held);
             if has_answered && is_weak && !is_asked_twice {

@@ -167,7 +167,7 @@ impl State {
             else {
                 continue;
             };
-            if health.is_silent() && !state.is_refusing() {
+            if health.is_silent() && !state.is_reached() {
                 sites.insert(self.site_of(backend));
                 failed += u32::from(failures);
                 of_all = Some(match of_all {

@@ -71,10 +71,10 @@ impl State {
         for backend in self.nodes.on(node) {
             let Some(state) = self.backends.get(backend) else { continue };
             let health = state.health();
-            if state.is_silent() && !state.is_refusing() && !health.is_answering() {
+            if state.is_silent() && !state.is_reached() && !health.is_answering() {
                 let owners = self.backends.owners(backend);
                 silent.push(Silent { owners, may_answer: health.has_answered() });
-            } else if state.is_refusing() || health.has_answered() {
+            } else if state.is_reached() || health.has_answered() {
                 return BTreeSet::new();
             } else if self.backends.is_used_by_system(backend) {
                 in_use.extend(self.backends.owners(backend));

@@ -1,7 +1,7 @@
 //! What becomes of a backend that accepts connections and does not answer.
 
 use super::*;
-use crate::service::ProbeKind;
+use crate::{input::ProbeFailure, service::ProbeKind};
 
 const LISTED: [&str; 4] = [A, B, "10.1.0.3", "10.1.0.4"];
 
@@ -70,6 +70,27 @@ fn a_probe_that_is_not_answered_confirms_and_only_one_that_is_readmits() {
     state.at(12, success(A));
     state.at(13, success(A));
     assert_eq!(state.at(14, success(A)), [back(A)]);
+}
+
+#[test]
+fn a_probe_that_is_told_no_has_been_answered() {
+    for is_held in [false, true] {
+        let mut state = probed(http(), &LISTED);
+        state.at(1, silent_to(A, is_held));
+        let outcome = Err(ProbeFailure::Failed("answered 503".into()));
+        state.at(1, Input::Probed { backend: backend(A), outcome });
+        assert!(!state.is_ejected(&backend(A)), "its probes decide, by their own threshold");
+        assert_eq!(state.take_commands().contains(&readmit(A)), is_held);
+    }
+}
+
+#[test]
+fn what_accepts_connections_is_no_sign_of_a_dead_node() {
+    let mut state = probed(http(), &LISTED);
+    state.at(1, silent_to(A, true));
+    state.at(1, failure(A));
+    let of = state.backends.get(&backend(A)).expect("it is listed");
+    assert!(of.is_reached() && !of.is_refusing());
 }
 
 #[test]
