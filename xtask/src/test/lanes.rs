@@ -31,6 +31,8 @@ const BESIDE: &[&str] = &[
     "join",
     "kube",
     "passive",
+    "crashes",
+    "restart",
     "conformance",
     "clients",
     "listeners",

@@ -42,7 +42,8 @@ fn a_client_that_avoids_sixty_of_sixty_four_is_served_by_the_others() {
     let (tries, without) = (begun_then - begun, full_then - full);
     let failed = failed(&dialled);
     assert!(failed.len() as u64 <= tries + without + u64::from(DEAD), "{:?}", failed[0]);
-    assert!((failed.len() as u64) < 40 + without, "{} of 200", failed.len());
+    // None is tried twice: else nearly all of them would fail.
+    assert!(failed.len() as u64 <= u64::from(DEAD) + without, "{} of 200", failed.len());
     site.agent.thaw().expect("an agent that goes on");
 }
 
