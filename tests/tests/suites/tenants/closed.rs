@@ -26,8 +26,9 @@ fn lie(site: &Fixture, node: &str) {
     let netns = Netns::new().expect("a namespace");
     let addresses = site.addresses(node);
     for address in addresses {
-        let length = if address.is_ipv4() { 32 } else { 128 };
-        netns.ip(&format!("addr add {address}/{length} dev lo")).expect("an address");
+        // Else an IPv6 address cannot be bound to for a moment.
+        let rest = if address.is_ipv4() { "/32 dev lo" } else { "/128 dev lo nodad" };
+        netns.ip(&format!("addr add {address}{rest}")).expect("an address");
     }
     let place = Place::new(&netns, &site.cgroup);
     let mut client = Client::start(place).expect("a client");
