@@ -8,7 +8,7 @@
 //! A cluster that is refused is refused for everybody, so only what no user of a namespace can write is
 //! evidence that a range is in use here: Nodes (`podCIDRs`, addresses), cluster addresses of Services,
 //! which the API server gives out, other RemoteClusters, and the address of the agent's own pod, which
-//! the kubelet writes. Slices are none, whoever made them by their labels: a user who may write slices
+//! the kubelet writes. Slices are none, whatever controller their labels name: a user who may write slices
 //! forges one faster than the controller removes it. Where a Node says no `podCIDRs` (Calico, the VPC
 //! CNI) its agent's pod speaks for the pods of that Node. What a slice says beyond that costs its own
 //! Service alone the endpoints of that cluster, see [`Index`](crate::index::Index) and

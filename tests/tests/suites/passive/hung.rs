@@ -1,4 +1,4 @@
-//! A replica whose process stands still: the kernel accepts its connections, and nobody answers them.
+//! A replica whose process stands still: the kernel accepts its connections, and no process answers them.
 
 use std::net::SocketAddr;
 

@@ -118,7 +118,7 @@ fn that_another_cluster_is_silent_makes_no_node_suspect_itself() {
         world.pass(1);
         assert!(!world.is_suspect());
     }
-    // Nor where nobody of the own cluster is probed.
+    // Nor where no backend of the own cluster is probed.
     let mut world = World::with(30, |service| {
         service.backends.retain(|listed| is_west(&listed.backend));
     });
